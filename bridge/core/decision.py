@@ -1,0 +1,162 @@
+"""What can be decided, and by which rule: the words of every explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from bridge.core.model import Agreement, Choice, Side, Withdrawal, Write
+
+
+class Rule(StrEnum):
+    """Why a decision is what it is. The explanation of each stands in `WORDS`."""
+
+    # nothing to decide yet
+    IN_DOUBT = "in_doubt"
+    UNSEEN = "unseen"
+    STALE = "stale"
+    NEEDS_DATE = "needs_date"
+    UNPROVEN = "unproven"
+    # nothing to do
+    UNCHANGED = "unchanged"
+    AGREEMENT = "agreement"
+    SILENCE = "silence"
+    NOBODY_THERE = "nobody_there"
+    NOT_A_STATEMENT = "not_a_statement"
+    UNREACHABLE = "unreachable"
+    PENDING = "pending"
+    ONE_WAY = "one_way"
+    DISMISSED = "dismissed"
+    CHALLENGE_PENDING = "challenge_pending"
+    # withdrawals
+    WITHDRAWAL_FOLLOWS = "withdrawal_follows"
+    WITHDRAWAL_WINS = "withdrawal_wins"
+    SAME_ADDRESS = "same_address"
+    LATE_OPT_IN = "late_opt_in"
+    UNDATED_OPT_IN = "undated_opt_in"
+    # raises
+    NEWER_OPT_IN = "newer_opt_in"
+    NEWER_FREQUENCY = "newer_frequency"
+    # holds
+    FIRST_RUN = "first_run"
+    UNDATED = "undated"
+    FUTURE = "future"
+    CONFLICT = "conflict"
+    CLEARED = "cleared"
+    COMPLAINT = "complaint"
+    CONTROLLER = "controller"
+    CHANNEL_OUT = "channel_out"
+    UNKNOWN_STATUS = "unknown_status"
+    RESUBSCRIBE = "resubscribe"
+    SEVERAL_RECORDS = "several_records"
+    SEVERAL_FREQUENCIES = "several_frequencies"
+    FREQUENCY_UNKNOWN = "frequency_unknown"
+    FREQUENCY_UNDATED = "frequency_undated"
+    DIRECTION = "direction"
+    BURST = "burst"
+    UNREADABLE = "unreadable"
+    REFUSED = "refused"
+    NOT_HONOURED = "not_honoured"
+
+
+WORDS: Mapping[Rule, str] = {
+    Rule.IN_DOUBT: "a write's outcome is unknown; nothing is decided before a newer read",
+    Rule.UNSEEN: "one side has not been read yet",
+    Rule.STALE: "the read began before our last write to that side",
+    Rule.NEEDS_DATE: "the listing gives no date for the opt-in; a closer look is needed",
+    Rule.UNPROVEN: "the side has not finished processing a write; it is read again",
+    Rule.UNCHANGED: "neither side changed since the agreement",
+    Rule.AGREEMENT: "both sides say the same",
+    Rule.SILENCE: "neither side records a choice",
+    Rule.NOBODY_THERE: "the person is known at one side only",
+    Rule.NOT_A_STATEMENT: "being mailable is a state, not a person's opt-in",
+    Rule.UNREACHABLE: "the address cannot be reached; that is not a choice",
+    Rule.PENDING: "a confirmation mail is unanswered: neither in nor out",
+    Rule.ONE_WAY: "the mapping's direction sends no opt-in there",
+    Rule.DISMISSED: "a person dismissed this",
+    Rule.CHALLENGE_PENDING: "the person was asked by mail to confirm; they are asked once",
+    Rule.WITHDRAWAL_FOLLOWS: "one side withdrew; the other follows",
+    Rule.WITHDRAWAL_WINS: "the sides disagree, and a withdrawal wins under doubt",
+    Rule.SAME_ADDRESS: "a withdrawal goes to every record with the same address",
+    Rule.LATE_OPT_IN: "the opt-in is not newer than the withdrawal it would undo",
+    Rule.UNDATED_OPT_IN: "the opt-in has no date, and cannot undo a withdrawal",
+    Rule.NEWER_OPT_IN: "a dated opt-in, newer than anything against it",
+    Rule.NEWER_FREQUENCY: "both say yes; the newer dated frequency counts",
+    Rule.FIRST_RUN: "an opt-in from before the bridge, which a person has to approve",
+    Rule.UNDATED: "the opt-in has no date, and cannot raise anybody",
+    Rule.FUTURE: "the opt-in is dated in the future",
+    Rule.CONFLICT: "both sides changed to opposite choices, and the mapping asks a person",
+    Rule.CLEARED: "one side no longer records the choice; that is neither yes nor no",
+    Rule.COMPLAINT: "the person complained; only a person at the desk may lift that",
+    Rule.CONTROLLER: "the account's owner suppressed the address",
+    Rule.CHANNEL_OUT: "the person unsubscribed from all e-mail, and the mapping has no way to raise that",
+    Rule.UNKNOWN_STATUS: "the side shows a status this program does not know",
+    Rule.RESUBSCRIBE: "the person is unsubscribed, and the mapping leaves resubscribing to a person",
+    Rule.SEVERAL_RECORDS: "several records share the address, and nothing names the one to raise",
+    Rule.SEVERAL_FREQUENCIES: "several frequencies are chosen at once",
+    Rule.FREQUENCY_UNKNOWN: "the chosen frequency is not in the mapping",
+    Rule.FREQUENCY_UNDATED: "the frequencies differ, and neither is newer",
+    Rule.BURST: "many people were unsubscribed in the same minute: a list clean-up, not many wishes",
+    Rule.UNREADABLE: "one side cannot be read for this person",
+    Rule.REFUSED: "the side refused the write for good",
+    Rule.NOT_HONOURED: "the side accepted the write several times without following it",
+    Rule.DIRECTION: "a withdrawal that the mapping's direction does not let through",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can be decided before another read of `sides`."""
+
+    rule: Rule
+    sides: tuple[Side, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing is to be done, and nothing new is agreed."""
+
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """Both sides say the same: that is the new agreement."""
+
+    rule: Rule
+    agreement: Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """These writes carry the goal to the sides; proven, they make the agreement."""
+
+    rule: Rule
+    writes: tuple[Write, ...]
+    choice: Choice
+    at: datetime
+    versions: Mapping[Side, str]  # what each side showed when this was decided
+    frequencies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A person has to look. `proposed` is what a release would do, if anything can be done at all."""
+
+    rule: Rule
+    proposed: tuple[Write, ...] = ()
+
+
+Decision = Wait | Nothing | Agree | Act | Held
+
+
+def writes_of(decision: Decision) -> tuple[Write, ...]:
+    """What a decision would send now."""
+    return decision.writes if isinstance(decision, Act) else ()
+
+
+def raises(decision: Decision) -> bool:
+    """Whether it would send anything but withdrawals."""
+    return any(not isinstance(write, Withdrawal) for write in writes_of(decision))

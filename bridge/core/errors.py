@@ -1,0 +1,182 @@
+"""Every error the bridge raises on purpose, each with a verdict and a hint.
+
+BridgeError
+├── ConfigError            settings, mapping or usage is wrong            exit 2
+├── SchemaOutOfDate        the state DB needs `bridge db upgrade`          exit 2
+├── LeaseHeld              another process writes to this state DB        exit 1
+├── PlanMoved              the ground of a saved plan has moved           exit 2
+├── DrainIncomplete        a feed could not be read to a proven end       (the watermark stays)
+└── SideError              one side answered, or failed to answer
+    ├── Unreachable        no connection, TLS failure, time-out before an answer      retry     exit 5
+    ├── OutcomeUnknown     a write was sent and no trustworthy answer came back       in doubt
+    ├── BadAnswer          an answer came that is not what the documents promise      retry
+    ├── Throttled          asked to wait                                              retry
+    ├── ServerTrouble      5xx to a read                                              retry
+    ├── SignInRefused      wrong credentials, clock skew, wrong region                stop      exit 5
+    ├── Forbidden          no permission for this call                                stop
+    ├── Ambiguous          too many people match one address                          hold
+    ├── NotFound           the addressed thing is not there                           hold
+    ├── Refused            a permanent no for this person or payload                  hold
+    ├── GoalMet            refused because it is so already                           done
+    └── MappingStale       a mapped thing is gone at that side                        mend
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Verdict(StrEnum):
+    """What the engine does about an error."""
+
+    RETRY = "retry"  # later, the same call may succeed
+    IN_DOUBT = "in_doubt"  # it may have been carried out: read back before anything else
+    HOLD = "hold"  # no repetition helps; a person decides
+    STOP = "stop"  # nothing on this side can go on
+    DONE = "done"  # the goal stands already
+    MEND = "mend"  # the mapping or the account must be changed first
+
+
+class BridgeError(Exception):
+    """What happened, why, and what mends it. `str()` never holds an address, a name or a secret."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.hint}".strip()
+
+
+class ConfigError(BridgeError):
+    """Settings, mapping or usage cannot be worked with. `problems` lists all of them."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(what, hint=hint)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        lines = [self.what, *(f"  - {problem}" for problem in self.problems), self.hint]
+        return "\n".join(line for line in lines if line)
+
+
+class SchemaOutOfDate(BridgeError):
+    """The state DB's schema is not the one this program needs."""
+
+    exit_code = 2
+
+
+class LeaseHeld(BridgeError):
+    """Another process holds the right to write to this state DB."""
+
+
+class PlanMoved(BridgeError):
+    """What a saved plan was based on has changed since."""
+
+    exit_code = 2
+
+
+class DrainIncomplete(BridgeError):
+    """A feed could not be read to a proven end; what was read is kept, its watermark stays."""
+
+
+class SideError(BridgeError):
+    """One side refused, failed or did not answer.
+
+    `operation` is the vendor's name of the call, `status` the HTTP status if there was one, `code` the
+    vendor's own error code, `retry_after` seconds to wait if the side asked for it.
+    """
+
+    verdict: ClassVar[Verdict] = Verdict.RETRY
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        side: str,
+        operation: str,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(what, hint=hint)
+        self.side = side
+        self.operation = operation
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+
+class Unreachable(SideError):
+    """No connection, a TLS failure, or a read that got no answer. Nothing was changed there."""
+
+    exit_code = 5
+
+
+class OutcomeUnknown(SideError):
+    """A write went out and no trustworthy answer came back: it may or may not have been applied."""
+
+    verdict = Verdict.IN_DOUBT
+
+
+class BadAnswer(SideError):
+    """An answer to a read that is not what the documents promise: HTML, null, half a page, wrong types."""
+
+
+class Throttled(SideError):
+    """The side asks for a pause; `retry_after` says how long, in seconds."""
+
+
+class ServerTrouble(SideError):
+    """A 5xx answer to a read."""
+
+
+class SignInRefused(SideError):
+    """Credentials, clock or region are wrong."""
+
+    verdict = Verdict.STOP
+    exit_code = 5
+
+
+class Forbidden(SideError):
+    """Signed in, but not allowed to make this call."""
+
+    verdict = Verdict.STOP
+    exit_code = 5
+
+
+class Ambiguous(SideError):
+    """More people share the address than the side will list (or it may not list them)."""
+
+    verdict = Verdict.HOLD
+
+
+class NotFound(SideError):
+    """The addressed person or thing is not there."""
+
+    verdict = Verdict.HOLD
+
+
+class Refused(SideError):
+    """A permanent refusal of this payload or for this person."""
+
+    verdict = Verdict.HOLD
+
+
+class GoalMet(SideError):
+    """Refused because what was asked for is so already."""
+
+    verdict = Verdict.DONE
+
+
+class MappingStale(SideError):
+    """Something the mapping names does not exist at that side."""
+
+    verdict = Verdict.MEND

@@ -1,0 +1,106 @@
+"""The mapping: which MyPreferences filter or consent speaks of which Dotdigital preference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bridge.core.model import Resubscribe, Side, TopicId
+
+CHANNEL = TopicId("email")
+
+
+class Conflict(StrEnum):
+    """Who is heard when both sides changed to opposite choices."""
+
+    WITHDRAWAL_WINS = "withdrawal_wins"
+    LATEST = "latest"
+    MYPREFERENCES = "mypreferences"
+    DOTDIGITAL = "dotdigital"
+    HOLD = "hold"
+
+
+class Direction(StrEnum):
+    BOTH = "both"
+    TO_DOTDIGITAL = "to_dotdigital"
+    TO_MYPREFERENCES = "to_mypreferences"
+
+    def allows(self, target: Side) -> bool:
+        """Whether writes may be sent to `target`."""
+        return self is Direction.BOTH or self.value == f"to_{target.value}"
+
+
+class OnUnsubscribe(StrEnum):
+    CHANNEL = "channel"
+    ALL_TOPICS = "all_topics"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRef:
+    """A MyPreferences filter (program x channel), on e-mail elements of one type, or of any."""
+
+    filter: str
+    email_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRef:
+    """A MyPreferences consent of one version and locale."""
+
+    consent: str
+    version: str
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One mapped choice. `preferences` are Dotdigital preference ids by frequency id; the empty frequency
+    stands for a topic without frequencies. The e-mail channel has none."""
+
+    id: TopicId
+    source: FilterRef | ConsentRef | None
+    preferences: MappingOf[str, int]
+    conflict: Conflict = Conflict.WITHDRAWAL_WINS
+    direction: Direction = Direction.BOTH
+    resubscribe: Resubscribe = Resubscribe.HOLD
+
+    @property
+    def is_channel(self) -> bool:
+        return self.id == CHANNEL
+
+    @property
+    def has_frequencies(self) -> bool:
+        return bool(self.preferences) and "" not in self.preferences
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """All topics, and the e-mail channel; its `source` is None where the file has no `[channels.email]`."""
+
+    topics: tuple[Topic, ...]
+    channel: Topic
+    on_unsubscribe: OnUnsubscribe
+    digest: str  # of the file's meaning: plans and explanations name it
+
+    def __post_init__(self) -> None:
+        if not self.channel.is_channel:
+            raise ValueError("the channel topic is called 'email'")
+
+    @property
+    def all(self) -> tuple[Topic, ...]:
+        """The topics, the channel first: what blocks a person is known before their topics are decided."""
+        return (self.channel, *self.topics)
+
+    def topic(self, topic_id: TopicId) -> Topic | None:
+        return next((topic for topic in self.all if topic.id == topic_id), None)
+
+    @property
+    def spreads(self) -> bool:
+        """Whether an unsubscribe at Dotdigital also withdraws every topic."""
+        return self.channel.source is None or self.on_unsubscribe is OnUnsubscribe.ALL_TOPICS
+
+    @property
+    def preference_ids(self) -> tuple[int, ...]:
+        """Every Dotdigital preference that some topic writes, in order of the file."""
+        return tuple(number for topic in self.topics for number in topic.preferences.values())

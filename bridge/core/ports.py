@@ -1,0 +1,112 @@
+"""What the engine asks of the edges. Each side fills `Replica`; what only reads gets `ReadReplica`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from bridge.core.model import Observation, Side, TopicId, Who, Write
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """What one side showed of one person in one read. Topics that the read does not speak of are left out."""
+
+    address: str = field(repr=False)
+    ids: tuple[str, ...]  # ProfileIds or the contactId
+    topics: Mapping[TopicId, Observation]
+    complete: bool = False  # True: every record that shares the address was read
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Somebody to look at: by the side's own id, by address, or both."""
+
+    id: str | None = None
+    address: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One stretch of a feed. `watermark` stands only on the last page of a drain that is proven complete:
+    a server time up to which nothing was missed."""
+
+    views: Sequence[PersonView] = ()
+    hints: Sequence[Hint] = ()
+    watermark: datetime | None = None
+    warnings: Sequence[str] = ()  # never with an address
+    skipped: int = 0  # rows without an address: nobody to bind them to
+
+
+class Outcome(StrEnum):
+    """What the answer to a write says; only a read back proves it."""
+
+    ACCEPTED = "accepted"
+    ALREADY_SO = "already_so"
+    CHALLENGED = "challenged"  # the person was sent a confirmation mail: they are still out
+
+
+class ReadReplica(Protocol):
+    """One side, to be looked at. There is no way to write through it."""
+
+    @property
+    def side(self) -> Side: ...
+
+    @property
+    def calls(self) -> int:
+        """API calls made so far."""
+        ...
+
+    @property
+    def feeds(self) -> Sequence[str]:
+        """The names of this side's feeds, in the order in which they are to be read."""
+        ...
+
+    def changes(self, feed: str, since: datetime) -> Iterator[Page]:
+        """What changed since the server time `since` (inclusive). Raises SideError; raises
+        DrainIncomplete after the last readable page where the end cannot be proven."""
+        ...
+
+    def covers(self, feed: str) -> frozenset[TopicId]:
+        """The topics that this feed speaks of: while it cannot be read, none of them is raised."""
+        ...
+
+    def missing(self) -> Mapping[TopicId, str]:
+        """Mapped topics whose counterpart is gone at this side, with what is gone, in words. Never a reason
+        to opt anybody out: such topics are left alone and reported."""
+        ...
+
+    def price(self, writes: Sequence[Write]) -> int:
+        """How many API calls one person's writes to this side would take, reads back included."""
+        ...
+
+    def everyone(self, known: Iterable[Who]) -> Iterator[Page]:
+        """Every person of this side, in pages; `known` are asked for singly where it cannot list."""
+        ...
+
+    def oldest_since(self) -> datetime | None:
+        """How far back `changes` can reach at this moment; None for no limit."""
+        ...
+
+    def look(self, who: Who) -> PersonView:
+        """Read one person closely, with dates. Somebody unknown there comes back with `present=False`."""
+        ...
+
+    def follow(self, hint: Hint) -> Sequence[PersonView]:
+        """Read what a hint names: none if it is gone, several if the record holds several addresses."""
+        ...
+
+
+class Replica(ReadReplica, Protocol):
+    """One side, to be read and written."""
+
+    def units(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
+        """Split one person's writes to this side into the calls that would carry them."""
+        ...
+
+    def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
+        """Carry out one unit. Raises SideError, whose verdict says what is known of the outcome."""
+        ...

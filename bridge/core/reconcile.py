@@ -1,0 +1,312 @@
+"""The decision: from what each side shows and what was agreed, to what is to be done. Pure.
+
+A cell is decided in four steps:
+1. May it be decided at all? Not while a write is in doubt, a side unseen, or a read stale.
+2. What should hold? Both sides' words, beside the agreement, give a goal: in, out, or nothing.
+3. What would carry it there? Withdrawals and raises, two types; a raise needs evidence.
+4. What forbids it? `bridge.core.permit` turns a raise that must not go into a hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, raises
+from bridge.core.mapping import Topic
+from bridge.core.model import (
+    Adjustment,
+    Agreement,
+    Block,
+    Cell,
+    Choice,
+    Evidence,
+    HoldState,
+    Observation,
+    Raise,
+    Side,
+    StandingHold,
+    Withdrawal,
+)
+from bridge.core.permit import Circumstances, forbidden, frequency_trouble, how
+from bridge.core.policy import Doubt, Ruling, evidence_of, is_in, is_out, newest, rule_conflict
+from bridge.core.withdraw import date_of, has_changed, newest_word, withdraw, withdrawals, withdrawn_at
+
+
+def decide(topic: Topic, cell: Cell, channel: Cell | None, spreads: bool, now: Circumstances) -> Decision:
+    """Decide one cell.
+
+    `channel` is the same person's e-mail channel; where `spreads`, being unsubscribed there counts as a
+    withdrawal of this topic at Dotdigital.
+    """
+    if waiting := _must_wait(topic, cell):
+        return waiting
+    if cell.hold is not None and not _binds(cell):
+        cell = replace(cell, hold=None)
+    shown = _under_channel(cell, channel) if spreads and not topic.is_channel else cell
+    return _with_standing_hold(cell, _goal(topic, shown, now))
+
+
+def _must_wait(topic: Topic, cell: Cell) -> Wait | None:
+    needed = tuple(side for side in Side if not (side is Side.MYPREFERENCES and topic.source is None))
+    doubtful = tuple(side for side in needed if side in cell.in_doubt_since and _older(cell, side))
+    if doubtful:
+        return Wait(Rule.IN_DOUBT, doubtful)
+    if unseen := tuple(side for side in needed if side not in cell.seen):
+        return Wait(Rule.UNSEEN, unseen)
+    if stale := tuple(side for side in needed if _stale(cell, side)):
+        return Wait(Rule.STALE, stale)
+    if unproven := tuple(side for side in needed if cell.seen[side].reason == "pending_update"):
+        return Wait(Rule.UNPROVEN, unproven)
+    return None
+
+
+def _older(cell: Cell, side: Side) -> bool:
+    seen = cell.seen.get(side)
+    return seen is None or seen.read_at <= cell.in_doubt_since[side]
+
+
+def _stale(cell: Cell, side: Side) -> bool:
+    return side in cell.written_at and cell.seen[side].read_at < cell.written_at[side]
+
+
+def _binds(cell: Cell) -> bool:
+    """A hold binds while its ground stands. Approval of an opt-in from before the bridge also outlasts the
+    closer look that finds its date."""
+    hold = cell.hold
+    return hold is not None and (hold.ground == cell.ground or hold.reason == Rule.FIRST_RUN)
+
+
+def _under_channel(cell: Cell, channel: Cell | None) -> Cell:
+    """The cell as it stands under a withdrawn channel: at Dotdigital the topic is withdrawn too."""
+    mailed = None if channel is None else channel.seen.get(Side.DOTDIGITAL)
+    if mailed is None or not is_out(mailed):
+        return cell
+    seen = cell.seen[Side.DOTDIGITAL]
+    out = replace(
+        seen,
+        choice=Choice.OPTED_OUT,
+        changed_at=newest(mailed.changed_at, seen.changed_at if is_out(seen) else None),
+        frequencies=(),
+        stated=True,
+        shallow=False,
+        block=mailed.block or Block.CHANNEL,
+        reason=mailed.reason,
+    )
+    return replace(cell, seen={**cell.seen, Side.DOTDIGITAL: out})
+
+
+def _goal(topic: Topic, cell: Cell, now: Circumstances) -> Decision:
+    if topic.source is None:  # a channel without a place at MyPreferences: its withdrawals spread to topics
+        return Nothing(Rule.UNCHANGED)
+    seen = cell.seen
+    if not any(seen[side].present for side in Side):
+        return Nothing(Rule.NOBODY_THERE)
+    outs = [side for side in Side if is_out(seen[side])]
+    ins = [side for side in Side if is_in(seen[side])]
+    if len(ins) == 2:
+        return _both_in(topic, cell, now)
+    if outs and not ins:
+        return _out(topic, cell, outs, now)
+    if outs and ins:
+        return _opposed(topic, cell, in_side=ins[0], now=now)
+    if ins:
+        return _one_in(topic, cell, ins[0], now)
+    return _both_silent(cell)
+
+
+def _both_silent(cell: Cell) -> Decision:
+    agreed = cell.agreed
+    if agreed is None or agreed.choice is Choice.UNSET:
+        return Nothing(Rule.SILENCE)
+    if agreed.choice is Choice.OPTED_OUT:
+        return Nothing(Rule.UNCHANGED)  # nobody is mailed, and the withdrawal stays agreed
+    return _cleared(*Side, cell=cell)
+
+
+def _cleared(*sides: Side, cell: Cell) -> Decision:
+    """A choice that was there is recorded no longer: neither yes nor no, so a person looks; a listing's
+    silence is looked into first."""
+    shallow = tuple(side for side in sides if cell.seen[side].shallow)
+    return Wait(Rule.NEEDS_DATE, shallow) if shallow else Held(Rule.CLEARED)
+
+
+def _out(topic: Topic, cell: Cell, outs: list[Side], now: Circumstances) -> Decision:
+    """Every side that says something says no."""
+    targets = [side for side in Side if _needs_withdrawal(topic, cell, side, outs)]
+    if not targets:
+        rule = Rule.AGREEMENT if all(cell.seen[side].present for side in Side) else Rule.NOBODY_THERE
+        return _agree(cell, Choice.OPTED_OUT, rule, now)
+    one_sided = any(side not in outs for side in targets)
+    return withdraw(topic, cell, targets, Rule.WITHDRAWAL_FOLLOWS if one_sided else Rule.SAME_ADDRESS, now)
+
+
+def _needs_withdrawal(topic: Topic, cell: Cell, side: Side, outs: list[Side]) -> bool:
+    """A side that says no is done once all its records say so; a silent one is told, unless its silence is
+    a no already (Dotdigital: a preference never asked for is not opted in)."""
+    seen = cell.seen[side]
+    if not seen.present:
+        return False
+    if side in outs:
+        return not seen.uniform
+    return side is Side.MYPREFERENCES or topic.is_channel
+
+
+def _both_in(topic: Topic, cell: Cell, now: Circumstances) -> Decision:
+    if undone := _both_resurrected(topic, cell, now):
+        return undone
+    mine, theirs = (cell.seen[side] for side in Side)
+    if not topic.has_frequencies or mine.frequencies == theirs.frequencies:
+        return _agree(cell, Choice.OPTED_IN, Rule.AGREEMENT, now)
+    return _frequency(topic, cell, now)
+
+
+def _both_resurrected(topic: Topic, cell: Cell, now: Circumstances) -> Decision | None:
+    """Both sides say yes after an agreed no: one of them at least must carry newer evidence."""
+    if cell.agreed is None or cell.agreed.choice is not Choice.OPTED_OUT:
+        return None
+    found = {
+        side: evidence_of(side, cell.seen[side], newer_than=cell.agreed.at, clocks=now.clocks)
+        for side in Side
+    }
+    if any(isinstance(one, Evidence) for one in found.values()):
+        return None
+    if undated := tuple(side for side, one in found.items() if one is Doubt.NEEDS_DATE):
+        return Wait(Rule.NEEDS_DATE, undated)
+    return withdraw(topic, cell, list(Side), Rule.LATE_OPT_IN, now)
+
+
+def _frequency(topic: Topic, cell: Cell, now: Circumstances) -> Decision:
+    """Both say yes at different frequencies: the newer dated one counts, else a person looks."""
+    if shallow := tuple(side for side in Side if cell.seen[side].shallow):
+        return Wait(Rule.NEEDS_DATE, shallow)
+    source = _newer_side(cell)
+    if source is None:
+        return Held(Rule.FREQUENCY_UNDATED)
+    seen = cell.seen[source]
+    floor = date_of(cell, source.other)
+    found = evidence_of(source, seen, newer_than=floor, clocks=now.clocks)
+    if not isinstance(found, Evidence):
+        return Held(Rule.FREQUENCY_UNDATED)
+    return _raise_on(topic, cell, found, now, Rule.NEWER_FREQUENCY)
+
+
+def _newer_side(cell: Cell) -> Side | None:
+    """The one side that changed since the agreement; where both or none did, the one dated later."""
+    changed = [side for side in Side if has_changed(cell, side)]
+    if cell.agreed is not None and len(changed) == 1:
+        return changed[0]
+    dated = [(at, side) for side in Side if (at := cell.seen[side].changed_at) is not None]
+    return max(dated, default=(None, None), key=lambda pair: (pair[0], pair[1]))[1]
+
+
+def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: Circumstances) -> Decision:
+    """One side says yes, the other no."""
+    in_new, out_new = has_changed(cell, in_side), has_changed(cell, in_side.other)
+    if not cell.seen[in_side].stated or (cell.agreed is not None and out_new and not in_new):
+        undone = cell.agreed is not None and cell.agreed.choice is Choice.OPTED_OUT
+        rule = Rule.UNDATED_OPT_IN if undone else Rule.WITHDRAWAL_FOLLOWS
+        return withdraw(topic, cell, [in_side], rule, now)
+    if cell.agreed is None or in_new == out_new:
+        match rule_conflict(topic.conflict, opted_in_at=in_side):
+            case Ruling.HOLD:
+                return Held(Rule.CONFLICT, withdrawals(topic, cell, [in_side], now))
+            case Ruling.WITHDRAW:
+                return withdraw(topic, cell, [in_side], Rule.WITHDRAWAL_WINS, now)
+            case Ruling.RAISE:
+                pass  # as far as the evidence goes
+    return _raise(topic, cell, in_side, now)
+
+
+def _one_in(topic: Topic, cell: Cell, in_side: Side, now: Circumstances) -> Decision:
+    """One side says yes, the other nothing."""
+    agreed, silent = cell.agreed, cell.seen[in_side.other]
+    withdrawn = agreed is not None and agreed.choice is Choice.OPTED_OUT
+    if not silent.present and not withdrawn:
+        return Nothing(Rule.NOBODY_THERE)
+    was_in = agreed is not None and agreed.choice is Choice.OPTED_IN
+    if was_in and silent.block is None and not has_changed(cell, in_side):
+        return _cleared(in_side.other, cell=cell)
+    return _raise(topic, cell, in_side, now)
+
+
+def _raise(topic: Topic, cell: Cell, source: Side, now: Circumstances) -> Decision:
+    """Carry an opt-in to the other side, if it is evidence; where it is not, a withdrawal stands."""
+    floor = withdrawn_at(cell, source.other)
+    found = evidence_of(source, cell.seen[source], newer_than=floor, clocks=now.clocks)
+    match found:
+        case Evidence():
+            return _raise_on(topic, cell, found, now, Rule.NEWER_OPT_IN)
+        case Doubt.NEEDS_DATE if now.first_run and floor is None and not now.raises_approved:
+            return Held(Rule.FIRST_RUN)  # it would be held whatever its date: no call is spent on finding it
+        case Doubt.NEEDS_DATE:
+            return Wait(Rule.NEEDS_DATE, (source,))
+        case Doubt.LATE:
+            return withdraw(topic, cell, [source], Rule.LATE_OPT_IN, now)
+        case _ if floor is not None:
+            return withdraw(topic, cell, [source], Rule.UNDATED_OPT_IN, now)
+        case Doubt.NOT_STATED:
+            return Nothing(Rule.NOT_A_STATEMENT)
+        case Doubt.FUTURE:
+            return Held(Rule.FUTURE)
+        case _:
+            return Held(Rule.UNDATED)
+
+
+def _raise_on(topic: Topic, cell: Cell, evidence: Evidence, now: Circumstances, rule: Rule) -> Decision:
+    """Carry an opt-in, or its frequency, on evidence that is good."""
+    source, target = evidence.side, evidence.side.other
+    seen = cell.seen[source]
+    if trouble := frequency_trouble(topic, seen):
+        return Held(trouble)
+    frequency = seen.frequencies[0] if topic.has_frequencies else None
+    write: Raise | Adjustment
+    if rule is Rule.NEWER_FREQUENCY and frequency is not None:
+        write = Adjustment(target, topic.id, evidence, frequency)
+    else:
+        write = Raise(target, topic.id, evidence, frequency, how(topic, target))
+    if stop := forbidden(topic, cell, write, now):
+        return stop
+    return Act(rule, (write,), Choice.OPTED_IN, evidence.changed_at, cell.versions, _frequencies(topic, seen))
+
+
+def _frequencies(topic: Topic, seen: Observation) -> tuple[str, ...]:
+    return seen.frequencies if topic.has_frequencies else ()
+
+
+def _agree(cell: Cell, choice: Choice, rule: Rule, now: Circumstances) -> Decision:
+    frequencies = cell.seen[Side.MYPREFERENCES].frequencies if choice is Choice.OPTED_IN else ()
+    agreed = cell.agreed
+    if agreed is not None and agreed.choice is choice and agreed.versions == cell.versions:
+        return Nothing(Rule.UNCHANGED)
+    at = newest_word(cell, now.clocks)
+    return Agree(rule, Agreement(choice, at, rule, now.clocks.now, cell.versions, frequencies))
+
+
+def _with_standing_hold(cell: Cell, decision: Decision) -> Decision:
+    """What a hold that still binds makes of a decision: dismissed it stays silent, released its proposal
+    goes, and somebody asked by mail is not asked again."""
+    hold = cell.hold
+    if hold is None:
+        return decision
+    if isinstance(decision, Held) and hold.reason == decision.rule:
+        if hold.state is HoldState.DISMISSED:
+            return Nothing(Rule.DISMISSED)
+        if hold.state is HoldState.RELEASED and decision.rule in (Rule.CONFLICT, Rule.BURST):
+            at = max(one.effective_at for one in decision.proposed if isinstance(one, Withdrawal))
+            return Act(decision.rule, decision.proposed, Choice.OPTED_OUT, at, cell.versions)
+    if hold.reason == Rule.CHALLENGE_PENDING and raises(decision):
+        return Nothing(Rule.CHALLENGE_PENDING)
+    if hold.reason in (Rule.REFUSED, Rule.NOT_HONOURED) and isinstance(decision, Act):
+        return _tried_before(hold, decision)
+    return decision
+
+
+def _tried_before(hold: StandingHold, act: Act) -> Decision:
+    """The same write was tried on the same ground and did not help: only a person's word repeats it."""
+    match hold.state:
+        case HoldState.OPEN:
+            return Held(Rule(hold.reason), act.writes)
+        case HoldState.DISMISSED:
+            return Nothing(Rule.DISMISSED)
+        case HoldState.RELEASED:
+            return act

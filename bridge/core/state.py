@@ -1,0 +1,205 @@
+"""What the engine asks of the state DB, and the values that pass between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from bridge.core.model import Agreement, Cell, HoldState, PersonId, RunId, Side, TopicId, Who
+from bridge.core.ports import Hint, PersonView
+
+Json = Mapping[str, Any]
+
+
+class RunKind(StrEnum):
+    FIRST = "first"
+    INCREMENTAL = "incremental"
+    FULL = "full"
+    PLAN = "plan"
+    APPLY = "apply"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One line of the record of why. `body` holds no address."""
+
+    kind: str
+    body: Json
+    person: PersonId | None = None
+    topic: TopicId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a page of observations changed. `look_again` are people of whom only a part was read, where that
+    part alone must not be believed."""
+
+    people: int
+    cells: int
+    dirtied: int
+    look_again: tuple[PersonId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A cell was decided. `agreement` None: nothing new is agreed. `seen` is the ground it was decided on: a
+    cell whose ground has moved since stays dirty."""
+
+    person: PersonId
+    topic: TopicId
+    ground: str
+    agreement: Agreement | None = None
+    ledger: LedgerEntry | None = None
+
+
+class AttemptState(StrEnum):
+    BEGUN = "begun"
+    IN_DOUBT = "in_doubt"
+    DONE = "done"
+    FAILED = "failed"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A write that was begun."""
+
+    id: int
+    run: RunId
+    person: PersonId
+    side: Side
+    body: Json
+    state: AttemptState
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """Something that waits for a person."""
+
+    id: int
+    person: PersonId
+    topic: TopicId
+    reason: str
+    why: str
+    ground: str
+    state: HoldState
+    opened_at: datetime
+    proposed: Sequence[Json] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Somebody who could not be read when a feed named them: kept until the read succeeds."""
+
+    id: int
+    hint: Hint
+    person: PersonId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What waits: cells to decide, holds, writes given up, writes not yet proven."""
+
+    waiting: int
+    held: int
+    dead: int
+    unproven: int
+
+
+class State(Protocol):
+    """The state DB as the engine sees it. Every method is one transaction."""
+
+    def record(
+        self,
+        views: Sequence[PersonView],
+        side: Side,
+        *,
+        run: RunId,
+        feed: str | None = None,
+        watermark: datetime | None = None,
+        spreads: bool = False,
+    ) -> Recorded: ...
+
+    def mark_absent(self, side: Side, topics: Sequence[TopicId], *, run: RunId, read_at: datetime) -> int: ...
+
+    def unseen_since(self, side: Side, since: datetime) -> Iterator[list[Who]]: ...
+
+    def known(self, side: Side | None = None) -> Iterator[list[Who]]: ...
+
+    def who(self, person: PersonId) -> Who: ...
+
+    def who_many(self, people: Sequence[PersonId]) -> list[Who]: ...
+
+    def bound(self, side: Side, external_id: str) -> list[Who]: ...
+
+    def dirty(self, after: PersonId | None, limit: int) -> list[list[Cell]]: ...
+
+    def cells(self, person: PersonId) -> list[Cell]: ...
+
+    def settle(self, run: RunId, settlements: Sequence[Settlement]) -> None: ...
+
+    def begin_attempt(
+        self, run: RunId, person: PersonId, side: Side, body: Json, ledger: LedgerEntry
+    ) -> int: ...
+
+    def end_attempt(
+        self,
+        run: RunId,
+        attempt: int,
+        state: AttemptState,
+        *,
+        ledger: LedgerEntry,
+        error_code: str | None = None,
+        error: str | None = None,
+        written_at: datetime | None = None,
+        topics: Sequence[TopicId] = (),
+        views: Sequence[PersonView] = (),
+        settlements: Sequence[Settlement] = (),
+    ) -> None: ...
+
+    def unfollowed(self, person: PersonId, topic: TopicId) -> int:
+        """How many writes about this cell were accepted and not followed since it was last agreed."""
+        ...
+
+    def in_doubt(self) -> list[Attempt]: ...
+
+    def open_hold(
+        self,
+        run: RunId,
+        person: PersonId,
+        topic: TopicId,
+        *,
+        reason: str,
+        why: str,
+        ground: str,
+        proposed: Sequence[Json] = (),
+        ledger: LedgerEntry | None = None,
+    ) -> bool: ...
+
+    def close_hold(self, person: PersonId, topic: TopicId) -> None: ...
+
+    def inbox(self, side: Side) -> list[Kept]: ...
+
+    def keep_in_inbox(
+        self, side: Side, *, hint: Hint | None = None, person: PersonId | None = None, error: str
+    ) -> None: ...
+
+    def drop_from_inbox(self, kept: int) -> None: ...
+
+    def watermark(self, feed: str) -> datetime | None: ...
+
+    def begin_run(self, kind: RunKind) -> RunId: ...
+
+    def end_run(self, run: RunId, state: str, report: Json) -> None: ...
+
+    def meta(self, key: str) -> str | None: ...
+
+    def set_meta(self, key: str, value: str) -> None: ...
+
+    def people_count(self) -> int: ...
+
+    def counts(self) -> Counts: ...

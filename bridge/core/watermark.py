@@ -1,0 +1,44 @@
+"""How far a feed was read: in the side's own time, and never past what was not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a feed is to be read from. `gap` is true where the feed cannot reach back to the watermark: what
+    happened in between is found by a full sweep only."""
+
+    since: datetime
+    gap: bool
+
+
+def reach(
+    watermark: datetime | None, *, overlap: timedelta, oldest: datetime | None, start: datetime
+) -> Reach:
+    """From when to read: the watermark less the overlap, but no further back than the side allows.
+
+    `start` is where a feed begins that has no watermark yet.
+    """
+    since = start if watermark is None else watermark - overlap
+    if oldest is not None and since < oldest:
+        return Reach(since=oldest, gap=watermark is not None and watermark < oldest)
+    return Reach(since=since, gap=False)
+
+
+def advance(old: datetime | None, proven: datetime) -> datetime:
+    """The new watermark after a drain proven complete up to `proven`: it never goes back."""
+    return proven if old is None else max(old, proven)
+
+
+def slices(start: datetime, end: datetime, width: timedelta) -> Iterator[tuple[datetime, datetime]]:
+    """Windows of at most `width` that cover `start` to `end`, both ends included."""
+    if width <= timedelta(0):
+        raise ValueError("a window needs a width")
+    at = start
+    while at < end:
+        yield at, min(at + width, end)
+        at += width

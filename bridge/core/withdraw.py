@@ -1,0 +1,101 @@
+"""Withdrawals: to whom, dated how, and what an opt-in would have to be newer than."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from bridge.core.decision import Act, Agree, Decision, Held, Rule
+from bridge.core.mapping import Topic
+from bridge.core.model import Agreement, Cell, Choice, Observation, Side, Withdrawal
+from bridge.core.permit import Circumstances, released
+from bridge.core.policy import FUTURE_TOLERANCE, Clocks, is_out, newest
+
+
+def withdraw(topic: Topic, cell: Cell, targets: list[Side], rule: Rule, now: Circumstances) -> Decision:
+    """Withdraw at `targets`; a withdrawal that the mapping's direction bars is held, so that it is seen."""
+    reachable = [side for side in targets if cell.seen[side].present]
+    if not reachable:
+        at = newest_word(cell, now.clocks)
+        return Agree(
+            Rule.NOBODY_THERE,
+            Agreement(Choice.OPTED_OUT, at, Rule.NOBODY_THERE, now.clocks.now, cell.versions),
+        )
+    barred = [side for side in reachable if not topic.direction.allows(side) and not is_out(cell.seen[side])]
+    if barred:
+        return Held(Rule.DIRECTION)
+    if _in_burst(cell, reachable, now) and not released(cell, Rule.BURST):
+        return Held(Rule.BURST, withdrawals(topic, cell, reachable, now))
+    return Act(
+        rule,
+        withdrawals(topic, cell, reachable, now),
+        Choice.OPTED_OUT,
+        newest_word(cell, now.clocks),
+        cell.versions,
+    )
+
+
+def _in_burst(cell: Cell, targets: list[Side], now: Circumstances) -> bool:
+    """Whether this withdrawal comes from a minute in which a whole list was unsubscribed at Dotdigital."""
+    hold = cell.hold
+    if hold is not None and hold.reason == Rule.BURST:
+        return True
+    seen = cell.seen[Side.DOTDIGITAL]
+    if Side.MYPREFERENCES not in targets or not is_out(seen) or seen.changed_at is None:
+        return False
+    return seen.changed_at.replace(second=0, microsecond=0) in now.bursts
+
+
+def withdrawals(topic: Topic, cell: Cell, targets: list[Side], now: Circumstances) -> tuple[Withdrawal, ...]:
+    """The withdrawals for `targets`, dated."""
+    said = newest(*(date_of(cell, side) for side in Side if is_out(cell.seen[side])))
+    if said is None and cell.agreed is not None and cell.agreed.choice is Choice.OPTED_OUT:
+        said = cell.agreed.at
+    return tuple(
+        Withdrawal(side, topic.id, said, _effective(said, cell.seen[side], now.clocks)) for side in targets
+    )
+
+
+def _effective(said: datetime | None, target: Observation, clocks: Clocks) -> datetime:
+    """The date to record with a withdrawal: the person's own where that is newer than what the side holds,
+    since a side may ignore an older one (MyPreferences "not honored"); else just past what it holds."""
+    held = target.changed_at
+    if said is None:
+        return clocks.now if held is None else max(clocks.now, held + timedelta(seconds=1))
+    if held is None or said > held:
+        return said
+    return held + timedelta(seconds=1)
+
+
+def has_changed(cell: Cell, side: Side) -> bool:
+    """Whether a side shows anything but what it showed when the agreement was made."""
+    return cell.agreed is None or cell.agreed.versions.get(side) != cell.seen[side].version
+
+
+def date_of(cell: Cell, side: Side) -> datetime | None:
+    """When the side's present word was said: an unchanged one is as old as the agreement."""
+    if cell.agreed is not None and not has_changed(cell, side):
+        return cell.agreed.at
+    return cell.seen[side].changed_at
+
+
+def withdrawn_at(cell: Cell, target: Side) -> datetime | None:
+    """The newest withdrawal that an opt-in would have to be newer than; None where there is none.
+
+    An undated one counts from when it was read: under doubt it is as new as it can be.
+    """
+    agreed, seen = cell.agreed, cell.seen[target]
+    floor = agreed.at if agreed is not None and agreed.choice is Choice.OPTED_OUT else None
+    if is_out(seen):
+        floor = newest(floor, date_of(cell, target) or seen.read_at)
+    return floor
+
+
+def newest_word(cell: Cell, clocks: Clocks) -> datetime:
+    """The newest date among what both sides say: nothing at or before it may undo what is agreed now.
+
+    A date in the future is no word at all, or no opt-in could ever undo it.
+    """
+    dates = (seen.changed_at for seen in cell.seen.values())
+    sane = (date for date in dates if date is not None and date <= clocks.now + FUTURE_TOLERANCE)
+    agreed = None if cell.agreed is None else cell.agreed.at
+    return newest(agreed, *sane) or clocks.now
