@@ -1,0 +1,149 @@
+"""Applying decisions: withdrawals first, always; raises after, each guarded by a fresh read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bridge.core.brakes import Brakes
+from bridge.core.decision import WORDS, Act, Agree, Decision, Held, Nothing, Rule, Wait, raises
+from bridge.core.errors import SideError
+from bridge.core.model import PersonId, RunId, Side
+from bridge.core.state import LedgerEntry, Settlement
+from bridge.engine.carry import Carrier
+from bridge.engine.judge import Judge, Judged
+from bridge.engine.look import Looker
+from bridge.engine.parts import Eyes, Weather
+from bridge.engine.records import ground_out, writes_out
+from bridge.engine.report import Tally
+
+_KEEPS_HOLD = frozenset({Rule.DISMISSED, Rule.CHALLENGE_PENDING})
+
+
+class Applier:
+    """Carries out what was judged, in two passes over everybody who has something to decide."""
+
+    def __init__(
+        self,
+        eyes: Eyes,
+        run: RunId,
+        weather: Weather,
+        *,
+        judge: Judge,
+        looker: Looker,
+        carrier: Carrier,
+        brakes: Brakes,
+    ) -> None:
+        self._eyes = eyes
+        self._run = run
+        self._weather = weather
+        self._judge = judge
+        self._looker = looker
+        self._carrier = carrier
+        self._brakes = brakes
+
+    def withdrawals(self) -> Tally:
+        """Settle what is agreed, open and close holds, and send every withdrawal."""
+        return self._pass("withdrawals", self._settle_and_withdraw)
+
+    def raises(self) -> Tally:
+        """Send raises and frequency changes, unless a brake or bad weather forbids them."""
+        if self._brakes.raises:
+            return Tally()
+        return self._pass("opt-ins", self._raise)
+
+    def _pass(self, name: str, act: Callable[[list[Judged]], Tally]) -> Tally:
+        total, done = Tally(), 0
+        for page in self._judge.people():
+            with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
+                for tally in pool.map(act, page):
+                    total.add(tally)
+            done += len(page)
+            self._eyes.progress(f"sending {name}", done)
+        return total
+
+    def _settle_and_withdraw(self, judged: list[Judged]) -> Tally:
+        self._settle(judged)
+        acts = [one for one in judged if isinstance(one.decision, Act) and not raises(one.decision)]
+        sendable = [one for one in acts if self._can_write(one.decision)]
+        if self._brakes.withdrawals or not sendable:
+            return Tally()
+        return self._carrier.carry(self._eyes.state.who(sendable[0].cell.person), sendable)
+
+    def _can_write(self, decision: Decision) -> bool:
+        return isinstance(decision, Act) and not any(
+            write.side in self._weather.down for write in decision.writes
+        )
+
+    def _raise(self, judged: list[Judged]) -> Tally:
+        wanted = [one for one in judged if self._may_raise(one)]
+        if not wanted:
+            return Tally()
+        person = wanted[0].cell.person
+        confirmed = self._confirmed(person, {one.topic.id for one in wanted}, _targets(wanted))
+        if not confirmed:
+            return Tally()
+        return self._carrier.carry(self._eyes.state.who(person), confirmed)
+
+    def _may_raise(self, one: Judged) -> bool:
+        unsure = one.topic.id in self._weather.unsure
+        return raises(one.decision) and not unsure and self._can_write(one.decision)
+
+    def _confirmed(self, person: PersonId, topics: set[str], sides: set[Side]) -> list[Judged]:
+        """Look at the targets again, decide again, and keep what still is a raise."""
+        who = self._eyes.state.who(person)
+        for side in sides:
+            try:
+                view = self._eyes.readers[side].look(who)
+            except SideError as error:
+                self._weather.warn(f"{side}: an opt-in waits, since its target could not be read ({error})")
+                return []
+            self._looker.record(side, [view])
+        again = self._judge.person(self._eyes.state.cells(person))
+        return [one for one in again if one.topic.id in topics and raises(one.decision)]
+
+    def _settle(self, judged: Sequence[Judged]) -> None:
+        state = self._eyes.state
+        settlements = [_settlement(one) for one in judged if not isinstance(one.decision, Act | Wait)]
+        for one in judged:
+            if isinstance(one.decision, Held):
+                self._hold(one, one.decision)
+            elif one.cell.hold is not None and _over(one.decision):
+                state.close_hold(one.cell.person, one.topic.id)
+        if settlements:
+            state.settle(self._run, settlements)
+
+    def _hold(self, one: Judged, held: Held) -> None:
+        why = WORDS[held.rule]
+        body = {"rule": held.rule.value, "why": why, "mapping": self._eyes.mapping.digest}
+        self._eyes.state.open_hold(
+            self._run,
+            one.cell.person,
+            one.topic.id,
+            reason=held.rule.value,
+            why=why,
+            ground=one.cell.ground,
+            proposed=writes_out(held.proposed),
+            ledger=LedgerEntry("held", {**body, **ground_out(one.cell)}, one.cell.person, one.topic.id),
+        )
+
+
+def _targets(judged: Sequence[Judged]) -> set[Side]:
+    return {write.side for one in judged if isinstance(one.decision, Act) for write in one.decision.writes}
+
+
+def _over(decision: Decision) -> bool:
+    """Whether a decision ends the hold that stood before it. An act keeps it until it is carried out."""
+    if isinstance(decision, Wait | Act):
+        return False
+    return not (isinstance(decision, Nothing) and decision.rule in _KEEPS_HOLD)
+
+
+def _settlement(one: Judged) -> Settlement:
+    agreement = one.decision.agreement if isinstance(one.decision, Agree) else None
+    before = one.cell.agreed
+    entry = None
+    if agreement is not None and before is not None and before.choice is not agreement.choice:
+        body = {"choice": agreement.choice.value, "rule": agreement.rule, **ground_out(one.cell)}
+        entry = LedgerEntry("agreed", body, one.cell.person, one.topic.id)
+    return Settlement(one.cell.person, one.topic.id, one.cell.ground, agreement, entry)

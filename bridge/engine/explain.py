@@ -1,0 +1,67 @@
+"""Explaining: what each side said of a person, what was agreed and by which rule, what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bridge.core.decision import WORDS, Rule
+from bridge.core.mapping import Mapping as ConsentMapping
+from bridge.core.model import Cell, Side, TopicId, Who, mask
+from bridge.engine.records import Json, agreement_out, observation_out
+
+
+def explain(mapping: ConsentMapping, who: Who, cells: Iterable[Cell], ledger: Iterable[Json]) -> Json:
+    """One person, as JSON. `ledger` are the entries about them, oldest first."""
+    by_topic = {cell.topic: cell for cell in cells}
+    entries = list(ledger)
+    return {
+        "person": mask(who.address),
+        "topics": [
+            _topic(topic.id, by_topic[topic.id], entries) for topic in mapping.all if topic.id in by_topic
+        ],
+    }
+
+
+def _topic(topic: TopicId, cell: Cell, entries: list[Json]) -> Json:
+    shown: Json = {
+        "topic": topic,
+        **{side.value: observation_out(cell.seen.get(side)) for side in Side},
+        "agreed": agreement_out(cell.agreed),
+        "history": [line for entry in entries for line in _history(topic, entry)],
+    }
+    if cell.hold is not None:
+        shown["held"] = {
+            "why": WORDS[Rule(cell.hold.reason)],
+            "reason": cell.hold.reason,
+            "state": cell.hold.state.value,
+        }
+    return shown
+
+
+def _history(topic: TopicId, entry: Json) -> Iterable[Json]:
+    """What one ledger entry says of one topic."""
+    body: Mapping[str, Any] = entry["body"]
+    line = {"at": entry["at"], "run": entry["run"], "kind": entry["kind"]}
+    match entry["kind"]:
+        case "decided" if topic in body["grounds"]:
+            ground = body["grounds"][topic]
+            writes = [write for write in body["writes"] if write["topic"] == topic]
+            why = WORDS[Rule(ground["rule"])]
+            yield {
+                **line,
+                "rule": ground["rule"],
+                "why": why,
+                "policy": ground["policy"],
+                "seen": ground["seen"],
+                "writes": writes,
+            }
+        case "outcome" if topic in body["topics"]:
+            shown = {key: body[key] for key in ("side", "fate", "error") if key in body}
+            yield {**line, **shown}
+        case "agreed" | "held" | "released" | "dismissed" if entry["topic"] == topic:
+            rule = body.get("rule")
+            shown = {key: body[key] for key in ("choice", "rule") if key in body}
+            yield {**line, **shown, **({"why": WORDS[Rule(rule)]} if rule else {})}
+        case _:
+            return

@@ -1,0 +1,144 @@
+"""Closer looks: reading single people, a few at a time, and recording what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+from bridge.core.decision import Rule
+from bridge.core.errors import SideError, Throttled, Unreachable, Verdict
+from bridge.core.model import PersonId, RunId, Side, Who, address_key
+from bridge.core.ports import Hint, PersonView
+from bridge.core.state import Settlement
+from bridge.engine.parts import Eyes, Weather
+
+T = TypeVar("T")
+
+MISSES_IN_A_ROW = 20  # failed reads after which a side counts as down
+
+
+def batched(items: Iterable[T], size: int) -> Iterable[list[T]]:
+    """The items in lists of at most `size`."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class Looker:
+    """Reads people of a side closely. What one person's read refuses never stops the others'."""
+
+    def __init__(self, eyes: Eyes, run: RunId, weather: Weather) -> None:
+        self._eyes = eyes
+        self._run = run
+        self._weather = weather
+        self.observed = dict.fromkeys(Side, 0)
+        self._misses = dict.fromkeys(Side, 0)
+
+    def retry(self, side: Side) -> None:
+        """Read what could not be read in earlier rounds."""
+        state = self._eyes.state
+        for kept in state.inbox(side):
+            done = self.follow(side, [kept.hint]) if kept.person is None else self.look(side, [kept.person])
+            if done or side not in self._weather.down:
+                state.drop_from_inbox(kept.id)
+            if side in self._weather.down:
+                return
+
+    def look(self, side: Side, people: Sequence[PersonId]) -> int:
+        """Read these people at `side` and record what is seen. Returns how many could be read."""
+        reader, state = self._eyes.readers[side], self._eyes.state
+        done = 0
+        for batch in batched(people, 100):
+            views = self._each(side, state.who_many(batch), lambda who: [reader.look(who)], self._miss_person)
+            done += self.record(side, views)
+            self._eyes.heartbeat()
+            if side in self._weather.down:
+                break
+        return done
+
+    def follow(self, side: Side, hints: Sequence[Hint]) -> int:
+        """Read what hints name, and the people who were bound to a named record but no longer are."""
+        reader = self._eyes.readers[side]
+        done = 0
+        for batch in batched(hints, 100):
+            bound = self._bound(side, batch)
+            views = self._each(side, batch, reader.follow, self._miss_hint)
+            done += self.record(side, views)
+            shown = {address_key(view.address) for view in views}
+            left = [who.person for who in bound if address_key(who.address) not in shown]
+            done += self.look(side, left)
+            self._eyes.heartbeat()
+            if side in self._weather.down:
+                break
+        return done
+
+    def record(self, side: Side, views: Sequence[PersonView]) -> int:
+        """Store views that were read outside a feed."""
+        if not views:
+            return 0
+        spreads = self._eyes.mapping.spreads
+        recorded = self._eyes.state.record(views, side, run=self._run, spreads=spreads)
+        self.observed[side] += len(views)
+        if recorded.look_again:
+            self.look(side, recorded.look_again)
+        return len(views)
+
+    def _bound(self, side: Side, hints: Sequence[Hint]) -> list[Who]:
+        state = self._eyes.state
+        return [who for hint in hints if hint.id is not None for who in state.bound(side, hint.id)]
+
+    def _each(
+        self,
+        side: Side,
+        items: Sequence[T],
+        read: Callable[[T], Sequence[PersonView]],
+        miss: Callable[[Side, T, SideError], None],
+    ) -> list[PersonView]:
+        views: list[PersonView] = []
+        with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
+            futures = [pool.submit(read, item) for item in items]
+            for item, future in zip(items, futures, strict=True):
+                try:
+                    views.extend(future.result())
+                    self._misses[side] = 0
+                except SideError as error:
+                    if self._side_is_lost(side, error):
+                        pool.shutdown(cancel_futures=True)
+                        break
+                    miss(side, item, error)
+        return views
+
+    def _side_is_lost(self, side: Side, error: SideError) -> bool:
+        """One person who cannot be read must not stop the others; a side that answers nobody is down."""
+        self._misses[side] += error.verdict is not Verdict.HOLD
+        down = error.verdict is Verdict.STOP or isinstance(error, Unreachable | Throttled)
+        if down or self._misses[side] >= MISSES_IN_A_ROW:
+            self._weather.lost(side, error)
+        return side in self._weather.down
+
+    def _miss_hint(self, side: Side, hint: Hint, error: SideError) -> None:
+        self._weather.warn(f"{side}: somebody could not be read ({error}); tried again next time")
+        self._eyes.state.keep_in_inbox(side, hint=hint, error=str(error))
+
+    def _miss_person(self, side: Side, who: Who, error: SideError) -> None:
+        if error.verdict is Verdict.HOLD:
+            self._hold(side, error, who.person)
+        else:
+            self._weather.warn(f"{side}: somebody could not be read ({error}); tried again next time")
+            self._eyes.state.keep_in_inbox(side, person=who.person, error=str(error))
+
+    def _hold(self, side: Side, error: SideError, person: PersonId) -> None:
+        """This person cannot be read at that side: a person at the desk has to know."""
+        state = self._eyes.state
+        for cell in state.cells(person):
+            state.open_hold(
+                self._run,
+                person,
+                cell.topic,
+                reason=Rule.UNREADABLE,
+                why=f"{side}: {error}",
+                ground=cell.ground,
+            )
+            state.settle(self._run, [Settlement(person, cell.topic, cell.ground)])

@@ -1,0 +1,112 @@
+"""Observation: reading the feeds of both sides into the state DB, page by page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from bridge.core.brakes import bursts
+from bridge.core.errors import DrainIncomplete, SideError, Verdict
+from bridge.core.mapping import CHANNEL
+from bridge.core.model import Choice, Observation, RunId, Side
+from bridge.core.ports import Page
+from bridge.core.watermark import advance, reach
+from bridge.engine.look import Looker
+from bridge.engine.parts import Eyes, Weather
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Observer:
+    """Reads what changed. A watermark moves with the last page of a proven drain, in its transaction."""
+
+    def __init__(self, eyes: Eyes, run: RunId, weather: Weather, looker: Looker) -> None:
+        self._eyes = eyes
+        self._run = run
+        self._weather = weather
+        self._looker = looker
+        self._minutes: Counter[datetime] = Counter()
+
+    def feeds(self, *, first: bool) -> frozenset[Side]:
+        """Read every feed of both sides. Returns the sides whose feeds cannot reach back far enough: only a
+        sweep finds what happened there in between."""
+        return frozenset(side for side in Side if self._side(side, first=first))
+
+    @property
+    def bursts(self) -> frozenset[datetime]:
+        """Minutes of this run in which suspiciously many people were unsubscribed at once."""
+        most = self._eyes.tuning.limits.burst_max
+        return bursts(self._minutes.elements(), most)
+
+    def _side(self, side: Side, *, first: bool) -> bool:
+        gap = False
+        for feed in self._eyes.readers[side].feeds:
+            if side in self._weather.down:
+                self._doubt(side, feed)
+                continue
+            gap = self._feed(side, feed, first=first) or gap
+        return gap
+
+    def _feed(self, side: Side, feed: str, *, first: bool) -> bool:
+        reader, state = self._eyes.readers[side], self._eyes.state
+        watermark = state.watermark(feed)
+        try:
+            oldest = reader.oldest_since()
+            start = self._eyes.clock() if first else oldest or BEGINNING
+            overlap = self._eyes.tuning.overlap
+            there = reach(watermark, overlap=overlap, oldest=oldest, start=start - overlap)
+            for number, page in enumerate(reader.changes(feed, there.since), 1):
+                self._page(side, feed, page, watermark)
+                self._eyes.progress(f"reading {feed}", number)
+        except DrainIncomplete as error:
+            self._doubt(side, feed)
+            self._weather.warn(f"{feed}: {error}")
+            return False
+        except SideError as error:
+            self._doubt(side, feed)
+            self._trouble(side, feed, error)
+            return False
+        return there.gap
+
+    def _trouble(self, side: Side, feed: str, error: SideError) -> None:
+        if error.verdict is Verdict.MEND or error.verdict is Verdict.HOLD:
+            self._weather.warn(f"{feed}: {error}")
+        else:
+            self._weather.lost(side, error)
+
+    def _page(self, side: Side, feed: str, page: Page, watermark: datetime | None) -> None:
+        """Store a page. Hints are followed before its watermark moves: until then they are not stored."""
+        self._looker.follow(side, page.hints)
+        if side in self._weather.down:
+            raise self._weather.down[side]
+        mark = None if page.watermark is None else advance(watermark, page.watermark)
+        spreads = self._eyes.mapping.spreads
+        state = self._eyes.state
+        recorded = state.record(page.views, side, run=self._run, feed=feed, watermark=mark, spreads=spreads)
+        self._looker.observed[side] += len(page.views)
+        self._looker.look(side, recorded.look_again)
+        self._count_unsubscribes(page)
+        self._report(feed, page)
+        self._eyes.heartbeat()
+
+    def _report(self, feed: str, page: Page) -> None:
+        for warning in page.warnings:
+            self._weather.warn(f"{feed}: {warning}")
+        if page.skipped:
+            self._weather.warn(f"{feed}: {page.skipped} rows without an address were left out")
+
+    def _count_unsubscribes(self, page: Page) -> None:
+        for view in page.views:
+            seen = view.topics.get(CHANNEL)
+            if seen is not None and _is_unsubscribe(seen) and seen.changed_at is not None:
+                self._minutes[seen.changed_at.replace(second=0, microsecond=0)] += 1
+
+    def _doubt(self, side: Side, feed: str) -> None:
+        covered = self._eyes.readers[side].covers(feed)
+        self._weather.unsure |= covered
+        if CHANNEL in covered and self._eyes.mapping.spreads:
+            self._weather.unsure |= {topic.id for topic in self._eyes.mapping.all}
+
+
+def _is_unsubscribe(seen: Observation) -> bool:
+    return seen.choice is Choice.OPTED_OUT and seen.block is None

@@ -1,0 +1,79 @@
+"""What a round is made of: everything it uses is handed to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bridge.core.brakes import Limits
+from bridge.core.errors import SideError
+from bridge.core.mapping import Mapping as ConsentMapping
+from bridge.core.model import Side, TopicId
+from bridge.core.ports import ReadReplica, Replica
+from bridge.core.state import State
+
+Clock = Callable[[], datetime]
+
+
+class Progress(Protocol):
+    """Told how far a long step has come; `total` is None where nobody knows."""
+
+    def __call__(self, step: str, done: int, total: int | None = None) -> None: ...
+
+
+def silent(step: str, done: int, total: int | None = None) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """The operator's settings that a round follows."""
+
+    overlap: timedelta = timedelta(seconds=900)
+    skew: timedelta = timedelta(seconds=2)
+    limits: Limits = field(default_factory=Limits)
+    workers: int = 4  # calls in flight
+    page: int = 500  # people decided at a time
+    catalogue_every: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """What a dry run gets: there is nothing in it that could write to a side."""
+
+    state: State
+    readers: Mapping[Side, ReadReplica]
+    mapping: ConsentMapping
+    tuning: Tuning
+    clock: Clock
+    progress: Progress = silent
+    heartbeat: Callable[[], None] = lambda: None  # renews the lease; raises LeaseHeld when it is lost
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What may write to the sides."""
+
+    replicas: Mapping[Side, Replica]
+
+
+@dataclass(slots=True)
+class Weather:
+    """What is known to be wrong in this run: what may not be raised, who cannot be written to."""
+
+    unsure: set[TopicId] = field(default_factory=set)  # a feed that covers these was not read to its end
+    gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what is no longer there
+    down: dict[Side, SideError] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        """Say something once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def lost(self, side: Side, error: SideError) -> None:
+        """A side cannot be used for the rest of this run."""
+        self.down.setdefault(side, error)
+        self.warn(f"{side}: {error}")

@@ -1,0 +1,141 @@
+"""The dry run: everything a round would do up to its first write, and what it would then send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bridge.core.brakes import check
+from bridge.core.decision import WORDS, Act, Held
+from bridge.core.model import Choice, RunId, Side, Who, Withdrawal, Write, mask
+from bridge.core.state import RunKind
+from bridge.engine.judge import Judge, Judged
+from bridge.engine.parts import Eyes
+from bridge.engine.records import Json, act_out, time_out
+from bridge.engine.round import Observation, Orders
+
+
+@dataclass(slots=True)
+class Plan:
+    """What would be written and what would be held, with reasons; `acts` is for `bridge apply`."""
+
+    run: RunId
+    mapping: str
+    made_at: datetime
+    writes: list[Json] = field(default_factory=list)
+    held: list[Json] = field(default_factory=list)
+    calls: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    acts: list[Json] = field(default_factory=list)
+    brakes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    exit_code: int = 0
+
+    def shown(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        return {
+            "writes": self.writes,
+            "held": self.held,
+            "calls": {side.value: calls for side, calls in self.calls.items()},
+            "writes_sent": 0,
+            "brakes": self.brakes,
+            "warnings": self.warnings,
+        }
+
+
+class DryRun:
+    """Observes and decides. It is given nothing that could write to a side."""
+
+    def __init__(self, eyes: Eyes) -> None:
+        self._eyes = eyes
+
+    def plan(self, orders: Orders | None = None) -> Plan:
+        """What a round would do now. Observations are kept, agreements are not touched."""
+        state = self._eyes.state
+        run = state.begin_run(RunKind.PLAN)
+        seeing = Observation(self._eyes, run, orders or Orders())
+        plan = Plan(run, self._eyes.mapping.digest, self._eyes.clock())
+        try:
+            judge = seeing.read()
+            plan.brakes = list(check(judge.load(), self._eyes.tuning.limits).reasons)
+            self._fill(plan, judge)
+        except BaseException as error:
+            state.end_run(run, "failed", {"error": type(error).__name__})
+            raise
+        plan.warnings = seeing.weather.warnings
+        plan.exit_code = max((error.exit_code for error in seeing.weather.down.values()), default=0)
+        state.end_run(run, "done", {"writes": len(plan.writes), "held": len(plan.held)})
+        return plan
+
+    def _fill(self, plan: Plan, judge: Judge) -> None:
+        for page in judge.people():
+            people = {person[0].cell.person: person for person in page if person}
+            for who in self._eyes.state.who_many(list(people)):
+                self._person(plan, who, people[who.person])
+
+    def _person(self, plan: Plan, who: Who, judged: list[Judged]) -> None:
+        acts = {}
+        for one in judged:
+            match one.decision:
+                case Act() as act:
+                    acts[one.topic.id] = act_out(act)
+                    plan.writes.extend(self._rows(who, one, act))
+                case Held(rule=rule):
+                    plan.held.append({"person": mask(who.address), "topic": one.topic.id, "why": WORDS[rule]})
+                case _:
+                    pass
+        if acts:
+            plan.acts.append({"person": who.person, "shown": mask(who.address), "acts": acts})
+        for side in Side:
+            writes = [write for one in judged for write in _writes(one) if write.side is side]
+            plan.calls[side] += self._price(side, writes)
+
+    def _price(self, side: Side, writes: list[Write]) -> int:
+        """Withdrawals go before raises, so they are priced apart; a raise is guarded by one more read."""
+        reader = self._eyes.readers[side]
+        out = [write for write in writes if isinstance(write, Withdrawal)]
+        up = [write for write in writes if not isinstance(write, Withdrawal)]
+        return sum(reader.price(part) for part in (out, up) if part) + bool(up)
+
+    def _rows(self, who: Who, one: Judged, act: Act) -> Iterator[Json]:
+        for write in act.writes:
+            before = one.cell.seen[write.side]
+            to = Choice.OPTED_OUT if isinstance(write, Withdrawal) else Choice.OPTED_IN
+            row: Json = {
+                "side": write.side.value,
+                "person": mask(who.address),
+                "topic": one.topic.id,
+                "from": before.choice.value,
+                "to": to.value,
+                "why": _why(act, write),
+            }
+            if not isinstance(write, Withdrawal) and write.frequency is not None:
+                row["frequency"] = write.frequency
+            yield row
+
+
+def _writes(one: Judged) -> tuple[Write, ...]:
+    return one.decision.writes if isinstance(one.decision, Act) else ()
+
+
+def _why(act: Act, write: Write) -> str:
+    dated = write.said_at if isinstance(write, Withdrawal) else write.evidence.changed_at
+    said = "" if dated is None else f" (said {time_out(dated.replace(microsecond=0))})"
+    return f"{WORDS[act.rule]}{said}"
+
+
+def key_of(shown: Json) -> list[tuple[object, ...]]:
+    """What must still be the same for a planned act to be carried out: its writes, and what they rest on."""
+    return [
+        (
+            write["side"],
+            write["topic"],
+            write["kind"],
+            write.get("frequency"),
+            write.get("how"),
+            (write.get("evidence") or {}).get("changed_at"),
+            write.get("said_at"),
+        )
+        for write in shown["writes"]
+    ]

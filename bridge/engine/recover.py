@@ -1,0 +1,103 @@
+"""Recovery: writes whose outcome is unknown are read back before anything else is decided."""
+
+from __future__ import annotations
+
+from bridge.core.decision import WORDS, Act, Rule
+from bridge.core.errors import SideError
+from bridge.core.mapping import CHANNEL
+from bridge.core.model import Agreement, Raise, Resubscribe, RunId, Write
+from bridge.core.ports import PersonView
+from bridge.core.state import Attempt, AttemptState, LedgerEntry, Settlement
+from bridge.engine.carry import shows
+from bridge.engine.parts import Eyes, Weather
+from bridge.engine.records import act_in, write_in
+
+
+class Recovery:
+    """Settles attempts that a crash, a time-out or a slow side left in doubt."""
+
+    def __init__(self, eyes: Eyes, run: RunId, weather: Weather) -> None:
+        self._eyes = eyes
+        self._run = run
+        self._weather = weather
+
+    def settle(self) -> None:
+        """Read back every attempt in doubt. One that cannot be read stays in doubt."""
+        attempts = self._eyes.state.in_doubt()
+        for number, attempt in enumerate(attempts, 1):
+            if attempt.side in self._weather.down:
+                continue
+            self._settle(attempt)
+            self._eyes.progress("reading back writes in doubt", number, len(attempts))
+            self._eyes.heartbeat()
+
+    def _settle(self, attempt: Attempt) -> None:
+        who = self._eyes.state.who(attempt.person)
+        try:
+            view = self._eyes.readers[attempt.side].look(who)
+        except SideError as error:
+            self._weather.warn(f"{attempt.side}: a write stays in doubt ({error})")
+            return
+        if any(seen.reason == "pending_update" for seen in view.topics.values()):
+            return
+        writes = [write_in(write) for write in attempt.body["writes"]]
+        proven = all(shows(self._eyes.mapping, write, view) for write in writes)
+        state = AttemptState.DONE if proven else AttemptState.FAILED
+        self._eyes.state.end_attempt(
+            self._run,
+            attempt.id,
+            state,
+            ledger=_outcome(attempt, writes, state),
+            topics=[write.topic for write in writes],
+            views=(view,),
+        )
+        if proven:
+            self._agree(attempt, writes, view)
+        elif any(_asked(write) for write in writes):
+            self._remember_asking(attempt)
+
+    def _agree(self, attempt: Attempt, writes: list[Write], view: PersonView) -> None:
+        """Agree on what is proven, as it was decided then: a change of the other side since is a change."""
+        settlements = []
+        for act in map(act_in, attempt.body["acts"].values()):
+            if all(write in writes for write in act.writes):
+                settlements.append(self._settlement(attempt, act, view))
+        self._eyes.state.settle(self._run, settlements)
+
+    def _settlement(self, attempt: Attempt, act: Act, view: PersonView) -> Settlement:
+        versions = {**act.versions, **{write.side: view.topics[write.topic].version for write in act.writes}}
+        now = self._eyes.clock()
+        agreement = Agreement(act.choice, act.at, act.rule.value, now, versions, act.frequencies)
+        body = {"choice": act.choice.value, "rule": act.rule.value, "attempt": attempt.id}
+        topic_id = act.writes[0].topic
+        entry = LedgerEntry("agreed", body, attempt.person, topic_id)
+        # no ground: the cell stays to be decided, and is found in agreement if nothing moved since
+        return Settlement(attempt.person, topic_id, "", agreement, entry)
+
+    def _remember_asking(self, attempt: Attempt) -> None:
+        """A confirmation mail may have gone out: nobody is asked twice."""
+        state = self._eyes.state
+        cell = next(cell for cell in state.cells(attempt.person) if cell.topic == CHANNEL)
+        state.open_hold(
+            self._run,
+            attempt.person,
+            CHANNEL,
+            reason=Rule.CHALLENGE_PENDING.value,
+            why=WORDS[Rule.CHALLENGE_PENDING],
+            ground=cell.ground,
+        )
+
+
+def _outcome(attempt: Attempt, writes: list[Write], state: AttemptState) -> LedgerEntry:
+    body = {
+        "attempt": attempt.id,
+        "side": attempt.side.value,
+        "topics": [write.topic for write in writes],
+        "fate": "proven" if state is AttemptState.DONE else "not applied",
+        "by": "read back in a later run",
+    }
+    return LedgerEntry("outcome", body, attempt.person)
+
+
+def _asked(write: Write) -> bool:
+    return isinstance(write, Raise) and write.how is Resubscribe.CHALLENGE

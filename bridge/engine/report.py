@@ -1,0 +1,106 @@
+"""What a run did, counted. `Report.shown()` is the JSON of `bridge reconcile`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bridge.core.errors import SideError
+from bridge.core.model import Raise, RunId, Side, Withdrawal, Write
+from bridge.core.state import Counts, RunKind
+from bridge.engine.records import time_out
+
+
+@dataclass(slots=True)
+class Tally:
+    """Writes by side and kind, and what did not go well."""
+
+    raises: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    withdrawals: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    other: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    failed: int = 0
+
+    def count(self, write: Write) -> None:
+        """Count a write that was sent."""
+        match write:
+            case Withdrawal():
+                self.withdrawals[write.side] += 1
+            case Raise():
+                self.raises[write.side] += 1
+            case _:
+                self.other[write.side] += 1
+
+    def add(self, more: Tally) -> None:
+        """Add another tally to this one."""
+        for mine, theirs in (
+            (self.raises, more.raises),
+            (self.withdrawals, more.withdrawals),
+            (self.other, more.other),
+        ):
+            for side in Side:
+                mine[side] += theirs[side]
+        self.failed += more.failed
+
+    @property
+    def writes(self) -> int:
+        return sum(sum(kind.values()) for kind in (self.raises, self.withdrawals, self.other))
+
+
+@dataclass(slots=True)
+class Report:
+    """One run."""
+
+    run: RunId
+    kind: RunKind
+    started_at: datetime
+    seconds: float
+    observed: dict[Side, int]
+    tally: Tally
+    counts: Counts
+    calls: dict[Side, int]
+    brakes: list[str]
+    warnings: list[str]
+    errors: list[SideError] = field(default_factory=list)
+    people: int = 0
+
+    @property
+    def in_sync(self) -> bool:
+        """Nothing is left to do, to prove, or to be looked at by a person; and everything was read."""
+        waits = self.counts.waiting or self.counts.held or self.counts.unproven or self.counts.dead
+        return not (waits or self.errors or self.tally.failed)
+
+    @property
+    def exit_code(self) -> int:
+        """0 done · 3 something waits for a person · 4 a brake · 5 a side could not be reached."""
+        if self.errors:
+            return max(error.exit_code for error in self.errors)
+        if self.brakes:
+            return 4
+        return 3 if self.counts.held or self.counts.dead else 0
+
+    def shown(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {
+            "run": self.run,
+            "kind": self.kind.value,
+            "started_at": time_out(self.started_at),
+            "seconds": round(self.seconds, 3),
+            "observed": {side.value: self.observed[side] for side in Side},
+            "writes": {
+                side.value: {
+                    "raises": self.tally.raises[side],
+                    "withdrawals": self.tally.withdrawals[side],
+                    "other": self.tally.other[side],
+                }
+                for side in Side
+            },
+            "held": self.counts.held,
+            "unproven": self.counts.unproven,
+            "failed": self.tally.failed + self.counts.dead,
+            "waiting": self.counts.waiting,
+            "in_sync": self.in_sync,
+            "calls": {side.value: self.calls[side] for side in Side},
+            "brakes": self.brakes,
+            "warnings": self.warnings,
+        }

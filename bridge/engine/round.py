@@ -1,0 +1,178 @@
+"""One round: recover, observe, decide, apply, settle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bridge.core.brakes import Brakes, check
+from bridge.core.errors import SideError, Verdict
+from bridge.core.model import RunId, Side
+from bridge.core.state import RunKind
+from bridge.engine.apply import Applier
+from bridge.engine.carry import Carrier
+from bridge.engine.judge import Judge, Standing
+from bridge.engine.look import Looker
+from bridge.engine.observe import Observer
+from bridge.engine.parts import Eyes, Hands, Weather
+from bridge.engine.records import time_in, time_out
+from bridge.engine.recover import Recovery
+from bridge.engine.report import Report, Tally
+from bridge.engine.sweep import Sweeper
+
+EPOCH = "epoch"  # when the first run began
+FIRST_RUN_DONE = "first_run_completed"
+CATALOGUE_CHECKED = "catalogue_checked_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the operator asked of this run."""
+
+    full: bool = False
+    approve_raises: bool = False
+
+
+class Observation:
+    """The reading half of a round, which a dry run shares: everything up to the decisions."""
+
+    def __init__(self, eyes: Eyes, run: RunId, orders: Orders) -> None:
+        self.swept = False  # everybody was read, to a proven end
+        self.eyes = eyes
+        self.run = run
+        self.weather = Weather()
+        self.looker = Looker(eyes, run, self.weather)
+        self._orders = orders
+        self._first = eyes.state.meta(FIRST_RUN_DONE) is None
+
+    def read(self) -> Judge:
+        """Read both sides and settle what can only be decided after a closer look."""
+        epoch = self._epoch()
+        self._catalogues()
+        for side in Side:
+            self.looker.retry(side)
+        observer = Observer(self.eyes, self.run, self.weather, self.looker)
+        gaps = observer.feeds(first=self._first)
+        for side in gaps:
+            self.weather.warn(f"{side}: its feed does not reach back to the last read; everybody is read")
+        swept = self._first or self._orders.full or bool(gaps)
+        if swept:
+            self.swept = Sweeper(self.eyes, self.run, self.weather, self.looker).everyone()
+        judge = Judge(self.eyes, self.weather, self._standing(epoch, observer))
+        judge.settle_doubts(self.looker)
+        return judge
+
+    def _epoch(self) -> datetime:
+        state = self.eyes.state
+        known = time_in(state.meta(EPOCH))
+        if known is None:
+            known = self.eyes.clock()
+            state.set_meta(EPOCH, time_out(known) or "")
+        return known
+
+    def _standing(self, epoch: datetime, observer: Observer) -> Standing:
+        """Bursts count once the bridge runs: an old suppression list is delivered on the first run."""
+        return Standing(
+            epoch=epoch,
+            first_run=self._first,
+            raises_approved=self._orders.approve_raises,
+            bursts=frozenset() if self._first else observer.bursts,
+        )
+
+    def _catalogues(self) -> None:
+        """Find mapped topics whose counterpart is gone, so that their silence is not taken for a choice."""
+        for side in Side:
+            try:
+                gone = self.eyes.readers[side].missing()
+            except SideError as error:
+                self.weather.unsure |= {topic.id for topic in self.eyes.mapping.all}
+                self._trouble(side, error)
+                continue
+            for topic, what in gone.items():
+                self.weather.gone[topic] = what
+                self.weather.warn(
+                    f"topic '{topic}' is left alone: {what}. Mend the mapping, then `bridge mapping check`."
+                )
+
+    def _trouble(self, side: Side, error: SideError) -> None:
+        if error.verdict in (Verdict.STOP, Verdict.RETRY):
+            self.weather.lost(side, error)
+        else:
+            self.weather.warn(f"{side}: {error}")
+
+
+class Round:
+    """One one-shot run."""
+
+    def __init__(self, eyes: Eyes, hands: Hands) -> None:
+        self._eyes = eyes
+        self._hands = hands
+
+    def run(self, orders: Orders | None = None) -> Report:
+        """Carry out one round. What goes wrong at a side is in the report; other errors end the run as failed
+        and are raised."""
+        orders = orders or Orders()
+        state, began = self._eyes.state, self._eyes.clock()
+        kind = kind_of(self._eyes, orders)
+        run = state.begin_run(kind)
+        calls = self._calls()
+        try:
+            report = self._carry_out(run, kind, orders, began, calls)
+        except BaseException as error:
+            state.end_run(run, "failed", {"error": type(error).__name__})
+            raise
+        state.end_run(run, "done" if not report.errors else "failed", report.shown())
+        return report
+
+    def _carry_out(
+        self, run: RunId, kind: RunKind, orders: Orders, began: datetime, calls: Mapping[Side, int]
+    ) -> Report:
+        seeing = Observation(self._eyes, run, orders)
+        Recovery(self._eyes, run, seeing.weather).settle()
+        judge = seeing.read()
+        brakes = check(judge.load(), self._eyes.tuning.limits)
+        for alert in brakes.alerts:
+            seeing.weather.warn(alert)
+        tally = self._apply(run, seeing, judge, brakes)
+        state = self._eyes.state
+        if kind is RunKind.FIRST and seeing.swept and not seeing.weather.unsure:
+            state.set_meta(FIRST_RUN_DONE, time_out(self._eyes.clock()) or "")
+        return Report(
+            run=run,
+            kind=kind,
+            started_at=began,
+            seconds=(self._eyes.clock() - began) / timedelta(seconds=1),
+            observed=seeing.looker.observed,
+            tally=tally,
+            counts=state.counts(),
+            calls={side: made - calls[side] for side, made in self._calls().items()},
+            brakes=list(brakes.reasons),
+            warnings=seeing.weather.warnings,
+            errors=list(seeing.weather.down.values()),
+            people=state.people_count(),
+        )
+
+    def _apply(self, run: RunId, seeing: Observation, judge: Judge, brakes: Brakes) -> Tally:
+        applier = Applier(
+            self._eyes,
+            run,
+            seeing.weather,
+            judge=judge,
+            looker=seeing.looker,
+            carrier=Carrier(self._eyes, self._hands, run, seeing.weather),
+            brakes=brakes,
+        )
+        tally = applier.withdrawals()
+        tally.add(applier.raises())
+        return tally
+
+    def _calls(self) -> dict[Side, int]:
+        return {side: self._eyes.readers[side].calls for side in Side}
+
+
+def kind_of(eyes: Eyes, orders: Orders) -> RunKind:
+    """Which kind of run this is."""
+    if eyes.state.meta(FIRST_RUN_DONE) is None:
+        return RunKind.FIRST
+    return RunKind.FULL if orders.full else RunKind.INCREMENTAL

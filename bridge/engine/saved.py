@@ -1,0 +1,104 @@
+"""Carrying out a saved plan: exactly it, and only while its ground stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from bridge.core.decision import Act, raises
+from bridge.core.errors import PlanMoved
+from bridge.core.model import PersonId, RunId, Side
+from bridge.core.state import RunKind
+from bridge.engine.carry import Carrier
+from bridge.engine.judge import Judge, Judged, Standing
+from bridge.engine.look import Looker
+from bridge.engine.parts import Eyes, Hands, Weather
+from bridge.engine.planning import key_of
+from bridge.engine.records import Json, act_out
+from bridge.engine.report import Report, Tally
+
+
+class SavedPlan:
+    """Looks at everybody the plan names again, on both sides; if one decision differs, nothing is written."""
+
+    def __init__(self, eyes: Eyes, hands: Hands) -> None:
+        self._eyes = eyes
+        self._hands = hands
+
+    def carry_out(self, acts: Sequence[Json], *, mapping: str) -> Report:
+        """Carry out the acts of a plan. Raises PlanMoved before the first write if anything has moved."""
+        if mapping != self._eyes.mapping.digest:
+            raise PlanMoved("The mapping is not the one this plan was made with.", hint=_AGAIN)
+        state, began = self._eyes.state, self._eyes.clock()
+        before = {side: self._eyes.readers[side].calls for side in Side}
+        run = state.begin_run(RunKind.APPLY)
+        weather = Weather()
+        looker = Looker(self._eyes, run, weather)
+        # approvals and first-run holds were weighed when the plan was made: what it holds back is not in it
+        judge = Judge(self._eyes, weather, Standing(raises_approved=True))
+        try:
+            self._look(looker, weather, acts)
+            self._compare(judge, acts)
+            tally = self._write(run, weather, judge, acts)
+        except BaseException as error:
+            state.end_run(run, "failed", {"error": type(error).__name__})
+            raise
+        report = Report(
+            run=run,
+            kind=RunKind.APPLY,
+            started_at=began,
+            seconds=(self._eyes.clock() - began) / timedelta(seconds=1),
+            observed=looker.observed,
+            tally=tally,
+            counts=state.counts(),
+            calls={side: self._eyes.readers[side].calls - before[side] for side in Side},
+            brakes=[],
+            warnings=weather.warnings,
+            errors=list(weather.down.values()),
+            people=state.people_count(),
+        )
+        state.end_run(run, "done", report.shown())
+        return report
+
+    def _look(self, looker: Looker, weather: Weather, acts: Sequence[Json]) -> None:
+        people = [PersonId(act["person"]) for act in acts]
+        for side in Side:
+            looker.look(side, people)
+            if side in weather.down:
+                raise weather.down[side]
+
+    def _compare(self, judge: Judge, acts: Sequence[Json]) -> None:
+        moved = [act["shown"] for act in acts if not self._stands(judge, act)]
+        if moved:
+            names = ", ".join(moved[:3]) + (" and others" if len(moved) > 3 else "")
+            raise PlanMoved(
+                f"What this plan was based on has changed for {len(moved)} of {len(acts)} people ({names}); "
+                "nothing was written.",
+                hint=_AGAIN,
+            )
+
+    def _stands(self, judge: Judge, act: Json) -> bool:
+        now = {one.topic.id: one.decision for one in self._person(judge, act)}
+        return all(
+            isinstance(decision := now.get(topic), Act) and key_of(act_out(decision)) == key_of(shown)
+            for topic, shown in act["acts"].items()
+        )
+
+    def _person(self, judge: Judge, act: Json) -> list[Judged]:
+        return judge.person(self._eyes.state.cells(PersonId(act["person"])))
+
+    def _write(self, run: RunId, weather: Weather, judge: Judge, acts: Sequence[Json]) -> Tally:
+        carrier = Carrier(self._eyes, self._hands, run, weather)
+        tally = Tally()
+        for up in (False, True):
+            for act in acts:
+                person = [one for one in self._person(judge, act) if one.topic.id in act["acts"]]
+                wanted = [
+                    one for one in person if isinstance(one.decision, Act) and raises(one.decision) is up
+                ]
+                if wanted:
+                    tally.add(carrier.carry(self._eyes.state.who(wanted[0].cell.person), wanted))
+        return tally
+
+
+_AGAIN = "Make a new one: `bridge plan --out FILE`."
