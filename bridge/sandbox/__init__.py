@@ -1,0 +1,1 @@
+"""Both vendors' services, emulated as real HTTP servers on the loopback interface."""

@@ -1,0 +1,114 @@
+"""The emulated Dotdigital as a web application."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from bridge.sandbox.control import control_routes
+from bridge.sandbox.dotdigital import auth, routes
+from bridge.sandbox.dotdigital.exchange import Answer, Call, answer, text
+from bridge.sandbox.dotdigital.imports import settle_due
+from bridge.sandbox.dotdigital.limits import Verdict
+from bridge.sandbox.dotdigital.refusal import V2Refusal, V3Refusal
+from bridge.sandbox.dotdigital.routes import Operation
+from bridge.sandbox.dotdigital.state import State
+from bridge.sandbox.frontdoor import FrontDoor
+
+
+def create_app(state: State) -> Starlette:
+    """Serve `state`: the vendor's calls, and the control surface under /_sandbox/."""
+    door = Middleware(
+        FrontDoor,
+        clock=state.clock,
+        calls=state.calls,
+        faults=state.faults,
+        operation_of=routes.operation_of,
+    )
+    return Starlette(routes=[*control_routes(state), Mount("/", app=_Service(state))], middleware=[door])
+
+
+class _Service:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        # Handlers only touch memory, so the lock is held briefly; the loop itself may take it.
+        with self._state.lock:
+            served = _serve(self._state, request, body)
+        response = Response(served.body, served.status, dict(served.headers))
+        response.headers["content-type"] = served.content_type
+        await response(scope, receive, send)
+
+
+def _serve(state: State, request: Request, body: bytes) -> Answer:
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    operation, path, elsewhere = routes.find(request.method, raw.split(b"?")[0].decode("latin-1"))
+    is_v3 = request.scope["path"].lower().startswith("/contacts/v3") if operation is None else operation.is_v3
+    if state.switches.region == "wrong" and (operation is None or operation.id != routes.ACCOUNT_INFO):
+        return text("Forbidden: Access is denied.", 403)
+    if not auth.signed_in(state, request.headers.get("authorization", ""), is_v3):
+        return _unauthorized(is_v3)
+    if operation is None:
+        status = 405 if elsewhere else 404
+        return answer({"message": "No HTTP resource was found for this request."}, status)
+    verdict = state.limits.charge(state.clock.now(), operation.tier)
+    if not verdict.allowed:
+        return _too_many(state, verdict)
+    pairs = parse_qsl(request.url.query, keep_blank_values=True)
+    call = Call(path, {name.lower(): value for name, value in pairs}, body, _base_url(request))
+    return _with_headers(_handle(state, operation, call), verdict)
+
+
+def _handle(state: State, operation: Operation, call: Call) -> Answer:
+    settle_due(state)
+    try:
+        return operation.handler(state, call)
+    except V2Refusal as refusal:
+        return answer({"message": v2_message(state, refusal)}, refusal.status)
+    except V3Refusal as refusal:
+        shown: dict[str, object] = {"errorCode": refusal.code, "description": refusal.description}
+        if refusal.details:
+            inner = state.switches.v3_details_key
+            shown["details"] = [{"item": item, inner: words} for item, words in refusal.details]
+        return answer(shown, refusal.status)
+
+
+def v2_message(state: State, refusal: V2Refusal) -> str:
+    """The message in one of the forms met in the wild."""
+    form = state.switches.error_text
+    if form == "error_prefix":
+        return f"Error: {refusal.code}"
+    if form == "no_code":
+        return refusal.text
+    return f"{refusal.text} {refusal.code}" + (" " if form == "trailing_space" else "")
+
+
+def _unauthorized(is_v3: bool) -> Answer:
+    if is_v3:
+        return Answer(b"", 401)
+    return answer({"message": "Authorization has been denied for this request."}, 401)
+
+
+def _too_many(state: State, verdict: Verdict) -> Answer:
+    if verdict.flat:
+        words = "The account made too many API calls and is capped for now; contact support."
+        refusal = V2Refusal(400, "ERROR_APIUSAGE_EXCEEDED", words)
+        return answer({"message": v2_message(state, refusal)}, 400)
+    return _with_headers(answer({"message": "Too many requests."}, 429), verdict)
+
+
+def _with_headers(served: Answer, verdict: Verdict) -> Answer:
+    return Answer(served.body, served.status, served.content_type, {**served.headers, **verdict.headers})
+
+
+def _base_url(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"

@@ -1,0 +1,141 @@
+"""What the emulated Dotdigital does where its documentation is silent or contradicts itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.sandbox.faults import nearest
+
+
+def _one_of(default: str, *others: str) -> str:
+    choice: str = field(default=default, metadata={"choices": (default, *others)})
+    return choice
+
+
+@dataclass
+class Switches:
+    """One field per open question. The default is the reading that the vendor's own words favour.
+
+    Assigning a value outside a field's choices raises ValueError naming the nearest one.
+    """
+
+    # Account, sign-in, limits
+    region: str = _one_of("right", "wrong")
+    """`wrong`: every call but account-info answers 403, as calling another region's host does."""
+    api_endpoint: str = ""
+    """ApiEndpoint named by account-info; empty names this server. The real value ends in a slash."""
+    untrimmed_credentials_on_v2: str = _one_of("accepted", "refused")
+    """White space round user or password was seen to pass on v2 and to fail on v3 (always refused there)."""
+    rate_limits: str = _one_of("none", "tiered", "flat")
+    """`tiered`: per minute, with headers, 429. `flat`: per rolling hour, 400 ERROR_APIUSAGE_EXCEEDED."""
+    limit_low: int = 35
+    limit_medium: int = 150
+    limit_high: int = 600
+    """Calls a minute per tier. Only Low on the smallest package (35) is documented."""
+    limit_flat: int = 2000
+    """Calls a rolling hour on the flat scheme."""
+    reset_form: str = _one_of("epoch_seconds", "epoch_milliseconds", "seconds_from_now")
+    """X-RateLimit-Reset: documented as UTC epoch; the vendor's PHP client reads seconds from now."""
+    enforce_double_opt_in: bool = False
+    """Account setting: new contacts wait as PendingOptIn until they confirm."""
+
+    # v2 errors
+    error_text: str = _one_of("plain", "error_prefix", "trailing_space", "no_code")
+    """Message forms seen: `Text. CODE`, `Error: CODE`, `Text. CODE ` and text without any code."""
+
+    # v2 suppression
+    unsubscribe_unknown: str = _one_of("not_found", "created")
+    """Unsubscribe of an address the account does not have."""
+    unsubscribe_other_reason: str = _one_of("refused", "changed")
+    """Unsubscribe of a contact suppressed for another reason: ERROR_CONTACT_SUPPRESSED, or a new reason."""
+    suppress_unsubscribed: str = _one_of("kept", "changed")
+    """Bulk suppress of a contact that is already unmailable: keep its reason, or make it Suppressed."""
+    date_removed_on_repeat: str = _one_of("kept", "moves")
+    """dateRemoved when the same reason is stated again."""
+    date_removed_on_reason_change: str = _one_of("moves", "kept")
+    """dateRemoved when another reason replaces the first."""
+    suppression_follows: str = _one_of("contact", "address")
+    """After a change of e-mail: the block goes along with the contact, or stays with the old address."""
+
+    # v2 resubscribe
+    resubscribe_answer: str = _one_of("status", "not_available", "message_only")
+    """`not_available`: NotAvailableInThisVersion as status. `message_only`: `{"message"}` alone."""
+    challenged_status: str = _one_of("unchanged", "PendingOptIn")
+    """Status of a contact that got a challenge and has not clicked."""
+
+    # v2 preferences
+    put_preferences: str = _one_of("merge", "replace")
+    """PUT of a contact's preferences: leave unnamed ones alone, or opt out of them."""
+    put_preferences_suppressed: str = _one_of("refused", "accepted")
+    """PUT of a suppressed contact's preferences: ERROR_CONTACT_SUPPRESSED, or applied."""
+    top_level_leaf: str = _one_of("accepted", "refused")
+    """A leaf of a category sent outside its category."""
+    equal_write_moves_date: bool = False
+    """Writing the value a preference already has moves its dateModifed."""
+    never_asked_leaf: str = _one_of("false", "missing")
+    """isOptedIn of a leaf the contact was never asked about, in the contact's tree."""
+    subscriptions_of_suppressed: str = _one_of("listed", "not_found")
+    """GET subscriptions of a suppressed contact."""
+    modified_flag: str = _one_of("isPreference2", "isPreference", "both")
+    """How modified-since spells the flag of its top-level nodes."""
+    modified_children: str = _one_of("all", "changed")
+    """Children shown under a category by modified-since."""
+    definition_answers: str = _one_of("seed", "full", "short")
+    """Answers of create and update: `short` lacks preferenceCount and created; `seed`: only update does."""
+
+    # v2 feeds
+    feed_order: str = _one_of("shuffled", "sorted")
+    """suppressed-since and unsubscribed-since: stable but meaningless order, or by dateRemoved."""
+    since_date: str = _one_of("inclusive", "exclusive")
+    """Whether a row dated exactly at the asked instant is returned by the two suppression feeds."""
+    row_resolution: str = _one_of("millisecond", "second")
+    """What the feeds compare with the asked instant: the row's time, or its whole second."""
+    feed_lag_seconds: float = 0.0
+    """A change shows in the feeds only this long after it was made."""
+    pending_in_suppressed_feed: bool = False
+    """PendingOptIn contacts are rows of suppressed-since."""
+    min_contact_id: str = _one_of("inclusive", "exclusive")
+    foreign_preference_rows: bool = True
+    """opt-ins-since shows each contact's rows of other preferences too."""
+    opt_out_rows: bool = True
+    """opt-ins-since shows contacts whose change was an opt-out (one of its two descriptions says not)."""
+    rows_per_address_book: bool = False
+    """A second, older row of the same preference for another address book; contacts listed twice."""
+    preference_feeds_list_suppressed: bool = True
+    """with-preference and opt-ins-since list contacts that cannot be mailed."""
+
+    # v3
+    modified_moves_on_preferences: bool = False
+    """A preference change moves `updated`, so `~modified` finds it."""
+    modified_moves_on_suppression: bool = False
+    """An unsubscribe or suppression moves `updated`."""
+    lists_suppressed: bool = True
+    """The v3 list includes contacts that cannot be mailed."""
+    list_order: str = _one_of("contact_id", "shuffled")
+    v3_resubscribe_default: str = _one_of("silent", "challenge")
+    """resubscribeWithNoChallenge when absent: true by the specification, false by the vendor's engineers."""
+    v3_details_key: str = _one_of("description", "error")
+    """Inner key of an error's details."""
+    caps_suppressed_patch: str = _one_of("accepted", "refused")
+    """A defect seen: a suppressed contact stored in capitals, PATCHed in lower case, answers 400."""
+    import_polls: int = 1
+    """Status calls answered NotFinished before an import ends..."""
+    import_seconds: float = 30.0
+    """...or this much time after its submission, whichever comes first."""
+    import_outcome: str = _one_of("Finished", "RejectedByWatchdog", "Failed", "ExceedsAllowedContactLimit")
+    """How imports end; only Finished ones are applied."""
+    max_active_imports: int = 25
+    failure_spelling: str = _one_of("camel", "pascal")
+    """failureCode: `invalidEmail` by the specification's examples, `InvalidEmail` by the page."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        spec = type(self).__dataclass_fields__.get(name)
+        if spec is None:
+            raise ValueError(f"unknown switch {name!r}{nearest(name, list(type(self).__dataclass_fields__))}")
+        choices: tuple[str, ...] = spec.metadata.get("choices", ())
+        if choices and value not in choices:
+            raise ValueError(f"switch {name!r} cannot be {value!r}{nearest(str(value), list(choices))}")
+        if isinstance(value, (int, float)) and value < 0:
+            raise ValueError(f"switch {name!r} cannot be negative")
+        object.__setattr__(self, name, value)

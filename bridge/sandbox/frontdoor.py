@@ -1,0 +1,185 @@
+"""What every request to an emulated service passes first: counting, faults, and the service's own Date."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from email.utils import format_datetime
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.sandbox.calls import Calls
+from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.faults import Fault, Faults
+from bridge.sandbox.server import CONNECTION, Connection
+
+OperationOf = Callable[[str, str], str]
+"""(method, path) -> operation id; it must name something for every request, e.g. "unknown"."""
+
+CONTROL_PREFIX = "/_sandbox/"
+_PAGE = "<!DOCTYPE html><html><head><title>Service</title></head><body><h1>Please wait</h1></body></html>"
+
+
+class FrontDoor:
+    """Outermost ASGI application of a service.
+
+    Requests below `/_sandbox/` are neither counted nor faulted. Every answer carries a Date header of the
+    sandbox clock (so uvicorn's own must be off, as `Server` has it).
+    """
+
+    def __init__(
+        self, app: ASGIApp, clock: SandboxClock, calls: Calls, faults: Faults, operation_of: OperationOf
+    ) -> None:
+        self._app = app
+        self._clock = clock
+        self._calls = calls
+        self._faults = faults
+        self._operation_of = operation_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        dated = self._dated(send)
+        if scope["path"].startswith(CONTROL_PREFIX):
+            await self._app(scope, receive, dated)
+            return
+        operation = self._operation_of(scope["method"], scope["path"])
+        self._calls.record(operation)
+        fault = self._faults.record(operation)
+        if fault is None:
+            await self._app(scope, receive, dated)
+        else:
+            await self._misbehave(fault, scope, receive, dated)
+
+    def _dated(self, send: Send) -> Send:
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = format_datetime(self._clock.now(), usegmt=True).encode("latin-1")
+                kept = [pair for pair in message.get("headers", []) if pair[0].lower() != b"date"]
+                message = {**message, "headers": [*kept, (b"date", date)]}
+            await send(message)
+
+        return stamped
+
+    async def _misbehave(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = fault.kind
+        if kind == "slow":
+            await asyncio.sleep(fault.delay)
+            await self._app(scope, receive, send)
+        elif kind in ("timeout_before", "reset"):
+            await _read_whole(receive)
+            await _silence(fault, scope, receive)
+        elif kind in ("timeout_after", "reset_after"):
+            await self._apply(scope, receive)
+            await _silence(fault, scope, receive)
+        elif kind in ("truncate", "half_page"):
+            answer = await self._apply(scope, receive)
+            if kind == "truncate":
+                await _cut(answer, scope, receive, send)
+            else:
+                await _halve(answer, send)
+        else:
+            if kind == "status_after":
+                await self._apply(scope, receive)
+            await _prepared(fault)(scope, receive, send)
+
+    async def _apply(self, scope: Scope, receive: Receive) -> _Answer:
+        answer = _Answer()
+        await self._app(scope, receive, answer.keep)
+        return answer
+
+
+class _Answer:
+    """A finished answer that has not been sent."""
+
+    def __init__(self) -> None:
+        self.start: Message = {"type": "http.response.start", "status": 500, "headers": []}
+        self.body = b""
+
+    async def keep(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+        else:
+            self.body += message.get("body", b"")
+
+
+def _prepared(fault: Fault) -> Response:
+    headers = dict(fault.headers)
+    if fault.kind == "html":
+        return Response(fault.body or _PAGE, 200, headers, media_type="text/html")
+    if fault.kind == "null":
+        return Response("null", 200, headers, media_type="application/json")
+    if fault.kind == "empty":
+        return Response("", 200, headers, media_type="application/json")
+    return Response(fault.body or "", fault.status, headers, media_type=fault.content_type)
+
+
+async def _silence(fault: Fault, scope: Scope, receive: Receive) -> None:
+    """Leave the caller without an answer: after the hang, end the connection."""
+    if fault.delay:
+        # A timeout means the hang is over and the caller still waits: now the connection ends.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(fault.delay):
+                await _until_gone(receive)
+    connection = _connection(scope)
+    if fault.kind.startswith("reset"):
+        connection.reset()
+    else:
+        connection.close()
+    await _until_gone(receive)
+
+
+async def _cut(answer: _Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    await send(answer.start)
+    await send(
+        {"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True}
+    )
+    _connection(scope).close()
+    await _until_gone(receive)
+
+
+async def _halve(answer: _Answer, send: Send) -> None:
+    body = _first_half(answer.body)
+    headers = [pair for pair in answer.start["headers"] if pair[0].lower() != b"content-length"]
+    headers.append((b"content-length", str(len(body)).encode("ascii")))
+    await send({**answer.start, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _first_half(body: bytes) -> bytes:
+    try:
+        document: Any = json.loads(body)
+    except ValueError:
+        return body
+    if isinstance(document, list):
+        return json.dumps(document[: len(document) // 2]).encode()
+    if isinstance(document, dict):
+        lists = [name for name, value in document.items() if isinstance(value, list)]
+        if len(lists) == 1:
+            rows = document[lists[0]]
+            return json.dumps({**document, lists[0]: rows[: len(rows) // 2]}).encode()
+    return body
+
+
+async def _read_whole(receive: Receive) -> None:
+    """Take in the whole request, so that the connection breaks while the caller waits, not while it sends."""
+    while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
+        continue
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Wait until the server has seen the connection end, so that it expects no answer any more."""
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+def _connection(scope: Scope) -> Connection:
+    connection = scope.get("extensions", {}).get(CONNECTION)
+    if not isinstance(connection, Connection):
+        raise RuntimeError("connection faults need the sandbox's own Server; serve the application with it")
+    return connection

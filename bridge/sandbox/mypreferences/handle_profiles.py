@@ -1,0 +1,159 @@
+"""Operations on profiles, their preferences and consents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.sandbox.mypreferences import render
+from bridge.sandbox.mypreferences.archiving import to_archive
+from bridge.sandbox.mypreferences.call import Call, Reply
+from bridge.sandbox.mypreferences.drafts import ProfileDraft, as_object
+from bridge.sandbox.mypreferences.records import Profile
+from bridge.sandbox.mypreferences.refusal import FORBIDDEN, Refused, invalid, not_found
+
+MAX_MATCHES = 50
+MAX_REASON = 256
+
+
+def by_id(call: Call) -> Reply:
+    """Retrieve profile by profile id: the one lookup that finds inactive profiles without a flag."""
+    return Reply(_shown(call, call.profile()))
+
+
+def by_email(call: Call) -> Reply:
+    """Retrieve profiles by e-mail; more than 50 matches answer as a missing permission does."""
+    address = call.needed("emailAddress")
+    email_type = call.text("emailType")
+    if email_type is not None and call.state.config.email_type(email_type) is None:
+        raise not_found(f"The EmailAddressType '{email_type}'")
+    inactive_too = call.flag("includeInactive", False)
+    found = [
+        profile
+        for profile in call.state.registry.by_email(address)
+        if (profile.is_active or inactive_too) and profile.email(address, email_type) is not None
+    ]
+    if len(found) > MAX_MATCHES:
+        raise Refused(403, FORBIDDEN)
+    if not found and call.state.switches.no_match_is_404:
+        raise not_found("The profile")
+    return Reply([_shown(call, profile) for profile in found])
+
+
+def by_alternate_id(call: Call) -> Reply:
+    """Retrieve profile by alternate id."""
+    found = call.state.registry.by_alternate_id(*_alternate_id(call))
+    if found is None or not (found.is_active or call.flag("includeInactive", False)):
+        raise not_found("The profile")
+    document = _shown(call, found)
+    return Reply([document] if call.state.switches.alternate_id_answers_list else document)
+
+
+def create(call: Call) -> Reply:
+    """Create profile, with preferences and consents in one call."""
+    return _created(call, call.state.reader.profile(call.body()))
+
+
+def update(call: Call) -> Reply:
+    """Update profile (POST)."""
+    return _updated(call, call.profile(), call.state.reader.profile(call.body()))
+
+
+def upsert_by_alternate_id(call: Call) -> Reply:
+    """Update profile by alternate id (POST): creates the profile when nothing matches."""
+    type_name, value = _alternate_id(call)
+    draft = call.state.reader.profile(call.body())
+    found = call.state.registry.by_alternate_id(type_name, value)
+    if found is not None:
+        return _updated(call, found, draft)
+    draft.alternate_ids = {type_name: value, **draft.alternate_ids}
+    return _created(call, draft)
+
+
+def activate(call: Call) -> Reply:
+    """Activate a profile."""
+    profile = call.profile()
+    call.state.begin_write(profile)
+    call.state.profiles.activate(profile, call.actor)
+    return Reply()
+
+
+def deactivate(call: Call) -> Reply:
+    """Deactivate a profile; the body may give a reason."""
+    profile = call.profile()
+    body = call.body()
+    reason = str((as_object(body) if body is not None else {}).get("Reason") or "")
+    if len(reason) > MAX_REASON:
+        raise invalid(f"The field Reason must be a string with a maximum length of {MAX_REASON}.")
+    call.state.begin_write(profile)
+    call.state.profiles.deactivate(profile, call.actor, reason)
+    return Reply()
+
+
+def delete(call: Call) -> Reply:
+    """Delete a profile for good."""
+    call.state.profiles.delete(call.profile(), call.actor, call.text("reasonCode") or "")
+    return Reply(status=204)
+
+
+def preferences(call: Call) -> Reply:
+    """Retrieve preferences of a profile."""
+    return Reply(_shown(call, call.profile()))
+
+
+def put_preferences(call: Call) -> Reply:
+    """Add or update preferences."""
+    return _updated(call, call.profile(), call.state.reader.submission(call.body()))
+
+
+def put_preferences_by_alternate_id(call: Call) -> Reply:
+    """Add or update preferences by alternate id."""
+    found = call.state.registry.by_alternate_id(*_alternate_id(call))
+    if found is None:
+        raise not_found("The profile")
+    return _updated(call, found, call.state.reader.submission(call.body()))
+
+
+def archive(call: Call) -> Reply:
+    """Archive preferences."""
+    profile = call.profile()
+    chosen = to_archive(call.state.config, profile, call.body())
+    call.state.begin_write(profile)
+    for email, preference, reason in chosen:
+        call.state.choices.archive(profile, email, preference, call.actor, reason)
+    return Reply(status=204)
+
+
+def add_consents(call: Call) -> Reply:
+    """Add consents to a profile."""
+    profile = call.profile()
+    drafts = call.state.reader.consents(call.body())
+    call.state.begin_write(profile)
+    for draft in drafts:
+        call.state.choices.put_consent(profile, None, draft, call.actor)
+    shown, _ = call.state.as_read(profile)
+    return Reply({"Consents": render.consents(shown.consents, history=False)})
+
+
+def _alternate_id(call: Call) -> tuple[str, str]:
+    """From the path, or from the query in the other spelling of the route."""
+    type_name = call.params.get("alternateIdType") or call.needed("alternateIdType")
+    value = call.params.get("alternateId") or call.needed("alternateId")
+    return call.state.reader.alternate_id(type_name, value)
+
+
+def _created(call: Call, draft: ProfileDraft) -> Reply:
+    profile = call.state.profiles.create(draft, call.actor)
+    call.state.begin_write(profile)
+    return Reply(_shown(call, profile), call.state.switches.created_status)
+
+
+def _updated(call: Call, profile: Profile, draft: ProfileDraft) -> Reply:
+    call.state.begin_write(profile)
+    call.state.profiles.update(profile, draft, call.actor)
+    return Reply(_shown(call, profile))
+
+
+def _shown(call: Call, profile: Profile) -> dict[str, Any]:
+    shown, pending = call.state.as_read(profile)
+    implied, history = call.flag("implied", True), call.flag("includeConsentHistory", True)
+    return call.state.documents.profile(shown, implied, history, pending)

@@ -1,0 +1,255 @@
+"""Records as the documents the service answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from bridge.sandbox.mypreferences.config import Config, ConsentType, Filter, Program
+from bridge.sandbox.mypreferences.dates import write_moment
+from bridge.sandbox.mypreferences.records import (
+    CONSENT_STATUS,
+    Consent,
+    Email,
+    Preference,
+    Profile,
+    User,
+)
+
+EXPRESSED, IMPLIED = "Expressed", "Implied"
+
+
+class Render:
+    """Builds documents for one account."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def profile(
+        self,
+        profile: Profile,
+        implied: bool = True,
+        history: bool = True,
+        pending: bool = False,
+        archived: bool = False,
+    ) -> dict[str, Any]:
+        """A Profile; `implied`, `history` and `archived` add inherited, former and archived items."""
+        document: dict[str, Any] = {
+            "ProfileId": profile.profile_id,
+            "IsActive": profile.is_active,
+            "Status": "Pending Update" if pending else "Complete",
+            "RegistrationConfirmed": profile.registration_confirmed,
+            "CustomerType": profile.customer_type,
+            "PreserveConsents": profile.preserve_consents,
+            "PreservePreferences": profile.preserve_preferences,
+            "CustomerName": profile.name,
+            "DefaultLocale": profile.locale,
+            "AlternateIds": [
+                {"AlternateIdType": name, "AlternateId": value, "IsActive": True}
+                for name, value in profile.alternate_ids.items()
+            ],
+            "Addresses": [],
+            "Emails": [
+                self.email(profile, item, implied, history, archived)
+                for item in profile.emails
+                if item.is_active
+            ],
+            "PhoneNumbers": [],
+            "ProfilePreferences": self._preferences(profile, None, implied, archived),
+            "Consents": consents(profile.consents, history),
+            "CustomFields": [],
+            "Groups": [],
+            "ProfileTags": [],
+            "Edited": {
+                "CreatedBy": profile.created_by.user_id,
+                "CreatedDate": write_moment(profile.created),
+                "ModifiedBy": profile.modified_by.user_id,
+                "ModifiedDate": write_moment(profile.modified),
+            },
+        }
+        document.update(profile.extras)
+        return document
+
+    def email(
+        self, profile: Profile, email: Email, implied: bool, history: bool, archived: bool = False
+    ) -> dict[str, Any]:
+        """An e-mail element with its preferences and consents."""
+        return {
+            **email_data(email),
+            "Edited": _edited(email.created, email.modified, email.user),
+            "EmailPreferences": self._preferences(profile, email, implied, archived),
+            "Consents": consents(email.consents, history),
+        }
+
+    def preference(
+        self,
+        profile: Profile,
+        preference: Preference,
+        match_type: str = EXPRESSED,
+        filter_id: str | None = None,
+    ) -> dict[str, Any]:
+        """A ProfilePreference; `filter_id` stands in for the filter that inherits it."""
+        own = filter_id or preference.filter_id
+        wanted = self._config.filter(own)
+        document: dict[str, Any] = {
+            "FilterId": own,
+            "PreferenceType": 1 if preference.opted_in else 2,
+            "PreferenceAttributes": [
+                {"Key": key, "Value": value} for key, value in preference.attributes.items()
+            ],
+            "CustomerDate": write_moment(preference.customer_date),
+            "ProgramId": self._config.program_of(own).program_id,
+            "ChannelId": wanted.channel if wanted else "",
+            "Consents": self._associated(profile, own),
+            "MatchType": match_type,
+            "ReasonCode": preference.attributes.get("$Reason_Code", ""),
+            "ExpirationDate": "",
+            "PreferenceStatus": "Archived" if preference.archived else "Active",
+            "LastModifiedDate": write_moment(preference.modified),
+            "UserId": preference.user.user_id,
+            "SourceId": preference.user.source_id,
+        }
+        if preference.frequency is not None:
+            document["FrequencyId"] = preference.frequency
+        return document
+
+    def preference_data(
+        self, profile: Profile, email: Email | None, preference: Preference
+    ) -> dict[str, Any]:
+        """The Data of a preference event: the contact element and the preference."""
+        element = (
+            {}
+            if email is None
+            else {
+                "ContactType": "Email",
+                "EmailAddressType": email.email_type,
+                "EmailAddress": email.address,
+            }
+        )
+        return {**element, **self.preference(profile, preference)}
+
+    def _preferences(
+        self, profile: Profile, email: Email | None, implied: bool, archived: bool
+    ) -> list[dict[str, Any]]:
+        held = profile.preferences if email is None else email.preferences
+        stated = [item for item in held.values() if archived or not item.archived]
+        documents = [self.preference(profile, item) for item in stated]
+        if implied:
+            documents += self._inherited(profile, held)
+        return documents
+
+    def _inherited(self, profile: Profile, held: dict[str, Preference]) -> list[dict[str, Any]]:
+        """Choices taken over from the parent filter where the person stated none (Preference Propagation)."""
+        found = []
+        for wanted in self._config.filters():
+            own = held.get(wanted.filter_id)
+            parent = held.get(wanted.parent) if wanted.parent else None
+            if parent is not None and not parent.archived and (own is None or own.archived):
+                found.append(self.preference(profile, parent, IMPLIED, wanted.filter_id))
+        return found
+
+    def _associated(self, profile: Profile, filter_id: str) -> list[dict[str, Any]]:
+        found = []
+        for consent_type in self._config.consents_of(filter_id):
+            current = profile.consent(consent_type)
+            if current is not None and (consent_type, filter_id) in profile.associations:
+                found.append(
+                    {
+                        "ConsentType": consent_type,
+                        "ConsentVersion": current.version,
+                        "ConsentStatus": current.status,
+                    }
+                )
+        return found
+
+
+def email_data(email: Email) -> dict[str, Any]:
+    """The Data of a contact event."""
+    return {
+        "EmailAddressType": email.email_type,
+        "EmailAddress": email.address,
+        "IsDefault": email.is_default,
+        "IsActive": email.is_active,
+    }
+
+
+def consent(item: Consent) -> dict[str, Any]:
+    """A CustomerConsent."""
+    return {
+        "ConsentType": item.consent_type,
+        "ConsentVersion": item.version,
+        "Locale": item.locale,
+        "ConsentStatus": item.status,
+        "ConsentDate": write_moment(item.date),
+        "ExpirationDate": None,
+        "Expired": False,
+        "Edited": _edited(item.created, item.modified, item.user),
+    }
+
+
+def consents(items: Iterable[Consent], history: bool) -> list[dict[str, Any]]:
+    """Consents by type, version and modified date; former ones only with `history`."""
+    shown = [item for item in items if history or item.active]
+    shown.sort(key=lambda item: (item.consent_type, item.version, item.modified, item.active))
+    return [consent(item) for item in shown]
+
+
+def program(item: Program, locale: str) -> dict[str, Any]:
+    """A program with its filters and their frequencies."""
+    return {
+        "ProgramId": item.program_id,
+        "ProgramType": item.program_type,
+        "IsActive": True,
+        "TextTags": [{"Locale": locale, "Name": item.name, "Description": ""}],
+        "CustomProperties": [],
+        "Filters": [_filter(entry) for entry in item.filters],
+    }
+
+
+def _filter(item: Filter) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "FilterId": item.filter_id,
+        "ChannelId": item.channel,
+        "IsActive": True,
+        "Frequencies": [{"FrequencyId": name} for name in item.frequencies],
+        "PreferenceAttributes": [],
+        "CustomProperties": [],
+    }
+    if item.default_frequency is not None:
+        document["DefaultFrequencyId"] = item.default_frequency
+    if item.parent is not None:
+        document["ParentFilterId"] = item.parent
+    return document
+
+
+def consent_type(item: ConsentType) -> dict[str, Any]:
+    """A consent type of the configuration."""
+    versions = []
+    for version in item.versions:
+        fields = [
+            {"ConsentLanguage": "", "Locale": locale, "Name": item.type_name, "Description": ""}
+            for locale in version.locales
+        ]
+        document = {
+            "ConsentVersion": version.version,
+            "LocalizedFields": fields,
+            "IsActive": True,
+            "IsAssociatedWithProfiles": True,
+        }
+        if version.expiration_in_days is not None:
+            document["ExpirationInDays"] = version.expiration_in_days
+        versions.append(document)
+    return {"TypeName": item.type_name, "IsActive": True, "Versions": versions}
+
+
+def consent_statuses() -> list[dict[str, Any]]:
+    """All consent statuses with their numbers."""
+    return [{"Id": number, "Name": name} for number, name in CONSENT_STATUS.items()]
+
+
+def _edited(created: Any, modified: Any, user: User) -> dict[str, Any]:
+    return {
+        "CreatedDate": write_moment(created),
+        "ModifiedBy": user.user_id,
+        "ModifiedDate": write_moment(modified),
+    }

@@ -1,0 +1,137 @@
+"""The route table: operation id, method, path, handler. Paths are matched without regard to case."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bridge.sandbox.mypreferences import handle_account as account
+from bridge.sandbox.mypreferences import handle_events as events
+from bridge.sandbox.mypreferences import handle_profiles as profiles
+from bridge.sandbox.mypreferences.call import Handler
+
+BASE = "/Profiles/v4/{clientId}"
+TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 - a path
+TOKEN_OPERATION = "token"  # noqa: S105 - an operation id
+UNKNOWN_OPERATION = "unknown"
+_BY_ALTERNATE = "AlternateIdType/{alternateIdType}/AlternateId/{alternateId}"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row of the table; `path` is below the base. Several rows may share an operation id."""
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("retrievePrograms", "GET", "Programs", account.programs),
+    Operation("retrieveProgram", "GET", "Programs/{programId}", account.program),
+    Operation("retrieveConsentTypes", "GET", "ConsentTypes", account.consent_types),
+    Operation("retrieveConsentStatus", "GET", "ConsentStatus", account.consent_status),
+    Operation("retrieveEmailTypes", "GET", "EmailTypes", account.email_types),
+    Operation("retrieveAlternateIdTypes", "GET", "AlternateIdTypes", account.alternate_id_types),
+    Operation("retrieveCustomerTypes", "GET", "CustomerTypes", account.customer_types),
+    Operation("createProfile", "POST", "Profile", profiles.create),
+    Operation("retrieveProfilesByEmail", "GET", "Profile/Email", profiles.by_email),
+    Operation("retrieveProfileByAlternateId", "GET", "Profile/AlternateId", profiles.by_alternate_id),
+    Operation("retrieveProfileByAlternateId", "GET", f"Profile/{_BY_ALTERNATE}", profiles.by_alternate_id),
+    Operation("upsertProfileByAlternateId", "POST", "Profile/AlternateId", profiles.upsert_by_alternate_id),
+    Operation(
+        "upsertProfileByAlternateId", "POST", f"Profile/{_BY_ALTERNATE}", profiles.upsert_by_alternate_id
+    ),
+    Operation("retrieveProfileById", "GET", "Profile/{profileId}", profiles.by_id),
+    Operation("updateProfilePost", "POST", "Profile/{profileId}", profiles.update),
+    Operation("deleteProfile", "DELETE", "Profile/{profileId}", profiles.delete),
+    Operation("activateProfile", "POST", "Profile/{profileId}/Activate", profiles.activate),
+    Operation("deactivateProfile", "POST", "Profile/{profileId}/Deactivate", profiles.deactivate),
+    Operation("upsertPreferences", "POST", "Profile/Preferences/{profileId}", profiles.put_preferences),
+    Operation("retrievePreferences", "GET", "Profile/Preferences/{profileId}", profiles.preferences),
+    Operation(
+        "upsertPreferencesByAlternateId",
+        "POST",
+        f"Profile/Preferences/{_BY_ALTERNATE}",
+        profiles.put_preferences_by_alternate_id,
+    ),
+    Operation("archivePreferences", "PUT", "Profile/Preferences/{profileId}/Archive", profiles.archive),
+    Operation("addConsents", "POST", "Consents/{profileId}", profiles.add_consents),
+    Operation("retrieveEvents", "GET", "Events", events.by_account),
+    Operation(
+        "retrieveEventsBySubscription", "GET", "Events/Subscription/{subscriptionId}", events.by_subscription
+    ),
+    Operation("retrieveEventsByProfile", "GET", "Events/Profile/{profileId}", events.by_profile),
+    Operation("createSubscription", "POST", "Events/Subscriptions", events.create_subscription),
+    Operation("retrieveSubscriptions", "GET", "Events/Subscriptions", events.list_subscriptions),
+    Operation(
+        "updateSubscription", "PUT", "Events/Subscriptions/{subscriptionId}", events.replace_subscription
+    ),
+    Operation(
+        "deleteSubscription", "DELETE", "Events/Subscriptions/{subscriptionId}", events.delete_subscription
+    ),
+    Operation("retrieveEvent", "GET", "Events/{eventId}", events.by_id),
+    Operation("initiateExportSegment", "POST", "export/Segment/{segmentName}", account.initiate_export),
+    Operation("exportStatus", "GET", "status/Token/{accessToken}", account.export_status),
+    Operation("retrieveExport", "GET", "export/Data/{accessToken}", account.retrieve_export),
+    Operation("retrieveExport", "GET", "export/Segment/{accessToken}", account.retrieve_export),
+)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A route that was found and the parameters in its path."""
+
+    operation: Operation
+    params: Mapping[str, str]
+
+
+class Router:
+    """Finds the operation of a request; literal segments go before parameters."""
+
+    def __init__(self, operations: Iterable[Operation] = OPERATIONS) -> None:
+        self._routes: dict[int, list[tuple[re.Pattern[str], Operation]]] = {}
+        for operation in sorted(operations, key=lambda item: item.path.count("{")):
+            path = f"{BASE}/{operation.path}"
+            self._routes.setdefault(path.count("/"), []).append((_pattern(path), operation))
+
+    def find(self, method: str, path: str) -> Match | None:
+        """The route for method and path, or None."""
+        for match in self._on_path(path):
+            if match.operation.method == method:
+                return match
+        return None
+
+    def allowed(self, path: str) -> list[str]:
+        """Methods that are served on a path."""
+        return sorted({match.operation.method for match in self._on_path(path)})
+
+    def operation_of(self, method: str, path: str) -> str:
+        """The operation id for counting and faults."""
+        if path.lower() == TOKEN_PATH:
+            return TOKEN_OPERATION
+        match = self.find(method, path)
+        return match.operation.name if match else UNKNOWN_OPERATION
+
+    def _on_path(self, path: str) -> Iterable[Match]:
+        path = path.rstrip("/")
+        for pattern, operation in self._routes.get(path.count("/"), []):
+            found = pattern.fullmatch(path)
+            if found is not None:
+                yield Match(operation, found.groupdict())
+
+
+def account_in(path: str) -> str | None:
+    """The clientId segment of a path below the base, or None."""
+    found = re.match(r"/profiles/v4/([^/]+)", path, re.IGNORECASE)
+    return found.group(1) if found else None
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    pieces = re.split(r"\{(\w+)\}", path)
+    text = "".join(
+        f"(?P<{piece}>[^/]+)" if index % 2 else re.escape(piece) for index, piece in enumerate(pieces)
+    )
+    return re.compile(text, re.IGNORECASE)

@@ -1,0 +1,49 @@
+"""What the documentation leaves open, as switches: one per open question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Switches:
+    """Behaviour that is not documented, or may be set per account. Durations are in seconds."""
+
+    token_seconds: int = 300
+    """Life of an access token: prose says 60 minutes, settable per client; the sample token lives 300 s."""
+    token_reuse: bool = False
+    """`expires_in` is "seconds remaining": hand back the live token with what is left of it."""
+    honour_older_dates: bool = False
+    """Whether a CustomerDate or ConsentDate older than the stored one is applied; 200 either way."""
+    repeat_raises_event: bool = False
+    """Whether repeating an identical preference raises `preference.updated`."""
+    profile_updated_covers_choices: bool = False
+    """Whether `profile.updated` also fires when only preferences or consents changed."""
+    events_wrapped: bool = False
+    """Answer events as {"Events": [...]} instead of a bare array."""
+    events_shuffled: bool = True
+    """Answer events in no useful order."""
+    event_lag_seconds: float = 0.0
+    """How long after its recording an event becomes visible."""
+    event_ids_shared: bool = True
+    """Whether one change that matches several subscriptions has one EventId."""
+    event_times_eastern: bool = False
+    """Read `startAt`/`endAt` without a zone as US Eastern instead of UTC."""
+    paused_keeps_events: bool = True
+    """Whether events are kept for a subscription that is not Active."""
+    export_polls: int = 1
+    """How many status polls answer Processing before Complete."""
+    export_keep_seconds: float = 21_600.0
+    """How long generated data waits to be fetched before it is Expired."""
+    export_shows_archived: bool = False
+    """Whether exported rows hold archived preferences (a setting of the segment)."""
+    write_lag_seconds: float = 0.0
+    """How long after a write the profile reads as before, with status Pending Update."""
+    created_status: int = 201
+    """Status for a created profile or subscription: 200 or 201."""
+    alternate_id_answers_list: bool = False
+    """Answer a lookup by alternate id as a list of one."""
+    no_match_is_404: bool = False
+    """Answer a search by e-mail that finds nobody with 404 instead of an empty list."""
+    refuse_duplicate_alternate_ids: bool = True
+    """Whether creating a profile with a taken alternate id is a 409."""

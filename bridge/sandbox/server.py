@@ -1,0 +1,170 @@
+"""An ASGI application served over real HTTP from a thread of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+import struct
+import threading
+import time
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+CONNECTION = "sandbox.connection"
+_START_SECONDS = 10.0
+
+
+class Connection:
+    """The TCP connection of a request, found in the scope's extensions under `CONNECTION`."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+        self._transport.close()
+
+    def reset(self) -> None:
+        """Drop the connection with a TCP reset; the peer sees an error, not an end of data."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+
+class _WithConnection:
+    def __init__(self, app: Any, connection: Connection) -> None:
+        self._app = app
+        self._connection = connection
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        extensions = scope.setdefault("extensions", {})
+        extensions[CONNECTION] = self._connection
+        await self._app(scope, receive, send)
+
+
+class _Protocol(H11Protocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app = _WithConnection(self.app, Connection(transport))
+
+
+class Server:
+    """Serves `app` on `host`:`port` (0 takes a free port). A context manager.
+
+    `start` returns when requests are answered; `stop` drops open connections and ends the thread.
+    Raises OSError when the port is taken, RuntimeError when the server does not come up.
+    """
+
+    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._app = app
+        self._host = host
+        self._asked_port = port
+        self._port = 0
+        self._uvicorn: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def url(self) -> str:
+        """Base address, without a trailing slash. Raises RuntimeError before `start`."""
+        if not self._port:
+            raise RuntimeError("the sandbox server has no address before start()")
+        return f"http://{self._host}:{self._port}"
+
+    def start(self) -> None:
+        """Bind, serve, and wait for the first answer."""
+        if self._thread is not None:
+            raise RuntimeError("the sandbox server is already running")
+        sock = self._bind()
+        config = uvicorn.Config(
+            self._app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._uvicorn = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._serve, args=(self._uvicorn, sock), name=f"sandbox:{self._port}", daemon=True
+        )
+        self._thread.start()
+        self._await_answer(time.monotonic() + _START_SECONDS)
+
+    def stop(self) -> None:
+        """Drop open connections and wait for the thread to end. Does nothing when not running."""
+        server, thread, loop = self._uvicorn, self._thread, self._loop
+        if server is None or thread is None:
+            return
+        server.should_exit = True
+        if loop is not None and thread.is_alive():
+            loop.call_soon_threadsafe(self._drop_connections, server)
+        thread.join()
+        self._uvicorn = self._thread = self._loop = None
+        self._port = 0
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _bind(self) -> socket.socket:
+        # asyncio turns Nagle's delay off only where the protocol number is named; else each answer, sent
+        # as headers and then body, waits 40 ms for the caller's acknowledgement.
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((self._host, self._asked_port))
+        except OSError:
+            sock.close()
+            raise
+        self._port = int(sock.getsockname()[1])
+        return sock
+
+    def _serve(self, server: uvicorn.Server, sock: socket.socket) -> None:
+        async def run() -> None:
+            self._loop = asyncio.get_running_loop()
+            await server.serve(sockets=[sock])
+
+        try:
+            asyncio.run(run())
+        finally:
+            sock.close()
+
+    @staticmethod
+    def _drop_connections(server: uvicorn.Server) -> None:
+        for protocol in list(server.server_state.connections):
+            transport = getattr(protocol, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+    def _await_answer(self, deadline: float) -> None:
+        while time.monotonic() < deadline:
+            if self._uvicorn is not None and self._uvicorn.started and self._answers():
+                return
+            if self._thread is None or not self._thread.is_alive():
+                break
+            time.sleep(0.005)
+        self.stop()
+        raise RuntimeError("the sandbox server did not start; is the event loop or the port blocked?")
+
+    def _answers(self) -> bool:
+        probe = http.client.HTTPConnection(self._host, self._port, timeout=2)
+        try:
+            probe.request("GET", "/_sandbox/ready")
+            probe.getresponse().read()
+        except OSError:
+            return False
+        finally:
+            probe.close()
+        return True
