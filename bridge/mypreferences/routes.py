@@ -1,0 +1,120 @@
+"""Every path of the MyPreferences API the bridge calls, in one table: the documents do not print them all,
+so each can be overridden by a file."""
+
+from __future__ import annotations
+
+import difflib
+import string
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from bridge.core.errors import ConfigError
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Method and path template, relative to the base URL."""
+
+    method: str
+    template: str
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names of the values the path takes."""
+        return frozenset(name for _, name, _, _ in string.Formatter().parse(self.template) if name)
+
+    def path(self, values: Mapping[str, str | int]) -> str:
+        """The path with values put in, percent-encoded. Values it does not take are passed over."""
+        return self.template.format_map({name: quote(str(values[name]), safe="") for name in self.fields})
+
+
+Routes = Mapping[str, Route]
+
+
+def builtin_routes() -> dict[str, Route]:
+    """Operation -> route, as far as documents and the vendor's older help pages tell."""
+    table = {
+        "programs": "GET /{account}/Programs",
+        "consent_types": "GET /{account}/ConsentTypes",
+        "profile_by_id": "GET /{account}/Profile/{profile_id}",
+        "profiles_by_email": "GET /{account}/Profile/Email",
+        "update_profile": "POST /{account}/Profile/{profile_id}",
+        "create_or_update_by_alternate_id": "POST /{account}/Profile/AlternateId",
+        "events_by_account": "GET /{account}/Events",
+        "events_by_subscription": "GET /{account}/Events/Subscription/{subscription_id}",
+        "subscriptions": "GET /{account}/Events/Subscriptions",
+        "create_subscription": "POST /{account}/Events/Subscriptions",
+        "export_initiate": "POST /{account}/export/Segment/{segment}",
+        "export_status": "GET /{account}/status/Token/{access_token}",
+        "export_retrieve": "GET /{account}/export/Segment/{access_token}",
+    }
+    return {operation: _parse(line) for operation, line in table.items()}
+
+
+# What may stand in a path instead of the query.
+_OPTIONAL = {"create_or_update_by_alternate_id": frozenset({"alternate_id", "alternate_id_type"})}
+
+
+def load_routes(path: Path | None) -> dict[str, Route]:
+    """The built-in table, overlaid with a TOML file of `operation = "METHOD /path"` lines.
+    Raises ConfigError naming every bad line."""
+    routes = builtin_routes()
+    if path is None:
+        return routes
+    try:
+        lines = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError(
+            "The routes file cannot be read.", hint="Check BRIDGE_MYPREFERENCES__ROUTES_FILE."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("The routes file is not TOML.", problems=(str(error),)) from None
+    problems = []
+    for operation, line in lines.items():
+        problem = _problem(operation, line, routes)
+        if problem:
+            problems.append(problem)
+        else:
+            routes[operation] = _parse(line)
+    if problems:
+        raise ConfigError(
+            "The routes file holds lines that cannot be used.",
+            problems=tuple(problems),
+            hint='Write them as: profiles_by_email = "GET /{account}/Profile/Email".',
+        )
+    return routes
+
+
+def _parse(line: str) -> Route:
+    method, _, template = line.partition(" ")
+    return Route(method.upper(), template.strip())
+
+
+def _problem(operation: str, line: object, routes: Routes) -> str:
+    known = builtin_routes().get(operation)
+    if known is None:
+        near = difflib.get_close_matches(operation, routes, n=1, cutoff=0.4)
+        return f"unknown operation '{operation}'" + (f"; did you mean '{near[0]}'?" if near else "")
+    if not isinstance(line, str):
+        return f"{operation}: the route is not a text"
+    route = _parse(line)
+    if route.method not in _METHODS or not route.template.startswith("/"):
+        return f"{operation}: not of the form 'METHOD /path'"
+    try:
+        fields = route.fields
+    except ValueError:
+        return f"{operation}: the braces do not match"
+    if missing := known.fields - fields:
+        return f"{operation}: lacks {_braced(missing)}"
+    if extra := fields - known.fields - _OPTIONAL.get(operation, frozenset()):
+        return f"{operation}: takes no {_braced(extra)}"
+    return ""
+
+
+def _braced(names: frozenset[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in sorted(names))

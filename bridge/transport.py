@@ -1,0 +1,284 @@
+"""One way out to a side: throttled, counted, judged, and never logged with anything of a person's.
+
+A read may be sent several times. A write is sent once: what came of it, if no trustworthy answer
+came back, is found out by reading, never by sending again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Protocol
+
+import httpx
+
+from bridge import __version__
+from bridge.core.errors import (
+    BadAnswer,
+    ConfigError,
+    OutcomeUnknown,
+    ServerTrouble,
+    SideError,
+    Throttled,
+    Unreachable,
+)
+from bridge.core.model import Side
+
+FIRST_PAUSE = 0.5  # seconds before the second try; doubles from there
+LONGEST_PAUSE = 60.0  # seconds; a side that asks for more is left to the engine, which has other work
+
+Params = Mapping[str, str | int | float | bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `server_time` is the answer's own Date header (None: absent or unreadable)."""
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    content: bytes = field(repr=False)
+    server_time: datetime | None
+
+    @property
+    def good(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class Throttle(Protocol):
+    """Keeps one side's calls within what it allows."""
+
+    def before(self, operation: str) -> None:
+        """Called before each request; may sleep."""
+        ...
+
+    def after(self, operation: str, answer: Answer) -> None:
+        """Called with each answer, also with refusals."""
+        ...
+
+
+Judge = Callable[[str, Answer, bool], SideError | None]
+
+
+class Transport:
+    """Sends requests of one side. Thread-safe.
+
+    `judge(operation, answer, is_write)` translates an answer into the error it stands for (None: fine).
+    `sleep` takes seconds. `tries` counts all attempts of one read.
+    """
+
+    def __init__(
+        self,
+        *,
+        side: Side,
+        base_url: str,
+        auth: httpx.Auth | None,
+        throttle: Throttle,
+        judge: Judge,
+        jitter: random.Random,
+        sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+        read_timeout: float = 121.0,  # Dotdigital gives up at 120 s: its own answer must come first
+        tries: int = 4,
+        ticks: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.side = side
+        self._base_url = check_url(base_url)
+        self._throttle, self._judge = throttle, judge
+        self._sleep, self._jitter, self._tries = sleep, jitter, max(1, tries)
+        self._ticks = ticks  # seconds, for the log only
+        self._calls = 0
+        self._lock = threading.Lock()
+        self._log = logging.getLogger("bridge.transport")
+        _silence_url_logs()
+        self._client = httpx.Client(
+            auth=auth,
+            transport=transport,
+            timeout=httpx.Timeout(30.0, connect=15.0, read=read_timeout),
+            # Idle connections are dropped early: one that the server closes under a write's feet would
+            # leave that write in doubt.
+            limits=httpx.Limits(max_connections=16, keepalive_expiry=3.0),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            headers={"User-Agent": f"consent-bridge/{__version__}", "Accept": "application/json"},
+            event_hooks={"request": [self._count]},
+            trust_env=not is_loopback(httpx.URL(self._base_url).host),
+        )
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far: repeated ones, refused ones and sign-ins included."""
+        with self._lock:
+            return self._calls
+
+    def read(
+        self, operation: str, method: str, path: str, *, params: Params | None = None, json: object = None
+    ) -> Answer:
+        """Ask, up to `tries` times. Raises SideError; what a 2xx body holds is not looked at."""
+        for attempt in range(1, self._tries + 1):
+            try:
+                return self._once(
+                    operation, self._request(method, path, params, json), attempt, is_write=False
+                )
+            except (Unreachable, ServerTrouble, Throttled) as error:
+                pause = self._pause(attempt, error.retry_after)
+                if attempt == self._tries or pause > LONGEST_PAUSE:
+                    raise
+            self._sleep(pause)
+        raise RuntimeError("a read that was never tried")  # the loop returns or raises
+
+    def write(
+        self, operation: str, method: str, path: str, *, params: Params | None = None, json: object = None
+    ) -> Answer:
+        """Send once. Raises OutcomeUnknown where it may have been applied; any other SideError means that
+        it was not."""
+        return self._once(operation, self._request(method, path, params, json), 1, is_write=True)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _request(self, method: str, path: str, params: Params | None, json: object) -> httpx.Request:
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        url = f"{self._base_url}/{path.lstrip('/')}"
+        return self._client.build_request(method, url, params=given or None, json=json)
+
+    def _once(self, operation: str, request: httpx.Request, attempt: int, *, is_write: bool) -> Answer:
+        self._throttle.before(operation)
+        began = self._ticks()
+        try:
+            response = self._client.send(request)
+        except httpx.RequestError as error:
+            seconds = self._ticks() - began
+            self._log.warning("%s: %s, attempt %d, %.3f s", operation, type(error).__name__, attempt, seconds)
+            raise self._no_answer(operation, error, own=_is_of(error, request), is_write=is_write) from None
+        answer = _answer(response)
+        seconds = self._ticks() - began
+        self._log.info("%s: %d, attempt %d, %.3f s", operation, answer.status, attempt, seconds)
+        self._throttle.after(operation, answer)
+        verdict = self._verdict(operation, answer, is_write)
+        if verdict is not None:
+            raise verdict
+        return answer
+
+    def _verdict(self, operation: str, answer: Answer, is_write: bool) -> SideError | None:
+        error = self._judge(operation, answer, is_write)
+        if is_write and answer.status >= 500 and not isinstance(error, Throttled | OutcomeUnknown):
+            return OutcomeUnknown(
+                f"{self.side} answered {answer.status} to a write: it may have been applied, or not.",
+                side=self.side, operation=operation, status=answer.status,
+                code=None if error is None else error.code,
+                retry_after=None if error is None else error.retry_after,
+                hint="The next read back settles it.",
+            )  # fmt: skip
+        if error is None and not answer.good:
+            kind = OutcomeUnknown if is_write else BadAnswer
+            return kind(
+                f"{self.side} answered with status {answer.status}, which its documents do not speak of.",
+                side=self.side, operation=operation, status=answer.status,
+                hint="Check the base URL with `bridge doctor`.",
+            )  # fmt: skip
+        return error
+
+    def _no_answer(
+        self, operation: str, error: httpx.RequestError, *, own: bool, is_write: bool
+    ) -> SideError:
+        """`own` is False where a sign-in on the way failed: then the request itself was never sent."""
+        kind = type(error).__name__
+        never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+        if is_write and own and not never_sent:
+            return OutcomeUnknown(
+                f"{self.side} gave no whole answer to a write ({kind}): it may have been applied, or not.",
+                side=self.side, operation=operation, hint="The next read back settles it.",
+            )  # fmt: skip
+        what = self.side if own else f"the sign-in service of {self.side}"
+        return Unreachable(
+            f"{what} gave no whole answer ({kind}).",
+            side=self.side, operation=operation,
+            hint="Check network, proxy and base URL with `bridge doctor`; it is tried again.",
+        )  # fmt: skip
+
+    def _pause(self, attempt: int, asked: float | None) -> float:
+        backoff = FIRST_PAUSE * float(2 ** (attempt - 1)) * self._jitter.uniform(0.5, 1.0)
+        return max(backoff, asked or 0.0)
+
+    def _count(self, _request: httpx.Request) -> None:
+        with self._lock:
+            self._calls += 1
+
+
+def check_url(url: str) -> str:
+    """The base URL without a trailing slash. Raises ConfigError unless it is https (or http to loopback)."""
+    try:
+        parsed = httpx.URL(url.strip())
+    except httpx.InvalidURL:
+        raise ConfigError("A base URL cannot be read.", hint="Write it as https://host/path.") from None
+    if parsed.userinfo or parsed.query or parsed.fragment:
+        raise ConfigError(
+            "A base URL holds credentials, a query or a fragment.",
+            hint="Give host and path only; credentials have settings of their own.",
+        )
+    if not re.fullmatch(r"[\w.:-]+", parsed.host) or parsed.scheme not in ("https", "http"):
+        raise ConfigError("A base URL lacks https:// or a host.", hint="Write it as https://host/path.")
+    if parsed.scheme == "http" and not is_loopback(parsed.host):
+        raise ConfigError(
+            f"http:// is refused for {parsed.host}: credentials and addresses would travel in the clear.",
+            hint="Use https://; http:// is accepted for loopback hosts only.",
+        )
+    return str(parsed).rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or literal address is this machine's own."""
+    if host.casefold() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Seconds to wait by the Retry-After header, given as seconds or as a date (measured from the answer's
+    own Date header); None where it is absent or unreadable."""
+    raw = answer.headers.get("Retry-After", "").strip()
+    if raw.isascii() and raw.isdigit():
+        return float(raw)
+    until = _http_date(raw)
+    if until is None or answer.server_time is None:
+        return None
+    return max(0.0, (until - answer.server_time).total_seconds())
+
+
+def _answer(response: httpx.Response) -> Answer:
+    date = _http_date(response.headers.get("Date", ""))
+    return Answer(response.status_code, response.headers, response.content, date)
+
+
+def _http_date(raw: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(raw)
+    except (TypeError, ValueError):
+        return None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def _is_of(error: httpx.RequestError, request: httpx.Request) -> bool:
+    try:
+        return error.request is request
+    except RuntimeError:  # httpx: raised without a request; then it may well have been ours
+        return True
+
+
+def _silence_url_logs() -> None:
+    """httpx and httpcore log whole URLs, and URLs here hold addresses."""
+    for name in ("httpx", "httpcore"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL + 1)
+        logger.propagate = False

@@ -1,0 +1,27 @@
+"""A MyPreferences sandbox with the project's client at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.mypreferences import Coupling, Filter, Program, State, create_app, sample_config
+from bridge.sandbox.server import Server
+from tests.mypreferences.mp_world import NOON, World
+
+
+@pytest.fixture
+def state() -> State:
+    programs = (*sample_config().programs, Program("DEALS", "Deals", (Filter("DEALS_APP", "Solicit"),)))
+    config = sample_config(programs=programs, couplings=(Coupling("Profiling", "OFFERS_EMAIL"),))
+    return State(config, SandboxClock(NOON, frozen=True))
+
+
+@pytest.fixture
+def world(state: State) -> Iterator[World]:
+    with Server(create_app(state)) as server:
+        made = World(state, server.url)
+        yield made
+        made.close()

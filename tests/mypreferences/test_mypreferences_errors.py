@@ -1,0 +1,101 @@
+"""Each refusal of MyPreferences means one thing to the engine."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from bridge.core.errors import (
+    Ambiguous,
+    Forbidden,
+    MappingStale,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    ServerTrouble,
+    SideError,
+    SignInRefused,
+    Throttled,
+)
+from bridge.mypreferences.errors import judge
+from bridge.transport import Answer
+
+SCHEME = "Invalid Authorization Header: The scheme is invalid. The scheme should contain either PNAUTHINFO3-"
+UNKNOWN = "Unable to authenticate."
+TABLE: list[tuple[str, int, str | None, type[SideError], str]] = [
+    ("programs", 401, SCHEME, SignInRefused, "AUTH"),
+    ("programs", 401, "The timestamp is in the future.", SignInRefused, "clock"),
+    ("programs", 401, "The date is not in ISO 8601.", SignInRefused, "clock"),
+    ("programs", 401, UNKNOWN, SignInRefused, "__CLIENT_SECRET"),
+    ("programs", 401, None, SignInRefused, "__USER_ID"),
+    ("export_retrieve", 401, "The AccessToken is invalid or has expired.", NotFound, "anew"),
+    ("export_retrieve", 401, UNKNOWN, SignInRefused, "__CLIENT_ID"),
+    ("profiles_by_email", 403, "No.", Ambiguous, "Merge"),
+    ("update_profile", 403, "No.", Forbidden, "User Group"),
+    ("programs", 404, "", Forbidden, "BRIDGE_MYPREFERENCES__ACCOUNT"),
+    ("programs", 404, "<html>IIS</html>", Forbidden, "ROUTES_FILE"),
+    ("programs", 405, "", Forbidden, "ROUTES_FILE"),
+    ("profile_by_id", 404, "The profile was not found.", NotFound, ""),
+    ("update_profile", 404, "The EmailAddressType 'X' was not found.", MappingStale, "mapping check"),
+    ("update_profile", 400, "The FilterId 'X' is not valid.", MappingStale, "mapping check"),
+    ("update_profile", 400, "The ConsentType 'X' is not valid.", MappingStale, "mapping check"),
+    ("update_profile", 400, "The request is invalid.", Refused, ""),
+    ("update_profile", 402, None, Refused, ""),
+    ("create_subscription", 409, "Exists.", Refused, ""),
+    ("programs", 429, None, Throttled, ""),
+    ("programs", 503, None, ServerTrouble, ""),
+    ("programs", 500, "Boom.", ServerTrouble, ""),
+    ("programs", 408, None, ServerTrouble, ""),
+]
+
+
+def an_answer(status: int, message: str | None, **headers: str) -> Answer:
+    raw = message is not None and (message == "" or message.startswith("<"))
+    body = str(message) if raw else json.dumps({"Message": message})
+    return Answer(status, httpx.Headers(headers), body.encode(), None)
+
+
+@pytest.mark.parametrize(("operation", "status", "message", "kind", "hint"), TABLE)
+def test_a_refusal_is_judged(
+    operation: str, status: int, message: str | None, kind: type[SideError], hint: str
+) -> None:
+    """MyPreferences "Errors" and "Authorization": statuses and named conditions."""
+    error = judge(operation, an_answer(status, message), False)
+    assert type(error) is kind
+    assert (error.operation, error.status) == (operation, status)
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_success_is_no_error(status: int) -> None:
+    assert judge("programs", an_answer(status, None), False) is None
+
+
+@pytest.mark.parametrize("status", [408, 500, 503])
+def test_trouble_at_a_write_leaves_its_outcome_unknown(status: int) -> None:
+    assert isinstance(judge("update_profile", an_answer(status, None), True), OutcomeUnknown)
+
+
+def test_the_pause_asked_for_is_handed_on() -> None:
+    headers = {"Retry-After": "12"}
+    for status in (429, 503):
+        error = judge("programs", an_answer(status, None, **headers), False)
+        assert error is not None
+        assert error.retry_after == 12
+
+
+def test_a_named_model_state_counts_like_a_message() -> None:
+    body = {
+        "Message": "The request is invalid.",
+        "ModelState": {"Emails[0].EmailPreferences[0].FilterId": ["?"]},
+    }
+    answer = Answer(400, httpx.Headers(), json.dumps(body).encode(), None)
+    assert isinstance(judge("update_profile", answer, True), MappingStale)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429, 500])
+def test_the_vendors_words_are_never_repeated(status: int) -> None:
+    error = judge("update_profile", an_answer(status, "ann@example.com is not known"), False)
+    assert "ann" not in str(error)

@@ -1,0 +1,248 @@
+"""Routes, the rate limit, the event pages and the check of a mapping."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bridge.core.errors import ConfigError
+from bridge.core.mapping import ConsentRef, FilterRef, Topic
+from bridge.core.model import TopicId
+from bridge.core.ports import Hint, Page
+from bridge.mypreferences import wire
+from bridge.mypreferences.catalogue import check_mapping
+from bridge.mypreferences.client import EventSlice, MyPreferencesClient
+from bridge.mypreferences.drain import drain_events
+from bridge.mypreferences.routes import builtin_routes, load_routes
+from bridge.mypreferences.throttle import RateLimit
+from bridge.sandbox.faults import Fault
+from bridge.transport import Answer
+from tests.mypreferences.mp_world import CHANNEL, NEWS, NOON, World, a_mapping, ago
+
+# --- routes
+
+
+def test_a_value_in_a_path_cannot_leave_its_segment() -> None:
+    route = builtin_routes()["export_initiate"]
+    assert route.path({"account": "A", "segment": "x/../y z?"}) == "/A/export/Segment/x%2F..%2Fy%20z%3F"
+
+
+def test_a_routes_file_overlays_the_table(tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text('profiles_by_email = "get /{account}/Profiles/ByEmail"\n')
+    routes = load_routes(file)
+    assert (routes["profiles_by_email"].method, routes["profiles_by_email"].template) == (
+        "GET",
+        "/{account}/Profiles/ByEmail",
+    )
+    assert routes["programs"] == builtin_routes()["programs"]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('profile_by_emial = "GET /{account}/x"', "did you mean 'profiles_by_email'"),
+        ('programs = "GET /Programs"', "lacks {account}"),
+        ('programs = "GET /{account}/{other}"', "takes no {other}"),
+        ('programs = "/{account}/Programs"', "METHOD /path"),
+        ('programs = "FETCH /{account}/Programs"', "METHOD /path"),
+        ('programs = "GET /{account"', "braces"),
+        ("programs = 7", "not a text"),
+        ("programs = ", "TOML"),
+    ],
+)
+def test_a_bad_routes_file_is_refused_with_what_is_wrong(tmp_path: Path, line: str, problem: str) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text(line)
+    with pytest.raises(ConfigError) as caught:
+        load_routes(file)
+    assert problem in str(caught.value)
+
+
+def test_a_missing_routes_file_names_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ROUTES_FILE"):
+        load_routes(tmp_path / "none.toml")
+
+
+# --- the rate limit
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def ticks(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds, 3))
+        self.now += seconds
+
+
+def test_calls_are_spread_evenly_after_a_small_burst() -> None:
+    watch = Watch()
+    limit = RateLimit(5, burst=2, ticks=watch.ticks, sleep=watch.sleep)
+    for _ in range(5):
+        limit.before("any")
+    assert watch.slept == [0.2, 0.2, 0.2]
+    watch.now += 60
+    limit.before("any")
+    assert len(watch.slept) == 3
+
+
+def test_no_rate_means_no_wait() -> None:
+    watch = Watch()
+    limit = RateLimit(None, ticks=watch.ticks, sleep=watch.sleep)
+    for _ in range(1000):
+        limit.before("any")
+    assert watch.slept == []
+
+
+def test_a_429_closes_the_gate_for_everybody() -> None:
+    watch = Watch()
+    limit = RateLimit(None, ticks=watch.ticks, sleep=watch.sleep)
+    limit.after("any", Answer(200, httpx.Headers({"Retry-After": "9"}), b"", None))
+    limit.before("any")
+    limit.after("any", Answer(429, httpx.Headers({"Retry-After": "9"}), b"", None))
+    limit.before("other")
+    assert watch.slept == [9.0]
+
+
+def test_an_impossible_rate_is_refused() -> None:
+    with pytest.raises(ValueError, match="rate"):
+        RateLimit(0)
+
+
+# --- pages of events
+
+
+def drained(events: list[wire.Event], server_time: datetime | None) -> list[Page]:
+    def read(start: datetime, end: datetime) -> EventSlice:
+        return EventSlice(events, server_time)
+
+    return list(drain_events(read, ago(minutes=5), window=NOON - ago(hours=1), clock=lambda: NOON))
+
+
+def test_hints_are_distinct_and_in_order_of_first_sight() -> None:
+    events = [wire.Event(profile_id=number, event_type="preference.added") for number in (3, 1, 3, "2")]
+    (page,) = drained(events, NOON)
+    assert page.hints == [Hint(id="3"), Hint(id="1"), Hint(id="2")]
+
+
+def test_an_unknown_event_type_is_a_hint_all_the_same_and_is_named() -> None:
+    events = [
+        wire.Event(profile_id=1, event_type=name) for name in ("consent.melted", "consent.melted", "a@b.c")
+    ]
+    (page,) = drained(events, NOON)
+    assert page.hints == [Hint(id="1")]
+    assert page.warnings == [
+        "1 events of the unknown type 'a?b.c'",
+        "2 events of the unknown type 'consent.melted'",
+    ]
+
+
+def test_events_that_name_an_alternate_id_are_counted_not_followed() -> None:
+    (page,) = drained([wire.Event(profile_id="CRM-7", event_type="profile.updated"), wire.Event()], NOON)
+    assert (page.hints, page.skipped) == ([], 2)
+    assert "AlternateIdType" in page.warnings[-1]
+
+
+def test_without_a_date_header_the_newest_event_is_the_watermark() -> None:
+    def event(text: str) -> wire.Event:
+        return wire.Event(profile_id=1, event_type="profile.updated", original_event_time=text)
+
+    events = [event("2026-01-20T11:58:00Z"), event("2026-01-20T11:57:00Z"), event("")]
+    assert drained(events, None)[-1].watermark == ago(minutes=2)
+    assert drained([], None)[-1].watermark is None
+    assert drained([event("2026-02-01T00:00:00Z")], None)[-1].watermark == NOON
+
+
+def test_the_watermark_is_no_later_than_the_start_of_the_read() -> None:
+    """The Date header is written when the answer is: a slow answer's is later than its question."""
+    times = iter([NOON, NOON, NOON + timedelta(seconds=40)])
+
+    def read(start: datetime, end: datetime) -> EventSlice:
+        return EventSlice([], NOON + timedelta(seconds=41))
+
+    (page,) = drain_events(read, ago(minutes=5), window=NOON - ago(hours=1), clock=lambda: next(times))
+    assert page.watermark == NOON + timedelta(seconds=1)
+
+
+# --- the mapping against the catalogue
+
+
+def test_a_mapping_that_fits_has_no_problems(world: World) -> None:
+    assert check_mapping(world.client, a_mapping()) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "problem"),
+    [
+        (
+            Topic(TopicId("x"), FilterRef("NEWS_EMIAL"), {"": 1}),
+            "no filter 'NEWS_EMIAL'; did you mean 'NEWS_EMAIL'",
+        ),
+        (Topic(TopicId("x"), FilterRef("DEALS_APP"), {"": 1}), "of the channel Solicit"),
+        (Topic(TopicId("x"), FilterRef("OFFERS_EMAIL"), {"HOURLY": 1}), "no frequency 'HOURLY'"),
+        (Topic(TopicId("x"), ConsentRef("Profilin", "1.0", "en_US"), {"": 1}), "did you mean 'Profiling'"),
+        (Topic(TopicId("x"), ConsentRef("Profiling", "9", "en_US"), {"": 1}), "no version '9'"),
+        (Topic(TopicId("x"), ConsentRef("Profiling", "1.0", "de_DE"), {"": 1}), "no locale 'de_DE'"),
+    ],
+)
+def test_what_the_mapping_names_wrongly_is_found(world: World, topic: Topic, problem: str) -> None:
+    (found,) = check_mapping(world.client, a_mapping(NEWS, topic))
+    assert problem in found
+    assert "'x'" in found
+
+
+@pytest.mark.parametrize(
+    ("source", "gone"),
+    [
+        (FilterRef("GONE_EMAIL"), True),
+        (ConsentRef("Gone", "1.0", "en_US"), True),
+        (ConsentRef("Profiling", "9", "en_US"), True),
+        (ConsentRef("Profiling", "1.0", "de_DE"), False),
+        (FilterRef("DEALS_APP"), False),
+    ],
+)
+def test_a_topic_is_missing_only_where_its_counterpart_is_gone(
+    world: World, source: FilterRef | ConsentRef, gone: bool
+) -> None:
+    mapping = a_mapping(NEWS, Topic(TopicId("x"), source, {"": 1}))
+    assert set(world.replica(mapping).missing()) == ({"x"} if gone else set())
+    assert world.calls("retrievePrograms") == 1
+
+
+def test_the_feed_covers_every_topic_with_a_place_here(world: World) -> None:
+    mapping = a_mapping(NEWS, channel=Topic(TopicId("email"), None, {}))
+    assert world.replica(mapping).covers("mypreferences.events") == {NEWS.id}
+
+
+def test_inactive_things_are_found(world: World) -> None:
+    programs = '{"Programs":[{"ProgramId":"N","IsActive":false,"Filters":[{"FilterId":"NEWS_EMAIL"}]}]}'
+    consents = '{"ConsentTypes":[{"TypeName":"EmailMarketing","IsActive":false}]}'
+    world.state.faults.add(Fault("retrievePrograms", "status", status=200, body=programs))
+    world.state.faults.add(Fault("retrieveConsentTypes", "status", status=200, body=consents))
+    problems = check_mapping(world.client, a_mapping(NEWS, channel=CHANNEL))
+    assert [("inactive" in problem) for problem in problems] == [True, True]
+
+
+def test_the_alternate_id_goes_in_the_query_or_where_the_route_says(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text(
+        "create_or_update_by_alternate_id = "
+        '"POST /{account}/Profile/AlternateIdType/{alternate_id_type}/AlternateId/{alternate_id}"\n'
+    )
+    account = world.state.config.account
+    change = wire.Profile(emails=[wire.Email(email_address="c@example.com")])
+    made = world.client.create_or_update_by_alternate_id("CrmId", "A/1", change)
+    other = MyPreferencesClient(world.transport, account=account, routes=load_routes(file))
+    again = other.create_or_update_by_alternate_id("CRMID", "B1", change)
+    assert made is not None
+    assert again is not None
+    assert made.id != again.id
+    assert world.client.create_or_update_by_alternate_id("crmid", "a/1", change) == made
