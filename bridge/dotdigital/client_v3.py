@@ -1,0 +1,80 @@
+"""Dotdigital v3 contacts: the listing, one contact, and the one change that can be built.
+
+There is no way here to send a status, to address a change by e-mail (that would create a contact, subscribed)
+or to replace a contact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import quote
+
+from bridge.core.errors import Refused
+from bridge.core.model import Side
+from bridge.dotdigital import wire
+from bridge.dotdigital.wire import ContactsPage, ContactV3, decode
+from bridge.transport import Transport
+
+LARGEST_LIMIT = 5000
+_IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}")
+
+
+class ClientV3:
+    """Thread-safe as its transport is."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def contacts(
+        self,
+        *,
+        marker: str | None = None,
+        limit: int = LARGEST_LIMIT,
+        modified_since: datetime | None = None,
+        include: Sequence[str] = ("channelProperties", "preferences"),
+    ) -> ContactsPage:
+        """One page of all contacts, or of those modified since. Go on with `next_marker`, never by link."""
+        if not 0 < limit <= LARGEST_LIMIT:
+            raise ValueError(f"limit lies in 1 to {LARGEST_LIMIT}")
+        operation = "getContacts"
+        params = {
+            "limit": limit,
+            "marker": marker,
+            "include": "|".join(include) or None,
+            "~modified": None if modified_since is None else f"gte::{wire.render_date(modified_since)}",
+        }
+        answer = self.transport.read(operation, "GET", "/contacts/v3", params=params)
+        return decode(answer, ContactsPage, operation)
+
+    def contact(self, *, identifier: str, value: str | int) -> ContactV3:
+        """One contact by `contactId`, `email`, or the name of another identifier."""
+        operation = "getContact"
+        text = str(value).strip()
+        if _IDENTIFIER.fullmatch(identifier) is None or not 0 < len(text) <= wire.LONGEST_VALUE:
+            raise Refused(
+                "An identifier cannot be sent to Dotdigital: it is empty or too long.",
+                side=Side.DOTDIGITAL, operation=operation,
+                hint="Correct the person's address at MyPreferences.",
+            )  # fmt: skip
+        if identifier == "email":
+            text = wire.checked_address(text, operation)
+        path = f"/contacts/v3/{identifier}/{quote(text, safe='')}"
+        return decode(self.transport.read(operation, "GET", path), ContactV3, operation)
+
+    def patch_preferences(self, *, contact_id: int, preferences: Mapping[int, bool]) -> ContactV3:
+        """Set some preferences of an existing contact and nothing else. Works for suppressed contacts too.
+
+        It would bring a contact back from the recycle bin: read its status first. Raises ValueError for an
+        empty change or an impossible id.
+        """
+        if not preferences or contact_id <= 0:
+            raise ValueError("a preference change names a contact and at least one preference")
+        operation = "importContact"
+        body = {"preferences": [{"id": number, "isOptedIn": state} for number, state in preferences.items()]}
+        answer = self.transport.write(operation, "PATCH", f"/contacts/v3/contactId/{contact_id}", json=body)
+        contact = decode(answer, ContactV3, operation, is_write=True)
+        if contact.contact_id != contact_id:
+            raise wire.untrusted(answer, operation, is_write=True)
+        return contact

@@ -1,0 +1,308 @@
+"""Dotdigital as the engine looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from bridge.core.errors import BadAnswer, NotFound, Refused
+from bridge.core.mapping import CHANNEL, Mapping, Topic
+from bridge.core.model import PersonId, Side, TopicId, Who, Write, address_key
+from bridge.core.ports import Hint, Page, PersonView
+from bridge.dotdigital import feeds, status, views
+from bridge.dotdigital.catalogue import missing_topics
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import LARGEST_LIMIT, ClientV3
+from bridge.dotdigital.tree import opt_ins
+from bridge.dotdigital.units import price
+from bridge.dotdigital.wire import Contact, ContactsPage, OptIn, Subscriptions, Suppression
+
+SUPPRESSED = "dotdigital.suppressed"
+OPT_INS = "dotdigital.opt_ins."
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOKS_A_PAGE = 100
+_NOBODY = PersonId(0)  # a person met at this side only, whom the store has not named yet
+
+
+class DotdigitalReader:
+    """Fills `bridge.core.ports.ReadReplica`. `v3=None` does without the v3 API. `clock` gives aware UTC."""
+
+    side = Side.DOTDIGITAL
+
+    def __init__(
+        self,
+        v2: ClientV2,
+        v3: ClientV3 | None,
+        mapping: Mapping,
+        clock: Callable[[], datetime],
+        *,
+        listing_page: int = LARGEST_LIMIT,
+    ) -> None:
+        self._v2, self._v3 = v2, v3
+        self._mapping, self._clock = mapping, clock
+        self._listing_page = listing_page
+        self._transports = {client.transport for client in (v2, v3) if client is not None}
+
+    @property
+    def calls(self) -> int:
+        return sum(transport.calls for transport in self._transports)
+
+    @property
+    def feeds(self) -> Sequence[str]:
+        numbers = dict.fromkeys(self._mapping.preference_ids)
+        return (SUPPRESSED, *(f"{OPT_INS}{number}" for number in numbers))
+
+    def changes(self, feed: str, since: datetime) -> Iterator[Page]:
+        """The last page carries the service's own time from before the first row was asked for. Raises
+        DrainIncomplete instead of that page where the feed's end cannot be proven; ValueError for a feed
+        that is not this side's."""
+        if feed not in self.feeds:
+            raise ValueError(f"not a feed of Dotdigital: {feed}")
+        until = self._v2.server_time()
+        if feed == SUPPRESSED:
+            yield from self._suppressed(since)
+        else:
+            yield from self._opt_ins(int(feed.removeprefix(OPT_INS)), since)
+        yield Page(watermark=until)
+
+    def covers(self, feed: str) -> frozenset[TopicId]:
+        """Raises ValueError for a feed that is not this side's."""
+        if feed not in self.feeds:
+            raise ValueError(f"not a feed of Dotdigital: {feed}")
+        if feed == SUPPRESSED:
+            return frozenset({CHANNEL})
+        return frozenset(topic.id for topic in self._topics_of(int(feed.removeprefix(OPT_INS))))
+
+    def missing(self) -> dict[TopicId, str]:
+        """Topics with a preference that is gone, by one reading of the tree."""
+        return missing_topics(self._v2, self._mapping)
+
+    def price(self, writes: Sequence[Write]) -> int:
+        """Calls for one person: the tree before a change of topics, and a read back of each unit."""
+        return price(writes)
+
+    def oldest_since(self) -> datetime | None:
+        """None: the feeds show who is in a state now, and since when; no bound is documented."""
+        return None
+
+    def everyone(self, known: Iterable[Who]) -> Iterator[Page]:
+        """By the v3 listing, or without v3 by a look at each of `known`; then everybody suppressed, with
+        dates and reasons, since nobody promises that the listing shows them."""
+        yield from self._known(known) if self._v3 is None else self._listed(self._v3)
+        yield from self._suppressed(_BEGINNING)
+
+    def look(self, who: Who) -> PersonView:
+        """By `subscriptions`, which has the dates. A status has none: an undated observation of the channel
+        keeps the date that the suppression feed gave (see the store)."""
+        read_at = self._clock()
+        try:
+            found = self._v2.get_subscriptions_for_contact(email=who.address)
+        except NotFound:
+            return self._look_at_hidden(who, read_at)
+        contact = self._checked(found.contact, who)
+        if status.is_gone(contact.status):
+            return self._absent(who, read_at)
+        rows = views.newest_rows(found.rows)
+        topics: views.Topics = {CHANNEL: status.observe(contact.status, read_at=read_at)}
+        for topic in self._mapping.topics:
+            topics[topic.id] = views.from_rows(topic, rows, read_at)
+        return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
+
+    def follow(self, hint: Hint) -> Sequence[PersonView]:
+        address = hint.address
+        if address is None and hint.id is not None and hint.id.isascii() and hint.id.isdigit():
+            address = self._address_of(int(hint.id))
+        return [] if address is None else [self.look(Who(_NOBODY, address))]
+
+    # feeds
+
+    def _suppressed(self, since: datetime) -> Iterator[Page]:
+        def fetch(skip: int, select: int) -> Sequence[Suppression]:
+            return self._v2.get_suppressed_contacts_since_date(since=since, select=select, skip=skip)
+
+        read_at = self._clock()
+        for rows in feeds.drain_skip(fetch, _suppression_key):
+            yield self._suppression_page(rows, read_at)
+
+    def _suppression_page(self, rows: Sequence[Suppression], read_at: datetime) -> Page:
+        found: list[PersonView] = []
+        hints: list[Hint] = []
+        skipped = 0
+        for row in rows:
+            hint = _hint(row.suppressed_contact)
+            view = views.from_suppression(row, read_at)
+            if view is not None and not status.is_gone(row.word):
+                found.append(view)
+            elif hint is not None:  # no address to bind it to, or deleted: then every topic has to be read
+                hints.append(hint)
+            else:
+                skipped += 1
+        return Page(views=found, hints=hints, skipped=skipped)
+
+    def _opt_ins(self, preference: int, since: datetime) -> Iterator[Page]:
+        def fetch(min_id: int) -> Sequence[Subscriptions]:
+            return self._v2.get_contacts_with_modified_preference_opt_in_since_date(
+                preference_id=preference, since=since, min_contact_id=min_id
+            )
+
+        read_at = self._clock()
+        for rows in feeds.drain_min_id(fetch, _id_of, _opt_in_key):
+            yield self._opt_in_page(preference, rows, read_at)
+
+    def _opt_in_page(self, preference: int, rows: Sequence[Subscriptions], read_at: datetime) -> Page:
+        topics = self._topics_of(preference)
+        found: list[PersonView] = []
+        hints: dict[Hint, None] = {}
+        skipped = 0
+        for contact, opt_in_rows in _by_contact(rows):
+            newest = views.newest_rows(
+                row for row in opt_in_rows if row.marketing_preference_id == preference
+            )
+            if not newest:
+                continue  # only rows of other preferences, which their own feeds bring
+            hint = _hint(contact)
+            if hint is None:
+                skipped += 1
+                continue
+            if contact.address is not None and not status.is_gone(contact.status):
+                found.extend(_dated_views(contact, topics, newest, read_at))
+            if contact.address is None or _wants_a_look(contact, topics):
+                hints[hint] = None
+        return Page(views=found, hints=tuple(hints), skipped=skipped)
+
+    def _topics_of(self, preference: int) -> list[Topic]:
+        return [topic for topic in self._mapping.topics if preference in topic.preferences.values()]
+
+    # sweeps
+
+    def _listed(self, v3: ClientV3) -> Iterator[Page]:
+        fetch = partial(_listing, v3, self._listing_page)
+        read_at = self._clock()
+        for contacts in feeds.drain_marker(fetch):
+            found = [views.from_listing(contact, self._mapping, read_at) for contact in contacts]
+            there = [view for view in found if view is not None]
+            yield Page(views=there, skipped=len(found) - len(there))
+            read_at = self._clock()
+
+    def _known(self, known: Iterable[Who]) -> Iterator[Page]:
+        found: list[PersonView] = []
+        refused = 0
+        for who in known:
+            try:
+                found.append(self.look(who))
+            except Refused:  # one address that Dotdigital cannot hold must not end the sweep of all others
+                refused += 1
+            if len(found) >= _LOOKS_A_PAGE:
+                yield Page(views=found)
+                found = []
+        warnings = (f"Dotdigital refused to look up {refused} of the known addresses",) if refused else ()
+        yield Page(views=found, warnings=warnings)
+
+    # one person
+
+    def _look_at_hidden(self, who: Who, read_at: datetime) -> PersonView:
+        """`subscriptions` does not know them: nobody, or suppressed and hidden from it."""
+        try:
+            contact = self._checked(self._v2.contact_by_email(email=who.address), who)
+        except NotFound:
+            return self._absent(who, read_at)
+        if status.is_gone(contact.status):
+            return self._absent(who, read_at)
+        states = self._states_of_hidden(contact)
+        topics: views.Topics = {CHANNEL: status.observe(contact.status, read_at=read_at)}
+        for topic in self._mapping.topics:
+            if states is None or any(number in states for number in topic.preferences.values()):
+                topics[topic.id] = views.from_states(topic, states or {}, read_at, listed=False)
+        return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
+
+    def _states_of_hidden(self, contact: Contact) -> dict[int, bool | None] | None:
+        """The contact's preferences; None where no call shows them."""
+        if contact.contact_id is None:
+            return None
+        try:
+            return opt_ins(self._v2.get_preferences_for_contact(contact=contact.contact_id))
+        except (NotFound, Refused):
+            if self._v3 is None:
+                return None
+        try:
+            listed = self._v3.contact(identifier="contactId", value=contact.contact_id).preferences or ()
+        except (NotFound, Refused):
+            return None
+        # v3 names only what is opted in to: what it leaves out is not gone, it is not in.
+        shown: dict[int, bool | None] = dict.fromkeys(self._mapping.preference_ids, False)
+        return shown | {one.id: one.is_opted_in for one in listed}
+
+    def _checked(self, contact: Contact | None, who: Who) -> Contact:
+        """The contact, if it is the one asked for: what one person chose must never be told of another."""
+        if contact is None or (contact.address and address_key(contact.address) != address_key(who.address)):
+            raise BadAnswer(
+                "Dotdigital answered with nobody, or with another contact than was asked for.",
+                side=self.side, operation="get-subscriptions-for-contact",
+                hint="A proxy may change addresses in URLs; check with `bridge doctor`.",
+            )  # fmt: skip
+        return contact
+
+    def _absent(self, who: Who, read_at: datetime) -> PersonView:
+        return PersonView(who.address, (), views.absent(self._mapping, read_at), complete=True)
+
+    def _address_of(self, contact_id: int) -> str | None:
+        try:
+            if self._v3 is not None:
+                return self._v3.contact(identifier="contactId", value=contact_id).address
+            return self._v2.contact_by_id(contact_id=contact_id).address
+        except (NotFound, Refused):
+            return None
+
+
+def _listing(v3: ClientV3, limit: int, marker: str | None) -> ContactsPage:
+    return v3.contacts(marker=marker, limit=limit)
+
+
+def _hint(contact: Contact | None) -> Hint | None:
+    """Whom a row names, as far as it names anybody."""
+    if contact is None or (contact.address is None and contact.contact_id is None):
+        return None
+    return Hint(next(iter(views.ids_of(contact.contact_id)), None), contact.address)
+
+
+def _suppression_key(row: Suppression) -> Hashable:
+    contact = row.suppressed_contact
+    who = None if contact is None else contact.contact_id or contact.address
+    return who, row.date_removed, row.reason
+
+
+def _id_of(row: Subscriptions) -> int | None:
+    return row.contact.contact_id if row.contact else None
+
+
+def _opt_in_key(row: Subscriptions) -> Hashable:
+    who = None if row.contact is None else row.contact.contact_id or row.contact.address
+    states = ((one.marketing_preference_id, one.is_opted_in, one.changed_at) for one in row.rows)
+    return who, tuple(states)
+
+
+def _by_contact(rows: Sequence[Subscriptions]) -> Iterator[tuple[Contact, list[OptIn]]]:
+    """Rows of one contact together: the service may send one row per list."""
+    grouped: dict[Hashable, tuple[Contact, list[OptIn]]] = {}
+    for row in rows:
+        contact = row.contact or Contact()
+        _, known = grouped.setdefault(contact.contact_id or contact.address, (contact, []))
+        known.extend(row.rows)
+    yield from grouped.values()
+
+
+def _dated_views(
+    contact: Contact, topics: Sequence[Topic], newest: dict[int, OptIn], read_at: datetime
+) -> Iterator[PersonView]:
+    """What the rows say of topics that hang on this preference alone."""
+    said = {
+        topic.id: views.from_rows(topic, newest, read_at) for topic in topics if not topic.has_frequencies
+    }
+    if said and contact.address is not None:
+        yield PersonView(contact.address, views.ids_of(contact.contact_id), said)
+
+
+def _wants_a_look(contact: Contact, topics: Sequence[Topic]) -> bool:
+    """A frequency needs all preferences of its topic; a row's status needs its date and its reason."""
+    return not status.is_subscribed(contact.status) or any(topic.has_frequencies for topic in topics)

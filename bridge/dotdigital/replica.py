@@ -1,0 +1,168 @@
+"""Dotdigital as the engine sees it: to be looked at, and to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.core.errors import GoalMet, MappingStale, NotFound, OutcomeUnknown, Refused
+from bridge.core.model import (
+    Adjustment,
+    Raise,
+    Resubscribe,
+    Side,
+    Who,
+    Withdrawal,
+    Write,
+    address_key,
+)
+from bridge.core.ports import Outcome
+from bridge.dotdigital import status
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.errors import SUPPRESSED
+from bridge.dotdigital.reader import DotdigitalReader
+from bridge.dotdigital.tree import opt_ins, put_body
+from bridge.dotdigital.units import of_channel, split, withdraws
+from bridge.dotdigital.wire import Resubscription
+
+__all__ = ["DotdigitalReader", "DotdigitalReplica"]
+
+_RESUBSCRIBE = "resubscribe-contact"
+
+
+class DotdigitalReplica(DotdigitalReader):
+    """Fills `bridge.core.ports.Replica`."""
+
+    def units(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
+        """The channel by itself, the topics together; withdrawals before everything else."""
+        return split(writes)
+
+    def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
+        """Raises ValueError for what `units` would not have put together."""
+        if len(split(unit)) != 1:
+            raise ValueError("a unit holds the channel or topics, withdrawals or raises")
+        if not of_channel(unit[0]):
+            return self._write_topics(who, unit)
+        if isinstance(unit[0], Withdrawal):
+            return self._unsubscribe(who)
+        return self._resubscribe(who, unit[0])
+
+    # the channel
+
+    def _unsubscribe(self, who: Who) -> Outcome:
+        try:
+            self._v2.unsubscribe_contact(email=who.address)
+        except (GoalMet, NotFound):  # suppressed already, or nobody there to be mailed
+            return Outcome.ALREADY_SO
+        return Outcome.ACCEPTED
+
+    def _resubscribe(self, who: Who, write: Write) -> Outcome:
+        how = write.how if isinstance(write, Raise) else None
+        match how:
+            case Resubscribe.SILENT:
+                answer = self._v2.resubscribe_contact_with_no_challenge(email=who.address)
+            case Resubscribe.CHALLENGE:
+                answer = self._v2.resubscribe_contact(email=who.address)
+            case _:
+                raise Refused(
+                    "The mapping leaves resubscribing to a person.",
+                    side=Side.DOTDIGITAL, operation=_RESUBSCRIBE,
+                    hint='Set `resubscribe = "challenge"` or "silent" under [channels.email] to change that.',
+                )  # fmt: skip
+        return _resubscribed(answer)
+
+    # topics
+
+    def _write_topics(self, who: Who, unit: Sequence[Write]) -> Outcome:
+        """Read, lay over, write the whole tree: whether the call merges or replaces is not documented."""
+        overlay = self._overlay(unit)
+        takes_back = withdraws(unit[0])
+        try:
+            return self._put(who, overlay)
+        except NotFound:
+            # v2 may hide suppressed people; v3 tells whether there is really nobody.
+            if self._v3 is None and not takes_back:
+                raise
+            return Outcome.ALREADY_SO if self._v3 is None else self._patch(self._v3, who, overlay, takes_back)
+        except Refused as error:
+            if error.code != SUPPRESSED or self._v3 is None:
+                raise
+            return self._patch(self._v3, who, overlay, takes_back)
+
+    def _put(self, who: Who, overlay: dict[int, bool]) -> Outcome:
+        tree = self._v2.get_preferences_for_contact(contact=who.address)
+        body = put_body(tree, overlay)
+        states = opt_ins(tree)
+        if all(states[number] is wanted for number, wanted in overlay.items()):
+            return Outcome.ALREADY_SO
+        self._v2.set_preferences_for_contact(contact=who.address, tree=body)
+        return Outcome.ACCEPTED
+
+    def _patch(self, v3: ClientV3, who: Who, overlay: dict[int, bool], takes_back: bool) -> Outcome:
+        """v3 takes preferences of suppressed people too. It would also revive a deleted contact, so the
+        contact is read first, and the change goes to its id alone."""
+        try:
+            contact = v3.contact(identifier="email", value=who.address)
+        except NotFound:
+            if takes_back:
+                return Outcome.ALREADY_SO
+            raise
+        if status.is_gone(contact.status) or status.is_gone(contact.email_status):
+            if takes_back:
+                return Outcome.ALREADY_SO
+            raise _refused("The contact was deleted at Dotdigital; writing to it would bring it back.")
+        if contact.address is None or address_key(contact.address) != address_key(who.address):
+            raise _refused("Dotdigital answered with another contact than was asked for.")
+        v3.patch_preferences(contact_id=contact.contact_id, preferences=overlay)
+        return Outcome.ACCEPTED
+
+    def _overlay(self, unit: Sequence[Write]) -> dict[int, bool]:
+        """The state to set per preference. Raises MappingStale for a topic or frequency the mapping lacks."""
+        overlay: dict[int, bool] = {}
+        for write in unit:
+            topic = self._mapping.topic(write.topic)
+            wanted = _frequency(write)
+            if topic is None or (wanted is not None and wanted not in topic.preferences):
+                raise MappingStale(
+                    "A write names a topic or frequency that the mapping does not have.",
+                    side=Side.DOTDIGITAL, operation="set-preferences-for-contact",
+                    hint="The mapping file has changed since the plan was made: plan again.",
+                )  # fmt: skip
+            overlay |= {number: name == wanted for name, number in topic.preferences.items()}
+        return overlay
+
+
+def _frequency(write: Write) -> str | None:
+    """The frequency to switch on; the empty one for a topic without; None to switch all off."""
+    match write:
+        case Withdrawal():
+            return None
+        case Raise():
+            return write.frequency or ""
+        case Adjustment():
+            return write.frequency
+
+
+def _resubscribed(answer: Resubscription) -> Outcome:
+    """By the answer's status alone: the contact nested in it still shows its old state."""
+    match answer.status:
+        case "ContactAdded":
+            return Outcome.ACCEPTED
+        case "ContactChallenged":
+            return Outcome.CHALLENGED
+        case "ContactCannotBeUnsuppressed":
+            raise Refused(
+                "Dotdigital will not make this person mailable again (complaint, or suppressed by others).",
+                side=Side.DOTDIGITAL, operation=_RESUBSCRIBE, code="ContactCannotBeUnsuppressed",
+                hint="Only Dotdigital's support can lift it: dismiss the hold, or ask there.",
+            )  # fmt: skip
+        case _:
+            raise OutcomeUnknown(
+                "Dotdigital did not say what came of a resubscribe.",
+                side=Side.DOTDIGITAL, operation=_RESUBSCRIBE, hint="The next read back settles it.",
+            )  # fmt: skip
+
+
+def _refused(what: str) -> Refused:
+    return Refused(
+        what, side=Side.DOTDIGITAL, operation="importContact", hint="Look at this person in Dotdigital."
+    )

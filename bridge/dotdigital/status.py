@@ -1,0 +1,92 @@
+"""What a Dotdigital e-mail status says of a person's choice, and what it does not say.
+
+Only a person's own acts are choices. Bounces, blocks and the owner's suppressions keep mail from going out
+and are nobody's statement; being mailable is a state as well. Sources: contact status and suppression reason
+of v2, e-mail channel status of v3. Spelling and case differ between them, so names are compared case folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bridge.core.model import Block, Choice, Observation
+
+SUBSCRIBED = "subscribed"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A status, read for consent."""
+
+    choice: Choice
+    stated: bool = False
+    block: Block | None = None
+    present: bool = True
+
+
+_OUT = Standing(Choice.OPTED_OUT, stated=True)
+_COMPLAINED = Standing(Choice.OPTED_OUT, stated=True, block=Block.COMPLAINT)
+_UNREACHABLE = Standing(Choice.UNSET, block=Block.UNREACHABLE)
+# The owner suppressed the address, or ran the check that found it among purchased, trapped or litigious ones.
+_CONTROLLER = Standing(Choice.UNSET, block=Block.CONTROLLER)
+_GONE = Standing(Choice.UNSET, present=False)
+_UNKNOWN = Standing(Choice.UNSET, block=Block.UNKNOWN)
+
+STANDINGS: Mapping[str, Standing] = {
+    SUBSCRIBED: Standing(Choice.OPTED_IN),
+    "unsubscribed": _OUT,
+    "ispcomplained": _COMPLAINED,
+    "directcomplaint": _COMPLAINED,
+    "suppressed": _CONTROLLER,
+    "purchased": _CONTROLLER,
+    "spamtrap": _CONTROLLER,
+    "knowncomplainer": _CONTROLLER,
+    "knownlitigator": _CONTROLLER,
+    "softbounced": _UNREACHABLE,
+    "hardbounced": _UNREACHABLE,
+    "mailblocked": _UNREACHABLE,
+    "notallowed": _UNREACHABLE,
+    "blockedlocalpart": _UNREACHABLE,
+    "domainsuppression": _UNREACHABLE,
+    "domainsuppressed": _UNREACHABLE,
+    "shareddomainsuppression": _UNREACHABLE,
+    "sharedsuppression": _UNREACHABLE,
+    "nomxrecord": _UNREACHABLE,
+    "pendingoptin": Standing(Choice.UNSET, block=Block.PENDING),
+    "nosubscription": Standing(Choice.UNSET),  # v3: has an address, was never subscribed by e-mail
+    "deleted": _GONE,
+    "binned": _GONE,
+}
+
+
+def standing(status: str | None) -> Standing:
+    """What a status says. One newer than this program is neither mailable nor a statement."""
+    return STANDINGS.get((status or "").strip().casefold(), _UNKNOWN)
+
+
+def is_subscribed(status: str | None) -> bool:
+    return (status or "").strip().casefold() == SUBSCRIBED
+
+
+def is_gone(status: str | None) -> bool:
+    """Whether the contact was deleted, or lies in the recycle bin."""
+    return not standing(status).present
+
+
+def observe(
+    status: str | None, *, read_at: datetime, changed_at: datetime | None = None, shallow: bool = False
+) -> Observation:
+    """The e-mail channel as a status shows it."""
+    found = standing(status)
+    return Observation(
+        choice=found.choice,
+        read_at=read_at,
+        changed_at=changed_at,
+        present=found.present,
+        stated=found.stated,
+        shallow=shallow,
+        block=found.block,
+        reason=(status or "").strip() or None,
+    )

@@ -1,0 +1,102 @@
+"""From Dotdigital's records to what they say of the mapped topics. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from bridge.core.mapping import CHANNEL, Topic
+from bridge.core.mapping import Mapping as TopicMapping
+from bridge.core.model import Choice, Observation, TopicId
+from bridge.core.ports import PersonView
+from bridge.dotdigital import status
+from bridge.dotdigital.wire import ContactV3, OptIn, Suppression
+
+Topics = dict[TopicId, Observation]
+_DATELESS = datetime.min.replace(tzinfo=UTC)
+
+
+def newest_rows(rows: Iterable[OptIn]) -> dict[int, OptIn]:
+    """The row that counts per preference: the newest, and of equally new ones the opt-out. The same
+    preference may have a row per list; a row without a date is older than any with one."""
+    newest: dict[int, OptIn] = {}
+    for row in rows:
+        known = newest.get(row.marketing_preference_id)
+        if known is None or _rank(row) > _rank(known):
+            newest[row.marketing_preference_id] = row
+    return newest
+
+
+def _rank(row: OptIn) -> tuple[datetime, bool]:
+    return row.changed_at or _DATELESS, not row.is_opted_in
+
+
+def from_rows(topic: Topic, rows: Mapping[int, OptIn], read_at: datetime) -> Observation:
+    """A topic by one person's dated rows. No row is silence: never asked."""
+    mine = {name: rows[number] for name, number in topic.preferences.items() if number in rows}
+    if not mine:
+        return Observation(Choice.UNSET, read_at, stated=False)
+    inside = tuple(name for name, row in mine.items() if row.is_opted_in)
+    dates = [row.changed_at for row in mine.values() if row.changed_at is not None]
+    return Observation(
+        Choice.OPTED_IN if inside else Choice.OPTED_OUT,
+        read_at,
+        changed_at=max(dates, default=None),
+        frequencies=inside if topic.has_frequencies else (),
+    )
+
+
+def from_states(
+    topic: Topic, states: Mapping[int, bool | None], read_at: datetime, *, listed: bool
+) -> Observation:
+    """A topic by undated states. Not being in cannot be told from never asked. Where `listed`, a closer look
+    would find an opt-in's date as well."""
+    inside = tuple(name for name, number in topic.preferences.items() if states.get(number))
+    if not inside:
+        return Observation(Choice.UNSET, read_at, stated=False, shallow=True)
+    return Observation(
+        Choice.OPTED_IN, read_at, frequencies=inside if topic.has_frequencies else (), shallow=listed
+    )
+
+
+def absent(mapping: TopicMapping, read_at: datetime) -> Topics:
+    """Somebody Dotdigital does not know."""
+    nobody = Observation(Choice.UNSET, read_at, present=False, stated=False)
+    return dict.fromkeys((topic.id for topic in mapping.all), nobody)
+
+
+def from_suppression(row: Suppression, read_at: datetime) -> PersonView | None:
+    """A row of the suppression feed; None where it has no address to bind it to."""
+    contact = row.suppressed_contact
+    if contact is None or contact.address is None:
+        return None
+    seen = status.observe(row.word, read_at=read_at, changed_at=row.removed_at)
+    return PersonView(contact.address, ids_of(contact.contact_id), {CHANNEL: seen})
+
+
+def from_listing(contact: ContactV3, mapping: TopicMapping, read_at: datetime) -> PersonView | None:
+    """A row of the v3 listing, undated throughout; None where it has no address."""
+    if contact.address is None:
+        return None
+    ids = ids_of(contact.contact_id)
+    if status.is_gone(contact.status) or status.is_gone(contact.email_status):
+        return PersonView(contact.address, ids, absent(mapping, read_at))
+    states: dict[int, bool | None] = {one.id: one.is_opted_in for one in contact.preferences or ()}
+    topics: Topics = {CHANNEL: status.observe(email_status(contact), read_at=read_at, shallow=True)}
+    for topic in mapping.topics:
+        topics[topic.id] = from_states(topic, states, read_at, listed=True)
+    return PersonView(contact.address, ids, topics)
+
+
+def email_status(contact: ContactV3) -> str | None:
+    """The status that decides on e-mail: the channel's own, unless the whole contact is worse off than a
+    channel that seems mailable."""
+    channel = contact.email_status
+    if channel is None or (status.is_subscribed(channel) and not status.is_subscribed(contact.status)):
+        return contact.status or channel
+    return channel
+
+
+def ids_of(contact_id: int | None) -> tuple[str, ...]:
+    """A contact's id as ids of a view; none where the service did not know it (0)."""
+    return (str(contact_id),) if contact_id else ()

@@ -1,0 +1,50 @@
+"""The small account that the Dotdigital tests speak of."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+
+from bridge.core.model import PersonId, Side, TopicId, Who
+from bridge.dotdigital.auth import basic_auth
+from bridge.dotdigital.errors import judge
+from bridge.dotdigital.limits import Limits
+from bridge.sandbox.dotdigital import ApiUser
+from bridge.transport import Transport
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+NEWS, DAILY, WEEKLY, LONELY, UNMAPPED, CATEGORY = 1002, 1003, 1004, 1010, 1099, 1001
+NEWSLETTER, OFFERS, PROFILING = TopicId("newsletter"), TopicId("offers"), TopicId("profiling")
+
+USER = ApiUser()  # the API user that every sandbox account has
+
+Handler = Callable[[httpx.Request], httpx.Response]
+Mocked = Callable[[Handler], Transport]
+
+
+def transport_to(
+    base_url: str,
+    sleep: Callable[[float], None],
+    *,
+    clock: Callable[[], datetime] = lambda: START,
+    transport: httpx.BaseTransport | None = None,
+    read_timeout: float = 2.0,
+) -> Transport:
+    return Transport(
+        side=Side.DOTDIGITAL,
+        base_url=base_url,
+        auth=basic_auth(f" {USER.username} ", f"{USER.password}\n"),
+        throttle=Limits(clock=clock, sleep=sleep),
+        judge=judge,
+        jitter=random.Random(1),
+        sleep=sleep,
+        transport=transport,
+        read_timeout=read_timeout,
+    )
+
+
+def who(address: str, *ids: int) -> Who:
+    return Who(PersonId(1), address, {Side.DOTDIGITAL: tuple(str(number) for number in ids)})

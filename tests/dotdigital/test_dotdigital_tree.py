@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.errors import MappingStale
+from bridge.dotdigital.tree import opt_ins, put_body
+from bridge.dotdigital.wire import Preference
+
+STATES = st.none() | st.booleans()
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> list[Preference]:
+    numbers = iter(range(1, 100))
+
+    def leaf() -> Preference:
+        return Preference(id=next(numbers), is_preference=True, is_opted_in=draw(STATES))
+
+    def category() -> Preference:
+        number = next(numbers)
+        return Preference(
+            id=number, is_preference=False, preferences=[leaf() for _ in range(draw(st.integers(0, 3)))]
+        )
+
+    return [draw(st.sampled_from([leaf, category]))() for _ in range(draw(st.integers(0, 5)))]
+
+
+@given(trees(), st.data())
+def test_the_body_names_every_leaf_once_with_an_explicit_state(
+    tree: list[Preference], data: st.DataObject
+) -> None:
+    """Dotdigital set-preferences: merge and replace must mean the same."""
+    known = opt_ins(tree)
+    picked = data.draw(st.lists(st.sampled_from(sorted(known)), unique=True)) if known else []
+    overlay = {number: data.draw(st.booleans()) for number in picked}
+    sent: dict[int, bool] = {}
+    for node in put_body(tree, overlay):
+        assert node["isPreference"] is ("preferences" not in node)
+        assert ("isOptedIn" in node) is node["isPreference"]
+        for leaf in node.get("preferences", [node]):
+            assert leaf["isPreference"] is True
+            assert leaf["id"] not in sent
+            sent[leaf["id"]] = leaf["isOptedIn"]
+    assert sent == {number: overlay.get(number, state is True) for number, state in known.items()}
+
+
+@given(trees())
+def test_leaves_stay_in_their_category(tree: list[Preference]) -> None:
+    homes = {leaf.id: node.id for node in tree if not node.is_leaf for leaf in node.children}
+    for node in put_body(tree, {}):
+        for leaf in node.get("preferences", ()):
+            assert homes[leaf["id"]] == node["id"]
+
+
+def test_all_false_is_a_body_too() -> None:
+    tree = [Preference(id=1, is_preference=True, is_opted_in=True)]
+    assert put_body(tree, {1: False}) == [{"id": 1, "isPreference": True, "isOptedIn": False}]
+
+
+@pytest.mark.parametrize("number", [5, 9])
+def test_a_preference_that_is_gone_or_a_category_stops_the_write(number: int) -> None:
+    tree = [Preference(id=5, is_preference=False, preferences=[Preference(id=6, is_preference=True)])]
+    with pytest.raises(MappingStale) as stale:
+        put_body(tree, {number: False, 6: True})
+    assert str(number) in str(stale.value)
+    assert "bridge mapping check" in str(stale.value)

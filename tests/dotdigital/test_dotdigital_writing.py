@@ -1,0 +1,306 @@
+"""What the replica writes, over real HTTP."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from dotdigital_world import (
+    DAILY,
+    LONELY,
+    NEWS,
+    NEWSLETTER,
+    OFFERS,
+    PROFILING,
+    START,
+    UNMAPPED,
+    WEEKLY,
+    who,
+)
+
+from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused
+from bridge.core.mapping import CHANNEL
+from bridge.core.model import Adjustment, Choice, Evidence, Raise, Resubscribe, Side, TopicId, Withdrawal
+from bridge.core.ports import Outcome, Replica
+from bridge.dotdigital.replica import DotdigitalReplica
+from bridge.sandbox.dotdigital import State
+from bridge.sandbox.faults import Fault
+
+BEFORE = START - timedelta(days=3)
+PROOF = Evidence(Side.MYPREFERENCES, START, START, "v")
+ONE = who("one@example.com")
+PUT = "set-preferences-for-contact"
+
+
+def withdraw(topic: TopicId) -> Withdrawal:
+    return Withdrawal(Side.DOTDIGITAL, topic, START, START)
+
+
+def give(topic: TopicId, frequency: str | None = None, how: Resubscribe | None = None) -> Raise:
+    return Raise(Side.DOTDIGITAL, topic, PROOF, frequency, how)
+
+
+def states(state: State, address: str = "one@example.com") -> dict[int, bool]:
+    contact = state.find(address)
+    assert contact is not None
+    return {number: row.opted_in for number, row in contact.opt_ins.items()}
+
+
+def status(state: State, address: str = "one@example.com") -> str:
+    contact = state.find(address)
+    assert contact is not None
+    return contact.status
+
+
+def test_the_replica_fills_the_port(replica: DotdigitalReplica) -> None:
+    port: Replica = replica
+    assert port.side is Side.DOTDIGITAL
+
+
+def test_withdrawals_go_first_and_the_channel_by_itself(replica: DotdigitalReplica) -> None:
+    adjust = Adjustment(Side.DOTDIGITAL, OFFERS, PROOF, "DAILY")
+    writes = [give(NEWSLETTER), adjust, give(CHANNEL), withdraw(PROFILING), withdraw(CHANNEL)]
+    assert replica.units(writes) == [
+        [withdraw(CHANNEL)],
+        [withdraw(PROFILING)],
+        [give(CHANNEL)],
+        [give(NEWSLETTER), adjust],
+    ]
+    assert replica.units([]) == []
+    with pytest.raises(ValueError, match="unit"):
+        replica.write(ONE, writes)
+    with pytest.raises(ValueError, match="unit"):
+        replica.write(ONE, [])
+
+
+def test_the_price_of_writes_is_what_they_cost(state: State, replica: DotdigitalReplica) -> None:
+    rows = {NEWS: (True, BEFORE), DAILY: (True, BEFORE)}
+    state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
+    writes = [withdraw(CHANNEL), withdraw(OFFERS), withdraw(NEWSLETTER)]
+    state.switches.put_preferences_suppressed = "accepted"
+    for unit in replica.units(writes):
+        replica.write(ONE, unit)
+        replica.look(ONE)
+    assert replica.calls == replica.price(writes) == 5
+
+
+# the channel
+
+
+def test_an_unsubscribe_takes_the_person_off_all_mail(state: State, replica: DotdigitalReplica) -> None:
+    state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
+    assert replica.write(ONE, [withdraw(CHANNEL)]) is Outcome.ACCEPTED
+    assert status(state) == "Unsubscribed"
+    assert states(state) == {NEWS: True}  # another dimension, left alone
+    assert replica.look(ONE).topics[CHANNEL].choice is Choice.OPTED_OUT
+
+
+@pytest.mark.parametrize("word", ["HardBounced", "IspComplained", "Suppressed"])
+def test_unsubscribing_somebody_suppressed_already_meets_the_goal(
+    state: State, replica: DotdigitalReplica, word: str
+) -> None:
+    state.add_contact("one@example.com", status=word, when=BEFORE)
+    assert replica.write(ONE, [withdraw(CHANNEL)]) is Outcome.ALREADY_SO
+    assert status(state) == word
+
+
+def test_nobody_is_created_by_an_unsubscribe(state: State, replica: DotdigitalReplica) -> None:
+    assert replica.write(ONE, [withdraw(CHANNEL)]) is Outcome.ALREADY_SO
+    assert state.find("one@example.com") is None
+
+
+@pytest.mark.parametrize(
+    ("how", "before", "outcome", "after"),
+    [
+        (Resubscribe.SILENT, "Unsubscribed", Outcome.ACCEPTED, "Subscribed"),
+        (Resubscribe.CHALLENGE, "Unsubscribed", Outcome.CHALLENGED, "Unsubscribed"),
+        (Resubscribe.CHALLENGE, "Suppressed", Outcome.ACCEPTED, "Subscribed"),
+    ],
+)
+def test_a_resubscribe_tells_what_came_of_it(
+    state: State, replica: DotdigitalReplica, how: Resubscribe, before: str, outcome: Outcome, after: str
+) -> None:
+    """Dotdigital resubscribe: the status counts, not the echoed contact, which shows the old state."""
+    state.add_contact("one@example.com", status=before, when=BEFORE)
+    assert replica.write(ONE, [give(CHANNEL, how=how)]) is outcome
+    assert status(state) == after
+
+
+def test_a_challenge_is_sent_once_and_its_click_is_seen(state: State, replica: DotdigitalReplica) -> None:
+    number = state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
+    replica.write(ONE, [give(CHANNEL, how=Resubscribe.CHALLENGE)])
+    assert state.challenges == {number: 1}
+    assert state.click_challenge("one@example.com")
+    assert replica.look(ONE).topics[CHANNEL].choice is Choice.OPTED_IN
+
+
+@pytest.mark.parametrize("how", [Resubscribe.HOLD, None])
+def test_nobody_is_resubscribed_without_the_mappings_word(
+    state: State, replica: DotdigitalReplica, how: Resubscribe | None
+) -> None:
+    state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
+    with pytest.raises(Refused):
+        replica.write(ONE, [give(CHANNEL, how=how)])
+    assert replica.calls == 0
+
+
+def test_a_complaint_is_not_lifted(state: State, replica: DotdigitalReplica) -> None:
+    state.add_contact("one@example.com", status="IspComplained", when=BEFORE)
+    with pytest.raises(Refused) as refused:
+        replica.write(ONE, [give(CHANNEL, how=Resubscribe.SILENT)])
+    assert refused.value.code == "ContactCannotBeUnsuppressed"
+
+
+@pytest.mark.parametrize("form", ["not_available", "message_only"])
+def test_a_resubscribe_that_says_nothing_is_in_doubt(
+    state: State, replica: DotdigitalReplica, form: str
+) -> None:
+    state.switches.resubscribe_answer = form
+    state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
+    with pytest.raises(OutcomeUnknown):
+        replica.write(ONE, [give(CHANNEL, how=Resubscribe.SILENT)])
+
+
+# topics
+
+
+@pytest.mark.parametrize("reading", ["merge", "replace"])
+@pytest.mark.parametrize("top_level", ["accepted", "refused"])
+def test_a_topic_is_written_and_every_other_choice_kept(
+    state: State, replica: DotdigitalReplica, reading: str, top_level: str
+) -> None:
+    """Dotdigital set-preferences: whether it merges or replaces is not documented."""
+    state.switches.put_preferences = reading
+    state.switches.top_level_leaf = top_level
+    rows = {NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE), WEEKLY: (True, BEFORE)}
+    state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ACCEPTED
+    assert {number for number, on in states(state).items() if on} == {UNMAPPED, WEEKLY}
+    assert replica.write(ONE, [give(NEWSLETTER), give(PROFILING)]) is Outcome.ACCEPTED
+    assert {number for number, on in states(state).items() if on} == {NEWS, LONELY, UNMAPPED, WEEKLY}
+    assert state.calls.count(PUT) == 2
+
+
+def test_the_last_choice_can_be_withdrawn(state: State, replica: DotdigitalReplica) -> None:
+    """A connector skipped all-false bodies for years: nobody could opt out of everything."""
+    state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ACCEPTED
+    assert not any(states(state).values())
+    seen = replica.look(ONE).topics[NEWSLETTER]
+    assert (seen.choice, seen.changed_at) == (Choice.OPTED_OUT, START)
+
+
+def test_what_is_so_already_is_not_written_again(state: State, replica: DotdigitalReplica) -> None:
+    state.add_contact("one@example.com", opt_ins={NEWS: (False, BEFORE)})
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ALREADY_SO
+    assert state.calls.count(PUT) == 0
+
+
+def test_a_state_the_tree_does_not_tell_is_written(state: State, replica: DotdigitalReplica) -> None:
+    state.switches.never_asked_leaf = "missing"
+    state.add_contact("one@example.com")
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "write", [give(OFFERS, "WEEKLY"), Adjustment(Side.DOTDIGITAL, OFFERS, PROOF, "WEEKLY")]
+)
+def test_a_frequency_takes_the_place_of_the_others(
+    state: State, replica: DotdigitalReplica, write: Raise | Adjustment
+) -> None:
+    state.add_contact("one@example.com", opt_ins={DAILY: (True, BEFORE)})
+    assert replica.write(ONE, [write]) is Outcome.ACCEPTED
+    assert {number for number, on in states(state).items() if on} == {WEEKLY}
+    assert replica.look(ONE).topics[OFFERS].frequencies == ("WEEKLY",)
+
+
+def test_withdrawing_a_topic_takes_all_its_frequencies(state: State, replica: DotdigitalReplica) -> None:
+    state.add_contact("one@example.com", opt_ins={DAILY: (True, BEFORE), WEEKLY: (True, BEFORE)})
+    replica.write(ONE, [withdraw(OFFERS)])
+    assert replica.look(ONE).topics[OFFERS].choice is Choice.OPTED_OUT
+
+
+def test_a_preference_that_vanished_stops_the_write_before_it_is_sent(
+    state: State, replica: DotdigitalReplica
+) -> None:
+    state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
+    state.delete_preference(LONELY)
+    with pytest.raises(MappingStale):
+        replica.write(ONE, [withdraw(NEWSLETTER), withdraw(PROFILING)])
+    assert state.calls.count(PUT) == 0
+
+
+@pytest.mark.parametrize(
+    "write", [give(OFFERS), give(OFFERS, "MONTHLY"), give(NEWSLETTER, "DAILY"), withdraw(TopicId("else"))]
+)
+def test_what_the_mapping_lacks_costs_no_call(replica: DotdigitalReplica, write: Raise | Withdrawal) -> None:
+    with pytest.raises(MappingStale):
+        replica.write(ONE, [write])
+    assert replica.calls == 0
+
+
+def test_a_write_goes_to_the_address_and_not_to_an_id_that_moved_on(
+    state: State, replica: DotdigitalReplica
+) -> None:
+    other = state.add_contact("other@example.com", opt_ins={NEWS: (True, BEFORE)})
+    state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
+    replica.write(who("one@example.com", other), [withdraw(NEWSLETTER)])
+    assert states(state, "other@example.com") == {NEWS: True}
+    assert states(state)[NEWS] is False
+
+
+# suppressed, deleted, unknown
+
+
+@pytest.mark.parametrize("word", ["Unsubscribed", "Suppressed", "HardBounced"])
+def test_topics_of_suppressed_people_go_by_v3_without_a_status(
+    state: State, replica: DotdigitalReplica, word: str
+) -> None:
+    """Dotdigital v2 refuses updates of suppressed contacts, v3 takes them."""
+    state.add_contact(
+        "one@example.com", status=word, when=BEFORE, opt_ins={NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE)}
+    )
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ACCEPTED
+    assert states(state) == {NEWS: False, UNMAPPED: True}
+    assert status(state) == word
+
+
+def test_without_v3_a_suppressed_persons_topic_waits_for_somebody(
+    state: State, without_v3: DotdigitalReplica
+) -> None:
+    state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE, opt_ins={NEWS: (True, BEFORE)})
+    with pytest.raises(Refused):
+        without_v3.write(ONE, [withdraw(NEWSLETTER)])
+    assert states(state) == {NEWS: True}
+
+
+def test_writing_never_revives_a_deleted_person(state: State, replica: DotdigitalReplica) -> None:
+    number = state.add_contact("one@example.com")
+    state.delete_contact(number)
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ALREADY_SO
+    with pytest.raises(Refused):
+        replica.write(ONE, [give(NEWSLETTER)])
+    assert state.contact(number).binned
+    assert state.calls.count("importContact") == 0
+
+
+@pytest.mark.parametrize("with_v3", [True, False])
+def test_nobody_is_created_by_a_topic(
+    state: State, replica: DotdigitalReplica, without_v3: DotdigitalReplica, with_v3: bool
+) -> None:
+    used = replica if with_v3 else without_v3
+    assert used.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ALREADY_SO
+    with pytest.raises(NotFound):
+        used.write(ONE, [give(NEWSLETTER)])
+    assert state.find("one@example.com") is None
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "status_after", "truncate", "null"])
+def test_an_unclear_answer_leaves_the_write_in_doubt(
+    state: State, replica: DotdigitalReplica, kind: str
+) -> None:
+    state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
+    state.faults.add(Fault(PUT, kind))
+    with pytest.raises(OutcomeUnknown):
+        replica.write(ONE, [withdraw(NEWSLETTER)])
+    assert state.calls.count(PUT) == 1
