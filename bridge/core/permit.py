@@ -35,12 +35,12 @@ _HELD = {
 _IDLE = {Block.UNREACHABLE: Rule.UNREACHABLE, Block.PENDING: Rule.PENDING}
 
 
-def forbidden(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Circumstances) -> Decision | None:
-    """What becomes of a raise that must not go; None where it may."""
-    seen = cell.seen[write.side]
+def obstacle(topic: Topic, cell: Cell, target: Side) -> Nothing | Held | None:
+    """What keeps any opt-in from `target`, however good its evidence; None where nothing does."""
+    seen = cell.seen[target]
     if not seen.present:
         return Nothing(Rule.NOBODY_THERE)
-    if not topic.direction.allows(write.side):
+    if not topic.direction.allows(target):
         return Nothing(Rule.ONE_WAY)
     if seen.block in _IDLE:
         return Nothing(_IDLE[seen.block])
@@ -48,17 +48,29 @@ def forbidden(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Circumst
         return Held(_HELD[seen.block])
     if seen.records > 1:
         return Held(Rule.SEVERAL_RECORDS)
-    if _needs_approval(cell, write, now):
-        return Held(Rule.FIRST_RUN, (write,))
-    if _needs_desk(topic, write) and not released(cell, Rule.RESUBSCRIBE):
-        return Held(Rule.RESUBSCRIBE, (write,))
     return None
 
 
-def _needs_approval(cell: Cell, write: Raise | Adjustment, now: Circumstances) -> bool:
-    if cell.agreed is not None or now.raises_approved or released(cell, Rule.FIRST_RUN):
-        return False
-    return now.epoch is not None and write.evidence.changed_at <= now.epoch
+def forbidden(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Circumstances) -> Decision | None:
+    """What becomes of a raise that must not go; None where it may."""
+    if stop := obstacle(topic, cell, write.side):
+        return stop
+    old = now.epoch is not None and write.evidence.changed_at <= now.epoch
+    if old and cell.agreed is None and not approved(cell, now):
+        return Held(Rule.FIRST_RUN, (write,))
+    if _needs_desk(topic, write) and not released(cell, Rule.RESUBSCRIBE):
+        return Held(Rule.RESUBSCRIBE, (write,))
+    if cell.seen[write.side].shallow:  # a listing cannot tell silence from a refusal
+        return Wait(Rule.NEEDS_DATE, (write.side,))
+    return None
+
+
+def approved(cell: Cell, now: Circumstances) -> bool:
+    """Whether a person approved an opt-in from before the bridge: this one, or all that nobody dismissed."""
+    hold = cell.hold
+    if hold is not None and hold.reason == Rule.FIRST_RUN and hold.state is not HoldState.OPEN:
+        return hold.state is HoldState.RELEASED
+    return now.raises_approved
 
 
 def _needs_desk(topic: Topic, write: Raise | Adjustment) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, raises
+from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, raises, writes_of
 from bridge.core.mapping import Topic
 from bridge.core.model import (
     Adjustment,
@@ -25,11 +25,10 @@ from bridge.core.model import (
     Raise,
     Side,
     StandingHold,
-    Withdrawal,
 )
-from bridge.core.permit import Circumstances, forbidden, frequency_trouble, how
+from bridge.core.permit import Circumstances, approved, forbidden, frequency_trouble, how, obstacle, released
 from bridge.core.policy import Doubt, Ruling, evidence_of, is_in, is_out, newest, rule_conflict
-from bridge.core.withdraw import date_of, has_changed, newest_word, withdraw, withdrawals, withdrawn_at
+from bridge.core.withdraw import date_of, has_changed, newest_word, untold, withdraw, withdrawn_at
 
 
 def decide(topic: Topic, cell: Cell, channel: Cell | None, spreads: bool, now: Circumstances) -> Decision:
@@ -43,37 +42,44 @@ def decide(topic: Topic, cell: Cell, channel: Cell | None, spreads: bool, now: C
     if cell.hold is not None and not _binds(cell):
         cell = replace(cell, hold=None)
     shown = _under_channel(cell, channel) if spreads and not topic.is_channel else cell
-    return _with_standing_hold(cell, _goal(topic, shown, now))
+    decision = _with_standing_hold(cell, _goal(topic, shown, now))
+    if spreads and not topic.is_channel and raises(decision):
+        unsure = Rule.UNSEEN if channel is None else _unsure(channel, Side.DOTDIGITAL)
+        return Wait(unsure, (Side.DOTDIGITAL,)) if unsure else decision
+    return decision
 
 
 def _must_wait(topic: Topic, cell: Cell) -> Wait | None:
     needed = tuple(side for side in Side if not (side is Side.MYPREFERENCES and topic.source is None))
-    doubtful = tuple(side for side in needed if side in cell.in_doubt_since and _older(cell, side))
-    if doubtful:
-        return Wait(Rule.IN_DOUBT, doubtful)
-    if unseen := tuple(side for side in needed if side not in cell.seen):
-        return Wait(Rule.UNSEEN, unseen)
-    if stale := tuple(side for side in needed if _stale(cell, side)):
-        return Wait(Rule.STALE, stale)
-    if unproven := tuple(side for side in needed if cell.seen[side].reason == "pending_update"):
-        return Wait(Rule.UNPROVEN, unproven)
+    unsure = {side: _unsure(cell, side) for side in needed}
+    for rule in (Rule.IN_DOUBT, Rule.UNSEEN, Rule.STALE, Rule.UNPROVEN):
+        if sides := tuple(side for side in needed if unsure[side] is rule):
+            return Wait(rule, sides)
     return None
 
 
-def _older(cell: Cell, side: Side) -> bool:
-    seen = cell.seen.get(side)
-    return seen is None or seen.read_at <= cell.in_doubt_since[side]
-
-
-def _stale(cell: Cell, side: Side) -> bool:
-    return side in cell.written_at and cell.seen[side].read_at < cell.written_at[side]
+def _unsure(cell: Cell, side: Side) -> Rule | None:
+    """Why what is known of a side cannot be believed yet; None where it can."""
+    seen, doubt = cell.seen.get(side), cell.in_doubt_since.get(side)
+    if doubt is not None and (seen is None or seen.read_at <= doubt):
+        return Rule.IN_DOUBT
+    if seen is None:
+        return Rule.UNSEEN
+    if side in cell.written_at and seen.read_at < cell.written_at[side]:
+        return Rule.STALE
+    return Rule.UNPROVEN if seen.reason == "pending_update" else None
 
 
 def _binds(cell: Cell) -> bool:
     """A hold binds while its ground stands. Approval of an opt-in from before the bridge also outlasts the
-    closer look that finds its date."""
+    closer look that finds its date; and who was asked by mail was asked about one opt-in: while
+    MyPreferences says that same one, a date learnt at Dotdigital is no reason to ask again."""
     hold = cell.hold
-    return hold is not None and (hold.ground == cell.ground or hold.reason == Rule.FIRST_RUN)
+    if hold is None or hold.reason == Rule.FIRST_RUN:
+        return hold is not None
+    if hold.reason == Rule.CHALLENGE_PENDING:
+        return hold.ground.startswith(f"{cell.seen[Side.MYPREFERENCES].version}|")
+    return hold.ground == cell.ground
 
 
 def _under_channel(cell: Cell, channel: Cell | None) -> Cell:
@@ -82,10 +88,12 @@ def _under_channel(cell: Cell, channel: Cell | None) -> Cell:
     if mailed is None or not is_out(mailed):
         return cell
     seen = cell.seen[Side.DOTDIGITAL]
+    dates = [one.changed_at for one in (mailed, seen) if is_out(one)]
     out = replace(
         seen,
         choice=Choice.OPTED_OUT,
-        changed_at=newest(mailed.changed_at, seen.changed_at if is_out(seen) else None),
+        read_at=max(mailed.read_at, seen.read_at),
+        changed_at=None if None in dates else newest(*dates),
         frequencies=(),
         stated=True,
         shallow=False,
@@ -132,23 +140,12 @@ def _cleared(*sides: Side, cell: Cell) -> Decision:
 
 def _out(topic: Topic, cell: Cell, outs: list[Side], now: Circumstances) -> Decision:
     """Every side that says something says no."""
-    targets = [side for side in Side if _needs_withdrawal(topic, cell, side, outs)]
+    targets = [side for side in Side if untold(topic, cell, side)]
     if not targets:
         rule = Rule.AGREEMENT if all(cell.seen[side].present for side in Side) else Rule.NOBODY_THERE
         return _agree(cell, Choice.OPTED_OUT, rule, now)
     one_sided = any(side not in outs for side in targets)
     return withdraw(topic, cell, targets, Rule.WITHDRAWAL_FOLLOWS if one_sided else Rule.SAME_ADDRESS, now)
-
-
-def _needs_withdrawal(topic: Topic, cell: Cell, side: Side, outs: list[Side]) -> bool:
-    """A side that says no is done once all its records say so; a silent one is told, unless its silence is
-    a no already (Dotdigital: a preference never asked for is not opted in)."""
-    seen = cell.seen[side]
-    if not seen.present:
-        return False
-    if side in outs:
-        return not seen.uniform
-    return side is Side.MYPREFERENCES or topic.is_channel
 
 
 def _both_in(topic: Topic, cell: Cell, now: Circumstances) -> Decision:
@@ -200,16 +197,19 @@ def _newer_side(cell: Cell) -> Side | None:
 
 
 def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: Circumstances) -> Decision:
-    """One side says yes, the other no."""
+    """One side says yes, the other no. After an agreed no only the yes is a change: its evidence decides."""
     in_new, out_new = has_changed(cell, in_side), has_changed(cell, in_side.other)
+    withdrawn = cell.agreed is not None and cell.agreed.choice is Choice.OPTED_OUT
     if not cell.seen[in_side].stated or (cell.agreed is not None and out_new and not in_new):
-        undone = cell.agreed is not None and cell.agreed.choice is Choice.OPTED_OUT
-        rule = Rule.UNDATED_OPT_IN if undone else Rule.WITHDRAWAL_FOLLOWS
+        rule = Rule.UNDATED_OPT_IN if withdrawn else Rule.WITHDRAWAL_FOLLOWS
         return withdraw(topic, cell, [in_side], rule, now)
-    if cell.agreed is None or in_new == out_new:
+    if not withdrawn and in_new == out_new:
         match rule_conflict(topic.conflict, opted_in_at=in_side):
             case Ruling.HOLD:
-                return Held(Rule.CONFLICT, withdrawals(topic, cell, [in_side], now))
+                proposed = withdraw(topic, cell, [in_side], Rule.CONFLICT, now)
+                if isinstance(proposed, Held) or released(cell, Rule.CONFLICT):
+                    return proposed
+                return Held(Rule.CONFLICT, writes_of(proposed))
             case Ruling.WITHDRAW:
                 return withdraw(topic, cell, [in_side], Rule.WITHDRAWAL_WINS, now)
             case Ruling.RAISE:
@@ -220,23 +220,22 @@ def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: Circumstances) -> 
 def _one_in(topic: Topic, cell: Cell, in_side: Side, now: Circumstances) -> Decision:
     """One side says yes, the other nothing."""
     agreed, silent = cell.agreed, cell.seen[in_side.other]
-    withdrawn = agreed is not None and agreed.choice is Choice.OPTED_OUT
-    if not silent.present and not withdrawn:
-        return Nothing(Rule.NOBODY_THERE)
     was_in = agreed is not None and agreed.choice is Choice.OPTED_IN
-    if was_in and silent.block is None and not has_changed(cell, in_side):
+    if was_in and silent.present and silent.block is None and not has_changed(cell, in_side):
         return _cleared(in_side.other, cell=cell)
     return _raise(topic, cell, in_side, now)
 
 
 def _raise(topic: Topic, cell: Cell, source: Side, now: Circumstances) -> Decision:
     """Carry an opt-in to the other side, if it is evidence; where it is not, a withdrawal stands."""
-    floor = withdrawn_at(cell, source.other)
+    floor = withdrawn_at(cell, source.other, now.clocks)
+    if floor is None and (stop := obstacle(topic, cell, source.other)):
+        return stop  # no call is spent on the date of an opt-in that has nowhere to go
     found = evidence_of(source, cell.seen[source], newer_than=floor, clocks=now.clocks)
     match found:
         case Evidence():
             return _raise_on(topic, cell, found, now, Rule.NEWER_OPT_IN)
-        case Doubt.NEEDS_DATE if now.first_run and floor is None and not now.raises_approved:
+        case Doubt.NEEDS_DATE if now.first_run and floor is None and not approved(cell, now):
             return Held(Rule.FIRST_RUN)  # it would be held whatever its date: no call is spent on finding it
         case Doubt.NEEDS_DATE:
             return Wait(Rule.NEEDS_DATE, (source,))
@@ -283,17 +282,13 @@ def _agree(cell: Cell, choice: Choice, rule: Rule, now: Circumstances) -> Decisi
 
 
 def _with_standing_hold(cell: Cell, decision: Decision) -> Decision:
-    """What a hold that still binds makes of a decision: dismissed it stays silent, released its proposal
-    goes, and somebody asked by mail is not asked again."""
+    """What a hold that still binds makes of a decision: dismissed it stays silent, and somebody asked by mail
+    is not asked again."""
     hold = cell.hold
     if hold is None:
         return decision
-    if isinstance(decision, Held) and hold.reason == decision.rule:
-        if hold.state is HoldState.DISMISSED:
-            return Nothing(Rule.DISMISSED)
-        if hold.state is HoldState.RELEASED and decision.rule in (Rule.CONFLICT, Rule.BURST):
-            at = max(one.effective_at for one in decision.proposed if isinstance(one, Withdrawal))
-            return Act(decision.rule, decision.proposed, Choice.OPTED_OUT, at, cell.versions)
+    if isinstance(decision, Held) and hold.reason == decision.rule and hold.state is HoldState.DISMISSED:
+        return Nothing(Rule.DISMISSED)
     if hold.reason == Rule.CHALLENGE_PENDING and raises(decision):
         return Nothing(Rule.CHALLENGE_PENDING)
     if hold.reason in (Rule.REFUSED, Rule.NOT_HONOURED) and isinstance(decision, Act):

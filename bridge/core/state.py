@@ -159,6 +159,7 @@ class State(Protocol):
         topics: Sequence[TopicId] = (),
         views: Sequence[PersonView] = (),
         settlements: Sequence[Settlement] = (),
+        spreads: bool = False,
     ) -> None: ...
 
     def unfollowed(self, person: PersonId, topic: TopicId) -> int:
@@ -180,6 +181,10 @@ class State(Protocol):
         ledger: LedgerEntry | None = None,
     ) -> bool: ...
 
+    def release_all(self, reason: str) -> int:
+        """A person approves every open hold of one reason. Returns how many."""
+        ...
+
     def close_hold(self, person: PersonId, topic: TopicId) -> None: ...
 
     def inbox(self, side: Side) -> list[Kept]: ...
@@ -189,6 +194,10 @@ class State(Protocol):
     ) -> None: ...
 
     def drop_from_inbox(self, kept: int) -> None: ...
+
+    def remap(self, topics: Sequence[TopicId]) -> None:
+        """The mapping has changed: everything mapped is decided again, and nothing else is."""
+        ...
 
     def watermark(self, feed: str) -> datetime | None: ...
 

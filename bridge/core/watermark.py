@@ -39,6 +39,8 @@ def slices(start: datetime, end: datetime, width: timedelta) -> Iterator[tuple[d
     if width <= timedelta(0):
         raise ValueError("a window needs a width")
     at = start
+    if start == end:
+        yield start, end
     while at < end:
         yield at, min(at + width, end)
         at += width

@@ -8,30 +8,47 @@ from bridge.core.decision import Act, Agree, Decision, Held, Rule
 from bridge.core.mapping import Topic
 from bridge.core.model import Agreement, Cell, Choice, Observation, Side, Withdrawal
 from bridge.core.permit import Circumstances, released
-from bridge.core.policy import FUTURE_TOLERANCE, Clocks, is_out, newest
+from bridge.core.policy import FUTURE_TOLERANCE, Clocks, is_in, is_out, newest
 
 
 def withdraw(topic: Topic, cell: Cell, targets: list[Side], rule: Rule, now: Circumstances) -> Decision:
-    """Withdraw at `targets`; a withdrawal that the mapping's direction bars is held, so that it is seen."""
-    reachable = [side for side in targets if cell.seen[side].present]
+    """Withdraw at `targets`, and wherever else nobody was told.
+
+    What the mapping's direction lets through goes; where it bars all of it, it is held, so that it is seen.
+    """
+    told = [side for side in Side if side in targets or untold(topic, cell, side)]
+    reachable = [side for side in told if cell.seen[side].present]
     if not reachable:
         at = newest_word(cell, now.clocks)
         return Agree(
             Rule.NOBODY_THERE,
             Agreement(Choice.OPTED_OUT, at, Rule.NOBODY_THERE, now.clocks.now, cell.versions),
         )
-    barred = [side for side in reachable if not topic.direction.allows(side) and not is_out(cell.seen[side])]
-    if barred:
+    allowed = [side for side in reachable if topic.direction.allows(side)]
+    if not allowed:
         return Held(Rule.DIRECTION)
-    if _in_burst(cell, reachable, now) and not released(cell, Rule.BURST):
-        return Held(Rule.BURST, withdrawals(topic, cell, reachable, now))
-    return Act(
-        rule,
-        withdrawals(topic, cell, reachable, now),
-        Choice.OPTED_OUT,
-        newest_word(cell, now.clocks),
-        cell.versions,
-    )
+    writes = _withdrawals(topic, cell, allowed, now)
+    if _in_burst(cell, allowed, now) and not released(cell, Rule.BURST):
+        return Held(Rule.BURST, writes)
+    return Act(rule, writes, Choice.OPTED_OUT, newest_word(cell, now.clocks), cell.versions)
+
+
+def untold(topic: Topic, cell: Cell, side: Side) -> bool:
+    """Whether a side that does not say yes has yet to be told of a withdrawal.
+
+    One that says no is done once all its records say so. A silent one is told, unless its silence is a no
+    already (Dotdigital: a preference never asked for is not opted in), or it was told before and a block
+    hides it.
+    """
+    seen, agreed = cell.seen[side], cell.agreed
+    if not seen.present or is_in(seen):
+        return False
+    if is_out(seen):
+        return not seen.uniform
+    if side is Side.MYPREFERENCES:
+        return True
+    before = agreed is not None and agreed.choice is Choice.OPTED_OUT and not has_changed(cell, side)
+    return topic.is_channel and not (before and seen.block is not None)
 
 
 def _in_burst(cell: Cell, targets: list[Side], now: Circumstances) -> bool:
@@ -45,7 +62,7 @@ def _in_burst(cell: Cell, targets: list[Side], now: Circumstances) -> bool:
     return seen.changed_at.replace(second=0, microsecond=0) in now.bursts
 
 
-def withdrawals(topic: Topic, cell: Cell, targets: list[Side], now: Circumstances) -> tuple[Withdrawal, ...]:
+def _withdrawals(topic: Topic, cell: Cell, targets: list[Side], now: Circumstances) -> tuple[Withdrawal, ...]:
     """The withdrawals for `targets`, dated."""
     said = newest(*(date_of(cell, side) for side in Side if is_out(cell.seen[side])))
     if said is None and cell.agreed is not None and cell.agreed.choice is Choice.OPTED_OUT:
@@ -78,24 +95,28 @@ def date_of(cell: Cell, side: Side) -> datetime | None:
     return cell.seen[side].changed_at
 
 
-def withdrawn_at(cell: Cell, target: Side) -> datetime | None:
+def withdrawn_at(cell: Cell, target: Side, clocks: Clocks) -> datetime | None:
     """The newest withdrawal that an opt-in would have to be newer than; None where there is none.
 
-    An undated one counts from when it was read: under doubt it is as new as it can be.
+    Under doubt an undated one is as new as it can be: no opt-in is newer.
     """
-    agreed, seen = cell.agreed, cell.seen[target]
+    agreed = cell.agreed
     floor = agreed.at if agreed is not None and agreed.choice is Choice.OPTED_OUT else None
-    if is_out(seen):
-        floor = newest(floor, date_of(cell, target) or seen.read_at)
+    if is_out(cell.seen[target]):
+        floor = newest(floor, date_of(cell, target) or clocks.now + FUTURE_TOLERANCE)
     return floor
 
 
 def newest_word(cell: Cell, clocks: Clocks) -> datetime:
     """The newest date among what both sides say: nothing at or before it may undo what is agreed now.
 
-    A date in the future is no word at all, or no opt-in could ever undo it.
+    A date in the future is no word at all, or no opt-in could ever undo it. A new withdrawal without a date
+    may have been said at any time until it was read.
     """
-    dates = (seen.changed_at for seen in cell.seen.values())
+    dates = (
+        seen.read_at if is_out(seen) and date_of(cell, side) is None else seen.changed_at
+        for side, seen in cell.seen.items()
+    )
     sane = (date for date in dates if date is not None and date <= clocks.now + FUTURE_TOLERANCE)
     agreed = None if cell.agreed is None else cell.agreed.at
     return newest(agreed, *sane) or clocks.now

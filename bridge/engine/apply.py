@@ -44,7 +44,7 @@ class Applier:
 
     def withdrawals(self) -> Tally:
         """Settle what is agreed, open and close holds, and send every withdrawal."""
-        return self._pass("withdrawals", self._settle_and_withdraw)
+        return self._pass("withdrawals", self._withdraw)
 
     def raises(self) -> Tally:
         """Send raises and frequency changes, unless a brake or bad weather forbids them."""
@@ -55,15 +55,16 @@ class Applier:
     def _pass(self, name: str, act: Callable[[list[Judged]], Tally]) -> Tally:
         total, done = Tally(), 0
         for page in self._judge.people():
+            self._settle([one for person in page for one in person])
+            acting = [person for person in page if any(isinstance(one.decision, Act) for one in person)]
             with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
-                for tally in pool.map(act, page):
+                for tally in pool.map(act, acting):
                     total.add(tally)
             done += len(page)
             self._eyes.progress(f"sending {name}", done)
         return total
 
-    def _settle_and_withdraw(self, judged: list[Judged]) -> Tally:
-        self._settle(judged)
+    def _withdraw(self, judged: list[Judged]) -> Tally:
         acts = [one for one in judged if isinstance(one.decision, Act) and not raises(one.decision)]
         sendable = [one for one in acts if self._can_write(one.decision)]
         if self._brakes.withdrawals or not sendable:

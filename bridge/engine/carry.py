@@ -180,6 +180,7 @@ class Carrier:
             written_at=result.sent_at,
             topics=[write.topic for write in unit],
             views=() if result.view is None else (result.view,),
+            spreads=self._eyes.mapping.spreads,
         )
         self._hold_where_needed(who, acts, result)
 

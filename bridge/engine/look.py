@@ -141,4 +141,5 @@ class Looker:
                 why=f"{side}: {error}",
                 ground=cell.ground,
             )
-            state.settle(self._run, [Settlement(person, cell.topic, cell.ground)])
+            if side not in cell.seen:  # there is nothing to decide before somebody has looked into it
+                state.settle(self._run, [Settlement(person, cell.topic, cell.ground)])

@@ -50,6 +50,7 @@ class Recovery:
             ledger=_outcome(attempt, writes, state),
             topics=[write.topic for write in writes],
             views=(view,),
+            spreads=self._eyes.mapping.spreads,
         )
         if proven:
             self._agree(attempt, writes, view)

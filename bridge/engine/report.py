@@ -62,13 +62,14 @@ class Report:
     brakes: list[str]
     warnings: list[str]
     errors: list[SideError] = field(default_factory=list)
+    gone: bool = False  # the mapping names what no longer exists
     people: int = 0
 
     @property
     def in_sync(self) -> bool:
         """Nothing is left to do, to prove, or to be looked at by a person; and everything was read."""
         waits = self.counts.waiting or self.counts.held or self.counts.unproven or self.counts.dead
-        return not (waits or self.errors or self.tally.failed)
+        return not (waits or self.errors or self.tally.failed or self.gone)
 
     @property
     def exit_code(self) -> int:
@@ -77,7 +78,7 @@ class Report:
             return max(error.exit_code for error in self.errors)
         if self.brakes:
             return 4
-        return 3 if self.counts.held or self.counts.dead else 0
+        return 3 if self.counts.held or self.counts.dead or self.tally.failed or self.gone else 0
 
     def shown(self) -> dict[str, Any]:
         """The report as JSON."""

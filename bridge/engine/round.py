@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bridge.core.brakes import Brakes, check
+from bridge.core.decision import Rule
 from bridge.core.errors import SideError, Verdict
-from bridge.core.model import RunId, Side
+from bridge.core.model import RunId, Side, TopicId
 from bridge.core.state import RunKind
 from bridge.engine.apply import Applier
 from bridge.engine.carry import Carrier
@@ -23,7 +25,8 @@ from bridge.engine.sweep import Sweeper
 
 EPOCH = "epoch"  # when the first run began
 FIRST_RUN_DONE = "first_run_completed"
-CATALOGUE_CHECKED = "catalogue_checked_at"
+CATALOGUES = "catalogues"  # when both catalogues were last compared with the mapping, and what was gone
+MAPPING = "mapping"  # the digest of the mapping that everything was last decided by
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,15 @@ class Observation:
     def read(self) -> Judge:
         """Read both sides and settle what can only be decided after a closer look."""
         epoch = self._epoch()
-        self._catalogues()
+        remapped = self._remap()
+        self._catalogues(fresh=remapped)
         for side in Side:
             self.looker.retry(side)
         observer = Observer(self.eyes, self.run, self.weather, self.looker)
         gaps = observer.feeds(first=self._first)
         for side in gaps:
             self.weather.warn(f"{side}: its feed does not reach back to the last read; everybody is read")
-        swept = self._first or self._orders.full or bool(gaps)
-        if swept:
+        if self._first or remapped or gaps or self._orders.full:
             self.swept = Sweeper(self.eyes, self.run, self.weather, self.looker).everyone()
         judge = Judge(self.eyes, self.weather, self._standing(epoch, observer))
         judge.settle_doubts(self.looker)
@@ -80,20 +83,47 @@ class Observation:
             bursts=frozenset() if self._first else observer.bursts,
         )
 
-    def _catalogues(self) -> None:
+    def _remap(self) -> bool:
+        """Whether the mapping means something else than it did: then everybody is read and decided anew."""
+        state, mapping = self.eyes.state, self.eyes.mapping
+        before = state.meta(MAPPING)
+        if before == mapping.digest:
+            return False
+        state.remap([topic.id for topic in mapping.all])
+        state.set_meta(MAPPING, mapping.digest)
+        return before is not None
+
+    def _catalogues(self, *, fresh: bool) -> None:
         """Find mapped topics whose counterpart is gone, so that their silence is not taken for a choice."""
+        gone = None if fresh or self._orders.full else self._known_gone()
+        if gone is None:
+            gone = self._ask_catalogues()
+        for topic, what in gone.items():
+            self.weather.gone[topic] = what
+            self.weather.warn(
+                f"topic '{topic}' is left alone: {what}. Mend the mapping, then `bridge mapping check`."
+            )
+
+    def _known_gone(self) -> dict[TopicId, str] | None:
+        """What was gone when the catalogues were last asked, if that is not long ago."""
+        kept = json.loads(self.eyes.state.meta(CATALOGUES) or "{}")
+        at = time_in(kept.get("at"))
+        if at is None or kept["gone"] or self.eyes.clock() - at > self.eyes.tuning.catalogue_every:
+            return None
+        return {}
+
+    def _ask_catalogues(self) -> dict[TopicId, str]:
+        gone: dict[TopicId, str] = {}
         for side in Side:
             try:
-                gone = self.eyes.readers[side].missing()
+                gone |= self.eyes.readers[side].missing()
             except SideError as error:
                 self.weather.unsure |= {topic.id for topic in self.eyes.mapping.all}
                 self._trouble(side, error)
-                continue
-            for topic, what in gone.items():
-                self.weather.gone[topic] = what
-                self.weather.warn(
-                    f"topic '{topic}' is left alone: {what}. Mend the mapping, then `bridge mapping check`."
-                )
+        if not self.weather.down:
+            kept = {"at": time_out(self.eyes.clock()), "gone": gone}
+            self.eyes.state.set_meta(CATALOGUES, json.dumps(kept))
+        return gone
 
     def _trouble(self, side: Side, error: SideError) -> None:
         if error.verdict in (Verdict.STOP, Verdict.RETRY):
@@ -128,6 +158,8 @@ class Round:
     def _carry_out(
         self, run: RunId, kind: RunKind, orders: Orders, began: datetime, calls: Mapping[Side, int]
     ) -> Report:
+        if orders.approve_raises:
+            self._eyes.state.release_all(Rule.FIRST_RUN)
         seeing = Observation(self._eyes, run, orders)
         Recovery(self._eyes, run, seeing.weather).settle()
         judge = seeing.read()
@@ -150,6 +182,7 @@ class Round:
             brakes=list(brakes.reasons),
             warnings=seeing.weather.warnings,
             errors=list(seeing.weather.down.values()),
+            gone=bool(seeing.weather.gone),
             people=state.people_count(),
         )
 

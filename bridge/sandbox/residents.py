@@ -1,0 +1,159 @@
+"""Who lives in the sandbox: invented people, and what each of them has said at either side by now."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from bridge.sandbox.reading import IN, OUT, UNSET, FilterOf, TopicPair
+from bridge.sandbox.world import TOPICS, World
+
+EMAIL_CONSENT = "EmailMarketing"
+
+# fmt: off
+_FIRST = (
+    "Ada", "Amira", "Anders", "Beatriz", "Bruno", "Carla", "Cem", "Chiara", "Daniel", "Dilan",
+    "Elif", "Emil", "Esra", "Farid", "Femke", "Greta", "Hamza", "Hanna", "Ines", "Ivan", "Jana",
+    "Jonas", "Karim", "Katja", "Lars", "Leila", "Lena", "Luca", "Maja", "Malik", "Mara", "Mateo",
+    "Mina", "Nadia", "Nils", "Nora", "Oskar", "Paula", "Piotr", "Quentin", "Rana", "Rosa", "Samir",
+    "Sara", "Selma", "Simon", "Sofia", "Tariq", "Tessa", "Tom", "Ursula", "Vera", "Viktor", "Wanda",
+    "Yara", "Yusuf", "Zoe",
+)
+_LAST = (
+    "Abel", "Aydin", "Bakker", "Becker", "Berg", "Bianchi", "Castro", "Costa", "Demir", "Dupont",
+    "Eriksen", "Farkas", "Fischer", "Garcia", "Haas", "Hansen", "Ivanova", "Jansen", "Kaya",
+    "Keller", "Klein", "Kowalski", "Lang", "Larsen", "Lopez", "Mancini", "Meyer", "Moreau", "Nagy",
+    "Novak", "Olsen", "Ozturk", "Peeters", "Petrov", "Quist", "Ricci", "Romano", "Sanchez",
+    "Schmidt", "Silva", "Tanaka", "Thomsen", "Urban", "Vogel", "Wagner", "Weber", "Winter",
+    "Yilmaz", "Zimmer",
+)
+# fmt: on
+_DOMAINS = ("example.com", "example.org", "example.net")
+
+
+class Role(StrEnum):
+    """Why somebody is of interest; most people are plain."""
+
+    PLAIN = "plain"
+    LATE_AT_MYPREFERENCES = "withdrew at MyPreferences only"
+    LATE_AT_DOTDIGITAL = "unsubscribed at Dotdigital only"
+    BOUNCED = "mail bounces"
+    PENDING = "has not confirmed yet"
+    ONLY_MYPREFERENCES = "known at MyPreferences only"
+    ONLY_DOTDIGITAL = "known at Dotdigital only"
+    MOBILE_ONLY = "no e-mail address"
+    SHARED = "two profiles, one address"
+
+
+ACTIVE = frozenset({Role.PLAIN, Role.LATE_AT_MYPREFERENCES, Role.LATE_AT_DOTDIGITAL})
+"""Those who may act: known at both sides, once each, and reachable."""
+
+
+@dataclass(slots=True)
+class Resident:
+    """One person. `address` is as MyPreferences writes it, `theirs` as Dotdigital does: case may differ."""
+
+    number: int
+    role: Role
+    name: str
+    address: str
+    theirs: str
+    profiles: tuple[int, ...] = ()
+    contact: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What one side records of one topic."""
+
+    choice: str
+    at: datetime | None = None
+    frequencies: tuple[str, ...] = ()
+
+
+SILENCE = Word(UNSET)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What both sides record of somebody now; `mine` is MyPreferences', with the channel as "email"."""
+
+    mine: Mapping[str, Word]
+    theirs: Mapping[str, Word]
+    status: str
+
+
+class Standings:
+    """A snapshot of what everybody has said."""
+
+    def __init__(self, world: World) -> None:
+        self._profiles = {row["profile_id"]: row for row in world.mypreferences.people()}
+        self._contacts = {row["id"]: row for row in world.dotdigital.people()}
+
+    def of(self, resident: Resident) -> Standing | None:
+        """What somebody has said; None for those who cannot act: at one side only, gone, or hidden."""
+        profile = self._profiles.get(resident.profiles[0]) if len(resident.profiles) == 1 else None
+        contact = self._contacts.get(resident.contact)
+        if resident.role not in ACTIVE or profile is None or contact is None or contact["binned"]:
+            return None
+        mine = {topic.id: _mine(profile, topic) for topic in TOPICS}
+        mine["email"] = _consent(profile, EMAIL_CONSENT)
+        return Standing(mine, {topic.id: _theirs(contact, topic) for topic in TOPICS}, contact["status"])
+
+
+def invent(rng: random.Random, number: int, role: Role, taken: set[str]) -> Resident:
+    """A person whose address nobody has yet: some with a `+`, some written in mixed case at one side."""
+    first, last = rng.choice(_FIRST), rng.choice(_LAST)
+    local = f"{first}.{last}".lower()
+    if number % 11 == 3:
+        local += "+news"
+    domain = rng.choice(_DOMAINS)
+    address, again = f"{local}@{domain}", 2
+    while address in taken:
+        stem, plus, tag = local.partition("+")
+        address, again = f"{stem}{again}{plus}{tag}@{domain}", again + 1
+    taken.add(address)
+    written = address.replace(first.lower(), first, 1).replace(last.lower(), last, 1)
+    if number % 13 == 5:
+        return Resident(number, role, f"{first} {last}", written, address)
+    if number % 17 == 7:
+        return Resident(number, role, f"{first} {last}", address, written)
+    return Resident(number, role, f"{first} {last}", address, address)
+
+
+def _mine(profile: Mapping[str, Any], topic: TopicPair) -> Word:
+    if not isinstance(topic.source, FilterOf):
+        return _consent(profile, topic.source.consent)
+    held = profile["emails"][0]["preferences"].get(topic.source.filter)
+    if held is None or held["archived"]:
+        return SILENCE
+    frequencies = (held["frequency"],) if held["choice"] == IN and held["frequency"] else ()
+    return Word(held["choice"], _moment(held["customer_date"]), frequencies)
+
+
+def _consent(profile: Mapping[str, Any], name: str) -> Word:
+    held = next((item for item in profile["consents"] if item["type"] == name), None)
+    if held is None or held["status"] == "NotSet":
+        return SILENCE
+    return Word(IN if held["status"] == "Granted" else OUT, _moment(held["date"]))
+
+
+def _theirs(contact: Mapping[str, Any], topic: TopicPair) -> Word:
+    rows = {
+        name: contact["preferences"][str(number)]
+        for name, number in topic.preferences.items()
+        if str(number) in contact["preferences"]
+    }
+    if not rows:
+        return SILENCE
+    at = max(_moment(row["modified"]) for row in rows.values())
+    inside = tuple(name for name, row in rows.items() if row["opted_in"])
+    return Word(IN if inside else OUT, at, tuple(name for name in inside if name))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,247 @@
+"""One bench a side: something that fills the Replica port, and a hand to act as its people.
+
+The same promises are tested on the fake and on both real clients against the emulated services.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from bridge.core.errors import Unreachable
+from bridge.core.mapping import (
+    CHANNEL,
+    ConsentRef,
+    FilterRef,
+    Mapping,
+    OnUnsubscribe,
+    Topic,
+)
+from bridge.core.model import Choice, PersonId, Side, TopicId, Who
+from bridge.core.ports import ReadReplica, Replica
+from bridge.dotdigital.auth import basic_auth
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.errors import judge as judge_dotdigital
+from bridge.dotdigital.limits import Limits
+from bridge.dotdigital.replica import DotdigitalReader, DotdigitalReplica
+from bridge.mypreferences.auth import ClientCredentials
+from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.errors import judge as judge_mypreferences
+from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
+from bridge.mypreferences.routes import load_routes
+from bridge.mypreferences.throttle import RateLimit
+from bridge.sandbox import dotdigital, mypreferences
+from bridge.sandbox.faults import Fault
+from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.server import Server
+from bridge.transport import Throttle, Transport
+from tests.fakes import FakeSide
+
+MAPPING = Mapping(
+    topics=(
+        Topic(TopicId("newsletter"), FilterRef("NEWS_EMAIL"), {"": 1002}),
+        Topic(TopicId("offers"), FilterRef("OFFERS_EMAIL"), {"DAILY": 1003, "WEEKLY": 1004}),
+    ),
+    channel=Topic(CHANNEL, ConsentRef("EmailMarketing", "1.0", "en_US"), {}),
+    on_unsubscribe=OnUnsubscribe.CHANNEL,
+    digest="contract",
+)
+NEWS, OFFERS = TopicId("newsletter"), TopicId("offers")
+
+
+EVERYTHING = {
+    "Name": "bridge",
+    "Url": "https://bridge.example.com/hooks",
+    "State": "Active",
+    "Subscriptions": [
+        {"Entity": "Preferences", "EventType": "preference.added", "Filters": ["AllFilters"]},
+        {"Entity": "Preferences", "EventType": "preference.updated", "Filters": ["AllFilters"]},
+        {"Entity": "Preferences", "EventType": "preference.archived", "Filters": ["AllFilters"]},
+        {"Entity": "Consents", "EventType": "consent.added", "ConsentTypes": ["AllConsents"]},
+        {"Entity": "Consents", "EventType": "consent.updated", "ConsentTypes": ["AllConsents"]},
+        {"Entity": "ProfileActions", "EventType": "profile.created"},
+    ],
+}
+
+
+class Bench(Protocol):
+    """What the contract suite needs of an implementation."""
+
+    side: Side
+    reader: ReadReplica
+    replica: Replica
+
+    def now(self) -> datetime: ...
+
+    def say(self, address: str, topic: TopicId, choice: Choice, at: datetime, frequency: str = "") -> None:
+        """The person states a choice at this side."""
+        ...
+
+    def break_read(self) -> None:
+        """The next read gets no answer, however often it is tried."""
+        ...
+
+    def lose_write(self, *, applied: bool) -> None:
+        """The answer to the next write is lost, after or before it was applied."""
+        ...
+
+
+def who(address: str) -> Who:
+    return Who(PersonId(1), address)
+
+
+@dataclass
+class FakeBench:
+    side: Side
+    fake: FakeSide
+    now: Callable[[], datetime]
+
+    def __post_init__(self) -> None:
+        self.reader = self.replica = self.fake
+
+    def say(self, address: str, topic: TopicId, choice: Choice, at: datetime, frequency: str = "") -> None:
+        self.fake.say(address, topic, choice, at, (frequency,) if frequency else ())
+
+    def break_read(self) -> None:
+        for operation in ("look", "changes", "everyone"):
+            self.fake.fail[operation] = [Unreachable("no answer", side=self.side, operation=operation)]
+
+    def lose_write(self, *, applied: bool) -> None:
+        from bridge.core.errors import OutcomeUnknown
+
+        lost = OutcomeUnknown("no answer", side=self.side, operation="write")
+        self.fake.write_fate.append(("lost_after" if applied else "lost_before", lost))
+
+
+@contextmanager
+def fake_bench() -> Iterator[Bench]:
+    clock = ticking()
+    yield FakeBench(Side.DOTDIGITAL, FakeSide(Side.DOTDIGITAL, MAPPING, clock), clock)
+
+
+def ticking() -> Callable[[], datetime]:
+    """A clock that moves a little whenever it is read, so that no two instants are the same."""
+    start = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    ticks = iter(range(10**9))
+    return lambda: start + timedelta(milliseconds=next(ticks))
+
+
+def _transport(side: Side, url: str, auth: object, throttle: Throttle) -> Transport:
+    return Transport(
+        side=side,
+        base_url=url,
+        auth=auth,
+        throttle=throttle,
+        judge=judge_mypreferences if side is Side.MYPREFERENCES else judge_dotdigital,
+        jitter=random.Random(1),
+        sleep=lambda _: None,
+        read_timeout=5.0,
+        tries=2,
+    )
+
+
+class MyPreferencesBench:
+    side = Side.MYPREFERENCES
+
+    def __init__(self, state: mypreferences.State, url: str) -> None:
+        self.state = state
+        auth = ClientCredentials(
+            token_url=f"{url}/oauth2/v1/token",
+            client_id=CLIENT_ID,
+            client_secret=CLIENT_SECRET,
+            scope="ACME_Corp/bridge",
+            clock=self.now,
+        )
+        transport = _transport(self.side, f"{url}/Profiles/v4", auth, RateLimit(None))
+        client = MyPreferencesClient(transport, account="ACME_Corp", routes=load_routes(None))
+        parts = (client, MAPPING, self.now)
+        self.reader = MyPreferencesReader(*parts, segment="EVERYBODY", sleep=lambda _: None)
+        self.replica = MyPreferencesReplica(*parts, segment="EVERYBODY", sleep=lambda _: None)
+        self.close = client.close
+
+    def now(self) -> datetime:
+        return self.state.clock.now()
+
+    def say(self, address: str, topic: TopicId, choice: Choice, at: datetime, frequency: str = "") -> None:
+        found = self.state.find(address)
+        profile = found[0] if found else self.state.add_profile([address], quiet=False)
+        if topic == CHANNEL:
+            status = "Granted" if choice is Choice.OPTED_IN else "Revoked"
+            self.state.set_consent(profile, "EmailMarketing", status, at)
+        else:
+            name = "NEWS_EMAIL" if topic == NEWS else "OFFERS_EMAIL"
+            self.state.set_preference(profile, name, choice is Choice.OPTED_IN, at, frequency or None)
+        self.state.clock.advance(1)  # the service tells its time in whole seconds
+
+    def break_read(self) -> None:
+        self.state.faults.add(Fault("*", "reset", times=50))
+
+    def lose_write(self, *, applied: bool) -> None:
+        kind = "reset_after" if applied else "reset"
+        self.state.faults.add(Fault("updateProfilePost", kind))
+
+
+@contextmanager
+def mypreferences_bench() -> Iterator[Bench]:
+    state = mypreferences.State()
+    state.subscriptions.create(EVERYTHING)  # only events that belong to a subscription are kept
+    with Server(mypreferences.create_app(state)) as server:
+        bench = MyPreferencesBench(state, server.url)
+        yield bench
+        bench.close()
+
+
+class DotdigitalBench:
+    side = Side.DOTDIGITAL
+
+    def __init__(self, state: dotdigital.State, url: str) -> None:
+        self.state = state
+        state.define_preference(1002, "Newsletter")
+        category = state.define_category(8, "Offers")
+        state.define_preference(1003, "Daily", category)
+        state.define_preference(1004, "Weekly", category)
+        auth = basic_auth(state.api_user.username, state.api_user.password)
+        limits = Limits(clock=self.now, sleep=lambda _: None)
+        transport = _transport(self.side, url, auth, limits)
+        parts = (ClientV2(transport), ClientV3(transport), MAPPING, self.now)
+        self.reader = DotdigitalReader(*parts)
+        self.replica = DotdigitalReplica(*parts)
+        self.close = transport.close
+
+    def now(self) -> datetime:
+        return self.state.clock.now()
+
+    def say(self, address: str, topic: TopicId, choice: Choice, at: datetime, frequency: str = "") -> None:
+        found = self.state.find(address)
+        contact = self.state.add_contact(address) if found is None else found.id
+        if topic == CHANNEL:
+            if choice is Choice.OPTED_OUT:
+                self.state.unsubscribe(contact, at)
+            return
+        leaves = MAPPING.topic(topic).preferences
+        for name, number in leaves.items():
+            self.state.set_preference(contact, number, choice is Choice.OPTED_IN and name == frequency, at)
+
+    def break_read(self) -> None:
+        self.state.faults.add(Fault("*", "reset", times=50))
+
+    def lose_write(self, *, applied: bool) -> None:
+        kind = "reset_after" if applied else "reset"
+        self.state.faults.add(Fault("set-preferences-for-contact", kind))
+
+
+@contextmanager
+def dotdigital_bench() -> Iterator[Bench]:
+    state = dotdigital.State()
+    with Server(dotdigital.create_app(state)) as server:
+        bench = DotdigitalBench(state, server.url)
+        yield bench
+        bench.close()
+
+
+BENCHES = {"fake": fake_bench, "mypreferences": mypreferences_bench, "dotdigital": dotdigital_bench}

@@ -1,0 +1,249 @@
+"""What every side promises, whichever fills the port: the fake, and both real clients over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from bridge.core.errors import SideError, Verdict
+from bridge.core.mapping import CHANNEL
+from bridge.core.model import (
+    Adjustment,
+    Choice,
+    Evidence,
+    Observation,
+    Raise,
+    TopicId,
+    Who,
+    Withdrawal,
+)
+from bridge.core.ports import Outcome, Page
+from bridge.core.proof import proves
+from tests.contract.benches import BENCHES, MAPPING, NEWS, OFFERS, Bench, who
+
+ADA, BOB, CLEO = "ada@example.com", "Bob+news@example.com", "cleo@example.com"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(params=list(BENCHES))
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with BENCHES[request.param]() as made:
+        yield made
+
+
+def seen(bench: Bench, address: str, topic: TopicId) -> Observation:
+    return bench.reader.look(who(address)).topics[topic]
+
+
+def evidence(bench: Bench) -> Evidence:
+    return Evidence(bench.side.other, bench.now() - timedelta(minutes=5), bench.now(), "v")
+
+
+def withdrawal(bench: Bench, topic: TopicId) -> Withdrawal:
+    return Withdrawal(bench.side, topic, None, bench.now())
+
+
+def drain(bench: Bench, since_days: float) -> list[Page]:
+    pages = []
+    for feed in bench.reader.feeds:
+        pages += list(bench.reader.changes(feed, bench.now() - since_days * DAY))
+    return pages
+
+
+def named(bench: Bench, pages: list[Page]) -> set[str]:
+    """Everybody a drain brings to notice, by view or by hint."""
+    found = {view.address for page in pages for view in page.views}
+    for page in pages:
+        for hint in page.hints:
+            found |= {view.address for view in bench.reader.follow(hint)}
+    return {address.casefold() for address in found}
+
+
+def test_a_look_shows_what_was_said_and_when(bench: Bench) -> None:
+    said = bench.now() - DAY
+    bench.say(ADA, NEWS, Choice.OPTED_OUT, said)
+    shown = seen(bench, ADA, NEWS)
+    assert shown.choice is Choice.OPTED_OUT
+    assert shown.changed_at is not None
+    assert abs(shown.changed_at - said) < timedelta(seconds=1)
+    assert shown.present
+    assert not shown.shallow
+
+
+def test_a_look_begins_to_read_at_the_time_it_says(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    before = bench.now()
+    assert before <= seen(bench, ADA, NEWS).read_at <= bench.now()
+
+
+def test_silence_is_unset_and_not_a_refusal(bench: Bench) -> None:
+    bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "WEEKLY")
+    assert seen(bench, ADA, NEWS).choice is Choice.UNSET
+
+
+def test_somebody_unknown_is_absent_in_every_topic(bench: Bench) -> None:
+    view = bench.reader.look(who("nobody@example.com"))
+    assert view.topics
+    assert not any(one.present for one in view.topics.values())
+
+
+def test_an_address_is_found_whatever_its_case(bench: Bench) -> None:
+    bench.say(BOB, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    assert seen(bench, BOB.upper(), NEWS).choice is Choice.OPTED_IN
+
+
+def test_a_frequency_is_shown(bench: Bench) -> None:
+    bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "WEEKLY")
+    assert seen(bench, ADA, OFFERS).frequencies == ("WEEKLY",)
+
+
+def test_the_feeds_bring_everybody_who_changed_to_notice(bench: Bench) -> None:
+    for address in (ADA, BOB, CLEO):
+        bench.say(address, NEWS, Choice.OPTED_OUT, bench.now())
+    assert {ADA, BOB.casefold(), CLEO} <= named(bench, drain(bench, 0.5))
+
+
+def test_reading_a_feed_again_brings_the_same_people_again(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_OUT, bench.now())
+    assert named(bench, drain(bench, 0.5)) == named(bench, drain(bench, 0.5)) != set()
+
+
+def test_only_the_last_page_of_a_feed_carries_a_watermark_no_later_than_its_start(bench: Bench) -> None:
+    for address in (ADA, BOB, CLEO):
+        bench.say(address, NEWS, Choice.OPTED_OUT, bench.now())
+    for feed in bench.reader.feeds:
+        before = bench.now()
+        pages = list(bench.reader.changes(feed, before - DAY))
+        assert [page.watermark for page in pages[:-1]] == [None] * (len(pages) - 1)
+        last = pages[-1].watermark
+        assert last is not None
+        assert last <= before + timedelta(seconds=2)
+
+
+def test_a_feed_that_cannot_be_read_raises_and_gives_no_watermark(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_OUT, bench.now())
+    bench.break_read()
+    feed = bench.reader.feeds[0]
+    pages = []
+    with pytest.raises(SideError) as caught:
+        pages.extend(bench.reader.changes(feed, bench.now() - DAY))
+    assert caught.value.verdict is Verdict.RETRY
+    assert not any(page.watermark for page in pages)
+
+
+def test_a_look_that_gets_no_answer_says_so_and_shows_nothing(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now())
+    bench.break_read()
+    with pytest.raises(SideError) as caught:
+        bench.reader.look(who(ADA))
+    assert ADA not in str(caught.value)
+
+
+def test_a_sweep_shows_everybody(bench: Bench) -> None:
+    people = [f"person{number}@example.com" for number in range(7)]
+    for address in people:
+        bench.say(address, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    known = [Who(who(address).person, address) for address in people]
+    found = {view.address for page in bench.reader.everyone(known) for view in page.views}
+    assert found >= set(people)
+
+
+def test_a_withdrawal_is_proven_by_the_next_look(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    write = withdrawal(bench, NEWS)
+    assert bench.replica.write(who(ADA), [write]) in (Outcome.ACCEPTED, Outcome.ALREADY_SO)
+    assert proves(MAPPING.topics[0], write, seen(bench, ADA, NEWS))
+
+
+def test_a_withdrawal_sent_twice_ends_as_one_sent_once(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    write = withdrawal(bench, NEWS)
+    bench.replica.write(who(ADA), [write])
+    once = seen(bench, ADA, NEWS)
+    bench.replica.write(who(ADA), [write])
+    again = seen(bench, ADA, NEWS)
+    assert (again.choice, again.changed_at) == (once.choice, once.changed_at)
+
+
+def test_a_withdrawal_leaves_the_other_topics_as_they_were(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
+    bench.replica.write(who(ADA), [withdrawal(bench, NEWS)])
+    other = seen(bench, ADA, OFFERS)
+    assert (other.choice, other.frequencies) == (Choice.OPTED_IN, ("DAILY",))
+
+
+def test_withdrawing_the_channel_leaves_the_topics_as_they_were(bench: Bench) -> None:
+    bench.say(ADA, CHANNEL, Choice.OPTED_IN, bench.now() - 2 * DAY)
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    write = withdrawal(bench, CHANNEL)
+    bench.replica.write(who(ADA), [write])
+    assert proves(MAPPING.channel, write, seen(bench, ADA, CHANNEL))
+    assert seen(bench, ADA, NEWS).choice is Choice.OPTED_IN
+
+
+def test_all_topics_withdrawn_at_once_is_sent_and_not_skipped(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
+    writes = [withdrawal(bench, NEWS), withdrawal(bench, OFFERS)]
+    for unit in bench.replica.units(writes):
+        bench.replica.write(who(ADA), unit)
+    for topic in (NEWS, OFFERS):
+        assert seen(bench, ADA, topic).choice is Choice.OPTED_OUT
+
+
+def test_a_raise_is_proven_by_the_next_look(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_OUT, bench.now() - DAY)
+    write = Raise(bench.side, NEWS, evidence(bench))
+    bench.replica.write(who(ADA), [write])
+    assert proves(MAPPING.topics[0], write, seen(bench, ADA, NEWS))
+
+
+def test_a_raise_of_a_frequency_leaves_only_that_one_on(bench: Bench) -> None:
+    bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
+    write = Adjustment(bench.side, OFFERS, evidence(bench), "WEEKLY")
+    bench.replica.write(who(ADA), [write])
+    assert proves(MAPPING.topics[1], write, seen(bench, ADA, OFFERS))
+
+
+def test_withdrawals_and_raises_never_share_a_call(bench: Bench) -> None:
+    writes = [withdrawal(bench, NEWS), Raise(bench.side, OFFERS, evidence(bench), "DAILY")]
+    units = bench.replica.units(writes)
+    assert sorted(map(len, units)) == [1, 1]
+    assert isinstance(units[0][0], Withdrawal)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_write_without_an_answer_is_in_doubt_and_the_next_look_settles_it(
+    bench: Bench, applied: bool
+) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    bench.lose_write(applied=applied)
+    write = withdrawal(bench, NEWS)
+    with pytest.raises(SideError) as caught:
+        bench.replica.write(who(ADA), [write])
+    assert caught.value.verdict is Verdict.IN_DOUBT
+    assert proves(MAPPING.topics[0], write, seen(bench, ADA, NEWS)) is applied
+
+
+def test_the_price_of_a_write_is_what_it_costs(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    bench.reader.look(who(ADA))  # signs in
+    writes = [withdrawal(bench, NEWS)]
+    before = bench.replica.calls
+    for unit in bench.replica.units(writes):
+        bench.replica.write(who(ADA), unit)
+        bench.replica.look(who(ADA))
+    assert bench.replica.calls - before == bench.replica.price(writes)
+
+
+def test_every_feed_covers_a_topic_and_every_topic_is_covered(bench: Bench) -> None:
+    covered = [bench.reader.covers(feed) for feed in bench.reader.feeds]
+    assert all(covered)
+    assert frozenset().union(*covered) == {topic.id for topic in MAPPING.all}
+
+
+def test_nothing_mapped_is_missing_here(bench: Bench) -> None:
+    assert bench.reader.missing() == {}

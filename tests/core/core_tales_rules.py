@@ -1,0 +1,345 @@
+"""Stories of what stands in the way: the channel, blocks, records, frequencies, directions, holds, doubts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core_cells import (
+    ABSENT,
+    DD,
+    EMAIL,
+    MAILABLE,
+    MP,
+    NO_CHANNEL,
+    NOW,
+    OFFERS,
+    TOPIC,
+    agreed,
+    blocked,
+    cell,
+    day,
+    no,
+    silent,
+    with_hold,
+    yes,
+)
+from core_tales import (
+    ASKED,
+    BACK,
+    BURST,
+    BY_MAIL,
+    CLEANED,
+    COMPLAINED,
+    DAILY,
+    GONE,
+    LATEST,
+    LISTED_YES,
+    OUT,
+    SILENTLY,
+    TO_DD,
+    TO_MP,
+    UNDATED_GONE,
+    WEEKLY,
+    WERE_IN,
+    WERE_OUT,
+    Tale,
+    beside,
+    under,
+)
+
+from bridge.core.decision import Rule
+from bridge.core.mapping import Conflict
+from bridge.core.model import Block, HoldState
+
+IN_THE_WAY: dict[str, Tale] = {
+    # the e-mail channel
+    "Mailable at Dotdigital is a state, not an opt-in": (
+        "nothing: not_a_statement",
+        EMAIL,
+        cell(silent(), MAILABLE),
+    ),
+    "An opt-out at MyPreferences unsubscribes somebody mailable": (
+        "withdraw dotdigital: withdrawal_follows",
+        EMAIL,
+        cell(no(20), MAILABLE),
+    ),
+    "A contact made mailable after the opt-out is unsubscribed again": (
+        "withdraw dotdigital: undated_opt_in",
+        EMAIL,
+        cell(no(5), MAILABLE, WERE_OUT),
+    ),
+    "hold: resubscribing waits for the desk": (
+        "hold resubscribe (raise dotdigital by challenge)",
+        EMAIL,
+        BACK,
+    ),
+    "hold, released: the subscriber is asked by mail": (
+        "raise dotdigital by challenge: newer_opt_in",
+        EMAIL,
+        with_hold(BACK, Rule.RESUBSCRIBE, HoldState.RELEASED),
+    ),
+    "challenge: asked by mail at once": ("raise dotdigital by challenge: newer_opt_in", BY_MAIL, BACK),
+    "silent: subscribed on newer evidence": ("raise dotdigital by silent: newer_opt_in", SILENTLY, BACK),
+    "silent: an unsubscribe without a date is never older": (
+        "withdraw mypreferences: late_opt_in",
+        replace(SILENTLY, conflict=Conflict.LATEST),
+        cell(yes(20), no()),
+    ),
+    "Asked once by mail, nobody is asked again": ("nothing: challenge_pending", BY_MAIL, ASKED),
+    "Nor when only the unsubscribe's date becomes known": (
+        "nothing: challenge_pending",
+        BY_MAIL,
+        replace(ASKED, seen={MP: yes(20), DD: no(5.5)}),
+    ),
+    "A new opt-in may ask again": (
+        "raise dotdigital by challenge: newer_opt_in",
+        BY_MAIL,
+        replace(ASKED, seen={MP: yes(30), DD: no(6)}),
+    ),
+    "A withdrawal passes whoever was asked": (
+        "withdraw dotdigital: withdrawal_follows",
+        BY_MAIL,
+        with_hold(cell(no(30), MAILABLE, WERE_IN), Rule.CHALLENGE_PENDING, HoldState.OPEN),
+    ),
+    "A complaint is lifted by nobody but a person": (
+        "hold complaint",
+        SILENTLY,
+        cell(yes(20), no(6, block=Block.COMPLAINT), WERE_OUT),
+    ),
+    "The controller's block is not lifted": (
+        "hold controller",
+        SILENTLY,
+        cell(yes(20), blocked(Block.CONTROLLER)),
+    ),
+    "A bounce is no choice": (
+        "nothing: unreachable",
+        EMAIL,
+        cell(yes(5), blocked(Block.UNREACHABLE), WERE_IN),
+    ),
+    "An undated opt-in of somebody unreachable bothers nobody": (
+        "nothing: unreachable",
+        EMAIL,
+        cell(yes(), blocked(Block.UNREACHABLE)),
+    ),
+    "An unanswered confirmation is no choice": (
+        "nothing: pending",
+        EMAIL,
+        cell(yes(20), blocked(Block.PENDING)),
+    ),
+    "A status this program does not know raises nobody": (
+        "hold unknown_status",
+        EMAIL,
+        cell(yes(20), blocked(Block.UNKNOWN)),
+    ),
+    "An opt-out is told even to a blocked address": (
+        "withdraw dotdigital: withdrawal_follows",
+        EMAIL,
+        cell(no(20), blocked(Block.UNREACHABLE)),
+    ),
+    "It is told once, though the block hides it": (
+        "nothing: unchanged",
+        EMAIL,
+        cell(no(20), blocked(Block.UNREACHABLE), agreed(OUT, 20, no(20), blocked(Block.UNREACHABLE))),
+    ),
+    # several records, one address
+    "A no goes to all records with the address": (
+        "withdraw mypreferences: same_address",
+        TOPIC,
+        cell(no(20, records=2, uniform=False), no(6)),
+    ),
+    "And to the other side in the same breath": (
+        "withdraw mypreferences + withdraw dotdigital: withdrawal_follows",
+        TOPIC,
+        cell(no(20, records=2, uniform=False), yes(6), WERE_IN),
+    ),
+    "A yes goes to none of several": (
+        "hold several_records",
+        TOPIC,
+        cell(no(6, records=2), yes(20), WERE_OUT),
+    ),
+    # frequencies
+    "A frequency is carried with the opt-in": (
+        "raise dotdigital DAILY: newer_opt_in",
+        OFFERS,
+        cell(yes(20, **DAILY), silent()),
+    ),
+    "The newer frequency counts": (
+        "adjust dotdigital WEEKLY: newer_frequency",
+        OFFERS,
+        cell(yes(20, **WEEKLY), yes(6, **DAILY)),
+    ),
+    "Two frequencies without an order wait for a person": (
+        "hold frequency_undated",
+        OFFERS,
+        cell(yes(**WEEKLY), yes(**DAILY)),
+    ),
+    "Several frequencies at once wait for a person": (
+        "hold several_frequencies",
+        OFFERS,
+        cell(yes(20, frequencies=("DAILY", "WEEKLY")), silent()),
+    ),
+    "A frequency outside the mapping waits for a person": (
+        "hold frequency_unknown",
+        OFFERS,
+        cell(yes(20, frequencies=("HOURLY",)), silent()),
+    ),
+    "A listed frequency is looked at closely": (
+        "wait needs_date: dotdigital",
+        OFFERS,
+        cell(yes(20, **WEEKLY), yes(shallow=True, **DAILY)),
+    ),
+    # cleared, absent
+    "A choice that is recorded no longer is neither yes nor no": (
+        "hold cleared",
+        TOPIC,
+        cell(silent(), yes(6), WERE_IN),
+    ),
+    "A listing's silence after a yes is looked at first": (
+        "wait needs_date: dotdigital",
+        TOPIC,
+        cell(yes(5), silent(shallow=True), WERE_IN),
+    ),
+    "Somebody deleted at one side has not withdrawn": (
+        "nothing: nobody_there",
+        TOPIC,
+        cell(yes(5), ABSENT, WERE_IN),
+    ),
+    "Silence after an agreed no is no yes": ("nothing: unchanged", TOPIC, cell(silent(), silent(), WERE_OUT)),
+    "A late yes beside MyPreferences' silence withdraws both": (
+        "withdraw mypreferences + withdraw dotdigital: late_opt_in",
+        TOPIC,
+        cell(silent(), yes(5.5), WERE_OUT),
+    ),
+    # one-way mappings
+    "One way: no opt-in goes back": ("nothing: one_way", TO_DD, cell(silent(), yes(20))),
+    "One way: no look is spent on an opt-in that goes nowhere": ("nothing: one_way", TO_DD, LISTED_YES),
+    "One way: an opt-out that may not go back is seen by a person": (
+        "hold direction",
+        TO_DD,
+        cell(yes(5), no(20), WERE_IN),
+    ),
+    "One way: nor is a second record of the forbidden side written": (
+        "hold direction",
+        TO_DD,
+        cell(no(20, records=2, uniform=False), no(6)),
+    ),
+    "One way: what may go goes, though the rest is barred": (
+        "withdraw mypreferences: late_opt_in",
+        TO_MP,
+        cell(yes(5.5), yes(5.6), WERE_OUT),
+    ),
+    # an unsubscribe that spreads
+    "Unsubscribed from all: every topic follows": (
+        "withdraw mypreferences: withdrawal_follows",
+        TOPIC,
+        cell(yes(5), yes(6), WERE_IN),
+        under(GONE),
+    ),
+    "Without a date it follows too, however new the opt-in": (
+        "withdraw mypreferences: late_opt_in",
+        LATEST,
+        cell(yes(36), no(6)),
+        under(UNDATED_GONE),
+    ),
+    "A complaint spreads like an unsubscribe": (
+        "withdraw mypreferences: withdrawal_follows",
+        TOPIC,
+        cell(yes(5), yes(6), WERE_IN),
+        under(COMPLAINED),
+    ),
+    "Where it does not spread, the topics stay": (
+        "nothing: unchanged",
+        TOPIC,
+        cell(yes(5), yes(6), WERE_IN),
+        beside(GONE),
+    ),
+    "A topic's newer opt-in does not lift the unsubscribe from all": (
+        "hold channel_out",
+        TOPIC,
+        cell(yes(36), no(6), WERE_OUT),
+        under(GONE),
+    ),
+    "Nobody is raised under a channel not read yet": (
+        "wait unseen: dotdigital",
+        TOPIC,
+        cell(yes(20), silent()),
+        under(cell(silent(), None, topic=EMAIL)),
+    ),
+    "A channel without a place at MyPreferences decides nothing itself": (
+        "nothing: unchanged",
+        NO_CHANNEL,
+        cell(None, no(20)),
+    ),
+    # bursts
+    "A clean-up of a list is held, not delivered": (
+        "hold burst (withdraw mypreferences)",
+        TOPIC,
+        CLEANED,
+        BURST,
+    ),
+    "Released, it is delivered": (
+        "withdraw mypreferences: withdrawal_follows",
+        TOPIC,
+        with_hold(CLEANED, Rule.BURST, HoldState.RELEASED),
+        BURST,
+    ),
+    "It stays held when the burst is forgotten": (
+        "hold burst (withdraw mypreferences)",
+        TOPIC,
+        with_hold(CLEANED, Rule.BURST, HoldState.OPEN),
+    ),
+    "Dismissed, it stays silent": (
+        "nothing: dismissed",
+        TOPIC,
+        with_hold(CLEANED, Rule.BURST, HoldState.DISMISSED),
+    ),
+    "A burst never holds what Dotdigital is to be told": (
+        "withdraw dotdigital: withdrawal_follows",
+        TOPIC,
+        cell(no(20), yes(6), WERE_IN),
+        BURST,
+    ),
+    # writes that did not help
+    "A write refused for good waits for a person": (
+        "hold refused (withdraw mypreferences)",
+        TOPIC,
+        with_hold(CLEANED, Rule.REFUSED, HoldState.OPEN),
+    ),
+    "Released, it is tried again": (
+        "withdraw mypreferences: withdrawal_follows",
+        TOPIC,
+        with_hold(CLEANED, Rule.NOT_HONOURED, HoldState.RELEASED),
+    ),
+    "A write that is accepted and never followed waits for a person": (
+        "hold not_honoured (withdraw mypreferences)",
+        TOPIC,
+        with_hold(CLEANED, Rule.NOT_HONOURED, HoldState.OPEN),
+    ),
+    "Dismissed, it is not": (
+        "nothing: dismissed",
+        TOPIC,
+        with_hold(CLEANED, Rule.REFUSED, HoldState.DISMISSED),
+    ),
+    # what may not be decided yet
+    "A side not read yet is waited for": ("wait unseen: dotdigital", TOPIC, cell(yes(20), None)),
+    "A read begun before our last write is not believed": (
+        "wait stale: mypreferences",
+        TOPIC,
+        cell(yes(5), no(20), WERE_IN, written_at={MP: NOW}),
+    ),
+    "A write in doubt is read back before anything": (
+        "wait in_doubt: mypreferences",
+        TOPIC,
+        cell(yes(5), no(20), WERE_IN, in_doubt_since={MP: NOW}),
+    ),
+    "A newer read ends the doubt": (
+        "withdraw mypreferences: withdrawal_follows",
+        TOPIC,
+        cell(yes(5), no(20), WERE_IN, in_doubt_since={MP: day(39)}),
+    ),
+    "An update not processed yet is read again": (
+        "wait unproven: mypreferences",
+        TOPIC,
+        cell(yes(5, reason="pending_update"), no(20), WERE_IN),
+    ),
+}

@@ -1,0 +1,68 @@
+"""The rows people ask about, one sentence each, with what is decided. Every row: test_decide_enumerated."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from core_cells import DD, MP, ORDINARY, TOPIC, cell, day, no, yes
+from core_tales import CLEANED, FIRST, OLD_YES, OPPOSED, OUT, WERE_IN, decided, said
+from core_tales_rules import IN_THE_WAY
+from core_tales_words import WORDS_SAID
+
+from bridge.core.decision import WORDS, Act, Rule, raises, writes_of
+from bridge.core.model import Withdrawal
+from bridge.core.reconcile import decide
+
+TALES = WORDS_SAID | IN_THE_WAY
+
+
+@pytest.mark.parametrize("sentence", TALES)
+def test_people_get_the_answer_that_was_promised(sentence: str) -> None:
+    assert said(decided(TALES[sentence])) == TALES[sentence][0]
+
+
+def test_no_sentence_is_told_twice() -> None:
+    assert not WORDS_SAID.keys() & IN_THE_WAY.keys()
+
+
+def test_every_rule_is_explained_in_words() -> None:
+    assert set(WORDS) == set(Rule)
+    assert all(words and not words.endswith(".") for words in WORDS.values())
+
+
+def test_every_rule_the_core_decides_by_has_a_story() -> None:
+    engine_only = {Rule.UNREADABLE}
+    told_of = {rule for rule in Rule for expected, *_ in TALES.values() if rule.value in expected}
+    assert told_of == set(Rule) - engine_only
+
+
+def test_only_a_raise_or_an_adjustment_counts_as_raising() -> None:
+    raised = decide(TOPIC, OLD_YES, None, False, ORDINARY)
+    withdrawn = decide(TOPIC, CLEANED, None, False, ORDINARY)
+    waiting = decide(TOPIC, OLD_YES, None, False, FIRST)
+    assert (raises(raised), raises(withdrawn), raises(waiting)) == (True, False, False)
+    assert (len(writes_of(raised)), len(writes_of(withdrawn)), writes_of(waiting)) == (1, 1, ())
+
+
+def test_an_act_carries_the_person_s_own_date() -> None:
+    decision = decide(TOPIC, CLEANED, None, False, ORDINARY)
+    assert isinstance(decision, Act)
+    assert decision.writes == (Withdrawal(MP, TOPIC.id, said_at=day(20), effective_at=day(20)),)
+    assert (decision.choice, decision.at) == (OUT, day(20))
+
+
+def test_a_withdrawal_older_than_what_it_ends_is_dated_just_past_it() -> None:
+    """MyPreferences takes an update with an older CustomerDate and does not honour it."""
+    decision = decide(TOPIC, OPPOSED, None, False, ORDINARY)
+    assert isinstance(decision, Act)
+    (write,) = decision.writes
+    assert isinstance(write, Withdrawal)
+    assert (write.said_at, write.effective_at) == (day(10), day(20) + timedelta(seconds=1))
+
+
+def test_an_undated_withdrawal_is_remembered_as_new_as_its_reading() -> None:
+    """Agreed at the date of the older yes, an opt-in given before the no would undo it (I1)."""
+    decision = decide(TOPIC, cell(yes(5), no(), WERE_IN), None, False, ORDINARY)
+    assert isinstance(decision, Act)
+    assert decision.at >= cell(yes(5), no()).seen[DD].read_at

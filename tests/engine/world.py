@@ -1,0 +1,123 @@
+"""Two fake sides, a real state DB and a clock that moves when read: one engine's small world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bridge.core.brakes import Limits
+from bridge.core.mapping import (
+    CHANNEL,
+    Conflict,
+    ConsentRef,
+    FilterRef,
+    OnUnsubscribe,
+    Topic,
+)
+from bridge.core.mapping import Mapping as ConsentMapping
+from bridge.core.model import Cell, Choice, Side, TopicId
+from bridge.engine.parts import Eyes, Hands, Tuning
+from bridge.engine.planning import DryRun, Plan
+from bridge.engine.report import Report
+from bridge.engine.round import Orders, Round
+from bridge.engine.saved import SavedPlan
+from bridge.store import Store
+from tests.fakes import FakeSide
+
+IN, OUT, UNSET = Choice.OPTED_IN, Choice.OPTED_OUT, Choice.UNSET
+MINE, THEIRS = Side.MYPREFERENCES, Side.DOTDIGITAL
+NEWS, OFFERS = "newsletter", "offers"
+
+MAPPING = ConsentMapping(
+    topics=(
+        Topic(TopicId(NEWS), FilterRef("NEWS_EMAIL"), {"": 1002}),
+        Topic(TopicId(OFFERS), FilterRef("OFFERS_EMAIL"), {"DAILY": 1003, "WEEKLY": 1004}),
+    ),
+    channel=Topic(CHANNEL, ConsentRef("EmailMarketing", "1.0", "en_US"), {}),
+    on_unsubscribe=OnUnsubscribe.CHANNEL,
+    digest="test",
+)
+
+
+class World:
+    """Everything a round needs, and hands to act as people at both sides."""
+
+    def __init__(self, folder: Path, mapping: ConsentMapping = MAPPING, url: str | None = None) -> None:
+        self.url = url or f"sqlite:///{folder / 'bridge.db'}"
+        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        self.mapping = mapping
+        self.sides: Mapping[Side, FakeSide] = {
+            side: FakeSide(side, mapping, self.clock, history=timedelta(days=15)) for side in Side
+        }
+        self.store = Store.open(self.url, clock=self.clock)
+        self.limits = Limits()
+        self.heartbeat: Callable[[], None] = lambda: None
+
+    def clock(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def pass_time(self, **kwargs: float) -> datetime:
+        self.now += timedelta(**kwargs)
+        return self.now
+
+    def close(self) -> None:
+        self.store.close()
+
+    def restart(self) -> None:
+        """The process is gone; a new one opens the same state DB."""
+        self.store.close()
+        self.store = Store.open(self.url, clock=self.clock)
+
+    def say(self, side: Side, address: str, topic: str, choice: Choice, **how: object) -> None:
+        self.sides[side].say(address, topic, choice, **how)  # type: ignore[arg-type]
+
+    def both(self, address: str, topic: str, choice: Choice, frequency: str = "") -> None:
+        """Both sides have said so for a month."""
+        at = self.now - timedelta(days=30)
+        for side in Side:
+            self.say(side, address, topic, choice, at=at, frequencies=(frequency,) if frequency else ())
+
+    def shows(self, address: str, topic: str = NEWS) -> tuple[Choice, Choice]:
+        return self.sides[MINE].shows(address, topic), self.sides[THEIRS].shows(address, topic)
+
+    def eyes(self) -> Eyes:
+        tuning = Tuning(limits=self.limits, workers=1)
+        return Eyes(
+            self.store, self.sides, self.mapping, tuning, self.clock, heartbeat=lambda: self.heartbeat()
+        )
+
+    def round(self, **orders: bool) -> Report:
+        self.pass_time(minutes=1)
+        return Round(self.eyes(), Hands(self.sides)).run(Orders(**orders))
+
+    def plan(self, **orders: bool) -> Plan:
+        self.pass_time(minutes=1)
+        return DryRun(self.eyes()).plan(Orders(**orders))
+
+    def carry_out(self, plan: Plan) -> Report:
+        return SavedPlan(self.eyes(), Hands(self.sides)).carry_out(plan.acts, mapping=plan.mapping)
+
+    def started(self) -> World:
+        """After a first run, with an hour gone by."""
+        self.round()
+        self.pass_time(hours=1)
+        return self
+
+    def remap(self, topic: str = NEWS, **changes: object) -> None:
+        """The operator edits one topic of the mapping."""
+        topics = tuple(
+            replace(one, **changes) if one.id == topic else one  # type: ignore[arg-type]
+            for one in self.mapping.topics
+        )
+        self.mapping = replace(self.mapping, topics=topics)
+
+    def conflict(self, policy: Conflict) -> None:
+        self.remap(conflict=policy)
+
+    def cell(self, address: str, topic: str = NEWS) -> Cell:
+        who = self.store.find(address)
+        assert who is not None
+        return next(cell for cell in self.store.cells(who.person) if cell.topic == topic)

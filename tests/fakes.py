@@ -1,0 +1,196 @@
+"""A side in memory: the plainest thing that keeps the promises of `bridge.core.ports.Replica`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bridge.core.errors import SideError
+from bridge.core.mapping import Mapping as ConsentMapping
+from bridge.core.model import (
+    Choice,
+    Observation,
+    Raise,
+    Resubscribe,
+    Side,
+    TopicId,
+    Who,
+    Withdrawal,
+    Write,
+    address_key,
+)
+from bridge.core.ports import Hint, Outcome, Page, PersonView
+
+
+@dataclass(frozen=True)
+class Said:
+    """One statement as the fake side keeps it."""
+
+    choice: Choice
+    at: datetime | None
+    frequencies: tuple[str, ...] = ()
+
+
+@dataclass
+class FakePerson:
+    id: str
+    address: str
+    said: dict[TopicId, Said] = field(default_factory=dict)
+    touched: datetime | None = None
+
+
+@dataclass
+class FakeSide:
+    """Holds people; `fail` maps an operation (look, changes, everyone, write) to errors to raise, in order.
+
+    `write_fate` may be "lost_before" or "lost_after": the next write raises `lost` without, or after, having
+    been applied.
+    """
+
+    side: Side
+    mapping: ConsentMapping
+    clock: Callable[[], datetime]
+    page_size: int = 2
+    honours_older: bool = False
+    people: dict[str, FakePerson] = field(default_factory=dict)
+    fail: dict[str, list[SideError]] = field(default_factory=dict)
+    write_fate: list[tuple[str, SideError]] = field(default_factory=list)
+    gone: dict[TopicId, str] = field(default_factory=dict)
+    calls: int = 0
+    history: timedelta | None = None
+    log: list[tuple[str, str]] = field(default_factory=list)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    # what people do
+
+    def person(self, address: str) -> FakePerson:
+        with self._lock:
+            key = address_key(address)
+            return self.people.setdefault(key, FakePerson(f"{self.side[0]}{len(self.people) + 1}", address))
+
+    def say(
+        self,
+        address: str,
+        topic: str,
+        choice: Choice,
+        at: datetime | None = None,
+        frequencies: tuple[str, ...] = (),
+        *,
+        dated: bool = True,
+    ) -> None:
+        with self._lock:
+            person = self.person(address)
+            when = (at or self.clock()) if dated and choice is not Choice.UNSET else None
+            person.said[TopicId(topic)] = Said(choice, when, frequencies)
+            person.touched = self.clock()
+
+    def shows(self, address: str, topic: str) -> Choice:
+        said = self.people[address_key(address)].said.get(TopicId(topic))
+        return Choice.UNSET if said is None else said.choice
+
+    # reading
+
+    @property
+    def feeds(self) -> Sequence[str]:
+        return (f"{self.side}.feed",)
+
+    def covers(self, feed: str) -> frozenset[TopicId]:  # noqa: ARG002
+        return frozenset(topic.id for topic in self.mapping.all)
+
+    def missing(self) -> Mapping[TopicId, str]:
+        self._call("missing")
+        return self.gone
+
+    def oldest_since(self) -> datetime | None:
+        return None if self.history is None else self.clock() - self.history
+
+    def changes(self, feed: str, since: datetime) -> Iterator[Page]:  # noqa: ARG002
+        start = self.clock()
+        with self._lock:
+            touched = [one for one in self.people.values() if one.touched and one.touched >= since]
+        for at in range(0, len(touched), self.page_size):
+            self._call("changes")
+            yield Page(hints=[Hint(one.id, one.address) for one in touched[at : at + self.page_size]])
+        self._call("changes")
+        yield Page(watermark=start)
+
+    def everyone(self, known: Iterable[Who]) -> Iterator[Page]:  # noqa: ARG002
+        people = list(self.people.values())
+        for at in range(0, len(people), self.page_size):
+            self._call("everyone")
+            yield Page(views=[self._view(one, self.clock()) for one in people[at : at + self.page_size]])
+
+    def look(self, who: Who) -> PersonView:
+        read_at = self.clock()
+        self._call("look")
+        with self._lock:
+            person = self.people.get(address_key(who.address))
+            if person is None:
+                absent = Observation(Choice.UNSET, read_at, present=False, records=0)
+                return PersonView(who.address, (), dict.fromkeys(self._topics(), absent), complete=True)
+            return self._view(person, read_at)
+
+    def follow(self, hint: Hint) -> Sequence[PersonView]:
+        read_at = self.clock()
+        self._call("look")
+        with self._lock:
+            return [self._view(one, read_at) for one in self.people.values() if one.id == hint.id]
+
+    def price(self, writes: Sequence[Write]) -> int:
+        return 2 * len(self.units(writes))
+
+    def _topics(self) -> list[TopicId]:
+        return [topic.id for topic in self.mapping.all if topic.source is not None]
+
+    def _view(self, person: FakePerson, read_at: datetime) -> PersonView:
+        topics = {}
+        for topic in self._topics():
+            said = person.said.get(topic, Said(Choice.UNSET, None))
+            topics[topic] = Observation(said.choice, read_at, said.at, said.frequencies)
+        return PersonView(person.address, (person.id,), topics, complete=True)
+
+    def _call(self, operation: str) -> None:
+        with self._lock:
+            self.calls += 1
+            failures = self.fail.get(operation)
+            if failures:
+                raise failures.pop(0)
+
+    # writing
+
+    def units(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
+        down = [write for write in writes if isinstance(write, Withdrawal)]
+        up = [write for write in writes if not isinstance(write, Withdrawal)]
+        return [unit for unit in (down, up) if unit]
+
+    def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
+        self._call("write")
+        fate = self.write_fate.pop(0) if self.write_fate else None
+        if fate is not None and fate[0] == "lost_before":
+            raise fate[1]
+        outcome = Outcome.ACCEPTED
+        with self._lock:
+            for write in unit:
+                self.log.append((write.topic, type(write).__name__))
+                if isinstance(write, Raise) and write.how is Resubscribe.CHALLENGE:
+                    outcome = Outcome.CHALLENGED
+                    continue
+                self._apply(self.people[address_key(who.address)], write)
+        if fate is not None:
+            raise fate[1]
+        return outcome
+
+    def _apply(self, person: FakePerson, write: Write) -> None:
+        match write:
+            case Withdrawal():
+                said = Said(Choice.OPTED_OUT, write.effective_at)
+            case _:
+                frequencies = () if write.frequency is None else (write.frequency,)
+                said = Said(Choice.OPTED_IN, write.evidence.changed_at, frequencies)
+        held = person.said.get(write.topic)
+        older = held is not None and held.at is not None and said.at is not None and said.at < held.at
+        if not older or self.honours_older:
+            person.said[write.topic] = said
+        person.touched = self.clock()

@@ -1,0 +1,171 @@
+"""The account: sign-in, region, clock, limits, faults, and the control surface."""
+
+from __future__ import annotations
+
+import base64
+import time
+from datetime import datetime
+
+import httpx
+import pytest
+
+from bridge.sandbox.dotdigital import State
+from bridge.sandbox.faults import Fault
+from bridge.sandbox.server import Server
+
+
+def test_account_info_names_this_server_with_a_trailing_slash(http: httpx.Client, server: Server) -> None:
+    """Accounts v2: every property value is a string."""
+    found = http.get("/v2/account-info").json()
+    values = {row["name"]: row["value"] for row in found["properties"]}
+    assert values["ApiEndpoint"] == server.url + "/"
+    assert all(isinstance(value, str) for value in values.values())
+
+
+def test_account_info_names_another_endpoint_when_told(http: httpx.Client, state: State) -> None:
+    state.switches.api_endpoint = "https://r3-api.dotdigital.com/"
+    values = {row["name"]: row["value"] for row in http.get("/v2/account-info").json()["properties"]}
+    assert values["ApiEndpoint"] == "https://r3-api.dotdigital.com/"
+
+
+def test_a_wrong_region_refuses_all_but_account_info(http: httpx.Client, state: State) -> None:
+    state.switches.region = "wrong"
+    assert http.get("/v2/account-info").status_code == 200
+    refused = http.get("/v2/preferences")
+    assert refused.status_code == 403
+    assert "Access is denied" in refused.text
+
+
+def test_server_time_and_date_header_are_the_sandbox_clock(http: httpx.Client, state: State) -> None:
+    """Accounts v2 server-time: text/plain, space separator, six fraction digits."""
+    state.clock.advance(86400)
+    told = http.get("/v2/server-time")
+    assert told.headers["content-type"].startswith("text/plain")
+    assert told.text[10] == " "
+    assert len(told.text.split(".")[1]) == len("000000+00:00")
+    assert datetime.fromisoformat(told.text) == state.clock.now()
+    assert told.headers["date"] == "Mon, 02 Mar 2026 12:00:00 GMT"
+
+
+def test_a_wrong_password_is_401_in_both_frameworks(http: httpx.Client, server: Server) -> None:
+    with httpx.Client(base_url=server.url, auth=("somebody", "else"), trust_env=False) as stranger:
+        v2, v3 = stranger.get("/v2/preferences"), stranger.get("/contacts/v3")
+    assert v2.status_code == v3.status_code == 401
+    assert v2.json() == {"message": "Authorization has been denied for this request."}
+    assert v3.content == b""
+    assert httpx.get(server.url + "/v2/preferences", trust_env=False).status_code == 401
+
+
+@pytest.mark.parametrize(("position", "v2_status"), [("accepted", 200), ("refused", 401)])
+def test_untrimmed_credentials_fail_on_v3(
+    server: Server, state: State, position: str, v2_status: int
+) -> None:
+    """An untrimmed credential was seen to work on v2 and to fail on v3."""
+    state.switches.untrimmed_credentials_on_v2 = position
+    pair = f" {state.api_user.username}:{state.api_user.password}\n"
+    headers = {"authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    with httpx.Client(base_url=server.url, headers=headers, trust_env=False) as untrimmed:
+        assert untrimmed.get("/v2/preferences").status_code == v2_status
+        assert untrimmed.get("/contacts/v3").status_code == 401
+
+
+@pytest.mark.parametrize("token", ["%%%", base64.b64encode(b"nocolon").decode(), "/w=="])
+def test_a_malformed_authorization_is_401(server: Server, token: str) -> None:
+    headers = {"authorization": f"Basic {token}"}
+    answer = httpx.get(server.url + "/v2/preferences", headers=headers, trust_env=False)
+    assert answer.status_code == 401
+
+
+def test_tiered_limits_carry_headers_and_answer_429(http: httpx.Client, state: State) -> None:
+    """Call rate limits page: limit, remaining, reset, scope; windows of a minute."""
+    state.switches.rate_limits, state.switches.limit_medium = "tiered", 2
+    first, second, third = (http.get("/v2/preferences") for _ in range(3))
+    assert [first.status_code, second.status_code, third.status_code] == [200, 200, 429]
+    assert first.headers["x-ratelimit-limit"] == "2"
+    assert first.headers["x-ratelimit-remaining"] == "1"
+    assert third.headers["x-ratelimit-remaining"] == "0"
+    assert third.headers["x-ratelimit-scope"] == "mediumCallRate"
+    assert int(third.headers["x-ratelimit-reset"]) == int(state.now().timestamp()) + 60
+    assert http.get("/v2/server-time").status_code == 200, "another tier has its own counter"
+    state.clock.advance(60)
+    assert http.get("/v2/preferences").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [("epoch_milliseconds", 1772366460000), ("seconds_from_now", 60), ("epoch_seconds", 1772366460)],
+)
+def test_the_reset_header_has_three_forms(http: httpx.Client, state: State, form: str, value: int) -> None:
+    state.switches.rate_limits, state.switches.reset_form = "tiered", form
+    assert int(http.get("/v2/preferences").headers["x-ratelimit-reset"]) == value
+
+
+def test_strangers_starve_the_account(http: httpx.Client, state: State) -> None:
+    """Limits are the account's, shared by all its integrations."""
+    state.switches.rate_limits = "tiered"
+    state.strangers_use("low", 35)
+    assert http.get("/v2/contacts/suppressed-since/2026-01-01").status_code == 429
+
+
+def test_the_flat_limit_is_a_400_over_a_rolling_hour(http: httpx.Client, state: State) -> None:
+    state.switches.rate_limits, state.switches.limit_flat = "flat", 1
+    assert http.get("/v2/preferences").status_code == 200
+    refused = http.get("/v2/preferences")
+    assert refused.status_code == 400
+    assert "ERROR_APIUSAGE_EXCEEDED" in refused.json()["message"]
+    state.clock.advance(3600)
+    assert http.get("/v2/preferences").status_code == 200
+
+
+def test_unknown_paths_and_methods_are_refused_and_counted(http: httpx.Client, state: State) -> None:
+    assert http.get("/v2/nothing").status_code == 404
+    assert http.patch("/v2/preferences").status_code == 405
+    assert state.calls.count("unknown") == 2
+
+
+@pytest.mark.parametrize("kind", ["reset", "reset_after", "timeout_after", "truncate"])
+def test_connection_faults_reach_the_caller(http: httpx.Client, state: State, kind: str) -> None:
+    contact_id = state.add_contact("ann@example.com")
+    state.faults.add(Fault("unsubscribe-contact", kind))
+    with pytest.raises(httpx.TransportError):
+        http.post("/v2/contacts/unsubscribe", json={"email": "ann@example.com"})
+    applied = _settles(state, contact_id) if kind != "reset" else state.contact(contact_id).status
+    assert applied == ("Subscribed" if kind == "reset" else "Unsubscribed")
+
+
+def test_a_status_after_is_applied_all_the_same(http: httpx.Client, state: State) -> None:
+    contact_id = state.add_contact("ann@example.com")
+    state.faults.add(Fault("unsubscribe-contact", "status_after", status=503))
+    assert http.post("/v2/contacts/unsubscribe", json={"email": "ann@example.com"}).status_code == 503
+    assert state.contact(contact_id).status == "Unsubscribed"
+    assert state.calls.count("unsubscribe-contact") == 1
+
+
+def test_the_control_surface_needs_no_sign_in_and_is_not_counted(server: Server, state: State) -> None:
+    state.add_contact("ann@example.com")
+    with httpx.Client(base_url=server.url, trust_env=False) as control:
+        assert control.get("/_sandbox/people").json()[0]["email"] == "ann@example.com"
+        assert control.get("/_sandbox/switches").json()["put_preferences"] == "merge"
+        assert control.patch("/_sandbox/switches", json={"put_preferences": "replace"}).status_code == 200
+        control.post("/_sandbox/clock", json={"advance": 5})
+        assert control.get("/_sandbox/calls").json()["total"] == 0
+    assert state.switches.put_preferences == "replace"
+
+
+def test_a_bad_switch_is_refused_with_the_nearest_and_changes_nothing(server: Server, state: State) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as control:
+        misspelt = control.patch("/_sandbox/switches", json={"put_preference": "replace"})
+        mixed = control.patch("/_sandbox/switches", json={"feed_lag_seconds": 5, "put_preferences": "mergee"})
+    assert misspelt.status_code == mixed.status_code == 400
+    assert "'put_preferences'" in misspelt.json()["error"]
+    assert "'merge'" in mixed.json()["error"]
+    assert state.switches.feed_lag_seconds == 0
+
+
+def _settles(state: State, contact_id: int) -> str:
+    """The status once the server, cut off from its caller, has had time to apply."""
+    for _ in range(100):
+        if state.contact(contact_id).status != "Subscribed":
+            break
+        time.sleep(0.01)
+    return state.contact(contact_id).status

@@ -1,0 +1,55 @@
+"""A MyPreferences sandbox on a free port, and a plain HTTP client signed in to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from mp_site import ADDRESS, NOON, Site
+
+from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.mypreferences import (
+    ConsentType,
+    ConsentVersion,
+    Coupling,
+    Filter,
+    Program,
+    State,
+    create_app,
+    sample_config,
+)
+from bridge.sandbox.server import Server
+
+
+@pytest.fixture
+def state() -> State:
+    deals = (Filter("DEALS_EMAIL", parent="NEWS_EMAIL"), Filter("DEALS_APP", "Solicit"))
+    config = sample_config(
+        programs=(
+            *sample_config().programs,
+            Program("DEALS", "Deals", deals),
+        ),
+        consent_types=(
+            ConsentType("EmailMarketing"),
+            ConsentType("Profiling", (ConsentVersion("1.0", ("en_US", "fr_FR")), ConsentVersion("2.0"))),
+        ),
+        couplings=(Coupling("Profiling", "OFFERS_EMAIL"), Coupling("Profiling", "DEALS_EMAIL")),
+    )
+    return State(config, SandboxClock(NOON, frozen=True))
+
+
+@pytest.fixture
+def site(state: State) -> Iterator[Site]:
+    with (
+        Server(create_app(state)) as server,
+        httpx.Client(base_url=server.url, timeout=10, trust_env=False) as http,
+    ):
+        site = Site(state, http)
+        site.sign_in()
+        yield site
+
+
+@pytest.fixture
+def ann(state: State) -> int:
+    return state.add_profile([("Primary", ADDRESS)], {"CrmId": "A-1"})
