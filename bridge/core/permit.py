@@ -55,13 +55,13 @@ def forbidden(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Circumst
     """What becomes of a raise that must not go; None where it may."""
     if stop := obstacle(topic, cell, write.side):
         return stop
+    if cell.seen[write.side].shallow:  # a listing cannot tell silence from a refusal
+        return Wait(Rule.NEEDS_DATE, (write.side,))
     old = now.epoch is not None and write.evidence.changed_at <= now.epoch
     if old and cell.agreed is None and not approved(cell, now):
         return Held(Rule.FIRST_RUN, (write,))
     if _needs_desk(topic, write) and not released(cell, Rule.RESUBSCRIBE):
         return Held(Rule.RESUBSCRIBE, (write,))
-    if cell.seen[write.side].shallow:  # a listing cannot tell silence from a refusal
-        return Wait(Rule.NEEDS_DATE, (write.side,))
     return None
 
 

@@ -84,15 +84,30 @@ def _effective(said: datetime | None, target: Observation, clocks: Clocks) -> da
 
 
 def has_changed(cell: Cell, side: Side) -> bool:
-    """Whether a side shows anything but what it showed when the agreement was made."""
-    return cell.agreed is None or cell.agreed.versions.get(side) != cell.seen[side].version
+    """Whether a side shows anything but what it showed when the agreement was made.
+
+    The same choice, dated no later than the agreement, is no news: a closer look has found a date.
+    """
+    agreed, seen = cell.agreed, cell.seen[side]
+    if agreed is None:
+        return True
+    if agreed.versions.get(side) == seen.version:
+        return False
+    same = (seen.choice, seen.frequencies) == (agreed.choice, agreed.frequencies)
+    return not (same and seen.changed_at is not None and seen.changed_at <= agreed.at)
 
 
 def date_of(cell: Cell, side: Side) -> datetime | None:
-    """When the side's present word was said: an unchanged one is as old as the agreement."""
-    if cell.agreed is not None and not has_changed(cell, side):
-        return cell.agreed.at
-    return cell.seen[side].changed_at
+    """When the side's present word was said: an unchanged one is at least as new as the agreement.
+
+    It may be newer: what proved a write of ours may have been the person's own, later word. A date that was
+    in the future when it was agreed on is no word at all.
+    """
+    agreed, said = cell.agreed, cell.seen[side].changed_at
+    if agreed is None or has_changed(cell, side):
+        return said
+    known = said is not None and said <= agreed.decided_at + FUTURE_TOLERANCE
+    return newest(agreed.at, said) if known else agreed.at
 
 
 def withdrawn_at(cell: Cell, target: Side, clocks: Clocks) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from bridge.core.errors import BadAnswer, NotFound, Refused
@@ -22,6 +22,7 @@ SUPPRESSED = "dotdigital.suppressed"
 OPT_INS = "dotdigital.opt_ins."
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOKS_A_PAGE = 100
+_TIME_SERVES = timedelta(seconds=30)
 _NOBODY = PersonId(0)  # a person met at this side only, whom the store has not named yet
 
 
@@ -42,6 +43,7 @@ class DotdigitalReader:
         self._v2, self._v3 = v2, v3
         self._mapping, self._clock = mapping, clock
         self._listing_page = listing_page
+        self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
         self._transports = {client.transport for client in (v2, v3) if client is not None}
 
     @property
@@ -59,7 +61,7 @@ class DotdigitalReader:
         that is not this side's."""
         if feed not in self.feeds:
             raise ValueError(f"not a feed of Dotdigital: {feed}")
-        until = self._v2.server_time()
+        until = self._server_time()
         if feed == SUPPRESSED:
             yield from self._suppressed(since)
         else:
@@ -81,6 +83,14 @@ class DotdigitalReader:
     def price(self, writes: Sequence[Write]) -> int:
         """Calls for one person: the tree before a change of topics, and a read back of each unit."""
         return price(writes)
+
+    def _server_time(self) -> datetime:
+        """The service's own time. One answer serves all feeds that are read within half a minute: a time that
+        is older than a read's start only makes the next read longer."""
+        now = self._clock()
+        if self._told is None or now - self._told[0] > _TIME_SERVES:
+            self._told = (now, self._v2.server_time())
+        return self._told[1]
 
     def oldest_since(self) -> datetime | None:
         """None: the feeds show who is in a state now, and since when; no bound is documented."""

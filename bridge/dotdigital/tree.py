@@ -1,7 +1,9 @@
 """The preference tree, and the body that sets one contact's opt-ins. Pure.
 
-Whether setting merges or replaces is not documented, so the body always holds the full known tree with
-explicit booleans: then both readings mean the same.
+Whether setting merges or replaces is not documented, so the body holds everything that is opted in, and what
+is being written: then both readings mean the same. What is neither stays out of it. The contact's tree shows
+somebody who was never asked and somebody who refused alike; an explicit False would make a dated refusal of
+the former, which would come back as a withdrawal that nobody made.
 """
 
 from __future__ import annotations
@@ -28,9 +30,8 @@ def opt_ins(tree: Iterable[Preference]) -> dict[int, bool | None]:
 
 
 def put_body(tree: Sequence[Preference], overlay: Mapping[int, bool]) -> list[Json]:
-    """The whole tree as a body, `overlay` laid over it: leaves inside their category, `isOptedIn` on leaves
-    only, an unsaid state as False, all-false as good as any. Raises MappingStale where `overlay` names what
-    is no leaf of the tree."""
+    """What is opted in, with `overlay` laid over it, as a body: leaves inside their category, `isOptedIn` on
+    leaves only, all-false as good as any. Raises MappingStale where `overlay` names what is no leaf."""
     if missing := sorted(set(overlay) - set(opt_ins(tree))):
         raise stale(missing)
     return list(_nodes(tree, overlay))
@@ -49,7 +50,8 @@ def stale(missing: Iterable[int]) -> MappingStale:
 def _nodes(tree: Iterable[Preference], overlay: Mapping[int, bool]) -> Iterator[Json]:
     for node in tree:
         if node.is_leaf:
-            state = overlay.get(node.id, bool(node.is_opted_in))
-            yield {"id": node.id, "isPreference": True, "isOptedIn": state}
+            state = overlay.get(node.id, node.is_opted_in or None)
+            if state is not None:
+                yield {"id": node.id, "isPreference": True, "isOptedIn": state}
         elif nested := list(_nodes(node.children, overlay)):
             yield {"id": node.id, "isPreference": False, "preferences": nested}

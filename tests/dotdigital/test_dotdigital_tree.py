@@ -28,10 +28,11 @@ def trees(draw: st.DrawFn) -> list[Preference]:
 
 
 @given(trees(), st.data())
-def test_the_body_names_every_leaf_once_with_an_explicit_state(
+def test_the_body_names_what_is_opted_in_and_what_is_written_and_nothing_else(
     tree: list[Preference], data: st.DataObject
 ) -> None:
-    """Dotdigital set-preferences: merge and replace must mean the same."""
+    """Dotdigital set-preferences: merge and replace must mean the same, and nobody who was never asked must
+    come to have refused."""
     known = opt_ins(tree)
     picked = data.draw(st.lists(st.sampled_from(sorted(known)), unique=True)) if known else []
     overlay = {number: data.draw(st.booleans()) for number in picked}
@@ -43,7 +44,7 @@ def test_the_body_names_every_leaf_once_with_an_explicit_state(
             assert leaf["isPreference"] is True
             assert leaf["id"] not in sent
             sent[leaf["id"]] = leaf["isOptedIn"]
-    assert sent == {number: overlay.get(number, state is True) for number, state in known.items()}
+    assert sent == {number: True for number, state in known.items() if state} | overlay
 
 
 @given(trees())
