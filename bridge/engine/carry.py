@@ -88,6 +88,8 @@ class Carrier:
         if result.fate not in (Fate.FAILED, Fate.REFUSED):
             for write in unit:
                 tally.count(write)
+        if result.fate is Fate.CHALLENGED:  # before the attempt ends: killed in between, nobody is asked twice
+            self._open_holds(who, acts, Rule.CHALLENGE_PENDING, WORDS[Rule.CHALLENGE_PENDING])
         self._end(who, attempt, unit, acts, result)
         tally.failed += result.fate in (Fate.FAILED, Fate.UNFOLLOWED)
         return result
@@ -195,6 +197,14 @@ class Carrier:
                 rule, why = Rule.NOT_HONOURED, WORDS[Rule.NOT_HONOURED]
             case _:
                 return
+        self._open_holds(who, acts, rule, why)
+        state = self._eyes.state
+        cells = state.cells(who.person)
+        held = {cell.topic: cell for cell in cells if cell.hold is not None and cell.hold.reason == rule}
+        settled = [held[one.topic.id] for one, _ in acts if one.topic.id in held]
+        state.settle(self._run, [Settlement(who.person, cell.topic, cell.ground) for cell in settled])
+
+    def _open_holds(self, who: Who, acts: Sequence[tuple[Judged, Act]], rule: Rule, why: str) -> None:
         state = self._eyes.state
         now = {cell.topic: cell for cell in state.cells(who.person)}
         for one, act in acts:
@@ -211,7 +221,6 @@ class Carrier:
                 proposed=writes_out(act.writes),
                 ledger=LedgerEntry("held", {"rule": rule.value, "why": why}, who.person, one.topic.id),
             )
-            state.settle(self._run, [Settlement(who.person, one.topic.id, cell.ground)])
 
     def _agree(self, proven: Sequence[tuple[Judged, Act]], shown: dict[Side, PersonView]) -> None:
         """What is proven is agreed: with what the written sides show now, and what the others showed when it
@@ -220,12 +229,12 @@ class Carrier:
             return
         state = self._eyes.state
         now = {cell.topic: cell for cell in state.cells(proven[0][0].cell.person)}
-        self._eyes.state.settle(
-            self._run, [self._settlement(one, act, now[one.topic.id], shown) for one, act in proven]
-        )
-        for one, _ in proven:
+        for one, _ in proven:  # before it is settled: a settled cell is not looked at again
             if one.cell.hold is not None:
                 state.close_hold(one.cell.person, one.topic.id)
+        state.settle(
+            self._run, [self._settlement(one, act, now[one.topic.id], shown) for one, act in proven]
+        )
 
     def _settlement(self, one: Judged, act: Act, now: Cell, shown: dict[Side, PersonView]) -> Settlement:
         versions = dict(act.versions)

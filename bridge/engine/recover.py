@@ -43,6 +43,8 @@ class Recovery:
         writes = [write_in(write) for write in attempt.body["writes"]]
         proven = all(shows(self._eyes.mapping, write, view) for write in writes)
         state = AttemptState.DONE if proven else AttemptState.FAILED
+        if not proven and any(_asked(write) for write in writes):
+            self._remember_asking(attempt)  # before the attempt ends: killed in between, nobody is asked twice
         self._eyes.state.end_attempt(
             self._run,
             attempt.id,
@@ -54,8 +56,6 @@ class Recovery:
         )
         if proven:
             self._agree(attempt, writes, view)
-        elif any(_asked(write) for write in writes):
-            self._remember_asking(attempt)
 
     def _agree(self, attempt: Attempt, writes: list[Write], view: PersonView) -> None:
         """Agree on what is proven, as it was decided then: a change of the other side since is a change."""

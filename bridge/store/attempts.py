@@ -1,0 +1,164 @@
+"""Writes that were begun, and what became of them. They are kept for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from bridge.core.model import PersonId, RunId, Side, TopicId
+from bridge.core.state import Attempt, AttemptState, Json
+from bridge.store import tables as t
+from bridge.store.times import chunks, scrub
+
+Key = tuple[PersonId, TopicId]
+
+_UNPROVEN = (AttemptState.BEGUN, AttemptState.IN_DOUBT)
+
+
+def begin(
+    conn: sa.Connection, run: RunId, person: PersonId, side: Side, body: Json, now: datetime
+) -> tuple[int, list[TopicId]]:
+    """Note a write that is about to be sent. Returns its number, and the topics of `body["writes"]`."""
+    topics = list(dict.fromkeys(TopicId(write["topic"]) for write in body["writes"]))
+    _supersede(conn, person, side, topics)
+    statement = sa.insert(t.attempts).values(
+        run=run, person_id=person, side=side, body=body, state=AttemptState.BEGUN, begun_at=now
+    )
+    number = int(conn.execute(statement.returning(t.attempts.c.id)).scalar_one())
+    rows = [{"attempt_id": number, "topic": topic, "settled": False} for topic in topics]
+    if rows:
+        conn.execute(sa.insert(t.attempt_topics), rows)
+    return number, topics
+
+
+def end(
+    conn: sa.Connection,
+    number: int,
+    state: AttemptState,
+    now: datetime,
+    *,
+    error: str | None,
+    code: str | None,
+    written_at: datetime | None,
+) -> None:
+    """Note what became of a write."""
+    values = {"state": state, "ended_at": now, "error": None if error is None else scrub(error), "code": code}
+    if written_at is not None:
+        values["written_at"] = written_at
+    conn.execute(sa.update(t.attempts).where(t.attempts.c.id == number).values(values))
+
+
+def whose(conn: sa.Connection, number: int) -> tuple[PersonId, Side]:
+    """Whom a write is about, and where."""
+    a = t.attempts.c
+    found = conn.execute(sa.select(a.person_id, a.side).where(a.id == number)).one_or_none()
+    if found is None:
+        raise LookupError(f"there is no attempt {number}")
+    return PersonId(found.person_id), Side(found.side)
+
+
+def _supersede(conn: sa.Connection, person: PersonId, side: Side, topics: Sequence[TopicId]) -> None:
+    """A write given up no longer waits for anybody once it is tried again."""
+    a = t.attempts.c
+    dead = sa.select(a.id).where(a.person_id == person, a.side == side, a.state == AttemptState.DEAD)
+    _mark_settled(conn, dead, topics)
+
+
+def forget_misses(conn: sa.Connection, keys: Iterable[Key]) -> None:
+    """These cells are agreed: earlier writes that failed no longer count against them."""
+    a = t.attempts.c
+    for person, topic in keys:
+        ended = sa.select(a.id).where(
+            a.person_id == person, a.state.in_((AttemptState.FAILED, AttemptState.DEAD))
+        )
+        _mark_settled(conn, ended, [topic])
+
+
+def forget_dead(conn: sa.Connection, keys: Iterable[Key]) -> None:
+    """Writes given up about these cells wait for nobody any more."""
+    a = t.attempts.c
+    for person, topic in keys:
+        dead = sa.select(a.id).where(a.person_id == person, a.state == AttemptState.DEAD)
+        _mark_settled(conn, dead, [topic])
+
+
+def _mark_settled(conn: sa.Connection, numbers: sa.Select[tuple[int]], topics: Sequence[TopicId]) -> None:
+    at = t.attempt_topics.c
+    conn.execute(
+        sa.update(t.attempt_topics)
+        .where(at.attempt_id.in_(numbers), at.topic.in_(topics), at.settled.is_(False))
+        .values(settled=True)
+    )
+
+
+# reading
+
+
+def in_doubt(conn: sa.Connection) -> list[Attempt]:
+    """Writes whose outcome is unknown, the oldest first."""
+    a = t.attempts.c
+    query = sa.select(t.attempts).where(t.NOT_DONE, a.state.in_(_UNPROVEN)).order_by(a.id)
+    return [_attempt(row) for row in conn.execute(query)]
+
+
+def of_person(conn: sa.Connection, person: PersonId) -> list[Attempt]:
+    """Every write that was begun for a person, the oldest first."""
+    query = sa.select(t.attempts).where(t.attempts.c.person_id == person).order_by(t.attempts.c.id)
+    return [_attempt(row) for row in conn.execute(query)]
+
+
+def doubts(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[Key, dict[Side, datetime]]:
+    """Since when the outcome of a write about these people's cells is unknown, by side: the newest counts."""
+    a, at = t.attempts.c, t.attempt_topics.c
+    found: dict[Key, dict[Side, datetime]] = {}
+    for ids in chunks(persons):
+        query = (
+            sa.select(a.person_id, at.topic, a.side, a.begun_at, a.ended_at)
+            .join_from(t.attempts, t.attempt_topics)
+            .where(t.NOT_DONE, a.state.in_(_UNPROVEN), a.person_id.in_(ids))
+        )
+        for person, topic, side, begun, ended in conn.execute(query):
+            mine = found.setdefault((PersonId(person), TopicId(topic)), {})
+            since = ended or begun
+            mine[Side(side)] = max(since, mine.get(Side(side), since))
+    return found
+
+
+def unfollowed(conn: sa.Connection, person: PersonId, topic: TopicId) -> int:
+    """How many writes about a cell were accepted and not followed since it was last agreed."""
+    a, at = t.attempts.c, t.attempt_topics.c
+    query = (
+        sa.select(sa.func.count())
+        .select_from(t.attempts.join(t.attempt_topics))
+        .where(a.person_id == person, at.topic == topic, at.settled.is_(False))
+        .where(a.state == AttemptState.FAILED, a.written_at.is_not(None))
+    )
+    return conn.scalar(query) or 0
+
+
+def unproven(conn: sa.Connection) -> int:
+    """How many writes have an unknown outcome."""
+    query = sa.select(sa.func.count()).select_from(t.attempts)
+    return conn.scalar(query.where(t.NOT_DONE, t.attempts.c.state.in_(_UNPROVEN))) or 0
+
+
+def dead(conn: sa.Connection) -> int:
+    """How many writes were given up, and neither agreed, tried again nor dismissed since."""
+    a, at = t.attempts.c, t.attempt_topics.c
+    still = sa.exists().where(at.attempt_id == a.id, at.settled.is_(False))
+    query = sa.select(sa.func.count()).select_from(t.attempts)
+    return conn.scalar(query.where(t.NOT_DONE, a.state == AttemptState.DEAD, still)) or 0
+
+
+def _attempt(row: sa.Row[tuple[object, ...]]) -> Attempt:
+    return Attempt(
+        id=row.id,
+        run=RunId(row.run),
+        person=PersonId(row.person_id),
+        side=Side(row.side),
+        body=row.body,
+        state=AttemptState(row.state),
+        begun_at=row.begun_at,
+    )

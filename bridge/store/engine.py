@@ -1,0 +1,155 @@
+"""Connections: SQLite embedded by default, PostgreSQL by URL; one transaction behaviour for both."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import StaticPool
+
+from bridge.core.errors import ConfigError, LeaseHeld
+from bridge.store import tables as t
+
+Clock = Callable[[], datetime]
+Insert = sqlite.Insert | postgresql.Insert
+
+BUSY_SECONDS = 30
+READ_ONLY = "bridge_read_only"
+
+
+def make_engine(url: str, *, read_only: bool = False) -> sa.Engine:
+    """An engine for the state DB. Raises ConfigError where the URL cannot be used.
+
+    Statement parameters never appear in errors: they hold addresses.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise ConfigError("The URL of the state DB cannot be read.", hint=_HINT) from None
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed, read_only=read_only)
+        case "postgresql":
+            return _postgresql(parsed, read_only=read_only)
+        case other:
+            raise ConfigError(f"The state DB cannot be kept in {other}.", hint=_HINT)
+
+
+_HINT = "Set BRIDGE_DATABASE_URL to sqlite:///FILE or postgresql://USER@HOST/DATABASE."
+
+
+def _sqlite(url: sa.URL, *, read_only: bool) -> sa.Engine:
+    in_memory = url.database in (None, "", ":memory:")
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
+    if in_memory:
+        options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    elif not str(url.database).startswith("file:"):
+        _prepare_file(Path(str(url.database)))
+    engine = sa.create_engine(url, hide_parameters=True, **options)
+    sa.event.listen(engine, "connect", _on_sqlite_read_only if read_only else _on_sqlite_connect)
+    sa.event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+def _prepare_file(path: Path) -> None:
+    """The file holds addresses: it is made readable for its owner only."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise ConfigError(
+            f"The state DB '{path}' cannot be opened: {error.strerror}.",
+            hint="Make the folder, mend its permissions, or set BRIDGE_DATABASE_URL to another place.",
+        ) from None
+
+
+def _on_sqlite_connect(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None  # the driver's own late BEGIN loses updates; see _on_sqlite_begin
+    for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_sqlite_read_only(connection: sqlite3.Connection, record: object) -> None:
+    _on_sqlite_connect(connection, record)
+    connection.execute("PRAGMA query_only = on")
+
+
+def _on_sqlite_begin(connection: sa.Connection) -> None:
+    """Whoever will write takes the write lock at once: what it read cannot have moved when it writes."""
+    read_only = connection.get_execution_options().get(READ_ONLY)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _postgresql(url: sa.URL, *, read_only: bool) -> sa.Engine:
+    engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=8, max_overflow=24)
+    if read_only:
+        sa.event.listen(engine, "connect", _on_postgresql_read_only)
+    return engine
+
+
+def _on_postgresql_read_only(connection: Any, _: object) -> None:
+    connection.read_only = True
+
+
+def inserter(conn: sa.Connection, table: sa.Table) -> Insert:
+    """An INSERT that can say what to do on conflict, in the dialect at hand."""
+    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def upsert(conn: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> None:
+    """Insert rows, replacing all given columns of those that are there."""
+    if not rows:
+        return
+    statement = inserter(conn, table)
+    given = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    conn.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=given), rows)
+
+
+class Unit:
+    """Units of work: each is one transaction, rolled back whole when anything in it fails."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock, *, read_only: bool = False) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.read_only = read_only
+        self.fence: tuple[str, int] | None = None  # the lease under which this process writes
+        embedded = engine.dialect.name == "sqlite"
+        alone = isinstance(engine.pool, StaticPool)  # in memory: one connection for all threads
+        lock = threading.Lock() if embedded else None
+        self._write_lock: AbstractContextManager[Any] = lock or nullcontext()
+        self._read_lock: AbstractContextManager[Any] = lock if lock and alone else nullcontext()
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that may write. Raises LeaseHeld where this process had the lease and lost it."""
+        with self._write_lock, self.engine.begin() as conn:
+            if self.fence is not None:
+                self._check_fence(conn, *self.fence)
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that sees one state throughout and writes nothing."""
+        with self._read_lock, self.engine.connect() as plain:
+            conn = plain.execution_options(**{READ_ONLY: True})
+            if conn.dialect.name == "postgresql":
+                conn = conn.execution_options(isolation_level="REPEATABLE READ")
+            with conn.begin():
+                yield conn
+
+    def _check_fence(self, conn: sa.Connection, name: str, fence: int) -> None:
+        found = conn.execute(
+            sa.select(t.lease.c.fence).where(t.lease.c.name == name).with_for_update(read=True)
+        ).scalar()
+        if found != fence:
+            raise LeaseHeld(
+                "Another process took over the right to write to this state DB; this one stops.",
+                hint="Run one `bridge run` or `bridge reconcile` at a time.",
+            )

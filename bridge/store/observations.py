@@ -1,0 +1,289 @@
+"""Recording what a side showed: a page of views, or the proof that somebody is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from bridge.core.mapping import CHANNEL
+from bridge.core.model import Choice, Observation, PersonId, Side, TopicId, address_key
+from bridge.core.ports import PersonView
+from bridge.core.state import Recorded
+from bridge.store import cells, people
+from bridge.store import tables as t
+from bridge.store.engine import inserter
+from bridge.store.merge import combine
+from bridge.store.times import chunks
+
+Key = tuple[PersonId, TopicId]
+
+ABSENT_PAGE = 20_000  # people of one transaction of `mark_absent`
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the state DB held of one cell at one side when the page began."""
+
+    seen: Observation | None
+    written_at: datetime | None
+
+
+@dataclass(slots=True)
+class _Page:
+    """One page of views, merged into what is stored; then written as a whole."""
+
+    side: Side
+    stored: dict[Key, _Stored]
+    ids: dict[PersonId, set[str]]  # bindings as they become
+    reads: dict[
+        PersonId, tuple[datetime, bool] | None
+    ]  # the newest read of a person, and whether they were there
+    now: dict[Key, Observation] = field(default_factory=dict)
+    look_again: dict[PersonId, None] = field(default_factory=dict)
+
+    def take(self, person: PersonId, view: PersonView) -> None:
+        mine = self.ids.setdefault(person, set())
+        if view.complete:
+            mine.clear()
+            self.look_again.pop(person, None)
+        mine.update(view.ids)
+        part = not view.complete and len(mine) > 1 and not mine <= set(view.ids)
+        for topic, seen in view.topics.items():
+            self._observe((person, topic), seen, part)
+        self._note_read(person, view, part)
+
+    def _observe(self, key: Key, seen: Observation, part: bool) -> None:
+        stored = self.stored.get(key)
+        old = self.now.get(key, None if stored is None else stored.seen)
+        written_at = None if stored is None else stored.written_at
+        merged = combine(old, seen, written_at=written_at, part=part)
+        if merged.look_again:
+            self.look_again[key[0]] = None
+        if merged.observation is not None and merged.observation is not old:
+            self.now[key] = merged.observation
+
+    def _note_read(self, person: PersonId, view: PersonView, part: bool) -> None:
+        if not view.topics:
+            return
+        before = self.reads.get(person)
+        at = max(seen.read_at for seen in view.topics.values())
+        present = any(seen.present for seen in view.topics.values())
+        if before is None:
+            self.reads[person] = (at, present)
+        elif at >= before[0]:
+            self.reads[person] = (at, present or (part and before[1]))
+
+
+def record(
+    conn: sa.Connection, views: Sequence[PersonView], side: Side, *, now: datetime, spreads: bool
+) -> Recorded:
+    """Merge a page of views into what is stored. A cell becomes dirty when what the side says changed; where
+    `spreads`, a change of the e-mail channel makes all of that person's cells dirty."""
+    if not views:
+        return Recorded(0, 0, 0)
+    by_key = people.ensure(conn, [view.address for view in views], now)
+    persons = sorted(by_key.values())
+    before = people.bound_ids(conn, side, persons)
+    page = _Page(
+        side=side,
+        stored=_load(conn, side, persons),
+        ids={person: set(ids) for person, ids in before.items()},
+        reads=_reads(conn, side, persons),
+    )
+    known = dict(page.reads)
+    for view in views:
+        page.take(by_key[address_key(view.address)], view)
+    _save_bindings(conn, side, before, page.ids)
+    _save_reads(
+        conn, side, {person: read for person, read in page.reads.items() if read != known.get(person)}
+    )
+    moved = _save(conn, page)
+    dirtied = len(moved)
+    if spreads:
+        dirtied += cells.spread(conn, [person for person, topic in moved if topic == CHANNEL])
+    return Recorded(len(persons), len(page.now), dirtied, tuple(page.look_again))
+
+
+# reading
+
+
+_READ = ("choice", "changed_at", "frequencies", "present", "stated", "shallow", "uniform", "records", "block",
+         "reason", "read_at", "written_at")  # fmt: skip
+
+
+def _load(conn: sa.Connection, side: Side, persons: Iterable[PersonId]) -> dict[Key, _Stored]:
+    c = t.cells.c
+    columns = [c[f"{side}_{name}"] for name in _READ]
+    found: dict[Key, _Stored] = {}
+    for ids in chunks(persons):
+        query = sa.select(c.person_id, c.topic, *columns).where(c.person_id.in_(ids))
+        for row in conn.execute(query).mappings():
+            key = (PersonId(row["person_id"]), TopicId(row["topic"]))
+            found[key] = _Stored(cells.observation(row, side), row[f"{side}_written_at"])
+    return found
+
+
+def _reads(
+    conn: sa.Connection, side: Side, persons: Iterable[PersonId]
+) -> dict[PersonId, tuple[datetime, bool] | None]:
+    p = t.people.c
+    at, present = p[f"{side}_read_at"], p[f"{side}_present"]
+    found: dict[PersonId, tuple[datetime, bool] | None] = {}
+    for ids in chunks(persons):
+        for person, read_at, there in conn.execute(sa.select(p.id, at, present).where(p.id.in_(ids))):
+            found[PersonId(person)] = None if read_at is None else (read_at, there)
+    return found
+
+
+# writing
+
+
+def _save_bindings(
+    conn: sa.Connection, side: Side, before: dict[PersonId, set[str]], after: dict[PersonId, set[str]]
+) -> None:
+    nobody: set[str] = set()
+    added = [(who, one) for who, ids in after.items() for one in sorted(ids - before.get(who, nobody))]
+    removed = [(who, one) for who, ids in before.items() for one in sorted(ids - after.get(who, nobody))]
+    people.bind(conn, side, added, removed)
+
+
+def _save_reads(conn: sa.Connection, side: Side, reads: dict[PersonId, tuple[datetime, bool] | None]) -> None:
+    rows = [{"person": who, "at": read[0], "there": read[1]} for who, read in reads.items() if read]
+    if not rows:
+        return
+    at, there = f"{side}_read_at", f"{side}_present"
+    p = t.people.c
+    conn.execute(
+        sa.update(t.people)
+        .where(p.id == sa.bindparam("person"))
+        .values({at: sa.bindparam("at", type_=p[at].type), there: sa.bindparam("there")}),
+        rows,
+    )
+
+
+def _save(conn: sa.Connection, page: _Page) -> list[Key]:
+    """Write the merged observations. Returns the cells in which the side says something else than before."""
+    reread: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    moved: list[Key] = []
+    for key, seen in page.now.items():
+        stored = page.stored.get(key)
+        old = None if stored is None else stored.seen
+        if old is not None and _differ_in_time_only(old, seen):
+            reread.append({"person": key[0], "about": key[1], "at": seen.read_at})
+            continue
+        new_version = old is None or old.version != seen.version
+        if new_version:
+            moved.append(key)
+        changed.append(_row(page.side, key, seen, dirty=new_version))
+    _save_reread(conn, page.side, reread)
+    _save_changed(conn, page.side, changed)
+    return moved
+
+
+def _differ_in_time_only(old: Observation, seen: Observation) -> bool:
+    return (
+        old.choice is seen.choice
+        and old.changed_at == seen.changed_at
+        and old.frequencies == seen.frequencies
+        and old.block is seen.block
+        and (old.present, old.stated, old.shallow, old.uniform, old.records, old.reason)
+        == (seen.present, seen.stated, seen.shallow, seen.uniform, seen.records, seen.reason)
+    )
+
+
+def _save_reread(conn: sa.Connection, side: Side, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    c = t.cells.c
+    at = f"{side}_read_at"
+    conn.execute(
+        sa.update(t.cells)
+        .where(c.person_id == sa.bindparam("person"), c.topic == sa.bindparam("about"))
+        .values({at: sa.bindparam("at", type_=c[at].type)}),
+        rows,
+    )
+
+
+def _save_changed(conn: sa.Connection, side: Side, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    statement = inserter(conn, t.cells)
+    new = statement.excluded
+    given: dict[str, Any] = {f"{side}_{name}": new[f"{side}_{name}"] for name in t.SEEN}
+    given["dirty"] = sa.or_(t.cells.c.dirty, new.dirty)
+    conn.execute(
+        statement.on_conflict_do_update(index_elements=["person_id", "topic"], set_=given),
+        rows,
+    )
+
+
+def _row(side: Side, key: Key, seen: Observation, *, dirty: bool) -> dict[str, Any]:
+    return {
+        "person_id": key[0],
+        "topic": key[1],
+        f"{side}_choice": seen.choice.value,
+        f"{side}_changed_at": seen.changed_at,
+        f"{side}_frequencies": tuple(seen.frequencies),
+        f"{side}_present": seen.present,
+        f"{side}_stated": seen.stated,
+        f"{side}_shallow": seen.shallow,
+        f"{side}_uniform": seen.uniform,
+        f"{side}_records": seen.records,
+        f"{side}_block": None if seen.block is None else seen.block.value,
+        f"{side}_reason": seen.reason,
+        f"{side}_read_at": seen.read_at,
+        "dirty": dirty,
+    }
+
+
+# absence
+
+
+def mark_absent(
+    conn: sa.Connection, side: Side, topics: Sequence[TopicId], *, read_at: datetime, after: int
+) -> tuple[int, int | None]:
+    """After a complete sweep that began at `read_at`: the next people beyond number `after` who were never
+    seen at `side`, or not there, are not there. Returns how many were new to that, and where to go on."""
+    p = t.people.c
+    last = people.last_of_range(conn, after, ABSENT_PAGE)
+    if last is None:
+        return 0, None
+    at, there = p[f"{side}_read_at"], p[f"{side}_present"]
+    gone = sa.and_(p.id > after, p.id <= last, sa.or_(at.is_(None), sa.and_(there.is_(False), at < read_at)))
+    people.lock_where(conn, gone)
+    for topic in topics:
+        _fill_absent(conn, side, topic, gone, read_at)
+    fresh = conn.scalar(sa.select(sa.func.count()).select_from(t.people).where(gone, at.is_(None))) or 0
+    conn.execute(sa.update(t.people).where(gone).values({at.name: read_at, there.name: False}))
+    return fresh, last
+
+
+def _fill_absent(
+    conn: sa.Connection, side: Side, topic: TopicId, gone: sa.ColumnElement[bool], read_at: datetime
+) -> None:
+    """Absence for one topic of everybody concerned, in one statement. Only silence is replaced: a cell in
+    which that side says something keeps it until the person was looked for."""
+    nobody = Observation(Choice.UNSET, read_at, present=False, stated=False, records=0)
+    row = _row(side, (PersonId(0), topic), nobody, dirty=True)
+    del row["person_id"]
+    c = t.cells.c
+    values = [sa.literal(value, c[name].type).label(name) for name, value in row.items()]
+    statement = inserter(conn, t.cells).from_select(
+        ["person_id", *row], sa.select(t.people.c.id, *values).where(gone)
+    )
+    new = statement.excluded
+    read, present = f"{side}_read_at", f"{side}_present"
+    given: dict[str, Any] = {f"{side}_{name}": new[f"{side}_{name}"] for name in t.SEEN}
+    given["dirty"] = sa.or_(c.dirty, c[read].is_(None))
+    untouched = sa.or_(c[f"{side}_written_at"].is_(None), c[f"{side}_written_at"] <= new[read])
+    older = sa.or_(c[read].is_(None), sa.and_(c[present].is_(False), c[read] < new[read]))
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["person_id", "topic"], set_=given, where=sa.and_(older, untouched)
+        )
+    )

@@ -1,0 +1,454 @@
+"""The state DB as the engine and the commands see it. Every method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from bridge.core.model import Cell, HoldState, PersonId, RunId, Side, TopicId, Who
+from bridge.core.ports import Hint, PersonView
+from bridge.core.state import (
+    Attempt,
+    AttemptState,
+    Counts,
+    HoldRow,
+    Json,
+    Kept,
+    LedgerEntry,
+    Recorded,
+    RunKind,
+    Settlement,
+)
+from bridge.store import attempts, cells, holds, inbox, ledger, migrate, observations, people, runs
+from bridge.store.engine import Clock, Unit, make_engine
+from bridge.store.lease import NAME, Lease, holder
+from bridge.store.ledger import Verified
+from bridge.store.runs import RunRow
+
+FIRST_RUN_COMPLETED = "first_run_completed"
+
+
+class Store:
+    """Opened by `Store.open` or, to look only, by `Store.reader`. May be used by several threads.
+
+    Methods raise LookupError for a person, cell, attempt or run that does not exist, and LeaseHeld when a
+    lease taken through this store was lost to another process.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    @classmethod
+    def open(cls, url: str, clock: Clock, *, upgrade: bool | None = None) -> Self:
+        """Open the state DB to work with it. Without `upgrade`, SQLite makes and upgrades its own schema, and
+        PostgreSQL waits for `bridge db upgrade`. Raises SchemaOutOfDate and ConfigError."""
+        engine = make_engine(url)
+        try:
+            _prepare(engine, upgrade=engine.dialect.name == "sqlite" if upgrade is None else upgrade)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(Unit(engine, clock))
+
+    @classmethod
+    def reader(cls, url: str, clock: Clock) -> Self:
+        """Open the state DB to look only: the DB itself refuses to write. An SQLite file that is out of date,
+        or not there yet, is made ready first."""
+        cls.open(url, clock).close()
+        return cls(Unit(make_engine(url, read_only=True), clock, read_only=True))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._unit.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # observing
+
+    def record(
+        self,
+        views: Sequence[PersonView],
+        side: Side,
+        *,
+        run: RunId,
+        feed: str | None = None,
+        watermark: datetime | None = None,
+        spreads: bool = False,
+    ) -> Recorded:
+        """Store a page of views and, with it, how far its feed was read: both or neither."""
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            recorded = observations.record(conn, views, side, now=now, spreads=spreads)
+            if feed is not None and watermark is not None:
+                runs.save_watermark(conn, feed, watermark, run, now)
+        return recorded
+
+    def mark_absent(self, side: Side, topics: Sequence[TopicId], *, run: RunId, read_at: datetime) -> int:
+        """After a complete sweep that began at `read_at`: whoever was never seen at `side` is not there.
+        Returns how many people that is news of. Works through everybody in several transactions; stopped
+        between them, the next sweep goes on."""
+        total, after = 0, 0
+        while True:
+            with self._unit.write() as conn:
+                fresh, last = observations.mark_absent(conn, side, topics, read_at=read_at, after=after)
+                if last is None and total:
+                    body = {"side": side.value, "people": total, "read_at": read_at.isoformat()}
+                    self._append(conn, run, [LedgerEntry("absent", body)], self._unit.clock())
+            total += fresh
+            if last is None:
+                return total
+            after = last
+
+    def unseen_since(self, side: Side, since: datetime) -> Iterator[list[Who]]:
+        """Pages of people who were there when `side` was last read for them, and that was before `since`."""
+        return self._pages(lambda conn, after: people.unseen_after(conn, side, since, after))
+
+    def known(self, side: Side | None = None) -> Iterator[list[Who]]:
+        """Pages of everybody, or of everybody who has a record at `side`."""
+        return self._pages(lambda conn, after: people.known_after(conn, side, after))
+
+    def who(self, person: PersonId) -> Who:
+        """One person's address and ids."""
+        found = self.who_many([person])
+        if not found:
+            raise LookupError(f"there is no person {person}")
+        return found[0]
+
+    def who_many(self, people_: Sequence[PersonId]) -> list[Who]:
+        """These people, in the order asked for; those who are unknown are left out."""
+        with self._unit.read() as conn:
+            return people.who_many(conn, people_)
+
+    def find(self, address: str) -> Who | None:
+        """The person of an address, however it is written."""
+        with self._unit.read() as conn:
+            return people.find(conn, address)
+
+    def bound(self, side: Side, external_id: str) -> list[Who]:
+        """Everybody to whom one record of `side` belongs."""
+        with self._unit.read() as conn:
+            return people.bound(conn, side, external_id)
+
+    # deciding
+
+    def dirty(self, after: PersonId | None, limit: int) -> list[list[Cell]]:
+        """The next people, in order of their numbers, who have something to decide: all cells of each."""
+        with self._unit.read() as conn:
+            return cells.dirty(conn, after, limit)
+
+    def cells(self, person: PersonId) -> list[Cell]:
+        """All cells of one person."""
+        with self._unit.read() as conn:
+            return cells.load(conn, [person]).get(person, [])
+
+    def settle(self, run: RunId, settlements: Sequence[Settlement]) -> None:
+        """Store what was decided, and the ledger's word of it. A cell is marked as decided only if its ground
+        still stands, and nobody answered its hold since the run began."""
+        if not settlements:
+            return
+        with self._unit.write() as conn:
+            entries = cells.settle(conn, run, settlements)
+            ledger.append(conn, run, entries, self._unit.clock())
+
+    def remap(self, topics: Sequence[TopicId]) -> None:
+        """The mapping has changed: everything mapped is decided again, and nothing else is. Works through
+        everybody in several transactions; stopped between them, it is to be called again."""
+        after: int | None = 0
+        while after is not None:
+            with self._unit.write() as conn:
+                after = cells.remap(conn, topics, after)
+
+    def counts(self) -> Counts:
+        """What waits."""
+        with self._unit.read() as conn:
+            return Counts(
+                waiting=cells.waiting(conn),
+                held=holds.held(conn),
+                dead=attempts.dead(conn),
+                unproven=attempts.unproven(conn),
+            )
+
+    # writing
+
+    def begin_attempt(self, run: RunId, person: PersonId, side: Side, body: Json, ledger: LedgerEntry) -> int:
+        """Note a write before it is sent. `body["writes"]` lists what it does, each with its `topic`. The
+        cells concerned stay dirty until they are settled."""
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            people.lock(conn, [person])
+            number, topics = attempts.begin(conn, run, person, side, body, now)
+            cells.make_dirty(conn, [(person, topic) for topic in topics])
+            self._append(conn, run, [ledger], now)
+        return number
+
+    def end_attempt(
+        self,
+        run: RunId,
+        attempt: int,
+        state: AttemptState,
+        *,
+        ledger: LedgerEntry,
+        error_code: str | None = None,
+        error: str | None = None,
+        written_at: datetime | None = None,
+        topics: Sequence[TopicId] = (),
+        views: Sequence[PersonView] = (),
+        settlements: Sequence[Settlement] = (),
+        spreads: bool = False,
+    ) -> None:
+        """Note what became of a write, what was read back, and what that settles. `written_at` is when the
+        call had ended, None if it changed nothing."""
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            person, side = attempts.whose(conn, attempt)
+            people.lock(conn, [person])
+            attempts.end(conn, attempt, state, now, error=error, code=error_code, written_at=written_at)
+            if written_at is not None:
+                cells.note_written(conn, person, side, topics, written_at)
+            observations.record(conn, views, side, now=now, spreads=spreads)
+            settled = cells.settle(conn, run, settlements)
+            self._append(conn, run, [ledger, *settled], now)
+
+    def unfollowed(self, person: PersonId, topic: TopicId) -> int:
+        """How many writes about a cell were accepted and not followed since it was last agreed."""
+        with self._unit.read() as conn:
+            return attempts.unfollowed(conn, person, topic)
+
+    def in_doubt(self) -> list[Attempt]:
+        """Writes whose outcome is unknown, the oldest first."""
+        with self._unit.read() as conn:
+            return attempts.in_doubt(conn)
+
+    def attempts(self, person: PersonId) -> list[Attempt]:
+        """Every write that was begun for a person."""
+        with self._unit.read() as conn:
+            return attempts.of_person(conn, person)
+
+    # holds
+
+    def open_hold(
+        self,
+        run: RunId,
+        person: PersonId,
+        topic: TopicId,
+        *,
+        reason: str,
+        why: str,
+        ground: str,
+        proposed: Sequence[Json] = (),
+        ledger: LedgerEntry | None = None,
+    ) -> bool:
+        """Hold a cell for a person at the desk. Returns False, and notes nothing, where that hold stands."""
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            people.lock(conn, [person])
+            news = holds.open_hold(
+                conn, (person, topic), now, reason=reason, why=why, ground=ground, proposed=proposed
+            )
+            if news and ledger is not None:
+                self._append(conn, run, [ledger], now)
+        return news
+
+    def close_hold(self, person: PersonId, topic: TopicId) -> None:
+        """The cell's hold stands no longer, and no write given up about it waits for anybody."""
+        with self._unit.write() as conn:
+            people.lock(conn, [person])
+            holds.close(conn, (person, topic), self._unit.clock())
+            attempts.forget_dead(conn, [(person, topic)])
+
+    def holds(
+        self,
+        state: HoldState | None = HoldState.OPEN,
+        *,
+        reason: str | None = None,
+        limit: int = 100,
+        after: int = 0,
+    ) -> list[HoldRow]:
+        """Standing holds with a number beyond `after`, the oldest first; None for those in every state."""
+        with self._unit.read() as conn:
+            return holds.listing(conn, state, reason, limit, after)
+
+    def release(self, numbers: Sequence[int], *, by: str | None = None) -> int:
+        """A person says: do what the hold proposes. Returns how many holds that answers."""
+        return self._answer(numbers, HoldState.RELEASED, by)
+
+    def dismiss(self, numbers: Sequence[int], *, by: str | None = None) -> int:
+        """A person says: leave it as it is. Returns how many holds that answers."""
+        return self._answer(numbers, HoldState.DISMISSED, by)
+
+    def release_all(self, reason: str, *, by: str | None = None) -> int:
+        """Release every open hold of one reason, a page at a time."""
+        total = after = 0
+        while page := self.holds(reason=reason, after=after, limit=1000):
+            after = page[-1].id
+            total += self.release([hold.id for hold in page], by=by)
+        return total
+
+    def _answer(self, numbers: Sequence[int], state: HoldState, by: str | None) -> int:
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            people.lock(conn, holds.people_of(conn, numbers))
+            changed = holds.answer(conn, numbers, state, now)
+            keys = [(hold.person, hold.topic) for hold in changed]
+            cells.make_dirty(conn, keys)
+            if state is HoldState.DISMISSED:
+                attempts.forget_dead(conn, keys)
+            self._append(conn, None, [_answered(hold, state, by) for hold in changed], now)
+        return len(changed)
+
+    # people who could not be read
+
+    def inbox(self, side: Side) -> list[Kept]:
+        """Whom to try to read again at `side`."""
+        with self._unit.read() as conn:
+            return inbox.of_side(conn, side)
+
+    def keep_in_inbox(
+        self, side: Side, *, hint: Hint | None = None, person: PersonId | None = None, error: str
+    ) -> None:
+        """Keep a hint, or a known person, to be read later."""
+        if (hint is None) == (person is None):
+            raise ValueError("either a hint or a person is kept")
+        with self._unit.write() as conn:
+            inbox.keep(conn, side, self._unit.clock(), hint=hint, person=person, error=error)
+
+    def drop_from_inbox(self, kept: int) -> None:
+        """That was read. What was kept again meanwhile stays: it has another number."""
+        with self._unit.write() as conn:
+            inbox.drop(conn, kept)
+
+    # runs, watermarks, facts
+
+    def watermark(self, feed: str) -> datetime | None:
+        """How far a feed was read, in its side's time."""
+        return self.watermarks().get(feed)
+
+    def watermarks(self) -> dict[str, datetime]:
+        """How far each feed was read."""
+        with self._unit.read() as conn:
+            return runs.watermarks(conn)
+
+    def begin_run(self, kind: RunKind) -> RunId:
+        """Begin a run."""
+        with self._unit.write() as conn:
+            return runs.begin(conn, kind, self._unit.clock())
+
+    def end_run(self, run: RunId, state: str, report: Json) -> None:
+        """End a run as done, failed or stopped."""
+        with self._unit.write() as conn:
+            runs.end(conn, run, state, report, self._unit.clock())
+
+    def last_runs(self, number: int = 10) -> list[RunRow]:
+        """The last runs, the newest first."""
+        with self._unit.read() as conn:
+            return runs.last(conn, number)
+
+    def meta(self, key: str) -> str | None:
+        """A single fact about this state DB."""
+        with self._unit.read() as conn:
+            return runs.fact(conn, key)
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Note a single fact about this state DB."""
+        with self._unit.write() as conn:
+            runs.set_fact(conn, key, value)
+
+    def first_run_completed(self) -> bool:
+        """Whether both sides were once read to a proven end."""
+        return self.meta(FIRST_RUN_COMPLETED) is not None
+
+    def complete_first_run(self) -> None:
+        """Note that both sides were read to a proven end."""
+        self.set_meta(FIRST_RUN_COMPLETED, self._unit.clock().isoformat().replace("+00:00", "Z"))
+
+    def people_count(self) -> int:
+        """How many people are known."""
+        with self._unit.read() as conn:
+            return people.count(conn)
+
+    def cells_count(self) -> int:
+        """How many cells there are."""
+        with self._unit.read() as conn:
+            return cells.count(conn)
+
+    # the lease and the ledger
+
+    def lease(
+        self,
+        *,
+        owner: str,
+        ttl: timedelta,
+        name: str = NAME,
+        is_gone: Callable[[str], bool] = lambda _: False,
+    ) -> Lease:
+        """The right to write, for one process at a time: `with store.lease(…) as lease`, and `lease.renew()`.
+        `owner` is what another process is told, `is_gone` whether an owner is certainly no more: its lease
+        need not be waited out. While it is held, this store refuses to write once another
+        process took over."""
+        return Lease(self._unit, name=name, owner=owner, ttl=ttl, is_gone=is_gone)
+
+    def lease_holder(self, name: str = NAME) -> tuple[str, datetime] | None:
+        """Who has the right to write, and until when; None while it is free."""
+        with self._unit.read() as conn:
+            return holder(conn, name, self._unit.clock())
+
+    def ledger_append(self, run: RunId | None, entries: Sequence[LedgerEntry]) -> None:
+        """Add entries that belong to no other change."""
+        with self._unit.write() as conn:
+            self._append(conn, run, entries, self._unit.clock())
+
+    def verify_ledger(self) -> Verified:
+        """Check the whole ledger. Raises LedgerBroken."""
+        with self._unit.read() as conn:
+            return ledger.verify(conn)
+
+    def export_ledger(self) -> Iterator[dict[str, Any]]:
+        """Every entry, in order."""
+        after = 0
+        while True:
+            with self._unit.read() as conn:
+                rows = ledger.page(conn, after)
+            if not rows:
+                return
+            yield from map(ledger.shown, rows)
+            after = rows[-1]["seq"]
+
+    def history(self, person: PersonId, topic: TopicId | None = None) -> list[dict[str, Any]]:
+        """What the ledger tells of one person, and of one of their topics."""
+        with self._unit.read() as conn:
+            return list(ledger.history(conn, person, topic))
+
+    def _append(
+        self, conn: sa.Connection, run: RunId | None, entries: Sequence[LedgerEntry], now: datetime
+    ) -> None:
+        ledger.append(conn, run, entries, now)
+
+    def _pages(self, next_page: Callable[[sa.Connection, int], list[Who]]) -> Iterator[list[Who]]:
+        after = 0
+        while True:
+            with self._unit.read() as conn:
+                page = next_page(conn, after)
+            if not page:
+                return
+            yield page
+            after = page[-1].person
+
+
+def _prepare(engine: sa.Engine, *, upgrade: bool) -> None:
+    state = migrate.state_of(engine)
+    if upgrade and not state.up_to_date:
+        migrate.upgrade_engine(engine)
+    else:
+        migrate.require_current(state)
+
+
+def _answered(hold: HoldRow, state: HoldState, by: str | None) -> LedgerEntry:
+    body = {"hold": hold.id, "reason": hold.reason, "by": by}
+    return LedgerEntry(state.value, body, hold.person, hold.topic)

@@ -1,0 +1,306 @@
+"""The tables. A person's address stands in `people` and nowhere else.
+
+The schema itself is made by `migrations/`; a test keeps both the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from bridge.core.model import Block, Choice, HoldState, Side
+from bridge.core.state import AttemptState
+from bridge.store.times import Document, UtcMicros, Words
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+RUN_STATES = ("running", "done", "failed", "stopped")
+
+Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows in INTEGER keys only
+
+
+def _one_of(column: str, values: Iterable[str]) -> sa.CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _flag(name: str, *, nullable: bool = False) -> sa.Column[bool]:
+    return sa.Column(name, sa.Boolean(create_constraint=True, name=name), nullable=nullable)
+
+
+def _person(*, primary_key: bool = False, nullable: bool = False) -> sa.Column[int]:
+    return sa.Column(
+        "person_id",
+        Number,
+        sa.ForeignKey("people.id", ondelete="CASCADE"),
+        primary_key=primary_key,
+        nullable=nullable,
+    )
+
+
+def _is(columns: list[str], what: str) -> str:
+    return "(" + " AND ".join(f"{column} IS {what}" for column in columns) + ")"
+
+
+# people
+
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("address_key", sa.Text, nullable=False, unique=True),
+    sa.Column("created_at", UtcMicros, nullable=False),
+    *(
+        column
+        for side in Side
+        for column in (
+            sa.Column(f"{side}_read_at", UtcMicros),  # the newest read of this person there
+            _flag(f"{side}_present", nullable=True),
+        )
+    ),
+    sa.CheckConstraint("address_key <> ''", name="address_key"),
+    *(
+        sa.CheckConstraint(f"({side}_read_at IS NULL) = ({side}_present IS NULL)", name=f"{side}_read")
+        for side in Side
+    ),
+    sqlite_autoincrement=True,  # an erased person's number is never given to anybody else
+)
+
+bindings = sa.Table(
+    "bindings",
+    metadata,
+    sa.Column("side", sa.Text, primary_key=True),
+    sa.Column("external_id", sa.Text, primary_key=True),
+    _person(primary_key=True),
+    _one_of("side", Side),
+    sa.CheckConstraint("external_id <> ''", name="external_id"),
+    sa.Index(None, "person_id"),
+)
+
+# cells
+
+SEEN = ("choice", "changed_at", "frequencies", "present", "stated", "shallow", "uniform", "records", "block",
+        "reason", "read_at")  # fmt: skip
+_ALWAYS_SEEN = ("choice", "frequencies", "present", "stated", "shallow", "uniform", "records", "read_at")
+_AGREED = ("agreed_choice", "agreed_at", "agreed_rule", "agreed_decided_at", "agreed_frequencies")
+
+
+def _seen_columns(side: Side) -> list[sa.Column[Any]]:
+    return [
+        sa.Column(f"{side}_choice", sa.Text),
+        sa.Column(f"{side}_changed_at", UtcMicros),
+        sa.Column(f"{side}_frequencies", Words),
+        *(_flag(f"{side}_{name}", nullable=True) for name in ("present", "stated", "shallow", "uniform")),
+        sa.Column(f"{side}_records", sa.Integer),
+        sa.Column(f"{side}_block", sa.Text),
+        sa.Column(f"{side}_reason", sa.Text),
+        sa.Column(f"{side}_read_at", UtcMicros),
+        sa.Column(f"{side}_written_at", UtcMicros),
+    ]
+
+
+def _seen_checks(side: Side) -> list[sa.CheckConstraint]:
+    nothing = _is([f"{side}_{name}" for name in SEEN], "NULL")
+    enough = _is([f"{side}_{name}" for name in _ALWAYS_SEEN], "NOT NULL")
+    return [
+        _one_of(f"{side}_choice", Choice),
+        _one_of(f"{side}_block", Block),
+        sa.CheckConstraint(f"{side}_records >= 0", name=f"{side}_records"),
+        sa.CheckConstraint(f"{nothing} OR {enough}", name=f"{side}_seen"),
+        sa.CheckConstraint(f"{side}_present OR {side}_choice = 'unset'", name=f"{side}_absent"),
+    ]
+
+
+cells = sa.Table(
+    "cells",
+    metadata,
+    _person(primary_key=True),
+    sa.Column("topic", sa.Text, primary_key=True),
+    *(column for side in Side for column in _seen_columns(side)),
+    sa.Column("agreed_choice", sa.Text),
+    sa.Column("agreed_at", UtcMicros),
+    sa.Column("agreed_rule", sa.Text),
+    sa.Column("agreed_decided_at", UtcMicros),
+    sa.Column("agreed_frequencies", Words),
+    *(sa.Column(f"agreed_{side}_version", sa.Text) for side in Side),
+    _flag("dirty"),
+    *(check for side in Side for check in _seen_checks(side)),
+    _one_of("agreed_choice", Choice),
+    sa.CheckConstraint(
+        f"{_is([*_AGREED, *(f'agreed_{side}_version' for side in Side)], 'NULL')}"
+        f" OR {_is(list(_AGREED), 'NOT NULL')}",
+        name="agreed",
+    ),
+    sa.CheckConstraint("topic <> ''", name="topic"),
+)
+sa.Index("ix_cells_dirty", cells.c.person_id, sqlite_where=cells.c.dirty, postgresql_where=cells.c.dirty)
+
+# runs and writes
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("number", Number, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("started_at", UtcMicros, nullable=False),
+    sa.Column("ended_at", UtcMicros),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("report", Document),
+    _one_of("state", RUN_STATES),
+    sa.CheckConstraint("(state = 'running') = (ended_at IS NULL)", name="ended"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("run", sa.Text, sa.ForeignKey("runs.id"), nullable=False),
+    _person(),
+    sa.Column("side", sa.Text, nullable=False),
+    sa.Column("body", Document, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("begun_at", UtcMicros, nullable=False),
+    sa.Column("ended_at", UtcMicros),
+    sa.Column("written_at", UtcMicros),  # when the call had ended; none if it changed nothing
+    sa.Column("error", sa.Text),
+    sa.Column("code", sa.Text),
+    _one_of("side", Side),
+    _one_of("state", AttemptState),
+    sa.CheckConstraint("(state = 'begun') = (ended_at IS NULL)", name="ended"),
+    sa.Index(None, "person_id"),
+    sqlite_autoincrement=True,
+)
+NOT_DONE = sa.text("attempts.state <> 'done'")  # the index of what is not done, and every query by it
+sa.Index(
+    "ix_attempts_not_done",
+    attempts.c.state,
+    sqlite_where=sa.text("state <> 'done'"),
+    postgresql_where=sa.text("state <> 'done'"),
+)
+
+attempt_topics = sa.Table(
+    "attempt_topics",
+    metadata,
+    sa.Column("attempt_id", Number, sa.ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("topic", sa.Text, primary_key=True),
+    _flag("settled"),  # agreed, tried again or dismissed since: it no longer counts against the cell
+)
+
+# what waits
+
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    _person(),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("ground", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("proposed", Document, nullable=False),
+    sa.Column("opened_at", UtcMicros, nullable=False),
+    sa.Column("answered_at", UtcMicros),  # when a person released or dismissed it
+    sa.Column("closed_at", UtcMicros),
+    _one_of("state", HoldState),
+    sa.CheckConstraint("(state = 'open') = (answered_at IS NULL)", name="answered"),
+    sa.Index(None, "person_id"),
+    sqlite_autoincrement=True,
+)
+sa.Index(
+    "uq_holds_standing",
+    holds.c.person_id,
+    holds.c.topic,
+    unique=True,
+    sqlite_where=holds.c.closed_at.is_(None),
+    postgresql_where=holds.c.closed_at.is_(None),
+)
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("side", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),  # one row for the same thing
+    _person(nullable=True),  # whoever is to be read
+    sa.Column("hint_id", sa.Text),
+    sa.Column("hint_person_id", Number, sa.ForeignKey("people.id", ondelete="CASCADE")),  # holds its address
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("kept_at", UtcMicros, nullable=False),
+    _one_of("side", Side),
+    sa.CheckConstraint(
+        "(person_id IS NULL) <> (hint_id IS NULL AND hint_person_id IS NULL)", name="one_kind"
+    ),
+    sa.CheckConstraint("tries > 0", name="tries"),
+    sa.UniqueConstraint("side", "what"),
+    sa.Index(None, "person_id"),
+    sa.Index(None, "hint_person_id"),
+    sqlite_autoincrement=True,  # what is kept again gets a new number
+)
+
+watermarks = sa.Table(
+    "watermarks",
+    metadata,
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("at", UtcMicros, nullable=False),
+    sa.Column("run", sa.Text, sa.ForeignKey("runs.id"), nullable=False),
+    sa.Column("updated_at", UtcMicros, nullable=False),
+)
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+# the ledger
+
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("seq", Number, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcMicros, nullable=False),
+    sa.Column("run", sa.Text),
+    sa.Column("person_id", Number),  # no foreign key: the record outlives the person it is about
+    sa.Column("topic", sa.Text),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("prev_hash", sa.Text, nullable=False, unique=True),  # no two entries follow the same one
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.CheckConstraint("seq > 0", name="seq"),
+    sa.CheckConstraint("length(hash) = 64 AND length(prev_hash) = 64", name="hashes"),
+    sa.Index(None, "person_id"),
+)
+
+ledger_head = sa.Table(
+    "ledger_head",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", Number, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.CheckConstraint("id = 1", name="one_row"),
+)
+
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("until", UtcMicros, nullable=False),
+    sa.Column("fence", Number, nullable=False),
+    sa.CheckConstraint("fence > 0", name="fence"),
+)
