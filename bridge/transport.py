@@ -65,6 +65,7 @@ class Throttle(Protocol):
         ...
 
 
+SignIn = httpx.Auth  # puts credentials on each request
 Judge = Callable[[str, Answer, bool], SideError | None]
 
 

@@ -1,0 +1,67 @@
+# Needs Python 3.11 or newer with pip and venv, make and git: no account, no server.
+#   make demo    watch the bridge at work, with nothing set up
+#   make test    the whole suite, house checks included
+# PY=/path/to/python chooses the interpreter.
+
+PY ?= $(shell for one in python3.13 python3.12 python3.11 python3 python; do \
+	$$one -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --no-header --no-annotate
+WORKERS ?= auto
+
+.PHONY: demo test install lint types check lock record clean
+.DEFAULT_GOAL := test
+
+# The lock is installed as it is, hash by hash; uv only makes that faster, where pip can fetch it.
+$(READY): requirements-dev.lock pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv >/dev/null 2>&1 || true
+	@if [ -x $(BIN)/uv ]; then \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PY)" || { echo "Python 3.11 or newer is needed; name one by PY=/path/to/python." >&2; exit 2; }
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PY) is no Python 3.11 or newer; name one by PY=/path/to/python." >&2; exit 2; }
+	@$(PY) -m venv $(VENV)
+
+# What running the bridge needs, and no tool of development.
+install: | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	@echo "Installed: $(BIN)/bridge --help"
+
+demo: $(READY)
+	@$(BIN)/python -m bridge demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(READY)
+	@$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check . && $(BIN)/lint-imports
+
+types: $(READY)
+	@$(BIN)/python -m mypy --strict bridge
+
+check: lint types test
+
+# Resolve the dependencies anew. The lock files hold versions and hashes, and no address of any index.
+lock: $(READY)
+	@PATH="$(abspath $(BIN)):$$PATH" $(LOCK) pyproject.toml -o requirements.lock
+	@printf 'hatchling\neditables\n' | PATH="$(abspath $(BIN)):$$PATH" $(LOCK) pyproject.toml - --extra dev \
+		--constraint requirements.lock -o requirements-dev.lock
+
+# Record the cassettes anew, against the project's own sandbox.
+record: $(READY)
+	@BRIDGE_RECORD=1 $(BIN)/python -m pytest -n 0 tests/mypreferences/test_cassettes.py tests/dotdigital/test_cassettes.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,164 @@
+"""Reading a mapping: its form first, then the rules between its topics, then its meaning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping as MappingOf
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bridge.core.errors import ConfigError
+from bridge.core.mapping import CHANNEL, Mapping, Topic
+from bridge.mapping_file import parts
+from bridge.mapping_file.format import MappingFile, known_keys
+from bridge.mapping_file.places import line_of
+from bridge.mapping_file.problems import Problem, describe
+from bridge.mapping_file.rules import Placed, breaches
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping file. Raises ConfigError with every problem of the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"The mapping file {path} cannot be read: {error.strerror}.",
+            hint="Name another by BRIDGE_MAPPING, or draft one with `bridge mapping scaffold`.",
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The mapping file {path} is not UTF-8 text.", hint="Save it as UTF-8.") from None
+    return read_mapping(text, str(path))
+
+
+def read_mapping(text: str, name: str) -> Mapping:
+    """Read a mapping from the text of a file called `name`. Raises ConfigError with every problem."""
+    mapping, problems = _read(text, name)
+    if mapping is None:
+        raise ConfigError(
+            f"The mapping {name} cannot be used.",
+            problems=tuple(str(problem) for problem in problems),
+            hint="`bridge mapping check` lists this again; `bridge mapping schema` prints the format.",
+        )
+    return mapping
+
+
+def check_mapping_text(text: str, name: str) -> list[Problem]:
+    """Every problem in the text of a mapping file called `name`; none if it can be used."""
+    return _read(text, name)[1]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the format, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **TypeAdapter(MappingFile).json_schema(),
+        "title": "Consent bridge mapping",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A problem by its path in the parsed file."""
+
+    path: tuple[str | int, ...]
+    what: str
+    hint: str
+
+
+def _read(text: str, name: str) -> tuple[Mapping | None, list[Problem]]:
+    text = text.removeprefix("\ufeff")
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return None, [_syntax_problem(error, name)]
+    findings = [*_form(document), *_rules(document)]
+    if findings:
+        placed = sorted(((line_of(text, one.path), one) for one in findings), key=lambda pair: pair[0] or 0)
+        return None, [
+            Problem(_place(document, name, line, one.path), one.what, one.hint) for line, one in placed
+        ]
+    mapping = _built(document)
+    if mapping.channel.source is None and not mapping.topics:
+        return None, [Problem(name, "it maps nothing", "Add [channels.email] or a [[topics]] table.")]
+    return mapping, []
+
+
+def _syntax_problem(error: tomllib.TOMLDecodeError, name: str) -> Problem:
+    """The parser gives the place inside its message: take it out to the front."""
+    found = re.fullmatch(r"(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)", str(error), re.DOTALL)
+    what = found[1] if found else str(error)
+    place = f"{name}, line {found[2]}, column {found[3]}" if found and found[2] else f"{name}, at its end"
+    return Problem(place, f"not TOML: {what[:1].lower()}{what[1:]}", "Mend the line, or the one before it.")
+
+
+def _form(document: MappingOf[str, Any]) -> list[_Finding]:
+    try:
+        MappingFile.model_validate(document)
+    except ValidationError as error:
+        return [
+            _Finding(
+                *describe(one["type"], one["loc"], one.get("ctx", {}), document, known_keys(one["loc"][:-1]))
+            )
+            for one in error.errors(include_url=False, include_input=False)
+        ]
+    return []
+
+
+def _rules(document: MappingOf[str, Any]) -> list[_Finding]:
+    channel = parts.channel_of(document)
+    topics = [Placed(at, one) for at, one in enumerate(parts.topics_of(document)) if one is not None]
+    found = breaches(
+        None if channel is None else Placed(None, channel), topics, parts.on_unsubscribe_of(document)
+    )
+    return [_Finding((*_table_path(one.index), *one.key), one.what, one.hint) for one in found]
+
+
+def _table_path(index: int | None) -> tuple[str | int, ...]:
+    return ("channels", "email") if index is None else ("topics", index)
+
+
+def _place(document: MappingOf[str, Any], name: str, line: int | None, path: tuple[str | int, ...]) -> str:
+    """`mappings/bridge.toml, line 14, topic "newsletter", key dotdigital.preference`."""
+    words = [name] if line is None else [name, f"line {line}"]
+    keys = path
+    if len(path) > 1 and isinstance(path[1], int):
+        topic = document["topics"][path[1]]
+        known = topic.get("id") if isinstance(topic, dict) else None
+        words.append(f'topic "{known}"' if isinstance(known, str) else f"topic {path[1] + 1}")
+        keys = path[2:]
+    if keys:
+        words.append("key " + ".".join(str(key) or '""' for key in keys))
+    return ", ".join(words)
+
+
+def _built(document: MappingOf[str, Any]) -> Mapping:
+    """The mapping. A file without `[channels.email]` has a channel without a place at MyPreferences."""
+    nowhere = Topic(CHANNEL, None, {}, parts.conflict_of({}, document), parts.direction_of({}, document))
+    mapping = Mapping(
+        topics=tuple(topic for topic in parts.topics_of(document) if topic is not None),
+        channel=parts.channel_of(document) or nowhere,
+        on_unsubscribe=parts.on_unsubscribe_of(document),
+        digest="",
+    )
+    return replace(mapping, digest=_digest(mapping))
+
+
+def _digest(mapping: Mapping) -> str:
+    """Twelve hex digits of what the mapping means: comments, order and spelled-out defaults do not count."""
+    meaning = {
+        "version": 1,
+        "on_unsubscribe": mapping.on_unsubscribe,
+        "topics": sorted((_meaning(topic) for topic in mapping.all), key=lambda one: str(one["id"])),
+    }
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _meaning(topic: Topic) -> dict[str, Any]:
+    return {**asdict(topic), "kind": type(topic.source).__name__}

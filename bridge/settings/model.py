@@ -1,0 +1,267 @@
+"""What can be set: one typed, checked value each. Secrets are never shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+
+from bridge.core.brakes import Limits
+from bridge.core.errors import ConfigError
+from bridge.core.model import mask
+from bridge.hosts import is_loopback
+from bridge.settings.sources import DEFAULT, env_name
+from bridge.settings.values import (
+    check_database_url,
+    check_header,
+    check_number,
+    check_segment,
+    check_time_of_day,
+    check_url,
+)
+
+MASKED = "••••"
+
+
+def _segment(secret: SecretStr) -> SecretStr:
+    check_segment(secret.get_secret_value())
+    return secret
+
+
+def _header(secret: SecretStr) -> SecretStr:
+    check_header(secret.get_secret_value())
+    return secret
+
+
+Text = Annotated[str, Field(min_length=1)]
+Url = Annotated[str, AfterValidator(check_url)]
+Whole = Annotated[int, BeforeValidator(check_number)]
+Real = Annotated[float, BeforeValidator(check_number), Field(allow_inf_nan=False)]
+Share = Annotated[Real, Field(ge=0, le=1)]
+
+
+def _about(default: Any, what: str, example: object, **bounds: Any) -> Any:
+    return Field(default=default, description=what, examples=[example], **bounds)
+
+
+class Auth(StrEnum):
+    """How the bridge signs in to MyPreferences."""
+
+    OAUTH = "oauth"
+    CERTIFICATE = "certificate"
+    PNAUTHINFO3 = "pnauthinfo3"
+
+
+class V3(StrEnum):
+    """Whether Dotdigital's v3 contacts API is used."""
+
+    AUTO = "auto"
+    NEVER = "never"
+    ALWAYS = "always"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class MyPreferences(_Group):
+    """How MyPreferences is reached."""
+
+    base_url: Url | None = _about(
+        None, "the address of the v4 API", "https://pmstg.mypreferences.com/Profiles/v4"
+    )
+    account: Text | None = _about(None, "the account's clientId, the first segment of every path", "ACME")
+    user_id: Text | None = _about(None, "the bridge's own API user", "consent-bridge", repr=False)
+    auth: Auth = _about(Auth.OAUTH, "oauth, certificate or pnauthinfo3", "oauth")
+    token_url: Url | None = _about(None, "the address of the OAuth token endpoint", "https://…/oauth/token")
+    client_id: Text | None = _about(None, "the OAuth client id", "…")
+    client_secret: SecretStr | None = _about(None, "the OAuth client secret", "…")
+    certificate_file: Path | None = _about(None, "a PEM file with the client certificate", "client.pem")
+    certificate_key_file: Path | None = _about(
+        None, "a PEM file with its key, unless the certificate's file holds it", "client.key"
+    )
+    private_key: SecretStr | None = _about(None, "the PNAUTHINFO3 private key", "…")
+    hash: Literal["sha256", "sha384", "sha512"] = _about("sha256", "sha256, sha384 or sha512", "sha256")
+    keyed: bool = _about(True, "true for the keyed (HMAC) form of PNAUTHINFO3, else false", "true")
+    segment: Text | None = _about(None, "the segment that holds everybody", "EVERYBODY")
+    routes_file: Path | None = _about(None, "a TOML file that overrides routes", "routes.toml")
+    alternate_id_type: Text | None = _about(None, "an alternate-id type", "CRM_ID")
+    subscription: Whole | None = _about(None, "the number of a webhook subscription", 17, ge=1)
+    rate: Real = _about(5.0, "requests per second, more than 0 and at most 1000", 5, gt=0, le=1000)
+
+
+class Dotdigital(_Group):
+    """How Dotdigital is reached."""
+
+    base_url: Url | None = _about(None, "the account's region host", "https://r1-api.dotdigital.com")
+    username: Text | None = _about(None, "the API user's name", "apiuser-…", repr=False)
+    password: SecretStr | None = _about(None, "the API user's password", "…")
+    v3: V3 = _about(V3.AUTO, "auto, never or always", "auto")
+
+
+class Brakes(_Group):
+    """How much one run may change."""
+
+    raises_max: Whole = _about(1000, "a number of people, 0 or more", 1000, ge=0)
+    raises_share: Share = _about(0.05, "a share of all people, 0 to 1", 0.05)
+    withdrawals_max: Whole = _about(5000, "a number of people, 0 or more", 5000, ge=0)
+    withdrawals_share: Share = _about(0.20, "a share of all people, 0 to 1", 0.2)
+    hold_withdrawals: bool = _about(False, "true to hold a mass opt-out, false to deliver it", "false")
+    burst_max: Whole = _about(1000, "unsubscribes within one minute, 1 or more", 1000, ge=1)
+
+    def limits(self) -> Limits:
+        """The same, as the core takes it."""
+        return Limits(**self.model_dump())
+
+
+class Web(_Group):
+    """The dashboard, the webhook receiver and the metrics."""
+
+    host: Text = _about("127.0.0.1", "the address to listen on", "127.0.0.1")
+    port: Whole = _about(8080, "a port, 0 (any free one) to 65535", 8080, ge=0, le=65535)
+    token: Annotated[SecretStr, AfterValidator(_header)] | None = Field(
+        default=None, description="a long random word", examples=["…"], validate_default=True
+    )
+    hook_secret: Annotated[SecretStr, AfterValidator(_segment)] | None = _about(
+        None, "a long random word of letters, digits, - . _ ~", "…"
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _needed_in_the_open(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        host = info.data.get("host")
+        if token is None and host is not None and not is_loopback(host):
+            raise ValueError("is needed where BRIDGE_WEB__HOST is not a loopback address")
+        return token
+
+
+class Settings(_Group):
+    """Everything an operator can set. Values come from `load`."""
+
+    database_url: Annotated[str, AfterValidator(check_database_url)] = _about(
+        "sqlite:///bridge.db", "an SQLAlchemy URL", "sqlite:///bridge.db", repr=False
+    )
+    mapping: Path = _about(Path("mappings/bridge.toml"), "the mapping file", "mappings/bridge.toml")
+    secrets_dir: Path | None = _about(None, "a folder with one file a secret", "/run/secrets")
+    poll_seconds: Whole = _about(60, "whole seconds, 1 to 86400", 60, ge=1, le=86400)
+    overlap_seconds: Whole = _about(900, "whole seconds, 0 to 604800", 900, ge=0, le=604800)
+    skew_seconds: Real = _about(2.0, "seconds, 0 to 3600", 2, ge=0, le=3600)
+    sweep_at: Annotated[time, BeforeValidator(check_time_of_day)] = _about(
+        time(3, 0, tzinfo=UTC), "a time of day in UTC, HH:MM", "03:00"
+    )
+    mypreferences: MyPreferences = MyPreferences()
+    dotdigital: Dotdigital = Dotdigital()
+    brakes: Brakes = Brakes()
+    web: Web = Web()
+
+    _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: Mapping[str, object], sources: Mapping[str, str]) -> Settings:
+        """Settings from raw values by key, each with the name of its source. Raises pydantic's own error."""
+        nested: dict[str, Any] = {}
+        for key, value in values.items():
+            group, _, name = key.rpartition("__")
+            (nested.setdefault(group, {}) if group else nested)[name] = value
+        settings = cls.model_validate(nested)
+        settings._sources = dict(sources)
+        return settings
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """Each setting as (environment name, value, source), to be read: secrets and addresses are masked."""
+        return [
+            (env_name(key), _shown(key, self._value(key)), self._sources.get(key, DEFAULT)) for key in FIELDS
+        ]
+
+    def require_mypreferences(self) -> None:
+        """Raises ConfigError naming everything that is missing before MyPreferences can be called."""
+        needed = ["base_url", "account", "user_id"]
+        match self.mypreferences.auth:
+            case Auth.OAUTH:
+                needed += ["token_url", "client_id", "client_secret"]
+            case Auth.CERTIFICATE:
+                needed += ["certificate_file"]
+            case Auth.PNAUTHINFO3:
+                needed += ["private_key"]
+        files = ("certificate_file", "certificate_key_file", "routes_file")
+        self._require("MyPreferences", [f"mypreferences__{name}" for name in needed])
+        self._require_files([f"mypreferences__{name}" for name in files])
+
+    def require_dotdigital(self) -> None:
+        """Raises ConfigError naming everything that is missing before Dotdigital can be called."""
+        self._require("Dotdigital", ["dotdigital__username", "dotdigital__password"])
+
+    def _require(self, side: str, keys: list[str]) -> None:
+        missing = [f"{env_name(key)}: {hint(key)}" for key in keys if self._value(key) is None]
+        if missing:
+            raise ConfigError(
+                f"{side} cannot be reached: settings are missing.",
+                problems=tuple(missing),
+                hint="Set them in the environment, as files in BRIDGE_SECRETS_DIR, or in the --config file.",
+            )
+
+    def _require_files(self, keys: list[str]) -> None:
+        gone = [key for key in keys if isinstance(path := self._value(key), Path) and not path.is_file()]
+        if gone:
+            raise ConfigError(
+                "Files that settings name are not there.",
+                problems=tuple(f"{env_name(key)}: {self._value(key)} is no file" for key in gone),
+                hint="Paths are taken from the folder in which the command is started.",
+            )
+
+    def _value(self, key: str) -> object:
+        group, _, name = key.rpartition("__")
+        return getattr(getattr(self, group) if group else self, name)
+
+
+def _fields() -> Iterator[tuple[str, FieldInfo]]:
+    for name, info in Settings.model_fields.items():
+        group = info.annotation
+        if isinstance(group, type) and issubclass(group, _Group):
+            yield from ((f"{name}__{inner}", field) for inner, field in group.model_fields.items())
+        else:
+            yield name, info
+
+
+FIELDS: Mapping[str, FieldInfo] = dict(_fields())
+
+
+def hint(key: str) -> str:
+    """What a setting's value is, with an example where one helps."""
+    info = FIELDS[key]
+    example = (info.examples or ["…"])[0]
+    what = info.description or "a value"
+    return what if example == "…" else f"{what}, e.g. {example}"
+
+
+def _shown(key: str, value: object) -> str:
+    match value:
+        case None:
+            return "unset"
+        case SecretStr():
+            return MASKED
+        case bool():
+            return str(value).lower()
+        case time():
+            return value.strftime("%H:%M")
+    text = str(value)
+    if key == "database_url":
+        text = re.sub(r"://([^:/@]*):.*@", rf"://\1:{MASKED}@", text)
+        return re.sub(r"(password=)[^&]*", rf"\1{MASKED}", text)
+    return mask(text) if "@" in text else text

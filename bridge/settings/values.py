@@ -1,0 +1,63 @@
+"""What a setting's value must look like. Each check returns the value or raises ValueError, which says what
+is wrong and never holds the value."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, time
+from urllib.parse import urlsplit
+
+from bridge.hosts import is_loopback
+
+_DATABASES = ("sqlite://", "sqlite+pysqlite://", "postgresql://", "postgresql+psycopg://")
+
+
+def check_url(text: str) -> str:
+    """https, or http to this machine; the host and a path, nothing else. Without a trailing slash."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if parts.scheme not in ("https", "http") or not host or re.search(r"\s", text):
+        raise ValueError("is not a URL that begins https://")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("holds credentials, a query or a fragment, which have no place in it")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError("begins http://, which is accepted for loopback hosts only: use https://")
+    return text.rstrip("/")
+
+
+def check_database_url(text: str) -> str:
+    """SQLite or PostgreSQL, by the drivers that come with the bridge."""
+    if not text.startswith(_DATABASES):
+        raise ValueError("begins neither sqlite:/// nor postgresql://")
+    return text
+
+
+def check_time_of_day(value: object) -> time:
+    """`HH:MM`, in UTC; TOML's own local time of whole minutes will do too."""
+    if isinstance(value, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+        return time(int(value[:2]), int(value[3:]), tzinfo=UTC)
+    if isinstance(value, time) and value == value.replace(second=0, microsecond=0):
+        return value.replace(tzinfo=UTC)
+    raise ValueError("is not a time of day written HH:MM")
+
+
+def check_number(value: object) -> object:
+    """Not true or false, which would otherwise pass for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("is not a number")
+    return value
+
+
+def check_segment(text: str) -> None:
+    """Fit to stand as one segment of a URL's path."""
+    if not re.fullmatch(r"[A-Za-z0-9._~-]+", text):
+        raise ValueError("holds characters that cannot stand in one segment of a URL's path")
+
+
+def check_header(text: str) -> None:
+    """Fit to stand in a header."""
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("holds blanks or characters that cannot stand in a header")

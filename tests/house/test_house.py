@@ -1,0 +1,104 @@
+"""The house: what the tree must look like, whoever adds to it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.house.tree import ROOT, files, python, shown
+
+MOST_LINES = 450
+FOLDERS = {".ci", ".github", "bridge", "config", "deploy", "docs", "mappings", "migrations", "tests"}
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+ADDRESS = re.compile(r"[A-Za-z0-9._%+-]+@((?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,})")
+FREE_DOMAINS = re.compile(r"(.*\.)?(example\.(com|org|net)|test|example|invalid)", re.IGNORECASE)
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def test_no_run_time_check_is_an_assert_and_nothing_is_printed() -> None:
+    found = []
+    for path in python("bridge", "migrations"):
+        for node in ast.walk(ast.parse(text_of(path))):
+            printed = (
+                isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+            )
+            if printed or isinstance(node, ast.Assert):
+                found.append(f"{shown(path)}:{node.lineno}")
+    assert found == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    later = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+    stub = re.compile(r"\bNotImplemented" + r"Error\b")
+    found = [path for path in python("bridge", "migrations", "tests") if later.search(text_of(path))]
+    found += [path for path in python("bridge") if stub.search(text_of(path))]
+    assert [shown(path) for path in found] == []
+
+
+def test_files_stay_short_enough_to_read() -> None:
+    counts = {
+        shown(path): len(text_of(path).splitlines()) for path in python("bridge", "migrations", "tests")
+    }
+    assert {name: count for name, count in counts.items() if count > MOST_LINES} == {}
+
+
+def test_the_top_level_holds_known_folders_only() -> None:
+    tops = {path.relative_to(ROOT).parts[0] for path in files() if path.parent != ROOT}
+    assert tops <= FOLDERS
+
+
+def test_no_real_address_is_in_the_tree() -> None:
+    found = [
+        f"{shown(path)}: {match[0]}"
+        for path in files()
+        for match in ADDRESS.finditer(text_of(path))
+        if not FREE_DOMAINS.fullmatch(match[1])
+    ]
+    assert found == []
+
+
+def test_no_path_of_somebodys_machine_is_in_the_tree() -> None:
+    homes = re.compile(r"(?<![\w.])/(?:work|home/[a-z]+|root|Users/[a-z]+)/")
+    ours = [path for path in files() if path.name != Path(__file__).name]
+    assert [shown(path) for path in ours if homes.search(text_of(path))] == []
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_locked_package_has_hashes_and_no_address(name: str) -> None:
+    text = text_of(ROOT / name)
+    assert not re.search(r"://|--(?:extra-)?index-url|--find-links|@ ", text)
+    blocks = re.split(r"\n(?=\S)", text.strip())
+    assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
+    assert all("==" in block.splitlines()[0] for block in blocks)
+
+
+def test_the_locks_hold_every_package_that_the_project_names() -> None:
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))
+    runtime = set(project["project"]["dependencies"])
+    extras = set(project["project"]["optional-dependencies"]["dev"]) | set(
+        project["build-system"]["requires"]
+    )
+    assert names(runtime) <= locked(LOCKS[0])
+    assert names(runtime | extras) <= locked(LOCKS[1])
+
+
+def test_the_development_lock_pins_the_runtime_to_the_same_versions() -> None:
+    runtime, everything = (
+        dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text_of(ROOT / one), re.M)) for one in LOCKS
+    )
+    assert {name: version for name, version in runtime.items() if everything.get(name) != version} == {}
+
+
+def names(requirements: set[str]) -> set[str]:
+    return {re.split(r"[\[<>=!~; ]", one, maxsplit=1)[0].lower().replace("_", "-") for one in requirements}
+
+
+def locked(name: str) -> set[str]:
+    return set(re.findall(r"^([\w.-]+)==", text_of(ROOT / name), re.M))
