@@ -1,0 +1,108 @@
+"""`bridge apply`: carry out a saved plan exactly, or not at all."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, settings_from
+from bridge.cli.output import Mark, failure, note, print_json
+from bridge.core.errors import ConfigError, PlanMoved
+
+if TYPE_CHECKING:
+    from bridge.app import App
+
+_AGAIN = "Make a new one: `bridge plan --out FILE`."
+BRAKE = 4
+
+
+def apply(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan of `bridge plan --out`.")],
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    mapping: MappingFile = None,
+    json: Json = False,
+) -> int:
+    """Carry out a saved plan exactly; refuse it if what it was based on has moved."""
+    saved = load(file)
+    settings = settings_from(config, database_url, mapping)
+
+    from bridge.app import App
+    from bridge.cli.opening import writing
+    from bridge.cli.progress import watched
+    from bridge.cli.report import tell
+    from bridge.engine.saved import SavedPlan
+
+    with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
+        _check_instance(app, saved)
+        if reasons := _brakes(app, saved["acts"]):
+            return _braked(reasons, json=json)
+        eyes = app.eyes(progress=progress, heartbeat=heartbeat)
+        report = SavedPlan(eyes, app.hands()).carry_out(saved["acts"], mapping=saved["mapping"])
+    return tell(report, json=json)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A saved plan. Raises ConfigError where the file is none."""
+    from bridge.cli.plan import FORMAT
+
+    try:
+        document = jsonlib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The plan {path} cannot be read: {error.strerror}.", hint=_AGAIN) from None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("acts"), list):
+        raise ConfigError(f"{path} is not a saved plan.", hint=_AGAIN)
+    if document.get("format") != FORMAT:
+        raise ConfigError(f"{path} was saved by another version of the bridge.", hint=_AGAIN)
+    if not all(isinstance(document.get(key), str) for key in ("instance", "mapping")):
+        raise ConfigError(f"{path} is not a whole plan.", hint=_AGAIN)
+    _check_acts(path, document["acts"])
+    return document
+
+
+def _check_acts(path: Path, acts: list[Any]) -> None:
+    """An edited file must fail here, before anything is called."""
+    from bridge.engine.records import act_in
+
+    try:
+        for act in acts:
+            if not isinstance(act["person"], int) or not isinstance(act["shown"], str):
+                raise TypeError("a person without a number")
+            for shown in act["acts"].values():
+                act_in(shown)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ConfigError(f"{path} holds an act that cannot be read.", hint=_AGAIN) from None
+
+
+def _check_instance(app: App, saved: dict[str, Any]) -> None:
+    from bridge.cli.plan import instance_of
+
+    if saved["instance"] != instance_of(app.store):
+        raise PlanMoved("This plan was made with another state DB; nothing was written.", hint=_AGAIN)
+
+
+def _brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
+    """A plan that was saved under a brake does not get past it: it was shown, and changes nothing."""
+    from bridge.core.brakes import Load, check
+
+    kinds = [{write["kind"] for one in act["acts"].values() for write in one["writes"]} for act in acts]
+    load_ = Load(
+        raises=sum(bool(kind - {"withdrawal"}) for kind in kinds),
+        withdrawals=sum("withdrawal" in kind for kind in kinds),
+        people=app.store.people_count(),
+    )
+    return check(load_, app.tuning.limits).reasons
+
+
+def _braked(reasons: tuple[str, ...], *, json: bool) -> int:
+    for reason in reasons:
+        failure(f"A brake stops this plan: {reason}.")
+    note(Mark.NEXT, "Nothing was written. Look at it; then set BRIDGE_BRAKES__… and apply it.", stderr=True)
+    if json:
+        print_json({"brakes": list(reasons), "writes_sent": 0})
+    return BRAKE

@@ -1,0 +1,46 @@
+"""`bridge db`: the state DB's schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
+from bridge.cli.output import Mark, note, print_json
+
+if TYPE_CHECKING:
+    from bridge.store.migrate import SchemaState
+
+OUT_OF_DATE = 2
+
+
+def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
+    """Bring the state DB's schema up to date. Doing it twice does no harm."""
+    from bridge.store.migrate import upgrade as bring
+
+    state = bring(settings_from(config, database_url).database_url)
+    _tell(state, json=json)
+    return 0
+
+
+def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
+    """Tell whether the state DB's schema is the one this program needs; exit code 2 if not."""
+    from bridge.store.migrate import check as look
+
+    state = look(settings_from(config, database_url).database_url)
+    _tell(state, json=json)
+    return 0 if state.up_to_date else OUT_OF_DATE
+
+
+def _tell(state: SchemaState, *, json: bool) -> None:
+    if json:
+        print_json({"current": state.current, "head": state.head, "up_to_date": state.up_to_date})
+        return
+    if state.up_to_date:
+        note(Mark.GOOD, f"The schema is up to date ({state.head}).")
+        return
+    has = "no schema yet" if state.current is None else f"schema {state.current}"
+    note(Mark.WARN, f"The state DB has {has}; this program needs {state.head}.")
+    if state.is_newer:
+        note(Mark.NEXT, "It was made by a newer version of the bridge: install that again.")
+    else:
+        note(Mark.NEXT, "Run `bridge db upgrade`.")

@@ -1,0 +1,243 @@
+"""`bridge demo`: the main job with nothing set up. Both services run here, emulated; nothing leaves this
+machine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.options import IgnoredConfig, Json
+from bridge.cli.output import print_json
+from bridge.cli.sandbox import People, Seed
+from bridge.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.app import App
+    from bridge.engine.report import Report
+    from bridge.sandbox.acts import Act
+    from bridge.sandbox.agreement import Agreement
+    from bridge.sandbox.crowd import Crowd
+    from bridge.sandbox.world import World
+    from bridge.settings import Settings
+
+DISAGREE, WAITS = 1, 3
+_OWN = {
+    "BRIDGE_MYPREFERENCES__RATE": "1000",  # requests a second; the emulated service has no limit to respect
+    "BRIDGE_POLL_SECONDS": "5",
+    "BRIDGE_WEB__PORT": "0",
+}
+
+
+@dataclass(slots=True)
+class Play:
+    """What happened, act by act."""
+
+    people: int
+    seed: int
+    first: Report
+    acts: Sequence[Act]
+    reconcile: Report
+    again: Report
+    agreement: Agreement
+    seconds: float
+    decided: list[dict[str, Any]] = field(default_factory=list)  # the run's ledger: what it decided, and why
+    names: dict[int, str] = field(default_factory=dict)  # masked, by person
+
+    @property
+    def agrees(self) -> bool:
+        return self.agreement.agree
+
+    @property
+    def exit_code(self) -> int:
+        if not self.agrees or self.again.tally.writes or self.again.errors:
+            return DISAGREE
+        return WAITS if self.again.counts.held or self.again.counts.dead else 0
+
+    def shown(self) -> dict[str, Any]:
+        """The demo as JSON."""
+        document: dict[str, Any] = {
+            "people": self.people,
+            "seed": self.seed,
+            "first": self.first.shown(),
+            "acts": len(self.acts),
+            "reconcile": self.reconcile.shown(),
+            "again": self.again.shown(),
+            "agree": self.agrees,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.agreement.differences:
+            document["differences"] = list(self.agreement.differences)
+        return document
+
+
+def demo(
+    people: People = 200,
+    seed: Seed = 1,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Stay up, with the dashboard, until Ctrl-C.")
+    ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="DIR", help="Keep the state DB there, to look into it afterwards."),
+    ] = None,
+    config: IgnoredConfig = None,
+    json: Json = False,
+) -> int:
+    """Emulate both services, fill them with people, sync them over real HTTP, and show what happened."""
+    from bridge.app import App, Options
+    from bridge.cli import demo_story
+    from bridge.sandbox.crowd import Crowd
+    from bridge.sandbox.world import World
+
+    del config
+    began = time.monotonic()
+    with _folder(keep) as folder, World(people, seed) as world:
+        settings = _settings(world, folder)
+        options = Options(clock=world.clock.now, export_poll=0.05)
+        with App(settings, options) as app:
+            crowd = Crowd(world, seed)
+            play = _play(app, world, crowd, began)
+            if json:
+                print_json(play.shown())
+            else:
+                demo_story.tell(play, kept=folder if keep else None, serve=serve)
+            if serve:
+                return _stay(app, world, crowd, json=json)
+    return play.exit_code
+
+
+def example_mapping() -> Path:
+    """The mapping that comes with the bridge: inside the package where it was installed, beside it in a
+    checkout."""
+    from importlib import resources
+
+    package = Path(str(resources.files("bridge")))
+    inside = package / "_mappings" / "bridge.toml"
+    return inside if inside.is_file() else package.parent / "mappings" / "bridge.toml"
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    import tempfile
+
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="bridge-demo-") as made:
+            yield Path(made)
+        return
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{keep} cannot be made: {error.strerror}.", hint="Name another folder.") from None
+    if (keep / "bridge.db").exists():
+        raise ConfigError(f"{keep} holds a state DB already.", hint="Name a new folder: a demo begins anew.")
+    yield keep
+
+
+def _settings(world: World, folder: Path) -> Settings:
+    """The demo's own: nothing of the operator's decides it, and nothing of theirs is touched."""
+    from bridge.settings import load
+
+    flags = {"database_url": f"sqlite:///{folder / 'bridge.db'}", "mapping": example_mapping()}
+    return load(None, environ={**world.settings(), **_OWN}, flags=flags)
+
+
+def _play(app: App, world: World, crowd: Crowd, began: float) -> Play:
+    from bridge.cli.progress import watched
+
+    with watched() as progress:
+        progress("people move in", 0)
+        crowd.settle()
+        first = _round(app, progress)
+        progress("people act", 0)
+        acts = crowd.act()
+        second = _round(app, progress)
+        again = _round(app, progress)
+        progress("comparing both services", 0)
+        agreement = _compared(app, world)
+    play = Play(world.people, world.seed, first, acts, second, again, agreement, time.monotonic() - began)
+    _recall(app, play)
+    return play
+
+
+def _round(app: App, progress: Any) -> Report:
+    from bridge.cli.opening import writing
+    from bridge.engine.round import Round
+
+    with writing(app.lease()) as heartbeat:
+        return Round(app.eyes(progress=progress, heartbeat=heartbeat), app.hands()).run()
+
+
+def _compared(app: App, world: World) -> Agreement:
+    """By a check that shares nothing with the bridge but what the mapping says."""
+    from bridge.core.mapping import ConsentRef, FilterRef
+    from bridge.sandbox.agreement import (
+        ConsentOf,
+        DotdigitalAccess,
+        FilterOf,
+        MyPreferencesAccess,
+        Source,
+        TopicPair,
+        compare,
+    )
+
+    def source(ref: FilterRef | ConsentRef | None) -> Source | None:
+        match ref:
+            case FilterRef():
+                return FilterOf(ref.filter, ref.email_type)
+            case ConsentRef():
+                return ConsentOf(ref.consent, ref.version, ref.locale)
+        return None
+
+    pairs = [
+        TopicPair(topic.id, made, topic.preferences)
+        for topic in app.mapping.topics
+        if (made := source(topic.source)) is not None
+    ]
+    where = world.settings()
+    mine, theirs = MyPreferencesAccess.of(where), DotdigitalAccess.of(where)
+    return compare(mine, theirs, pairs, source(app.mapping.channel.source))
+
+
+def _recall(app: App, play: Play) -> None:
+    """What the ledger says about the run that carried the changes."""
+    from bridge.core.model import PersonId, mask
+
+    run = play.reconcile.run
+    entries = app.store.export_ledger()
+    play.decided = [one for one in entries if one["run"] == run and one["kind"] == "decided"]
+    people = app.store.who_many(list({PersonId(one["person"]) for one in play.decided}))
+    play.names = {who.person: mask(who.address) for who in people}
+
+
+def _stay(app: App, world: World, crowd: Crowd, *, json: bool) -> int:
+    """Both services stay up, people act when asked to, and the daemon keeps the services in agreement."""
+    import threading
+    from dataclasses import asdict
+
+    from bridge.cli import demo_story
+    from bridge.daemon import Daemon
+
+    one_at_a_time = threading.Lock()
+
+    def act(count: int) -> list[dict[str, Any]]:
+        with one_at_a_time:
+            return [asdict(one) for one in crowd.act(count, pause=0)]
+
+    world.acting = act
+    demo_story.tell_how_to_watch(world.mypreferences_url, world.dotdigital_url, stderr=json)
+    return Daemon(app, announce=lambda line: _announce(line, to_stderr=json)).run()
+
+
+def _announce(line: str, *, to_stderr: bool) -> None:
+    out = sys.stderr if to_stderr else sys.stdout
+    out.write(f"{line}\n")
+    out.flush()

@@ -1,0 +1,101 @@
+"""`bridge doctor`: is everything set up, reachable and allowed? It changes nothing anywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, settings_from
+from bridge.cli.output import Mark, console, counted, note, print_json, say
+from bridge.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bridge.cli.findings import Finding, Findings
+
+READ_TIMEOUT = 30.0  # seconds: the doctor does not wait as long as a run would
+
+
+def doctor(
+    config: Config = None, database_url: DatabaseUrl = None, mapping: MappingFile = None, json: Json = False
+) -> int:
+    """Check settings, state DB, mapping, and both services: sign-in, permissions, clocks, catalogues."""
+    from bridge.cli.findings import Findings
+
+    found = Findings()
+    shown: list[tuple[str, str, str]] = []
+    try:
+        settings = settings_from(config, database_url, mapping)
+    except ConfigError as error:
+        for problem in error.problems or (error.what,):
+            found.bad("settings", problem, "Mend it; the rest is checked once the settings can be read.", 2)
+    else:
+        shown = settings.shown()
+        _examine(settings, found)
+    if json:
+        print_json(_document(found, shown))
+    else:
+        _print(found, shown)
+    return found.exit_code
+
+
+def _examine(settings: Any, found: Findings) -> None:
+    from bridge.app import App, Options
+    from bridge.cli import examining
+    from bridge.cli.progress import watched
+
+    with watched() as progress, App(settings, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
+        steps = (
+            examining.settings,
+            examining.state_db,
+            examining.mapping,
+            examining.mypreferences,
+            examining.dotdigital,
+            examining.catalogues,
+        )
+        for number, step in enumerate(steps):
+            progress("examining", number, len(steps))
+            step(app, found)
+
+
+def _document(found: Findings, shown: list[tuple[str, str, str]]) -> dict[str, Any]:
+    return {
+        "ok": found.exit_code == 0,
+        "exit_code": found.exit_code,
+        "checks": [
+            {"section": one.section, "state": one.state.value, "what": one.what, "mend": one.mend}
+            for one in found.all
+        ],
+        "settings": [{"name": name, "value": value, "source": source} for name, value, source in shown],
+    }
+
+
+def _print(found: Findings, shown: list[tuple[str, str, str]]) -> None:
+    out = console()
+    section = ""
+    for one in found.all:
+        if one.section != section:
+            section = one.section
+            out.print(say((section, "bold")))
+            if section == "settings":
+                _print_settings(shown)
+        _print_finding(one)
+    bad = sum(one.state.value == "bad" for one in found.all)
+    out.print()
+    if bad:
+        note(Mark.BAD, f"{counted(bad, 'thing')} to mend.")
+    else:
+        note(Mark.GOOD, "Ready: `bridge plan` shows what a run would do.")
+
+
+def _print_settings(shown: list[tuple[str, str, str]]) -> None:
+    """Those that somebody set."""
+    out = console()
+    given = [one for one in shown if one[2] != "default"]
+    for name, value, source in given:
+        out.print(say(f"  {name} = {value}", (f" ({source})", "dim")), soft_wrap=True)
+    out.print(say((f"  {len(shown) - len(given)} others have their defaults (--json shows all)", "dim")))
+
+
+def _print_finding(one: Finding) -> None:
+    note(Mark[one.state.name], one.what, indent=2)
+    if one.mend:
+        note(Mark.NEXT, one.mend, indent=4)

@@ -1,0 +1,121 @@
+"""From arguments to an exit code: the one place that turns errors into words and codes."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from bridge.core.errors import BridgeError, ConfigError
+
+USAGE, UNEXPECTED, INTERRUPTED, PIPE_CLOSED = 2, 1, 130, 141
+DEBUG = "--debug"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Carry out one command line. Returns the exit code of the contract."""
+    _tolerate_any_text()
+    args = [arg for arg in argv if arg != DEBUG]
+    _quieten_logs(debug=DEBUG in argv)
+    try:
+        code = _invoke(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last one to hear of it: every error becomes words here
+        return _told(error, json="--json" in args, debug=DEBUG in argv)
+    return code
+
+
+def _invoke(args: list[str]) -> int:
+    from bridge.cli.tree import build
+
+    code = build()(args=args, prog_name="bridge", standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+def _quieten_logs(*, debug: bool) -> None:
+    """A one-shot command tells what went wrong in its own words; the log is for whoever asks for it."""
+    if debug:
+        from bridge.logs import configure
+
+        configure("debug")
+    elif not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _tolerate_any_text() -> None:
+    """A terminal that cannot show a character gets its escape, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def silence_stdout() -> None:
+    """Whoever read our output has gone: what is buffered goes nowhere, without a complaint at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def _told(error: Exception, *, json: bool, debug: bool) -> int:
+    """Say what happened, why, and what mends it."""
+    import typer
+
+    if isinstance(error, BridgeError):
+        code = error.exit_code
+        told = {"what": error.what, "hint": error.hint}
+        problems = list(error.problems) if isinstance(error, ConfigError) else []
+    elif isinstance(error, typer.Abort):
+        code, problems = USAGE, []
+        told = {"what": "Nobody was there to confirm.", "hint": "Give --yes to go on without a question."}
+    elif (usage := _usage_text(error)) is not None:
+        code, problems = USAGE, []
+        told = {"what": usage, "hint": _help_of(error)}
+        if not usage:  # the help was printed instead
+            return USAGE
+    else:
+        code, problems, told = UNEXPECTED, [], _unexpected(error, debug=debug)
+    _print(code, {"kind": type(error).__name__, **told}, problems, json=json)
+    return code
+
+
+def _print(code: int, told: dict[str, str], problems: list[str], *, json: bool) -> None:
+    from bridge.cli.output import failure, print_json
+
+    failure(told["what"], told["hint"], problems)
+    if json:
+        print_json({"error": {**told, "problems": problems, "exit_code": code}})
+
+
+def _usage_text(error: Exception) -> str | None:
+    """The words of a wrong command line; None for any other error. They are the parser's own, which typer
+    brings along under changing names."""
+    say: Any = getattr(error, "format_message", None)
+    if not callable(say):
+        return None
+    return "" if type(error).__name__ == "NoArgsIsHelpError" else str(say())
+
+
+def _help_of(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    path = "bridge" if context is None else context.command_path
+    return f"See `{path} --help`."
+
+
+def _unexpected(error: Exception, *, debug: bool) -> dict[str, str]:
+    from bridge.logs import redact_text
+
+    if debug:
+        import traceback
+
+        sys.stderr.write(redact_text("".join(traceback.format_exception(error))))
+    first = str(error).strip().partition("\n")[0]
+    words = redact_text(f"{type(error).__name__}: {first}" if first else type(error).__name__)
+    hint = "" if debug else "The same command with --debug shows where."
+    return {"what": f"Something unexpected happened ({words}).", "hint": hint}

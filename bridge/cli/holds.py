@@ -1,0 +1,217 @@
+"""`bridge holds`: what waits for a person at the desk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.options import Config, DatabaseUrl, Json, Yes, settings_from
+from bridge.cli.output import Mark, console, counted, note, print_json, table, when
+from bridge.core.errors import ConfigError
+from bridge.core.model import HoldState, mask
+
+if TYPE_CHECKING:
+    from bridge.core.state import HoldRow
+    from bridge.settings import Settings
+    from bridge.store import Store
+
+PAGE = 1000
+
+
+class Which(StrEnum):
+    """Which holds to list."""
+
+    OPEN = "open"
+    RELEASED = "released"
+    DISMISSED = "dismissed"
+    ALL = "all"
+
+
+Reason = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="Only those of one reason.")]
+Person = Annotated[str | None, typer.Option("--person", metavar="EMAIL", help="Only those of one person.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Numbers of `holds list`.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every open hold.")]
+
+
+def list_(
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    reason: Reason = None,
+    person: Person = None,
+    state: Annotated[Which, typer.Option("--state", help="Open ones, or answered ones too.")] = Which.OPEN,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=PAGE, help="How many at a time.")] = 50,
+    after: Annotated[int, typer.Option("--after", metavar="ID", min=0, help="Go on behind this number.")] = 0,
+    json: Json = False,
+) -> int:
+    """List what is held, oldest first."""
+    from bridge.cli.opening import reading
+
+    wanted = None if state is Which.ALL else HoldState(state.value)
+    with reading(settings_from(config, database_url)) as store:
+        chosen = _chosen(store, wanted, reason, person, after)
+        rows = [row for _, row in zip(range(limit + 1), chosen, strict=False)]
+        shown = _shown(store, rows[:limit])
+        held = store.counts().held
+    more = rows[limit - 1].id if len(rows) > limit else None
+    if json:
+        print_json({"holds": shown, "open": held, "next_after": more})
+    else:
+        _print(shown, held, more)
+    return 0
+
+
+def release(
+    numbers: Numbers = None,
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    reason: Reason = None,
+    everything: Everything = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
+    """Do what the hold proposes, in the next run."""
+    settings = settings_from(config, database_url)
+    return _answer(
+        settings, HoldState.RELEASED, numbers or [], reason, everything=everything, yes=yes, json=json
+    )
+
+
+def dismiss(
+    numbers: Numbers = None,
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    reason: Reason = None,
+    everything: Everything = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
+    """Leave it as it is, until something new is said."""
+    settings = settings_from(config, database_url)
+    return _answer(
+        settings, HoldState.DISMISSED, numbers or [], reason, everything=everything, yes=yes, json=json
+    )
+
+
+def _chosen(
+    store: Store, state: HoldState | None, reason: str | None, email: str | None, after: int = 0
+) -> Iterator[HoldRow]:
+    """Holds page by page."""
+    only = None
+    if email is not None:
+        who = store.find(email)
+        if who is None:
+            raise ConfigError("Nobody with this address is known to the bridge.", hint="Check the spelling.")
+        only = who.person
+    while page := store.holds(state, reason=reason, limit=PAGE, after=after):
+        yield from (row for row in page if only is None or row.person == only)
+        after = page[-1].id
+
+
+def _shown(store: Store, rows: list[HoldRow]) -> list[dict[str, Any]]:
+    people = {who.person: mask(who.address) for who in store.who_many([row.person for row in rows])}
+    return [
+        {
+            "id": row.id,
+            "person": people.get(row.person, "…"),
+            "topic": row.topic,
+            "reason": row.reason,
+            "why": row.why,
+            "state": row.state.value,
+            "opened_at": row.opened_at.isoformat().replace("+00:00", "Z"),
+            "proposed": list(row.proposed),
+        }
+        for row in rows
+    ]
+
+
+def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
+    out = console()
+    if not rows:
+        note(Mark.GOOD, "Nothing is held." if not held else "None of the open holds fits.")
+        return
+    shown = table("id", "since (UTC)", "person", "topic", "reason", "why", right=(0,), fixed=(0,))
+    for row in rows:
+        state = "" if row["state"] == "open" else f" ({row['state']})"
+        since = when(row["opened_at"])[:16]
+        shown.add_row(str(row["id"]), since, row["person"], row["topic"], row["reason"] + state, row["why"])
+    out.print(shown)
+    out.print(f"\n{counted(held, 'hold is', 'holds are')} open.")
+    if more is not None:
+        note(Mark.NEXT, f"More: `bridge holds list --after {more}`")
+    first = rows[0]["id"]
+    note(Mark.NEXT, f"Do what one proposes: `bridge holds release {first}`.")
+    note(Mark.NEXT, f"Leave it as it is: `bridge holds dismiss {first}`.")
+
+
+def _answer(
+    settings: Settings,
+    state: HoldState,
+    numbers: list[int],
+    reason: str | None,
+    *,
+    everything: bool,
+    yes: bool,
+    json: bool,
+) -> int:
+    from bridge.cli.opening import lease_of, opened, writing
+
+    if sum((bool(numbers), reason is not None, everything)) != 1:
+        raise ConfigError(
+            "Which holds?", hint="Give their numbers, or --reason REASON, or --all. See `bridge holds list`."
+        )
+    with opened(settings) as store:
+        ids = numbers or [row.id for row in _chosen(store, HoldState.OPEN, reason, None)]
+        _check_known(store, numbers)
+        if not (numbers or yes or not ids) and not _confirmed(len(ids), state):
+            console(stderr=True).print("Nothing was changed.")
+            return 0
+        with writing(lease_of(store)) as heartbeat:
+            done = sum(
+                _answer_page(store, ids[at : at + PAGE], state, heartbeat) for at in range(0, len(ids), PAGE)
+            )
+    _tell(done, state, json=json)
+    return 0
+
+
+def _answer_page(store: Store, ids: list[int], state: HoldState, heartbeat: Any) -> int:
+    import getpass
+
+    heartbeat()
+    by = getpass.getuser()
+    return store.release(ids, by=by) if state is HoldState.RELEASED else store.dismiss(ids, by=by)
+
+
+def _check_known(store: Store, numbers: list[int]) -> None:
+    unknown = [
+        number
+        for number in numbers
+        if [row.id for row in store.holds(None, after=number - 1, limit=1)] != [number]
+    ]
+    if unknown:
+        words = ", ".join(map(str, unknown))
+        raise ConfigError(f"There is no hold {words}; nothing was changed.", hint="See `bridge holds list`.")
+
+
+def _confirmed(number: int, state: HoldState) -> bool:
+    verb = "Release" if state is HoldState.RELEASED else "Dismiss"
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            f"{verb} {counted(number, 'hold')}? Nobody is there to confirm.",
+            hint="Give --yes to do it unasked.",
+        )
+    return bool(typer.confirm(f"{verb} {counted(number, 'hold')}?", err=True))
+
+
+def _tell(done: int, state: HoldState, *, json: bool) -> None:
+    if json:
+        print_json({state.value: done})
+        return
+    note(Mark.GOOD, f"{counted(done, 'hold')} {state.value}.")
+    if done and state is HoldState.RELEASED:
+        note(Mark.NEXT, "The next `bridge reconcile` does what they propose, if it still stands.")
+    elif done:
+        note(Mark.NEXT, "It stays as it is; whatever a side says anew is decided anew.")

@@ -1,0 +1,55 @@
+"""`bridge ledger`: the append-only record of why."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
+from bridge.cli.output import Mark, counted, note, print_json
+
+
+def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
+    """Check the chain of the decision ledger: any edit, removal or reordering is found."""
+    from bridge.cli.opening import reading
+    from bridge.store import LedgerBroken
+
+    with reading(settings_from(config, database_url)) as store:
+        try:
+            found = store.verify_ledger()
+        except LedgerBroken as broken:
+            if not json:
+                raise
+            print_json({"ok": False, "broken_at": broken.seq, "why": broken.why})
+            return broken.exit_code
+    if json:
+        print_json({"ok": True, "entries": found.entries, "head": found.head})
+    else:
+        note(Mark.GOOD, f"The ledger is whole: {counted(found.entries, 'entry', 'entries')}.")
+        note(Mark.NEXT, f"Its head, kept elsewhere, proves this state later: {found.head}")
+    return 0
+
+
+def export(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
+    """Print every entry as a line of JSON, oldest first; with --json as one array. No address is in it."""
+    from bridge.cli.opening import reading
+
+    with reading(settings_from(config, database_url)) as store:
+        entries = store.export_ledger()
+        if json:
+            _print_array(entries)
+        else:
+            for entry in entries:
+                sys.stdout.write(jsonlib.dumps(entry) + "\n")
+    return 0
+
+
+def _print_array(entries: Iterable[dict[str, Any]]) -> None:
+    """One document, without holding it in memory."""
+    before = "[\n"
+    for entry in entries:
+        sys.stdout.write(before + jsonlib.dumps(entry))
+        before = ",\n"
+    sys.stdout.write("\n]\n" if before == ",\n" else "[]\n")

@@ -1,0 +1,47 @@
+"""The flags that commands share, and the settings they lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bridge.settings import Settings
+
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).", show_default=False)
+]
+IgnoredConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="Taken as by every command; this one needs none.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url", metavar="URL", help="State DB, e.g. sqlite:///bridge.db.", show_default=False
+    ),
+]
+MappingFile = Annotated[
+    Path | None, typer.Option("--mapping", metavar="FILE", help="Mapping file.", show_default=False)
+]
+Full = Annotated[bool, typer.Option("--full", help="Read every person on both sides, not the feeds.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: what to type."""
+    return "\n\n".join(("[bold]Examples[/bold]", *(line.replace("[", r"\[") for line in lines)))
+
+
+def settings_from(
+    config: Path | None, database_url: str | None = None, mapping: Path | None = None
+) -> Settings:
+    """The settings, flags first. Raises ConfigError with every problem of every source."""
+    from bridge.settings import load
+
+    return load(config, flags={"database_url": database_url, "mapping": mapping})

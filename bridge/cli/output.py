@@ -1,0 +1,157 @@
+"""What commands print: one JSON document or a few lines for people on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+GOOD, WARN, BAD = "green", "yellow", "red"
+SIDES: Mapping[str, str] = {"mypreferences": "MyPreferences", "dotdigital": "Dotdigital"}
+CHOICES: Mapping[str, str] = {"opted_in": "opted in", "opted_out": "opted out", "unset": "no choice"}
+
+
+@cache
+def _console_class() -> type[Console]:
+    from rich.console import Console as RichConsole
+
+    class Plain(RichConsole):
+        """Leaves a closed pipe to the entry point, which knows the exit code."""
+
+        def on_broken_pipe(self) -> NoReturn:
+            raise BrokenPipeError
+
+    return Plain
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that prints texts as they are: no markup, no emoji, no guessing of highlights. NO_COLOR takes
+    out every escape code, not the colours alone."""
+    options: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    return _console_class()(stderr=stderr, markup=False, emoji=False, highlight=False, **options)
+
+
+def print_json(document: object) -> None:
+    """The one document of `--json`."""
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=encoding != "utf8") + "\n")
+
+
+def say(*parts: str | tuple[str, str]) -> Text:
+    """A line of plain and styled pieces."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
+class Mark(StrEnum):
+    """What a line begins with."""
+
+    GOOD = "✓"
+    WARN = "!"
+    BAD = "✗"
+    NEXT = "→"
+
+
+_MARK_STYLES = {
+    Mark.GOOD: f"bold {GOOD}",
+    Mark.WARN: f"bold {WARN}",
+    Mark.BAD: f"bold {BAD}",
+    Mark.NEXT: "bold",
+}
+
+
+def note(mark: Mark, *parts: str | tuple[str, str], indent: int = 0, stderr: bool = False) -> None:
+    """A sentence behind its mark. A log that nobody watches gets it whole."""
+    out = console(stderr=stderr)
+    head = say(" " * indent, (mark.value, _MARK_STYLES[mark]), " ")
+    if stderr and not out.is_terminal:
+        out.print(head + say(*parts), soft_wrap=True)
+    else:
+        hanging(out, head, say(*parts))
+
+
+def hanging(out: Console, head: Text, words: Text) -> None:
+    """Words behind their head; where they are longer than the line, the rest hangs below. A command between
+    backticks stays in one piece, to be copied."""
+    width = max(20, out.width - head.cell_len)
+    begin, end, lines = 0, 0, []
+    for token in re.finditer(r"\S*`[^`]*`\S*|\S+", words.plain):
+        if end and token.end() - begin > width:
+            lines.append(words[begin:end])
+            begin = token.start()
+        end = token.end()
+    lines.append(words[begin:end])
+    for line in lines:
+        out.print(head + line, soft_wrap=True)
+        head = say(" " * head.cell_len)
+
+
+def failure(what: str, hint: str = "", problems: Iterable[str] = ()) -> None:
+    """What happened, why, and what mends it, on stderr."""
+    out = console(stderr=True)
+    whole = not out.is_terminal
+    out.print(say(("Error: ", f"bold {BAD}"), what), soft_wrap=whole)
+    for problem in problems:
+        out.print(say("  - ", problem), soft_wrap=whole)
+    if hint:
+        note(Mark.NEXT, hint, stderr=True)
+
+
+def table(*columns: str, right: Sequence[int] = (), fixed: Sequence[int] = ()) -> Table:
+    """A table without lines but the one below its head. `right` are columns of numbers, `fixed` those that
+    must not be wrapped."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
+    for at, column in enumerate(columns):
+        justify = "right" if at in right else "left"
+        made.add_column(column, justify=justify, no_wrap=at in fixed, overflow="fold")  # type: ignore[arg-type]
+    return made
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 hold`, `2 holds`, `1,234 people`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = list(words) or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def when(at: datetime | str | None) -> str:
+    """An instant for people, in UTC to the second."""
+    if at is None:
+        return "no date"
+    if isinstance(at, str):
+        at = datetime.fromisoformat(at)
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def lasted(seconds: float) -> str:
+    """A length of time for people."""
+    if seconds < 0:
+        return "0 s"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"

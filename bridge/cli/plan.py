@@ -1,0 +1,151 @@
+"""`bridge plan`: what a run would send, and why. It sends nothing."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.options import Config, DatabaseUrl, Full, Json, MappingFile, settings_from
+from bridge.cli.output import SIDES, Mark, console, counted, note, print_json, table
+from bridge.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bridge.engine.planning import Plan
+    from bridge.engine.round import Orders
+    from bridge.settings import Settings
+    from bridge.store import Store
+
+FORMAT = 1
+INSTANCE = "instance"  # the name a state DB gives itself, so that a plan finds its own again
+LONGEST = 200  # rows of a table for people; --json and --out have all
+
+
+def plan(
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    mapping: MappingFile = None,
+    full: Full = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Save it for `bridge apply`.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --out.")] = False,
+    json: Json = False,
+) -> int:
+    """Print each write a run would send, and why. Nothing is sent, and no agreement is changed."""
+    from bridge.engine.round import Orders
+
+    settings = settings_from(config, database_url, mapping)
+    return make(settings, Orders(full=full), json=json, out=out, force=force)
+
+
+def make(
+    settings: Settings, orders: Orders, *, json: bool, out: Path | None = None, force: bool = False
+) -> int:
+    """Plan, print, and save where asked. Returns the exit code."""
+    from bridge.app import App
+    from bridge.cli.opening import writing
+    from bridge.cli.progress import watched
+    from bridge.engine.planning import DryRun
+
+    if out is not None and out.exists() and not force:
+        raise ConfigError(f"{out} is there already.", hint="Name another file, or give --force.")
+    with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
+        made = DryRun(app.eyes(progress=progress, heartbeat=heartbeat)).plan(orders)
+        if out is not None:
+            _save(out, made, instance_of(app.store))
+    if json:
+        print_json(made.shown())
+    else:
+        _print(made, out)
+    return exit_code(made)
+
+
+def exit_code(made: Plan) -> int:
+    """5 a side · 4 a brake would stop the run · 3 something would wait for a person · 0."""
+    if made.exit_code:
+        return made.exit_code
+    if made.brakes:
+        return 4
+    return 3 if made.held else 0
+
+
+def instance_of(store: Store) -> str:
+    """The name of this state DB; it gets one when first asked for."""
+    import uuid
+
+    known = store.meta(INSTANCE)
+    if known is None:
+        known = uuid.uuid4().hex
+        store.set_meta(INSTANCE, known)
+    return known
+
+
+def _save(path: Path, made: Plan, instance: str) -> None:
+    """Write the file whole or not at all, readable for its owner only."""
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "instance": instance,
+        "mapping": made.mapping,
+        "made_at": made.made_at.isoformat().replace("+00:00", "Z"),
+        **made.shown(),
+        "acts": made.acts,
+    }
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            jsonlib.dump(document, file, indent=2)
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise ConfigError(
+            f"The plan cannot be saved to {path}: {error.strerror}.", hint="Name another file by --out."
+        ) from None
+
+
+def _print(made: Plan, saved: Path | None) -> None:
+    out = console()
+    if made.writes:
+        shown = table("side", "person", "topic", "from → to", "why")
+        for row in made.writes[:LONGEST]:
+            shown.add_row(SIDES[row["side"]], row["person"], row["topic"], _change(row), row["why"])
+        out.print(shown)
+        out.print()
+    if made.held:
+        shown = table("held", "topic", "why")
+        for row in made.held[:LONGEST]:
+            shown.add_row(row["person"], row["topic"], row["why"])
+        out.print(shown)
+        out.print()
+    if max(len(made.writes), len(made.held)) > LONGEST:
+        out.print(f"Only {LONGEST} rows of each are shown; --json shows all.")
+    for brake in made.brakes:
+        note(Mark.BAD, ("brake ", "bold"), brake)
+    for warning in made.warnings:
+        note(Mark.WARN, warning)
+    _print_end(made, saved)
+
+
+def _print_end(made: Plan, saved: Path | None) -> None:
+    calls = " and ".join(f"{counted(made.calls[side], 'call')} to {SIDES[side]}" for side in made.calls)
+    if made.writes:
+        would = f"{counted(len(made.writes), 'write')} would be sent, {calls}; nothing was sent."
+        note(Mark.GOOD, would)
+    else:
+        note(Mark.GOOD, "Nothing would be written.")
+    if made.held:
+        words = f"{counted(len(made.held), 'choice')} would be held for a person."
+        note(Mark.WARN, words)
+    if saved is not None:
+        note(Mark.NEXT, f"Carry it out exactly so: `bridge apply {saved}`")
+    elif made.writes:
+        note(Mark.NEXT, "Send it: `bridge reconcile`. Save it: `bridge plan --out FILE`.")
+
+
+def _change(row: dict[str, Any]) -> str:
+    short = {"opted_in": "in", "opted_out": "out", "unset": "-"}
+    frequency = f" ({row['frequency']})" if "frequency" in row else ""
+    return f"{short[row['from']]} → {short[row['to']]}{frequency}"

@@ -1,0 +1,45 @@
+"""`bridge reconcile`: one one-shot run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.options import Config, DatabaseUrl, Full, Json, MappingFile, settings_from
+
+
+def reconcile(
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    mapping: MappingFile = None,
+    full: Full = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Send nothing: the same as `bridge plan`.")
+    ] = False,
+    approve_raises: Annotated[
+        bool,
+        typer.Option(
+            "--approve-raises", help="Let opt-ins from before the first run through, where they are dated."
+        ),
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Observe, decide, write, settle, once; then exit."""
+    from bridge.engine.round import Orders, Round
+
+    settings = settings_from(config, database_url, mapping)
+    orders = Orders(full=full, approve_raises=approve_raises)
+    if dry_run:
+        from bridge.cli.plan import make
+
+        return make(settings, orders, json=json)
+
+    from bridge.app import App
+    from bridge.cli.opening import writing
+    from bridge.cli.progress import watched
+    from bridge.cli.report import tell
+
+    with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
+        report = Round(app.eyes(progress=progress, heartbeat=heartbeat), app.hands()).run(orders)
+    return tell(report, json=json)

@@ -1,0 +1,129 @@
+"""`bridge status`: how things stand, from the state DB alone."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
+from bridge.cli.output import SIDES, Mark, console, counted, lasted, note, print_json, table, when
+
+if TYPE_CHECKING:
+    from bridge.store import RunRow, Store
+
+WAITS = 3
+
+
+def status(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
+    """Lag, watermarks, last runs, waiting writes, holds, brakes, API budget."""
+    from bridge.cli.opening import now, reading
+
+    with reading(settings_from(config, database_url)) as store:
+        document = standing(store, now())
+        first = not store.first_run_completed()
+        people = store.people_count()
+    if json:
+        print_json(document)
+    else:
+        _print(document, people=people, first=first)
+    return WAITS if document["held"] or document["dead"] or document["brakes"] else 0
+
+
+def standing(store: Store, now: datetime) -> dict[str, Any]:
+    """The status as JSON. `lag_seconds` is measured from each feed's watermark to now."""
+    watermarks, counts, runs = store.watermarks(), store.counts(), store.last_runs(10)
+    last = next((run.report for run in runs if run.report and "writes" in run.report), None)
+    return {
+        "watermarks": {feed: _z(at) for feed, at in watermarks.items()},
+        "lag_seconds": {
+            feed: round(max(0.0, (now - at) / timedelta(seconds=1)), 1) for feed, at in watermarks.items()
+        },
+        "waiting": counts.waiting,
+        "unproven": counts.unproven,
+        "held": counts.held,
+        "dead": counts.dead,
+        "brakes": list((last or {}).get("brakes", [])),
+        "last_runs": [_run(run) for run in runs],
+        "budget": dict((last or {}).get("budget", {})),
+    }
+
+
+def _z(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
+
+
+def _run(run: RunRow) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "kind": run.kind.value,
+        "state": run.state,
+        "started_at": _z(run.started_at),
+        "ended_at": _z(run.ended_at),
+        "report": run.report,
+    }
+
+
+def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
+    out = console()
+    if not document["last_runs"]:
+        note(Mark.WARN, "No run yet.")
+        note(Mark.NEXT, "`bridge doctor` checks the setup, `bridge reconcile` runs once.")
+        return
+    out.print(_runs(document["last_runs"]))
+    out.print()
+    if document["watermarks"]:
+        out.print(_feeds(document))
+        out.print()
+    out.print(f"{counted(people, 'person', 'people')} known.")
+    for line in _waits(document):
+        note(Mark.WARN, line)
+    for brake in document["brakes"]:
+        note(Mark.BAD, ("brake ", "bold"), brake)
+    if first:
+        note(Mark.WARN, "The first run is not complete: opt-ins from before it are held.")
+    if not (document["brakes"] or list(_waits(document)) or first):
+        note(Mark.GOOD, "Nothing waits.")
+
+
+def _runs(runs: list[dict[str, Any]]) -> Any:
+    shown = table("last runs (UTC)", "kind", "state", "writes", "held", "took", right=(3, 4, 5))
+    for run in runs:
+        report = run["report"] or {}
+        began, ended = run["started_at"], run["ended_at"]
+        took = ""
+        if ended:
+            took = lasted((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
+        shown.add_row(when(began), run["kind"], run["state"], *_work(run["kind"], report), took)
+    return shown
+
+
+def _work(kind: str, report: dict[str, Any]) -> tuple[str, str]:
+    if kind == "plan":
+        return "none sent", str(report.get("held", ""))
+    writes = report.get("writes")
+    if not isinstance(writes, dict):
+        return "", ""
+    return str(sum(sum(side.values()) for side in writes.values())), str(report.get("held", ""))
+
+
+def _feeds(document: dict[str, Any]) -> Any:
+    shown = table("feed", "read up to (UTC)", "lag", right=(2,))
+    for feed, at in document["watermarks"].items():
+        side, _, name = feed.partition(".")
+        words = f"{SIDES[side]} {name}" if side in SIDES and name else feed
+        shown.add_row(words, when(at), lasted(document["lag_seconds"][feed]))
+    return shown
+
+
+def _waits(document: dict[str, Any]) -> list[str]:
+    words = {
+        "held": ("is held", "are held", "for a person: `bridge holds list`"),
+        "dead": ("write was given up", "writes were given up", ": `bridge holds list`"),
+        "unproven": ("write is not proven", "writes are not proven", "yet: the next run reads it back"),
+        "waiting": ("choice waits", "choices wait", "for the next run"),
+    }
+    lines = []
+    for key, (one, many, rest) in words.items():
+        if number := document[key]:
+            lines.append(f"{number:,} {one if number == 1 else many} {rest}.".replace(" :", ":"))
+    return lines

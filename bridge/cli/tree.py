@@ -1,0 +1,134 @@
+"""All commands, their names, and an example of each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from bridge.cli.options import Config, examples
+
+ABOUT = "Keep MyPreferences and Dotdigital in agreement: a withdrawal wins under doubt."
+EVERYDAY, LOOKING, SETUP = "Everyday", "Looking", "Trying and setting up"
+
+
+class Group(TyperGroup):
+    """Tells a closed pipe from an error, before the parser takes it for one."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            from bridge.cli.entry import PIPE_CLOSED, silence_stdout
+
+            silence_stdout()
+            raise typer.Exit(PIPE_CLOSED) from None
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")  # CI services force colours otherwise
+    app = _group(ABOUT)
+    app.callback(epilog=examples("bridge demo", "bridge doctor", "bridge reconcile --dry-run"))(_top)
+    _everyday(app)
+    _looking(app)
+    _setting_up(app)
+    return app
+
+
+def _group(about: str) -> typer.Typer:
+    return typer.Typer(
+        cls=Group,
+        help=about,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from bridge import __version__
+
+        sys.stdout.write(f"consent-bridge {__version__}\n")
+        raise typer.Exit
+
+
+def _top(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="With any command: log, and show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Keep MyPreferences and Dotdigital in agreement: a withdrawal wins under doubt."""
+    del version, debug  # both have had their effect: one above, one in the entry point
+
+
+def _everyday(app: typer.Typer) -> None:
+    from bridge.cli import apply, plan, reconcile
+
+    def add(name: str, *lines: str) -> Any:
+        return app.command(name, epilog=examples(*lines), rich_help_panel=EVERYDAY)
+
+    add("plan", "bridge plan", "bridge plan --out plan.json")(plan.plan)
+    add("apply", "bridge apply plan.json")(apply.apply)
+    add("reconcile", "bridge reconcile", "bridge reconcile --full --json")(reconcile.reconcile)
+    add("run", "bridge run --config bridge.toml")(_run)
+
+
+def _run(config: Config = None) -> Any:
+    """Run always: polls both services, sweeps at night, and tells how it is over HTTP. SIGTERM ends it."""
+    from bridge.cli.run import run_command
+
+    return run_command(config)
+
+
+def _looking(app: typer.Typer) -> None:
+    from bridge.cli import explain, holds, ledger, status
+
+    def add(name: str, *lines: str) -> Any:
+        return app.command(name, epilog=examples(*lines), rich_help_panel=LOOKING)
+
+    add("status", "bridge status", "bridge status --json")(status.status)
+    add("explain", "bridge explain maria@example.com")(explain.explain)
+    group = _group("What waits for a person at the desk.")
+    app.add_typer(group, name="holds", rich_help_panel=LOOKING)
+    listing = examples("bridge holds list", "bridge holds list --reason complaint")
+    group.command("list", epilog=listing)(holds.list_)
+    releasing = examples("bridge holds release 12 15", "bridge holds release --reason first_run --yes")
+    group.command("release", epilog=releasing)(holds.release)
+    dismissing = examples("bridge holds dismiss 12", "bridge holds dismiss --reason burst --yes")
+    group.command("dismiss", epilog=dismissing)(holds.dismiss)
+    group = _group("The append-only record of why.")
+    app.add_typer(group, name="ledger", rich_help_panel=LOOKING)
+    group.command("verify", epilog=examples("bridge ledger verify"))(ledger.verify)
+    group.command("export", epilog=examples("bridge ledger export > ledger.jsonl"))(ledger.export)
+
+
+def _setting_up(app: typer.Typer) -> None:
+    from bridge.cli import db, demo, doctor, mapping, sandbox
+
+    def add(name: str, *lines: str) -> Any:
+        return app.command(name, epilog=examples(*lines), rich_help_panel=SETUP)
+
+    add("demo", "bridge demo", "bridge demo --people 2000 --seed 7 --serve")(demo.demo)
+    add("sandbox", "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001")(sandbox.sandbox)
+    add("doctor", "bridge doctor", "bridge doctor --config bridge.toml --json")(doctor.doctor)
+    group = _group("The mapping file: which filter or consent speaks of which preference.")
+    app.add_typer(group, name="mapping", rich_help_panel=SETUP)
+    checking = examples("bridge mapping check", "bridge mapping check mappings/bridge.toml")
+    group.command("check", epilog=checking)(mapping.check)
+    group.command("schema", epilog=examples("bridge mapping schema > mappings/schema.json"))(mapping.schema)
+    group = _group("The state DB's schema.")
+    app.add_typer(group, name="db", rich_help_panel=SETUP)
+    group.command("upgrade", epilog=examples("bridge db upgrade --config bridge.toml"))(db.upgrade)
+    group.command("check", epilog=examples("bridge db check"))(db.check)

@@ -1,0 +1,196 @@
+"""The daemon: builds its parts, waits for the reason to end, and winds down in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+
+from bridge.app import App
+from bridge.daemon.agenda import Agenda, Due
+from bridge.daemon.health import Health, Tallies
+from bridge.daemon.keeper import Keeper, Renewable
+from bridge.daemon.kicker import Kicker
+from bridge.daemon.notify import Notifier
+from bridge.daemon.pulse import Pulse
+from bridge.daemon.signals import caught
+from bridge.daemon.sweeps import Sweeps
+from bridge.daemon.watch import Watch
+from bridge.daemon.work import Rounds, Work
+from bridge.daemon.worker import Worker
+from bridge.web.app import make_app
+from bridge.web.server import WebServer
+
+NO_PROGRESS = timedelta(minutes=15)
+LOST_GRACE = 150.0  # seconds for a round to end that lost its lease: more than one call may take
+DONE, FAILED = 0, 1
+WEB_ENDED = "the web server ended"
+
+_log = logging.getLogger(__name__)
+
+
+def to_stdout(line: str) -> None:
+    """Tell whoever started the daemon."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+class Daemon:
+    """`bridge run`.
+
+    `limit`: how long a round may make no progress before the daemon counts as hung. `announce` is told where
+    it listens once it is up. `end_hard` ends the process at once; `minding` is the seconds between looks at
+    the round's pulse and the lease.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        work: Work | None = None,
+        limit: timedelta = NO_PROGRESS,
+        announce: Callable[[str], None] = to_stdout,
+        end_hard: Callable[[int], None] = os._exit,
+        environ: Mapping[str, str] = os.environ,
+        monotonic: Callable[[], float] = time.monotonic,
+        minding: float = 5.0,
+    ) -> None:
+        self._app, self._settings = app, app.settings
+        self._work: Work = work or Rounds(app)
+        self._announce, self._end_hard = announce, end_hard
+        self._minding = minding
+        self._why: SimpleQueue[str] = SimpleQueue()  # put to from signal handlers, which must take no lock
+        self._notifier = Notifier(environ)
+        self._pulse = Pulse(limit, monotonic)
+        self._watch = Watch(self._pulse, self._notifier, every=minding)
+        self._agenda = Agenda()
+        every = timedelta(seconds=self._settings.poll_seconds)
+        self._kicker = Kicker(self._agenda, every=every, sweep_at=self._settings.sweep_at)
+        self._tallies = Tallies(app.options.clock)
+
+    def stop(self, why: str = "asked to") -> None:
+        """Finish the round in hand and end. May be called from any thread."""
+        self._why.put(why)
+
+    def run(self) -> int:
+        """Run until stopped. Returns the exit code: 0, or 1 where it could not go on.
+
+        Raises ConfigError, SchemaOutOfDate and LeaseHeld where it cannot begin.
+        """
+        with caught(self._why.put, self._end_hard):
+            self._work.prepare()
+            with self._app.lease() as lease:
+                return self._live(lease)
+
+    def _live(self, lease: Renewable) -> int:
+        health = self._health()
+        keeper = Keeper(
+            lease=lease,
+            pulse=self._pulse,
+            lost=lambda: self._why.put("the lease was lost"),
+            every=self._minding,
+        )
+        worker = self._worker(keeper)
+        web = self._web(health)
+        with (
+            ExitStack() as parts
+        ):  # left in the opposite order: first nothing new begins, last the lease goes
+            parts.callback(keeper.stop)
+            parts.callback(web.stop)
+            parts.callback(self._finish, worker, keeper)
+            parts.callback(self._agenda.close)
+            parts.callback(self._kicker.stop)
+            parts.callback(health.stop)
+            self._start(web, keeper, worker)
+            why = self._wait()
+            self._notifier.stopping()
+            _log.info("stopping", extra={"why": why})
+        return self._code(worker, keeper, why)
+
+    def _wait(self) -> str:
+        """Until there is a reason to end."""
+        while True:
+            try:
+                return self._why.get(timeout=self._watch.every)
+            except Empty:
+                self._watch.look()
+
+    def _start(self, web: WebServer, keeper: Keeper, worker: Worker) -> None:
+        web.start()
+        keeper.start()
+        self._agenda.ask(Due.POLL)  # the schedule's first poll is a whole pause away
+        worker.start()
+        self._kicker.start()
+        every, sweep = self._settings.poll_seconds, self._settings.sweep_at
+        rest = f"polling every {every} s, sweeping at {sweep:%H:%M} UTC; Ctrl-C stops it"
+        _log.info("running", extra={"address": web.url, "poll_seconds": every})
+        self._notifier.ready(rest)
+        self._announce(f"bridge is running: {web.url}/ {rest}")
+
+    def _finish(self, worker: Worker, keeper: Keeper) -> None:
+        """Wait for the round in hand. One that lost its lease and does not end is ended with the process:
+        without the lease it would go on unguarded."""
+        while not worker.join(min(1.0, self._watch.every)):
+            self._watch.look()
+            if keeper.error is not None and not worker.join(LOST_GRACE):
+                _log.error("the round in hand does not end; the process does")
+                self._end_hard(FAILED)
+                return
+
+    def _code(self, worker: Worker, keeper: Keeper, why: str) -> int:
+        error = keeper.error or worker.error
+        if error is not None:
+            _log.error("ended", extra={"why": str(error), "error": type(error).__name__})
+            return FAILED
+        if why == WEB_ENDED:
+            return FAILED
+        _log.info("ended")
+        return DONE
+
+    def _health(self) -> Health:
+        settings = self._settings
+        fresh = timedelta(seconds=3 * settings.poll_seconds + settings.overlap_seconds)
+        return Health(
+            pulse=self._pulse,
+            tallies=self._tallies,
+            store=self._app.store,
+            feeds=lambda: self._work.feeds,
+            schedule=self._schedule,
+            clock=self._app.options.clock,
+            fresh=fresh,
+        )
+
+    def _schedule(self) -> dict[str, int]:
+        agenda, kicker = self._agenda, self._kicker
+        return {
+            "missed": kicker.missed,
+            "blocked": kicker.blocked,
+            "overrun": agenda.overrun,
+            "coalesced": agenda.coalesced,
+        }
+
+    def _worker(self, keeper: Keeper) -> Worker:
+        return Worker(
+            agenda=self._agenda,
+            work=self._work,
+            pulse=self._pulse,
+            tallies=self._tallies,
+            sweeps=Sweeps(self._app.store, self._app.options.clock),
+            heartbeat=keeper.heartbeat,
+            ended=lambda: self._why.put("the worker ended"),
+        )
+
+    def _web(self, health: Health) -> WebServer:
+        web = self._settings.web
+        token = None if web.token is None else web.token.get_secret_value()
+        return WebServer(
+            make_app(health, token=token),
+            host=web.host,
+            port=web.port,
+            ended=lambda: self._why.put(WEB_ENDED),
+        )

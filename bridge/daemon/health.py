@@ -1,0 +1,157 @@
+"""How the daemon is: what it counts of itself, and the answers it gives about that."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from bridge.daemon.pulse import Pulse
+from bridge.engine.report import Report
+from bridge.web.app import Answer
+
+Clock = Callable[[], datetime]
+MOST_IN_A_ROW = 3  # rounds ended by an unexpected error, after which the daemon is not ready
+
+
+class Feeds(Protocol):
+    """How far each feed was read, as the state DB has it."""
+
+    def watermarks(self) -> dict[str, datetime]: ...
+
+
+class Tallies:
+    """What became of the rounds so far. Thread-safe."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._done = self._troubled = self._failed = self._in_a_row = 0
+        self._last: dict[str, Any] | None = None
+
+    def done(self, report: Report) -> None:
+        """A round ended; a side may have given it trouble."""
+        with self._lock:
+            self._done += 1
+            self._troubled += bool(report.errors)
+            self._in_a_row = 0
+            self._last = {
+                **self._ended("trouble" if report.errors else "done"),
+                "run": report.run,
+                "kind": report.kind.value,
+                "in_sync": report.in_sync,
+                "errors": [str(error) for error in report.errors],
+                "brakes": list(report.brakes),
+            }
+
+    def refused(self, why: str) -> None:
+        """A round could not be carried out, for a known reason."""
+        with self._lock:
+            self._troubled += 1
+            self._in_a_row = 0
+            self._last = {**self._ended("trouble"), "errors": [why]}
+
+    def failed(self, kind: str) -> None:
+        """A round was ended by an error nobody expected."""
+        with self._lock:
+            self._failed += 1
+            self._in_a_row += 1
+            self._last = {**self._ended("failed"), "errors": [kind]}
+
+    def _ended(self, how: str) -> dict[str, Any]:
+        return {"ended": how, "at": self._clock().isoformat().replace("+00:00", "Z")}
+
+    @property
+    def in_a_row(self) -> int:
+        """How many of the last rounds ended in an unexpected error."""
+        with self._lock:
+            return self._in_a_row
+
+    @property
+    def last(self) -> Mapping[str, Any] | None:
+        """How the last round ended."""
+        with self._lock:
+            return self._last
+
+    def counts(self) -> dict[str, int]:
+        """Rounds that ended, those of them that met trouble at a side, and those ended by an unexpected
+        error."""
+        with self._lock:
+            return {"done": self._done, "troubled": self._troubled, "failed": self._failed}
+
+
+class Health:
+    """Answers for the web face (`bridge.web.app.Watched`)."""
+
+    def __init__(
+        self,
+        *,
+        pulse: Pulse,
+        tallies: Tallies,
+        store: Feeds,
+        feeds: Callable[[], tuple[str, ...]],
+        schedule: Callable[[], Mapping[str, int]],
+        clock: Clock,
+        fresh: timedelta,
+    ) -> None:
+        self._pulse, self._tallies, self._store = pulse, tallies, store
+        self._feeds, self._schedule, self._clock = feeds, schedule, clock
+        self._fresh = fresh
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """No more rounds will begin."""
+        self._stopping.set()
+
+    def alive(self) -> Answer:
+        hang = self._pulse.hang()
+        beat = self._pulse.now()
+        body: dict[str, Any] = {
+            "alive": hang is None,
+            "stopping": self._stopping.is_set(),
+            "round": None if beat is None else {"step": beat.step, "silent_seconds": round(beat.silent, 1)},
+            "rounds": self._tallies.counts(),
+            "schedule": dict(self._schedule()),
+        }
+        return Answer(hang is None, body)
+
+    def ready(self) -> Answer:
+        reasons: list[str] = []
+        if self._stopping.is_set():
+            reasons.append("it is stopping")
+        if (hang := self._pulse.hang()) is not None:
+            reasons.append(f"the round in hand has hung for {hang.silent:.0f} s at: {hang.step}")
+        if (failures := self._tallies.in_a_row) >= MOST_IN_A_ROW:
+            reasons.append(f"the last {failures} rounds were ended by unexpected errors; the log has them")
+        ages = self._ages(reasons)
+        last = self._tallies.last
+        body = {
+            "ready": not reasons,
+            "reasons": reasons,
+            "feeds": ages,
+            "fresh_seconds": self._fresh.total_seconds(),
+            "last_round": None if last is None else dict(last),
+        }
+        return Answer(not reasons, body)
+
+    def _ages(self, reasons: list[str]) -> dict[str, float | None]:
+        """How old each feed's watermark is, in seconds; what is wrong with that is added to `reasons`."""
+        feeds = self._feeds()
+        if not feeds:
+            reasons.append("no round has begun to read yet")
+        try:
+            watermarks = self._store.watermarks()
+        except Exception as error:  # noqa: BLE001 - whatever keeps the state DB from answering is the finding
+            reasons.append(f"the state DB does not answer ({type(error).__name__})")
+            return {}
+        now = self._clock()
+        ages: dict[str, float | None] = {}
+        for feed in feeds:
+            at = watermarks.get(feed)
+            ages[feed] = None if at is None else round(max(0.0, (now - at).total_seconds()), 1)
+            if at is None:
+                reasons.append(f"{feed} was never read to its end")
+            elif now - at > self._fresh:
+                reasons.append(f"{feed} was last read to its end {now - at} ago")
+        return ages

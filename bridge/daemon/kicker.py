@@ -1,0 +1,63 @@
+"""The schedule. APScheduler only says what is due; it runs nothing that takes time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, time, timedelta
+from typing import Any
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from bridge.daemon.agenda import Agenda, Due
+
+# A kick that comes late still counts (the library's default drops what is a second late: after the machine
+# slept through the night, the sweep would be lost), and several late ones are one.
+_ALWAYS: Mapping[str, Any] = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+
+
+class Kicker:
+    """Makes a poll due every `every`, and a sweep each day at `sweep_at` (UTC)."""
+
+    def __init__(self, agenda: Agenda, *, every: timedelta, sweep_at: time) -> None:
+        self._counts = {EVENT_JOB_MISSED: 0, EVENT_JOB_MAX_INSTANCES: 0}
+        self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._scheduler.add_job(
+            agenda.ask,
+            IntervalTrigger(seconds=every.total_seconds(), timezone=UTC),
+            args=[Due.POLL],
+            id=Due.POLL,
+            **_ALWAYS,
+        )
+        self._scheduler.add_job(
+            agenda.ask,
+            CronTrigger(hour=sweep_at.hour, minute=sweep_at.minute, timezone=UTC),
+            args=[Due.SWEEP],
+            id=Due.SWEEP,
+            **_ALWAYS,
+        )
+        self._scheduler.add_listener(self._count, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+
+    def start(self) -> None:
+        """Begin to kick."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Kick no more. Does nothing where it was never started."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)  # a kick takes no time
+
+    @property
+    def missed(self) -> int:
+        """Kicks that the scheduler gave up."""
+        return self._counts[EVENT_JOB_MISSED]
+
+    @property
+    def blocked(self) -> int:
+        """Kicks that found the one before them still under way."""
+        return self._counts[EVENT_JOB_MAX_INSTANCES]
+
+    def _count(self, event: Any) -> None:
+        self._counts[event.code] += 1

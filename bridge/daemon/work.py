@@ -1,0 +1,59 @@
+"""What the worker runs: rounds, by whatever the app is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bridge.app import App
+from bridge.engine.parts import Progress
+from bridge.engine.report import Report
+from bridge.engine.round import Orders, Round
+
+
+class Work(Protocol):
+    """One round after the other."""
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """All feeds that must be fresh; empty until the sides were first built."""
+        ...
+
+    def prepare(self) -> None:
+        """Find out before the daemon starts what no waiting will mend. Raises ConfigError."""
+        ...
+
+    def run(self, orders: Orders, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
+        """Carry out one round. Raises LeaseHeld when the right to write was lost."""
+        ...
+
+
+class Rounds:
+    """The engine's rounds."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._feeds: tuple[str, ...] = ()
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        return self._feeds
+
+    def prepare(self) -> None:
+        """Settings, mapping and state DB. Neither side is called: one that is down must not keep the daemon
+        from starting."""
+        app = self._app
+        app.settings.require_mypreferences()
+        app.settings.require_dotdigital()
+        app.mapping  # noqa: B018 - read now, so that its problems are told now
+        app.mypreferences  # noqa: B018 - built now, for the same reason
+        if (
+            app.settings.dotdigital.base_url is not None
+        ):  # else Dotdigital is asked for it, by the first round
+            app.dotdigital  # noqa: B018
+        app.store  # noqa: B018
+
+    def run(self, orders: Orders, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
+        eyes = self._app.eyes(progress=progress, heartbeat=heartbeat)
+        self._feeds = tuple(feed for reader in eyes.readers.values() for feed in reader.feeds)
+        return Round(eyes, self._app.hands()).run(orders)

@@ -1,0 +1,1 @@
+"""The daemon's web face: how it is, over HTTP."""

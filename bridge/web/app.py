@@ -1,0 +1,94 @@
+"""What the daemon answers over HTTP, and to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from secrets import compare_digest
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+ALIVE, READY = "/healthz", "/readyz"
+OPEN = frozenset({ALIVE})  # whoever restarts a hung process has no token
+_UNSTORED = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one question about the daemon: yes or no, and what it knows about it."""
+
+    ok: bool
+    body: Mapping[str, Any]
+
+
+class Watched(Protocol):
+    """What can be asked how it is. Called from the web server's threads."""
+
+    def alive(self) -> Answer:
+        """Whether work that was begun goes on."""
+        ...
+
+    def ready(self) -> Answer:
+        """Whether choices made now will be carried over soon."""
+        ...
+
+
+def make_app(watched: Watched, *, token: str | None = None) -> Starlette:
+    """The web face. With a `token`, everything but the question whether it lives needs
+    `Authorization: Bearer` and that token."""
+
+    def alive(_: Request) -> JSONResponse:
+        return _answered(watched.alive())
+
+    def ready(_: Request) -> JSONResponse:
+        return _answered(watched.ready())
+
+    return Starlette(
+        routes=[Route(ALIVE, alive), Route(READY, ready)],
+        middleware=[] if token is None else [Middleware(Guard, token=token)],
+        exception_handlers={HTTPException: _refused, Exception: _refused},
+    )
+
+
+class Guard:
+    """Lets nobody in who does not bring the token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN and not self._allowed(scope):
+            body = {"error": "This needs the token of BRIDGE_WEB__TOKEN, as `Authorization: Bearer TOKEN`."}
+            headers = {**_UNSTORED, "WWW-Authenticate": "Bearer"}
+            await JSONResponse(body, 401, headers)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _allowed(self, scope: Scope) -> bool:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if len(given) != 1:
+            return False
+        scheme, _, token = given[0].partition(b" ")
+        # Compared in a time that does not tell how much of it was right.
+        return compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
+
+
+def _answered(answer: Answer) -> JSONResponse:
+    return JSONResponse(dict(answer.body), 200 if answer.ok else 503, _UNSTORED)
+
+
+def _refused(_: Request, error: Exception) -> JSONResponse:
+    status, headers = 500, dict(_UNSTORED)
+    if isinstance(error, HTTPException):
+        status = error.status_code
+        headers |= dict(error.headers or {})
+    words = {404: "There is nothing here.", 405: "This can only be read."}
+    return JSONResponse({"error": words.get(status, "That cannot be done.")}, status, headers)

@@ -1,0 +1,118 @@
+"""The web server: uvicorn in a thread of its own. Signals stay the daemon's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from bridge.core.errors import ConfigError
+
+_START_SECONDS = 15.0
+_GRACE_SECONDS = 3  # for answers under way when the server stops
+_CALLERS = 64  # at once; more are told to come again
+
+_log = logging.getLogger(__name__)
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn would take SIGTERM for itself, and end before the round in hand does."""
+        yield
+
+
+class WebServer:
+    """Serves `app`; port 0 takes a free one. `ended` is called should it end without having been stopped."""
+
+    def __init__(
+        self, app: ASGIApp, *, host: str, port: int, ended: Callable[[], None] = lambda: None
+    ) -> None:
+        self._host, self._port = host, port
+        self._ended = ended
+        self._socket: socket.socket | None = None
+        self._server = _Uvicorn(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,  # it would write URLs, and one of them holds a secret
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=_CALLERS,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end. Raises RuntimeError before `start`."""
+        if self._socket is None:
+            raise RuntimeError("the web server has no address before it is started")
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start(self) -> None:
+        """Listen, and return when requests are answered. Raises ConfigError where it cannot listen."""
+        self._socket = self._bind()
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                self.stop()
+                raise ConfigError("The web server does not come up.", hint="The log tells why.")
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """Answer what was asked, then close. Does nothing where it was never started."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._socket is not None:
+            self._socket.close()
+
+    def _bind(self) -> socket.socket:
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(
+                self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            # The protocol is named so that asyncio turns off Nagle's delay.
+            listening = socket.socket(family, kind, socket.IPPROTO_TCP)
+        except OSError as error:
+            raise self._refused(error) from None
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen()
+        except OSError as error:
+            listening.close()
+            raise self._refused(error) from None
+        return listening
+
+    def _refused(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"The web face cannot listen on {self._host} port {self._port}: {error.strerror}.",
+            hint="Set BRIDGE_WEB__HOST and BRIDGE_WEB__PORT to a free place; port 0 takes any.",
+        )
+
+    def _serve(self) -> None:
+        if self._socket is None:
+            raise RuntimeError("the web server has no socket before it is started")
+        try:
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        except Exception:  # noqa: BLE001 - told here; `ended` then ends the daemon
+            _log.exception("the web server failed")
+        if not self._server.should_exit:
+            self._ended()

@@ -1,0 +1,148 @@
+"""What `status`, `explain`, `holds` and `ledger` tell."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+
+from cli_town import IN, Call, Town
+
+
+def test_status_before_any_run_says_what_to_do(call: Call) -> None:
+    said = call("status")
+    assert said.code == 0
+    assert "No run yet" in said.out
+    document = call("status", "--json").json
+    assert document["watermarks"] == {}
+    assert document["last_runs"] == []
+
+
+def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call) -> None:
+    town.cora_waits()
+    call("reconcile")
+    said = call("status", "--json")
+    assert said.code == 3  # something waits for a person
+    document = said.json
+    assert document.keys() == {
+        "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "brakes", "last_runs", "budget",
+    }  # fmt: skip
+    assert document["held"] == 1
+    assert document["lag_seconds"].keys() == document["watermarks"].keys() != set()
+    assert all(0 <= lag < 600 for lag in document["lag_seconds"].values())
+    assert document["last_runs"][0]["kind"] == "first"
+    shown = call("status")
+    assert "MyPreferences events" in shown.out
+    assert "1 is held for a person" in shown.out
+
+
+def test_explain_tells_what_was_said_agreed_and_written(town: Town, call: Call) -> None:
+    call("reconcile")
+    said = call("explain", "Ben.Baker@example.com")
+    assert said.code == 0
+    assert "opted out" in said.out
+    assert "one side withdrew" in said.out or "a withdrawal wins" in said.out
+    document = call("explain", "ben.baker@example.com", "--json").json
+    assert document["person"] == "b…@example.com"
+    [topic] = [one for one in document["topics"] if one["topic"] == "newsletter"]
+    assert topic["mypreferences"].keys() >= {"choice", "changed_at", "seen_at"}
+    assert topic["dotdigital"]["choice"] == topic["agreed"]["choice"] == "opted_out"
+    assert [line["kind"] for line in topic["history"]] == ["decided", "outcome", "agreed"]
+
+
+def test_nobody_is_explained_without_guessing(call: Call) -> None:
+    said = call("explain", "nobody@example.com", "--json")
+    assert said.code == 2
+    assert said.json["error"]["exit_code"] == 2
+    assert "nobody@" not in said.err
+
+
+def test_a_hold_is_listed_with_what_to_do_and_released(town: Town, call: Call) -> None:
+    town.cora_waits()
+    call("reconcile")
+    listed = call("holds", "list")
+    assert "first_run" in listed.out
+    assert "bridge holds release" in listed.out
+    [hold] = call("holds", "list", "--json").json["holds"]
+    assert hold.keys() >= {"id", "person", "topic", "reason", "why", "state", "opened_at"}
+    released = call("holds", "release", str(hold["id"]))
+    assert released.code == 0
+    assert "bridge reconcile" in released.out
+    assert call("holds", "list", "--json").json["holds"] == []
+    assert len(call("holds", "list", "--state", "released", "--json").json["holds"]) == 1
+    assert call("reconcile").code == 0
+    assert town.gets_newsletter("cora")
+
+
+def test_a_dismissed_hold_stays_as_it_is(town: Town, call: Call) -> None:
+    town.cora_waits()
+    call("reconcile")
+    said = call("holds", "dismiss", "--reason", "first_run", "--yes", "--json")
+    assert said.json == {"dismissed": 1}
+    assert call("reconcile").code == 0
+    assert not town.gets_newsletter("cora")
+
+
+def test_holds_are_filtered_and_paged(town: Town, call: Call) -> None:
+    town.cora_waits()
+    town.move_in("dora.dyer@example.com", mine=IN, theirs=None)
+    call("reconcile")
+    first = call("holds", "list", "--limit", "1", "--json").json
+    assert len(first["holds"]) == 1
+    rest = call("holds", "list", "--after", str(first["next_after"]), "--json").json
+    assert len(rest["holds"]) == 1
+    assert rest["next_after"] is None
+    [hers] = call("holds", "list", "--person", "dora.dyer@example.com", "--json").json["holds"]
+    assert hers["person"] == "d…@example.com"
+    assert call("holds", "list", "--reason", "burst", "--json").json["holds"] == []
+    assert call("holds", "list", "--person", "nobody@example.com").code == 2
+
+
+def test_many_holds_are_not_answered_unasked(town: Town, call: Call) -> None:
+    town.cora_waits()
+    call("reconcile")
+    said = call("holds", "release", "--all")
+    assert said.code == 2
+    assert "--yes" in said.err
+    assert call("holds", "release").code == 2
+    unknown = call("holds", "release", "4711")
+    assert unknown.code == 2
+    assert "4711" in unknown.err
+    assert call("status", "--json").json["held"] == 1
+
+
+def test_the_ledger_is_exported_and_verified(town: Town, call: Call) -> None:
+    call("reconcile")
+    verified = call("ledger", "verify", "--json").json
+    assert verified["ok"] is True
+    lines = [json.loads(line) for line in call("ledger", "export").out.splitlines()]
+    assert len(lines) == verified["entries"] > 0
+    assert lines[-1]["hash"] == verified["head"]
+    assert call("ledger", "export", "--json").json == lines
+    assert "whole" in call("ledger", "verify").out
+
+
+def test_a_changed_ledger_is_found_with_its_entry(town: Town, call: Call, tmp_path: Path) -> None:
+    call("reconcile")
+    with contextlib.closing(sqlite3.connect(tmp_path / "bridge.db")) as connection, connection:
+        guards = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger'"
+        for (name,) in connection.execute(guards).fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("UPDATE ledger SET kind = 'agreed' WHERE seq = 2")
+    said = call("ledger", "verify")
+    assert said.code == 1
+    assert "entry 2" in said.err
+    document = call("ledger", "verify", "--json")
+    assert document.code == 1
+    assert document.json["broken_at"] == 2
+
+
+def test_the_schema_is_checked_and_upgraded(call: Call, tmp_path: Path) -> None:
+    before = call("db", "check", "--json")
+    assert before.code == 2
+    assert before.json["current"] is None
+    assert "bridge db upgrade" in call("db", "check").out
+    assert call("db", "upgrade").code == 0
+    assert call("db", "check", "--json").json["up_to_date"] is True
+    assert call("db", "upgrade", "--json").code == 0

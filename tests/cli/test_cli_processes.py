@@ -1,0 +1,126 @@
+"""What only a process shows: streams, signals, closed pipes, start-up, and the demo as it is typed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_town import Call, Town, command, environment
+
+from bridge.sandbox.faults import Fault
+
+
+def test_json_is_all_of_stdout_and_stderr_is_silent(town: Town, process: Call) -> None:
+    said = process("reconcile", "--json")
+    assert said.code == 0, said.err
+    assert said.json["kind"] == "first"
+    assert said.err == ""
+
+
+@pytest.mark.slow
+def test_the_demo_agrees_and_writes_nothing_the_third_time(process: Call) -> None:
+    said = process("demo", "--people", "40", "--seed", "3", "--json")
+    document = said.json
+    assert document["people"] == 40
+    assert document["first"]["kind"] == "first"
+    assert sum(sum(side.values()) for side in document["reconcile"]["writes"].values()) > 5
+    assert document["agree"] is True, document.get("differences")
+    assert not any(sum(side.values()) for side in document["again"]["writes"].values())
+    assert said.code == 0
+
+
+@pytest.mark.slow
+def test_the_demo_tells_a_story_that_fits_a_page_and_can_be_kept(process: Call, tmp_path: Path) -> None:
+    said = process("demo", "--people", "30", "--keep", tmp_path / "kept")
+    lines = said.out.splitlines()
+    assert len(lines) <= 60
+    assert all(len(line) <= 80 for line in lines if "sqlite:" not in line)  # a command stays in one piece
+    assert "\x1b" not in said.out
+    assert "Both sides agree" in said.out
+    assert (tmp_path / "kept" / "bridge.db").is_file()
+    again = process("demo", "--people", "30", "--keep", tmp_path / "kept")
+    assert again.code == 2
+
+
+def test_looking_imports_nothing_that_calls_or_serves(
+    town: Town, call: Call, settings: dict[str, str]
+) -> None:
+    call("reconcile")
+    code = (
+        "import sys; from bridge.cli.entry import run; code = run(sys.argv[1:]);"
+        "heavy = {'alembic', 'httpx', 'uvicorn', 'starlette', 'apscheduler'} & set(sys.modules);"
+        "sys.exit(repr(heavy) if heavy else code)"
+    )
+    for args in (["status"], ["--help"], ["ledger", "verify"], ["explain", "ben.baker@example.com"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *args],
+            env=environment(settings),
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_closed_pipe_is_no_error(town: Town, call: Call, settings: dict[str, str]) -> None:
+    call("reconcile")
+    for args in (["ledger", "export"], ["status"], ["mapping", "schema"]):
+        started = subprocess.Popen(
+            command(*args),
+            env=environment(settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert started.stdout is not None
+        started.stdout.close()
+        _, err = started.communicate(timeout=60)
+        assert err == ""
+        assert started.returncode == 141
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_quietly_and_gives_the_lease_back(
+    town: Town, call: Call, settings: dict[str, str], number: signal.Signals, code: int
+) -> None:
+    town.world.dotdigital.faults.add(Fault("getContacts", "slow", delay=1.0, times=3))
+    started = subprocess.Popen(
+        command("reconcile"),
+        env=environment(settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not town.world.dotdigital.calls.counts().get("getContacts"):
+        assert started.poll() is None
+    started.send_signal(number)
+    out, err = started.communicate(timeout=60)
+    assert started.returncode == code, err
+    assert out + err == ""
+    town.world.dotdigital.faults.clear()
+    assert call("reconcile").code == 0
+    assert not town.gets_newsletter("ben")
+
+
+def test_the_sandbox_serves_until_it_is_told_to_end(settings: dict[str, str]) -> None:
+    started = subprocess.Popen(
+        command("sandbox", "--people", "20"), env=environment({}), stdout=subprocess.PIPE, text=True
+    )
+    assert started.stdout is not None
+    assert "20 people" in started.stdout.readline()
+    started.send_signal(signal.SIGTERM)
+    rest = started.stdout.read()
+    started.stdout.close()
+    assert started.wait(timeout=60) == 0
+    assert "BRIDGE_DOTDIGITAL__BASE_URL" in rest
+
+
+def test_both_ways_to_type_it_are_the_same(process: Call) -> None:
+    said = process("--version")
+    assert said.code == 0
+    assert said.out.startswith("consent-bridge ")
+    assert json.loads(process("mapping", "check", "--json").out)["ok"] is True

@@ -1,0 +1,79 @@
+"""Help, usage errors, unexpected errors, and what output never holds."""
+
+from __future__ import annotations
+
+import pytest
+from cli_town import Call
+
+COMMANDS = [
+    "demo", "sandbox", "doctor", "plan", "apply", "reconcile", "run", "status", "explain", "mapping check",
+    "mapping schema", "holds list", "holds release", "holds dismiss", "ledger verify", "ledger export",
+    "db upgrade", "db check",
+]  # fmt: skip
+LONG_RUNNING = ("sandbox", "run")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(call: Call, command: str) -> None:
+    said = call(*command.split(), "--help")
+    assert said.code == 0
+    assert "Examples" in said.out
+    assert f"bridge {command}" in said.out.partition("Examples")[2]
+    assert "--config" in said.out
+    assert ("--json" in said.out) is (command not in LONG_RUNNING)
+    assert "\x1b" not in said.out
+    assert all(len(line) <= 80 for line in said.out.splitlines())
+
+
+def test_the_whole_lists_every_command(call: Call) -> None:
+    said = call("--help")
+    assert said.code == 0
+    for command in COMMANDS:
+        assert command.split()[0] in said.out
+    assert "consent-bridge" in call("--version").out
+
+
+@pytest.mark.parametrize(
+    "args", [["reconcile", "--nope"], ["nonsense"], ["apply"], ["demo", "--people", "3"]]
+)
+def test_a_wrong_command_line_ends_with_2_and_names_the_help(call: Call, args: list[str]) -> None:
+    said = call(*args)
+    assert said.code == 2
+    assert said.out == ""
+    assert "--help" in said.err
+    assert call(*args, "--json").json["error"]["exit_code"] == 2
+
+
+def test_an_unexpected_error_is_one_sentence(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        secret = "hunter2"  # a local variable, which no traceback may show
+        raise RuntimeError(f"no room for maria@example.com{secret[:0]}")
+
+    monkeypatch.setattr("bridge.cli.status.standing", broken)
+    said = call("status")
+    assert said.code == 1
+    assert "RuntimeError" in said.err
+    assert "--debug" in said.err
+    assert "Traceback" not in said.err
+    assert "maria" not in said.err
+    loud = call("status", "--debug", "--json")
+    assert loud.code == 1
+    assert "Traceback" in loud.err
+    assert "maria" not in loud.err
+    assert "hunter2" not in loud.err.replace('secret = "hunter2"', "")
+    assert loud.json["error"]["kind"] == "RuntimeError"
+
+
+def test_output_that_nobody_watches_has_no_escape_codes(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    for args in (["reconcile"], ["status"], ["doctor"], ["reconcile", "--nope"]):
+        said = call(*args)
+        assert "\x1b" not in said.out + said.err
+
+
+def test_no_color_takes_out_every_escape_code(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    call("reconcile")
+    assert "\x1b" in call("status").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in call("status").out
+    assert "\x1b" not in call("doctor").out

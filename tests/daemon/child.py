@@ -1,0 +1,20 @@
+"""`bridge run` as its own process, impatient: it asks for exports without long pauses."""
+
+from __future__ import annotations
+
+import sys
+
+from bridge.app import App, Options
+from bridge.daemon import Daemon
+from bridge.logs import configure
+from bridge.settings import load
+
+
+def main() -> int:
+    configure("info", json=True)
+    with App(load(), Options(export_poll=0.05)) as app:
+        return Daemon(app, minding=0.1).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon.harness import Conducted, Running
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts daemons with conducted rounds, and ends those that still run."""
+    started: list[Running] = []
+
+    def begin(work: Conducted | None = None, **more: Any) -> Running:
+        running = Running(tmp_path, work or Conducted(), **more)
+        started.append(running)
+        return running.up()
+
+    yield begin
+    for running in started:
+        running.end()

@@ -1,0 +1,89 @@
+"""The lease is kept while work goes on, and let go of by work that does not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from bridge.core.errors import LeaseHeld
+from bridge.daemon.keeper import Keeper
+from bridge.daemon.pulse import Pulse
+from tests.daemon.harness import wait_until
+
+
+class Paper:
+    """A lease that counts how often it was renewed, and then fails as told."""
+
+    def __init__(self) -> None:
+        self.renewed = 0
+        self.fails: Exception | None = None
+
+    def renew(self) -> None:
+        self.renewed += 1
+        if self.fails is not None:
+            raise self.fails
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.lost: list[bool] = []
+        self.lease = Paper()
+        self.pulse = Pulse(timedelta(seconds=10), lambda: self.now)
+        self.keeper = Keeper(
+            lease=self.lease, pulse=self.pulse, lost=lambda: self.lost.append(True), every=0.01
+        )
+
+    def renewed_again(self) -> None:
+        before = self.lease.renewed
+        wait_until(lambda: self.lease.renewed > before + 1, "the lease was renewed again")
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.keeper.stop()
+
+
+def test_it_is_renewed_between_rounds_and_while_a_round_makes_progress(bench: Bench) -> None:
+    bench.keeper.start()
+    bench.renewed_again()
+    bench.pulse.beat("reading")
+    bench.now = 9
+    bench.renewed_again()
+
+
+def test_a_round_that_hangs_lets_it_run_out_until_it_goes_on(bench: Bench) -> None:
+    bench.pulse.beat("reading")
+    bench.now = 11
+    bench.keeper.start()
+    bench.keeper._thread.join(0.1)
+    assert bench.lease.renewed == 0
+    bench.keeper.heartbeat()
+    assert bench.lease.renewed >= 1
+    bench.renewed_again()
+
+
+def test_a_state_db_that_is_away_is_told_once_and_waited_for(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.lease.fails = OSError("no connection")
+    with caplog.at_level(logging.WARNING):
+        bench.keeper.start()
+        bench.renewed_again()
+        bench.lease.fails = None
+        bench.renewed_again()
+    assert [record.message for record in caplog.records] == ["lease not renewed"]
+    assert bench.lost == []
+
+
+def test_a_lost_lease_is_told_at_once_and_raised_at_the_next_heartbeat(bench: Bench) -> None:
+    bench.lease.fails = LeaseHeld("Another process took over.")
+    bench.keeper.start()
+    wait_until(lambda: bench.lost == [True], "the loss was told")
+    with pytest.raises(LeaseHeld):
+        bench.keeper.heartbeat()

@@ -1,0 +1,152 @@
+"""The daemon as a real process, with real signals, against both emulated services."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.sandbox.crowd import Crowd
+from bridge.sandbox.faults import Fault
+from bridge.sandbox.world import World
+from tests.daemon.harness import get, wait_until
+from tests.daemon.processes import COMMAND, IMPATIENT, Process, agreement, environ, reconcile
+
+READ = "get-suppressed-contacts-since-date"
+Begin = Callable[..., Process]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World(25, 1) as world:
+        yield world
+
+
+@pytest.fixture(autouse=True)
+def crowd(world: World) -> Crowd:
+    crowd = Crowd(world, 1)
+    crowd.settle()
+    return crowd
+
+
+@pytest.fixture
+def settings(world: World, tmp_path: Path) -> dict[str, str]:
+    return environ(world, tmp_path)
+
+
+@pytest.fixture
+def begin(settings: dict[str, str]) -> Iterator[Begin]:
+    begun: list[Process] = []
+
+    def start(program: tuple[str, ...] = IMPATIENT, **more: str) -> Process:
+        begun.append(Process({**settings, **more}, program))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.close()
+
+
+def asked(world: World, operation: str) -> int:
+    return world.dotdigital.calls.count(operation)
+
+
+def test_what_people_do_reaches_the_other_side_while_it_runs(
+    world: World, crowd: Crowd, begin: Begin
+) -> None:
+    process = begin().up()
+    wait_until(lambda: bool(process.rounds()), "the first round has ended")
+    assert process.health()[0] == 200
+    crowd.act(pause=0.1)
+    assert not agreement(world).agree
+    wait_until(lambda: agreement(world).agree, "both sides agree")
+    process.signal(signal.SIGTERM)
+    assert process.ended() == 0
+    assert [one["kind"] for one in process.rounds()[:2]] == ["first", "incremental"]
+
+
+def test_sigterm_in_a_round_lets_the_round_end_and_no_other_begin(world: World, begin: Begin) -> None:
+    world.dotdigital.faults.add(Fault(READ, "slow", delay=1.5))
+    process = begin().up()
+    wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
+    process.signal(signal.SIGTERM)
+    wait_until(lambda: "it is stopping" in process.health()[1]["reasons"], "it tells that it stops")
+    assert process.health()[0] == 503
+    assert process.health("/healthz")[0] == 200
+    assert process.ended() == 0
+    assert [one["kind"] for one in process.rounds()] == ["first"]
+    assert json.loads(process.log[-1])["event"] == "ended"
+    assert agreement(world).agree
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_second_signal_ends_it_at_once(
+    world: World, begin: Begin, number: signal.Signals, code: int
+) -> None:
+    world.dotdigital.faults.add(Fault(READ, "slow", delay=5))
+    process = begin().up()
+    wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
+    process.signal(number)
+    wait_until(
+        lambda: process.health()[0] == 503 and process.health()[1]["reasons"][0] == "it is stopping",
+        "the first signal was taken",
+    )
+    process.signal(number)
+    assert process.ended() == code
+    assert process.rounds() == []
+
+
+@pytest.mark.parametrize("operation", ["set-preferences-for-contact", "unsubscribe-contact", "getContacts"])
+def test_killed_anywhere_it_ends_where_an_uninterrupted_run_would_have(
+    world: World, settings: dict[str, str], begin: Begin, operation: str
+) -> None:
+    """Invariant: crash equivalence. The killed process's lease is not waited for, either."""
+    world.dotdigital.faults.add(Fault(operation, "slow", delay=1))
+    process = begin().up()
+    wait_until(lambda: asked(world, operation) == 1, f"{operation} is under way")
+    process.signal(signal.SIGKILL)
+    assert process.ended() == -signal.SIGKILL
+    report = reconcile(settings)
+    assert (report.exit_code, report.counts.held, report.counts.unproven) == (0, 0, 0)
+    assert reconcile(settings).tally.writes == 0
+    assert agreement(world).agree
+
+
+def test_two_daemons_on_one_state_db_are_one_too_many(begin: Begin) -> None:
+    """By the command itself: what it says when it is up, and when it is refused."""
+    first = begin(COMMAND).up()
+    assert re.fullmatch(r"bridge is running: http://127\.0\.0\.1:\d+/ .*", first.said[0])
+    second = begin(COMMAND)
+    assert second.ended() == 1
+    assert second.said == []
+    assert "Another process (" in "\n".join(second.log)
+
+
+def test_a_side_that_is_down_is_shown_and_waited_for(world: World, begin: Begin) -> None:
+    world.dotdigital.faults.add(Fault("*", "reset", times=100_000))
+    process = begin(BRIDGE_OVERLAP_SECONDS="0").up()
+    wait_until(lambda: bool(process.health()[1]["last_round"]), "a round has ended")
+    status, body = process.health()
+    assert status == 503
+    assert "dotdigital.suppressed was never read to its end" in body["reasons"]
+    assert body["last_round"]["ended"] == "trouble"
+    assert process.health("/healthz")[0] == 200
+    world.dotdigital.faults.clear()
+    wait_until(lambda: process.health()[0] == 200, "it is ready again")
+    process.signal(signal.SIGTERM)
+    assert process.ended() == 0
+    assert "@" not in "\n".join(process.log)
+    assert agreement(world).agree
+
+
+def test_the_token_guards_everything_but_the_sign_of_life(begin: Begin) -> None:
+    process = begin(BRIDGE_WEB__TOKEN="long-random-word").up()
+    assert process.health("/healthz")[0] == 200
+    assert process.health("/readyz")[0] == 401
+    url = process.said[0].split()[3]
+    assert get(f"{url}nothing", {"Authorization": "Bearer long-random-word"})[0] == 404
+    assert "long-random-word" not in "\n".join(process.log)

@@ -1,0 +1,108 @@
+"""A round that hangs is found, and told to the log, to systemd and over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bridge.daemon.notify import Notifier
+from bridge.daemon.pulse import Pulse
+from bridge.daemon.watch import Watch
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(10)
+        yield listening
+
+
+def test_a_round_hangs_only_after_the_limit_without_progress() -> None:
+    time = Time()
+    pulse = Pulse(timedelta(seconds=10), time)
+    assert pulse.hang() is None
+    pulse.beat("reading a feed")
+    time.now += 10
+    assert pulse.hang() is None
+    pulse.beat()
+    time.now += 10.5
+    hang = pulse.hang()
+    assert hang is not None
+    assert (hang.step, hang.silent) == ("reading a feed", 10.5)
+    pulse.rest()
+    assert pulse.hang() is None
+
+
+def test_a_hang_is_logged_once_with_its_step_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    time = Time()
+    pulse = Pulse(timedelta(seconds=10), time)
+    watch = Watch(pulse, Notifier({}), every=5)
+    pulse.beat("reading a feed")
+    time.now += 11
+    with caplog.at_level(logging.WARNING):
+        watch.look()
+        watch.look()
+        pulse.beat()
+        watch.look()
+        watch.look()
+    assert [record.message for record in caplog.records] == ["round hangs", "round goes on again"]
+    assert caplog.records[0].__dict__["step"] == "reading a feed"
+
+
+def test_systemd_hears_that_it_is_up_alive_and_stopping(systemd: socket.socket) -> None:
+    """systemd's sd_notify(3): READY=1, WATCHDOG=1 at half of WATCHDOG_USEC, STOPPING=1."""
+    notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "8000000"})
+    watch = Watch(Pulse(timedelta(seconds=10), Time()), notifier, every=5)
+    assert watch.every == 4
+    notifier.ready("polling")
+    watch.look()
+    notifier.stopping()
+    heard = [systemd.recv(200).decode().splitlines()[0] for _ in range(3)]
+    assert heard == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+
+
+def test_systemd_hears_nothing_from_a_daemon_that_hangs(systemd: socket.socket) -> None:
+    time = Time()
+    pulse = Pulse(timedelta(seconds=10), time)
+    notifier = Notifier(
+        {
+            "NOTIFY_SOCKET": systemd.getsockname(),
+            "WATCHDOG_USEC": "8000000",
+            "WATCHDOG_PID": str(os.getpid()),
+        }
+    )
+    watch = Watch(pulse, notifier, every=5)
+    pulse.beat("reading a feed")
+    time.now += 11
+    watch.look()
+    notifier.stopping()
+    assert systemd.recv(200).startswith(b"STOPPING=1")
+
+
+def test_a_watchdog_meant_for_another_process_is_not_fed(systemd: socket.socket) -> None:
+    notifier = Notifier(
+        {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "8000000", "WATCHDOG_PID": "1"}
+    )
+    assert notifier.watchdog is None
+
+
+def test_a_supervisor_that_is_gone_harms_nobody(tmp_path: Path) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "1000"})
+    notifier.ready("polling")
+    notifier.alive()
+    assert Notifier({"NOTIFY_SOCKET": "@abstract"})._address == "\0abstract"

@@ -1,0 +1,280 @@
+"""The daemon in this process, with rounds that the test conducts."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bridge.app import App, Options
+from bridge.core.errors import ConfigError, LeaseHeld, Unreachable
+from bridge.core.model import Side
+from bridge.core.state import RunKind
+from bridge.daemon.sweeps import SWEPT
+from bridge.engine.round import Orders
+from bridge.settings import load
+from bridge.store import Store
+from tests.daemon.conftest import Start
+from tests.daemon.harness import FEED, Conducted, Running, report, wait_until
+
+FULL, FEEDS_ONLY = Orders(full=True), Orders()
+
+
+def opened() -> Conducted:
+    work = Conducted()
+    work.gate.set()
+    return work
+
+
+def store_in(folder: Path) -> Store:
+    return Store.open(f"sqlite:///{folder / 'bridge.db'}", lambda: datetime.now(UTC))
+
+
+def down() -> Unreachable:
+    return Unreachable("Dotdigital does not answer.", side=Side.DOTDIGITAL, operation="get-server-time")
+
+
+# the schedule
+
+
+def test_rounds_follow_one_another_and_never_overlap(start: Start) -> None:
+    running = start(Conducted())
+    wait_until(lambda: running.schedule()["coalesced"] >= 2, "three polls came due in one round")
+    assert running.work.ended == 0
+    running.work.gate.set()
+    wait_until(lambda: running.work.ended >= 2, "the poll that came due meanwhile was done")
+    assert running.schedule()["overrun"] >= 3
+    assert running.schedule()["missed"] == 0
+    assert running.end() == 0
+    assert running.work.most_at_once == 1
+
+
+def test_the_first_round_after_a_long_pause_reads_everybody(start: Start, tmp_path: Path) -> None:
+    long_ago = datetime.now(UTC) - timedelta(hours=25, minutes=1)
+    with store_in(tmp_path) as store:
+        store.set_meta(SWEPT, long_ago.isoformat())
+    running = start(opened())
+    wait_until(lambda: running.rounds()["done"] >= 2, "two rounds have ended")
+    assert running.work.orders[:2] == [FULL, FEEDS_ONLY]
+
+
+def test_a_sweep_within_the_last_day_is_not_repeated_at_start(start: Start, tmp_path: Path) -> None:
+    with store_in(tmp_path) as store:
+        store.set_meta(SWEPT, (datetime.now(UTC) - timedelta(hours=24)).isoformat())
+    running = start(opened())
+    wait_until(lambda: running.rounds()["done"] >= 1, "a round has ended")
+    assert running.work.orders[0] == FEEDS_ONLY
+
+
+def test_the_sweep_of_a_one_shot_run_counts(start: Start, tmp_path: Path) -> None:
+    with store_in(tmp_path) as store:
+        store.end_run(store.begin_run(RunKind.FULL), "done", {})
+        store.end_run(store.begin_run(RunKind.INCREMENTAL), "done", {})
+    running = start(opened())
+    wait_until(lambda: running.rounds()["done"] >= 1, "a round has ended")
+    assert running.work.orders[0] == FEEDS_ONLY
+
+
+def test_a_sweep_that_failed_stays_owed_and_is_tried_again_after_a_while(start: Start) -> None:
+    ahead = [timedelta(0)]
+    work = opened()
+    work.fate = [report(RunKind.FULL, errors=(down(),))]
+    running = start(work, options=Options(clock=lambda: datetime.now(UTC) + ahead[0]))
+    wait_until(lambda: running.rounds()["done"] >= 2, "two rounds have ended")
+    assert running.work.orders[:2] == [FULL, FEEDS_ONLY]
+    ahead[0] = timedelta(minutes=16)
+    wait_until(lambda: FULL in running.work.orders[2:], "the sweep was tried again")
+
+
+# trouble
+
+
+def test_a_side_that_is_down_ends_no_daemon_and_is_shown(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = opened()
+    work.fate = [report(errors=(down(),)), down(), report()]
+    with caplog.at_level(logging.INFO):
+        running = start(work)
+        wait_until(lambda: running.rounds()["troubled"] == 2, "both ways of telling were counted")
+        wait_until(lambda: running.work.ended >= 3, "rounds go on")
+    assert running.rounds()["failed"] == 0
+    troubles = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [record.message for record in troubles] == ["side in trouble", "round not carried out"]
+    assert all(record.exc_info is None for record in troubles)
+
+
+def test_three_unexpected_errors_in_a_row_make_it_unready_until_a_round_ends_well(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = Conducted(feeds=(FEED,))
+    work.fate = [KeyError("x"), ValueError("y"), ZeroDivisionError("z")]
+    running = start(work)
+    running.read_feed()
+    assert running.health()[0] == 200
+    for failures in (1, 2, 3):
+        work.gate.set()
+        wait_until(lambda done=failures: running.rounds()["failed"] == done, "a round has failed")  # type: ignore[misc]
+        work.gate.clear()
+        if failures < 3:
+            assert running.health()[0] == 200
+        else:
+            wait_until(lambda: running.health()[0] == 503, "it is not ready")
+            assert "unexpected errors" in running.health()[1]["reasons"][0]
+    assert running.health("/healthz")[0] == 200
+    assert "KeyError" in caplog.text
+    work.gate.set()
+    wait_until(lambda: running.health()[0] == 200, "it is ready again")
+
+
+def test_a_round_that_hangs_turns_the_sign_of_life_off_and_names_its_step(start: Start) -> None:
+    work = Conducted(beating=False)
+    running = start(work, limit=timedelta(milliseconds=100))
+    wait_until(lambda: running.health("/healthz")[0] == 503, "the hang was found")
+    assert running.health("/healthz")[1]["round"]["step"] == "reading a.feed"
+    assert "hung" in running.health()[1]["reasons"][0]
+    work.gate.set()
+    wait_until(lambda: running.health("/healthz")[0] == 200, "it goes on")
+
+
+# readiness
+
+
+def test_it_is_ready_once_every_feed_is_fresh(start: Start) -> None:
+    work = opened()
+    running = start(work, settings={"BRIDGE_OVERLAP_SECONDS": "10"})
+    assert running.health()[1]["reasons"] == ["no round has begun to read yet"]
+    work.feeds = (FEED,)
+    assert running.health()[1]["reasons"] == [f"{FEED} was never read to its end"]
+    running.read_feed(ago=timedelta(minutes=1))
+    status, body = running.health()
+    assert status == 503
+    assert body["fresh_seconds"] == 13
+    assert body["reasons"][0].startswith(f"{FEED} was last read to its end 0:01")
+    running.read_feed()
+    assert running.health()[0] == 200
+
+
+def test_a_state_db_that_does_not_answer_makes_it_unready(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = start(Conducted(feeds=(FEED,)))
+
+    def gone(_: Store) -> dict[str, datetime]:
+        raise OSError("disk is gone")
+
+    monkeypatch.setattr(Store, "watermarks", gone)
+    assert running.health()[1]["reasons"] == ["the state DB does not answer (OSError)"]
+
+
+# the lease
+
+
+def test_a_second_daemon_is_refused_and_told_who_holds_the_lease(start: Start, tmp_path: Path) -> None:
+    start(Conducted())
+    second = Running(tmp_path, Conducted())
+    second.ended()
+    assert isinstance(second.error, LeaseHeld)
+    assert socket.gethostname() in str(second.error)
+
+
+@pytest.mark.parametrize("in_a_round", [True, False])
+def test_a_lost_lease_ends_the_round_in_hand_and_the_daemon(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, in_a_round: bool
+) -> None:
+    ahead = [timedelta(0)]
+    work = Conducted() if in_a_round else opened()
+    running = start(
+        work,
+        settings={"BRIDGE_POLL_SECONDS": "3600"},
+        options=Options(clock=lambda: datetime.now(UTC) + ahead[0]),
+    )
+    if in_a_round:
+        wait_until(lambda: work.going_on == 1, "a round goes on")
+    else:
+        wait_until(lambda: running.rounds()["done"] == 1, "the round has ended")
+    with store_in(tmp_path) as other, other.lease(owner="x", ttl=timedelta(hours=2), is_gone=lambda _: True):
+        ahead[0] = timedelta(seconds=90)  # a lease is renewed once a third of its time has passed
+        assert running.ended() == 1
+    assert work.ended == 1
+    assert running.hard == []
+    assert "Another process took over" in str(caplog.records[-1].__dict__["why"])
+
+
+def test_a_round_that_lost_its_lease_and_does_not_end_is_ended_with_the_process(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.daemon.daemon.LOST_GRACE", 0.05)
+    ahead = [timedelta(0)]
+    options = Options(clock=lambda: datetime.now(UTC) + ahead[0])
+    running = start(Conducted(beating=False), options=options)
+    wait_until(lambda: running.work.going_on == 1, "a round goes on")
+    with store_in(tmp_path) as other, other.lease(owner="x", ttl=timedelta(hours=2), is_gone=lambda _: True):
+        ahead[0] = timedelta(seconds=90)
+        wait_until(lambda: running.hard == [1], "the process was ended")
+
+
+def test_the_lease_is_given_back_at_the_end(start: Start, tmp_path: Path) -> None:
+    assert start(opened()).end() == 0
+    with store_in(tmp_path) as store, store.lease(owner="next", ttl=timedelta(minutes=1)) as lease:
+        assert lease.fence > 1
+
+
+# the end
+
+
+def test_stopping_finishes_the_round_in_hand_and_is_told_meanwhile(start: Start) -> None:
+    work = Conducted(feeds=(FEED,))
+    running = start(work)
+    running.read_feed()
+    wait_until(lambda: work.going_on == 1, "a round goes on")
+    running.daemon.stop()
+    wait_until(lambda: running.health()[1]["reasons"] == ["it is stopping"], "it tells")
+    status, body = running.health("/healthz")
+    assert (status, body["stopping"], work.ended) == (200, True, 0)
+    work.gate.set()
+    assert running.ended() == 0
+    assert (work.ended, len(work.orders)) == (1, 1)
+
+
+def test_a_worker_that_ends_takes_the_daemon_with_it(start: Start) -> None:
+    work = opened()
+    work.fate = [SystemExit(7)]
+    assert start(work).ended() == 1
+
+
+def test_a_web_server_that_ends_takes_the_daemon_with_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = start(opened())
+
+    async def fail(*_: object) -> bool:
+        raise OSError("no more files")
+
+    monkeypatch.setattr("bridge.web.server._Uvicorn.on_tick", fail)
+    assert running.ended() == 1
+
+
+def test_what_cannot_begin_says_why_and_leaves_the_lease_free(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        running = Running(tmp_path, Conducted(), settings={"BRIDGE_WEB__PORT": port})
+        running.ended()
+    assert isinstance(running.error, ConfigError)
+    assert running.work.orders == []
+    with store_in(tmp_path) as store, store.lease(owner="next", ttl=timedelta(minutes=1)):
+        assert store.last_runs() == []
+
+
+def test_missing_settings_are_named_before_anything_begins(tmp_path: Path) -> None:
+    from bridge.daemon import Daemon
+
+    settings = load(environ={"BRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.db'}"})
+    with App(settings) as app, pytest.raises(ConfigError, match="MyPreferences cannot be reached"):
+        Daemon(app).run()
+    assert not (tmp_path / "bridge.db").exists()

@@ -1,0 +1,223 @@
+"""Killed at any boundary and started again, the bridge ends where an uninterrupted run ends (I6); and so it does
+after any call of a side failed in any way."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.core.errors import (
+    Ambiguous,
+    BadAnswer,
+    Forbidden,
+    GoalMet,
+    MappingStale,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    ServerTrouble,
+    SideError,
+    SignInRefused,
+    Throttled,
+    Unreachable,
+    Verdict,
+)
+from bridge.core.mapping import CHANNEL
+from bridge.core.model import HoldState, Resubscribe, Side
+from tests.engine.crash_world import (
+    BOB,
+    RAISED,
+    CrashWorld,
+    Killed,
+    Wire,
+    a_day_of_acts,
+    before_the_first_run,
+)
+from tests.engine.world import IN, MINE, OUT
+
+SHARDS = 4
+EVERY = os.environ.get("BRIDGE_TEST_CRASHES") == "all"  # each kind of error at each call, not at some
+KINDS: tuple[type[SideError], ...] = (
+    Unreachable, OutcomeUnknown, BadAnswer, Throttled, ServerTrouble, SignInRefused, Forbidden, Ambiguous,
+    NotFound, Refused, GoalMet, MappingStale,
+)  # fmt: skip
+OPERATIONS = ("missing", "look", "changes", "everyone", "write")
+
+
+@dataclass
+class Stage:
+    """A world at the moment before a round, and what an uninterrupted life makes of it."""
+
+    world: CrashWorld
+    folder: Path
+    end: dict[str, Any]
+    sent: Any
+    boundaries: int
+    calls: dict[tuple[Side, str], int]
+    made: int = 0
+
+    def twin(self) -> CrashWorld:
+        self.made += 1
+        return self.world.twin(self.folder / f"w{self.made}")
+
+
+def _stage(folder: Path, world: CrashWorld) -> Stage:
+    whole = world.twin(folder / "whole").wired(Wire())
+    whole.round()
+    boundaries, names = whole.wire.count, whole.wire.names
+    calls = {
+        (side, operation): names.count(f"{side}.{operation}") for side in Side for operation in OPERATIONS
+    }
+    whole.until_quiet()
+    stage = Stage(world, folder, whole.end(), whole.sent(), boundaries, calls)
+    whole.close()
+    return stage
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    folder = tmp_path_factory.mktemp("ordinary")
+    world = before_the_first_run(CrashWorld(folder / "world"))
+    world.started()
+    return _stage(folder, a_day_of_acts(world))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    folder = tmp_path_factory.mktemp("first")
+    return _stage(folder, before_the_first_run(CrashWorld(folder / "world")))
+
+
+def _kill_and_go_on(
+    stage: Stage, at: int, raised: set[tuple[str, str]] = RAISED, extra: int = 1
+) -> None:
+    world = stage.twin().wired(Wire(at))
+    with pytest.raises(Killed) as killed:
+        world.round()
+    where = f"boundary {at}: {killed.value}"
+    world.restart()
+    world.until_quiet()
+    assert world.end() == stage.end, where
+    assert _extra(world, stage) <= extra, where
+    assert {one for side in Side for one in world.crash_side(side).raised()} <= raised, where
+    world.store.verify_ledger()
+    world.close()
+
+
+def _extra(world: CrashWorld, stage: Stage) -> int:
+    """Writes beyond those of an uninterrupted life."""
+    return sum((world.sent() - stage.sent).values())
+
+
+def test_the_stage_holds_every_kind_of_write_and_something_that_waits(ordinary: Stage) -> None:
+    kinds = {kind for _, _, _, kind in ordinary.sent}
+    assert kinds == {"Withdrawal", "Raise", "Adjustment"}
+    assert {side for side, *_ in ordinary.sent} == set(Side)
+    assert ordinary.end["open"]
+    assert ordinary.boundaries > 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_killed_at_any_boundary_it_ends_where_an_uninterrupted_run_ends(ordinary: Stage, shard: int) -> None:
+    for at in range(1 + shard, ordinary.boundaries + 1, SHARDS):
+        _kill_and_go_on(ordinary, at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_first_run_killed_at_any_boundary_ends_where_an_uninterrupted_one_ends(
+    first: Stage, shard: int
+) -> None:
+    for at in range(1 + shard, first.boundaries + 1, SHARDS):
+        _kill_and_go_on(first, at)
+
+
+@pytest.mark.slow
+def test_killed_again_while_it_recovers_it_ends_where_an_uninterrupted_run_ends(ordinary: Stage) -> None:
+    for at in range(4, ordinary.boundaries + 1, 13):
+        for again in (3, 9):
+            world = ordinary.twin().wired(Wire(at))
+            with pytest.raises(Killed):
+                world.round()
+            world.restart()
+            world.wired(Wire(again))
+            with pytest.raises(Killed):
+                world.round()
+            world.restart()
+            world.until_quiet()
+            assert world.end() == ordinary.end, (at, again)
+            assert _extra(world, ordinary) <= 2, (at, again)
+            world.close()
+
+
+def _fail_and_go_on(stage: Stage, side: Side, operation: str, nth: int, kind: type[SideError]) -> None:
+    world = stage.twin()
+    error = kind("something went wrong", side=side, operation=operation)
+    world.crash_side(side).refusals[operation] = (nth, error)
+    where = f"call {nth} of {side}.{operation}: {kind.__name__}"
+    world.round()
+    world.crash_side(side).refusals.clear()
+    for _ in range(3):
+        _answer_refusals(world)
+        world.round()
+        if world.end() == stage.end:
+            break
+    assert world.end() == stage.end, where
+    assert world.round().tally.writes == 0, where
+    raised = {one for there in Side for one in world.crash_side(there).raised()}
+    assert raised <= RAISED, where
+    world.close()
+
+
+def _answer_refusals(world: CrashWorld) -> None:
+    """A person at the desk has what was refused tried again."""
+    waits = [hold.id for hold in world.store.holds(HoldState.OPEN) if hold.reason in ("refused", "unreadable")]
+    world.store.release(waits)
+
+
+def _chosen(calls: int, kind: type[SideError]) -> range:
+    """Which calls fail: all kinds together meet every call, and each kind some of the first."""
+    return range(1, calls + 1) if EVERY else range(1 + KINDS.index(kind) % 6, calls + 1, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("side", list(Side))
+def test_any_call_failing_in_any_way_only_delays(ordinary: Stage, side: Side, kind: type[SideError]) -> None:
+    for operation in ("missing", "look", "changes", "write"):
+        for nth in _chosen(ordinary.calls[side, operation], kind):
+            _fail_and_go_on(ordinary, side, operation, nth, kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("side", list(Side))
+def test_any_call_of_the_first_run_failing_in_any_way_only_delays(
+    first: Stage, side: Side, kind: type[SideError]
+) -> None:
+    for operation in ("missing", "everyone", "write"):
+        for nth in _chosen(first.calls[side, operation], kind):
+            _fail_and_go_on(first, side, operation, nth, kind)
+
+
+@pytest.mark.slow
+def test_killed_at_any_boundary_nobody_is_asked_twice_to_confirm(tmp_path: Path) -> None:
+    world = CrashWorld(tmp_path / "world")
+    channel = replace(world.mapping.channel, resubscribe=Resubscribe.CHALLENGE)
+    world.mapping = replace(world.mapping, channel=channel)
+    world.both(BOB, CHANNEL, OUT)
+    world.started()
+    world.say(MINE, BOB, CHANNEL, IN)
+    stage = _stage(tmp_path, world)
+    assert list(stage.sent.values()) == [1]
+    for at in range(1, stage.boundaries + 1):
+        _kill_and_go_on(stage, at, raised={(BOB, CHANNEL)}, extra=0)
+
+
+def test_holding_verdicts_are_the_only_ones_that_need_a_person() -> None:
+    assert {kind for kind in KINDS if kind.verdict is Verdict.HOLD} == {Ambiguous, NotFound, Refused}
