@@ -112,7 +112,8 @@ class FakeSide:
             touched = [one for one in self.people.values() if one.touched and one.touched >= since]
         for at in range(0, len(touched), self.page_size):
             self._call("changes")
-            yield Page(hints=[Hint(one.id, one.address) for one in touched[at : at + self.page_size]])
+            page = touched[at : at + self.page_size]
+            yield Page(hints=[Hint(one.id, one.address, (f"{one.id} {one.touched}",)) for one in page])
         self._call("changes")
         yield Page(watermark=start)
 

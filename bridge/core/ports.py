@@ -23,10 +23,12 @@ class PersonView:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Somebody to look at: by the side's own id, by address, or both."""
+    """Somebody to look at: by the side's own id, by address, or both. `keys` name what brought it (ids of
+    events), so that the same is not looked into for ever as feeds are read with an overlap."""
 
     id: str | None = None
     address: str | None = field(default=None, repr=False)
+    keys: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

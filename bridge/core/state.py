@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -122,7 +122,13 @@ class State(Protocol):
         feed: str | None = None,
         watermark: datetime | None = None,
         spreads: bool = False,
+        followed: Sequence[str] = (),
     ) -> Recorded: ...
+
+    def settled_keys(self, feed: str, keys: Sequence[str], settling: timedelta) -> frozenset[str]:
+        """Those of a feed's keys that were last followed at least `settling` after they were first: what a
+        side shows may lag behind what its feed tells."""
+        ...
 
     def mark_absent(self, side: Side, topics: Sequence[TopicId], *, run: RunId, read_at: datetime) -> int: ...
 

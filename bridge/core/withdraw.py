@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from bridge.core.decision import Act, Agree, Decision, Held, Rule
+from bridge.core.decision import Act, Held, Rule
 from bridge.core.mapping import Topic
-from bridge.core.model import Agreement, Cell, Choice, Observation, Side, Withdrawal
+from bridge.core.model import Cell, Choice, Observation, Side, Withdrawal
 from bridge.core.permit import Circumstances, released
 from bridge.core.policy import FUTURE_TOLERANCE, Clocks, is_in, is_out, newest
 
 
-def withdraw(topic: Topic, cell: Cell, targets: list[Side], rule: Rule, now: Circumstances) -> Decision:
+def withdraw(topic: Topic, cell: Cell, targets: list[Side], rule: Rule, now: Circumstances) -> Act | Held:
     """Withdraw at `targets`, and wherever else nobody was told.
 
     What the mapping's direction lets through goes; where it bars all of it, it is held, so that it is seen.
     """
     told = [side for side in Side if side in targets or untold(topic, cell, side)]
-    reachable = [side for side in told if cell.seen[side].present]
-    if not reachable:
-        at = newest_word(cell, now.clocks)
-        return Agree(
-            Rule.NOBODY_THERE,
-            Agreement(Choice.OPTED_OUT, at, Rule.NOBODY_THERE, now.clocks.now, cell.versions),
-        )
-    allowed = [side for side in reachable if topic.direction.allows(side)]
+    allowed = [side for side in told if topic.direction.allows(side)]
     if not allowed:
         return Held(Rule.DIRECTION)
     writes = _withdrawals(topic, cell, allowed, now)

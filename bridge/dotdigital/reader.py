@@ -140,7 +140,7 @@ class DotdigitalReader:
         hints: list[Hint] = []
         skipped = 0
         for row in rows:
-            hint = _hint(row.suppressed_contact)
+            hint = _hint(row.suppressed_contact, f"{row.word} {row.date_removed}")
             view = views.from_suppression(row, read_at)
             if view is not None and not status.is_gone(row.word):
                 found.append(view)
@@ -171,7 +171,8 @@ class DotdigitalReader:
             )
             if not newest:
                 continue  # only rows of other preferences, which their own feeds bring
-            hint = _hint(contact)
+            said = newest[preference]
+            hint = _hint(contact, f"{said.is_opted_in} {said.changed_at}")
             if hint is None:
                 skipped += 1
                 continue
@@ -269,11 +270,15 @@ def _listing(v3: ClientV3, limit: int, marker: str | None) -> ContactsPage:
     return v3.contacts(marker=marker, limit=limit)
 
 
-def _hint(contact: Contact | None) -> Hint | None:
-    """Whom a row names, as far as it names anybody."""
+def _hint(contact: Contact | None, what: str) -> Hint | None:
+    """Whom a row names, as far as it names anybody. `what` it says of them tells it from the next row about
+    the same contact."""
     if contact is None or (contact.address is None and contact.contact_id is None):
         return None
-    return Hint(next(iter(views.ids_of(contact.contact_id)), None), contact.address)
+    number = next(iter(views.ids_of(contact.contact_id)), None)
+    # a key holds no address: a row that has nothing else is looked into each time
+    keys = () if number is None else (f"{number} {what}",)
+    return Hint(number, contact.address, keys)
 
 
 def _suppression_key(row: Suppression) -> Hashable:

@@ -84,7 +84,9 @@ class DotdigitalReplica(DotdigitalReader):
                 raise
             return Outcome.ALREADY_SO if self._v3 is None else self._patch(self._v3, who, overlay, takes_back)
         except Refused as error:
-            if error.code != SUPPRESSED or self._v3 is None:
+            # Some refusals come without their code; a withdrawal is then tried by the other way as well.
+            hidden = error.code == SUPPRESSED or (error.code is None and takes_back)
+            if not hidden or self._v3 is None:
                 raise
             return self._patch(self._v3, who, overlay, takes_back)
 

@@ -88,7 +88,9 @@ class Carrier:
         if result.fate not in (Fate.FAILED, Fate.REFUSED):
             for write in unit:
                 tally.count(write)
-        if result.fate is Fate.CHALLENGED:  # before the attempt ends: killed in between, nobody is asked twice
+        if (
+            result.fate is Fate.CHALLENGED
+        ):  # before the attempt ends: killed in between, nobody is asked twice
             self._open_holds(who, acts, Rule.CHALLENGE_PENDING, WORDS[Rule.CHALLENGE_PENDING])
         self._end(who, attempt, unit, acts, result)
         tally.failed += result.fate in (Fate.FAILED, Fate.UNFOLLOWED)
@@ -232,9 +234,7 @@ class Carrier:
         for one, _ in proven:  # before it is settled: a settled cell is not looked at again
             if one.cell.hold is not None:
                 state.close_hold(one.cell.person, one.topic.id)
-        state.settle(
-            self._run, [self._settlement(one, act, now[one.topic.id], shown) for one, act in proven]
-        )
+        state.settle(self._run, [self._settlement(one, act, now[one.topic.id], shown) for one, act in proven])
 
     def _settlement(self, one: Judged, act: Act, now: Cell, shown: dict[Side, PersonView]) -> Settlement:
         versions = dict(act.versions)

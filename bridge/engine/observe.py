@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bridge.core.brakes import bursts
 from bridge.core.errors import DrainIncomplete, SideError, Verdict
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Choice, Observation, RunId, Side
-from bridge.core.ports import Page
+from bridge.core.ports import Hint, Page
 from bridge.core.watermark import advance, reach
 from bridge.engine.look import Looker
 from bridge.engine.parts import Eyes, Weather
@@ -76,18 +77,34 @@ class Observer:
 
     def _page(self, side: Side, feed: str, page: Page, watermark: datetime | None) -> None:
         """Store a page. Hints are followed before its watermark moves: until then they are not stored."""
-        self._looker.follow(side, page.hints)
+        self._looker.follow(side, self._unsettled(feed, page.hints))
         if side in self._weather.down:
             raise self._weather.down[side]
         mark = None if page.watermark is None else advance(watermark, page.watermark)
         spreads = self._eyes.mapping.spreads
         state = self._eyes.state
-        recorded = state.record(page.views, side, run=self._run, feed=feed, watermark=mark, spreads=spreads)
+        recorded = state.record(
+            page.views,
+            side,
+            run=self._run,
+            feed=feed,
+            watermark=mark,
+            spreads=spreads,
+            followed=[key for hint in page.hints for key in hint.keys],
+        )
         self._looker.observed[side] += len(page.views)
         self._looker.look(side, recorded.look_again)
         self._count_unsubscribes(page)
         self._report(feed, page)
         self._eyes.heartbeat()
+
+    def _unsettled(self, feed: str, hints: Sequence[Hint]) -> list[Hint]:
+        """The hints that still tell something: overlapping reads bring the same ones again and again."""
+        keys = [key for hint in hints for key in hint.keys]
+        settling = self._eyes.tuning.settling
+        settled = self._eyes.state.settled_keys(feed, keys, settling) if keys else frozenset()
+        fresh = [hint for hint in hints if not hint.keys or not settled.issuperset(hint.keys)]
+        return list(dict.fromkeys(fresh))
 
     def _report(self, feed: str, page: Page) -> None:
         for warning in page.warnings:

@@ -37,6 +37,7 @@ class Tuning:
     workers: int = 4  # calls in flight
     page: int = 500  # people decided at a time
     catalogue_every: timedelta = timedelta(minutes=10)
+    settling: timedelta = timedelta(minutes=2)  # how long what a feed tells of is looked into again
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Sweeper:
 
     def _list(self, side: Side) -> None:
         reader, state = self._eyes.readers[side], self._eyes.state
-        done = 0
+        done = skipped = 0
         for page in reader.everyone(self._known()):
             recorded = state.record(page.views, side, run=self._run, spreads=self._eyes.mapping.spreads)
             self._looker.observed[side] += len(page.views)
@@ -55,8 +55,11 @@ class Sweeper:
             for warning in page.warnings:
                 self._weather.warn(f"{side}: {warning}")
             done += len(page.views)
+            skipped += page.skipped
             self._eyes.progress(f"reading everybody at {side}", done)
             self._eyes.heartbeat()
+        if skipped:
+            self._weather.warn(f"{side}: {skipped} records without an address were left out of the sweep")
 
     def _known(self) -> Iterator[Who]:
         for page in self._eyes.state.known():

@@ -75,10 +75,19 @@ def _page(found: EventSlice, watermark: datetime | None) -> Page:
         warnings.append(
             f"{unnamed} events name no profile id: unset AlternateIdType on the webhook subscription"
         )
-    named = dict.fromkeys(item for item in ids if item)
-    return Page(
-        hints=[Hint(id=item) for item in named], watermark=watermark, warnings=warnings, skipped=unnamed
-    )
+    keys: dict[str, list[str]] = {}
+    for profile, event in zip(ids, found.events, strict=True):
+        if profile:
+            keys.setdefault(profile, []).append(_key(event))
+    hints = [Hint(id=profile, keys=tuple(names)) for profile, names in keys.items()]
+    return Page(hints=hints, watermark=watermark, warnings=warnings, skipped=unnamed)
+
+
+def _key(event: wire.Event) -> str:
+    """What tells one event from another: its id, or where it has none, all that is known of it."""
+    if event.event_id is not None:
+        return str(event.event_id)
+    return f"{event.event_type} {event.profile_id} {event.earliest}"
 
 
 def _profile_id(event: wire.Event) -> str:

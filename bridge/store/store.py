@@ -22,7 +22,7 @@ from bridge.core.state import (
     RunKind,
     Settlement,
 )
-from bridge.store import attempts, cells, holds, inbox, ledger, migrate, observations, people, runs
+from bridge.store import attempts, cells, follow, holds, inbox, ledger, migrate, observations, people, runs
 from bridge.store.engine import Clock, Unit, make_engine
 from bridge.store.lease import NAME, Lease, holder
 from bridge.store.ledger import Verified
@@ -81,14 +81,24 @@ class Store:
         feed: str | None = None,
         watermark: datetime | None = None,
         spreads: bool = False,
+        followed: Sequence[str] = (),
     ) -> Recorded:
-        """Store a page of views and, with it, how far its feed was read: both or neither."""
+        """Store a page of views and, with it, how far its feed was read and which of its hints were
+        followed: all or nothing."""
         with self._unit.write() as conn:
             now = self._unit.clock()
             recorded = observations.record(conn, views, side, now=now, spreads=spreads)
+            if feed is not None:
+                follow.note(conn, feed, followed, now)
             if feed is not None and watermark is not None:
                 runs.save_watermark(conn, feed, watermark, run, now)
+                follow.forget(conn, feed, now)
         return recorded
+
+    def settled_keys(self, feed: str, keys: Sequence[str], settling: timedelta) -> frozenset[str]:
+        """Those of a feed's keys that were last followed at least `settling` after they were first."""
+        with self._unit.read() as conn:
+            return follow.settled(conn, feed, keys, settling)
 
     def mark_absent(self, side: Side, topics: Sequence[TopicId], *, run: RunId, read_at: datetime) -> int:
         """After a complete sweep that began at `read_at`: whoever was never seen at `side` is not there.

@@ -251,6 +251,16 @@ inbox = sa.Table(
     sqlite_autoincrement=True,  # what is kept again gets a new number
 )
 
+followed = sa.Table(
+    "followed",
+    metadata,
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("first_at", UtcMicros, nullable=False),
+    sa.Column("last_at", UtcMicros, nullable=False),
+    sa.CheckConstraint("last_at >= first_at", name="order"),
+)
+
 watermarks = sa.Table(
     "watermarks",
     metadata,

@@ -269,6 +269,15 @@ def _waiting() -> None:
 
 def _facts() -> None:
     op.create_table(
+        "followed",
+        sa.Column("feed", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("first_at", Micros, nullable=False),
+        sa.Column("last_at", Micros, nullable=False),
+        _primary("followed", "feed", "key"),
+        _check("followed", "order", "last_at >= first_at"),
+    )
+    op.create_table(
         "watermarks",
         sa.Column("feed", sa.Text, nullable=False),
         sa.Column("at", Micros, nullable=False),

@@ -247,3 +247,18 @@ def test_every_feed_covers_a_topic_and_every_topic_is_covered(bench: Bench) -> N
 
 def test_nothing_mapped_is_missing_here(bench: Bench) -> None:
     assert bench.reader.missing() == {}
+
+
+def test_a_feed_tells_old_hints_from_new_ones(bench: Bench) -> None:
+    """Feeds are read with an overlap: what was looked into already is known by its key."""
+    bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now(), "DAILY")
+    before, again = keys(drain(bench, 0.5)), keys(drain(bench, 0.5))
+    assert before
+    assert before == again
+    bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now(), "WEEKLY")
+    assert keys(drain(bench, 0.5)) - before
+    assert not any("@" in key for key in before)
+
+
+def keys(pages: list[Page]) -> set[str]:
+    return {key for page in pages for hint in page.hints for key in hint.keys}
