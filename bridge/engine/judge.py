@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.core.brakes import Load
-from bridge.core.decision import Act, Decision, Wait
+from bridge.core.decision import Decision, Wait, writes_of
 from bridge.core.mapping import CHANNEL, Topic
 from bridge.core.model import Cell, PersonId, Side, Withdrawal
 from bridge.core.permit import Circumstances
@@ -66,27 +66,29 @@ class Judge:
                 judged.append(Judged(topic, cell, decide(topic, cell, channel, mapping.spreads, now)))
         return judged
 
-    def settle_doubts(self, looker: Looker) -> None:
-        """Look closely at everybody whose cells cannot be decided on what is known."""
-        for _ in range(LOOK_PASSES):
-            wanted = False
+    def weigh(self, looker: Looker) -> Load:
+        """Look closely at everybody whose cells cannot be decided on what is known, until nobody is left;
+        then say how many people this run would opt in, and out."""
+        for number in range(LOOK_PASSES + 1):
+            looked = False
+            raises = withdrawals = 0
             for page in self.people():
-                for side in Side:
-                    people = list(dict.fromkeys(self._waiting_for(page, side)))
-                    if people and side not in self._weather.down:
-                        wanted = looker.look(side, people) > 0 or wanted
-            if not wanted:
-                return
-
-    def load(self) -> Load:
-        """How many people this run would opt in, and out."""
-        raises = withdrawals = 0
-        for page in self.people():
-            for person in page:
-                writes = [write for one in person for write in _writes(one.decision)]
-                withdrawals += any(isinstance(write, Withdrawal) for write in writes)
-                raises += any(not isinstance(write, Withdrawal) for write in writes)
+                looked = (number < LOOK_PASSES and self._look(page, looker)) or looked
+                for person in page:
+                    writes = [write for one in person for write in writes_of(one.decision)]
+                    withdrawals += any(isinstance(write, Withdrawal) for write in writes)
+                    raises += any(not isinstance(write, Withdrawal) for write in writes)
+            if not looked:
+                break
         return Load(raises, withdrawals, self._eyes.state.people_count())
+
+    def _look(self, page: list[list[Judged]], looker: Looker) -> bool:
+        looked = False
+        for side in Side:
+            people = list(dict.fromkeys(self._waiting_for(page, side)))
+            if people and side not in self._weather.down:
+                looked = looker.look(side, people) > 0 or looked
+        return looked
 
     def _waiting_for(self, page: list[list[Judged]], side: Side) -> Iterator[PersonId]:
         for person in page:
@@ -103,7 +105,3 @@ class Judge:
             raises_approved=standing.raises_approved,
             bursts=standing.bursts,
         )
-
-
-def _writes(decision: Decision) -> tuple[object, ...]:
-    return decision.writes if isinstance(decision, Act) else ()

@@ -58,7 +58,7 @@ class DryRun:
         plan = Plan(run, self._eyes.mapping.digest, self._eyes.clock())
         try:
             judge = seeing.read()
-            plan.brakes = list(check(judge.load(), self._eyes.tuning.limits).reasons)
+            plan.brakes = list(check(seeing.load, self._eyes.tuning.limits).reasons)
             self._fill(plan, judge)
         except BaseException as error:
             state.end_run(run, "failed", {"error": type(error).__name__})

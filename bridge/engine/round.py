@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bridge.core.brakes import Brakes, check
+from bridge.core.brakes import Brakes, Load, check
 from bridge.core.decision import Rule
 from bridge.core.errors import SideError, Verdict
 from bridge.core.model import RunId, Side, TopicId
@@ -42,6 +42,7 @@ class Observation:
 
     def __init__(self, eyes: Eyes, run: RunId, orders: Orders) -> None:
         self.swept = False  # everybody was read, to a proven end
+        self.load = Load(0, 0, 0)
         self.eyes = eyes
         self.run = run
         self.weather = Weather()
@@ -63,7 +64,7 @@ class Observation:
         if self._first or remapped or gaps or self._orders.full:
             self.swept = Sweeper(self.eyes, self.run, self.weather, self.looker).everyone()
         judge = Judge(self.eyes, self.weather, self._standing(epoch, observer))
-        judge.settle_doubts(self.looker)
+        self.load = judge.weigh(self.looker)
         return judge
 
     def _epoch(self) -> datetime:
@@ -163,7 +164,7 @@ class Round:
         seeing = Observation(self._eyes, run, orders)
         Recovery(self._eyes, run, seeing.weather).settle()
         judge = seeing.read()
-        brakes = check(judge.load(), self._eyes.tuning.limits)
+        brakes = check(seeing.load, self._eyes.tuning.limits)
         for alert in brakes.alerts:
             seeing.weather.warn(alert)
         tally = self._apply(run, seeing, judge, brakes)

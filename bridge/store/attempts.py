@@ -68,20 +68,29 @@ def _supersede(conn: sa.Connection, person: PersonId, side: Side, topics: Sequen
 
 def forget_misses(conn: sa.Connection, keys: Iterable[Key]) -> None:
     """These cells are agreed: earlier writes that failed no longer count against them."""
-    a = t.attempts.c
-    for person, topic in keys:
-        ended = sa.select(a.id).where(
-            a.person_id == person, a.state.in_((AttemptState.FAILED, AttemptState.DEAD))
-        )
-        _mark_settled(conn, ended, [topic])
+    _forget(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
 
 
 def forget_dead(conn: sa.Connection, keys: Iterable[Key]) -> None:
     """Writes given up about these cells wait for nobody any more."""
-    a = t.attempts.c
+    _forget(conn, keys, (AttemptState.DEAD,))
+
+
+def _forget(conn: sa.Connection, keys: Iterable[Key], states: Sequence[AttemptState]) -> None:
+    """Most cells never had such a write: one question tells which did."""
+    a, at = t.attempts.c, t.attempt_topics.c
+    topics: dict[PersonId, list[TopicId]] = {}
     for person, topic in keys:
-        dead = sa.select(a.id).where(a.person_id == person, a.state == AttemptState.DEAD)
-        _mark_settled(conn, dead, [topic])
+        topics.setdefault(person, []).append(topic)
+    for some in chunks(topics):
+        unsettled = (
+            sa.select(a.person_id)
+            .join(t.attempt_topics, at.attempt_id == a.id)
+            .where(t.NOT_DONE, a.person_id.in_(some), a.state.in_(states), at.settled.is_(False))
+        )
+        for person in set(conn.scalars(unsettled)):
+            ended = sa.select(a.id).where(a.person_id == person, a.state.in_(states))
+            _mark_settled(conn, ended, topics[PersonId(person)])
 
 
 def _mark_settled(conn: sa.Connection, numbers: sa.Select[tuple[int]], topics: Sequence[TopicId]) -> None:

@@ -128,26 +128,37 @@ def settle(conn: sa.Connection, run: RunId, settlements: Sequence[Settlement]) -
     stored = {(cell.person, cell.topic): cell for mine in load(conn, concerned).values() for cell in mine}
     began = conn.scalar(sa.select(t.runs.c.started_at).where(t.runs.c.id == run))
     answered = holds.answered_since(conn, concerned, began)
+    decided: list[Row] = []
+    agreements: list[Row] = []
     for one in settlements:
         key = (one.person, one.topic)
         if key not in stored:
             raise LookupError(f"there is no cell of person {one.person} for topic '{one.topic}'")
         clean = stored[key].ground == one.ground and key not in answered
-        _store_settlement(conn, one, clean=clean)
+        row = {"person": one.person, "about": one.topic, "dirty": not clean}
+        if one.agreement is not None:  # on other ground than stands now, it is to be decided again
+            agreements.append(row | _agreed_values(one.agreement))
+        elif clean:
+            decided.append(row)
+    _update(conn, decided)
+    _update(conn, agreements)
     agreed = [(one.person, one.topic) for one in settlements if one.agreement is not None]
     attempts.forget_misses(conn, agreed)
     return [one.ledger for one in settlements if one.ledger is not None]
 
 
-def _store_settlement(conn: sa.Connection, one: Settlement, *, clean: bool) -> None:
-    values: dict[str, Any] = {"dirty": False} if clean else {}
-    if one.agreement is not None:
-        values |= _agreed_values(one.agreement)
-        if not clean:
-            values["dirty"] = True  # agreed on other ground than stands now: to be decided again
-    if values:
-        c = t.cells.c
-        conn.execute(sa.update(t.cells).where(c.person_id == one.person, c.topic == one.topic).values(values))
+def _update(conn: sa.Connection, rows: Sequence[Row]) -> None:
+    """One statement for all rows, which name the same columns."""
+    if not rows:
+        return
+    c = t.cells.c
+    named = [name for name in rows[0] if name not in ("person", "about")]
+    conn.execute(
+        sa.update(t.cells)
+        .where(c.person_id == sa.bindparam("person"), c.topic == sa.bindparam("about"))
+        .values({name: sa.bindparam(name, type_=c[name].type) for name in named}),
+        rows,
+    )
 
 
 def _agreed_values(agreement: Agreement) -> dict[str, Any]:
