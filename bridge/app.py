@@ -231,6 +231,7 @@ class App:
             clock=self.options.clock,
             progress=progress,
             heartbeat=heartbeat,
+            budget=lambda: self.limits.budget,
         )
 
     def hands(self) -> Hands:

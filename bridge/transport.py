@@ -161,7 +161,7 @@ class Transport:
             raise self._no_answer(operation, error, own=_is_of(error, request), is_write=is_write) from None
         answer = _answer(response)
         seconds = self._ticks() - began
-        self._log.info("%s: %d, attempt %d, %.3f s", operation, answer.status, attempt, seconds)
+        self._log.debug("%s: %d, attempt %d, %.3f s", operation, answer.status, attempt, seconds)
         self._throttle.after(operation, answer)
         verdict = self._verdict(operation, answer, is_write)
         if verdict is not None:

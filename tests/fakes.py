@@ -96,7 +96,7 @@ class FakeSide:
     def feeds(self) -> Sequence[str]:
         return (f"{self.side}.feed",)
 
-    def covers(self, feed: str) -> frozenset[TopicId]:  # noqa: ARG002
+    def covers(self, feed: str) -> frozenset[TopicId]:
         return frozenset(topic.id for topic in self.mapping.all)
 
     def missing(self) -> Mapping[TopicId, str]:
@@ -106,7 +106,7 @@ class FakeSide:
     def oldest_since(self) -> datetime | None:
         return None if self.history is None else self.clock() - self.history
 
-    def changes(self, feed: str, since: datetime) -> Iterator[Page]:  # noqa: ARG002
+    def changes(self, feed: str, since: datetime) -> Iterator[Page]:
         start = self.clock()
         with self._lock:
             touched = [one for one in self.people.values() if one.touched and one.touched >= since]
@@ -117,7 +117,7 @@ class FakeSide:
         self._call("changes")
         yield Page(watermark=start)
 
-    def everyone(self, known: Iterable[Who]) -> Iterator[Page]:  # noqa: ARG002
+    def everyone(self, known: Iterable[Who]) -> Iterator[Page]:
         people = list(self.people.values())
         for at in range(0, len(people), self.page_size):
             self._call("everyone")

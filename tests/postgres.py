@@ -176,14 +176,19 @@ def _debian(folder: Path) -> Server:
 @contextlib.contextmanager
 def _users(folder: Path) -> Iterator[list[int]]:
     """The processes that use the server, to be changed under a lock."""
-    with Path(f"{folder}.users").open("a+") as file:
+    path = Path(f"{folder}.users")
+    with path.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            raise NoServer("the server was just stopped")  # by another worker, its last
         file.seek(0)
         users = [pid for pid in json.loads(file.read() or "[]") if Path(f"/proc/{pid}").exists()]
         yield users
         file.seek(0)
         file.truncate()
         json.dump(users, file)
+        if not users:
+            path.unlink()
 
 
 def _start(binaries: Path, folder: Path) -> None:

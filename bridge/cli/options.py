@@ -30,6 +30,12 @@ MappingFile = Annotated[
     Path | None, typer.Option("--mapping", metavar="FILE", help="Mapping file.", show_default=False)
 ]
 Full = Annotated[bool, typer.Option("--full", help="Read every person on both sides, not the feeds.")]
+ApproveRaises = Annotated[
+    bool,
+    typer.Option(
+        "--approve-raises", help="Let opt-ins from before the first run through, where they are dated."
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 

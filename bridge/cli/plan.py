@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, DatabaseUrl, Full, Json, MappingFile, settings_from
+from bridge.cli.options import ApproveRaises, Config, DatabaseUrl, Full, Json, MappingFile, settings_from
 from bridge.cli.output import SIDES, Mark, console, counted, note, print_json, table
 from bridge.core.errors import ConfigError
 
@@ -33,13 +33,14 @@ def plan(
         Path | None, typer.Option("--out", metavar="FILE", help="Save it for `bridge apply`.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --out.")] = False,
+    approve_raises: ApproveRaises = False,
     json: Json = False,
 ) -> int:
     """Print each write a run would send, and why. Nothing is sent, and no agreement is changed."""
     from bridge.engine.round import Orders
 
     settings = settings_from(config, database_url, mapping)
-    return make(settings, Orders(full=full), json=json, out=out, force=force)
+    return make(settings, Orders(full=full, approve_raises=approve_raises), json=json, out=out, force=force)
 
 
 def make(

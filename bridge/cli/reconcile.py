@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.options import Config, DatabaseUrl, Full, Json, MappingFile, settings_from
+from bridge.cli.options import ApproveRaises, Config, DatabaseUrl, Full, Json, MappingFile, settings_from
 
 
 def reconcile(
@@ -17,12 +17,7 @@ def reconcile(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Send nothing: the same as `bridge plan`.")
     ] = False,
-    approve_raises: Annotated[
-        bool,
-        typer.Option(
-            "--approve-raises", help="Let opt-ins from before the first run through, where they are dated."
-        ),
-    ] = False,
+    approve_raises: ApproveRaises = False,
     json: Json = False,
 ) -> int:
     """Observe, decide, write, settle, once; then exit."""

@@ -7,12 +7,12 @@ BridgeError
 ├── PlanMoved              the ground of a saved plan has moved           exit 2
 ├── DrainIncomplete        a feed could not be read to a proven end       (the watermark stays)
 └── SideError              one side answered, or failed to answer
-    ├── Unreachable        no connection, TLS failure, time-out before an answer      retry     exit 5
+    ├── Unreachable        no connection, TLS failure, time-out before an answer      retry
     ├── OutcomeUnknown     a write was sent and no trustworthy answer came back       in doubt
     ├── BadAnswer          an answer came that is not what the documents promise      retry
     ├── Throttled          asked to wait                                              retry
     ├── ServerTrouble      5xx to a read                                              retry
-    ├── SignInRefused      wrong credentials, clock skew, wrong region                stop      exit 5
+    ├── SignInRefused      wrong credentials, clock skew, wrong region                stop
     ├── Forbidden          no permission for this call                                stop
     ├── Ambiguous          too many people match one address                          hold
     ├── NotFound           the addressed thing is not there                           hold
@@ -94,6 +94,7 @@ class SideError(BridgeError):
     """
 
     verdict: ClassVar[Verdict] = Verdict.RETRY
+    exit_code = 5
 
     def __init__(
         self,
@@ -116,8 +117,6 @@ class SideError(BridgeError):
 
 class Unreachable(SideError):
     """No connection, a TLS failure, or a read that got no answer. Nothing was changed there."""
-
-    exit_code = 5
 
 
 class OutcomeUnknown(SideError):
@@ -142,14 +141,12 @@ class SignInRefused(SideError):
     """Credentials, clock or region are wrong."""
 
     verdict = Verdict.STOP
-    exit_code = 5
 
 
 class Forbidden(SideError):
     """Signed in, but not allowed to make this call."""
 
     verdict = Verdict.STOP
-    exit_code = 5
 
 
 class Ambiguous(SideError):

@@ -187,6 +187,12 @@ class State(Protocol):
         ledger: LedgerEntry | None = None,
     ) -> bool: ...
 
+    def holds(
+        self, state: HoldState | None = HoldState.OPEN, *, reason: str | None = None, limit: int, after: int
+    ) -> list[HoldRow]:
+        """Standing holds with a number beyond `after`, the oldest first."""
+        ...
+
     def release_all(self, reason: str) -> int:
         """A person approves every open hold of one reason. Returns how many."""
         ...

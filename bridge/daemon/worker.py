@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 
 from bridge.core.errors import BridgeError, LeaseHeld
-from bridge.core.state import RunKind
 from bridge.daemon.agenda import Agenda, Due
 from bridge.daemon.health import Tallies
 from bridge.daemon.pulse import Pulse
@@ -82,7 +81,7 @@ class Worker:
         self._pulse.beat("reading everybody" if full else "reading the feeds")
         report = self._work.run(Orders(full=full), progress=self._progress, heartbeat=self._heartbeat)
         self._told(report)
-        if (full or report.kind is RunKind.FIRST) and not report.errors:
+        if report.swept and not report.errors:
             self._sweeps.done()
 
     def _progress(self, step: str, done: int, total: int | None = None) -> None:  # noqa: ARG002

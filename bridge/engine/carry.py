@@ -88,9 +88,8 @@ class Carrier:
         if result.fate not in (Fate.FAILED, Fate.REFUSED):
             for write in unit:
                 tally.count(write)
-        if (
-            result.fate is Fate.CHALLENGED
-        ):  # before the attempt ends: killed in between, nobody is asked twice
+        if result.fate is Fate.CHALLENGED:
+            # Before the attempt ends: killed in between, nobody is asked twice.
             self._open_holds(who, acts, Rule.CHALLENGE_PENDING, WORDS[Rule.CHALLENGE_PENDING])
         self._end(who, attempt, unit, acts, result)
         tally.failed += result.fate in (Fate.FAILED, Fate.UNFOLLOWED)

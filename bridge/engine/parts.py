@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.core.brakes import Limits
 from bridge.core.errors import SideError
@@ -51,6 +51,7 @@ class Eyes:
     clock: Clock
     progress: Progress = silent
     heartbeat: Callable[[], None] = lambda: None  # renews the lease; raises LeaseHeld when it is lost
+    budget: Callable[[], Mapping[str, Any]] = dict  # what the sides still allow
 
 
 @dataclass(frozen=True, slots=True)

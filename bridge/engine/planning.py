@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from bridge.core.brakes import check
 from bridge.core.decision import WORDS, Act, Held
-from bridge.core.model import Choice, RunId, Side, Who, Withdrawal, Write, mask
+from bridge.core.model import Choice, PersonId, RunId, Side, Who, Withdrawal, Write, mask
 from bridge.core.state import RunKind
 from bridge.engine.judge import Judge, Judged
 from bridge.engine.parts import Eyes
@@ -69,10 +69,26 @@ class DryRun:
         return plan
 
     def _fill(self, plan: Plan, judge: Judge) -> None:
+        seen: set[PersonId] = set()
         for page in judge.people():
             people = {person[0].cell.person: person for person in page if person}
-            for who in self._eyes.state.who_many(list(people)):
-                self._person(plan, who, people[who.person])
+            self._people(plan, people)
+            seen |= people.keys()
+        for held in self._held():
+            fresh = [person for person in held if person not in seen]
+            self._people(plan, {person: judge.person(self._eyes.state.cells(person)) for person in fresh})
+            seen.update(fresh)
+
+    def _held(self) -> Iterator[list[PersonId]]:
+        """People with something on hold, which is decided already and so waits for no round."""
+        after = 0
+        while page := self._eyes.state.holds(limit=self._eyes.tuning.page, after=after):
+            after = page[-1].id
+            yield list(dict.fromkeys(hold.person for hold in page))
+
+    def _people(self, plan: Plan, people: Mapping[PersonId, list[Judged]]) -> None:
+        for who in self._eyes.state.who_many(list(people)):
+            self._person(plan, who, people[who.person])
 
     def _person(self, plan: Plan, who: Who, judged: list[Judged]) -> None:
         acts = {}

@@ -44,9 +44,8 @@ class Recovery:
         proven = all(shows(self._eyes.mapping, write, view) for write in writes)
         state = AttemptState.DONE if proven else AttemptState.FAILED
         if not proven and any(_asked(write) for write in writes):
-            self._remember_asking(
-                attempt
-            )  # before the attempt ends: killed in between, nobody is asked twice
+            # Before the attempt ends: killed in between, nobody is asked twice.
+            self._remember_asking(attempt)
         self._eyes.state.end_attempt(
             self._run,
             attempt.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -63,6 +64,8 @@ class Report:
     warnings: list[str]
     errors: list[SideError] = field(default_factory=list)
     gone: bool = False  # the mapping names what no longer exists
+    swept: bool = False  # everybody was read, to a proven end
+    budget: Mapping[str, Any] = field(default_factory=dict)
     people: int = 0
 
     @property
@@ -104,4 +107,5 @@ class Report:
             "calls": {side.value: self.calls[side] for side in Side},
             "brakes": self.brakes,
             "warnings": self.warnings,
+            "budget": dict(self.budget),
         }

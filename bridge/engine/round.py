@@ -184,6 +184,8 @@ class Round:
             warnings=seeing.weather.warnings,
             errors=list(seeing.weather.down.values()),
             gone=bool(seeing.weather.gone),
+            swept=seeing.swept,
+            budget=self._eyes.budget(),
             people=state.people_count(),
         )
 

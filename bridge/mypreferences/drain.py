@@ -136,7 +136,7 @@ def drain_segment(
 
 def _await(client: MyPreferencesClient, token: str, pause: float, sleep: Callable[[float], None]) -> None:
     polls = _MAX_POLLS if pause <= 0 else max(1, min(_MAX_POLLS, int(_LONGEST_EXPORT / pause)))
-    for _ in range(polls):
+    for number in range(polls):
         try:
             status = client.export_status(token).status.strip().casefold()
         except NotFound:
@@ -152,7 +152,7 @@ def _await(client: MyPreferencesClient, token: str, pause: float, sleep: Callabl
             )
         if status != "processing":
             raise _incomplete("MyPreferences could not generate it, or not keep it")
-        sleep(pause)
+        sleep(min(pause, 0.5 * 2**number))  # a small export is ready at once
     raise _incomplete("it did not become complete")
 
 

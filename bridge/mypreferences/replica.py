@@ -97,7 +97,9 @@ class MyPreferencesReader:
         """Read every active profile with the address. Raises Ambiguous where they are too many."""
         read_at = self._clock()
         profiles = self._profiles(who.address, who.ids.get(Side.MYPREFERENCES, ()))
-        return views.view(who.address, profiles, self._mapping, read_at, complete=True)
+        shown = views.view(who.address, profiles, self._mapping, read_at, complete=True)
+        pinned = len(profiles) > 1 and self._pinned(who, profiles) is not None
+        return views.addressed(shown) if pinned else shown
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         """What a hint names: by id, one view for each active address of that profile (others may share it);
@@ -136,6 +138,17 @@ class MyPreferencesReader:
             by_id = (self._profile(profile_id) for profile_id in ids)
             found = [profile for profile in by_id if profile is not None and self._holds(profile, address)]
         return found
+
+    def _pinned(self, who: Who, profiles: Sequence[wire.Profile]) -> wire.Profile | None:
+        """The one profile whose alternate id of the configured type names the person's Dotdigital contact."""
+        names = {item.strip().casefold() for item in who.ids.get(Side.DOTDIGITAL, ())}
+        pinned = [profile for profile in profiles if self._pins(profile) & names]
+        return pinned[0] if len(pinned) == 1 else None
+
+    def _pins(self, profile: wire.Profile) -> set[str]:
+        kind = (self._alternate_id_type or "").casefold()
+        pairs = (item.pair for item in profile.alternate_ids or ())
+        return {value for name, value in pairs if kind and name == kind and value}
 
     def _profile(self, profile_id: str) -> wire.Profile | None:
         try:
@@ -290,19 +303,14 @@ class MyPreferencesReplica(MyPreferencesReader):
 
     def _target(self, who: Who, profiles: Sequence[wire.Profile]) -> wire.Profile:
         """The one profile that consent may be given on: the pinned one, else the only one."""
-        pins = {item.strip().casefold() for item in who.ids.get(Side.DOTDIGITAL, ())}
-        kind = (self._alternate_id_type or "").casefold()
-        held = {profile.id: self._pins(profile, kind) for profile in profiles}
-        if kind and pins:
-            pinned = [profile for profile in profiles if held[profile.id] & pins]
-            if len(pinned) == 1:
-                return pinned[0]
-            if len(profiles) == 1 and held[profiles[0].id]:
-                raise _error(
-                    Refused,
-                    "The only profile with this address is pinned to another Dotdigital contact.",
-                    "Put the alternate id right in MyPreferences.",
-                )
+        if pinned := self._pinned(who, profiles):
+            return pinned
+        if len(profiles) == 1 and who.ids.get(Side.DOTDIGITAL) and self._pins(profiles[0]):
+            raise _error(
+                Refused,
+                "The only profile with this address is pinned to another Dotdigital contact.",
+                "Put the alternate id right in MyPreferences.",
+            )
         if len(profiles) == 1:
             return profiles[0]
         raise _error(
@@ -310,11 +318,6 @@ class MyPreferencesReplica(MyPreferencesReader):
             f"{len(profiles)} profiles share this address and none is pinned to the Dotdigital contact.",
             "Merge them, or set an alternate id and BRIDGE_MYPREFERENCES__ALTERNATE_ID_TYPE.",
         )
-
-    @staticmethod
-    def _pins(profile: wire.Profile, kind: str) -> set[str]:
-        pairs = (item.pair for item in profile.alternate_ids or ())
-        return {value for name, value in pairs if name == kind and value}
 
 
 def _error(kind: type[SideError], what: str, hint: str = "") -> SideError:

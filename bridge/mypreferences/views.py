@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, Topic
@@ -59,6 +59,13 @@ def view(
         if said:
             topics[topic.id] = _merged(said, profiles, read_at)
     return PersonView(address, tuple(profile.id for profile in profiles), topics, complete)
+
+
+def addressed(view: PersonView) -> PersonView:
+    """The same, where one of several profiles is the one that an opt-in goes to: there is no doubt whom it
+    would raise."""
+    topics = {topic: replace(seen, records=1) for topic, seen in view.topics.items()}
+    return replace(view, topics=topics)
 
 
 def said_of(profile: wire.Profile, address: str, topic: Topic) -> list[Said] | None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, TextIO
 
@@ -34,6 +35,7 @@ def serve(
     world = World(people, seed, mypreferences_port, dotdigital_port)
     crowd = Crowd(world, seed)
     crowd.settle()
+    world.clock.set(datetime.now(UTC))
     acting = threading.Lock()
 
     def act(count: int) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from bridge.core.errors import ConfigError
 from bridge.settings.model import FIELDS, Settings, hint
-from bridge.settings.sources import DEFAULT, Gathered, env_name, gather
+from bridge.settings.sources import DEFAULT, READING, Reading, env_name, given
 
 
 def load(
@@ -26,52 +27,74 @@ def load(
 
     Raises ConfigError with every problem of every source at once.
     """
-    found = gather(FIELDS, config, os.environ if environ is None else environ, flags or {})
-    settings, problems = _checked(found)
-    problems = (*found.problems, *problems)
-    if settings is None or problems:
+    values = os.environ if environ is None else environ
+    if config is None and values.get("BRIDGE_CONFIG"):
+        config = Path(values["BRIDGE_CONFIG"])
+    reading = Reading([env_name(key) for key in FIELDS], values, config)
+    settings = copy_context().run(_read, reading, given(_nested(flags or {})))
+    if settings is None or reading.problems:
         raise ConfigError(
             "The settings cannot be used.",
-            problems=problems,
+            problems=tuple(reading.problems),
             hint="`bridge doctor` shows each setting and where it came from.",
         )
     return settings
 
 
-def _checked(found: Gathered) -> tuple[Settings | None, tuple[str, ...]]:
-    values = {key: one.value for key, one in found.values.items()}
-    sources = {key: one.source for key, one in found.values.items()}
+def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in flags.items():
+        if key not in FIELDS:
+            raise KeyError(f"no setting is called {key}")  # a mistake in the program, not the operator's
+        group, _, name = key.rpartition("__")
+        (values.setdefault(group, {}) if group else values)[name] = value
+    return values
+
+
+def _read(reading: Reading, flags: Mapping[str, Any]) -> Settings | None:
+    """The settings, or None where a value is wrong, which is then among the problems."""
+    READING.set(reading)
     try:
-        return Settings.of(values, sources), ()
+        settings = Settings(**flags)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        return None, tuple(_problem(found, one) for one in details)
+        for one in error.errors(include_url=False):
+            _tell(reading, one)
+        return None
+    settings._origins = reading.origins
+    return settings
 
 
-_WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "value_error": lambda context: str(context["error"]),
-    "int_parsing": lambda _: "is not a whole number",
-    "int_from_float": lambda _: "is not a whole number",
-    "int_type": lambda _: "is not a whole number",
-    "float_parsing": lambda _: "is not a number",
-    "float_type": lambda _: "is not a number",
-    "finite_number": lambda _: "is not a number",
-    "bool_parsing": lambda _: "is neither true nor false",
-    "bool_type": lambda _: "is neither true nor false",
-    "string_type": lambda _: "is not text",
-    "path_type": lambda _: "is not text",
-    "enum": lambda context: f"is not {context['expected']}",
-    "literal_error": lambda context: f"is not {context['expected']}",
-    "greater_than": lambda context: f"is not more than {context['gt']:g}",
-    "greater_than_equal": lambda context: f"is less than {context['ge']:g}",
-    "less_than_equal": lambda context: f"is more than {context['le']:g}",
+_WORDS: Mapping[str, str] = {
+    "value_error": "{error}",
+    "int_parsing": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "int_type": "is not a whole number",
+    "float_parsing": "is not a number",
+    "float_type": "is not a number",
+    "finite_number": "is not a number",
+    "bool_parsing": "is neither true nor false",
+    "bool_type": "is neither true nor false",
+    "string_type": "is not text",
+    "path_type": "is not text",
+    "enum": "is not {expected}",
+    "literal_error": "is not {expected}",
+    "greater_than": "is not more than {gt:g}",
+    "greater_than_equal": "is less than {ge:g}",
+    "less_than_equal": "is more than {le:g}",
 }
 
 
-def _problem(found: Gathered, error: ErrorDetails) -> str:
+def _tell(reading: Reading, error: ErrorDetails) -> None:
     """One problem in words: which setting, from where, what is wrong, what is right. Never the value."""
-    key = "__".join(str(part) for part in error["loc"][:2] if isinstance(part, str))
-    source = found.values[key].source if key in found.values else DEFAULT
-    say = _WORDS.get(error["type"])
-    what = say(error.get("ctx", {})) if say else "cannot be read"
-    return f"{env_name(key)} ({source}): {what}. Give {hint(key)}."
+    path = [str(part) for part in error["loc"][:2]]
+    key = "__".join(path)
+    source = reading.origins.get(key, DEFAULT)
+    if error["type"] == "extra_forbidden":
+        name = f"[{'.'.join(path)}]" if isinstance(error["input"], dict) else ".".join(path)
+        tables = {f"[{known.partition('__')[0]}]" for known in FIELDS if "__" in known}
+        reading.unknown(name, source, tables | {known.replace("__", ".") for known in FIELDS})
+    elif error["type"] == "model_type":
+        reading.problems.append(f"{key} ({source}): is a table. Write its settings under [{key}].")
+    else:
+        what = _WORDS.get(error["type"], "cannot be read").format(**error.get("ctx", {}))
+        reading.problems.append(f"{env_name(key)} ({source}): {what}. Give {hint(key)}.")

@@ -21,12 +21,14 @@ from pydantic import (
     field_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource as Source
 
 from bridge.core.brakes import Limits
 from bridge.core.errors import ConfigError
 from bridge.core.model import mask
 from bridge.hosts import is_loopback
-from bridge.settings.sources import DEFAULT, env_name
+from bridge.settings.sources import DEFAULT, PREFIX, READING, env_name
 from bridge.settings.values import (
     check_database_url,
     check_header,
@@ -37,17 +39,6 @@ from bridge.settings.values import (
 )
 
 MASKED = "••••"
-
-
-def _segment(secret: SecretStr) -> SecretStr:
-    check_segment(secret.get_secret_value())
-    return secret
-
-
-def _header(secret: SecretStr) -> SecretStr:
-    check_header(secret.get_secret_value())
-    return secret
-
 
 Text = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, AfterValidator(check_url)]
@@ -135,10 +126,10 @@ class Web(_Group):
 
     host: Text = _about("127.0.0.1", "the address to listen on", "127.0.0.1")
     port: Whole = _about(8080, "a port, 0 (any free one) to 65535", 8080, ge=0, le=65535)
-    token: Annotated[SecretStr, AfterValidator(_header)] | None = Field(
+    token: Annotated[SecretStr, AfterValidator(check_header)] | None = Field(
         default=None, description="a long random word", examples=["…"], validate_default=True
     )
-    hook_secret: Annotated[SecretStr, AfterValidator(_segment)] | None = _about(
+    hook_secret: Annotated[SecretStr, AfterValidator(check_segment)] | None = _about(
         None, "a long random word of letters, digits, - . _ ~", "…"
     )
 
@@ -151,8 +142,12 @@ class Web(_Group):
         return token
 
 
-class Settings(_Group):
+class Settings(BaseSettings):
     """Everything an operator can set. Values come from `load`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, env_prefix=PREFIX, env_nested_delimiter="__"
+    )
 
     database_url: Annotated[str, AfterValidator(check_database_url)] = _about(
         "sqlite:///bridge.db", "an SQLAlchemy URL", "sqlite:///bridge.db", repr=False
@@ -170,23 +165,26 @@ class Settings(_Group):
     brakes: Brakes = Brakes()
     web: Web = Web()
 
-    _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
-    def of(cls, values: Mapping[str, object], sources: Mapping[str, str]) -> Settings:
-        """Settings from raw values by key, each with the name of its source. Raises pydantic's own error."""
-        nested: dict[str, Any] = {}
-        for key, value in values.items():
-            group, _, name = key.rpartition("__")
-            (nested.setdefault(group, {}) if group else nested)[name] = value
-        settings = cls.model_validate(nested)
-        settings._sources = dict(sources)
-        return settings
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: Source,
+        env_settings: Source,  # noqa: ARG003 (knows the process's own environment only)
+        dotenv_settings: Source,  # noqa: ARG003
+        file_secret_settings: Source,
+    ) -> tuple[Source, ...]:
+        """The sources of the `load` that is under way; outside of one, the given values alone."""
+        if (reading := READING.get()) is None:
+            return (init_settings,)
+        return reading.sources(settings_cls, init_settings, file_secret_settings)
 
     def shown(self) -> list[tuple[str, str, str]]:
         """Each setting as (environment name, value, source), to be read: secrets and addresses are masked."""
         return [
-            (env_name(key), _shown(key, self._value(key)), self._sources.get(key, DEFAULT)) for key in FIELDS
+            (env_name(key), _shown(key, self._value(key)), self._origins.get(key, DEFAULT)) for key in FIELDS
         ]
 
     def require_mypreferences(self) -> None:

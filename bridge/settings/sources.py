@@ -1,13 +1,26 @@
-"""Where settings come from: flags, environment, secret files, a TOML file. Strongest first, each value with
-the name of its source, and every name that nobody knows reported beside the nearest one that is known."""
+"""Where settings come from: flag, environment, secret file, config file, default, strongest first.
+
+pydantic-settings reads, nests and ranks. Added is what it does not do: an unknown name is told beside the
+nearest known one, a file that cannot be read is told, and each value keeps the name of its source.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
+
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NestedSecretsSettingsSource,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import PydanticBaseSettingsSource as Source
 
 from bridge.nearest import nearest
 
@@ -16,38 +29,8 @@ PREFIX = "BRIDGE_"
 NOT_SETTINGS = frozenset({"BRIDGE_CONFIG", "BRIDGE_RECORD", "BRIDGE_SPECS_DIR"})
 NOT_SETTINGS_PREFIX = "BRIDGE_TEST_"
 
-FLAG, ENVIRONMENT, SECRET_FILE, CONFIG_FILE, DEFAULT = (
-    "flag",
-    "environment",
-    "secret file",
-    "config file",
-    "default",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A raw value and where it was found. Never shown: it may be a secret."""
-
-    value: object = field(repr=False)
-    source: str
-
-
-@dataclass(slots=True)
-class Gathered:
-    """Raw values by key (`web__port`), and every problem met on the way, in words."""
-
-    values: dict[str, Found] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    def take(self, key: str, value: object, source: str) -> None:
-        """Keep a value. An empty one counts as not given: deployment templates leave things out that way."""
-        if value is not None and value != "":
-            self.values[key] = Found(value, source)
-
-    def unknown(self, name: str, source: str, near: str, mend: str) -> None:
-        """Report a name that is no setting."""
-        self.problems.append(f"{name} ({source}): there is no such setting; the nearest is {near}. {mend}")
+FLAG, ENVIRONMENT, SECRET_FILE, CONFIG_FILE = "flag", "environment", "secret file", "config file"
+DEFAULT = "default"
 
 
 def env_name(key: str) -> str:
@@ -55,118 +38,121 @@ def env_name(key: str) -> str:
     return PREFIX + key.upper()
 
 
-def gather(
-    known: Collection[str], config: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
-) -> Gathered:
-    """Read all sources. `known` are the keys that exist; unknown names and unreadable files are problems."""
-    flagged = _from_flags(known, flags)
-    env = _from_environment(known, environ)
-    if config is None and environ.get("BRIDGE_CONFIG"):
-        config = Path(environ["BRIDGE_CONFIG"])
-    toml = Gathered() if config is None else _from_config(known, config)
-    folders = [one.values["secrets_dir"].value for one in (flagged, env, toml) if "secrets_dir" in one.values]
-    folder = folders[0] if folders else None
-    secrets = _from_secrets(known, Path(folder)) if isinstance(folder, (str, Path)) else Gathered()
-    merged = Gathered()
-    for source in (toml, secrets, env, flagged):
-        merged.values.update(source.values)
-    for source in (flagged, env, secrets, toml):
-        merged.problems.extend(source.problems)
-    return merged
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is empty, which counts as not given: deployment templates leave things out that way."""
+    kept = {name: given(one) if isinstance(one, dict) else one for name, one in values.items()}
+    return {name: one for name, one in kept.items() if one is not None and one != ""}
 
 
-def _from_flags(known: Collection[str], flags: Mapping[str, Any]) -> Gathered:
-    found = Gathered()
-    for key, value in flags.items():
-        if key not in known:
-            raise KeyError(f"no setting is called {key}")  # a mistake in the program, not the operator's
-        found.take(key, value, FLAG)
-    return found
+@dataclass(slots=True)
+class Reading:
+    """What one `load` reads, every problem met on the way, and the source of each value by key.
 
+    `names` are the environment names that exist.
+    """
 
-def _from_environment(known: Collection[str], environ: Mapping[str, str]) -> Gathered:
-    names = {env_name(key): key for key in known}
-    found = Gathered()
-    for name in sorted(environ):
-        if not name.startswith(PREFIX) or name in NOT_SETTINGS or name.startswith(NOT_SETTINGS_PREFIX):
-            continue
-        if name in names:
-            found.take(names[name], environ[name], ENVIRONMENT)
+    names: Collection[str]
+    environ: Mapping[str, str] = field(repr=False)
+    config: Path | None
+    problems: list[str] = field(default_factory=list)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def sources(self, settings: type[BaseSettings], flags: Source, files: Source) -> tuple[Source, ...]:
+        """The library's sources, strongest first. `files` is its own, flat, reader of secret files."""
+        environment = EnvSettingsSource(settings)
+        environment.env_vars = self._environment()
+        config = self._config_file(settings)
+        folders = [source().get("secrets_dir") for source in (flags, environment, config)]
+        folder = next((Path(one).absolute() for one in folders if isinstance(one, str | Path)), None)
+        secrets = self._secret_files(files, folder)
+        ranked = {FLAG: flags, ENVIRONMENT: environment, SECRET_FILE: secrets, CONFIG_FILE: config}
+        for name, source in ranked.items():
+            for key in _keys(source()):
+                self.origins.setdefault(key, name)
+        return tuple(ranked.values())
+
+    def known(self, values: Mapping[str, str], source: str) -> dict[str, str]:
+        """Those that are settings and not empty. A name that is no setting is a problem."""
+        for name in sorted(values.keys() - set(self.names)):
+            self.unknown(name, source, self.names)
+        return {name: value for name, value in values.items() if name in self.names and value}
+
+    def unknown(self, name: str, source: str, known: Collection[str]) -> None:
+        """Tell a name that is no setting beside the nearest one that is."""
+        problem = f"there is no such setting; the nearest is {nearest(name, known)}. Rename or remove it."
+        self.problems.append(f"{name} ({source}): {problem}")
+
+    def _environment(self) -> dict[str, str | None]:
+        ours = {name for name in self.environ if name.startswith(PREFIX)} - NOT_SETTINGS
+        named = {name: self.environ[name] for name in ours if not name.startswith(NOT_SETTINGS_PREFIX)}
+        return {name.lower(): value for name, value in self.known(named, ENVIRONMENT).items()}
+
+    def _config_file(self, settings: type[BaseSettings]) -> TomlConfigSettingsSource:
+        try:
+            if self.config and not S_ISREG(self.config.stat().st_mode):
+                raise OSError(0, "it is no ordinary file")  # the library would pass it over in silence
+            source = TomlConfigSettingsSource(settings, self.config)
+        except tomllib.TOMLDecodeError as error:
+            self.problems.append(f"{self.config}: the config file is not TOML: {error}.")
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"the config file cannot be read ({_why(error)}); check --config."
+            self.problems.append(f"{self.config}: {problem}")
         else:
-            found.unknown(name, ENVIRONMENT, nearest(name, names), "Rename or unset it.")
-    return found
+            source.init_kwargs = given(source.init_kwargs)
+            return source
+        return TomlConfigSettingsSource(settings, None)
+
+    def _secret_files(self, files: Source, folder: Path | None) -> SecretFiles:
+        try:
+            return SecretFiles(files, self, folder)
+        except (OSError, ValueError) as error:
+            problem = f"the folder cannot be read ({_why(error)}). Make it or unset this."
+        self.problems.append(f"BRIDGE_SECRETS_DIR: {problem}")
+        return SecretFiles(files, self, None)
 
 
-def _from_secrets(known: Collection[str], folder: Path) -> Gathered:
-    """One file a setting, named like it with or without `BRIDGE_`, in either case. Others are left alone."""
-    found = Gathered()
-    try:
-        files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
-    except OSError as error:
-        found.problems.append(
-            f"BRIDGE_SECRETS_DIR: the folder cannot be read ({error.strerror}). Make it or unset this."
-        )
-        return found
-    names = {env_name(key): key for key in known if key != "secrets_dir"}
-    for path in files:
-        upper = path.name.upper()
-        name = upper if upper.startswith(PREFIX) else PREFIX + upper
-        if name in names:
-            _take_secret(found, names[name], path)
-        elif upper.startswith(PREFIX):
-            found.unknown(path.name, SECRET_FILE, nearest(name, names), "Rename or remove the file.")
-    return found
+# Outside a `load` nothing is read: settings are what they are made of, and defaults.
+READING: ContextVar[Reading | None] = ContextVar("reading", default=None)
 
 
-def _take_secret(found: Gathered, key: str, path: Path) -> None:
-    if key in found.values:
-        found.problems.append(f"{env_name(key)} ({SECRET_FILE}): two files give it. Remove one.")
-        return
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        found.problems.append(
-            f"{env_name(key)} ({SECRET_FILE}): the file cannot be read ({why}). Mend its rights or content."
-        )
-        return
-    found.take(key, text.rstrip("\r\n"), SECRET_FILE)
+class SecretFiles(NestedSecretsSettingsSource):
+    """One file a setting, named like it with or without `BRIDGE_`, in either case. Others are left alone.
+
+    The library would cut the blanks off a secret, and stop at the first file that cannot be read.
+    """
+
+    def __init__(self, files: Source, reading: Reading, folder: Path | None) -> None:
+        self._reading = reading
+        super().__init__(files, folder, secrets_dir_missing="ok")  # listing it tells why it cannot be read
+
+    def load_secrets(self, path: Path) -> dict[str, str]:  # type: ignore[override]
+        found: dict[str, str] = {}
+        for file in sorted(one for one in path.iterdir() if one.is_file()):
+            upper = file.name.upper()
+            name = PREFIX + upper.removeprefix(PREFIX)
+            if name in found:
+                self._reading.problems.append(f"{name} ({SECRET_FILE}): two files give it. Remove one.")
+            elif name in self._reading.names or name == upper:
+                found[name] = self._text(name, file)
+        return self._reading.known(found, SECRET_FILE)
+
+    def _text(self, name: str, file: Path) -> str:
+        try:
+            return file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"the file cannot be read ({_why(error)}). Mend its rights or content."
+        self._reading.problems.append(f"{name} ({SECRET_FILE}): {problem}")
+        return ""
 
 
-def _from_config(known: Collection[str], path: Path) -> Gathered:
-    found = Gathered()
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        found.problems.append(f"{path}: the config file cannot be read ({error.strerror}); check --config.")
-    except UnicodeDecodeError:
-        found.problems.append(f"{path}: the config file is not UTF-8 text; save it as UTF-8.")
-    except tomllib.TOMLDecodeError as error:
-        found.problems.append(f"{path}: the config file is not TOML: {error}.")
-    else:
-        _take_tables(found, known, document)
-    return found
+def _keys(values: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        yield name
+        if isinstance(value, dict):
+            yield from (f"{name}__{inner}" for inner in value)
 
 
-def _take_tables(found: Gathered, known: Collection[str], document: Mapping[str, object]) -> None:
-    groups = {key.partition("__")[0] for key in known if "__" in key}
-    for name, value in document.items():
-        if name not in groups and name not in known and isinstance(value, dict):
-            found.unknown(f"[{name}]", CONFIG_FILE, f"[{nearest(name, groups)}]", "Rename or remove it.")
-        elif name not in groups:
-            _take_key(found, known, (name,), value)
-        elif isinstance(value, dict):
-            for inner, one in value.items():
-                _take_key(found, known, (name, inner), one)
-        else:
-            found.problems.append(f"{name} ({CONFIG_FILE}): is a table. Write its settings under [{name}].")
-
-
-def _take_key(found: Gathered, known: Collection[str], path: tuple[str, ...], value: object) -> None:
-    """A key of the file; `web__port` at the top is no spelling of `port` under [web]."""
-    key = "__".join(path)
-    if key in known and key.count("__") == len(path) - 1:
-        found.take(key, value, CONFIG_FILE)
-    else:
-        near = nearest(key, known).replace("__", ".")
-        found.unknown(".".join(path), CONFIG_FILE, near, "Rename or remove it.")
+def _why(error: OSError | ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"  # its own words hold a byte of what may be a secret
+    return str(getattr(error, "strerror", None) or error)

@@ -7,6 +7,8 @@ import re
 from datetime import UTC, time
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from bridge.hosts import is_loopback
 
 _DATABASES = ("sqlite://", "sqlite+pysqlite://", "postgresql://", "postgresql+psycopg://")
@@ -51,13 +53,15 @@ def check_number(value: object) -> object:
     return value
 
 
-def check_segment(text: str) -> None:
+def check_segment(secret: SecretStr) -> SecretStr:
     """Fit to stand as one segment of a URL's path."""
-    if not re.fullmatch(r"[A-Za-z0-9._~-]+", text):
+    if not re.fullmatch(r"[A-Za-z0-9._~-]+", secret.get_secret_value()):
         raise ValueError("holds characters that cannot stand in one segment of a URL's path")
+    return secret
 
 
-def check_header(text: str) -> None:
+def check_header(secret: SecretStr) -> SecretStr:
     """Fit to stand in a header."""
-    if not re.fullmatch(r"[!-~]+", text):
+    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
         raise ValueError("holds blanks or characters that cannot stand in a header")
+    return secret

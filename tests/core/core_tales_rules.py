@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from core_cells import (
     ABSENT,
@@ -13,6 +14,7 @@ from core_cells import (
     NO_CHANNEL,
     NOW,
     OFFERS,
+    READ,
     TOPIC,
     agreed,
     blocked,
@@ -49,7 +51,7 @@ from core_tales import (
 
 from bridge.core.decision import Rule
 from bridge.core.mapping import Conflict
-from bridge.core.model import Block, HoldState
+from bridge.core.model import Block, Choice, HoldState
 
 IN_THE_WAY: dict[str, Tale] = {
     # the e-mail channel
@@ -172,6 +174,16 @@ IN_THE_WAY: dict[str, Tale] = {
         "hold frequency_undated",
         OFFERS,
         cell(yes(**WEEKLY), yes(**DAILY)),
+    ),
+    "Two frequencies said in the same moment wait for a person": (
+        "hold frequency_undated",
+        OFFERS,
+        cell(yes(20, **WEEKLY), yes(day(20) + timedelta(seconds=1), **DAILY)),
+    ),
+    "A new frequency without a date is not overwritten by the old one": (
+        "hold frequency_undated",
+        OFFERS,
+        cell(yes(**WEEKLY), yes(6, **DAILY), agreed(Choice.OPTED_IN, 6, theirs=yes(6, **DAILY))),
     ),
     "Several frequencies at once wait for a person": (
         "hold several_frequencies",
@@ -331,6 +343,11 @@ IN_THE_WAY: dict[str, Tale] = {
         "wait in_doubt: mypreferences",
         TOPIC,
         cell(yes(5), no(20), WERE_IN, in_doubt_since={MP: NOW}),
+    ),
+    "A read begun at the very moment of the doubt does not end it": (
+        "wait in_doubt: mypreferences",
+        TOPIC,
+        cell(yes(5), no(20), WERE_IN, in_doubt_since={MP: READ}),
     ),
     "A newer read ends the doubt": (
         "withdraw mypreferences: withdrawal_follows",

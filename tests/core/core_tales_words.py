@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from core_cells import ABSENT, TOPIC, cell, day, no, silent, with_hold, yes
+from core_cells import ABSENT, TOPIC, agreed, cell, day, no, silent, with_hold, yes
 from core_tales import (
     AHEAD,
     APPROVED,
@@ -28,7 +28,7 @@ from core_tales import (
 
 from bridge.core.decision import Rule
 from bridge.core.mapping import Direction
-from bridge.core.model import HoldState
+from bridge.core.model import Choice, HoldState
 
 WORDS_SAID: dict[str, Tale] = {
     # nobody acts
@@ -37,6 +37,11 @@ WORDS_SAID: dict[str, Tale] = {
     "Two noes agree": ("agree opted_out: agreement", TOPIC, cell(*BOTH_OUT)),
     "Two silences say nothing": ("nothing: silence", TOPIC, cell(silent(), silent())),
     "Nobody at either side": ("nothing: nobody_there", TOPIC, cell(ABSENT, ABSENT)),
+    "A yes said anew beside a yes is agreed anew": (
+        "agree opted_in: agreement",
+        TOPIC,
+        cell(yes(20), yes(6), WERE_IN),
+    ),
     # one side changed
     "An opt-out at Dotdigital follows to MyPreferences": (
         "withdraw mypreferences: withdrawal_follows",
@@ -124,6 +129,11 @@ WORDS_SAID: dict[str, Tale] = {
         TOPIC,
         cell(yes(20), yes(5.6), WERE_OUT),
     ),
+    "A no from the future, once agreed, does not outlast every yes": (
+        "raise dotdigital: newer_opt_in",
+        TOPIC,
+        cell(yes(36), no(AHEAD), agreed(Choice.OPTED_OUT, 6, theirs=no(AHEAD))),
+    ),
     # opposite words, five policies
     "withdrawal_wins: the no wins over a newer yes": (
         "withdraw mypreferences: withdrawal_wins",
@@ -179,6 +189,11 @@ WORDS_SAID: dict[str, Tale] = {
         replace(ASKS, direction=Direction.TO_DOTDIGITAL),
         with_hold(OPPOSED, Rule.CONFLICT, HoldState.RELEASED),
     ),
+    "hold against the direction: a release could do nothing": (
+        "hold direction",
+        replace(ASKS, direction=Direction.TO_DOTDIGITAL),
+        OPPOSED,
+    ),
     "A released hold binds only while its ground stands": (
         "hold conflict (withdraw mypreferences)",
         ASKS,
@@ -203,6 +218,18 @@ WORDS_SAID: dict[str, Tale] = {
         "hold first_run (raise dotdigital)",
         TOPIC,
         OLD_YES,
+        LATER_RUN,
+    ),
+    "The moment the first run began still counts as before": (
+        "hold first_run (raise dotdigital)",
+        TOPIC,
+        cell(yes(35), silent()),
+        LATER_RUN,
+    ),
+    "What was agreed on once needs no approval, however old": (
+        "raise dotdigital: newer_opt_in",
+        TOPIC,
+        cell(yes(20), no(6), WERE_OUT),
         LATER_RUN,
     ),
     "Approved as a whole, dated opt-ins go": ("raise dotdigital: newer_opt_in", TOPIC, OLD_YES, APPROVED),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from core_cells import DD, MP, ORDINARY, TOPIC, cell, day, no, yes
-from core_tales import CLEANED, FIRST, OLD_YES, OPPOSED, OUT, WERE_IN, decided, said
+from core_cells import DD, MP, NOW, ORDINARY, TOPIC, cell, day, no, yes
+from core_tales import CLEANED, FIRST, OLD_YES, OPPOSED, OUT, UNDATED_GONE, WERE_IN, decided, said
 from core_tales_rules import IN_THE_WAY
 from core_tales_words import WORDS_SAID
 
@@ -66,3 +67,10 @@ def test_an_undated_withdrawal_is_remembered_as_new_as_its_reading() -> None:
     decision = decide(TOPIC, cell(yes(5), no(), WERE_IN), None, False, ORDINARY)
     assert isinstance(decision, Act)
     assert decision.at >= cell(yes(5), no()).seen[DD].read_at
+
+
+def test_an_undated_unsubscribe_that_spreads_is_remembered_as_new_as_its_own_reading() -> None:
+    later = replace(UNDATED_GONE, seen={**UNDATED_GONE.seen, DD: replace(no(), read_at=NOW)})
+    decision = decide(TOPIC, cell(yes(5), yes(6), WERE_IN), later, True, ORDINARY)
+    assert isinstance(decision, Act)
+    assert decision.at == NOW

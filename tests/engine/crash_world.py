@@ -1,8 +1,8 @@
 """A small world that can be copied, and killed at any of its boundaries.
 
-A boundary lies before each transaction of the state DB, and before and after each write to a side. Nothing lasting
-happens between one boundary and the next, so that being killed just after a transaction, or at a read, is being
-killed at the next boundary.
+A boundary lies before each transaction of the state DB, and before and after each write to a side. Nothing
+lasting happens between one boundary and the next, so that being killed just after a transaction, or at a
+read, is being killed at the next boundary.
 """
 
 from __future__ import annotations

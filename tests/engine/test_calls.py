@@ -41,6 +41,6 @@ def test_a_change_in_the_overlap_that_came_late_is_looked_into(world: World) -> 
 
 def test_an_idle_round_asks_the_catalogues_only_now_and_then(world: World) -> None:
     world.both(ADA, NEWS, IN)
-    world.started()
+    world.started().started()
     first, second = spent(world), spent(world)
     assert all(second[side] == first[side] - 1 for side in Side)

@@ -1,5 +1,5 @@
-"""Killed at any boundary and started again, the bridge ends where an uninterrupted run ends (I6); and so it does
-after any call of a side failed in any way."""
+"""Killed at any boundary and started again, the bridge ends where an uninterrupted run ends (I6); and so it
+does after any call of a side failed in any way. `BRIDGE_TEST_CRASHES=all` fails each call with each kind."""
 
 from __future__ import annotations
 
@@ -92,9 +92,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     return _stage(folder, before_the_first_run(CrashWorld(folder / "world")))
 
 
-def _kill_and_go_on(
-    stage: Stage, at: int, raised: set[tuple[str, str]] = RAISED, extra: int = 1
-) -> None:
+def _kill_and_go_on(stage: Stage, at: int, raised: set[tuple[str, str]] = RAISED, extra: int = 1) -> None:
     world = stage.twin().wired(Wire(at))
     with pytest.raises(Killed) as killed:
         world.round()
@@ -176,7 +174,9 @@ def _fail_and_go_on(stage: Stage, side: Side, operation: str, nth: int, kind: ty
 
 def _answer_refusals(world: CrashWorld) -> None:
     """A person at the desk has what was refused tried again."""
-    waits = [hold.id for hold in world.store.holds(HoldState.OPEN) if hold.reason in ("refused", "unreadable")]
+    waits = [
+        hold.id for hold in world.store.holds(HoldState.OPEN) if hold.reason in ("refused", "unreadable")
+    ]
     world.store.release(waits)
 
 

@@ -227,7 +227,7 @@ def test_a_segment_is_read_to_its_last_row(world: World) -> None:
     assert (shared.topics[NEWS.id].choice, shared.topics[NEWS.id].records) == (OUT, 2)
     assert not any(view.complete for view in page.views)
     assert page.watermark is None
-    assert world.pauses == [3.0]
+    assert world.pauses == [0.5]
 
 
 def test_a_segment_that_is_cut_short_is_not_taken_for_everybody(world: World) -> None:

@@ -1,4 +1,4 @@
-"""The real bridge between both emulated services: real settings, mapping file, SQLite and HTTP; one moved clock."""
+"""The real bridge between both emulated services: settings, mapping, SQLite and HTTP; one moved clock."""
 
 from __future__ import annotations
 
@@ -227,9 +227,9 @@ class Live:
     def add_mine(
         self, address: str, said: Mapping[str, Choice | str], at: datetime, consent: str = "Granted"
     ) -> int:
-        consents: dict[str, tuple[int | str, datetime | None]] = {} if not consent else {
-            "EmailMarketing": (consent, at)
-        }
+        consents: dict[str, tuple[int | str, datetime | None]] = (
+            {} if not consent else {"EmailMarketing": (consent, at)}
+        )
         preferences: dict[str, tuple[Any, ...]] = {}
         for topic, choice in said.items():
             if choice is UNSET:
@@ -303,7 +303,9 @@ class Live:
         """What Dotdigital records; for the channel, whether mail may go."""
         contact = self.truth(address)
         if topic == EMAIL:
-            return IN if contact["status"] == "Subscribed" else OUT if contact["status"] in WITHDRAWN else UNSET
+            return (
+                IN if contact["status"] == "Subscribed" else OUT if contact["status"] in WITHDRAWN else UNSET
+            )
         rows = {
             name: contact["preferences"][str(number)]["opted_in"]
             for name, number in LEAVES[topic].items()

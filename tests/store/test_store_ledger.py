@@ -102,6 +102,21 @@ def test_whatever_is_done_to_the_past_is_found(written: Store, how: str) -> None
     assert "ledger" in str(caught.value)
 
 
+@pytest.mark.parametrize(("seq", "found_at"), [(3, 4), (5, 5)])
+def test_a_forged_entry_with_a_fitting_hash_is_found_by_what_follows_it(
+    written: Store, seq: int, found_at: int
+) -> None:
+    forged = next(entry for entry in written.export_ledger() if entry["seq"] == seq)
+    del forged["hash"]
+    forged["kind"] = "agreed"
+    text = json.dumps(forged, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    fitting = hashlib.sha256(text.encode()).hexdigest()
+    tamper(written, f"UPDATE ledger SET kind = 'agreed', hash = '{fitting}' WHERE seq = {seq}")  # noqa: S608
+    with pytest.raises(LedgerBroken) as caught:
+        written.verify_ledger()
+    assert caught.value.seq == found_at
+
+
 def test_an_entry_slipped_in_at_the_end_is_found(written: Store) -> None:
     *_, last = written.export_ledger()
     values = f"(6, 0, 'decided', '{{}}', '{last['hash']}', '{'a' * 64}')"

@@ -67,6 +67,10 @@ def _conditions(engine: sa.Engine) -> set[tuple[str, ...]]:
             found.add((table.name, str(index["name"]), str(sorted(options.items()))))
         for foreign in inspector.get_foreign_keys(table.name):
             found.add((table.name, str(foreign["name"]), str(foreign["options"])))
+    if engine.dialect.name == "sqlite":
+        with engine.begin() as conn:
+            rows = conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+            found |= {(name, "never reused") for name, sql in rows if "AUTOINCREMENT" in sql}
     return found
 
 

@@ -1,0 +1,131 @@
+"""The real process, killed with SIGKILL in the middle of calls, ends where a twin ends that nobody killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.app import App, Options
+from bridge.engine.round import Orders, Round
+from bridge.sandbox.crowd import Crowd
+from bridge.sandbox.world import World
+from bridge.settings import load
+
+ROOT = Path(__file__).parents[2]
+PEOPLE, SEED, KILLS = 24, 9, 5  # kills in the first run, and as many in the run after people acted
+QUIET_WITHIN = 5
+_WAIT_FOR_A_WORD = "import sys; sys.stdin.read(1); from bridge.cli import main; main()"
+
+
+class Trap:
+    """Kills a process while the services answer its n-th call."""
+
+    def __init__(self, world: World) -> None:
+        self._lock = threading.Lock()
+        self._left: int | None = None
+        self._pid = 0
+        for calls in (world.mypreferences.calls, world.dotdigital.calls):
+            calls.record = self._recording(calls.record)  # type: ignore[method-assign]
+
+    def _recording(self, record: Any) -> Any:
+        def recorded(operation: str) -> None:
+            record(operation)
+            self._count()
+
+        return recorded
+
+    def _count(self) -> None:
+        with self._lock:
+            if self._left is None:
+                return
+            self._left -= 1
+            if self._left == 0:
+                self._left = None
+                os.kill(self._pid, signal.SIGKILL)
+
+    def run(self, environment: dict[str, str], nth: int) -> bool:
+        """Run `bridge reconcile` until its n-th call; whether it was killed there."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", _WAIT_FOR_A_WORD, "reconcile", "--json"],
+            env=environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        with self._lock:
+            self._pid, self._left = process.pid, nth
+        _, errors = process.communicate(b"g", timeout=60)
+        with self._lock:
+            self._left = None
+        assert process.returncode in (0, 3, -signal.SIGKILL), errors.decode()
+        return process.returncode == -signal.SIGKILL
+
+
+def _environment(world: World, folder: Path) -> dict[str, str]:
+    return {
+        **world.settings(),
+        "BRIDGE_DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",
+        "BRIDGE_MAPPING": str(ROOT / "mappings" / "bridge.toml"),
+    }
+
+
+def _to_the_end(world: World, folder: Path) -> None:
+    """Rounds until one has nothing to write."""
+    options = Options(sleep=lambda _: None, export_poll=0.0)
+    with App(load(environ=_environment(world, folder)), options) as app:
+        for _ in range(QUIET_WITHIN):
+            report = Round(app.eyes(), app.hands()).run(Orders())
+            if not (report.tally.writes or report.tally.failed or report.errors):
+                app.store.verify_ledger()
+                return
+    raise AssertionError(report.shown())
+
+
+def _truth(world: World) -> dict[str, Any]:
+    """What both services hold of everybody, without the times."""
+    found: dict[str, Any] = {}
+    for person in world.mypreferences.people():
+        found[f"mine {person['profile_id']}"] = (
+            [
+                {name: (one["choice"], one["frequency"]) for name, one in email["preferences"].items()}
+                for email in person["emails"]
+            ],
+            sorted((one["type"], one["status"]) for one in person["consents"]),
+        )
+    for contact in world.dotdigital.people():
+        inside = sorted(number for number, row in contact["preferences"].items() if row["opted_in"])
+        found[f"theirs {contact['id']}"] = (contact["status"], inside)
+    return found
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_where_a_twin_ends_that_nobody_killed(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("killed", "whole")}
+    for folder in folders.values():
+        folder.mkdir()
+    rng = random.Random(SEED)
+    with World(PEOPLE, SEED) as killed, World(PEOPLE, SEED) as whole:
+        crowds = {world: Crowd(world, SEED) for world in (killed, whole)}
+        for crowd in crowds.values():
+            crowd.settle()
+        assert _truth(killed) == _truth(whole)
+        trap = Trap(killed)
+        environment = {**_plain(), **_environment(killed, folders["killed"])}
+        for acting, most in ((False, 30), (True, 45)):  # calls, about as many as the run makes
+            if acting:
+                for crowd in crowds.values():
+                    crowd.act(pause=0.5)
+            died = sum(trap.run(environment, rng.randint(3, most)) for _ in range(KILLS))
+            assert died >= KILLS - 2
+            for world, folder in ((killed, folders["killed"]), (whole, folders["whole"])):
+                _to_the_end(world, folder)
+            assert _truth(killed) == _truth(whole)
+
+
+def _plain() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}

@@ -1,0 +1,150 @@
+"""Whatever an undocumented behaviour of either service turns out to be, an ordinary day ends in agreement."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.scenarios.conftest import Make
+from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, PROFILING, THEIRS, UNSET, Live
+
+MYPREFERENCES: tuple[tuple[str, Any], ...] = (
+    ("token_reuse", True), ("honour_older_dates", True), ("repeat_raises_event", True),
+    ("profile_updated_covers_choices", True), ("events_wrapped", True), ("events_shuffled", False),
+    ("event_ids_shared", False), ("paused_keeps_events", False), ("export_polls", 4),
+    ("export_shows_archived", True), ("write_lag_seconds", 90.0), ("event_lag_seconds", 60.0),
+    ("created_status", 200), ("alternate_id_answers_list", True), ("no_match_is_404", True),
+    ("refuse_duplicate_alternate_ids", False), ("token_seconds", 3600),
+)  # fmt: skip
+DOTDIGITAL: tuple[tuple[str, Any], ...] = (
+    ("error_text", "error_prefix"), ("error_text", "trailing_space"), ("error_text", "no_code"),
+    ("unsubscribe_unknown", "created"), ("unsubscribe_other_reason", "changed"),
+    ("suppress_unsubscribed", "changed"), ("date_removed_on_repeat", "moves"),
+    ("date_removed_on_reason_change", "kept"), ("suppression_follows", "address"),
+    ("resubscribe_answer", "not_available"), ("resubscribe_answer", "message_only"),
+    ("challenged_status", "PendingOptIn"), ("put_preferences", "replace"),
+    ("put_preferences_suppressed", "accepted"), ("top_level_leaf", "refused"),
+    ("equal_write_moves_date", True), ("never_asked_leaf", "missing"),
+    ("subscriptions_of_suppressed", "not_found"), ("modified_flag", "isPreference"),
+    ("modified_flag", "both"), ("modified_children", "changed"), ("feed_order", "sorted"),
+    ("since_date", "exclusive"), ("row_resolution", "second"), ("feed_lag_seconds", 60.0),
+    ("pending_in_suppressed_feed", True), ("min_contact_id", "exclusive"), ("foreign_preference_rows", False),
+    ("opt_out_rows", False), ("rows_per_address_book", True), ("preference_feeds_list_suppressed", False),
+    ("modified_moves_on_preferences", True), ("modified_moves_on_suppression", True),
+    ("lists_suppressed", False), ("list_order", "shuffled"), ("v3_resubscribe_default", "challenge"),
+    ("v3_details_key", "error"), ("caps_suppressed_patch", "refused"), ("failure_spelling", "pascal"),
+    ("enforce_double_opt_in", True), ("rate_limits", "tiered"), ("untrimmed_credentials_on_v2", "refused"),
+)  # fmt: skip
+ONLY_A_SWEEP_TELLS = {("opt_out_rows", False), ("preference_feeds_list_suppressed", False)}
+NOT_PROVEN_BY_A_CALL = {("resubscribe_answer", "not_available"), ("resubscribe_answer", "message_only")}
+POSITIONS = [
+    pytest.param("mypreferences", "", None, id="all-as-documented"),
+    *(pytest.param("mypreferences", *one, id=f"mypreferences-{one[0]}-{one[1]}") for one in MYPREFERENCES),
+    *(pytest.param("dotdigital", *one, id=f"dotdigital-{one[0]}-{one[1]}") for one in DOTDIGITAL),
+]
+
+
+@pytest.mark.parametrize("resubscribe", ["silent"])
+@pytest.mark.parametrize(("service", "switch", "position"), POSITIONS)
+def test_an_ordinary_day_ends_in_agreement(
+    make: Make, service: str, switch: str, position: Any, resubscribe: str
+) -> None:
+    live = make(resubscribe=resubscribe)
+    if switch:
+        setattr(getattr(live, service).switches, switch, position)
+    people = _town(live)
+    live.started()
+    _day(live, people)
+    for _ in range(4):
+        live.round()
+    if (switch, position) in ONLY_A_SWEEP_TELLS:
+        live.round(full=True)
+    live.until_quiet()
+    assert _end(live, people) == END
+    before = _writes(live)
+    live.clock.advance(86_400)
+    assert live.round(full=True).tally.writes == 0
+    assert live.round().tally.writes == 0
+    assert _writes(live) == before
+
+
+def _writes(live: Live) -> tuple[int, int]:
+    names = ("set-preferences-for-contact", "unsubscribe-contact", "resubscribe-contact-with-no-challenge")
+    theirs = sum(live.dotdigital.calls.count(name) for name in names)
+    return live.mypreferences.calls.count("updateProfilePost"), theirs
+
+
+NAMES = ("ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ivy", "joe")
+
+
+def _town(live: Live) -> dict[str, str]:
+    """Ten people who agree at both sides, bar one withdrawal that Dotdigital has not heard of."""
+    said: dict[str, dict[str, Any]] = {
+        "ada": {NEWS: IN, OFFERS: "DAILY", PROFILING: IN},
+        "bob": {NEWS: OUT, OFFERS: OUT},
+        "cyd": {OFFERS: "DAILY"},
+        "dan": {NEWS: IN, OFFERS: "WEEKLY"},
+        "eve": {NEWS: IN},
+        "fay": {NEWS: IN},
+        "gus": {},
+        "hal": {NEWS: IN},
+        "ivy": {NEWS: IN},
+        "joe": {NEWS: IN, PROFILING: IN},
+    }
+    people = {name: live.add(name, both=said[name]) for name in NAMES if name != "hal"}
+    people["hal"] = live.add("hal", mine={NEWS: OUT}, theirs={NEWS: IN})
+    return people
+
+
+def _day(live: Live, people: dict[str, str]) -> None:
+    live.say(MINE, people["ada"], NEWS, OUT)
+    live.say(THEIRS, people["ada"], OFFERS, OUT)
+    live.say(MINE, people["ada"], PROFILING, OUT)
+    live.say(MINE, people["bob"], NEWS, IN)
+    live.say(THEIRS, people["bob"], OFFERS, "WEEKLY")
+    live.say(MINE, people["cyd"], OFFERS, "WEEKLY")
+    live.unsubscribe(people["dan"])
+    live.say(MINE, people["dan"], OFFERS, OUT)  # a withdrawal for somebody who is suppressed
+    now = live.clock.now()
+    live.say(THEIRS, people["eve"], NEWS, OUT, now - timedelta(seconds=1))
+    live.say(MINE, people["eve"], NEWS, IN, now)
+    live.say(MINE, people["fay"], EMAIL, OUT)
+    live.say(MINE, people["gus"], NEWS, IN)
+    live.say(THEIRS, people["gus"], PROFILING, IN)
+    live.unsubscribe(people["ivy"], "HardBounced")
+    live.unsubscribe(people["joe"], "IspComplained")
+
+
+def _end(live: Live, people: dict[str, str]) -> dict[str, Any]:
+    return {
+        f"{name} {topic}": live.shows(people[name], topic)
+        for name, topic in (tuple(key.split()) for key in END)
+    }
+
+
+END: dict[str, Any] = {
+    "ada newsletter": (OUT, OUT),
+    "ada offers": (OUT, OUT),
+    "ada profiling": (OUT, OUT),
+    "ada email": (IN, IN),
+    "bob newsletter": (IN, IN),
+    "bob offers": ("WEEKLY", "WEEKLY"),
+    "cyd offers": ("WEEKLY", "WEEKLY"),
+    "dan email": (OUT, OUT),
+    "dan newsletter": (IN, IN),
+    "dan offers": (OUT, OUT),
+    "eve newsletter": (OUT, OUT),
+    "fay email": (OUT, OUT),
+    "fay newsletter": (IN, IN),
+    "gus newsletter": (IN, IN),
+    "gus profiling": (IN, IN),
+    "gus offers": (UNSET, UNSET),
+    "hal newsletter": (OUT, OUT),
+    "ivy email": (IN, UNSET),
+    "ivy newsletter": (IN, IN),
+    "joe email": (OUT, OUT),
+    "joe newsletter": (IN, IN),
+    "joe profiling": (IN, IN),
+}
