@@ -6,7 +6,6 @@ came back, is found out by reading, never by sending again.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import random
 import re
@@ -32,6 +31,7 @@ from bridge.core.errors import (
     Unreachable,
 )
 from bridge.core.model import Side
+from bridge.hosts import is_loopback
 
 FIRST_PAUSE = 0.5  # seconds before the second try; doubles from there
 LONGEST_PAUSE = 60.0  # seconds; a side that asks for more is left to the engine, which has other work
@@ -233,16 +233,6 @@ def check_url(url: str) -> str:
             hint="Use https://; http:// is accepted for loopback hosts only.",
         )
     return str(parsed).rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or literal address is this machine's own."""
-    if host.casefold() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def retry_after(answer: Answer) -> float | None:

@@ -43,7 +43,8 @@ class FakePerson:
 
 @dataclass
 class FakeSide:
-    """Holds people; `fail` maps an operation (look, changes, everyone, write) to errors to raise, in order.
+    """Holds people. `fail` maps an operation (look, changes, everyone, write) to what befalls its next
+    calls, in order: an error, or None for nothing.
 
     `write_fate` may be "lost_before" or "lost_after": the next write raises `lost` without, or after, having
     been applied.
@@ -55,7 +56,7 @@ class FakeSide:
     page_size: int = 2
     honours_older: bool = False
     people: dict[str, FakePerson] = field(default_factory=dict)
-    fail: dict[str, list[SideError]] = field(default_factory=dict)
+    fail: dict[str, list[SideError | None]] = field(default_factory=dict)
     write_fate: list[tuple[str, SideError]] = field(default_factory=list)
     gone: dict[TopicId, str] = field(default_factory=dict)
     calls: int = 0
@@ -156,8 +157,9 @@ class FakeSide:
         with self._lock:
             self.calls += 1
             failures = self.fail.get(operation)
-            if failures:
-                raise failures.pop(0)
+            failure = failures.pop(0) if failures else None
+        if failure is not None:
+            raise failure
 
     # writing
 

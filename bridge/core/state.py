@@ -185,6 +185,7 @@ class State(Protocol):
         ground: str,
         proposed: Sequence[Json] = (),
         ledger: LedgerEntry | None = None,
+        afresh: bool = False,
     ) -> bool: ...
 
     def holds(

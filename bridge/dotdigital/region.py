@@ -6,7 +6,8 @@ import httpx
 
 from bridge.core.errors import ConfigError
 from bridge.dotdigital.client_v2 import ClientV2
-from bridge.transport import check_url, is_loopback
+from bridge.hosts import is_loopback
+from bridge.transport import check_url
 
 DISCOVERY_URL = "https://r1-api.dotdigital.com"
 _DOMAIN = ".dotdigital.com"

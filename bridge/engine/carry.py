@@ -221,6 +221,7 @@ class Carrier:
                 ground=cell.ground,
                 proposed=writes_out(act.writes),
                 ledger=LedgerEntry("held", {"rule": rule.value, "why": why}, who.person, one.topic.id),
+                afresh=True,
             )
 
     def _agree(self, proven: Sequence[tuple[Judged, Act]], shown: dict[Side, PersonView]) -> None:

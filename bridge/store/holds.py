@@ -79,6 +79,13 @@ def close(conn: sa.Connection, key: Key, now: datetime) -> None:
     )
 
 
+def close_answered(conn: sa.Connection, key: Key, now: datetime) -> None:
+    """What a person answered about the cell stands no longer."""
+    h = t.holds.c
+    mine = (_STANDS, h.person_id == key[0], h.topic == key[1], h.state != HoldState.OPEN)
+    conn.execute(sa.update(t.holds).where(*mine).values(closed_at=now))
+
+
 def answer(conn: sa.Connection, numbers: Sequence[int], state: HoldState, now: datetime) -> list[HoldRow]:
     """Release or dismiss standing holds. Returns those that this changed."""
     h = t.holds.c

@@ -175,11 +175,15 @@ class Store(Looking):
         ground: str,
         proposed: Sequence[Json] = (),
         ledger: LedgerEntry | None = None,
+        afresh: bool = False,
     ) -> bool:
-        """Hold a cell for a person at the desk. Returns False, and notes nothing, where that hold stands."""
+        """Hold a cell for a person at the desk. Returns False, and notes nothing, where that hold stands.
+        `afresh`: what a person answered was tried and did not help; they are asked again."""
         with self._unit.write() as conn:
             now = self._unit.clock()
             people.lock(conn, [person])
+            if afresh:
+                holds.close_answered(conn, (person, topic), now)
             news = holds.open_hold(
                 conn, (person, topic), now, reason=reason, why=why, ground=ground, proposed=proposed
             )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bridge.core.brakes import Limits
+from bridge.core.errors import SideError
 from bridge.core.mapping import (
     CHANNEL,
     Conflict,
@@ -29,6 +30,7 @@ from tests.fakes import FakeSide
 IN, OUT, UNSET = Choice.OPTED_IN, Choice.OPTED_OUT, Choice.UNSET
 MINE, THEIRS = Side.MYPREFERENCES, Side.DOTDIGITAL
 NEWS, OFFERS = "newsletter", "offers"
+ADA, BOB = "ada@example.com", "bob@example.com"
 
 MAPPING = ConsentMapping(
     topics=(
@@ -39,6 +41,11 @@ MAPPING = ConsentMapping(
     on_unsubscribe=OnUnsubscribe.CHANNEL,
     digest="test",
 )
+
+
+def trouble(kind: type[SideError], side: Side = THEIRS) -> SideError:
+    """What a side answers when it is told to fail."""
+    return kind("something went wrong", side=side, operation="test")
 
 
 class World:
@@ -85,9 +92,7 @@ class World:
 
     def eyes(self) -> Eyes:
         tuning = Tuning(limits=self.limits, workers=1)
-        return Eyes(
-            self.store, self.sides, self.mapping, tuning, self.clock, heartbeat=lambda: self.heartbeat()
-        )
+        return Eyes(self.store, self.sides, self.mapping, tuning, self.clock, heartbeat=self.heartbeat)
 
     def round(self, **orders: bool) -> Report:
         self.pass_time(minutes=1)

@@ -26,7 +26,7 @@ _CACHED = 32
 class ApiUser:
     """The one API user of the account."""
 
-    username: str = "apiuser-sandbox@apiconnector.com"
+    username: str = "apiuser-sandbox@example.com"
     password: str = field(default="sandbox", repr=False)
 
 

@@ -343,7 +343,7 @@ def test_an_import_ends_by_time_though_nobody_polls(http: httpx.Client, state: S
 @pytest.mark.parametrize(("spelling", "code"), [("camel", "invalidEmail"), ("pascal", "InvalidEmail")])
 def test_failures_are_spelt_two_ways(http: httpx.Client, state: State, spelling: str, code: str) -> None:
     state.switches.failure_spelling = spelling
-    done = _import(http, _entry("bob@emailsim@io.com"))
+    done = _import(http, _entry("bob@emailsim@example.com"))
     assert done["failures"][0]["failures"][0]["failureCode"] == code
     assert done["summary"]["invalidEntries"] == 1
 

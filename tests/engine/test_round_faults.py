@@ -1,0 +1,168 @@
+"""What a round does when a side fails it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.core.decision import Rule
+from bridge.core.errors import (
+    BadAnswer,
+    MappingStale,
+    OutcomeUnknown,
+    Refused,
+    ServerTrouble,
+    SideError,
+    SignInRefused,
+    Throttled,
+    Unreachable,
+)
+from bridge.core.mapping import Conflict
+from bridge.core.model import TopicId
+from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
+
+
+def test_a_feed_that_fails_moves_no_watermark_and_the_next_round_catches_up(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    before = world.store.watermarks()
+    world.say(THEIRS, ADA, NEWS, OUT)
+    world.sides[THEIRS].fail["changes"] = [trouble(Unreachable)]
+    report = world.round()
+    assert world.store.watermarks()["dotdigital.feed"] == before["dotdigital.feed"]
+    assert (report.exit_code, report.in_sync) == (5, False)
+    assert world.round().in_sync
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_while_a_feed_cannot_be_read_nobody_is_raised(world: World) -> None:
+    world.both(ADA, NEWS, OUT)
+    world.started()
+    world.say(MINE, ADA, NEWS, IN)
+    world.sides[THEIRS].fail["changes"] = [trouble(ServerTrouble)]
+    world.round()
+    assert world.shows(ADA) == (IN, OUT)
+    world.round()
+    assert world.shows(ADA) == (IN, IN)
+
+
+def test_one_person_who_cannot_be_read_keeps_nobody_else_waiting(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.both(BOB, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.say(MINE, BOB, NEWS, OUT)
+    world.sides[MINE].fail["look"] = [trouble(BadAnswer, MINE)]
+    world.round()
+    assert world.shows(BOB) == (OUT, OUT)
+    world.round()
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize("choice", [IN, OUT])
+def test_a_write_without_an_answer_is_read_back_before_anything_else(
+    world: World, choice: object, applied: bool
+) -> None:
+    world.both(ADA, NEWS, IN if choice is OUT else OUT)
+    world.started()
+    world.say(MINE, ADA, NEWS, choice)  # type: ignore[arg-type]
+    fate = "lost_after" if applied else "lost_before"
+    world.sides[THEIRS].write_fate.append((fate, trouble(OutcomeUnknown)))
+    world.round()
+    world.round()
+    assert world.shows(ADA) == (choice, choice)
+    assert len(world.sides[THEIRS].log) == 1
+    assert world.round().in_sync
+
+
+def test_a_raise_whose_answer_was_lost_is_no_new_statement_under_the_policy_latest(world: World) -> None:
+    """Our own write comes back dated later than the person's withdrawal: it must not overrule it."""
+    world.conflict(Conflict.LATEST)
+    world.both(ADA, NEWS, OUT)
+    world.started()
+    world.say(MINE, ADA, NEWS, IN)
+    world.sides[THEIRS].write_fate.append(("lost_after", trouble(OutcomeUnknown)))
+    world.sides[THEIRS].fail["look"] = [None, trouble(Unreachable)]  # the confirmation, the read back
+    world.round()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.round()
+    world.round()
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_a_refused_write_is_held_with_its_reason_and_not_repeated(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.sides[THEIRS].fail["write"] = [trouble(Refused)]
+    report = world.round()
+    (hold,) = world.store.holds()
+    assert (hold.reason, report.exit_code) == (Rule.REFUSED, 3)
+    calls = world.sides[THEIRS].calls
+    world.round()
+    assert world.shows(ADA) == (OUT, IN)
+    assert world.sides[THEIRS].calls - calls <= 3
+
+
+def test_a_write_that_is_refused_again_after_its_release_is_held_again(world: World) -> None:
+    test_a_refused_write_is_held_with_its_reason_and_not_repeated(world)
+    world.sides[THEIRS].fail["write"] = [trouble(Refused)]
+    world.store.release([hold.id for hold in world.store.holds()])
+    report = world.round()
+    assert [hold.reason for hold in world.store.holds()] == [Rule.REFUSED]
+    assert report.exit_code == 3
+
+
+def test_releasing_a_refused_write_tries_it_again(world: World) -> None:
+    test_a_refused_write_is_held_with_its_reason_and_not_repeated(world)
+    world.store.release([hold.id for hold in world.store.holds()])
+    world.round()
+    assert world.shows(ADA) == (OUT, OUT)
+    assert world.store.holds(None) == []
+
+
+@pytest.mark.parametrize("kind", [Throttled, Unreachable, SignInRefused])
+def test_a_side_that_cannot_take_writes_gets_them_in_a_later_round(
+    world: World, kind: type[SideError]
+) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.sides[THEIRS].fail["write"] = [trouble(kind)]
+    report = world.round()
+    assert not report.in_sync
+    assert world.shows(ADA) == (OUT, IN)
+    assert world.round().in_sync
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_a_mapped_thing_that_is_gone_changes_nobodys_choice(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.sides[THEIRS].gone = {TopicId(NEWS): "Dotdigital has no preference 1002"}
+    world.say(THEIRS, ADA, NEWS, UNSET, dated=False)
+    world.pass_time(hours=1)
+    report = world.round()
+    assert world.shows(ADA) == (IN, UNSET)
+    assert (report.tally.writes, report.exit_code) == (0, 3)
+    assert any("1002" in warning for warning in report.warnings)
+
+
+def test_a_write_to_something_gone_is_tried_again_once_the_mapping_is_mended(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.sides[THEIRS].fail["write"] = [trouble(MappingStale)]
+    assert world.round().exit_code == 3
+    world.round()
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_an_outage_longer_than_the_history_of_events_is_healed_by_a_sweep(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.pass_time(days=20)
+    report = world.round()
+    assert world.shows(ADA) == (OUT, OUT)
+    assert any("does not reach back" in warning for warning in report.warnings)

@@ -1,0 +1,166 @@
+"""What a round keeps back, what a plan promises, and what is left on record."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.core.errors import PlanMoved
+from bridge.core.mapping import Conflict
+from bridge.core.model import HoldState, Side
+from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World
+
+# confirm, stale, brakes
+
+
+def test_a_raise_is_not_sent_when_the_target_withdrew_meanwhile(world: World) -> None:
+    world.both(ADA, NEWS, UNSET)
+    world.started()
+    world.say(MINE, ADA, NEWS, IN)
+    target = world.sides[THEIRS]
+    changes = target.changes
+
+    def late_withdrawal(feed: str, since: object) -> object:
+        yield from changes(feed, since)  # type: ignore[arg-type]
+        target.say(ADA, NEWS, OUT)
+
+    target.changes = late_withdrawal  # type: ignore[method-assign,assignment]
+    world.round()
+    del target.changes
+    assert target.shows(ADA, NEWS) is OUT
+    world.round()
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_too_many_raises_stop_all_raises_and_no_withdrawal(world: World) -> None:
+    people = [f"p{number}@example.com" for number in range(10)]
+    for address in [*people, ADA]:
+        world.both(address, NEWS, OUT)
+    world.both(BOB, NEWS, IN)
+    world.started()
+    for address in people:
+        world.say(MINE, address, NEWS, IN)
+    world.say(MINE, BOB, NEWS, OUT)
+    world.limits = type(world.limits)(raises_max=5, raises_share=0.05)
+    report = world.round()
+    assert world.shows(people[0]) == (IN, OUT)
+    assert world.shows(BOB) == (OUT, OUT)
+    assert (report.exit_code, len(report.brakes)) == (4, 1)
+
+
+def test_too_many_withdrawals_are_delivered_and_told(world: World) -> None:
+    people = [f"p{number}@example.com" for number in range(10)]
+    for address in people:
+        world.both(address, NEWS, IN)
+    world.started()
+    for address in people:
+        world.say(MINE, address, NEWS, OUT)
+    world.limits = type(world.limits)(withdrawals_max=5, withdrawals_share=0.05)
+    report = world.round()
+    assert world.shows(people[0]) == (OUT, OUT)
+    assert report.brakes == []
+    assert any("delivered all the same" in warning for warning in report.warnings)
+
+
+def test_the_operator_may_hold_too_many_withdrawals(world: World) -> None:
+    people = [f"p{number}@example.com" for number in range(10)]
+    for address in people:
+        world.both(address, NEWS, IN)
+    world.started()
+    for address in people:
+        world.say(MINE, address, NEWS, OUT)
+    world.limits = type(world.limits)(withdrawals_max=5, withdrawals_share=0.05, hold_withdrawals=True)
+    assert world.round().exit_code == 4
+    assert world.shows(people[0]) == (OUT, IN)
+
+
+# plans
+
+
+def test_a_plan_sends_nothing_and_changes_no_agreement(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    before = world.cell(ADA).agreed
+    plan = world.plan()
+    assert world.shows(ADA) == (OUT, IN)
+    assert world.cell(ADA).agreed == before
+    (row,) = plan.writes
+    assert (row["side"], row["topic"], row["from"], row["to"]) == ("dotdigital", NEWS, IN, OUT)
+    assert ADA not in str(plan.shown())
+
+
+def test_a_saved_plan_is_carried_out_exactly(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.both(BOB, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    plan = world.plan()
+    world.say(MINE, BOB, NEWS, OUT)
+    report = world.carry_out(plan)
+    assert world.shows(ADA) == (OUT, OUT)
+    assert world.shows(BOB) == (OUT, IN)
+    assert report.tally.writes == len(plan.writes) == 1
+
+
+def test_a_saved_plan_whose_ground_has_moved_is_refused_before_the_first_write(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.both(BOB, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.say(MINE, BOB, NEWS, OUT)
+    plan = world.plan()
+    world.say(MINE, BOB, NEWS, IN)
+    with pytest.raises(PlanMoved) as caught:
+        world.carry_out(plan)
+    assert world.shows(ADA) == (OUT, IN)
+    assert BOB not in str(caught.value)
+
+
+def test_the_price_of_a_plan_is_what_carrying_it_out_costs(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.both(BOB, NEWS, OUT)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.say(MINE, BOB, NEWS, IN)
+    plan = world.plan()
+    before = {side: world.sides[side].calls for side in Side}
+    world.round()
+    reading = {side: 2 if side is THEIRS else 4 for side in Side}
+    for side in Side:
+        assert world.sides[side].calls - before[side] <= plan.calls[side] + reading[side]
+
+
+# holds that end by themselves
+
+
+def test_a_hold_ends_when_its_ground_is_gone(world: World) -> None:
+    world.conflict(Conflict.HOLD)
+    world.both(ADA, NEWS, UNSET)
+    world.started()
+    world.say(MINE, ADA, NEWS, IN)
+    world.say(THEIRS, ADA, NEWS, OUT)
+    world.round()
+    assert world.shows(ADA) == (IN, OUT)
+    assert [hold.state for hold in world.store.holds()] == [HoldState.OPEN]
+    world.say(MINE, ADA, NEWS, OUT)
+    assert world.round().counts.held == 0
+
+
+def test_every_run_is_on_record_with_its_report(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    (run,) = world.store.last_runs(1)
+    assert (run.kind, run.state) == ("first", "done")
+    assert run.report is not None
+    assert run.report["in_sync"] is True
+
+
+def test_the_ledger_tells_why_and_holds_no_address(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.round()
+    entries = list(world.store.export_ledger())
+    assert [entry["kind"] for entry in entries] == ["decided", "outcome", "agreed"]
+    assert "ada@" not in str(entries)
+    assert world.store.verify_ledger().entries == len(entries)
