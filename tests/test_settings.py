@@ -231,6 +231,13 @@ def test_a_config_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> N
     path.write_bytes(b"# \xe9\n")
     (latin,) = problems(path)
     assert "is not UTF-8 text" in latin
+    (folder,) = problems(tmp_path)
+    assert "the config file cannot be read (it is no ordinary file)" in folder
+
+
+def test_outside_a_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_WEB__PORT", "11")
+    assert Settings() == load(environ={})
 
 
 @pytest.mark.parametrize(
@@ -370,8 +377,9 @@ def test_the_brakes_reach_the_core_as_they_are_set() -> None:
 
 
 def test_a_flag_that_is_no_setting_is_the_programs_mistake() -> None:
-    with pytest.raises(KeyError):
-        load(environ={}, flags={"web_port": 1})
+    for value in (1, None):
+        with pytest.raises(KeyError):
+            load(environ={}, flags={"web_port": value})
 
 
 def test_the_example_config_is_valid_and_names_every_setting() -> None:

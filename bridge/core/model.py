@@ -67,7 +67,7 @@ class Observation:
     def version(self) -> str:
         """A token that differs whenever what the side says differs, whatever the time of reading."""
         when = "" if self.changed_at is None else self.changed_at.isoformat(timespec="milliseconds")
-        flags = f"{int(self.present)}{int(self.uniform)}"
+        flags = f"{int(self.present)}{int(self.uniform)}{int(self.records > 1)}"
         return "~".join((self.choice, when, ",".join(self.frequencies), self.block or "", flags))
 
 

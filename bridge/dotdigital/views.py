@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from bridge.core.mapping import CHANNEL, Topic
 from bridge.core.mapping import Mapping as TopicMapping
-from bridge.core.model import Choice, Observation, TopicId
+from bridge.core.model import Block, Choice, Observation, TopicId
 from bridge.core.ports import PersonView
 from bridge.dotdigital import status
 from bridge.dotdigital.wire import ContactV3, OptIn, Suppression
@@ -49,11 +49,13 @@ def from_rows(topic: Topic, rows: Mapping[int, OptIn], read_at: datetime) -> Obs
 def from_states(
     topic: Topic, states: Mapping[int, bool | None], read_at: datetime, *, listed: bool
 ) -> Observation:
-    """A topic by undated states. Not being in cannot be told from never asked. Where `listed`, a closer look
-    would find an opt-in's date as well."""
+    """A topic by undated states. Not being in cannot be told from never asked: where `listed`, a closer look
+    tells; of somebody suppressed and hidden nothing does, and no opt-in is sent to them until they show."""
     inside = tuple(name for name, number in topic.preferences.items() if states.get(number))
-    if not inside:
+    if not inside and listed:
         return Observation(Choice.UNSET, read_at, stated=False, shallow=True)
+    if not inside:
+        return Observation(Choice.UNSET, read_at, stated=False, block=Block.UNREACHABLE, reason="hidden")
     return Observation(
         Choice.OPTED_IN, read_at, frequencies=inside if topic.has_frequencies else (), shallow=listed
     )
