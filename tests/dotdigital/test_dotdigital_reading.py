@@ -273,7 +273,7 @@ def test_somebody_suppressed_is_found_where_subscriptions_hides_them(
     assert (topics[NEWSLETTER].choice, topics[NEWSLETTER].changed_at) == (Choice.OPTED_IN, None)
     assert not topics[NEWSLETTER].shallow
     assert topics[OFFERS].frequencies == ("DAILY",)
-    assert (topics[PROFILING].choice, topics[PROFILING].shallow) == (Choice.UNSET, True)
+    assert (topics[PROFILING].choice, topics[PROFILING].block) == (Choice.UNSET, Block.UNREACHABLE)
 
 
 @pytest.mark.parametrize("kind", ["html", "null", "empty", "status"])
