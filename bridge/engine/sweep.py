@@ -59,7 +59,7 @@ class Sweeper:
             self._eyes.progress(f"reading everybody at {side}", done)
             self._eyes.heartbeat()
         if skipped:
-            self._weather.warn(f"{side}: {skipped} records without an address were left out of the sweep")
+            self._weather.warn(f"{side}: records without an address, left out of the sweep: {skipped}")
 
     def _known(self) -> Iterator[Who]:
         for page in self._eyes.state.known():

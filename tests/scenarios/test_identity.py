@@ -1,0 +1,60 @@
+"""Several profiles with one address, and the one that an alternate id pins."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.scenarios.conftest import Make
+from tests.scenarios.live import IN, NEWS, OUT, THEIRS, UNSET, Live
+
+
+def a_pair(make: Make, pinned_to: str = "") -> tuple[Live, str, int, int]:
+    """Ada is two profiles at MyPreferences; the second may be pinned to a contact of Dotdigital."""
+    live = make(alternate_ids=True)
+    ada = live.add("ada", mine={NEWS: UNSET}, theirs={NEWS: UNSET})
+    first = live.mypreferences.find(ada)[0]
+    contact = live.dotdigital.find(ada)
+    assert contact is not None
+    pins = {"CrmId": pinned_to or str(contact.id)}
+    second = live.mypreferences.add_profile([ada], alternate_ids=pins, quiet=False)
+    live.started()
+    return live, ada, first, second
+
+
+def choice(live: Live, profile: int) -> str:
+    (person,) = [one for one in live.mypreferences.people() if one["profile_id"] == profile]
+    return person["emails"][0]["preferences"].get("NEWS_EMAIL", {}).get("choice", "unset")
+
+
+def test_an_opt_in_goes_to_the_profile_that_the_alternate_id_names(make: Make) -> None:
+    live, ada, first, second = a_pair(make)
+    live.say(THEIRS, ada, NEWS, IN)
+    live.until_quiet()
+    assert (choice(live, first), choice(live, second)) == ("unset", "opted_in")
+    assert live.held() == []
+
+
+def test_an_opt_out_goes_to_every_profile_whatever_the_alternate_id_names(make: Make) -> None:
+    live, ada, first, second = a_pair(make)
+    live.say(THEIRS, ada, NEWS, OUT)
+    live.until_quiet()
+    assert (choice(live, first), choice(live, second)) == ("opted_out", "opted_out")
+
+
+def test_an_opt_in_waits_where_the_alternate_id_names_another_contact(make: Make) -> None:
+    live, ada, first, second = a_pair(make, pinned_to="999999")
+    live.say(THEIRS, ada, NEWS, IN)
+    live.until_quiet()
+    assert (choice(live, first), choice(live, second)) == ("unset", "unset")
+    assert live.held() == [(NEWS, "several_records")]
+
+
+def test_profiles_that_are_merged_no_longer_hold_an_opt_in(make: Make) -> None:
+    live, ada, first, second = a_pair(make, pinned_to="999999")
+    live.say(THEIRS, ada, NEWS, IN)
+    live.until_quiet()
+    live.mypreferences.delete(second)
+    live.clock.advance(timedelta(minutes=1).total_seconds())
+    live.until_quiet()
+    assert choice(live, first) == "opted_in"
+    assert live.held() == []
