@@ -120,6 +120,7 @@ class Carrier:
             outcome = self._hands.replicas[side].write(who, unit)
         except SideError as error:
             return self._refusal(who, unit, error)
+        self._weather.reached(side)
         return self._read_back(who, unit, outcome, self._eyes.clock())
 
     def _refusal(self, who: Who, unit: Sequence[Write], error: SideError) -> Result:
@@ -136,7 +137,7 @@ class Carrier:
                 self._weather.warn(f"{unit[0].side}: {error}")
                 return Result(Fate.FAILED, error=error)
             case Verdict.RETRY | Verdict.STOP:
-                self._weather.lost(unit[0].side, error)
+                self._weather.missed(unit[0].side, error)
                 return Result(Fate.FAILED, error=error)
 
     def _read_back(self, who: Who, unit: Sequence[Write], outcome: Outcome, sent_at: datetime) -> Result:

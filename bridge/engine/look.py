@@ -8,15 +8,13 @@ from itertools import islice
 from typing import TypeVar
 
 from bridge.core.decision import Rule
-from bridge.core.errors import SideError, Throttled, Unreachable, Verdict
+from bridge.core.errors import SideError, Verdict
 from bridge.core.model import PersonId, RunId, Side, Who, address_key
 from bridge.core.ports import Hint, PersonView
 from bridge.core.state import Settlement
 from bridge.engine.parts import Eyes, Weather
 
 T = TypeVar("T")
-
-MISSES_IN_A_ROW = 20  # failed reads after which a side counts as down
 
 
 def batched(items: Iterable[T], size: int) -> Iterable[list[T]]:
@@ -34,7 +32,6 @@ class Looker:
         self._run = run
         self._weather = weather
         self.observed = dict.fromkeys(Side, 0)
-        self._misses = dict.fromkeys(Side, 0)
 
     def retry(self, side: Side) -> None:
         """Read what could not be read in earlier rounds."""
@@ -102,21 +99,13 @@ class Looker:
             for item, future in zip(items, futures, strict=True):
                 try:
                     views.extend(future.result())
-                    self._misses[side] = 0
+                    self._weather.reached(side)
                 except SideError as error:
-                    if self._side_is_lost(side, error):
+                    if self._weather.missed(side, error):
                         pool.shutdown(cancel_futures=True)
                         break
                     miss(side, item, error)
         return views
-
-    def _side_is_lost(self, side: Side, error: SideError) -> bool:
-        """One person who cannot be read must not stop the others; a side that answers nobody is down."""
-        self._misses[side] += error.verdict is not Verdict.HOLD
-        down = error.verdict is Verdict.STOP or isinstance(error, Unreachable | Throttled)
-        if down or self._misses[side] >= MISSES_IN_A_ROW:
-            self._weather.lost(side, error)
-        return side in self._weather.down
 
     def _miss_hint(self, side: Side, hint: Hint, error: SideError) -> None:
         self._weather.warn(f"{side}: somebody could not be read ({error}); tried again next time")

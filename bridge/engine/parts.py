@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from bridge.core.brakes import Limits
-from bridge.core.errors import SideError
+from bridge.core.errors import SideError, Throttled, Unreachable, Verdict
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side, TopicId
 from bridge.core.ports import ReadReplica, Replica
 from bridge.core.state import State
 
 Clock = Callable[[], datetime]
+
+MISSES_IN_A_ROW = 20  # people whose calls failed one after another, after which a side counts as down
 
 
 class Progress(Protocol):
@@ -69,11 +71,25 @@ class Weather:
     gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what is no longer there
     down: dict[Side, SideError] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    misses: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
 
     def warn(self, text: str) -> None:
         """Say something once."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    def reached(self, side: Side) -> None:
+        """A call about one person went well."""
+        self.misses[side] = 0
+
+    def missed(self, side: Side, error: SideError) -> bool:
+        """A call about one person failed. Returns whether the side is down: one person's trouble must not
+        stop the others, but a side that serves nobody is down."""
+        self.misses[side] += error.verdict is not Verdict.HOLD
+        whole = error.verdict is Verdict.STOP or isinstance(error, Unreachable | Throttled)
+        if whole or self.misses[side] >= MISSES_IN_A_ROW:
+            self.lost(side, error)
+        return side in self.down
 
     def lost(self, side: Side, error: SideError) -> None:
         """A side cannot be used for the rest of this run."""

@@ -18,6 +18,7 @@ from bridge.core.errors import (
 )
 from bridge.core.mapping import Conflict
 from bridge.core.model import TopicId
+from bridge.engine.parts import MISSES_IN_A_ROW
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 
 
@@ -56,6 +57,33 @@ def test_one_person_who_cannot_be_read_keeps_nobody_else_waiting(world: World) -
     assert world.shows(BOB) == (OUT, OUT)
     world.round()
     assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_one_person_who_cannot_be_written_keeps_nobody_else_waiting(world: World) -> None:
+    for address in (ADA, BOB):
+        world.both(address, NEWS, IN)
+    world.started()
+    for address in (ADA, BOB):
+        world.say(MINE, address, NEWS, OUT)
+    world.sides[THEIRS].fail["write"] = [trouble(BadAnswer)]
+    assert world.round().exit_code == 3
+    assert world.shows(BOB) == (OUT, OUT)
+    assert world.round().in_sync
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_a_side_that_serves_nobody_is_left_alone_after_a_while(world: World) -> None:
+    people = [f"p{number}@example.com" for number in range(3 * MISSES_IN_A_ROW)]
+    for address in people:
+        world.both(address, NEWS, IN)
+    world.started()
+    for address in people:
+        world.say(MINE, address, NEWS, OUT)
+    world.sides[THEIRS].fail["write"] = [trouble(ServerTrouble) for _ in people]
+    assert world.round().exit_code == 5
+    assert len(world.sides[THEIRS].fail["write"]) == 2 * MISSES_IN_A_ROW
+    world.sides[THEIRS].fail.clear()
+    assert world.round().in_sync
 
 
 @pytest.mark.parametrize("applied", [True, False])
