@@ -1,0 +1,61 @@
+"""The same rounds with the state DB on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.core.errors import OutcomeUnknown
+from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OFFERS, OUT, THEIRS, UNSET, World, trouble
+from tests.postgres import _postgres_state, postgres_server, postgres_state_url
+
+__all__ = ["_postgres_state", "postgres_server", "postgres_state_url"]
+
+pytestmark = pytest.mark.postgres
+CLEO = "cleo@example.com"
+
+
+@pytest.fixture
+def world(tmp_path: Path, postgres_state_url: str) -> Iterator[World]:
+    made = World(tmp_path, url=postgres_state_url)
+    yield made
+    made.close()
+
+
+def test_a_day_of_changes_ends_in_agreement_and_the_next_round_writes_nothing(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.both(BOB, NEWS, OUT)
+    world.both(CLEO, OFFERS, IN, "DAILY")
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.say(THEIRS, BOB, NEWS, IN)
+    world.say(THEIRS, CLEO, OFFERS, IN, frequencies=("WEEKLY",))
+    assert world.round().in_sync
+    assert (world.shows(ADA), world.shows(BOB)) == ((OUT, OUT), (IN, IN))
+    assert world.round().tally.writes == 0
+    assert world.store.verify_ledger().entries > 0
+
+
+def test_a_write_in_doubt_is_settled_by_the_next_process(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.sides[THEIRS].write_fate.append(("lost_before", trouble(OutcomeUnknown)))
+    world.round()
+    world.restart()
+    world.round()
+    world.round()
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_a_hold_that_is_released_lets_its_opt_in_go(world: World) -> None:
+    world.say(MINE, ADA, NEWS, IN, at=world.pass_time(days=-30))
+    world.pass_time(days=30)
+    world.say(THEIRS, ADA, NEWS, UNSET)
+    world.round()
+    (hold,) = world.store.holds()
+    world.store.release([hold.id])
+    world.round()
+    assert world.shows(ADA) == (IN, IN)
