@@ -100,9 +100,12 @@ def _brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _braked(reasons: tuple[str, ...], *, json: bool) -> int:
+    from bridge.cli.report import limits_of
+
     for reason in reasons:
         failure(f"A brake stops this plan: {reason}.")
-    note(Mark.NEXT, "Nothing was written. Look at it; then set BRIDGE_BRAKES__… and apply it.", stderr=True)
+    mend = f"Nothing was written. If it is right, set {limits_of(reasons)} for once, and apply it again."
+    note(Mark.NEXT, mend, stderr=True)
     if json:
         print_json({"brakes": list(reasons), "writes_sent": 0})
     return BRAKE

@@ -31,6 +31,25 @@ def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
     return 0 if state.up_to_date else OUT_OF_DATE
 
 
+def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
+    """Let the next run bind this state DB to the accounts that the settings name: the same ones, moved."""
+    from bridge.cli.opening import opened
+    from bridge.core.model import Side
+    from bridge.engine.accounts import ACCOUNT
+
+    with opened(settings_from(config, database_url)) as store:
+        before = {side.value: store.meta(f"{ACCOUNT}{side}") for side in Side}
+        for side in Side:
+            store.drop_meta(f"{ACCOUNT}{side}")
+    if json:
+        print_json({"was": before})
+        return 0
+    for name, known in before.items():
+        note(Mark.GOOD, f"{name}: no longer bound to {known or 'any account'}.")
+    note(Mark.NEXT, "The next run binds it to what the settings name: make sure that is the same account.")
+    return 0
+
+
 def _tell(state: SchemaState, *, json: bool) -> None:
     if json:
         print_json({"current": state.current, "head": state.head, "up_to_date": state.up_to_date})

@@ -83,7 +83,7 @@ def demo(
     people: People = 200,
     seed: Seed = 1,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Stay up, with the dashboard, until Ctrl-C.")
+        bool, typer.Option("--serve", help="Stay up, with the daemon at work, until Ctrl-C.")
     ] = False,
     keep: Annotated[
         Path | None,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.cli.explain import rule_in_words
-from bridge.cli.output import SIDES, Mark, console, counted, lasted, note, say, table
+from bridge.cli.output import SIDES, Mark, console, counted, lasted, note, say, side_first, table
 from bridge.core.model import Side
 
 if TYPE_CHECKING:
@@ -115,8 +115,9 @@ def _again(run: Report) -> None:
 def _agreement(play: Play) -> None:
     found = play.agreement
     if found.agree:
-        words = f" on all {found.people:,} people, read back over HTTP by an independent check."
-        note(Mark.GOOD, ("Both sides agree", "bold"), words)
+        words = f" on all {found.people:,} people they share, read back over HTTP by an independent check"
+        alone = f"; {found.one_sided:,} are known to one side only" if found.one_sided else ""
+        note(Mark.GOOD, ("Both sides agree", "bold"), f"{words}{alone}.")
         return
     note(Mark.BAD, (f"{counted(len(found.differences), 'difference')} between the sides:", "bold"))
     for one in found.differences[:SAMPLES]:
@@ -125,7 +126,7 @@ def _agreement(play: Play) -> None:
 
 def _trouble(run: Report) -> None:
     for warning in (*run.brakes, *run.warnings):
-        note(Mark.WARN, warning, indent=2)
+        note(Mark.WARN, side_first(warning), indent=2)
     if run.counts.held:
         note(Mark.WARN, f"{counted(run.counts.held, 'choice')} held for a person.", indent=2)
 

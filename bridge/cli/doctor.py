@@ -71,13 +71,14 @@ def _document(found: Findings, shown: list[tuple[str, str, str]]) -> dict[str, A
 def _print(found: Findings, shown: list[tuple[str, str, str]]) -> None:
     out = console()
     section = ""
-    for one in found.all:
+    for one, after in zip(found.all, [*found.all[1:], None], strict=True):
         if one.section != section:
             section = one.section
             out.print(say((section, "bold")))
             if section == "settings":
                 _print_settings(shown)
-        _print_finding(one)
+        shared = after is not None and (after.section, after.mend) == (one.section, one.mend)
+        _print_finding(one, mend="" if shared else one.mend)
     bad = sum(one.state.value == "bad" for one in found.all)
     out.print()
     if bad:
@@ -92,10 +93,13 @@ def _print_settings(shown: list[tuple[str, str, str]]) -> None:
     given = [one for one in shown if one[2] != "default"]
     for name, value, source in given:
         out.print(say(f"  {name} = {value}", (f" ({source})", "dim")), soft_wrap=True)
-    out.print(say((f"  {len(shown) - len(given)} others have their defaults (--json shows all)", "dim")))
+    rest = len(shown) - len(given)
+    about = f"{rest} others have their defaults" if given else f"all {rest} have their defaults"
+    out.print(say((f"  {about} (--json shows all)", "dim")))
 
 
-def _print_finding(one: Finding) -> None:
+def _print_finding(one: Finding, *, mend: str) -> None:
+    """One line; what mends several in a row is said once, below the last."""
     note(Mark[one.state.name], one.what, indent=2)
-    if one.mend:
-        note(Mark.NEXT, one.mend, indent=4)
+    if mend:
+        note(Mark.NEXT, mend, indent=4)

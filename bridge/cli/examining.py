@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.cli.findings import SETUP, Findings
 from bridge.cli.output import counted, listed
-from bridge.core.errors import Forbidden, SideError
+from bridge.core.errors import Forbidden, SideError, SignInRefused
 
 if TYPE_CHECKING:
     from bridge.app import App
@@ -100,7 +101,7 @@ def mypreferences(app: App, found: Findings) -> None:
         now = app.options.clock()
         return client.events_by_account(start_at=now - timedelta(minutes=1), end_at=now).server_time
 
-    signed = _permitted(found, MINE, "Programs", client.programs, first=True)
+    signed = _permitted(found, MINE, "Programs", client.programs, signing_in=app.sign_in.way)
     if not signed:
         return
     if app.settings.mypreferences.segment is None:
@@ -190,20 +191,24 @@ def _catalogue(found: Findings, side: str, check: Callable[[], Sequence[str]]) -
 
 
 def _permitted(
-    found: Findings, side: str, what: str, call: Callable[[], object], *, first: bool = False
+    found: Findings, side: str, what: str, call: Callable[[], object], *, signing_in: str = ""
 ) -> bool:
-    """Whether a call may be made; `first` says that it also proves the sign-in. A permission that is missing
-    leaves the rest to be looked at."""
+    """Whether a call may be made; `signing_in` names the way of the sign-in that it proves. A permission that
+    is missing leaves the rest to be looked at."""
     try:
         call()
     except Forbidden as error:
         found.bad(side, error.what, error.hint, 5)
-        return first  # signed in all the same
+        return bool(signing_in)  # signed in all the same
+    except SignInRefused as error:
+        way = f" Tried: {signing_in}." if signing_in else ""
+        found.bad(side, f"{error.what}{way}", error.hint, 5)
+        return False
     except SideError as error:
         found.bad(side, error.what, error.hint, 5)
         return False
-    if first:
-        found.good(side, "Signed in.")
+    if signing_in:
+        found.good(side, f"Signed in by {signing_in}.")
     found.good(side, f"{what} can be read.")
     return True
 
@@ -217,7 +222,8 @@ def _skew(app: App, found: Findings, side: str, asked: datetime, there: datetime
         way = "ahead of" if off > 0 else "behind"
         found.warn(side, f"This machine's clock is {abs(off):.0f} s {way} the one of {side}.", _NTP)
     else:
-        found.good(side, "Both clocks agree.")
+        apart = max(1, ceil(max(abs(early), abs(late))))  # as far as an answer of that length can tell
+        found.good(side, f"Both clocks agree to within {apart} s.")
 
 
 def _is_set(require: Callable[[], None]) -> bool:

@@ -11,13 +11,16 @@ from bridge.cli.output import CHOICES, GOOD, SIDES, WARN, console, hanging, prin
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bridge.core.model import Who
     from bridge.store import Store
 
 LATEST = 8  # lines of history a topic; --json has all
 
 
 def explain(
-    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")],
+    email: Annotated[
+        str, typer.Argument(metavar="EMAIL", help="The person's address, or the number of a hold.")
+    ],
     config: Config = None,
     database_url: DatabaseUrl = None,
     mapping: MappingFile = None,
@@ -41,7 +44,9 @@ def explain(
 def _explained(store: Store, email: str, known: Any) -> dict[str, Any]:
     from bridge.engine.explain import explain as told
 
-    who = store.find(email)
+    who = _held(store, int(email)) if email.isdecimal() else store.find(email)
+    if who is None and email.isdecimal():
+        raise ConfigError(f"There is no hold {email}.", hint="See `bridge holds list --state all`.")
     if who is None:
         raise ConfigError(
             "Nobody with this address is known to the bridge.",
@@ -50,12 +55,21 @@ def _explained(store: Store, email: str, known: Any) -> dict[str, Any]:
     return dict(told(known, who, store.cells(who.person), store.history(who.person)))
 
 
+def _held(store: Store, number: int) -> Who | None:
+    """Whom a hold is about."""
+    rows = store.holds(None, after=number - 1, limit=1)
+    if [row.id for row in rows] != [number]:
+        return None
+    return next(iter(store.who_many([rows[0].person])), None)
+
+
 def _print(email: str, document: dict[str, Any]) -> None:
     out = console()
-    out.print(say((email, "bold")))
+    shown = document["person"] if email.isdecimal() else email
+    out.print(say((shown, "bold"), ("  all times in UTC", "dim")))
     for topic in document["topics"]:
         out.print()
-        out.print(say((topic["topic"], "bold cyan"), "  ", *_standing(topic)))
+        hanging(out, say((topic["topic"], "bold cyan"), "  "), say(*_standing(topic)))
         lines = [(name, _said(topic[side])) for side, name in SIDES.items()]
         if topic["agreed"] is not None:
             lines.append(("Agreed", _agreed(topic["agreed"])))
@@ -77,8 +91,19 @@ def _standing(topic: dict[str, Any]) -> tuple[str | tuple[str, str], ...]:
         held = topic["held"]
         return ((f"! {held['state']} hold: {held['why']}", WARN),)
     if topic["agreed"] is None:
-        return (("nothing agreed yet", "dim"),)
+        return ((_nothing_agreed(*(topic[side] for side in SIDES)), "dim"),)
     return ((f"✓ {_choice(topic['agreed'])}", GOOD),)
+
+
+def _nothing_agreed(*seen: dict[str, Any] | None) -> str:
+    """Why there is no agreement, where that can be told from what was seen."""
+    if any(one is None for one in seen):
+        return "nothing agreed: one side was not read yet"
+    if any(one and one.get("present") is False for one in seen):
+        return "nothing agreed: known at one side only, and so not carried"
+    if all(one and one["choice"] == "unset" for one in seen):
+        return "no choice at either side"
+    return "nothing agreed"
 
 
 def _choice(shown: dict[str, Any]) -> str:
@@ -91,7 +116,8 @@ def _said(seen: dict[str, Any] | None) -> str:
         return "not read yet"
     if seen.get("present") is False:
         return f"not known there, seen {when(seen['seen_at'])}"
-    why = f" ({seen['reason']})" if "reason" in seen else ""
+    reason = seen.get("reason", "")
+    why = f" ({reason[:1].upper()}{reason[1:]})" if reason else ""  # the service writes it either way
     dated = f", said {when(seen['changed_at'])}" if seen["changed_at"] else ", undated"
     return f"{_choice(seen)}{why}{dated if seen['choice'] != 'unset' else ''}, seen {when(seen['seen_at'])}"
 
@@ -121,7 +147,7 @@ def _happened(line: dict[str, Any]) -> str:
             error = f": {line['error']}" if line.get("error") else ""
             return f"write to {SIDES[line['side']]} {line['fate'].replace('_', ' ')}{error}"
         case "agreed":
-            return f"agreed on {CHOICES[line['choice']]}" if "choice" in line else "agreed"
+            return f"agreed: {CHOICES[line['choice']]}" if "choice" in line else "agreed"
         case kind:
             return f"{kind}: {line['why']}" if "why" in line else str(kind)
 

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, Yes, settings_from
-from bridge.cli.output import Mark, console, counted, note, print_json, table, when
+from bridge.cli.output import (
+    SIDES,
+    Mark,
+    console,
+    counted,
+    hanging,
+    listed,
+    note,
+    print_json,
+    say,
+    table,
+    when,
+)
 from bridge.core.errors import ConfigError
 from bridge.core.model import HoldState, mask
 
@@ -33,7 +45,7 @@ class Which(StrEnum):
 
 Reason = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="Only those of one reason.")]
 Person = Annotated[str | None, typer.Option("--person", metavar="EMAIL", help="Only those of one person.")]
-Numbers = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Numbers of `holds list`.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="ID", help="Numbers of `holds list`.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every open hold.")]
 
 
@@ -73,7 +85,7 @@ def release(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Do what the hold proposes, in the next run."""
+    """Let what is held go on in the next run: its opt-in is sent if it is dated and still stands."""
     settings = settings_from(config, database_url)
     return _answer(
         settings, HoldState.RELEASED, numbers or [], reason, everything=everything, yes=yes, json=json
@@ -89,7 +101,7 @@ def dismiss(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Leave it as it is, until something new is said."""
+    """Leave both sides as they are, until one of them says something new."""
     settings = settings_from(config, database_url)
     return _answer(
         settings, HoldState.DISMISSED, numbers or [], reason, everything=everything, yes=yes, json=json
@@ -133,18 +145,36 @@ def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
     if not rows:
         note(Mark.GOOD, "Nothing is held." if not held else "None of the open holds fits.")
         return
-    shown = table("id", "since (UTC)", "person", "topic", "reason", "why", right=(0,), fixed=(0,))
+    shown = table("id", "since (UTC)", "person", "topic", "would be", "reason", right=(0,), fixed=(0,))
+    whys: dict[str, list[str]] = {}
     for row in rows:
         state = "" if row["state"] == "open" else f" ({row['state']})"
-        since = when(row["opened_at"])[:16]
-        shown.add_row(str(row["id"]), since, row["person"], row["topic"], row["reason"] + state, row["why"])
+        since, would = when(row["opened_at"])[:16], listed(map(_in_words, row["proposed"])) or "-"
+        shown.add_row(str(row["id"]), since, row["person"], row["topic"], would, row["reason"] + state)
+        if row["why"] not in whys.setdefault(row["reason"], []):
+            whys[row["reason"]].append(row["why"])
     out.print(shown)
-    out.print(f"\n{counted(held, 'hold is', 'holds are')} open.")
+    out.print()
+    for reason, words in whys.items():
+        hanging(out, say((f"{reason}: ", "bold")), say("; ".join(words)))
+    out.print(f"{counted(held, 'hold is', 'holds are')} open.")
     if more is not None:
         note(Mark.NEXT, f"More: `bridge holds list --after {more}`")
-    first = rows[0]["id"]
-    note(Mark.NEXT, f"Do what one proposes: `bridge holds release {first}`.")
-    note(Mark.NEXT, f"Leave it as it is: `bridge holds dismiss {first}`.")
+    for line in _next(rows):
+        note(Mark.NEXT, line)
+
+
+def _in_words(write: dict[str, Any]) -> str:
+    """What a release would send."""
+    does = {"withdrawal": "out", "raise": "in"}.get(write["kind"], write.get("frequency", "other"))
+    return f"{does} at {SIDES[write['side']]}"
+
+
+def _next(rows: list[dict[str, Any]]) -> Iterator[str]:
+    first = next((row["id"] for row in rows if row["state"] == "open"), None)
+    yield f"What both sides say of one: `bridge explain {rows[0]['id'] if first is None else first}`."
+    if first is not None:
+        yield f"Let it go on: `bridge holds release {first}`. Leave it: `bridge holds dismiss {first}`."
 
 
 def _answer(
@@ -157,7 +187,7 @@ def _answer(
     yes: bool,
     json: bool,
 ) -> int:
-    from bridge.cli.opening import lease_of, opened, writing
+    from bridge.cli.opening import opened
 
     if sum((bool(numbers), reason is not None, everything)) != 1:
         raise ConfigError(
@@ -169,18 +199,16 @@ def _answer(
         if not (numbers or yes or not ids) and not _confirmed(len(ids), state):
             console(stderr=True).print("Nothing was changed.")
             return 0
-        with writing(lease_of(store)) as heartbeat:
-            done = sum(
-                _answer_page(store, ids[at : at + PAGE], state, heartbeat) for at in range(0, len(ids), PAGE)
-            )
+        done = sum(_answer_page(store, ids[at : at + PAGE], state) for at in range(0, len(ids), PAGE))
     _tell(done, state, json=json)
     return 0
 
 
-def _answer_page(store: Store, ids: list[int], state: HoldState, heartbeat: Any) -> int:
+def _answer_page(store: Store, ids: list[int], state: HoldState) -> int:
+    """Answer in one transaction. It needs no lease, so a person is heard beside a daemon that never rests: a
+    run that decided before the answer leaves the choice to be decided anew."""
     import getpass
 
-    heartbeat()
     by = getpass.getuser()
     return store.release(ids, by=by) if state is HoldState.RELEASED else store.dismiss(ids, by=by)
 
@@ -210,8 +238,12 @@ def _tell(done: int, state: HoldState, *, json: bool) -> None:
     if json:
         print_json({state.value: done})
         return
+    if not done:
+        note(Mark.WARN, f"None of them is open: nothing was {state.value}.")
+        note(Mark.NEXT, "See `bridge holds list --state all`.")
+        return
     note(Mark.GOOD, f"{counted(done, 'hold')} {state.value}.")
-    if done and state is HoldState.RELEASED:
-        note(Mark.NEXT, "The next `bridge reconcile` does what they propose, if it still stands.")
-    elif done:
-        note(Mark.NEXT, "It stays as it is; whatever a side says anew is decided anew.")
+    if state is HoldState.RELEASED:
+        note(Mark.NEXT, "The next `bridge reconcile`, or round of `bridge run`, sends what still stands.")
+    else:
+        note(Mark.NEXT, "Both sides stay as they are, until one of them says something new.")

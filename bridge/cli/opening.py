@@ -36,18 +36,11 @@ def reading(settings: Settings) -> Iterator[Store]:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Store]:
-    """The state DB, to be written by a command that calls neither side."""
+    """The state DB, to be written by a command that calls neither side and needs no lease."""
     from bridge.store import Store
 
     with Store.open(settings.database_url, now) as store:
         yield store
-
-
-def lease_of(store: Store) -> Lease:
-    """The lease, for a command that calls neither side."""
-    from bridge.process import is_gone, this_process
-
-    return store.lease(owner=str(this_process()), ttl=LEASE, is_gone=is_gone)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -122,6 +123,24 @@ def table(*columns: str, right: Sequence[int] = (), fixed: Sequence[int] = ()) -
         justify = "right" if at in right else "left"
         made.add_column(column, justify=justify, no_wrap=at in fixed, overflow="fold")  # type: ignore[arg-type]
     return made
+
+
+def rows(out: Console, under: Mapping[str, Sequence[Sequence[str]]], *, style: str = "cyan") -> None:
+    """Rows below what they have in common, all in the same columns, so that a long reason is said once."""
+    widths = [max(map(len, column)) for column in zip(*chain(*under.values()), strict=True)]
+    for head, lines in under.items():
+        hanging(out, say(""), say((f"{head} ({len(lines):,})", style)))
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            out.print(f"  {'  '.join(cells).rstrip()}", soft_wrap=True)
+
+
+def side_first(warning: str) -> str:
+    """A warning as the engine gives it (`dotdigital: …`), with the side's name as people write it."""
+    side, colon, words = warning.partition(": ")
+    if not colon or side not in SIDES:
+        return warning
+    return words if SIDES[side] in words else f"{SIDES[side]}: {words}"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

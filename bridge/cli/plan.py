@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bridge.cli.options import ApproveRaises, Config, DatabaseUrl, Full, Json, MappingFile, settings_from
-from bridge.cli.output import SIDES, Mark, console, counted, note, print_json, table
+from bridge.cli.output import (
+    SIDES,
+    WARN,
+    Mark,
+    console,
+    counted,
+    note,
+    print_json,
+    rows,
+    say,
+    side_first,
+    when,
+)
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -110,24 +123,41 @@ def _save(path: Path, made: Plan, instance: str) -> None:
 def _print(made: Plan, saved: Path | None) -> None:
     out = console()
     if made.writes:
-        shown = table("side", "person", "topic", "from → to", "why")
-        for row in made.writes[:LONGEST]:
-            shown.add_row(SIDES[row["side"]], row["person"], row["topic"], _change(row), row["why"])
-        out.print(shown)
+        rows(out, _by_reason(made.writes[:LONGEST], _cells))
         out.print()
     if made.held:
-        shown = table("held", "topic", "why")
-        for row in made.held[:LONGEST]:
-            shown.add_row(row["person"], row["topic"], row["why"])
-        out.print(shown)
+        out.print(say(("Would be held for a person:", "bold")))
+        rows(out, _by_reason(made.held[:LONGEST], lambda row: (row["person"], row["topic"])), style=WARN)
         out.print()
     if max(len(made.writes), len(made.held)) > LONGEST:
         out.print(f"Only {LONGEST} rows of each are shown; --json shows all.")
     for brake in made.brakes:
         note(Mark.BAD, ("brake ", "bold"), brake)
     for warning in made.warnings:
-        note(Mark.WARN, warning)
+        note(Mark.WARN, side_first(warning))
     _print_end(made, saved)
+
+
+def _by_reason(
+    written: list[dict[str, Any]], cells: Callable[[dict[str, Any]], tuple[str, ...]]
+) -> dict[str, list[tuple[str, ...]]]:
+    """Rows below their reason, the most frequent first."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for row in written:
+        found.setdefault(_reason(row)[0], []).append(cells(row))
+    return dict(sorted(found.items(), key=lambda one: -len(one[1])))
+
+
+def _reason(row: dict[str, Any]) -> tuple[str, str]:
+    """Why, and since when somebody wants it so."""
+    words, _, said = row["why"].partition(" (said ")
+    return words, said.rstrip(")")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    said = _reason(row)[1]
+    dated = f"said {when(said)[:16]}" if said else "undated"
+    return SIDES[row["side"]], row["person"], row["topic"], _change(row), dated
 
 
 def _print_end(made: Plan, saved: Path | None) -> None:
@@ -135,11 +165,12 @@ def _print_end(made: Plan, saved: Path | None) -> None:
     if made.writes:
         would = f"{counted(len(made.writes), 'write')} would be sent, {calls}; nothing was sent."
         note(Mark.GOOD, would)
-    else:
+    elif not made.exit_code:
         note(Mark.GOOD, "Nothing would be written.")
+    if made.exit_code:
+        note(Mark.BAD, "A side could not be read, so this is not the whole plan. Nothing was sent.")
     if made.held:
-        words = f"{counted(len(made.held), 'choice')} would be held for a person."
-        note(Mark.WARN, words)
+        note(Mark.WARN, f"{counted(len(made.held), 'choice')} would be held for a person.")
     if saved is not None:
         note(Mark.NEXT, f"Carry it out exactly so: `bridge apply {saved}`")
     elif made.writes:
@@ -148,5 +179,7 @@ def _print_end(made: Plan, saved: Path | None) -> None:
 
 def _change(row: dict[str, Any]) -> str:
     short = {"opted_in": "in", "opted_out": "out", "unset": "-"}
-    frequency = f" ({row['frequency']})" if "frequency" in row else ""
-    return f"{short[row['from']]} → {short[row['to']]}{frequency}"
+    if "frequency" not in row:
+        return f"{short[row['from']]} → {short[row['to']]}"
+    before = "other" if row["from"] == row["to"] else short[row["from"]]
+    return f"{before} → {row['frequency']}"

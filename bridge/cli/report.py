@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bridge.cli.output import (
@@ -16,6 +16,7 @@ from bridge.cli.output import (
     note,
     print_json,
     say,
+    side_first,
     table,
 )
 from bridge.core.model import Side
@@ -57,7 +58,7 @@ def _print(report: Report) -> None:
         note(Mark.BAD, ("brake ", "bold"), brake)
     for warning in report.warnings:
         if warning not in down:
-            note(Mark.WARN, warning)
+            note(Mark.WARN, side_first(warning))
     _print_verdict(report)
     for line in _next(report):
         note(Mark.NEXT, line)
@@ -77,6 +78,9 @@ def _print_verdict(report: Report) -> None:
         note(Mark.GOOD, "In sync: nothing waits.")
         return
     counts = report.counts
+    if _left_over(report):
+        note(Mark.GOOD, "The plan is carried out, and read back.")
+        return
     waits = [
         words
         for number, words in (
@@ -92,6 +96,14 @@ def _print_verdict(report: Report) -> None:
     note(Mark.WARN, text)
 
 
+def _left_over(report: Report) -> bool:
+    """A plan was carried out whole, and all that waits is what it did not speak of."""
+    counts = report.counts
+    trouble = report.errors or report.tally.failed or report.gone or report.brakes
+    waits = counts.held or counts.dead or counts.unproven
+    return report.kind is RunKind.APPLY and not trouble and not waits
+
+
 def _next(report: Report) -> Iterator[str]:
     counts = report.counts
     if counts.held and report.kind is RunKind.FIRST:
@@ -100,11 +112,23 @@ def _next(report: Report) -> Iterator[str]:
     elif counts.held or counts.dead:
         yield "See what is held: `bridge holds list`; one person: `bridge explain EMAIL`."
     if report.brakes:
-        yield "See what it would send: `bridge plan`; then set BRIDGE_BRAKES__… and run again."
+        yield "See what it would send: `bridge plan`."
+        yield f"If that is right, set {limits_of(report.brakes)} for one run, and run again."
     elif (counts.unproven or report.tally.failed) and not report.errors:
         yield "The next `bridge reconcile` reads it back and tries again."
+    elif _left_over(report):
+        if counts.waiting:
+            yield f"Not part of it: {counted(counts.waiting, 'choice')}. `bridge reconcile` decides them."
+    elif report.gone:
+        yield "See what the mapping names and a side no longer has: `bridge doctor`."
     elif counts.waiting and not report.errors:
         yield "The next `bridge reconcile` goes on."
+
+
+def limits_of(brakes: Sequence[str]) -> str:
+    """The settings that let a run past its brakes (`raises: …`, `withdrawals: …`)."""
+    kinds = [kind for kind in ("raises", "withdrawals") if any(one.startswith(kind) for one in brakes)]
+    return " and ".join(f"BRIDGE_BRAKES__{kind.upper()}_MAX" for kind in kinds) or "BRIDGE_BRAKES__…"
 
 
 def _print_errors(errors: list[SideError]) -> None:

@@ -75,14 +75,27 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
         out.print(_feeds(document))
         out.print()
     out.print(f"{counted(people, 'person', 'people')} known.")
+    failed = _failed(document["last_runs"])
+    if failed:
+        note(Mark.BAD, failed)
+        note(Mark.NEXT, "See why: `bridge doctor`. Nothing is lost; the next run goes on from there.")
     for line in _waits(document):
         note(Mark.WARN, line)
     for brake in document["brakes"]:
         note(Mark.BAD, ("brake ", "bold"), brake)
     if first:
         note(Mark.WARN, "The first run is not complete: opt-ins from before it are held.")
-    if not (document["brakes"] or list(_waits(document)) or first):
+    if not (failed or document["brakes"] or _waits(document) or first):
         note(Mark.GOOD, "Nothing waits.")
+
+
+def _failed(runs: list[dict[str, Any]]) -> str:
+    """What to say where the last run that was to write did not come through."""
+    last = next((run for run in runs if run["kind"] not in ("plan", "apply")), None)
+    if last is None or last["state"] not in ("failed", "stopped"):
+        return ""
+    how = "failed" if last["state"] == "failed" else "was stopped before its end"
+    return f"The last run ({when(last['started_at'])}) {how}."
 
 
 def _runs(runs: list[dict[str, Any]]) -> Any:
@@ -117,7 +130,7 @@ def _feeds(document: dict[str, Any]) -> Any:
 
 def _waits(document: dict[str, Any]) -> list[str]:
     words = {
-        "held": ("is held", "are held", "for a person: `bridge holds list`"),
+        "held": ("choice is held", "choices are held", "for a person: `bridge holds list`"),
         "dead": ("write was given up", "writes were given up", ": `bridge holds list`"),
         "unproven": ("write is not proven", "writes are not proven", "yet: the next run reads it back"),
         "waiting": ("choice waits", "choices wait", "for the next run"),

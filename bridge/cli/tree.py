@@ -7,7 +7,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from bridge.cli.options import Config, examples
 
@@ -15,8 +15,26 @@ ABOUT = "Keep MyPreferences and Dotdigital in agreement: a withdrawal wins under
 EVERYDAY, LOOKING, SETUP = "Everyday", "Looking", "Trying and setting up"
 
 
+def _without_type(params: list[Any]) -> list[Any]:
+    """A flag takes no value, so its help must not show the type of one."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
+class Command(TyperCommand):
+    """A command, with help for people."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _without_type(super().get_params(ctx))
+
+
 class Group(TyperGroup):
     """Tells a closed pipe from an error, before the parser takes it for one."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _without_type(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -77,7 +95,7 @@ def _everyday(app: typer.Typer) -> None:
     from bridge.cli import apply, plan, reconcile
 
     def add(name: str, *lines: str) -> Any:
-        return app.command(name, epilog=examples(*lines), rich_help_panel=EVERYDAY)
+        return app.command(name, cls=Command, epilog=examples(*lines), rich_help_panel=EVERYDAY)
 
     add("plan", "bridge plan", "bridge plan --out plan.json")(plan.plan)
     add("apply", "bridge apply plan.json")(apply.apply)
@@ -86,7 +104,7 @@ def _everyday(app: typer.Typer) -> None:
 
 
 def _run(config: Config = None) -> Any:
-    """Run always: polls both services, sweeps at night, and tells how it is over HTTP. SIGTERM ends it."""
+    """Run always: poll both services, sweep at night, tell how it is over HTTP; until SIGTERM or Ctrl-C."""
     from bridge.cli.run import run_command
 
     return run_command(config)
@@ -96,29 +114,31 @@ def _looking(app: typer.Typer) -> None:
     from bridge.cli import explain, holds, ledger, status
 
     def add(name: str, *lines: str) -> Any:
-        return app.command(name, epilog=examples(*lines), rich_help_panel=LOOKING)
+        return app.command(name, cls=Command, epilog=examples(*lines), rich_help_panel=LOOKING)
 
     add("status", "bridge status", "bridge status --json")(status.status)
-    add("explain", "bridge explain maria@example.com")(explain.explain)
+    add("explain", "bridge explain maria@example.com", "bridge explain 12")(explain.explain)
     group = _group("What waits for a person at the desk.")
     app.add_typer(group, name="holds", rich_help_panel=LOOKING)
     listing = examples("bridge holds list", "bridge holds list --reason complaint")
-    group.command("list", epilog=listing)(holds.list_)
+    group.command("list", cls=Command, epilog=listing)(holds.list_)
     releasing = examples("bridge holds release 12 15", "bridge holds release --reason first_run --yes")
-    group.command("release", epilog=releasing)(holds.release)
+    group.command("release", cls=Command, epilog=releasing)(holds.release)
     dismissing = examples("bridge holds dismiss 12", "bridge holds dismiss --reason burst --yes")
-    group.command("dismiss", epilog=dismissing)(holds.dismiss)
+    group.command("dismiss", cls=Command, epilog=dismissing)(holds.dismiss)
     group = _group("The append-only record of why.")
     app.add_typer(group, name="ledger", rich_help_panel=LOOKING)
-    group.command("verify", epilog=examples("bridge ledger verify"))(ledger.verify)
-    group.command("export", epilog=examples("bridge ledger export > ledger.jsonl"))(ledger.export)
+    group.command("verify", cls=Command, epilog=examples("bridge ledger verify"))(ledger.verify)
+    group.command("export", cls=Command, epilog=examples("bridge ledger export > ledger.jsonl"))(
+        ledger.export
+    )
 
 
 def _setting_up(app: typer.Typer) -> None:
     from bridge.cli import db, demo, doctor, mapping, sandbox
 
     def add(name: str, *lines: str) -> Any:
-        return app.command(name, epilog=examples(*lines), rich_help_panel=SETUP)
+        return app.command(name, cls=Command, epilog=examples(*lines), rich_help_panel=SETUP)
 
     add("demo", "bridge demo", "bridge demo --people 2000 --seed 7 --serve")(demo.demo)
     add("sandbox", "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001")(sandbox.sandbox)
@@ -126,9 +146,14 @@ def _setting_up(app: typer.Typer) -> None:
     group = _group("The mapping file: which filter or consent speaks of which preference.")
     app.add_typer(group, name="mapping", rich_help_panel=SETUP)
     checking = examples("bridge mapping check", "bridge mapping check mappings/bridge.toml")
-    group.command("check", epilog=checking)(mapping.check)
-    group.command("schema", epilog=examples("bridge mapping schema > mappings/schema.json"))(mapping.schema)
+    group.command("check", cls=Command, epilog=checking)(mapping.check)
+    group.command("schema", cls=Command, epilog=examples("bridge mapping schema > mappings/schema.json"))(
+        mapping.schema
+    )
     group = _group("The state DB's schema.")
     app.add_typer(group, name="db", rich_help_panel=SETUP)
-    group.command("upgrade", epilog=examples("bridge db upgrade --config bridge.toml"))(db.upgrade)
-    group.command("check", epilog=examples("bridge db check"))(db.check)
+    group.command("upgrade", cls=Command, epilog=examples("bridge db upgrade --config bridge.toml"))(
+        db.upgrade
+    )
+    group.command("check", cls=Command, epilog=examples("bridge db check"))(db.check)
+    group.command("adopt", cls=Command, epilog=examples("bridge db adopt"))(db.adopt)

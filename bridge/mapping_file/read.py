@@ -29,7 +29,7 @@ def load_mapping(path: Path) -> Mapping:
     except OSError as error:
         raise ConfigError(
             f"The mapping file {path} cannot be read: {error.strerror}.",
-            hint="Name another by BRIDGE_MAPPING, or draft one with `bridge mapping scaffold`.",
+            hint="Name another by BRIDGE_MAPPING; mappings/bridge.toml is an example to start from.",
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"The mapping file {path} is not UTF-8 text.", hint="Save it as UTF-8.") from None

@@ -55,7 +55,8 @@ def serve(
 
 def guide(world: World) -> str:
     """Where both services are, what to export, and how to act as the people of the sandbox."""
-    exports = "\n".join(f"export {name}='{value}'" for name, value in world.settings().items())
+    settings = {**world.settings(), "BRIDGE_DATABASE_URL": "sqlite:///sandbox.db"}
+    exports = "\n".join(f"export {name}='{value}'" for name, value in settings.items())
     mine, theirs = world.mypreferences_url, world.dotdigital_url
     return f"""\
 The sandbox is up, with {world.people} people (seed {world.seed}).

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cli_town import IN, Call, Town
+
+from bridge.store import Store
 
 
 def test_status_before_any_run_says_what_to_do(call: Call) -> None:
@@ -34,7 +37,7 @@ def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call)
     assert document["last_runs"][0]["kind"] == "first"
     shown = call("status")
     assert "MyPreferences events" in shown.out
-    assert "1 is held for a person" in shown.out
+    assert "1 choice is held for a person" in shown.out
 
 
 def test_explain_tells_what_was_said_agreed_and_written(town: Town, call: Call) -> None:
@@ -146,3 +149,43 @@ def test_the_schema_is_checked_and_upgraded(call: Call, tmp_path: Path) -> None:
     assert call("db", "upgrade").code == 0
     assert call("db", "check", "--json").json["up_to_date"] is True
     assert call("db", "upgrade", "--json").code == 0
+
+
+def test_a_hold_is_answered_beside_a_process_that_never_rests(
+    town: Town, call: Call, settings: dict[str, str]
+) -> None:
+    town.cora_waits()
+    call("reconcile")
+    (hold,) = call("holds", "list", "--json").json["holds"]
+    with (
+        Store.open(settings["BRIDGE_DATABASE_URL"], lambda: datetime.now(UTC)) as store,
+        store.lease(owner="a daemon", ttl=timedelta(minutes=5)),
+    ):
+        assert call("holds", "release", str(hold["id"])).code == 0
+    again = call("holds", "release", str(hold["id"]))
+    assert "nothing was released" in again.out
+    assert call("reconcile").code == 0
+    assert town.gets_newsletter("cora")
+
+
+def test_the_number_of_a_hold_explains_the_person_without_the_address(town: Town, call: Call) -> None:
+    town.cora_waits()
+    call("reconcile")
+    (hold,) = call("holds", "list", "--json").json["holds"]
+    said = call("explain", str(hold["id"]))
+    assert said.code == 0
+    assert hold["person"] in said.out
+    assert "cora" not in said.out
+    assert "in at Dotdigital" in call("holds", "list").out
+    assert call("explain", "4711").code == 2
+
+
+def test_a_run_that_failed_is_not_told_as_nothing_waits(town: Town, call: Call) -> None:
+    call("reconcile")
+    call("reconcile", DOTDIGITAL__PASSWORD="wrong")
+    said = call("status")
+    assert "Nothing waits" not in said.out
+    assert "failed" in said.out
+    planned = call("plan")
+    assert planned.code == 5
+    assert "not the whole plan" in " ".join(planned.out.split())

@@ -69,7 +69,7 @@ def test_a_tripped_brake_ends_with_4_and_sends_no_opt_in(town: Town, call: Call)
     [
         ({"DOTDIGITAL__PASSWORD": "wrong"}, "BRIDGE_DOTDIGITAL__PASSWORD"),
         ({"MYPREFERENCES__CLIENT_SECRET": "wrong"}, "BRIDGE_MYPREFERENCES__CLIENT_SECRET"),
-        ({"DOTDIGITAL__BASE_URL": "http://127.0.0.1:1"}, "gave no whole answer"),
+        ({"DOTDIGITAL__BASE_URL": "http://127.0.0.1:1"}, "could not be reached"),
     ],
 )
 def test_a_side_that_cannot_be_used_ends_with_5_and_says_what_mends_it(
