@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer with pip and venv, make and git: no account, no server.
 #   make demo    watch the bridge at work, with nothing set up
 #   make test    the whole suite, house checks included
+#   make spec-check    sandbox and client against Dotdigital's published description, where that is at hand
 # PY=/path/to/python chooses the interpreter.
 
 PY ?= $(shell for one in python3.13 python3.12 python3.11 python3 python; do \
@@ -8,11 +9,14 @@ PY ?= $(shell for one in python3.13 python3.12 python3.11 python3 python; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPEC_BIN := $(VENV)/spec/bin
+SPEC_READY := $(VENV)/spec/.ready
+SPECS := $(or $(BRIDGE_SPECS_DIR),../shared/apis/specs)
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-header --no-annotate
 WORKERS ?= auto
 
-.PHONY: demo test install lint types check lock record clean
+.PHONY: demo test install lint types check spec-check lock record clean
 .DEFAULT_GOAL := test
 
 # The lock is installed as it is, hash by hash; uv only makes that faster, where pip can fetch it.
@@ -53,15 +57,28 @@ types: $(READY)
 
 check: lint types test
 
+# Not part of `make test`: it needs the published description, npm, and more packages than all the rest.
+spec-check: | $(BIN)/python
+	@if [ -d "$(SPECS)" ]; then $(MAKE) -s --no-print-directory $(SPEC_READY) && \
+		BRIDGE_SPECS_DIR="$(SPECS)" $(SPEC_BIN)/python -m tests.spec_check; \
+	else echo "spec-check: skipped: there is no folder $(SPECS); point BRIDGE_SPECS_DIR at the specifications"; fi
+
+$(SPEC_READY): requirements-spec.lock | $(BIN)/python
+	@$(BIN)/python -m venv $(VENV)/spec
+	@$(SPEC_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spec.lock
+	@touch $@
+
 # Resolve the dependencies anew. The lock files hold versions and hashes, and no address of any index.
 lock: $(READY)
 	@PATH="$(abspath $(BIN)):$$PATH" $(LOCK) pyproject.toml -o requirements.lock
 	@printf 'hatchling\neditables\n' | PATH="$(abspath $(BIN)):$$PATH" $(LOCK) pyproject.toml - --extra dev \
 		--constraint requirements.lock -o requirements-dev.lock
+	@PATH="$(abspath $(BIN)):$$PATH" $(LOCK) pyproject.toml --extra spec \
+		--constraint requirements.lock -o requirements-spec.lock
 
 # Record the cassettes anew, against the project's own sandbox.
 record: $(READY)
-	@BRIDGE_RECORD=1 $(BIN)/python -m pytest -n 0 tests/mypreferences/test_cassettes.py tests/dotdigital/test_cassettes.py
+	@BRIDGE_RECORD=1 $(BIN)/python -m pytest -n 0 tests/mypreferences/test_mypreferences_cassettes.py tests/dotdigital/test_dotdigital_cassettes.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,13 +1,14 @@
 """Dotdigital v2: preferences and subscriptions, and the few account and contact reads beside them.
 
 One method is one endpoint; its name is the vendor's operation id. All raise SideError. Addresses and dates
-are checked before a call leaves. Reads are repeated by the transport, writes are sent once.
+are checked before a call leaves. Reads are repeated by the transport, writes are sent once. `since` is an
+instant, or a date without a time: all that the published paths promise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from bridge.dotdigital import wire
 from bridge.dotdigital.wire import (
@@ -111,14 +112,14 @@ class ClientV2:
     # feeds
 
     def get_suppressed_contacts_since_date(
-        self, *, since: datetime, select: int = LARGEST_SELECT, skip: int = 0
+        self, *, since: date, select: int = LARGEST_SELECT, skip: int = 0
     ) -> list[Suppression]:
         """Everybody who became unmailable since the date, for whatever reason; unordered."""
         path = f"/v2/contacts/suppressed-since/{wire.render_date(since)}"
         return self._suppressions("get-suppressed-contacts-since-date", path, select, skip)
 
     def get_unsubscribed_contacts_since_date(
-        self, *, since: datetime, select: int = LARGEST_SELECT, skip: int = 0
+        self, *, since: date, select: int = LARGEST_SELECT, skip: int = 0
     ) -> list[Suppression]:
         """Those of suppressed-since whose reason is Unsubscribed."""
         path = f"/v2/contacts/unsubscribed-since/{wire.render_date(since)}"
@@ -140,7 +141,7 @@ class ClientV2:
         return decode(answer, list[Contact], operation)
 
     def get_contacts_with_modified_preference_opt_in_since_date(
-        self, *, preference_id: int, since: datetime, min_contact_id: int = 0
+        self, *, preference_id: int, since: date, min_contact_id: int = 0
     ) -> list[Subscriptions]:
         """Whose opt-in to a preference changed since the date, both ways; by contact id upwards. Rows of
         other preferences may be among them."""
@@ -180,7 +181,7 @@ class ClientV2:
         operation = "get-preferences"
         return decode(self.transport.read(operation, "GET", "/v2/preferences"), list[Preference], operation)
 
-    def get_modified_preferences_since_date(self, *, since: datetime) -> list[Preference]:
+    def get_modified_preferences_since_date(self, *, since: date) -> list[Preference]:
         """Changed definitions; deletions do not show."""
         operation = "get-modified-preferences-since-date"
         path = f"/v2/preferences/modified-since/{wire.render_date(since)}"
@@ -272,7 +273,7 @@ def _definition(
         "isPublic": is_public,
     }
     if order is not None:
-        body["order"] = order
+        body["order"] = str(order)  # a position too: the published schema knows strings only
     if category_id is not None:
         body["categoryId"] = category_id
     return body

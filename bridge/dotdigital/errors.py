@@ -1,20 +1,18 @@
 """Dotdigital's refusals, translated: by the code inside the body first, by the HTTP status second.
 
-v2 sends `{"message": "<text> ERROR_X"}`, v3 `{"errorCode": "service:code", "description": ...}`. Texts vary
-and hold the offending value, so they are matched by code only and never repeated.
+v2 sends `{"message": "<text> ERROR_X"}`, v3 `{"errorCode": "service:code", "description": ...,
+"details": [...]}`, where details spell their text `description` or `error`. Texts vary and hold the offending
+value, so nothing but the code is looked at, and no text is ever repeated.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.core.errors import (
     BadAnswer,
-    Forbidden,
-    GoalMet,
     MappingStale,
     NotFound,
     OutcomeUnknown,
@@ -25,6 +23,7 @@ from bridge.core.errors import (
     Throttled,
 )
 from bridge.core.model import Side
+from bridge.dotdigital.codes import CODES, MAPPING, PERSON, SIGN_IN, WAIT, Meaning
 from bridge.dotdigital.limits import FLAT_CODE, FLAT_PAUSE, reset_in
 from bridge.transport import Answer, retry_after
 
@@ -39,84 +38,11 @@ _OF_A_PREFERENCE = (
     "delete-preference",
 )
 _MINUTE = 60.0
-
-_PERSON = "Repeating it will not help: look at this person in Dotdigital."
-_REPORT = "Nothing can be mended from outside: report the operation and the code."
-_MAPPING = "See `bridge mapping check`, then mend the mapping file or restore the preference."
-_PLAN = "Enlarge the account's contact allowance or remove contacts there."
-_LIST = "The bridge writes no lists: check what else uses this API user."
-_WAIT = "It is tried again later."
-_SIGN_IN = (
-    "Check BRIDGE_DOTDIGITAL__USERNAME and BRIDGE_DOTDIGITAL__PASSWORD, and that the API user is enabled."
-)
 _REGION = (
     "Unset BRIDGE_DOTDIGITAL__BASE_URL to have the region discovered, and check the API user's permissions;"
     " `bridge doctor` tells which."
 )
-_FEATURE = (
-    "Have the feature switched on for the account, or set BRIDGE_DOTDIGITAL__V3=never if it is the v3 API."
-)
 _BASE_URL = "Check BRIDGE_DOTDIGITAL__BASE_URL with `bridge doctor`."
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a code means here, and what mends it."""
-
-    kind: type[SideError]
-    hint: str
-
-
-CODES: Mapping[str, Meaning] = {
-    "ERROR_CONTACT_NOT_FOUND": Meaning(NotFound, "The person is not at Dotdigital."),
-    "ERROR_CONTACT_SUPPRESSED": Meaning(
-        Refused, "The person is suppressed there: a resubscribe comes first."
-    ),
-    "ERROR_CONTACT_SUPPRESSEDFORADDRESSBOOK": Meaning(Refused, _LIST),
-    "ERROR_CONTACT_INVALID": Meaning(Refused, _PERSON),
-    "ERROR_CONTACT_TOOMANY": Meaning(Refused, _PLAN),
-    "ERROR_CONTACT_RESUBSCRIPTION_INVALID": Meaning(Refused, _PERSON),
-    "ERROR_CONTACTS_ARE_NOT_SPECIFIED": Meaning(Refused, _REPORT),
-    "ERROR_EMAIL_BANNED": Meaning(Refused, _PERSON),
-    "ERROR_INVALID_EMAIL": Meaning(Refused, "Correct the person's address at MyPreferences."),
-    "ERROR_NON_UNIQUE_EMAIL": Meaning(Refused, _PERSON),
-    "ERROR_PREFERENCE_INVALID": Meaning(Refused, _MAPPING),
-    "ERROR_PREFERENCE_NOT_FOUND": Meaning(MappingStale, _MAPPING),
-    "ERROR_PARAMETER_INVALID": Meaning(Refused, _PERSON),
-    "ERROR_MALFORMED_REQUEST": Meaning(Refused, _REPORT),
-    "ERROR_BODY_DOES_NOT_MATCH_CONTENT_TYPE": Meaning(Refused, _REPORT),
-    "ERROR_CONTENT_TYPE_IS_NOT_SUPPORTED": Meaning(Refused, _REPORT),
-    "ERROR_ADDRESSBOOK_NOT_FOUND": Meaning(Refused, _LIST),
-    "ERROR_ADDRESSBOOK_NOTWRITABLE": Meaning(Refused, _LIST),
-    "ERROR_ADDRESSBOOK_INVALID": Meaning(Refused, _LIST),
-    "ERROR_DATAFIELD_NOTFOUND": Meaning(Refused, _REPORT),
-    "ERROR_DATAFIELD_INVALID": Meaning(Refused, _REPORT),
-    "ERROR_DATAFIELD_VALUE_OVERFLOW": Meaning(Refused, _REPORT),
-    "ERROR_IMPORT_TOOMANYACTIVEIMPORTS": Meaning(Throttled, _WAIT),
-    "ERROR_IMPORT_NOT_FOUND": Meaning(NotFound, _REPORT),
-    "ERROR_IMPORT_REPORT_NOT_FOUND": Meaning(NotFound, _REPORT),
-    "ERROR_NO_EMAIL_COLUMN": Meaning(Refused, _REPORT),
-    "ERROR_IMPORT_UNSUPPORTED_FORMAT": Meaning(Refused, _REPORT),
-    "ERROR_MULTI_FILE_UPLOAD_NOT_ALLOWED": Meaning(Refused, _REPORT),
-    "ERROR_ENROLMENT_ALLOWANCE_EXCEEDED": Meaning(Throttled, _WAIT),
-    "ERROR_FEATURENOTACTIVE": Meaning(Forbidden, _FEATURE),
-    FLAT_CODE: Meaning(Throttled, "The account's hourly calls are used up; other integrations share them."),
-    "ERROR_SYSTEM_SERVICETEMPORARILYUNAVAILABLE": Meaning(ServerTrouble, _WAIT),
-    "ERROR_UNKNOWN": Meaning(ServerTrouble, _WAIT),
-    "ERROR_INVALID_LOGIN": Meaning(SignInRefused, _SIGN_IN),
-    "ERROR_APIUSER_INVALID": Meaning(SignInRefused, _SIGN_IN),
-    "contacts:contactNotFound": Meaning(NotFound, "The person is not at Dotdigital."),
-    "contacts:importNotFound": Meaning(NotFound, _REPORT),
-    "contacts:idAlreadyExists": Meaning(Refused, _PERSON),
-    "contacts:invalidId": Meaning(Refused, _PERSON),
-    "contacts:invalidContacts": Meaning(Refused, _PERSON),
-    "contacts:invalidFilter": Meaning(Refused, _REPORT),
-    "contacts:badJson": Meaning(Refused, _REPORT),
-    "contacts:badRequest": Meaning(Refused, _REPORT),
-    "contacts:noContactsSpecified": Meaning(Refused, _REPORT),
-    "contacts:tooManyActiveImports": Meaning(Throttled, _WAIT),
-    "contacts:tooManyBulkDeleteJobs": Meaning(Throttled, _WAIT),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +75,16 @@ def judge(operation: str, answer: Answer, is_write: bool) -> SideError | None:
 def _by_code(operation: str, said: _Envelope | None) -> Meaning | None:
     if said is None or said.code is None:
         return None
-    if said.code == SUPPRESSED and operation in _MEANS_OUT:
-        return Meaning(GoalMet, "The person is suppressed already.")
-    return CODES.get(said.code)
+    known = CODES.get(said.code)
+    if known is not None and known.for_opt_out is not None and operation in _MEANS_OUT:
+        return Meaning(known.for_opt_out, "It is so already.")
+    return known
 
 
 def _by_status(operation: str, status: int, said: _Envelope | None) -> Meaning:
     match status:
         case 401:
-            return Meaning(SignInRefused, _SIGN_IN)
+            return Meaning(SignInRefused, SIGN_IN)
         case 403:
             return Meaning(SignInRefused, _REGION)
         case 404:
@@ -165,9 +92,9 @@ def _by_status(operation: str, status: int, said: _Envelope | None) -> Meaning:
         case 429:
             return Meaning(Throttled, "The account's calls of this minute are used up.")
         case _ if status >= 500:
-            return Meaning(ServerTrouble, _WAIT)
+            return Meaning(ServerTrouble, WAIT)
         case _ if status >= 400:
-            return Meaning(Refused, _PERSON)
+            return Meaning(Refused, PERSON)
         case _:  # a redirect: nothing of the vendor's
             return Meaning(BadAnswer, _BASE_URL)
 
@@ -177,7 +104,7 @@ def _missing(operation: str, said: _Envelope | None) -> Meaning:
     if said is None or "no http resource" in said.text.casefold():
         return Meaning(BadAnswer, _BASE_URL)
     if operation in _OF_A_PREFERENCE:
-        return Meaning(MappingStale, _MAPPING)
+        return Meaning(MappingStale, MAPPING)
     return Meaning(NotFound, "It is not at Dotdigital.")
 
 
@@ -192,11 +119,12 @@ def _envelope(content: bytes) -> _Envelope | None:
     named = body.get("errorCode")
     texts = (body.get(key) for key in ("message", "Message", "description", "error"))
     text = next((text for text in texts if isinstance(text, str)), None)
-    if isinstance(named, str):
-        return _Envelope(named if _V3_CODE.fullmatch(named) else None, text or "")
-    if text is None:
+    if isinstance(named, str) and _V3_CODE.fullmatch(named):
+        return _Envelope(named, text or "")
+    if text is None and not isinstance(named, str):
         return None
-    found = _CODE.search(text)
+    text = text or ""
+    found = _CODE.search(f"{named} {text}")
     return _Envelope(found.group() if found else None, text)
 
 

@@ -43,6 +43,7 @@ class DotdigitalReader:
         self._v2, self._v3 = v2, v3
         self._mapping, self._clock = mapping, clock
         self._listing_page = listing_page
+        self._account: str | None = None
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
         self._transports = {client.transport for client in (v2, v3) if client is not None}
 
@@ -54,6 +55,12 @@ class DotdigitalReader:
     def feeds(self) -> Sequence[str]:
         numbers = dict.fromkeys(self._mapping.preference_ids)
         return (SUPPRESSED, *(f"{OPT_INS}{number}" for number in numbers))
+
+    def account(self) -> str:
+        """The account's number, as the service tells it: users and regions may change, it does not."""
+        if self._account is None:
+            self._account = str(self._v2.account_info().id)
+        return self._account
 
     def changes(self, feed: str, since: datetime) -> Iterator[Page]:
         """The last page carries the service's own time from before the first row was asked for. Raises
@@ -208,7 +215,7 @@ class DotdigitalReader:
                 yield Page(views=found)
                 found = []
         warnings = (f"Dotdigital refused to look up {refused} of the known addresses",) if refused else ()
-        yield Page(views=found, warnings=warnings)
+        yield Page(views=found, warnings=warnings, unread=refused)
 
     # one person
 

@@ -32,12 +32,14 @@ def _rank(row: OptIn) -> tuple[datetime, bool]:
 
 
 def from_rows(topic: Topic, rows: Mapping[int, OptIn], read_at: datetime) -> Observation:
-    """A topic by one person's dated rows. No row is silence: never asked."""
+    """A topic by one person's dated rows. No row is silence: never asked. An opt-in is as old as the rows
+    that say yes: a frequency given up later makes it no newer."""
     mine = {name: rows[number] for name, number in topic.preferences.items() if number in rows}
     if not mine:
         return Observation(Choice.UNSET, read_at, stated=False)
     inside = tuple(name for name, row in mine.items() if row.is_opted_in)
-    dates = [row.changed_at for row in mine.values() if row.changed_at is not None]
+    said = [row for row in mine.values() if row.is_opted_in or not inside]
+    dates = [row.changed_at for row in said if row.changed_at is not None]
     return Observation(
         Choice.OPTED_IN if inside else Choice.OPTED_OUT,
         read_at,

@@ -6,7 +6,7 @@ decision does not rest on is optional: ids of 0, null addresses and missing keys
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -247,9 +247,11 @@ def parse_server_time(text: str) -> datetime:
     return parsed
 
 
-def render_date(moment: datetime) -> str:
+def render_date(moment: date) -> str:
     """A date for a path: `yyyy-MM-ddTHH:mm:ss.fffZ`, cut (not rounded) to milliseconds, so that a feed read
-    from it never starts late. Raises ValueError without a time zone."""
+    from it never starts late; a date alone as `yyyy-MM-dd`. Raises ValueError without a time zone."""
+    if not isinstance(moment, datetime):
+        return moment.isoformat()
     if moment.tzinfo is None:
         raise ValueError("a date sent to Dotdigital needs a time zone")
     at = moment.astimezone(UTC)

@@ -110,7 +110,7 @@ CALLS: list[tuple[Call, str, str, object, object]] = [
             "privateName": "p",
             "isPreference": True,
             "isPublic": True,
-            "order": 0,
+            "order": "0",
             "categoryId": 14,
         },
         {"id": 1},
@@ -175,11 +175,26 @@ CALLS: list[tuple[Call, str, str, object, object]] = [
         None,
         [],
     ),
+    (
+        lambda c: c.get_suppressed_contacts_since_date(since=SINCE.date()),
+        "GET",
+        "/v2/contacts/suppressed-since/2026-02-28?select=1000&skip=0",
+        None,
+        [],
+    ),
     (lambda c: c.account_info(), "GET", "/v2/account-info", None, {"id": 1}),
     (lambda c: c.server_time(), "GET", "/v2/server-time", None, "2026-03-01 12:00:00.000000+00:00"),
     (lambda c: c.contact_by_email(email="a@example.com"), "GET", "/v2/contacts/a%40example.com", None, {}),
     (lambda c: c.contact_by_id(contact_id=4), "GET", "/v2/contacts/4", None, {}),
 ]
+
+
+def test_answers_in_words_are_taken_too(mocked: Mocked) -> None:
+    """Dotdigital delete-preference and get-server-time answer text/plain and nothing else."""
+    recorder = Recorder(httpx.Response(200, text="Deleted"))
+    ClientV2(mocked(recorder)).delete_preference(preference_id=2)
+    kinds = [one.partition(";")[0].strip() for one in recorder.requests[0].headers["accept"].split(",")]
+    assert kinds == ["application/json", "text/plain"]
 
 
 @pytest.mark.parametrize(("call", "method", "path", "body", "answer"), CALLS)

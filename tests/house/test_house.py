@@ -13,7 +13,7 @@ from tests.house.tree import ROOT, files, python, shown
 
 MOST_LINES = 450
 FOLDERS = {".ci", ".github", "bridge", "config", "deploy", "docs", "mappings", "migrations", "tests"}
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-spec.lock")
 ADDRESS = re.compile(r"[A-Za-z0-9._%+-]+@((?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,})")
 FREE_DOMAINS = re.compile(r"(.*\.)?(example\.(com|org|net)|test|example|invalid)", re.IGNORECASE)
 
@@ -87,11 +87,14 @@ def test_the_locks_hold_every_package_that_the_project_names() -> None:
     )
     assert names(runtime) <= locked(LOCKS[0])
     assert names(runtime | extras) <= locked(LOCKS[1])
+    spec = set(project["project"]["optional-dependencies"]["spec"])
+    assert names(runtime | spec) <= locked(LOCKS[2])
 
 
-def test_the_development_lock_pins_the_runtime_to_the_same_versions() -> None:
+@pytest.mark.parametrize("name", LOCKS[1:])
+def test_the_other_locks_pin_the_runtime_to_the_same_versions(name: str) -> None:
     runtime, everything = (
-        dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text_of(ROOT / one), re.M)) for one in LOCKS
+        dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text_of(ROOT / one), re.M)) for one in (LOCKS[0], name)
     )
     assert {name: version for name, version in runtime.items() if everything.get(name) != version} == {}
 

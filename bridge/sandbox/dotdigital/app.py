@@ -8,7 +8,6 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from bridge.sandbox.control import control_routes
@@ -31,7 +30,10 @@ def create_app(state: State) -> Starlette:
         faults=state.faults,
         operation_of=routes.operation_of,
     )
-    return Starlette(routes=[*control_routes(state), Mount("/", app=_Service(state))], middleware=[door])
+    app = Starlette(routes=control_routes(state), middleware=[door])
+    # Not a mount: its pattern lets paths with an encoded line break fall through to a text of the framework.
+    app.router.default = _Service(state)
+    return app
 
 
 class _Service:
@@ -51,15 +53,14 @@ class _Service:
 
 def _serve(state: State, request: Request, body: bytes) -> Answer:
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    operation, path, elsewhere = routes.find(request.method, raw.split(b"?")[0].decode("latin-1"))
+    operation, path, methods = routes.find(request.method, raw.split(b"?")[0].decode("latin-1"))
     is_v3 = request.scope["path"].lower().startswith("/contacts/v3") if operation is None else operation.is_v3
     if state.switches.region == "wrong" and (operation is None or operation.id != routes.ACCOUNT_INFO):
         return text("Forbidden: Access is denied.", 403)
     if not auth.signed_in(state, request.headers.get("authorization", ""), is_v3):
         return _unauthorized(is_v3)
     if operation is None:
-        status = 405 if elsewhere else 404
-        return answer({"message": "No HTTP resource was found for this request."}, status)
+        return _nowhere(methods)
     verdict = state.limits.charge(state.clock.now(), operation.tier)
     if not verdict.allowed:
         return _too_many(state, verdict)
@@ -90,6 +91,13 @@ def v2_message(state: State, refusal: V2Refusal) -> str:
     if form == "no_code":
         return refusal.text
     return f"{refusal.text} {refusal.code}" + (" " if form == "trailing_space" else "")
+
+
+def _nowhere(methods: list[str]) -> Answer:
+    if not methods:
+        return answer({"message": "No HTTP resource was found for this request."}, 404)
+    refused = answer({"message": "The requested resource does not support this method."}, 405)
+    return Answer(refused.body, 405, refused.content_type, {"Allow": ", ".join(methods)})
 
 
 def _unauthorized(is_v3: bool) -> Answer:

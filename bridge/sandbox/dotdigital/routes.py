@@ -125,21 +125,23 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-def find(method: str, raw_path: str) -> tuple[Operation | None, dict[str, str], bool]:
-    """The operation, its path parameters, and whether the path exists with some other method.
+def find(method: str, raw_path: str) -> tuple[Operation | None, dict[str, str], list[str]]:
+    """The operation, its path parameters, and where there is none the methods that the path does have.
 
     `raw_path` is still percent-encoded, so that an encoded slash stays inside its segment.
     """
     segments = raw_path.strip("/").split("/")
-    elsewhere = False
+    path: str | None = None
+    others: list[str] = []
     for operation in OPERATIONS:
         found = operation.match(segments)
-        if found is None:
-            continue
+        if found is None or path not in (None, operation.path):
+            continue  # the first path that fits has the word: no contact is called "unsubscribe"
+        path = operation.path
         if operation.method == method:
-            return operation, found, True
-        elsewhere = True
-    return None, {}, elsewhere
+            return operation, found, []
+        others.append(operation.method)
+    return None, {}, sorted(others)
 
 
 def operation_of(method: str, path: str) -> str:

@@ -51,6 +51,8 @@ class Switches:
     """Unsubscribe of a contact suppressed for another reason: ERROR_CONTACT_SUPPRESSED, or a new reason."""
     suppress_unsubscribed: str = _one_of("kept", "changed")
     """Bulk suppress of a contact that is already unmailable: keep its reason, or make it Suppressed."""
+    suppress_echo_of_unknown: str = _one_of("without_email", "null_email")
+    """A notFound row of an id: its schema types `email` as text; rows of known ids have null there."""
     date_removed_on_repeat: str = _one_of("kept", "moves")
     """dateRemoved when the same reason is stated again."""
     date_removed_on_reason_change: str = _one_of("moves", "kept")

@@ -75,7 +75,7 @@ def unsubscribe(state: State, call: Call) -> Answer:
 
 
 def bulk_suppress(state: State, call: Call) -> Answer:
-    """Each entry echoes the key it was sent with; the other one is filled with 0 or null."""
+    """Each entry echoes the key it was sent with; the other one is filled with 0 or null, or left out."""
     entries = call.document()
     if not isinstance(entries, list):
         raise malformed("The body is a list of contacts.")
@@ -92,7 +92,10 @@ def bulk_suppress(state: State, call: Call) -> Answer:
         known = found is not None and not found.binned
         if found is not None and known:
             _block(state, found)
-        outcome["suppressed" if known else "notFound"].append({"id": contact_id, "email": email})
+        row: dict[str, Any] = {"id": contact_id, "email": email}
+        if not known and email is None and state.switches.suppress_echo_of_unknown == "without_email":
+            del row["email"]
+        outcome["suppressed" if known else "notFound"].append(row)
     return answer(outcome)
 
 

@@ -119,8 +119,17 @@ def test_the_flat_limit_is_a_400_over_a_rolling_hour(http: httpx.Client, state: 
 
 def test_unknown_paths_and_methods_are_refused_and_counted(http: httpx.Client, state: State) -> None:
     assert http.get("/v2/nothing").status_code == 404
-    assert http.patch("/v2/preferences").status_code == 405
-    assert state.calls.count("unknown") == 2
+    refused = http.patch("/v2/preferences")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
+    refused = http.get("/v2/contacts/unsubscribe")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert state.calls.count("unknown") == 3
+
+
+def test_a_line_break_in_a_path_is_refused_in_the_vendors_words(http: httpx.Client) -> None:
+    refused = http.get("/v2/contacts/a%0Ab@example.com/preferences")
+    assert refused.status_code == 404
+    assert "ERROR_CONTACT_NOT_FOUND" in refused.json()["message"]
 
 
 @pytest.mark.parametrize("kind", ["reset", "reset_after", "timeout_after", "truncate"])

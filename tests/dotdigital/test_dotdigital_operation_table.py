@@ -1,0 +1,117 @@
+"""docs/operations-dotdigital.md says what is there, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from dotdigital_world import NEWS, START
+
+from bridge.core.errors import SideError
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital.routes import OPERATIONS
+from tests.spec_check.client import ANN, CALLS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "operations-dotdigital.md"
+NOT_BUILT = "not built yet"
+
+
+@dataclass(frozen=True)
+class Row:
+    operation: str
+    request: str
+    client: str
+    sandbox: str
+    test: str
+
+
+def table() -> list[Row]:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
+    return [Row(*row[:5]) for row in cells if row[0] != "operation" and set(row[0]) != {"-"}]
+
+
+ROWS = table()
+BUILT = [row for row in ROWS if row.client != NOT_BUILT]
+BESIDE: dict[str, Callable[[ClientV2, ClientV3], object]] = {
+    "get-account-information": lambda v2, _: v2.account_info(),
+    "get-server-time": lambda v2, _: v2.server_time(),
+    "get-contact by e-mail": lambda v2, _: v2.contact_by_email(email=ANN),
+    "get-contact by id": lambda v2, _: v2.contact_by_id(contact_id=7),
+    "getContacts": lambda _, v3: v3.contacts(),
+    "getContact": lambda _, v3: v3.contact(identifier="email", value=ANN),
+    "importContact": lambda _, v3: v3.patch_preferences(contact_id=7, preferences={NEWS: True}),
+}
+
+
+def named(row: Row) -> str:
+    return row.operation
+
+
+def test_the_table_is_whole() -> None:
+    """The sixteen operations of the preferences API, and what stands beside them."""
+    assert len(ROWS) == len(set(ROWS)) > 30
+    assert {row.operation for row in BUILT} == CALLS.keys() | BESIDE.keys()
+    sandbox = {(row.sandbox, row.request) for row in ROWS if row.sandbox != NOT_BUILT}
+    singular = "/v2/contact/"  # an alias of two of them
+    assert sandbox == {
+        (one.id, f"{one.method} {one.path}") for one in OPERATIONS if not one.path.startswith(singular)
+    }
+
+
+def test_what_is_not_built_yet_is_the_import_and_the_events_export() -> None:
+    missing = {row.operation for row in ROWS if row.client == NOT_BUILT}
+    events = {row.operation for row in ROWS if row.request.split()[1].startswith("/events/")}
+    assert missing == {"importContacts", "getImportStatus"} | events
+    assert {row.operation for row in ROWS if NOT_BUILT in (row.sandbox, row.test)} == events
+
+
+def test_every_method_of_the_clients_has_a_row() -> None:
+    methods = {
+        f"{client.__name__}.{name}"
+        for client in (ClientV2, ClientV3)
+        for name in vars(client)
+        if not name.startswith("_")
+    }
+    assert {row.client for row in BUILT} == methods
+
+
+@pytest.mark.parametrize("row", BUILT, ids=named)
+def test_the_clients_call_arrives_as_the_operation_of_its_row(
+    row: Row, v2: ClientV2, v3: ClientV3, state: State
+) -> None:
+    """What comes back is the business of the tests that the table names."""
+    with suppress(SideError):
+        if row.operation in CALLS:
+            CALLS[row.operation](v2, START)
+        else:
+            BESIDE[row.operation](v2, v3)
+    assert state.calls.count(row.sandbox) == 1
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.test != NOT_BUILT], ids=named)
+def test_the_test_of_each_row_is_there(row: Row) -> None:
+    file, _, name = row.test.partition("::")
+    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("row", BUILT, ids=named)
+def test_the_call_of_each_row_is_the_method_it_names(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, _, method = row.client.partition(".")
+    called: list[str] = []
+    client = {"ClientV2": ClientV2, "ClientV3": ClientV3}[kind]
+    monkeypatch.setattr(client, method, lambda *_, **__: called.append(row.client))
+    v2, v3 = object.__new__(ClientV2), object.__new__(ClientV3)
+    if row.operation in CALLS:
+        CALLS[row.operation](v2, START)
+    else:
+        BESIDE[row.operation](v2, v3)
+    assert called == [row.client]
