@@ -60,6 +60,7 @@ class FakeSide:
     write_fate: list[tuple[str, SideError]] = field(default_factory=list)
     gone: dict[TopicId, str] = field(default_factory=dict)
     calls: int = 0
+    account_name: str = "ours"
     history: timedelta | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -103,6 +104,9 @@ class FakeSide:
     def missing(self) -> Mapping[TopicId, str]:
         self._call("missing")
         return self.gone
+
+    def account(self) -> str:
+        return self.account_name
 
     def oldest_since(self) -> datetime | None:
         return None if self.history is None else self.clock() - self.history

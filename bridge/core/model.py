@@ -64,6 +64,11 @@ class Observation:
     reason: str | None = None  # the vendor's own word behind `block` or `choice`
 
     @property
+    def left_out(self) -> bool:
+        """Whether the person is taken for absent by a listing alone, which may lack or hide people."""
+        return self.shallow and not self.present
+
+    @property
     def version(self) -> str:
         """A token that differs whenever what the side says differs, whatever the time of reading."""
         when = "" if self.changed_at is None else self.changed_at.isoformat(timespec="milliseconds")

@@ -8,7 +8,7 @@ from datetime import datetime
 from bridge.core.decision import Decision, Held, Nothing, Rule, Wait
 from bridge.core.mapping import Topic
 from bridge.core.model import Adjustment, Block, Cell, HoldState, Observation, Raise, Resubscribe, Side
-from bridge.core.policy import Clocks
+from bridge.core.policy import Clocks, is_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,17 @@ def released(cell: Cell, rule: Rule) -> bool:
     """Whether a person at the desk released the hold that `rule` put on this cell."""
     hold = cell.hold
     return hold is not None and hold.state is HoldState.RELEASED and hold.reason == rule
+
+
+def asked(cell: Cell) -> bool:
+    """Whether the person was asked by mail about the very opt-in that MyPreferences shows, and has not said
+    yes since. Nobody is asked twice, whatever else comes and goes meanwhile."""
+    hold, mine = cell.hold, cell.seen.get(Side.MYPREFERENCES)
+    if hold is None or mine is None or hold.reason != Rule.CHALLENGE_PENDING:
+        return False
+    theirs = cell.seen.get(Side.DOTDIGITAL)
+    said = "~".join(mine.version.split("~")[:2])  # the choice and its date
+    return hold.ground.startswith(f"{said}~") and not (theirs is not None and is_in(theirs))
 
 
 def how(topic: Topic, target: Side) -> Resubscribe | None:

@@ -41,6 +41,7 @@ class Page:
     watermark: datetime | None = None
     warnings: Sequence[str] = ()  # never with an address
     skipped: int = 0  # rows without an address: nobody to bind them to
+    unread: int = 0  # people asked for singly who could not be read: they are anything but absent
 
 
 class Outcome(StrEnum):
@@ -65,6 +66,10 @@ class ReadReplica(Protocol):
     @property
     def feeds(self) -> Sequence[str]:
         """The names of this side's feeds, in the order in which they are to be read."""
+        ...
+
+    def account(self) -> str:
+        """What tells the account behind this side from every other. May take a call, once per process."""
         ...
 
     def changes(self, feed: str, since: datetime) -> Iterator[Page]:

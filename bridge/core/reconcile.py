@@ -26,7 +26,16 @@ from bridge.core.model import (
     Side,
     StandingHold,
 )
-from bridge.core.permit import Circumstances, approved, forbidden, frequency_trouble, how, obstacle, released
+from bridge.core.permit import (
+    Circumstances,
+    approved,
+    asked,
+    forbidden,
+    frequency_trouble,
+    how,
+    obstacle,
+    released,
+)
 from bridge.core.policy import Doubt, Ruling, evidence_of, is_in, is_out, newest, rule_conflict
 from bridge.core.withdraw import date_of, has_changed, newest_word, untold, withdraw, withdrawn_at
 
@@ -78,7 +87,7 @@ def _binds(cell: Cell) -> bool:
     if hold is None or hold.reason == Rule.FIRST_RUN:
         return hold is not None
     if hold.reason == Rule.CHALLENGE_PENDING:
-        return hold.ground.startswith(f"{cell.seen[Side.MYPREFERENCES].version}|")
+        return asked(cell)
     return hold.ground == cell.ground
 
 
@@ -139,7 +148,9 @@ def _cleared(*sides: Side, cell: Cell) -> Decision:
 
 
 def _out(topic: Topic, cell: Cell, outs: list[Side], now: Circumstances) -> Decision:
-    """Every side that says something says no."""
+    """Every side that says something says no. Somebody whom only a listing left out is looked for first."""
+    if left_out := tuple(side for side in Side if cell.seen[side].left_out):
+        return Wait(Rule.UNSEEN, left_out)
     targets = [side for side in Side if untold(topic, cell, side)]
     if not targets:
         rule = Rule.AGREEMENT if all(cell.seen[side].present for side in Side) else Rule.NOBODY_THERE

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-from bridge.core.brakes import Brakes
+from bridge.core.brakes import Brakes, Load, check
 from bridge.core.decision import WORDS, Act, Agree, Decision, Held, Nothing, Rule, Wait, raises
 from bridge.core.errors import SideError
 from bridge.core.model import PersonId, RunId, Side
+from bridge.core.permit import asked
 from bridge.core.state import LedgerEntry, Settlement
 from bridge.engine.carry import Carrier
 from bridge.engine.judge import Judge, Judged
@@ -40,22 +42,41 @@ class Applier:
         self._judge = judge
         self._looker = looker
         self._carrier = carrier
-        self._brakes = brakes
+        self.brakes = brakes
+        self._raised = 0  # people whom this run has opted in, or tried to
 
     def withdrawals(self) -> Tally:
         """Settle what is agreed, open and close holds, and send every withdrawal."""
         return self._pass("withdrawals", self._withdraw)
 
-    def raises(self) -> Tally:
-        """Send raises and frequency changes, unless a brake or bad weather forbids them."""
-        if self._brakes.raises:
-            return Tally()
-        return self._pass("opt-ins", self._raise)
+    def raises(self, *, people: int) -> Tally:
+        """Send raises and frequency changes, unless a brake or bad weather forbids them. `people` is how many
+        are known. What comes to be raised after the run was weighed, since a person released it meanwhile,
+        counts too."""
 
-    def _pass(self, name: str, act: Callable[[list[Judged]], Tally]) -> Tally:
+        def brake(page: list[list[Judged]]) -> bool:
+            self._raised += sum(any(self._may_raise(one) for one in person) for person in page)
+            found = check(Load(self._raised, 0, people), self._eyes.tuning.limits)
+            if found.raises:
+                reasons = (*self.brakes.reasons, *found.reasons)
+                self.brakes = replace(self.brakes, raises=True, reasons=reasons)
+            return found.raises
+
+        if self.brakes.raises:
+            return Tally()
+        return self._pass("opt-ins", self._raise, brake)
+
+    def _pass(
+        self,
+        name: str,
+        act: Callable[[list[Judged]], Tally],
+        brake: Callable[[list[list[Judged]]], bool] = lambda _: False,
+    ) -> Tally:
         total, done = Tally(), 0
         for page in self._judge.people():
             self._settle([one for person in page for one in person])
+            if brake(page):
+                break
             acting = [person for person in page if any(isinstance(one.decision, Act) for one in person)]
             with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
                 for tally in pool.map(act, acting):
@@ -67,13 +88,14 @@ class Applier:
     def _withdraw(self, judged: list[Judged]) -> Tally:
         acts = [one for one in judged if isinstance(one.decision, Act) and not raises(one.decision)]
         sendable = [one for one in acts if self._can_write(one.decision)]
-        if self._brakes.withdrawals or not sendable:
+        if self.brakes.withdrawals or not sendable:
             return Tally()
         return self._carrier.carry(self._eyes.state.who(sendable[0].cell.person), sendable)
 
     def _can_write(self, decision: Decision) -> bool:
-        return isinstance(decision, Act) and not any(
-            write.side in self._weather.down for write in decision.writes
+        """Whether a side that it would write to is there: one that is down keeps nothing from the other."""
+        return isinstance(decision, Act) and any(
+            write.side not in self._weather.down for write in decision.writes
         )
 
     def _raise(self, judged: list[Judged]) -> Tally:
@@ -81,6 +103,8 @@ class Applier:
         if not wanted:
             return Tally()
         person = wanted[0].cell.person
+        if self._looker.unread(person):
+            return Tally()  # something happened there that could not be read: it may be a withdrawal
         confirmed = self._confirmed(person, {one.topic.id for one in wanted}, _targets(wanted))
         if not confirmed:
             return Tally()
@@ -107,6 +131,8 @@ class Applier:
         state = self._eyes.state
         settlements = [_settlement(one) for one in judged if not isinstance(one.decision, Act | Wait)]
         for one in judged:
+            if asked(one.cell):
+                continue  # it is the record of the question
             if isinstance(one.decision, Held):
                 self._hold(one, one.decision)
             elif one.cell.hold is not None and _over(one.decision):

@@ -130,6 +130,8 @@ class Carrier:
             case Verdict.IN_DOUBT:
                 found = self._read_back(who, unit, Outcome.ACCEPTED, self._eyes.clock())
                 fate = found.fate if found.fate is Fate.PROVEN else Fate.UNPROVEN
+                if found.view is None:  # a side in trouble must not get one write after the other in doubt
+                    self._weather.missed(unit[0].side, error)
                 return replace(found, fate=fate, error=error)
             case Verdict.HOLD:
                 return Result(Fate.REFUSED, error=error)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from bridge.core.decision import Rule
 from bridge.core.errors import SideError, Verdict
 from bridge.core.model import PersonId, RunId, Side, Who, address_key
+from bridge.core.permit import asked
 from bridge.core.ports import Hint, PersonView
 from bridge.core.state import Settlement
 from bridge.engine.parts import Eyes, Weather
@@ -32,6 +33,11 @@ class Looker:
         self._run = run
         self._weather = weather
         self.observed = dict.fromkeys(Side, 0)
+        self._unread: dict[Side, set[PersonId]] = {side: set() for side in Side}
+
+    def unread(self, person: PersonId) -> bool:
+        """Whether a read of this person failed in this run, and none went well since."""
+        return any(person in people for people in self._unread.values())
 
     def retry(self, side: Side) -> None:
         """Read what could not be read in earlier rounds."""
@@ -46,9 +52,15 @@ class Looker:
     def look(self, side: Side, people: Sequence[PersonId]) -> int:
         """Read these people at `side` and record what is seen. Returns how many could be read."""
         reader, state = self._eyes.readers[side], self._eyes.state
+
+        def look(who: Who) -> list[PersonView]:
+            view = reader.look(who)
+            self._unread[side].discard(who.person)
+            return [view]
+
         done = 0
         for batch in batched(people, 100):
-            views = self._each(side, state.who_many(batch), lambda who: [reader.look(who)], self._miss_person)
+            views = self._each(side, state.who_many(batch), look, self._miss_person)
             done += self.record(side, views)
             self._eyes.heartbeat()
             if side in self._weather.down:
@@ -108,10 +120,12 @@ class Looker:
         return views
 
     def _miss_hint(self, side: Side, hint: Hint, error: SideError) -> None:
+        self._unread[side].update(who.person for who in self._bound(side, [hint]))
         self._weather.warn(f"{side}: somebody could not be read ({error}); tried again next time")
         self._eyes.state.keep_in_inbox(side, hint=hint, error=str(error))
 
     def _miss_person(self, side: Side, who: Who, error: SideError) -> None:
+        self._unread[side].add(who.person)
         if error.verdict is Verdict.HOLD:
             self._hold(side, error, who.person)
         else:
@@ -122,6 +136,8 @@ class Looker:
         """This person cannot be read at that side: a person at the desk has to know."""
         state = self._eyes.state
         for cell in state.cells(person):
+            if asked(cell):
+                continue
             state.open_hold(
                 self._run,
                 person,
@@ -130,5 +146,6 @@ class Looker:
                 why=f"{side}: {error}",
                 ground=cell.ground,
             )
-            if side not in cell.seen:  # there is nothing to decide before somebody has looked into it
+            unknown = side not in cell.seen or cell.seen[side].left_out
+            if unknown:  # there is nothing to decide before somebody has looked into it
                 state.settle(self._run, [Settlement(person, cell.topic, cell.ground)])

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bridge.core.brakes import bursts
-from bridge.core.errors import DrainIncomplete, SideError, Verdict
+from bridge.core.errors import DrainIncomplete, SideError
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Choice, Observation, RunId, Side
 from bridge.core.ports import Hint, Page
 from bridge.core.watermark import advance, reach
 from bridge.engine.look import Looker
 from bridge.engine.parts import Eyes, Weather
+from bridge.engine.sweep import OWED
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,6 +57,8 @@ class Observer:
             start = self._eyes.clock() if first else oldest or BEGINNING
             overlap = self._eyes.tuning.overlap
             there = reach(watermark, overlap=overlap, oldest=oldest, start=start - overlap)
+            if there.gap:  # noted before the watermark leaps over it
+                state.set_meta(OWED, feed)
             for number, page in enumerate(reader.changes(feed, there.since), 1):
                 self._page(side, feed, page, watermark)
                 self._eyes.progress(f"reading {feed}", number)
@@ -65,15 +68,9 @@ class Observer:
             return False
         except SideError as error:
             self._doubt(side, feed)
-            self._trouble(side, feed, error)
+            self._weather.failed(side, feed, error)
             return False
         return there.gap
-
-    def _trouble(self, side: Side, feed: str, error: SideError) -> None:
-        if error.verdict is Verdict.MEND or error.verdict is Verdict.HOLD:
-            self._weather.warn(f"{feed}: {error}")
-        else:
-            self._weather.lost(side, error)
 
     def _page(self, side: Side, feed: str, page: Page, watermark: datetime | None) -> None:
         """Store a page. Hints are followed before its watermark moves: until then they are not stored."""

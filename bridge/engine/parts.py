@@ -70,6 +70,7 @@ class Weather:
     unsure: set[TopicId] = field(default_factory=set)  # a feed that covers these was not read to its end
     gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what is no longer there
     down: dict[Side, SideError] = field(default_factory=dict)
+    failures: list[SideError] = field(default_factory=list)  # of calls that speak of nobody in particular
     warnings: list[str] = field(default_factory=list)
     misses: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
 
@@ -86,12 +87,31 @@ class Weather:
         """A call about one person failed. Returns whether the side is down: one person's trouble must not
         stop the others, but a side that serves nobody is down."""
         self.misses[side] += error.verdict is not Verdict.HOLD
-        whole = error.verdict is Verdict.STOP or isinstance(error, Unreachable | Throttled)
-        if whole or self.misses[side] >= MISSES_IN_A_ROW:
+        if _is_whole(error) or self.misses[side] >= MISSES_IN_A_ROW:
             self.lost(side, error)
         return side in self.down
+
+    def failed(self, side: Side, what: str, error: SideError) -> None:
+        """A feed, a sweep or a catalogue could not be read. One that answers badly must not keep withdrawals
+        from a side that takes them."""
+        if _is_whole(error) or side in self.down:
+            self.lost(side, error)
+            return
+        self.warn(f"{what}: {error}")
+        if error.verdict not in (Verdict.MEND, Verdict.HOLD):
+            self.failures.append(error)
+
+    @property
+    def errors(self) -> list[SideError]:
+        """What went wrong at a side, beyond single people."""
+        return [*self.down.values(), *self.failures]
 
     def lost(self, side: Side, error: SideError) -> None:
         """A side cannot be used for the rest of this run."""
         self.down.setdefault(side, error)
         self.warn(f"{side}: {error}")
+
+
+def _is_whole(error: SideError) -> bool:
+    """Whether an error says that the side as a whole can be used no more."""
+    return error.verdict is Verdict.STOP or isinstance(error, Unreachable | Throttled)

@@ -11,6 +11,7 @@ from bridge.core.brakes import check
 from bridge.core.decision import WORDS, Act, Held
 from bridge.core.model import Choice, PersonId, RunId, Side, Who, Withdrawal, Write, mask
 from bridge.core.state import RunKind
+from bridge.engine.accounts import demand_same
 from bridge.engine.judge import Judge, Judged
 from bridge.engine.parts import Eyes
 from bridge.engine.records import Json, act_out, time_out
@@ -54,9 +55,10 @@ class DryRun:
         """What a round would do now. Observations are kept, agreements are not touched."""
         state = self._eyes.state
         run = state.begin_run(RunKind.PLAN)
-        seeing = Observation(self._eyes, run, orders or Orders())
+        seeing = Observation(self._eyes, run, orders or Orders(), dry=True)
         plan = Plan(run, self._eyes.mapping.digest, self._eyes.clock())
         try:
+            demand_same(self._eyes, seeing.weather)
             judge = seeing.read()
             plan.brakes = list(check(seeing.load, self._eyes.tuning.limits).reasons)
             self._fill(plan, judge)
@@ -64,7 +66,7 @@ class DryRun:
             state.end_run(run, "failed", {"error": type(error).__name__})
             raise
         plan.warnings = seeing.weather.warnings
-        plan.exit_code = max((error.exit_code for error in seeing.weather.down.values()), default=0)
+        plan.exit_code = max((error.exit_code for error in seeing.weather.errors), default=0)
         state.end_run(run, "done", {"writes": len(plan.writes), "held": len(plan.held)})
         return plan
 

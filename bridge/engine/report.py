@@ -65,6 +65,7 @@ class Report:
     errors: list[SideError] = field(default_factory=list)
     gone: bool = False  # the mapping names what no longer exists
     swept: bool = False  # everybody was read, to a proven end
+    partial: bool = False  # a feed or a sweep was not read to its end
     budget: Mapping[str, Any] = field(default_factory=dict)
     people: int = 0
 
@@ -72,7 +73,7 @@ class Report:
     def in_sync(self) -> bool:
         """Nothing is left to do, to prove, or to be looked at by a person; and everything was read."""
         waits = self.counts.waiting or self.counts.held or self.counts.unproven or self.counts.dead
-        return not (waits or self.errors or self.tally.failed or self.gone)
+        return not (waits or self.errors or self.tally.failed or self.gone or self.partial)
 
     @property
     def exit_code(self) -> int:

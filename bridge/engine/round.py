@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 from bridge.core.brakes import Brakes, Load, check
 from bridge.core.decision import Rule
-from bridge.core.errors import SideError, Verdict
+from bridge.core.errors import SideError
 from bridge.core.model import RunId, Side, TopicId
 from bridge.core.state import RunKind
+from bridge.engine.accounts import demand_same
 from bridge.engine.apply import Applier
 from bridge.engine.carry import Carrier
 from bridge.engine.judge import Judge, Standing
@@ -21,7 +22,7 @@ from bridge.engine.parts import Eyes, Hands, Weather
 from bridge.engine.records import time_in, time_out
 from bridge.engine.recover import Recovery
 from bridge.engine.report import Report, Tally
-from bridge.engine.sweep import Sweeper
+from bridge.engine.sweep import OWED, Sweeper
 
 EPOCH = "epoch"  # when the first run began
 FIRST_RUN_DONE = "first_run_completed"
@@ -38,9 +39,10 @@ class Orders:
 
 
 class Observation:
-    """The reading half of a round, which a dry run shares: everything up to the decisions."""
+    """The reading half of a round, which a dry run shares: everything up to the decisions. A dry run is not
+    the first run: it does not fix what is older than the bridge."""
 
-    def __init__(self, eyes: Eyes, run: RunId, orders: Orders) -> None:
+    def __init__(self, eyes: Eyes, run: RunId, orders: Orders, *, dry: bool = False) -> None:
         self.swept = False  # everybody was read, to a proven end
         self.load = Load(0, 0, 0)
         self.eyes = eyes
@@ -48,21 +50,23 @@ class Observation:
         self.weather = Weather()
         self.looker = Looker(eyes, run, self.weather)
         self._orders = orders
+        self._dry = dry
         self._first = eyes.state.meta(FIRST_RUN_DONE) is None
 
     def read(self) -> Judge:
         """Read both sides and settle what can only be decided after a closer look."""
         epoch = self._epoch()
-        remapped = self._remap()
-        self._catalogues(fresh=remapped)
+        self._catalogues(fresh=self._remap())
         for side in Side:
             self.looker.retry(side)
         observer = Observer(self.eyes, self.run, self.weather, self.looker)
         gaps = observer.feeds(first=self._first)
         for side in gaps:
             self.weather.warn(f"{side}: its feed does not reach back to the last read; everybody is read")
-        if self._first or remapped or gaps or self._orders.full:
+        if self._first or self._orders.full or self.eyes.state.meta(OWED):
             self.swept = Sweeper(self.eyes, self.run, self.weather, self.looker).everyone()
+        if self.swept:
+            self.eyes.state.set_meta(OWED, "")
         judge = Judge(self.eyes, self.weather, self._standing(epoch, observer))
         self.load = judge.weigh(self.looker)
         return judge
@@ -72,7 +76,8 @@ class Observation:
         known = time_in(state.meta(EPOCH))
         if known is None:
             known = self.eyes.clock()
-            state.set_meta(EPOCH, time_out(known) or "")
+            if not self._dry:
+                state.set_meta(EPOCH, time_out(known) or "")
         return known
 
     def _standing(self, epoch: datetime, observer: Observer) -> Standing:
@@ -91,6 +96,8 @@ class Observation:
         if before == mapping.digest:
             return False
         state.remap([topic.id for topic in mapping.all])
+        if before is not None:
+            state.set_meta(OWED, MAPPING)
         state.set_meta(MAPPING, mapping.digest)
         return before is not None
 
@@ -102,7 +109,8 @@ class Observation:
         for topic, what in gone.items():
             self.weather.gone[topic] = what
             self.weather.warn(
-                f"topic '{topic}' is left alone: {what}. Mend the mapping, then `bridge mapping check`."
+                f"topic '{topic}' is left alone: {what}. "
+                "Mend the mapping; `bridge doctor` compares it with both sides."
             )
 
     def _known_gone(self) -> dict[TopicId, str] | None:
@@ -120,17 +128,11 @@ class Observation:
                 gone |= self.eyes.readers[side].missing()
             except SideError as error:
                 self.weather.unsure |= {topic.id for topic in self.eyes.mapping.all}
-                self._trouble(side, error)
-        if not self.weather.down:
+                self.weather.failed(side, side, error)
+        if not self.weather.errors:
             kept = {"at": time_out(self.eyes.clock()), "gone": gone}
             self.eyes.state.set_meta(CATALOGUES, json.dumps(kept))
         return gone
-
-    def _trouble(self, side: Side, error: SideError) -> None:
-        if error.verdict in (Verdict.STOP, Verdict.RETRY):
-            self.weather.lost(side, error)
-        else:
-            self.weather.warn(f"{side}: {error}")
 
 
 class Round:
@@ -162,12 +164,13 @@ class Round:
         if orders.approve_raises:
             self._eyes.state.release_all(Rule.FIRST_RUN)
         seeing = Observation(self._eyes, run, orders)
+        demand_same(self._eyes, seeing.weather)
         Recovery(self._eyes, run, seeing.weather).settle()
         judge = seeing.read()
         brakes = check(seeing.load, self._eyes.tuning.limits)
         for alert in brakes.alerts:
             seeing.weather.warn(alert)
-        tally = self._apply(run, seeing, judge, brakes)
+        tally, brakes = self._apply(run, seeing, judge, brakes)
         state = self._eyes.state
         if kind is RunKind.FIRST and seeing.swept and not seeing.weather.unsure:
             state.set_meta(FIRST_RUN_DONE, time_out(self._eyes.clock()) or "")
@@ -182,14 +185,15 @@ class Round:
             calls={side: made - calls[side] for side, made in self._calls().items()},
             brakes=list(brakes.reasons),
             warnings=seeing.weather.warnings,
-            errors=list(seeing.weather.down.values()),
+            errors=seeing.weather.errors,
+            partial=bool(seeing.weather.unsure),
             gone=bool(seeing.weather.gone),
             swept=seeing.swept,
             budget=self._eyes.budget(),
             people=state.people_count(),
         )
 
-    def _apply(self, run: RunId, seeing: Observation, judge: Judge, brakes: Brakes) -> Tally:
+    def _apply(self, run: RunId, seeing: Observation, judge: Judge, brakes: Brakes) -> tuple[Tally, Brakes]:
         applier = Applier(
             self._eyes,
             run,
@@ -200,8 +204,8 @@ class Round:
             brakes=brakes,
         )
         tally = applier.withdrawals()
-        tally.add(applier.raises())
-        return tally
+        tally.add(applier.raises(people=seeing.load.people))
+        return tally, applier.brakes
 
     def _calls(self) -> dict[Side, int]:
         return {side: self._eyes.readers[side].calls for side in Side}

@@ -9,12 +9,13 @@ from bridge.core.decision import Act, raises
 from bridge.core.errors import PlanMoved
 from bridge.core.model import PersonId, RunId, Side
 from bridge.core.state import RunKind
+from bridge.engine.accounts import demand_same
 from bridge.engine.carry import Carrier
 from bridge.engine.judge import Judge, Judged, Standing
 from bridge.engine.look import Looker
 from bridge.engine.parts import Eyes, Hands, Weather
 from bridge.engine.planning import key_of
-from bridge.engine.records import Json, act_out
+from bridge.engine.records import Json, act_in, act_out
 from bridge.engine.report import Report, Tally
 
 
@@ -37,9 +38,10 @@ class SavedPlan:
         # approvals and first-run holds were weighed when the plan was made: what it holds back is not in it
         judge = Judge(self._eyes, weather, Standing(raises_approved=True))
         try:
+            demand_same(self._eyes, weather)
             self._look(looker, weather, acts)
             self._compare(judge, acts)
-            tally = self._write(run, weather, judge, acts)
+            tally = self._write(run, weather, judge, looker, acts)
         except BaseException as error:
             state.end_run(run, "failed", {"error": type(error).__name__})
             raise
@@ -54,7 +56,7 @@ class SavedPlan:
             calls={side: self._eyes.readers[side].calls - before[side] for side in Side},
             brakes=[],
             warnings=weather.warnings,
-            errors=list(weather.down.values()),
+            errors=weather.errors,
             people=state.people_count(),
         )
         state.end_run(run, "done", report.shown())
@@ -87,18 +89,39 @@ class SavedPlan:
     def _person(self, judge: Judge, act: Json) -> list[Judged]:
         return judge.person(self._eyes.state.cells(PersonId(act["person"])))
 
-    def _write(self, run: RunId, weather: Weather, judge: Judge, acts: Sequence[Json]) -> Tally:
+    def _write(
+        self, run: RunId, weather: Weather, judge: Judge, looker: Looker, acts: Sequence[Json]
+    ) -> Tally:
         carrier = Carrier(self._eyes, self._hands, run, weather)
         tally = Tally()
         for up in (False, True):
             for act in acts:
-                person = [one for one in self._person(judge, act) if one.topic.id in act["acts"]]
-                wanted = [
-                    one for one in person if isinstance(one.decision, Act) and raises(one.decision) is up
-                ]
+                wanted = self._wanted(judge, act, up=up)
+                if up and wanted:
+                    wanted = self._confirmed(looker, judge, act)
+                    tally.failed += not wanted
                 if wanted:
                     tally.add(carrier.carry(self._eyes.state.who(wanted[0].cell.person), wanted))
+                self._eyes.heartbeat()
         return tally
+
+    def _wanted(self, judge: Judge, act: Json, *, up: bool) -> list[Judged]:
+        """What is still to be done of one person's acts: those that raise, or those that withdraw."""
+        return [
+            one
+            for one in self._person(judge, act)
+            if one.topic.id in act["acts"] and isinstance(one.decision, Act) and raises(one.decision) is up
+        ]
+
+    def _confirmed(self, looker: Looker, judge: Judge, act: Json) -> list[Judged]:
+        """The opt-ins that still stand after another look at their target, all or none: since everybody was
+        looked at, many others may have been written."""
+        raised = {topic: shown for topic, shown in act["acts"].items() if raises(act_in(shown))}
+        for side in {write.side for shown in raised.values() for write in act_in(shown).writes}:
+            if not looker.look(side, [PersonId(act["person"])]):
+                return []
+        stands = self._stands(judge, {**act, "acts": raised})
+        return self._wanted(judge, {**act, "acts": raised}, up=True) if stands else []
 
 
 _AGAIN = "Make a new one: `bridge plan --out FILE`."

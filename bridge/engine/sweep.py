@@ -10,6 +10,8 @@ from bridge.core.model import RunId, Side, Who
 from bridge.engine.look import Looker
 from bridge.engine.parts import Eyes, Weather
 
+OWED = "sweep_owed"  # the fact that something came to pass which only a whole sweep can mend
+
 
 class Sweeper:
     """Reads everybody. Dotdigital comes first: it can list its people, and whom it knows is whom a side
@@ -31,20 +33,21 @@ class Sweeper:
         if side in self._weather.down:
             return False
         try:
-            self._list(side)
+            unread = self._list(side)
         except DrainIncomplete as error:
             self._partial(side, str(error))
             return False
         except SideError as error:
-            self._weather.lost(side, error)
+            self._weather.failed(side, side, error)
             self._partial(side, "its people could not all be read")
             return False
-        self._missing(side, began)
+        self._missing(side, began, unread=unread)
         return side not in self._weather.down
 
-    def _list(self, side: Side) -> None:
+    def _list(self, side: Side) -> int:
+        """Read and store everybody. Returns how many of those asked for singly could not be read."""
         reader, state = self._eyes.readers[side], self._eyes.state
-        done = skipped = 0
+        done = skipped = unread = 0
         for page in reader.everyone(self._known()):
             recorded = state.record(page.views, side, run=self._run, spreads=self._eyes.mapping.spreads)
             self._looker.observed[side] += len(page.views)
@@ -56,23 +59,27 @@ class Sweeper:
                 self._weather.warn(f"{side}: {warning}")
             done += len(page.views)
             skipped += page.skipped
+            unread += page.unread
             self._eyes.progress(f"reading everybody at {side}", done)
             self._eyes.heartbeat()
         if skipped:
             self._weather.warn(f"{side}: records without an address, left out of the sweep: {skipped}")
+        return unread
 
     def _known(self) -> Iterator[Who]:
         for page in self._eyes.state.known():
             yield from page
 
-    def _missing(self, side: Side, began: datetime) -> None:
-        """People the sweep did not show: those never seen there are not there; the others are looked for."""
+    def _missing(self, side: Side, began: datetime, *, unread: int) -> None:
+        """People the sweep did not show: those never seen there are not there, unless it was a read that
+        failed; the others are looked for."""
         state, topics = self._eyes.state, [topic.id for topic in self._eyes.mapping.all]
         for page in state.unseen_since(side, began):
             self._looker.look(side, [who.person for who in page])
             if side in self._weather.down:
                 return
-        state.mark_absent(side, topics, run=self._run, read_at=began)
+        if not unread:
+            state.mark_absent(side, topics, run=self._run, read_at=began)
 
     def _partial(self, side: Side, why: str) -> None:
         self._weather.unsure |= {topic.id for topic in self._eyes.mapping.all}

@@ -38,6 +38,11 @@ class MyPreferencesClient:
         """Requests sent so far, sign-ins and repetitions included."""
         return self._transport.calls
 
+    @property
+    def account(self) -> str:
+        """The account and where it is served: staging and production share names."""
+        return f"{self._account} at {self._transport.base_url}"
+
     def close(self) -> None:
         self._transport.close()
 

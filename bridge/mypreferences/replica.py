@@ -60,6 +60,10 @@ class MyPreferencesReader:
     def feeds(self) -> Sequence[str]:
         return (EVENTS,)
 
+    def account(self) -> str:
+        """The clientId and its host, as the settings name them."""
+        return self._client.account
+
     def changes(self, feed: str, since: datetime) -> Iterator[Page]:
         """Hints at whose profiles something happened; what happened is found by reading them."""
         if feed != EVENTS:
@@ -200,6 +204,7 @@ class MyPreferencesReader:
                 warnings=[
                     f"{count} people could not be read: {name}" for name, count in sorted(failed.items())
                 ],
+                unread=failed.total(),
             )
 
     def _look_or_say_why(self, who: Who) -> PersonView | SideError:

@@ -47,7 +47,8 @@ def addresses(profile: wire.Profile) -> list[str]:
 def view(
     address: str, profiles: Sequence[wire.Profile], mapping: Mapping, read_at: datetime, *, complete: bool
 ) -> PersonView:
-    """One person as the profiles that share the address show them. No profile: nobody is there."""
+    """One person as the profiles that share the address show them. No profile: nobody is there. What whole
+    profiles do not speak of is hidden: a withdrawal goes there, no opt-in does."""
     topics: dict[TopicId, Observation] = {}
     for topic in mapping.all:
         if topic.source is None:
@@ -58,6 +59,8 @@ def view(
         said = [item for profile in profiles for item in said_of(profile, address, topic) or ()]
         if said:
             topics[topic.id] = _merged(said, profiles, read_at)
+        elif complete:
+            topics[topic.id] = _hidden(profiles, read_at)
     return PersonView(address, tuple(profile.id for profile in profiles), topics, complete)
 
 
@@ -175,6 +178,17 @@ def _outlived(withdrawn: list[wire.Consent], granted: list[wire.Consent]) -> boo
 
 def _newest(items: Iterable[wire.Consent | Said]) -> datetime | None:
     return max((item.changed_at for item in items if item.changed_at is not None), default=None)
+
+
+def _hidden(profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
+    return Observation(
+        Choice.UNSET,
+        read_at,
+        stated=False,
+        records=len(profiles),
+        block=Block.UNREACHABLE,
+        reason=PENDING if any(profile.pending for profile in profiles) else "hidden",
+    )
 
 
 def _merged(said: Sequence[Said], profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from bridge.core.model import HoldState, PersonId, StandingHold, TopicId
+from bridge.core.decision import Rule
+from bridge.core.model import HoldState, PersonId, Side, StandingHold, TopicId
 from bridge.core.state import HoldRow, Json
 from bridge.store import tables as t
 from bridge.store.times import chunks, scrub
@@ -29,6 +30,18 @@ def standing(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[Key, Stan
         )
         for row in conn.execute(query)
     }
+
+
+def unreadable(conn: sa.Connection, side: Side, persons: Sequence[PersonId]) -> list[Key]:
+    """The cells of these people that are held because `side` could not be read for them."""
+    h = t.holds.c
+    found: list[Key] = []
+    for ids in chunks(sorted(set(persons))):
+        query = sa.select(h.person_id, h.topic).where(
+            _STANDS, h.person_id.in_(ids), h.reason == Rule.UNREADABLE, h.why.startswith(f"{side}:")
+        )
+        found.extend((PersonId(person), TopicId(topic)) for person, topic in conn.execute(query))
+    return found
 
 
 def answered_since(conn: sa.Connection, persons: Iterable[PersonId], began: datetime | None) -> set[Key]:

@@ -13,7 +13,7 @@ from bridge.core.mapping import CHANNEL
 from bridge.core.model import Choice, Observation, PersonId, Side, TopicId, address_key
 from bridge.core.ports import PersonView
 from bridge.core.state import Recorded
-from bridge.store import cells, people
+from bridge.store import cells, holds, people
 from bridge.store import tables as t
 from bridge.store.engine import inserter
 from bridge.store.merge import combine
@@ -82,7 +82,8 @@ def record(
     conn: sa.Connection, views: Sequence[PersonView], side: Side, *, now: datetime, spreads: bool
 ) -> Recorded:
     """Merge a page of views into what is stored. A cell becomes dirty when what the side says changed; where
-    `spreads`, a change of the e-mail channel makes all of that person's cells dirty."""
+    `spreads`, a change of the e-mail channel makes all of that person's cells dirty. So do cells become that
+    were held because the person could not be read."""
     if not views:
         return Recorded(0, 0, 0)
     by_key = people.ensure(conn, [view.address for view in views], now)
@@ -103,6 +104,10 @@ def record(
     )
     moved = _save(conn, page)
     dirtied = len(moved)
+    cells.make_dirty(
+        conn,
+        holds.unreadable(conn, side, [by_key[address_key(one.address)] for one in views if one.complete]),
+    )
     if spreads:
         dirtied += cells.spread(conn, [person for person, topic in moved if topic == CHANNEL])
     return Recorded(len(persons), len(page.now), dirtied, tuple(page.look_again))
@@ -268,7 +273,7 @@ def _fill_absent(
 ) -> None:
     """Absence for one topic of everybody concerned, in one statement. Only silence is replaced: a cell in
     which that side says something keeps it until the person was looked for."""
-    nobody = Observation(Choice.UNSET, read_at, present=False, stated=False, records=0)
+    nobody = Observation(Choice.UNSET, read_at, present=False, stated=False, shallow=True, records=0)
     row = _row(side, (PersonId(0), topic), nobody, dirty=True)
     del row["person_id"]
     c = t.cells.c

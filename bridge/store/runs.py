@@ -88,5 +88,10 @@ def fact(conn: sa.Connection, key: str) -> str | None:
     return conn.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == key))
 
 
+def drop_fact(conn: sa.Connection, key: str) -> None:
+    """Forget it, if it is known."""
+    conn.execute(sa.delete(t.meta).where(t.meta.c.key == key))
+
+
 def set_fact(conn: sa.Connection, key: str, value: str) -> None:
     upsert(conn, t.meta, [{"key": key, "value": value}], ["key"])

@@ -254,6 +254,11 @@ class Store(Looking):
         with self._unit.write() as conn:
             runs.end(conn, run, state, report, self._unit.clock())
 
+    def drop_meta(self, key: str) -> None:
+        """Forget a single fact."""
+        with self._unit.write() as conn:
+            runs.drop_fact(conn, key)
+
     def set_meta(self, key: str, value: str) -> None:
         """Note a single fact about this state DB."""
         with self._unit.write() as conn:

@@ -1,0 +1,35 @@
+"""A state DB belongs to two accounts: what was agreed for one means nothing for another."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.core.errors import ConfigError
+from bridge.core.model import Side
+from bridge.engine.accounts import ACCOUNT
+from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_state_db_of_another_account_is_refused_before_anything_is_written(
+    world: World, side: Side
+) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.sides[side].account_name = "somebody else's"
+    for act in (world.round, world.plan):
+        with pytest.raises(ConfigError, match="bridge db adopt"):
+            act()
+    assert world.shows(ADA) == (OUT, IN)
+    assert world.sides[THEIRS].log == []
+
+
+def test_the_same_account_under_a_new_name_is_adopted(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.sides[MINE].account_name = "ours, moved"
+    world.store.drop_meta(f"{ACCOUNT}{MINE}")
+    assert world.round().in_sync
+    assert world.shows(ADA) == (OUT, OUT)
