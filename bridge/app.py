@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
@@ -27,15 +27,20 @@ from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.parts import Eyes, Hands, Progress, Tuning, silent
 from bridge.mapping_file import load_mapping
 from bridge.mypreferences.auth import ClientCredentials
+from bridge.mypreferences.certificate import CertificateDesk
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.errors import judge as judge_mypreferences
+from bridge.mypreferences.errors import judging as judging_mypreferences
+from bridge.mypreferences.pnauthinfo import PnAuthInfo3
 from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
 from bridge.mypreferences.routes import load_routes
+from bridge.mypreferences.signing import SignIn as MyPreferencesSignIn
 from bridge.mypreferences.throttle import RateLimit
 from bridge.process import is_gone, this_process
 from bridge.settings import V3, Auth, Settings
 from bridge.store import Lease, Store
-from bridge.transport import SignIn, Throttle, Transport
+from bridge.transport import Judge, SignIn, Throttle, Transport
+
+T = TypeVar("T")
 
 LEASE = timedelta(minutes=2)  # renewed all along; a killed machine blocks nobody for longer
 
@@ -115,25 +120,54 @@ class App:
         """The MyPreferences API. Raises ConfigError naming every missing setting."""
         self.settings.require_mypreferences()
         mine = self.settings.mypreferences
+        sign_in = self.sign_in
         transport = self._transport(
-            Side.MYPREFERENCES, _text(mine.base_url), self._sign_in(), RateLimit(mine.rate, sleep=self._sleep)
+            Side.MYPREFERENCES,
+            _given(mine.base_url),
+            sign_in,
+            RateLimit(mine.rate, sleep=self._sleep),
+            judging_mypreferences(sign_in, self.options.clock),
+            calls_beside=lambda: sign_in.calls,
         )
         routes = load_routes(mine.routes_file)
-        return MyPreferencesClient(transport, account=_text(mine.account), routes=routes)
+        return MyPreferencesClient(transport, account=_given(mine.account), routes=routes)
 
-    def _sign_in(self) -> SignIn:
+    @cached_property
+    def sign_in(self) -> MyPreferencesSignIn:
+        """How MyPreferences is signed in to. Raises ConfigError for settings or files that cannot do it."""
+        self.settings.require_mypreferences()
+        made = self._signature() if self.settings.mypreferences.auth is Auth.PNAUTHINFO3 else self._tokens()
+        self._open.callback(made.close)
+        return made
+
+    def _tokens(self) -> MyPreferencesSignIn:
         mine = self.settings.mypreferences
-        if mine.auth is not Auth.OAUTH or mine.client_secret is None:
-            raise ConfigError(
-                f"BRIDGE_MYPREFERENCES__AUTH={mine.auth.value} is not built yet.",
-                hint="Use oauth, with BRIDGE_MYPREFERENCES__CLIENT_ID and __CLIENT_SECRET.",
-            )
+        certified = mine.auth is Auth.CERTIFICATE
         return ClientCredentials(
-            token_url=_text(mine.token_url),
-            client_id=_text(mine.client_id),
-            client_secret=mine.client_secret,
+            token_url=_given(mine.token_url),
+            client_id=_given(mine.client_id),
+            client_secret=None if certified else _given(mine.client_secret),
+            desk=self._desk() if certified else None,
+            in_body=mine.client_credentials == "body",
             scope=f"{mine.account}/{mine.user_id}",
             clock=self.options.clock,
+        )
+
+    def _desk(self) -> CertificateDesk:
+        mine = self.settings.mypreferences
+        return CertificateDesk(
+            _given(mine.token_url), _given(mine.certificate_file), mine.certificate_key_file
+        )
+
+    def _signature(self) -> MyPreferencesSignIn:
+        mine = self.settings.mypreferences
+        return PnAuthInfo3(
+            account=_given(mine.account),
+            user_id=_given(mine.user_id),
+            key=_given(mine.private_key),
+            clock=self.options.clock,
+            digest=mine.hash,
+            keyed=mine.keyed,
         )
 
     @cached_property
@@ -161,19 +195,28 @@ class App:
         theirs = self.settings.dotdigital
         password = "" if theirs.password is None else theirs.password.get_secret_value()
         auth = basic_auth(theirs.username or "", password)
-        return ClientV2(self._transport(Side.DOTDIGITAL, base_url, auth, self.limits))
+        return ClientV2(self._transport(Side.DOTDIGITAL, base_url, auth, self.limits, judge_dotdigital))
 
-    def _transport(self, side: Side, base_url: str, auth: SignIn, throttle: Throttle) -> Transport:
+    def _transport(
+        self,
+        side: Side,
+        base_url: str,
+        auth: SignIn,
+        throttle: Throttle,
+        judge: Judge,
+        calls_beside: Callable[[], int] = lambda: 0,
+    ) -> Transport:
         transport = Transport(
             side=side,
             base_url=base_url,
             auth=auth,
             throttle=throttle,
-            judge=judge_mypreferences if side is Side.MYPREFERENCES else judge_dotdigital,
+            judge=judge,
             jitter=random.Random(),
             sleep=self._sleep,
             read_timeout=self.options.read_timeout,
             tries=self.options.tries,
+            calls_beside=calls_beside,
         )
         self._open.callback(transport.close)
         return transport
@@ -239,7 +282,7 @@ class App:
         return Hands(self.replicas)
 
 
-def _text(value: str | None) -> str:
+def _given(value: T | None) -> T:
     if value is None:  # `require_*` has named it to the operator before this can be reached
         raise ConfigError("A setting that is needed is missing.", hint="Run `bridge doctor`.")
     return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ from bridge.hosts import is_loopback
 
 FIRST_PAUSE = 0.5  # seconds before the second try; doubles from there
 LONGEST_PAUSE = 60.0  # seconds; a side that asks for more is left to the engine, which has other work
+ACCEPT = "application/json, text/plain;q=0.5"  # a few calls (Dotdigital delete-preference) answer in words
 
 Params = Mapping[str, str | int | float | bool | None]
 
@@ -73,7 +75,8 @@ class Transport:
     """Sends requests of one side. Thread-safe.
 
     `judge(operation, answer, is_write)` translates an answer into the error it stands for (None: fine).
-    `sleep` takes seconds. `tries` counts all attempts of one read.
+    `sleep` takes seconds. `tries` counts all attempts of one read. `calls_beside` tells how many requests
+    the sign-in has sent by itself.
     """
 
     def __init__(
@@ -90,34 +93,41 @@ class Transport:
         read_timeout: float = 121.0,  # Dotdigital gives up at 120 s: its own answer must come first
         tries: int = 4,
         ticks: Callable[[], float] = time.perf_counter,
+        calls_beside: Callable[[], int] = lambda: 0,
     ) -> None:
         self.side = side
         self._base_url = check_url(base_url)
         self._throttle, self._judge = throttle, judge
         self._sleep, self._jitter, self._tries = sleep, jitter, max(1, tries)
         self._ticks = ticks  # seconds, for the log only
-        self._calls = 0
+        self._calls, self._calls_beside = 0, calls_beside
         self._lock = threading.Lock()
         self._log = logging.getLogger("bridge.transport")
         _silence_url_logs()
         self._client = httpx.Client(
             auth=auth,
             transport=transport,
+            verify=trusted() if transport is None else True,
             timeout=httpx.Timeout(30.0, connect=15.0, read=read_timeout),
             # Idle connections are dropped early: one that the server closes under a write's feet would
             # leave that write in doubt.
             limits=httpx.Limits(max_connections=16, keepalive_expiry=3.0),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={"User-Agent": f"consent-bridge/{__version__}", "Accept": "application/json"},
+            headers={"User-Agent": f"consent-bridge/{__version__}", "Accept": ACCEPT},
             event_hooks={"request": [self._count]},
             trust_env=not is_loopback(httpx.URL(self._base_url).host),
         )
 
     @property
+    def base_url(self) -> str:
+        """Where the side is reached, without a trailing slash."""
+        return self._base_url
+
+    @property
     def calls(self) -> int:
         """Requests sent so far: repeated ones, refused ones and sign-ins included."""
         with self._lock:
-            return self._calls
+            return self._calls + self._calls_beside()
 
     def read(
         self, operation: str, method: str, path: str, *, params: Params | None = None, json: object = None
@@ -136,11 +146,21 @@ class Transport:
         raise RuntimeError("a read that was never tried")  # the loop returns or raises
 
     def write(
-        self, operation: str, method: str, path: str, *, params: Params | None = None, json: object = None
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        json: object = None,
+        content_type: str | None = None,
     ) -> Answer:
-        """Send once. Raises OutcomeUnknown where it may have been applied; any other SideError means that
-        it was not."""
-        return self._once(operation, self._request(method, path, params, json), 1, is_write=True)
+        """Send once; `content_type` is for JSON that goes by another name. Raises OutcomeUnknown where it may
+        have been applied; any other SideError means that it was not."""
+        request = self._request(method, path, params, json)
+        if content_type is not None:
+            request.headers["Content-Type"] = content_type
+        return self._once(operation, request, 1, is_write=True)
 
     def close(self) -> None:
         self._client.close()
@@ -199,8 +219,17 @@ class Transport:
                 side=self.side, operation=operation, hint="The next read back settles it.",
             )  # fmt: skip
         what = self.side if own else f"the sign-in service of {self.side}"
+        untrusted = tls_error(error)
+        if isinstance(untrusted, ssl.SSLCertVerificationError):
+            return Unreachable(
+                f"{what} shows a certificate that is not trusted ({untrusted.verify_message.rstrip('.')}).",
+                side=self.side, operation=operation,
+                hint="Check the address and this machine's clock with `bridge doctor`; where a proxy of your "
+                "own answers, name its authority's file in SSL_CERT_FILE.",
+            )  # fmt: skip
+        said = "could not be reached" if never_sent else "gave no whole answer"
         return Unreachable(
-            f"{what} gave no whole answer ({kind}).",
+            f"{what} {said} ({kind}).",
             side=self.side, operation=operation,
             hint="Check network, proxy and base URL with `bridge doctor`; it is tried again.",
         )  # fmt: skip
@@ -233,6 +262,26 @@ def check_url(url: str) -> str:
             hint="Use https://; http:// is accepted for loopback hosts only.",
         )
     return str(parsed).rstrip("/")
+
+
+def trusted() -> ssl.SSLContext:
+    """TLS that trusts the usual authorities or, where one of these names others, SSL_CERT_FILE or
+    SSL_CERT_DIR: for this machine's own servers too. Raises ConfigError where that cannot be read."""
+    try:
+        return httpx.create_ssl_context(trust_env=True)
+    except OSError:
+        raise ConfigError(
+            "The certificate authorities named by SSL_CERT_FILE or SSL_CERT_DIR cannot be read.",
+            hint="Name a PEM file, or unset it to trust the usual ones.",
+        ) from None
+
+
+def tls_error(error: BaseException) -> ssl.SSLError | None:
+    """What TLS itself had to say about a request that failed, if it had."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def retry_after(answer: Answer) -> float | None:

@@ -33,6 +33,7 @@ CONTRACT = [
     "MYPREFERENCES__TOKEN_URL",
     "MYPREFERENCES__CLIENT_ID",
     "MYPREFERENCES__CLIENT_SECRET",
+    "MYPREFERENCES__CLIENT_CREDENTIALS",
     "MYPREFERENCES__CERTIFICATE_FILE",
     "MYPREFERENCES__CERTIFICATE_KEY_FILE",
     "MYPREFERENCES__PRIVATE_KEY",
@@ -103,6 +104,7 @@ def test_with_nothing_set_the_defaults_hold() -> None:
     assert settings.sweep_at == time(3, 0, tzinfo=UTC)
     assert (settings.mypreferences.auth, settings.mypreferences.hash) == (Auth.OAUTH, "sha256")
     assert settings.mypreferences.keyed is True
+    assert settings.mypreferences.client_credentials == "basic"
     assert settings.dotdigital.v3 is V3.AUTO
     assert settings.brakes.limits() == Limits()
     assert (settings.web.host, settings.web.port) == ("127.0.0.1", 8080)
@@ -257,6 +259,7 @@ def test_outside_a_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None
         ("SWEEP_AT", "24:00", "is not a time of day"),
         ("DATABASE_URL", "mysql://localhost/x", "begins neither sqlite:/// nor postgresql://"),
         ("MYPREFERENCES__AUTH", "basic", "is not 'oauth', 'certificate' or 'pnauthinfo3'"),
+        ("MYPREFERENCES__CLIENT_CREDENTIALS", "header", "is not 'basic' or 'body'"),
         ("MYPREFERENCES__HASH", "md5", "is not 'sha256', 'sha384' or 'sha512'"),
         ("MYPREFERENCES__KEYED", "perhaps", "is neither true nor false"),
         ("MYPREFERENCES__SUBSCRIPTION", "0", "is less than 1"),
@@ -348,7 +351,9 @@ def test_everything_that_a_side_lacks_is_named_at_once() -> None:
     signed = load(environ=env(MYPREFERENCES__AUTH="pnauthinfo3"))
     assert missing(signed.require_mypreferences) == [*base, "MYPREFERENCES__PRIVATE_KEY"]
     certified = load(environ=env(MYPREFERENCES__AUTH="certificate"))
-    assert missing(certified.require_mypreferences) == [*base, "MYPREFERENCES__CERTIFICATE_FILE"]
+    assert missing(certified.require_mypreferences) == [
+        *base, "MYPREFERENCES__TOKEN_URL", "MYPREFERENCES__CLIENT_ID", "MYPREFERENCES__CERTIFICATE_FILE",
+    ]  # fmt: skip
     assert missing(settings.require_dotdigital) == ["DOTDIGITAL__USERNAME", "DOTDIGITAL__PASSWORD"]
 
 
@@ -358,6 +363,8 @@ def test_a_side_that_lacks_nothing_passes_and_a_file_that_is_gone_does_not(tmp_p
         "MYPREFERENCES__ACCOUNT": "A",
         "MYPREFERENCES__USER_ID": "u",
         "MYPREFERENCES__AUTH": "certificate",
+        "MYPREFERENCES__TOKEN_URL": "https://id.example.com/token",
+        "MYPREFERENCES__CLIENT_ID": "c",
         "MYPREFERENCES__CERTIFICATE_FILE": str(tmp_path / "client.pem"),
         "DOTDIGITAL__USERNAME": "u",
         "DOTDIGITAL__PASSWORD": HIDDEN,

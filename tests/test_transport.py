@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
 from bridge.core.errors import (
     BadAnswer,
@@ -21,7 +23,9 @@ from bridge.core.errors import (
     Unreachable,
 )
 from bridge.core.model import Side
+from bridge.sandbox.server import Server
 from bridge.transport import Answer, Transport, _is_of, check_url, retry_after
+from tests.tls import Authority
 
 Handler = Callable[[httpx.Request], httpx.Response]
 ADDRESS = "ann+tag@example.com"
@@ -286,3 +290,45 @@ def test_any_other_base_url_is_refused_without_repeating_its_credentials(url: st
     with pytest.raises(ConfigError) as caught:
         check_url(url)
     assert "u:p" not in str(caught.value)
+
+
+def test_what_a_sign_in_sends_by_itself_is_counted_too() -> None:
+    rig = Rig(script(httpx.Response(200, content=b"[]")), calls_beside=lambda: 3)
+    rig.transport.read("list", "GET", "/people")
+    assert rig.transport.calls == 4
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Iterator[str]:
+    """A server of this machine behind TLS, whose authority is in `tmp_path`."""
+    with Server(PlainTextResponse("{}"), tls=Authority(tmp_path / "authority").server()) as server:
+        yield server.url
+
+
+def test_authorities_of_ones_own_are_trusted_by_the_usual_variable(
+    stranger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority" / "authority.pem"))
+    rig = Rig(script(), transport=None, base_url=stranger)
+    assert rig.transport.read("list", "GET", "/people").status == 200
+    rig.transport.close()
+
+
+@pytest.mark.parametrize("is_write", [False, True])
+def test_a_server_that_is_not_trusted_is_told_and_nothing_was_sent(
+    stranger: str, monkeypatch: pytest.MonkeyPatch, is_write: bool
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    rig = Rig(script(), transport=None, base_url=stranger, tries=1)
+    send = rig.transport.write if is_write else rig.transport.read
+    with pytest.raises(Unreachable) as caught:
+        send("list", "GET", "/people")
+    assert "shows a certificate that is not trusted" in caught.value.what
+    assert "SSL_CERT_FILE" in caught.value.hint
+    rig.transport.close()
+
+
+def test_authorities_that_cannot_be_read_are_told_by_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authority.pem")
+    with pytest.raises(ConfigError, match="SSL_CERT_FILE"):
+        Rig(script(), transport=None)

@@ -4,6 +4,8 @@ address."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,9 +23,19 @@ from bridge.core.errors import (
     Throttled,
 )
 from bridge.core.model import Side
-from bridge.transport import Answer, retry_after
+from bridge.mypreferences.auth import OAUTH_MEND
+from bridge.mypreferences.signing import SignIn
+from bridge.transport import Answer, Judge, retry_after
 
-_SEARCHES = ("profiles_by_email",)
+_SEARCHES = (
+    "profiles_by_email",
+    "profiles_by_phone",
+    "profiles_by_address",
+    "profiles_by_preference_attributes",
+    "group_members",
+    "group_members_by_email",
+    "group_members_by_phone",
+)
 _EXPORTS = ("export_status", "export_retrieve")
 _MAPPED = re.compile(
     r"\b(FilterId|ConsentType|ConsentVersion|FrequencyId|Locale|EmailAddressType|EmailType|"
@@ -32,6 +44,9 @@ _MAPPED = re.compile(
 )
 _CLOCK = re.compile(r"\b(time|timestamp|date|dated|expired|future|clock|ISO ?8601)\b", re.IGNORECASE)
 _SCHEME = re.compile(r"\bscheme\b", re.IGNORECASE)
+_NTP = "Set this machine's clock right (NTP), then run `bridge doctor`."
+_EXACT = 2.0  # seconds: a Date header has whole ones, and the answer took its time to come
+_OLDEST = 900.0  # seconds a signed time holds, unless the account is set up otherwise
 
 
 class _Body(msgspec.Struct, rename="pascal"):
@@ -39,17 +54,40 @@ class _Body(msgspec.Struct, rename="pascal"):
     model_state: dict[str, Any] | None = None
 
 
-def judge(operation: str, answer: Answer, is_write: bool) -> SideError | None:
-    """The error an answer stands for, None for success (MyPreferences "Errors")."""
+def judging(sign_in: SignIn, clock: Callable[[], datetime]) -> Judge:
+    """`judge`, for answers to requests that were signed in this way. `clock` is the one that dates them."""
+
+    def verdict(operation: str, answer: Answer, is_write: bool) -> SideError | None:
+        there = answer.server_time
+        ahead = None if there is None else (clock() - there).total_seconds()
+        return judge(operation, answer, is_write, mend=sign_in.mend, is_dated=sign_in.is_dated, ahead=ahead)
+
+    return verdict
+
+
+def judge(
+    operation: str,
+    answer: Answer,
+    is_write: bool,
+    *,
+    mend: str = OAUTH_MEND,
+    is_dated: bool = False,
+    ahead: float | None = None,
+) -> SideError | None:
+    """The error an answer stands for, None for success (MyPreferences "Errors").
+
+    `mend` says what to check about the credentials. `is_dated` tells whether the request carried our time.
+    `ahead` is by how many seconds our clock is ahead of the answer's Date (None: not known).
+    """
     if answer.good:
         return None
     status = answer.status
+    if status == 401:
+        return _unauthorized(operation, answer, mend, is_dated, ahead)
     if status == 408 or status >= 500:
         return _trouble(operation, answer, is_write)
     if status == 429:
         return _error(Throttled, "MyPreferences asks for a pause.", operation, answer)
-    if status == 401:
-        return _unauthorized(operation, answer)
     if status == 403:
         return _forbidden(operation, answer)
     if status == 404:
@@ -74,7 +112,9 @@ def _trouble(operation: str, answer: Answer, is_write: bool) -> SideError:
     return _error(ServerTrouble, what, operation, answer, "It is tried again.")
 
 
-def _unauthorized(operation: str, answer: Answer) -> SideError:
+def _unauthorized(
+    operation: str, answer: Answer, mend: str, is_dated: bool, ahead: float | None
+) -> SideError:
     text = _text(answer)
     if operation in _EXPORTS and "accesstoken" in text.casefold().replace(" ", ""):
         return _error(NotFound, "The export is no longer there.", operation, answer, "Start it anew.")
@@ -83,22 +123,35 @@ def _unauthorized(operation: str, answer: Answer) -> SideError:
         hint = "Check BRIDGE_MYPREFERENCES__AUTH against what the account is set up for."
     elif _CLOCK.search(text):
         what = "MyPreferences refused the time of the request."
-        hint = "Set this machine's clock right (NTP), then run `bridge doctor`."
+        hint = _of_clock(ahead)
+    elif is_dated and ahead is not None and not -_OLDEST <= ahead <= _EXACT:
+        # The words name no cause, but a request of such a time could not be accepted.
+        what = "MyPreferences refused the sign-in, most likely for the time of the request."
+        hint = f"{_of_clock(ahead)} If it is refused even so, the credentials are wrong. {mend}"
     else:
-        what = "MyPreferences refused the sign-in."
-        hint = (
-            "Check BRIDGE_MYPREFERENCES__CLIENT_ID, __CLIENT_SECRET, __ACCOUNT and __USER_ID, "
-            "then run `bridge doctor`."
-        )
+        what, hint = "MyPreferences refused the sign-in.", mend
     return _error(SignInRefused, what, operation, answer, hint)
+
+
+def _of_clock(ahead: float | None) -> str:
+    """What mends a refused time, with how far the clocks are apart."""
+    if ahead is None:
+        return _NTP
+    if abs(ahead) > _EXACT:
+        way = "ahead of" if ahead > 0 else "behind"
+        return f"This machine's clock is {abs(ahead):.0f} s {way} the one of MyPreferences. {_NTP}"
+    return (
+        f"{_NTP} Both clocks agree to within {_EXACT:.0f} s, but a time ahead by less is refused too; if "
+        "ours is exact, ask PossibleNOW about the account's PNAUTHINFO_EXPIRATION_IN_SECONDS."
+    )
 
 
 def _forbidden(operation: str, answer: Answer) -> SideError:
     if operation in _SEARCHES:
         return _error(
-            Ambiguous, "More than 50 profiles share this address, or the user may not read it.",
+            Ambiguous, "More than 50 profiles match, or the user may not search for them.",
             operation, answer,
-            "Merge the profiles in MyPreferences, or give the bridge's user the right to search by e-mail.",
+            "Merge the profiles in MyPreferences, or give the bridge's user the right to search.",
         )  # fmt: skip
     return _error(
         Forbidden, f"The MyPreferences user may not call {operation}.", operation, answer,

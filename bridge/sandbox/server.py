@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -23,6 +24,12 @@ class Connection:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The certificate that the caller showed, in DER; None where it showed none, or without TLS."""
+        tls = self._transport.get_extra_info("ssl_object")
+        return None if tls is None else tls.getpeercert(binary_form=True)
 
     def close(self) -> None:
         """Send what is buffered, then close."""
@@ -54,15 +61,19 @@ class _Protocol(H11Protocol):
 
 
 class Server:
-    """Serves `app` on `host`:`port` (0 takes a free port). A context manager.
+    """Serves `app` on `host`:`port` (0 takes a free port). A context manager. With `tls` it speaks HTTPS, and
+    whether that asks for client certificates is the context's affair.
 
     `start` returns when requests are answered; `stop` drops open connections and ends the thread.
     Raises OSError when the port is taken, RuntimeError when the server does not come up.
     """
 
-    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._app = app
         self._host = host
+        self._tls = tls
         self._asked_port = port
         self._port = 0
         self._uvicorn: uvicorn.Server | None = None
@@ -74,7 +85,7 @@ class Server:
         """Base address, without a trailing slash. Raises RuntimeError before `start`."""
         if not self._port:
             raise RuntimeError("the sandbox server has no address before start()")
-        return f"http://{self._host}:{self._port}"
+        return f"{'http' if self._tls is None else 'https'}://{self._host}:{self._port}"
 
     def start(self) -> None:
         """Bind, serve, and wait for the first answer."""
@@ -92,6 +103,8 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=1,
         )
+        config.load()
+        config.ssl = self._tls
         self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._serve, args=(self._uvicorn, sock), name=f"sandbox:{self._port}", daemon=True
@@ -159,6 +172,8 @@ class Server:
         raise RuntimeError("the sandbox server did not start; is the event loop or the port blocked?")
 
     def _answers(self) -> bool:
+        if self._tls is not None:
+            return True  # it listens; whether it would answer this process, it may want to see a certificate
         probe = http.client.HTTPConnection(self._host, self._port, timeout=2)
         try:
             probe.request("GET", "/_sandbox/ready")

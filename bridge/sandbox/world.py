@@ -25,7 +25,7 @@ from bridge.sandbox.mypreferences import (
     Segment,
     sample_config,
 )
-from bridge.sandbox.mypreferences.state import BRIDGE_USER, CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences.state import API_HASH_KEY, BRIDGE_USER, CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
 
 SEGMENT = "EVERYBODY"
@@ -116,6 +116,7 @@ class World:
             "BRIDGE_MYPREFERENCES__TOKEN_URL": f"{self.mypreferences_url}/oauth2/v1/token",
             "BRIDGE_MYPREFERENCES__CLIENT_ID": CLIENT_ID,
             "BRIDGE_MYPREFERENCES__CLIENT_SECRET": CLIENT_SECRET,
+            "BRIDGE_MYPREFERENCES__PRIVATE_KEY": API_HASH_KEY,
             "BRIDGE_MYPREFERENCES__SEGMENT": SEGMENT,
             "BRIDGE_DOTDIGITAL__BASE_URL": self.dotdigital_url,
             "BRIDGE_DOTDIGITAL__USERNAME": user.username,

@@ -83,6 +83,9 @@ class MyPreferences(_Group):
     token_url: Url | None = _about(None, "the address of the OAuth token endpoint", "https://…/oauth/token")
     client_id: Text | None = _about(None, "the OAuth client id", "…")
     client_secret: SecretStr | None = _about(None, "the OAuth client secret", "…")
+    client_credentials: Literal["basic", "body"] = _about(
+        "basic", "basic or body: where the token request holds OAuth id and secret", "basic"
+    )
     certificate_file: Path | None = _about(None, "a PEM file with the client certificate", "client.pem")
     certificate_key_file: Path | None = _about(
         None, "a PEM file with its key, unless the certificate's file holds it", "client.key"
@@ -194,7 +197,7 @@ class Settings(BaseSettings):
             case Auth.OAUTH:
                 needed += ["token_url", "client_id", "client_secret"]
             case Auth.CERTIFICATE:
-                needed += ["certificate_file"]
+                needed += ["token_url", "client_id", "certificate_file"]
             case Auth.PNAUTHINFO3:
                 needed += ["private_key"]
         files = ("certificate_file", "certificate_key_file", "routes_file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences import Coupling, Filter, Program, State, create_app, sample_config
 from bridge.sandbox.server import Server
 from tests.mypreferences.mp_world import NOON, World
+from tests.tls import Authority
 
 
 @pytest.fixture
@@ -25,3 +27,11 @@ def world(state: State) -> Iterator[World]:
         made = World(state, server.url)
         yield made
         made.close()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """A certificate authority that the bridge trusts, by the variable that an operator would set."""
+    made = Authority(tmp_path / "authority")
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
+    return made

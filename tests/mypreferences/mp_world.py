@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,10 @@ from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Wit
 from bridge.mypreferences import wire
 from bridge.mypreferences.auth import ClientCredentials
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.errors import judge
+from bridge.mypreferences.errors import judging
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.mypreferences.routes import load_routes
+from bridge.mypreferences.signing import SignIn
 from bridge.mypreferences.throttle import RateLimit
 from bridge.sandbox.mypreferences import State
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
@@ -60,13 +62,13 @@ class World:
         self.transport = self._transport(self.auth())
         self.client = self.client_of(state.config.account)
 
-    def _transport(self, auth: ClientCredentials) -> Transport:
+    def _transport(self, auth: SignIn, clock: Callable[[], datetime] | None = None) -> Transport:
         made = Transport(
             side=Side.MYPREFERENCES,
             base_url=f"{self.url}/Profiles/v4",
             auth=auth,
             throttle=RateLimit(None),
-            judge=judge,
+            judge=judging(auth, clock or self.state.clock.now),
             sleep=self.pauses.append,
             jitter=random.Random(1),
             read_timeout=5.0,
@@ -80,7 +82,11 @@ class World:
 
     def signed_in(self, **options: Any) -> MyPreferencesClient:
         """A client of its own, signed in otherwise."""
-        transport = self._transport(self.auth(**options))
+        return self.signed_by(self.auth(**options))
+
+    def signed_by(self, auth: SignIn, clock: Callable[[], datetime] | None = None) -> MyPreferencesClient:
+        """A client of its own with another way of signing in; `clock` is the bridge's where that differs."""
+        transport = self._transport(auth, clock)
         return MyPreferencesClient(transport, account=self.state.config.account, routes=load_routes(None))
 
     def auth(

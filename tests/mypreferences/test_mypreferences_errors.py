@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -19,7 +20,8 @@ from bridge.core.errors import (
     SignInRefused,
     Throttled,
 )
-from bridge.mypreferences.errors import judge
+from bridge.mypreferences.errors import judge, judging
+from bridge.mypreferences.pnauthinfo import PnAuthInfo3
 from bridge.transport import Answer
 
 SCHEME = "Invalid Authorization Header: The scheme is invalid. The scheme should contain either PNAUTHINFO3-"
@@ -99,3 +101,48 @@ def test_a_named_model_state_counts_like_a_message() -> None:
 def test_the_vendors_words_are_never_repeated(status: int) -> None:
     error = judge("update_profile", an_answer(status, "ann@example.com is not known"), False)
     assert "ann" not in str(error)
+
+
+NOON = datetime(2026, 1, 20, 12, tzinfo=UTC)
+FUTURE = "Invalid Authorization Header: The date is in the future."
+FAR = "Invalid Authorization Header: The issued time is too far from now."
+
+
+@pytest.mark.parametrize(
+    ("message", "ahead", "words", "is_clock"),
+    [
+        (FUTURE, 90, "clock is 90 s ahead of the one of MyPreferences. Set", True),
+        (FAR, -3600, "clock is 3600 s behind the one of MyPreferences. Set", True),
+        (FUTURE, 0, "agree to within 2 s", True),
+        (FAR, 0, "PNAUTHINFO_EXPIRATION_IN_SECONDS", True),
+        (UNKNOWN, 90, "clock is 90 s ahead of", True),
+        (None, -1000, "clock is 1000 s behind", True),
+        (UNKNOWN, 2, "PRIVATE_KEY", False),
+        (UNKNOWN, -890, "PRIVATE_KEY", False),
+        (SCHEME, 90, "BRIDGE_MYPREFERENCES__AUTH", False),
+    ],
+)
+def test_a_signed_request_is_refused_for_its_time_or_for_its_credentials(
+    message: str | None, ahead: float, words: str, is_clock: bool
+) -> None:
+    """MyPreferences "Authorization": the named conditions of a 401; 900 s is how long a time holds."""
+    auth = PnAuthInfo3(account="A", user_id="u", key="k", clock=lambda: NOON)
+    refusal = an_answer(401, message)
+    answer = Answer(401, refusal.headers, refusal.content, NOON - timedelta(seconds=ahead))
+    error = judging(auth, lambda: NOON)("programs", answer, False)
+    assert isinstance(error, SignInRefused)
+    assert words in error.hint
+    assert ("clock" in str(error)) is is_clock
+
+
+def test_a_refused_time_without_a_date_to_compare_still_names_the_clock() -> None:
+    auth = PnAuthInfo3(account="A", user_id="u", key="k", clock=lambda: NOON)
+    error = judging(auth, lambda: NOON)("programs", an_answer(401, FAR), False)
+    assert error is not None
+    assert error.hint == "Set this machine's clock right (NTP), then run `bridge doctor`."
+
+
+def test_a_token_carries_no_time_of_ours_so_its_refusal_is_not_the_clocks() -> None:
+    error = judge("programs", an_answer(401, UNKNOWN), False, ahead=5000.0)
+    assert error is not None
+    assert "clock" not in str(error)

@@ -160,6 +160,15 @@ def test_what_an_answer_does_not_speak_of_is_left_out() -> None:
     assert views.view(ADDRESS, [row], a_mapping(), NOON, complete=False).topics == {}
 
 
+def test_what_a_whole_profile_does_not_speak_of_is_silence_that_no_opt_in_is_sent_to() -> None:
+    """MyPreferences "Permissions": an answer holds only what the user may see. Else nothing would ever be
+    decided for this person, and a withdrawal at Dotdigital would wait for ever."""
+    profile = wire.Profile(profile_id=1, emails=[wire.Email(email_address=ADDRESS)])
+    for topic in (CHANNEL, NEWS):
+        seen = shown(topic, profile)
+        assert (seen.choice, seen.block, seen.stated, seen.present) == (UNSET, Block.UNREACHABLE, False, True)
+
+
 def test_an_unknown_word_on_one_record_does_not_weaken_an_opt_out_on_another() -> None:
     profiles = [
         wire.Profile(profile_id=n, emails=[on_address(pref(kind, NEW))]) for n, kind in ((1, 9), (2, 2))

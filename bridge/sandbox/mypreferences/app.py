@@ -19,6 +19,7 @@ from bridge.sandbox.mypreferences.call import Call, Reply
 from bridge.sandbox.mypreferences.refusal import FORBIDDEN, Refused
 from bridge.sandbox.mypreferences.routes import TOKEN_PATH, Router, account_in
 from bridge.sandbox.mypreferences.state import State
+from bridge.sandbox.server import CONNECTION, Connection
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _JSON = "application/json; charset=utf-8"
@@ -52,7 +53,7 @@ def _reply(state: State, router: Router, request: Request, body: bytes) -> Reply
     account = account_in(path)
     if account is None or account.lower() != state.config.account.lower():
         raise Refused(404, None)
-    user = state.auth.user(request.headers.get("authorization"))
+    user = state.auth.user(request.headers.get("authorization"), account)
     match = router.find(request.method, path)
     if match is None:
         allowed = router.allowed(path)
@@ -69,8 +70,10 @@ def _token(state: State, request: Request, body: bytes) -> Response:
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     if request.method != "POST":
         return _response(Reply(None, 405, {"Allow": "POST"}))
+    connection = request.scope.get("extensions", {}).get(CONNECTION)
+    certificate = connection.certificate if isinstance(connection, Connection) else None
     try:
-        return _response(Reply(state.auth.token(request.headers, body), 200, headers))
+        return _response(Reply(state.auth.token(request.headers, body, certificate), 200, headers))
     except TokenError as error:
         return _response(Reply({"error": error.error}, error.status, {**headers, **error.headers}))
 

@@ -1,4 +1,4 @@
-"""Signing in: OAuth 2.0 client credentials, and who a request comes from."""
+"""Signing in by OAuth 2.0 client credentials or by PNAUTHINFO3, and who a request comes from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.mypreferences import pnauthinfo
 from bridge.sandbox.mypreferences.records import User
 from bridge.sandbox.mypreferences.refusal import Refused
 from bridge.sandbox.mypreferences.switches import Switches
@@ -45,9 +46,13 @@ class TokenError(Exception):
 
 
 class Auth:
-    """OAuth clients, users and live tokens of one account. Guarded by the state's lock."""
+    """OAuth clients, users and live tokens of one account. Guarded by the state's lock.
+
+    `hash_key` is the account's APIHashKey; None leaves PNAUTHINFO3 to nobody.
+    """
 
     def __init__(self, account: str, clock: SandboxClock, switches: Switches) -> None:
+        self.hash_key: str | None = None
         self._account = account
         self._clock = clock
         self._switches = switches
@@ -55,11 +60,15 @@ class Auth:
         self._users: dict[str, User] = {}
         self._tokens: dict[str, _Token] = {}
         self._issued = 0
-        self._schemes: dict[str, Callable[[str], User]] = {"bearer": self._bearer}
+        self._certificates: dict[str, set[str]] = {}
 
     def add_client(self, client_id: str, client_secret: str) -> None:
         """Register an OAuth client, or give a known one another secret."""
         self._clients[client_id] = client_secret
+
+    def add_certificate(self, client_id: str, certificate: bytes) -> None:
+        """Let a client certificate (DER) stand in for the secret of an OAuth client."""
+        self._certificates.setdefault(client_id, set()).add(_fingerprint(certificate))
 
     def add_user(self, user: User) -> None:
         """Register an API user."""
@@ -69,10 +78,12 @@ class Auth:
         """Make every token given out so far invalid."""
         self._tokens.clear()
 
-    def token(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """Answer a token request. Raises TokenError."""
+    def token(
+        self, headers: Mapping[str, str], body: bytes, certificate: bytes | None = None
+    ) -> dict[str, Any]:
+        """Answer a token request. `certificate` (DER) is what its connection shows. Raises TokenError."""
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        self._authenticate_client(headers.get("authorization", ""), form)
+        self._authenticate_client(headers.get("authorization", ""), form, certificate)
         if form.get("grant_type") != "client_credentials":
             raise TokenError(400, "unsupported_grant_type" if form.get("grant_type") else "invalid_request")
         scope = form.get("scope", "")
@@ -90,15 +101,29 @@ class Auth:
             "scope": scope,
         }
 
-    def user(self, authorization: str | None) -> User:
-        """Who sends this Authorization header. Raises Refused 401 with the documented words."""
+    def user(self, authorization: str | None, account: str) -> User:
+        """Who sends this Authorization header. `account` is the clientId as the URL spells it. Raises Refused
+        401 with the documented words."""
         if not authorization:
             raise _unauthorized("Missing Authorization Header.")
         scheme, _, rest = authorization.strip().partition(" ")
-        known = self._schemes.get(scheme.lower())
-        if known is None:
-            raise _unauthorized(_BAD_SCHEME)
-        return known(rest.strip())
+        if scheme.lower() == "bearer":
+            return self._bearer(rest.strip())
+        if pnauthinfo.is_scheme(scheme):
+            return self._signed(pnauthinfo.read(scheme, rest), account)
+        raise _unauthorized(_BAD_SCHEME)
+
+    def _signed(self, signed: pnauthinfo.Signed | None, account: str) -> User:
+        """The time is judged before user and signature are."""
+        if signed is None:
+            raise _unauthorized("Unable to authenticate.")
+        fault = pnauthinfo.fault_of_time(signed, self._clock.now(), self._switches.pnauthinfo_seconds)
+        if fault is not None:
+            raise _unauthorized(fault)
+        user = self._users.get(signed.user_id)
+        if user is None or self.hash_key is None or not signed.is_of(account, self.hash_key):
+            raise _unauthorized("Unable to authenticate.")
+        return user
 
     def _bearer(self, text: str) -> User:
         token = self._tokens.get(text)
@@ -107,12 +132,19 @@ class Auth:
             raise _unauthorized("Unable to authenticate.")
         return user
 
-    def _authenticate_client(self, authorization: str, form: Mapping[str, str]) -> None:
+    def _authenticate_client(
+        self, authorization: str, form: Mapping[str, str], certificate: bytes | None
+    ) -> None:
         basic = authorization.lower().startswith("basic ")
+        if not basic and "client_secret" not in form:
+            known = self._certificates.get(form.get("client_id", ""), set())
+            if certificate is None or _fingerprint(certificate) not in known:
+                raise TokenError(401, "invalid_client")
+            return
         if basic:
             client_id, secret = _basic(authorization[6:])
         else:
-            client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
+            client_id, secret = form.get("client_id", ""), form["client_secret"]
         expected = self._clients.get(client_id)
         if expected is None or not hmac.compare_digest(expected.encode(), secret.encode()):
             raise TokenError(401, "invalid_client", basic)
@@ -149,6 +181,10 @@ class Auth:
 
 def _unauthorized(message: str) -> Refused:
     return Refused(401, message, {"WWW-Authenticate": _CHALLENGE})
+
+
+def _fingerprint(certificate: bytes) -> str:
+    return hashlib.sha256(certificate).hexdigest()
 
 
 def _basic(encoded: str) -> tuple[str, str]:

@@ -36,6 +36,7 @@ PREFERENCE_CENTER = User("preference-center", "PREFERENCE_CENTER")
 BRIDGE_USER = User("bridge", "SYNC")
 CLIENT_ID = "sandbox-mypreferences-client".ljust(48, "0")
 CLIENT_SECRET = "sandbox-mypreferences-secret".ljust(64, "0")
+API_HASH_KEY = "sandbox-mypreferences-hash-key"
 
 Choice = tuple[Any, ...]
 """(choice, when[, frequency]); choice is a bool, "opted_in" or "opted_out"; when may be None."""
@@ -73,6 +74,7 @@ class State:
         self.exports = Exports(self.clock, self.switches, self.registry, self.documents)
         self.auth = Auth(self.config.account, self.clock, self.switches)
         self.auth.add_client(CLIENT_ID, CLIENT_SECRET)
+        self.auth.hash_key = API_HASH_KEY
         for user in users:
             self.auth.add_user(user)
         self._forbidden: set[str] = set()
@@ -200,6 +202,17 @@ class State:
         """Register an API user."""
         with self.lock:
             self.auth.add_user(user)
+
+    def set_hash_key(self, key: str | None) -> None:
+        """Set the account's APIHashKey, by which requests are signed; None: nobody may sign them."""
+        with self.lock:
+            self.auth.hash_key = key
+
+    def register_certificate(self, certificate: bytes, client_id: str = CLIENT_ID) -> None:
+        """Let a client certificate (DER) stand in for an OAuth client's secret. Only a server with TLS that
+        asks for certificates ever sees one."""
+        with self.lock:
+            self.auth.add_certificate(client_id, certificate)
 
     def revoke_tokens(self) -> None:
         """Make every access token given out so far invalid."""

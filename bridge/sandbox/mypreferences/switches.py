@@ -13,6 +13,8 @@ class Switches:
     """Life of an access token: prose says 60 minutes, settable per client; the sample token lives 300 s."""
     token_reuse: bool = False
     """`expires_in` is "seconds remaining": hand back the live token with what is left of it."""
+    pnauthinfo_seconds: int = 900
+    """How old the time of a signed request may be (PNAUTHINFO_EXPIRATION_IN_SECONDS of the account)."""
     honour_older_dates: bool = False
     """Whether a CustomerDate or ConsentDate older than the stored one is applied; 200 either way."""
     repeat_raises_event: bool = False
