@@ -58,7 +58,7 @@ def recipe(target: str) -> str:
 
 def targets(text: str) -> set[str]:
     """What is typed behind `make`, between backticks or at the beginning of a line."""
-    return set(re.findall(r"(?:`|^)make (\w+)", text, flags=re.MULTILINE))
+    return set(re.findall(r"(?:`|^)make ([a-z-]+)", text, flags=re.MULTILINE))
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

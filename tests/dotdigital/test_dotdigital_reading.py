@@ -226,7 +226,7 @@ def test_a_look_finds_dates_and_tells_silence_from_refusal(state: State, reader:
     [
         (None, None, Choice.UNSET, (), None),
         ((True, LATER), None, Choice.OPTED_IN, ("DAILY",), LATER),
-        ((False, LATER), (True, EARLIER), Choice.OPTED_IN, ("WEEKLY",), LATER),
+        ((False, LATER), (True, EARLIER), Choice.OPTED_IN, ("WEEKLY",), EARLIER),
         ((True, EARLIER), (True, LATER), Choice.OPTED_IN, ("DAILY", "WEEKLY"), LATER),
         ((False, EARLIER), (False, LATER), Choice.OPTED_OUT, (), LATER),
         (None, (False, EARLIER), Choice.OPTED_OUT, (), EARLIER),
