@@ -130,7 +130,7 @@ class Daemon:
         rest = f"polling every {every} s, sweeping at {sweep:%H:%M} UTC; Ctrl-C stops it"
         _log.info("running", extra={"address": web.url, "poll_seconds": every})
         self._notifier.ready(rest)
-        self._announce(f"bridge is running: {web.url}/readyz {rest}")
+        self._announce(f"bridge is running: {web.url}/ {rest}")
 
     def _finish(self, worker: Worker, keeper: Keeper) -> None:
         """Wait for the round in hand. One that lost its lease and does not end is ended with the process:

@@ -119,7 +119,7 @@ def test_killed_anywhere_it_ends_where_an_uninterrupted_run_would_have(
 def test_two_daemons_on_one_state_db_are_one_too_many(begin: Begin) -> None:
     """By the command itself: what it says when it is up, and when it is refused."""
     first = begin(COMMAND).up()
-    assert re.fullmatch(r"bridge is running: http://127\.0\.0\.1:\d+/readyz .*", first.said[0])
+    assert re.fullmatch(r"bridge is running: http://127\.0\.0\.1:\d+/ .*", first.said[0])
     second = begin(COMMAND)
     assert second.ended() == 1
     assert second.said == []
