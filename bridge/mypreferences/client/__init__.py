@@ -1,0 +1,14 @@
+"""The MyPreferences API, one method an endpoint, a file a subject. Every method raises SideError."""
+
+from __future__ import annotations
+
+from bridge.mypreferences.client.configuration import Configuration
+from bridge.mypreferences.client.events import Events, EventSlice
+from bridge.mypreferences.client.exports import Exports
+from bridge.mypreferences.client.profiles import Profiles
+
+__all__ = ["EventSlice", "MyPreferencesClient"]
+
+
+class MyPreferencesClient(Configuration, Profiles, Events, Exports):
+    """All of it, as one account. Thread-safe as far as its transport is."""

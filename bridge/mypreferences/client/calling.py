@@ -1,0 +1,77 @@
+"""What every call to the MyPreferences API goes through: the route, the query, the list or the object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bridge.mypreferences import wire
+from bridge.mypreferences.routes import Routes
+from bridge.transport import Answer, Transport
+
+
+class Caller:
+    """Calls as one account. Thread-safe as far as its transport is."""
+
+    def __init__(self, transport: Transport, *, account: str, routes: Routes) -> None:
+        self._transport, self._account, self._routes = transport, account, routes
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far, sign-ins and repetitions included."""
+        return self._transport.calls
+
+    @property
+    def account(self) -> str:
+        """The account and where it is served: staging and production share names."""
+        return f"{self._account} at {self._transport.base_url}"
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _read(
+        self, operation: str, *, params: dict[str, Any] | None = None, json: object = None, **path: str | int
+    ) -> Answer:
+        route = self._routes[operation]
+        target = route.path({"account": self._account, **path})
+        return self._transport.read(operation, route.method, target, params=_plain(params), json=json)
+
+    def _write(
+        self, operation: str, body: Any, *, params: dict[str, Any] | None = None, **path: str | int
+    ) -> Answer:
+        route = self._routes[operation]
+        target = route.path({"account": self._account, **path})
+        return self._transport.write(operation, route.method, target, params=_plain(params), json=body)
+
+
+def _plain(params: dict[str, Any] | None) -> dict[str, Any] | None:
+    if params is None:
+        return None
+    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
+
+
+def items(operation: str, answer: Answer, name: str, kind: type[wire.T]) -> list[wire.T]:
+    """A list, bare or under `name`, whichever the service sends: the documents leave it open."""
+    raw: msgspec.Raw = wire.decode(msgspec.Raw, answer.content, operation=operation)
+    content = bytes(raw).lstrip()
+    if content[:1] == b"{":
+        wrapped: dict[str, msgspec.Raw] = wire.decode(dict[str, msgspec.Raw], content, operation=operation)
+        if name not in wrapped:
+            raise wire.bad_answer(operation)
+        content = bytes(wrapped[name])
+    items: list[wire.T] = wire.decode(list[kind], content, operation=operation)  # type: ignore[valid-type]
+    return items
+
+
+def one(operation: str, answer: Answer, *, is_write: bool = False) -> wire.Profile | None:
+    """A profile, or the only one of a list: the documents leave it open."""
+    if is_write and answer.status == 204:
+        return None
+    content = answer.content.strip()
+    kind: Any = list[wire.Profile] if content[:1] == b"[" else wire.Profile
+    found = wire.decode(kind, content, operation=operation, is_write=is_write)
+    profiles: list[wire.Profile] = found if isinstance(found, list) else [found]
+    if len(profiles) != 1 or not profiles[0].id:
+        raise wire.bad_answer(operation, is_write=is_write)
+    return profiles[0]
