@@ -106,7 +106,8 @@ def _runs(runs: list[dict[str, Any]]) -> Any:
         took = ""
         if ended:
             took = lasted((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
-        shown.add_row(when(began), run["kind"], run["state"], *_work(run["kind"], report), took)
+        state = "refused" if report.get("refused") else run["state"]
+        shown.add_row(when(began), run["kind"], state, *_work(run["kind"], report), took)
     return shown
 
 

@@ -42,6 +42,9 @@ class SavedPlan:
             self._look(looker, weather, acts)
             self._compare(judge, acts)
             tally = self._write(run, weather, judge, looker, acts)
+        except PlanMoved:
+            state.end_run(run, "stopped", {"refused": True})
+            raise
         except BaseException as error:
             state.end_run(run, "failed", {"error": type(error).__name__})
             raise

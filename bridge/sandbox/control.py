@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -59,8 +59,9 @@ def _same_type(current: Any, value: Any) -> bool:
     return type(value) is type(current)
 
 
-def control_routes(state: Controlled) -> list[Route]:
-    """Routes of the control surface for one service; put them before the service's own."""
+def control_routes(state: Controlled, operations: Collection[str]) -> list[Route]:
+    """Routes of the control surface for one service; put them before the service's own. `operations` are the
+    ids that a fault may name."""
 
     async def clock(request: Request) -> Response:
         document = await _document(request)
@@ -83,6 +84,10 @@ def control_routes(state: Controlled) -> list[Route]:
             return Response(status_code=204)
         document = json.loads(await request.body())
         added = [Fault.from_json(item) for item in (document if isinstance(document, list) else [document])]
+        for fault in added:
+            if fault.operation not in ("*", *operations):
+                near = nearest(fault.operation, sorted(operations))
+                raise ValueError(f"unknown operation {fault.operation!r}{near}")
         for fault in added:
             state.faults.add(fault)
         return JSONResponse({"added": len(added)}, 201)

@@ -97,8 +97,14 @@ def holder(conn: sa.Connection, name: str, now: datetime) -> tuple[str, datetime
     return None if row is None else (row.owner, row.until)
 
 
+def _named(owner: str) -> str:
+    """An owner as people know it: what tells processes of one number apart stands in brackets behind it."""
+    return owner.partition(" [")[0]
+
+
 def _held(owner: str, until: datetime) -> LeaseHeld:
     return LeaseHeld(
-        f"Another process ({owner}) writes to this state DB until {until:%Y-%m-%dT%H:%M:%SZ} at least.",
+        f"Another process ({_named(owner)}) writes to this state DB until {until:%Y-%m-%dT%H:%M:%SZ} or"
+        " longer.",
         hint="Wait until it is done, or stop it; if it was killed, its lease ends by itself at that time.",
     )

@@ -155,6 +155,7 @@ def test_a_plan_whose_ground_has_moved_is_refused(town: Town, call: Call, tmp_pa
     assert "nothing was written" in said.err
     assert "bridge plan --out" in said.err
     assert town.gets_newsletter("ben")
+    assert "refused" in call("status").out
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def state() -> State:
 
 @pytest.fixture
 def client(state: State) -> Iterator[httpx.Client]:
-    routes = [*control_routes(state), Route("/hello", lambda _: PlainTextResponse("hi"))]
+    routes = [*control_routes(state, {"hello"}), Route("/hello", lambda _: PlainTextResponse("hi"))]
     app = FrontDoor(Starlette(routes=routes), state.clock, state.calls, state.faults, _path)
     with Server(app) as server, httpx.Client(base_url=server.url, timeout=5, trust_env=False) as client:
         yield client
@@ -117,6 +117,14 @@ def test_faults_can_be_added_and_removed_over_http(client: httpx.Client) -> None
     assert client.delete("/_sandbox/faults").status_code == 204
     assert client.get("/hello").text == "hi"
     assert client.post("/_sandbox/faults", json={"kind": "nothing"}).status_code == 400
+
+
+def test_a_fault_for_an_unknown_operation_is_refused_by_the_nearest_name(client: httpx.Client) -> None:
+    fault = {"operation": "helo", "kind": "status"}
+    answer = client.post("/_sandbox/faults", json=fault)
+    assert answer.status_code == 400
+    assert "'hello'" in answer.json()["error"]
+    assert client.post("/_sandbox/faults", json={"operation": "*", "kind": "slow"}).status_code == 201
 
 
 def test_the_clock_can_be_moved_over_http(client: httpx.Client, state: State) -> None:

@@ -33,6 +33,15 @@ def test_a_second_writer_is_told_who_writes_and_until_when(store: Store, other: 
         pass
 
 
+def test_a_writer_is_named_without_what_only_the_bridge_tells_it_by(store: Store, other: Store) -> None:
+    with (
+        store.lease(owner="mill pid 7 [1234-56 abc]", ttl=TTL),
+        pytest.raises(LeaseHeld, match=r"\(mill pid 7\) writes"),
+        other.lease(owner="host:2", ttl=TTL),
+    ):
+        pass
+
+
 def test_a_lease_given_back_is_free_at_once(store: Store, other: Store) -> None:
     with store.lease(owner="host:1", ttl=TTL) as first:
         pass

@@ -30,7 +30,7 @@ def create_app(state: State) -> Starlette:
         faults=state.faults,
         operation_of=routes.operation_of,
     )
-    app = Starlette(routes=control_routes(state), middleware=[door])
+    app = Starlette(routes=control_routes(state, routes.names()), middleware=[door])
     # Not a mount: its pattern lets paths with an encoded line break fall through to a text of the framework.
     app.router.default = _Service(state)
     return app

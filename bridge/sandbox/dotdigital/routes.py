@@ -144,6 +144,11 @@ def find(method: str, raw_path: str) -> tuple[Operation | None, dict[str, str], 
     return None, {}, sorted(others)
 
 
+def names() -> frozenset[str]:
+    """All operation ids."""
+    return frozenset(operation.id for operation in OPERATIONS)
+
+
 def operation_of(method: str, path: str) -> str:
     """The operation id of a request, for counting and faults."""
     operation, _, _ = find(method, path)

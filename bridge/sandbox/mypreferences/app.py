@@ -17,7 +17,7 @@ from bridge.sandbox.frontdoor import FrontDoor
 from bridge.sandbox.mypreferences.auth import TokenError
 from bridge.sandbox.mypreferences.call import Call, Reply
 from bridge.sandbox.mypreferences.refusal import FORBIDDEN, Refused
-from bridge.sandbox.mypreferences.routes import TOKEN_PATH, Router, account_in
+from bridge.sandbox.mypreferences.routes import TOKEN_PATH, Router, account_in, names
 from bridge.sandbox.mypreferences.state import State
 from bridge.sandbox.server import CONNECTION, Connection
 
@@ -33,7 +33,7 @@ def create_app(state: State) -> ASGIApp:
         body = await request.body()
         return await run_in_threadpool(_serve, state, router, request, body)
 
-    routes = [*control_routes(state), Route("/{path:path}", serve, methods=_METHODS)]
+    routes = [*control_routes(state, names()), Route("/{path:path}", serve, methods=_METHODS)]
     return FrontDoor(Starlette(routes=routes), state.clock, state.calls, state.faults, router.operation_of)
 
 

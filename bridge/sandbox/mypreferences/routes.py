@@ -123,6 +123,11 @@ class Router:
                 yield Match(operation, found.groupdict())
 
 
+def names() -> frozenset[str]:
+    """All operation ids, that of the token call too."""
+    return frozenset(operation.name for operation in OPERATIONS) | {TOKEN_OPERATION}
+
+
 def account_in(path: str) -> str | None:
     """The clientId segment of a path below the base, or None."""
     found = re.match(r"/profiles/v4/([^/]+)", path, re.IGNORECASE)
