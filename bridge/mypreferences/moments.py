@@ -51,3 +51,13 @@ def render_moment(moment: datetime, *, up: bool = False) -> str:
     if up and utc.microsecond:
         utc += timedelta(seconds=1)
     return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def render_last_date_time(moment: datetime, *, overlap: timedelta = timedelta(seconds=1)) -> str:
+    """LastDateTime of an export that is to miss nothing since `moment` (MyPreferences `Segment: Initiate`).
+
+    The service rounds it up to SQL Server's 1/300 s, and does not say in which zone it reads it: it is sent
+    in UTC, to the whole second below, with `overlap` taken off; five hours, where an account proves to
+    read it as US Eastern.
+    """
+    return render_moment(moment - overlap)

@@ -50,6 +50,7 @@ def builtin_routes() -> dict[str, Route]:
         "subscriptions": "GET /{account}/Events/Subscriptions",
         "create_subscription": "POST /{account}/Events/Subscriptions",
         "export_initiate": "POST /{account}/export/Segment/{segment}",
+        "export_initiate_group": "POST /{account}/export/SegmentGroup/{group}",
         "export_status": "GET /{account}/status/Token/{access_token}",
         "export_retrieve": "GET /{account}/export/Segment/{access_token}",
     }

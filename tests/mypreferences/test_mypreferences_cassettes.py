@@ -36,7 +36,7 @@ from bridge.core.errors import (
 from bridge.mypreferences import wire
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import Fault
-from bridge.sandbox.mypreferences import State, create_app
+from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup, State, create_app
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
 from tests.mypreferences.mp_world import ADDRESS, NOON, World, ago
@@ -85,6 +85,12 @@ def export(world: World) -> Any:
     return statuses, page.count, page.has_more, page.total_results
 
 
+def group_export(world: World) -> Any:
+    wanted = wire.ExportRequest(match_criteria="EmailAddress", values=["no@example.com"])
+    token = world.client.export_initiate_group("ALL", wanted)
+    return [world.client.export_status(token).row_count for _ in range(2)]
+
+
 def subscribe(world: World) -> Any:
     world.subscribe()
     (subscription,) = world.client.subscriptions()
@@ -128,6 +134,12 @@ EPISODES = [
     ),
     Episode("events_by_subscription", by_subscription, 0),
     Episode("export", export, (["Processing", "Complete"], 1, False, 1)),
+    Episode(
+        "export_group",
+        group_export,
+        [None, 0],
+        lambda state: state.add_segment_group(SegmentGroup("ALL", EVERYBODY)),
+    ),
     Episode("token_in_body", lambda world: len(world.signed_in(in_body=True).programs()), 2),
     Episode("error_token_401", lambda world: world.signed_in(secret="wrong").programs(), SignInRefused),
     Episode("error_token_400", lambda world: world.signed_in(user="nobody").programs(), SignInRefused),

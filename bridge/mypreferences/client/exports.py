@@ -1,21 +1,27 @@
-"""Bulk export of segments."""
+"""Bulk export of segments and segment groups."""
 
 from __future__ import annotations
 
 from bridge.mypreferences import wire
 from bridge.mypreferences.client.calling import Caller
+from bridge.transport import Answer
+
+EVERYTHING = wire.ExportRequest()
 
 
 class Exports(Caller):
     """One method an endpoint. Every method raises SideError."""
 
-    def export_initiate(self, segment: str) -> str:
+    def export_initiate(self, segment: str, wanted: wire.ExportRequest = EVERYTHING) -> str:
         """Start an export of a segment; the token to ask for it by (MyPreferences `Segment: Initiate`). Sent
         like a read: an export begun twice changes nobody."""
         operation = "export_initiate"
-        answer = self._read(operation, json={}, segment=segment)
-        token: wire.ExportToken = wire.decode(wire.ExportToken, answer.content, operation=operation)
-        return str(token.access_token)
+        return _token(operation, self._read(operation, json=wire.encode(wanted), segment=segment))
+
+    def export_initiate_group(self, group: str, wanted: wire.ExportRequest = EVERYTHING) -> str:
+        """The same of segments combined (MyPreferences `Segment group: Initiate`)."""
+        operation = "export_initiate_group"
+        return _token(operation, self._read(operation, json=wire.encode(wanted), group=group))
 
     def export_status(self, token: str) -> wire.ExportStatus:
         """Where an export stands (MyPreferences `Retrieve status`). Raises NotFound once it is gone."""
@@ -34,3 +40,8 @@ class Exports(Caller):
         answer = self._read(operation, params=params, access_token=token)
         page: wire.ExportPage = wire.decode(wire.ExportPage, answer.content, operation=operation)
         return page
+
+
+def _token(operation: str, answer: Answer) -> str:
+    token: wire.ExportToken = wire.decode(wire.ExportToken, answer.content, operation=operation)
+    return str(token.access_token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.mypreferences.wire.bulk import ExportPage, ExportStatus, ExportToken
+from bridge.mypreferences.wire.bulk import ExportPage, ExportRequest, ExportStatus, ExportToken
 from bridge.mypreferences.wire.codec import Number, T, bad_answer, decode, encode
 from bridge.mypreferences.wire.configured import (
     ConsentType,
@@ -47,6 +47,7 @@ __all__ = [
     "Event",
     "EventInterest",
     "ExportPage",
+    "ExportRequest",
     "ExportStatus",
     "ExportToken",
     "Filter",

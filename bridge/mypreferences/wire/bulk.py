@@ -1,4 +1,5 @@
-"""Bulk export (MyPreferences `Segment: Initiate`, `Retrieve status`, `Segment: Retrieve data`)."""
+"""Bulk export (MyPreferences `Segment: Initiate`, `Segment group: Initiate`, `Retrieve status`,
+`Segment: Retrieve data`)."""
 
 from __future__ import annotations
 
@@ -6,6 +7,20 @@ import msgspec
 
 from bridge.mypreferences.wire.codec import Number
 from bridge.mypreferences.wire.people import Profile
+
+
+class ExportRequest(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):
+    """Which of a segment's rows are wanted: by default all of them.
+
+    `last_date_time` leaves out what did not change since. `match_criteria` is ProfileId, AlternateId,
+    PhoneNumber or EmailAddress, and `values` are looked for in it; `match_type` names the type of alternate
+    id (which it must), customer, phone or e-mail address. All of it is ANDed with the segment's own rules.
+    """
+
+    last_date_time: str | None = None
+    match_criteria: str | None = None
+    match_type: str | None = None
+    values: list[str] | None = None
 
 
 class ExportToken(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):

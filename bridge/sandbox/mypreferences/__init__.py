@@ -10,12 +10,13 @@ from bridge.sandbox.mypreferences.config import (
     Program,
     sample_config,
 )
-from bridge.sandbox.mypreferences.export import Segment
 from bridge.sandbox.mypreferences.records import User
+from bridge.sandbox.mypreferences.segments import EVERYBODY, Segment, SegmentGroup
 from bridge.sandbox.mypreferences.state import State
 from bridge.sandbox.mypreferences.switches import Switches
 
 __all__ = [
+    "EVERYBODY",
     "Config",
     "ConsentType",
     "ConsentVersion",
@@ -23,6 +24,7 @@ __all__ = [
     "Filter",
     "Program",
     "Segment",
+    "SegmentGroup",
     "State",
     "Switches",
     "User",

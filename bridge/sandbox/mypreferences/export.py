@@ -1,8 +1,7 @@
-"""Segment export: a snapshot is made at the start and fetched in blocks."""
+"""Bulk export: a snapshot is made at the start and fetched in blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,22 +9,10 @@ from typing import Any
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences.dates import read_moment, round_up_to_tick, write_moment
 from bridge.sandbox.mypreferences.people import People
-from bridge.sandbox.mypreferences.records import Profile
-from bridge.sandbox.mypreferences.refusal import Refused, invalid, not_found
+from bridge.sandbox.mypreferences.refusal import Refused, invalid
 from bridge.sandbox.mypreferences.render import Render
+from bridge.sandbox.mypreferences.segments import Holds, Segment, matcher
 from bridge.sandbox.mypreferences.switches import Switches
-
-
-@dataclass(frozen=True)
-class Segment:
-    """People chosen by the account. `of_deleted` holds what is left of deleted profiles instead."""
-
-    name: str
-    holds: Callable[[Profile], bool]
-    of_deleted: bool = False
-
-
-EVERYBODY = Segment("EVERYBODY", lambda profile: profile.is_active)
 
 
 @dataclass
@@ -33,36 +20,30 @@ class _Job:
     rows: list[dict[str, Any]]
     created: datetime
     polls_left: int
+    ends: str
     retrieved: bool = False
 
 
 class Exports:
-    """Segments and the exports made of them. Guarded by the state's lock."""
+    """Exports and what they hold. Guarded by the state's lock."""
 
     def __init__(self, clock: SandboxClock, switches: Switches, people: People, documents: Render) -> None:
         self._clock = clock
         self._switches = switches
         self._people = people
         self._documents = documents
-        self._segments: dict[str, Segment] = {}
         self._jobs: dict[int, _Job] = {}
-        self.add(EVERYBODY)
 
-    def add(self, segment: Segment) -> None:
-        """Define a segment, as people do in the vendor's pages; the API cannot."""
-        self._segments[segment.name.lower()] = segment
-
-    def initiate(self, name: str, body: Any) -> int:
-        """Begin an export; returns its access token. Raises Refused 404 for an unknown segment."""
-        segment = self._segments.get(name.lower())
-        if segment is None:
-            raise not_found(f"Segment {name}")
+    def initiate(self, segment: Segment, body: Any) -> int:
+        """Begin an export; returns its access token. Raises Refused 400 for a request that cannot be met."""
         request = body if isinstance(body, dict) else {}
         since = _since(request)
-        matches = _matcher(request)
+        matches = matcher(request)
         rows = self._deleted(since) if segment.of_deleted else self._rows(segment, since, matches)
         token = 700_001 + len(self._jobs)
-        self._jobs[token] = _Job(rows, self._clock.now(), self._switches.export_polls)
+        self._jobs[token] = _Job(
+            rows, self._clock.now(), self._switches.export_polls, self._switches.export_ends
+        )
         return token
 
     def status(self, token: int) -> dict[str, Any]:
@@ -114,13 +95,13 @@ class Exports:
             return "Retrieved"
         if job.polls_left > 0:
             return "Processing"
+        if job.ends != "Complete":
+            return job.ends
         if self._clock.now() - job.created > timedelta(seconds=self._switches.export_keep_seconds):
             return "Expired"
         return "Complete"
 
-    def _rows(
-        self, segment: Segment, since: datetime | None, matches: Callable[[Profile], bool]
-    ) -> list[dict[str, Any]]:
+    def _rows(self, segment: Segment, since: datetime | None, matches: Holds) -> list[dict[str, Any]]:
         archived = self._switches.export_shows_archived
         return [
             self._documents.profile(profile, implied=False, history=False, archived=archived)
@@ -152,30 +133,3 @@ def _since(request: dict[str, Any]) -> datetime | None:
         return round_up_to_tick(read_moment(str(text)))
     except (ValueError, OverflowError):
         raise invalid("LastDateTime is not a valid date.") from None
-
-
-def _matcher(request: dict[str, Any]) -> Callable[[Profile], bool]:
-    """Criteria of the request, ANDed with the segment's own."""
-    criteria = request.get("MatchCriteria")
-    if not criteria:
-        return lambda _: True
-    values = request.get("Values")
-    if not isinstance(values, list):
-        raise invalid("Values is required with MatchCriteria.")
-    wanted = {str(item).strip().lower() for item in values}
-    match_type = str(request.get("MatchType") or "").lower()
-    kind = str(criteria).lower()
-    if kind == "profileid":
-        return lambda profile: str(profile.profile_id) in wanted
-    if kind == "emailaddress":
-        return lambda profile: any(
-            item.address.lower() in wanted and match_type in ("", item.email_type.lower())
-            for item in profile.emails
-            if item.is_active
-        )
-    if kind == "alternateid" and match_type:
-        return lambda profile: any(
-            name.lower() == match_type and value.lower() in wanted
-            for name, value in profile.alternate_ids.items()
-        )
-    raise invalid("MatchCriteria or MatchType is not valid.")

@@ -53,8 +53,14 @@ def customer_types(call: Call) -> Reply:
 
 def initiate_export(call: Call) -> Reply:
     """Segment: Initiate."""
-    token = call.state.exports.initiate(call.params["segmentName"], call.body())
-    return Reply({"AccessToken": token})
+    segment = call.state.segments.segment(call.params["segmentName"])
+    return Reply({"AccessToken": call.state.exports.initiate(segment, call.body())})
+
+
+def initiate_group_export(call: Call) -> Reply:
+    """Segment group: Initiate."""
+    segment = call.state.segments.group(call.params["segmentGroupName"])
+    return Reply({"AccessToken": call.state.exports.initiate(segment, call.body())})
 
 
 def export_status(call: Call) -> Reply:

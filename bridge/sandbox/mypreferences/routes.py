@@ -74,6 +74,12 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("retrieveEvent", "GET", "Events/{eventId}", events.by_id),
     Operation("initiateExportSegment", "POST", "export/Segment/{segmentName}", account.initiate_export),
+    Operation(
+        "initiateExportSegmentGroup",
+        "POST",
+        "export/SegmentGroup/{segmentGroupName}",
+        account.initiate_group_export,
+    ),
     Operation("exportStatus", "GET", "status/Token/{accessToken}", account.export_status),
     Operation("retrieveExport", "GET", "export/Data/{accessToken}", account.retrieve_export),
     Operation("retrieveExport", "GET", "export/Segment/{accessToken}", account.retrieve_export),

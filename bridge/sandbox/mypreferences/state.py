@@ -23,11 +23,12 @@ from bridge.sandbox.mypreferences.drafts import (
     Reader,
 )
 from bridge.sandbox.mypreferences.events import Events
-from bridge.sandbox.mypreferences.export import Exports, Segment
+from bridge.sandbox.mypreferences.export import Exports
 from bridge.sandbox.mypreferences.people import People
 from bridge.sandbox.mypreferences.profiles import Profiles, snapshot
 from bridge.sandbox.mypreferences.records import CONSENT_STATUS, Actor, Email, Profile, User
 from bridge.sandbox.mypreferences.render import Render
+from bridge.sandbox.mypreferences.segments import Segment, SegmentGroup, Segments
 from bridge.sandbox.mypreferences.subscriptions import Subscriptions
 from bridge.sandbox.mypreferences.switches import Switches
 from bridge.sandbox.mypreferences.truth import person
@@ -71,6 +72,7 @@ class State:
         self.profiles = Profiles(
             self.config, self.switches, self.registry, self.events, self.choices, self.documents, self.now
         )
+        self.segments = Segments()
         self.exports = Exports(self.clock, self.switches, self.registry, self.documents)
         self.auth = Auth(self.config.account, self.clock, self.switches)
         self.auth.add_client(CLIENT_ID, CLIENT_SECRET)
@@ -196,7 +198,12 @@ class State:
     def add_segment(self, segment: Segment) -> None:
         """Define a segment for export."""
         with self.lock:
-            self.exports.add(segment)
+            self.segments.add(segment)
+
+    def add_segment_group(self, group: SegmentGroup) -> None:
+        """Define a segment group for export."""
+        with self.lock:
+            self.segments.add_group(group)
 
     def add_user(self, user: User) -> None:
         """Register an API user."""

@@ -35,6 +35,8 @@ class Switches:
     """Whether events are kept for a subscription that is not Active."""
     export_polls: int = 1
     """How many status polls answer Processing before Complete."""
+    export_ends: str = "Complete"
+    """How exports end: Complete, Error (something is wrong with the segment) or Failed (no permission)."""
     export_keep_seconds: float = 21_600.0
     """How long generated data waits to be fetched before it is Expired."""
     export_shows_archived: bool = False

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from mp_site import ADDRESS, Site, days_ago
 
 from bridge.sandbox.faults import Fault
-from bridge.sandbox.mypreferences import Segment
+from bridge.sandbox.mypreferences import EVERYBODY, Segment, SegmentGroup
 from bridge.sandbox.mypreferences.dates import write_moment
 
 SPEC = "mypreferences-v4.openapi.yaml"
@@ -96,6 +96,56 @@ def test_a_segment_of_deleted_people_tells_only_that_they_are_gone(site: Site, a
     site.state.delete(ann, "asked")
     (row,) = site.get(f"export/Data/{start(site, 'GONE')}")["UserProfilePreferences"]
     assert row == {"ProfileId": ann, "DeletedDate": "2026-01-20T12:00:00Z", "ReasonCode": "asked"}
+
+
+def test_a_phone_number_is_matched_by_its_digits(site: Site, ann: int) -> None:
+    """MyPreferences export, ExportRequest: MatchType is the phone type here."""
+    called = site.call(
+        "POST", f"Profile/{ann}", {"PhoneNumbers": [{"PhoneNumber": "+44 7700", "PhoneType": "Home"}]}
+    )
+    assert called.status_code == 200
+    for kind, found in (("Home", 1), ("Work", 0)):
+        body = {"MatchCriteria": "PhoneNumber", "MatchType": kind, "Values": ["447700"]}
+        assert site.get(f"export/Data/{start(site, body=body)}")["Count"] == found
+
+
+def test_alternate_ids_cannot_be_matched_without_their_type(site: Site) -> None:
+    """MyPreferences export, ExportRequest: MatchType is required for AlternateId."""
+    for body in (
+        {"MatchCriteria": "AlternateId", "Values": ["a-1"]},
+        {"MatchCriteria": "Colour", "Values": []},
+    ):
+        assert site.call("POST", "export/Segment/EVERYBODY", body).status_code == 400
+
+
+def test_a_segment_group_combines_segments(site: Site, ann: int) -> None:
+    """MyPreferences export: segment groups combine segments with AND, OR and EXCEPT."""
+    bob = site.state.add_profile(["bob@example.test"])
+    is_ann, nobody = Segment("ANN", lambda one: one.profile_id == ann), Segment("NOBODY", lambda _: False)
+    groups = {
+        SegmentGroup("BOTH", EVERYBODY, (("AND", is_ann),)): [ann],
+        SegmentGroup("EITHER", nobody, (("OR", is_ann),)): [ann],
+        SegmentGroup("REST", EVERYBODY, (("EXCEPT", is_ann),)): [bob],
+        SegmentGroup("ALL", EVERYBODY): [ann, bob],
+    }
+    for group, wanted in groups.items():
+        site.state.add_segment_group(group)
+        token = site.call("POST", f"export/SegmentGroup/{group.name.lower()}", {}).json()["AccessToken"]
+        site.get(f"status/Token/{token}")
+        rows = site.get(f"export/Segment/{token}")["UserProfilePreferences"]
+        assert [row["ProfileId"] for row in rows] == wanted
+    assert site.call("POST", "export/SegmentGroup/EVERYBODY", {}).status_code == 404
+
+
+@pytest.mark.parametrize("word", ["Error", "Failed"])
+def test_an_export_may_end_badly_and_then_holds_nothing(site: Site, word: str) -> None:
+    """MyPreferences export, retrieve status: Error for a broken segment, Failed without permission."""
+    site.state.switches.export_ends = word
+    token = site.call("POST", "export/Segment/EVERYBODY", {}).json()["AccessToken"]
+    seen = [site.get(f"status/Token/{token}") for _ in range(2)]
+    assert [item["Status"] for item in seen] == ["Processing", word]
+    assert seen[-1]["RowCount"] is None
+    assert site.call("GET", f"export/Segment/{token}").status_code == 401
 
 
 def test_wrong_export_calls_are_refused(site: Site, ann: int) -> None:
