@@ -15,7 +15,7 @@ from bridge.core.ports import PersonView
 from bridge.core.state import Recorded
 from bridge.store import cells, holds, people
 from bridge.store import tables as t
-from bridge.store.engine import inserter
+from bridge.store.engine import inserter, inserting
 from bridge.store.merge import combine
 from bridge.store.times import chunks
 
@@ -172,14 +172,14 @@ def _save_reads(conn: sa.Connection, side: Side, reads: dict[PersonId, tuple[dat
 
 def _save(conn: sa.Connection, page: _Page) -> list[Key]:
     """Write the merged observations. Returns the cells in which the side says something else than before."""
-    reread: list[dict[str, Any]] = []
+    reread: dict[PersonId, list[tuple[datetime, TopicId]]] = {}
     changed: list[dict[str, Any]] = []
     moved: list[Key] = []
     for key, seen in page.now.items():
         stored = page.stored.get(key)
         old = None if stored is None else stored.seen
         if old is not None and _differ_in_time_only(old, seen):
-            reread.append({"person": key[0], "about": key[1], "at": seen.read_at})
+            reread.setdefault(key[0], []).append((seen.read_at, key[1]))
             continue
         new_version = old is None or old.version != seen.version
         if new_version:
@@ -201,30 +201,30 @@ def _differ_in_time_only(old: Observation, seen: Observation) -> bool:
     )
 
 
-def _save_reread(conn: sa.Connection, side: Side, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
+def _save_reread(
+    conn: sa.Connection, side: Side, reread: dict[PersonId, list[tuple[datetime, TopicId]]]
+) -> None:
+    """Most of a sweep: the same as before, read anew. One statement for many people, not for each cell."""
+    alike: dict[tuple[datetime, frozenset[TopicId]], list[PersonId]] = {}
+    for person, cells_read in reread.items():
+        for at in {at for at, _ in cells_read}:
+            about = frozenset(topic for read_at, topic in cells_read if read_at == at)
+            alike.setdefault((at, about), []).append(person)
     c = t.cells.c
-    at = f"{side}_read_at"
-    conn.execute(
-        sa.update(t.cells)
-        .where(c.person_id == sa.bindparam("person"), c.topic == sa.bindparam("about"))
-        .values({at: sa.bindparam("at", type_=c[at].type)}),
-        rows,
-    )
+    for (at, about), persons in alike.items():
+        for some in chunks(persons):
+            mine = sa.and_(c.person_id.in_(some), c.topic.in_(sorted(about)))
+            conn.execute(sa.update(t.cells).where(mine).values({f"{side}_read_at": at}))
 
 
 def _save_changed(conn: sa.Connection, side: Side, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    statement = inserter(conn, t.cells)
+    statement, values = inserting(conn, t.cells, rows)
     new = statement.excluded
     given: dict[str, Any] = {f"{side}_{name}": new[f"{side}_{name}"] for name in t.SEEN}
     given["dirty"] = sa.or_(t.cells.c.dirty, new.dirty)
-    conn.execute(
-        statement.on_conflict_do_update(index_elements=["person_id", "topic"], set_=given),
-        rows,
-    )
+    conn.execute(statement.on_conflict_do_update(index_elements=["person_id", "topic"], set_=given), values)
 
 
 def _row(side: Side, key: Key, seen: Observation, *, dirty: bool) -> dict[str, Any]:
