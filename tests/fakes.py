@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.core.errors import SideError
+from bridge.core.errors import NotFound, SideError
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import (
     Choice,
@@ -21,7 +21,8 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Hint, Outcome, Page, PersonView
+from bridge.core.ports import Hint, Outcome, Page, Parcel, PersonView
+from bridge.core.singly import look_each, write_each
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,9 @@ class FakeSide:
                 return PersonView(who.address, (), dict.fromkeys(self._topics(), absent), complete=True)
             return self._view(person, read_at)
 
+    def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
+        return look_each(self.look, people)
+
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         read_at = self.clock()
         self._call("look")
@@ -179,15 +183,26 @@ class FakeSide:
             raise fate[1]
         outcome = Outcome.ACCEPTED
         with self._lock:
+            person = self.people.get(address_key(who.address))
+            if person is None:
+                raise NotFound("nobody there", side=self.side, operation="write")
             for write in unit:
                 self.log.append((write.topic, type(write).__name__))
                 if isinstance(write, Raise) and write.how is Resubscribe.CHALLENGE:
                     outcome = Outcome.CHALLENGED
                     continue
-                self._apply(self.people[address_key(who.address)], write)
+                self._apply(person, write)
         if fate is not None:
             raise fate[1]
         return outcome
+
+    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
+        return False
+
+    def write_many(
+        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
+    ) -> Sequence[Outcome | SideError]:
+        return write_each(self.write, parcels, heartbeat)
 
     def _apply(self, person: FakePerson, write: Write) -> None:
         match write:

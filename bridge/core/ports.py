@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from bridge.core.errors import SideError
 from bridge.core.model import Observation, Side, TopicId, Who, Write
 
 
@@ -50,6 +51,14 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     ALREADY_SO = "already_so"
     CHALLENGED = "challenged"  # the person was sent a confirmation mail: they are still out
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One unit of one person's writes, to be sent along with other people's."""
+
+    who: Who
+    unit: Sequence[Write]
 
 
 class ReadReplica(Protocol):
@@ -102,6 +111,13 @@ class ReadReplica(Protocol):
         """Read one person closely, with dates. Somebody unknown there comes back with `present=False`."""
         ...
 
+    def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
+        """Read these people afresh, as cheaply as the side can, in pages: each view under the address that
+        was asked for, somebody unknown with `present=False`. Where the cheapest read has no dates its views
+        are shallow: good to prove a write, not to tell whether a withdrawal is older than an opt-in. Whom a
+        read refuses is left out and counted in `unread`. Raises SideError for what stops the side."""
+        ...
+
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         """Read what a hint names: none if it is gone, several if the record holds several addresses."""
         ...
@@ -116,4 +132,16 @@ class Replica(ReadReplica, Protocol):
 
     def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
         """Carry out one unit. Raises SideError, whose verdict says what is known of the outcome."""
+        ...
+
+    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
+        """Whether one bulk job carries these in fewer calls than one by one. Costs no call."""
+        ...
+
+    def write_many(
+        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
+    ) -> Sequence[Outcome | SideError]:
+        """Carry out many people's units, all of them withdrawals or none. One result each, in order: never
+        raises for one of them, and raises SideError only when nothing at all was sent. `heartbeat` is called
+        at least every few seconds and may raise, which ends the waiting and not the job."""
         ...

@@ -10,6 +10,7 @@ from bridge.core.errors import BadAnswer, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who, Write, address_key
 from bridge.core.ports import Hint, Page, PersonView
+from bridge.core.singly import look_each
 from bridge.dotdigital import feeds, status, views
 from bridge.dotdigital.catalogue import missing_topics
 from bridge.dotdigital.client_v2 import ClientV2
@@ -125,6 +126,10 @@ class DotdigitalReader:
         for topic in self._mapping.topics:
             topics[topic.id] = views.from_rows(topic, rows, read_at)
         return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
+
+    def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
+        """A look at each."""
+        return look_each(self.look, people)
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         address = hint.address

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from bridge.core.errors import GoalMet, MappingStale, NotFound, OutcomeUnknown, Refused
+from bridge.core.errors import GoalMet, MappingStale, NotFound, OutcomeUnknown, Refused, SideError
 from bridge.core.model import (
     Adjustment,
     Raise,
@@ -15,7 +15,8 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Outcome
+from bridge.core.ports import Outcome, Parcel
+from bridge.core.singly import write_each
 from bridge.dotdigital import status
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.errors import SUPPRESSED
@@ -45,6 +46,16 @@ class DotdigitalReplica(DotdigitalReader):
         if isinstance(unit[0], Withdrawal):
             return self._unsubscribe(who)
         return self._resubscribe(who, unit[0])
+
+    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:  # noqa: ARG002
+        """False: every write goes by itself."""
+        return False
+
+    def write_many(
+        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
+    ) -> Sequence[Outcome | SideError]:
+        """One after the other."""
+        return write_each(self.write, parcels, heartbeat)
 
     # the channel
 

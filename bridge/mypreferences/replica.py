@@ -12,7 +12,8 @@ from itertools import islice
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused, SideError, Verdict
 from bridge.core.mapping import Mapping, Topic
 from bridge.core.model import Adjustment, Choice, Raise, Side, TopicId, Who, Withdrawal, Write, address_key
-from bridge.core.ports import Hint, Outcome, Page, PersonView
+from bridge.core.ports import Hint, Outcome, Page, Parcel, PersonView
+from bridge.core.singly import look_each, write_each
 from bridge.mypreferences import changes, views, wire
 from bridge.mypreferences.catalogue import missing_topics
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
@@ -104,6 +105,10 @@ class MyPreferencesReader:
         shown = views.view(who.address, profiles, self._mapping, read_at, complete=True)
         pinned = len(profiles) > 1 and self._pinned(who, profiles) is not None
         return views.addressed(shown) if pinned else shown
+
+    def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
+        """A look at each."""
+        return look_each(self.look, people)
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         """What a hint names: by id, one view for each active address of that profile (others may share it);
@@ -239,6 +244,16 @@ class MyPreferencesReplica(MyPreferencesReader):
         if withdrawals:
             return self._withdraw(who.address, profiles, withdrawals)
         return self._raise(who, profiles, others)
+
+    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:  # noqa: ARG002
+        """False: every write goes by itself."""
+        return False
+
+    def write_many(
+        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
+    ) -> Sequence[Outcome | SideError]:
+        """One after the other."""
+        return write_each(self.write, parcels, heartbeat)
 
     def _withdraw(
         self, address: str, profiles: Sequence[wire.Profile], writes: Sequence[tuple[Withdrawal, Topic]]

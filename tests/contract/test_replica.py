@@ -18,8 +18,9 @@ from bridge.core.model import (
     TopicId,
     Who,
     Withdrawal,
+    address_key,
 )
-from bridge.core.ports import Outcome, Page
+from bridge.core.ports import Outcome, Page, Parcel, PersonView
 from bridge.core.proof import proves
 from tests.contract.benches import BENCHES, MAPPING, NEWS, OFFERS, Bench, who
 
@@ -262,3 +263,72 @@ def test_a_feed_tells_old_hints_from_new_ones(bench: Bench) -> None:
 
 def keys(pages: list[Page]) -> set[str]:
     return {key for page in pages for hint in page.hints for key in hint.keys}
+
+
+def looked_at(bench: Bench, *addresses: str) -> dict[str, PersonView]:
+    pages = bench.reader.look_many([who(address) for address in addresses])
+    return {address_key(view.address): view for page in pages for view in page.views}
+
+
+def parcels(bench: Bench, *addresses: str) -> list[Parcel]:
+    return [Parcel(who(address), [withdrawal(bench, NEWS)]) for address in addresses]
+
+
+def nothing() -> None:
+    """A heart that beats unheard."""
+
+
+def test_looking_at_many_shows_each_of_them_under_the_address_asked_for(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    bench.say(CLEO, NEWS, Choice.OPTED_OUT, bench.now() - DAY)
+    shown = looked_at(bench, ADA, CLEO, "nobody@example.com")
+    assert shown[ADA].topics[NEWS].choice is Choice.OPTED_IN
+    assert shown[CLEO].topics[NEWS].choice is not Choice.OPTED_IN
+    assert shown[CLEO].topics[NEWS].present
+    assert not any(seen.present for seen in shown["nobody@example.com"].topics.values())
+
+
+def test_many_withdrawals_are_proven_by_looking_at_many(bench: Bench) -> None:
+    people = [ADA, BOB, CLEO]
+    for address in people:
+        bench.say(address, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+        bench.say(address, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
+    sent = parcels(bench, *people)
+    results = bench.replica.write_many(sent, heartbeat=nothing)
+    assert [result in (Outcome.ACCEPTED, Outcome.ALREADY_SO) for result in results] == [True] * 3
+    shown = looked_at(bench, *people)
+    for parcel in sent:
+        topics = shown[address_key(parcel.who.address)].topics
+        assert proves(MAPPING.topics[0], parcel.unit[0], topics[NEWS])
+        assert topics[OFFERS].choice is Choice.OPTED_IN
+
+
+def test_many_raises_are_proven_by_looking_at_many(bench: Bench) -> None:
+    for address in (ADA, CLEO):
+        bench.say(address, NEWS, Choice.OPTED_OUT, bench.now() - DAY)
+    raises = [Parcel(who(one), [Raise(bench.side, NEWS, evidence(bench))]) for one in (ADA, CLEO)]
+    bench.replica.write_many(raises, heartbeat=nothing)
+    shown = looked_at(bench, ADA, CLEO)
+    assert all(shown[one].topics[NEWS].choice is Choice.OPTED_IN for one in (ADA, CLEO))
+
+
+def test_one_person_who_cannot_be_written_keeps_nobody_else_from_it(bench: Bench) -> None:
+    for address in (ADA, CLEO):
+        bench.say(address, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    raised = [Raise(bench.side, NEWS, evidence(bench))]
+    sent = [Parcel(who(one), raised) for one in (ADA, "nobody@example.com", CLEO)]
+    results = bench.replica.write_many(sent, heartbeat=nothing)
+    assert len(results) == 3
+    assert isinstance(results[1], SideError)
+    assert not any(isinstance(results[at], SideError) for at in (0, 2))
+
+
+def test_writing_many_lets_the_lease_be_renewed(bench: Bench) -> None:
+    bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
+    beats: list[int] = []
+    bench.replica.write_many(parcels(bench, ADA), heartbeat=lambda: beats.append(1))
+    assert beats
+
+
+def test_a_small_job_is_sent_one_by_one(bench: Bench) -> None:
+    assert not bench.replica.prefers_bulk(parcels(bench, ADA))

@@ -1,0 +1,48 @@
+"""Many people, one by one: how a side without bulk calls fills the bulk half of its port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from bridge.core.errors import SideError, Throttled, Unreachable, Verdict
+from bridge.core.model import Who, Write
+from bridge.core.ports import Outcome, Page, Parcel, PersonView
+
+PAGE = 100  # people a page
+
+
+def look_each(look: Callable[[Who], PersonView], people: Sequence[Who]) -> Iterator[Page]:
+    """`ReadReplica.look_many` by a look at each."""
+    for at in range(0, len(people), PAGE):
+        found: list[PersonView] = []
+        unread = 0
+        for who in people[at : at + PAGE]:
+            try:
+                found.append(look(who))
+            except SideError as error:
+                if error.verdict is not Verdict.HOLD:
+                    raise
+                unread += 1
+        yield Page(views=found, unread=unread)
+
+
+def write_each(
+    write: Callable[[Who, Sequence[Write]], Outcome],
+    parcels: Sequence[Parcel],
+    heartbeat: Callable[[], None],
+) -> list[Outcome | SideError]:
+    """`Replica.write_many` by a write for each. What stops the side stops the rest, which were not sent."""
+    results: list[Outcome | SideError] = []
+    stopped: SideError | None = None
+    for parcel in parcels:
+        if stopped is not None:
+            results.append(stopped)
+            continue
+        heartbeat()
+        try:
+            results.append(write(parcel.who, parcel.unit))
+        except SideError as error:
+            results.append(error)
+            if error.verdict is Verdict.STOP or isinstance(error, Unreachable | Throttled):
+                stopped = error
+    return results
