@@ -87,7 +87,8 @@ def _database(server: str) -> Iterator[str]:
     with _admin(server) as conn:
         conn.execute(sa.text(f"CREATE DATABASE {name}"))
     yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
-    with _admin(server) as conn:
+    # Another worker, its last, may have stopped the server already.
+    with contextlib.suppress(sa.exc.OperationalError), _admin(server) as conn:
         conn.execute(sa.text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
 
