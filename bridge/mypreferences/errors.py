@@ -36,6 +36,7 @@ _SEARCHES = (
     "group_members_by_email",
     "group_members_by_phone",
 )
+_SUBSCRIBING = ("create_subscription", "update_subscription")
 _EXPORTS = ("export_status", "export_retrieve")
 _MAPPED = re.compile(
     r"\b(FilterId|ConsentType|ConsentVersion|FrequencyId|Locale|EmailAddressType|EmailType|"
@@ -176,10 +177,21 @@ def _not_found(operation: str, answer: Answer) -> SideError:
 
 
 def _refused(operation: str, answer: Answer) -> SideError:
+    if operation in _SUBSCRIBING:
+        return _unsubscribable(operation, answer)
     if answer.status == 400 and _MAPPED.search(_text(answer)):
         return _stale(operation, answer)
     what = f"MyPreferences refused {operation} ({answer.status})."
     return _error(Refused, what, operation, answer, "Repeating it will not help; look at the person there.")
+
+
+def _unsubscribable(operation: str, answer: Answer) -> SideError:
+    if answer.status == 409:
+        what = "A webhook subscription of MyPreferences has this URL and one of these event types already."
+        return _error(Refused, what, operation, answer, "See `bridge hooks list`; delete it, or resume it.")
+    what = f"MyPreferences refused {operation} ({answer.status})."
+    hint = "Check the URL (https, answering the validation request) and that PossibleNOW has enabled Events."
+    return _error(Refused, what, operation, answer, hint)
 
 
 def _stale(operation: str, answer: Answer) -> SideError:

@@ -102,6 +102,28 @@ def by_subscription(world: World) -> int:
     return len(world.client.events_by_subscription(1, start_at=ago(hours=1), end_at=NOON).events)
 
 
+def a_life_of_a_subscription(world: World) -> Any:
+    world.subscribe()
+    whole = world.client.subscription(1)
+    paused = world.client.replace_subscription(1, whole | {"State": "Paused"})
+    world.client.delete_subscription(1)
+    return paused.state, world.client.subscriptions()
+
+
+def throughput(world: World) -> Any:
+    before = world.client.webhook_settings()
+    slow = wire.WebhookSettings(max_concurrent_requests=50, duration=300)
+    after = world.client.update_webhook_settings(slow)
+    return before.max_concurrent_requests, before.duration, after == slow
+
+
+def told_once(world: World) -> Any:
+    world.subscribe()
+    opt_out(world)
+    (event,) = world.client.events_by_profile("1001", start_at=ago(hours=1), end_at=NOON).events
+    return event.event_type, world.client.event_by_id(str(event.event_id)) == event
+
+
 def upsert(world: World) -> Any:
     email = wire.Email(email_address="new@example.com", email_address_type="Primary")
     made = world.client.create_or_update_by_alternate_id("CrmId", "77", wire.Profile(emails=[email]))
@@ -133,6 +155,9 @@ EPISODES = [
         NOON,
     ),
     Episode("events_by_subscription", by_subscription, 0),
+    Episode("event", told_once, ("preference.updated", True)),
+    Episode("subscription_life", a_life_of_a_subscription, ("Paused", [])),
+    Episode("webhook_settings", throughput, (500, 1, True)),
     Episode("export", export, (["Processing", "Complete"], 1, False, 1)),
     Episode(
         "export_group",

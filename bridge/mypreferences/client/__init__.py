@@ -6,9 +6,10 @@ from bridge.mypreferences.client.configuration import Configuration
 from bridge.mypreferences.client.events import Events, EventSlice
 from bridge.mypreferences.client.exports import Exports
 from bridge.mypreferences.client.profiles import Profiles
+from bridge.mypreferences.client.webhooks import Webhooks
 
 __all__ = ["EventSlice", "MyPreferencesClient"]
 
 
-class MyPreferencesClient(Configuration, Profiles, Events, Exports):
+class MyPreferencesClient(Configuration, Profiles, Events, Webhooks, Exports):
     """All of it, as one account. Thread-safe as far as its transport is."""

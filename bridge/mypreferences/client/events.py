@@ -1,10 +1,11 @@
-"""What happened to people, and the webhook subscriptions it is kept for."""
+"""What happened to people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bridge.mypreferences import wire
 from bridge.mypreferences.client.calling import Caller, items
@@ -33,22 +34,31 @@ class Events(Caller):
         """Events of one webhook subscription (MyPreferences `Retrieve events by subscription id`)."""
         return self._events("events_by_subscription", start_at, end_at, subscription_id=subscription_id)
 
-    def subscriptions(self) -> list[wire.Subscription]:
-        """All webhook subscriptions, paused ones too (MyPreferences `Retrieve subscriptions`)."""
-        answer = self._read("subscriptions")
-        return items("subscriptions", answer, "Subscriptions", wire.Subscription)
+    def events_by_profile(
+        self, profile_id: str, *, start_at: datetime, end_at: datetime, subscribed_only: bool = True
+    ) -> EventSlice:
+        """Events of one profile, a deleted one's too; without `subscribed_only` also those that belong to no
+        subscription (MyPreferences `Retrieve events by profile id`). Raises NotFound."""
+        more = {"subscribedOnly": subscribed_only}
+        return self._events("events_by_profile", start_at, end_at, more, profile_id=profile_id)
 
-    def create_subscription(self, wanted: wire.Subscription) -> wire.Subscription:
-        """Subscribe (MyPreferences `Create new subscription`): Paused unless `state` says Active. Raises
-        Refused where the same URL has the same event already."""
-        operation = "create_subscription"
-        answer = self._write(operation, wire.encode(wanted))
-        made: wire.Subscription = wire.decode(
-            wire.Subscription, answer.content, operation=operation, is_write=True
-        )
-        return made
+    def event_by_id(self, event_id: str) -> wire.Event:
+        """One event, for replay and audit (MyPreferences `Retrieve event by event id`). Raises NotFound."""
+        operation = "event_by_id"
+        answer = self._read(operation, event_id=event_id)
+        event: wire.Event = wire.decode(wire.Event, answer.content, operation=operation)
+        if str(event.event_id) != event_id:
+            raise wire.bad_answer(operation)
+        return event
 
-    def _events(self, operation: str, start_at: datetime, end_at: datetime, **path: str | int) -> EventSlice:
-        params = {"startAt": render_moment(start_at), "endAt": render_moment(end_at, up=True)}
+    def _events(
+        self,
+        operation: str,
+        start_at: datetime,
+        end_at: datetime,
+        more: dict[str, Any] | None = None,
+        **path: str | int,
+    ) -> EventSlice:
+        params = {"startAt": render_moment(start_at), "endAt": render_moment(end_at, up=True), **(more or {})}
         answer = self._read(operation, params=params, **path)
         return EventSlice(items(operation, answer, "Events", wire.Event), answer.server_time)

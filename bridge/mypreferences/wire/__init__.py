@@ -13,7 +13,15 @@ from bridge.mypreferences.wire.configured import (
     Program,
     TextTag,
 )
-from bridge.mypreferences.wire.happenings import Event, EventInterest, Subscription
+from bridge.mypreferences.wire.happenings import (
+    CONCURRENT,
+    PAUSE,
+    Event,
+    EventInterest,
+    SettingsAnswer,
+    Subscription,
+    WebhookSettings,
+)
 from bridge.mypreferences.wire.people import (
     CONSENT_CODES,
     DENIED,
@@ -31,12 +39,14 @@ from bridge.mypreferences.wire.people import (
 )
 
 __all__ = [
+    "CONCURRENT",
     "CONSENT_CODES",
     "DENIED",
     "GRANTED",
     "NOT_SET",
     "OPT_IN",
     "OPT_OUT",
+    "PAUSE",
     "PREFERENCE_CODES",
     "REVOKED",
     "AlternateId",
@@ -57,9 +67,11 @@ __all__ = [
     "Preference",
     "Profile",
     "Program",
+    "SettingsAnswer",
     "Subscription",
     "T",
     "TextTag",
+    "WebhookSettings",
     "bad_answer",
     "decode",
     "encode",

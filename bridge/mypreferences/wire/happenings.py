@@ -49,3 +49,33 @@ class Subscription(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=T
     catch_up_on_resume: bool | str | None = None
     alternate_id_type: str | None = None
     subscriptions: list[EventInterest] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether its events are delivered. They are kept to be read either way."""
+        return (self.state or "").casefold() == "active"
+
+
+CONCURRENT, PAUSE = (50, 5000), (1, 300)  # what the documents allow
+
+
+class WebhookSettings(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """Deliveries come in cycles: `max_concurrent_requests` messages, then `duration` seconds of rest."""
+
+    max_concurrent_requests: int
+    duration: int
+
+    def check(self) -> None:
+        """Raises ValueError for what the documents do not allow."""
+        for name, value, (least, most) in (
+            ("MaxConcurrentRequests", self.max_concurrent_requests, CONCURRENT),
+            ("Duration", self.duration, PAUSE),
+        ):
+            if not least <= value <= most:
+                raise ValueError(f"{name} is a number from {least} to {most}")
+
+
+class SettingsAnswer(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """The settings as they are answered, beside who edited them."""
+
+    settings: WebhookSettings

@@ -77,6 +77,9 @@ _NAMES = (
     "MatchType",
     "Values",
     "CallbackURL",
+    "Settings",
+    "MaxConcurrentRequests",
+    "Duration",
 )
 _SPELLING = {name.lower(): name for name in _NAMES}
 _FLAGS = {

@@ -60,6 +60,18 @@ def delete_subscription(call: Call) -> Reply:
     return Reply(status=204)
 
 
+def webhook_settings(call: Call) -> Reply:
+    """Retrieve webhook settings."""
+    return Reply(call.state.subscriptions.throughput.document)
+
+
+def update_webhook_settings(call: Call) -> Reply:
+    """Update webhook settings."""
+    throughput = call.state.subscriptions.throughput
+    throughput.update(call.body(), call.actor.user.user_id)
+    return Reply(throughput.document)
+
+
 def _query(call: Call) -> Query:
     return Query(
         call.text("startAt"), call.text("endAt"), call.text("eventType"), call.listed("sourceGroupIds")

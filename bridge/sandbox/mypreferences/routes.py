@@ -72,6 +72,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "deleteSubscription", "DELETE", "Events/Subscriptions/{subscriptionId}", events.delete_subscription
     ),
+    Operation("retrieveWebhookSettings", "GET", "Events/Settings", events.webhook_settings),
+    Operation("updateWebhookSettings", "PUT", "Events/Settings", events.update_webhook_settings),
     Operation("retrieveEvent", "GET", "Events/{eventId}", events.by_id),
     Operation("initiateExportSegment", "POST", "export/Segment/{segmentName}", account.initiate_export),
     Operation(

@@ -64,7 +64,7 @@ class State:
         self.faults = Faults()
         self.lock = threading.RLock()
         self.registry = People()
-        self.subscriptions = Subscriptions()
+        self.subscriptions = Subscriptions(self.switches)
         self.events = Events(self.clock, self.switches, self.subscriptions)
         self.documents = Render(self.config)
         self.reader = Reader(self.config, self.now)

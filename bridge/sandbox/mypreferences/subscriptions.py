@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from bridge.sandbox.mypreferences.drafts import as_object
 from bridge.sandbox.mypreferences.refusal import Refused, invalid, not_found
+from bridge.sandbox.mypreferences.switches import Switches
 
 _INSTANCES = {
     "preferences": ("Filters", "allfilters"),
@@ -51,10 +52,38 @@ class Subscription:
         return self.document.get("AlternateIdType") or None
 
 
+@dataclass
+class Throughput:
+    """How fast webhooks are delivered, for the whole account (MyPreferences "Update webhook settings")."""
+
+    most: int = 500
+    """Messages in one cycle (MaxConcurrentRequests)."""
+    rest: int = 1
+    """Seconds between two cycles (Duration)."""
+    edited_by: str = ""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As it is answered."""
+        return {
+            "Settings": {"MaxConcurrentRequests": self.most, "Duration": self.rest},
+            "Edited": {"UserId": self.edited_by},
+        }
+
+    def update(self, body: Any, user_id: str) -> None:
+        """Set both numbers. Raises Refused 400 outside of 50 to 5000 messages and 1 to 300 seconds."""
+        given = as_object(as_object(body).get("Settings"))
+        most = _whole(given, "MaxConcurrentRequests", 50, 5000)
+        rest = _whole(given, "Duration", 1, 300)
+        self.most, self.rest, self.edited_by = most, rest, user_id
+
+
 class Subscriptions:
     """All subscriptions of the account. Not thread-safe: the state's lock guards it."""
 
-    def __init__(self) -> None:
+    def __init__(self, switches: Switches) -> None:
+        self.throughput = Throughput()
+        self._switches = switches
         self._items: dict[int, Subscription] = {}
         self._next = 1
 
@@ -69,7 +98,12 @@ class Subscriptions:
     def replace(self, subscription_id: int, body: Any) -> Subscription:
         """Replace one whole; IsActive false deletes it. Raises Refused 400, 404 or 409."""
         self.get(subscription_id)
-        made = self._read(subscription_id, as_object(body))
+        body = as_object(body)
+        if body.get("IsActive") is None and self._switches.empty_is_active_deletes:
+            body = {**body, "IsActive": False}
+        if str(body.get("State")).lower() == "paused" and not self._switches.update_takes_paused:
+            raise invalid("The State 'Paused' is not valid.")
+        made = self._read(subscription_id, body)
         self._refuse_twin(made)
         self._items[subscription_id] = made
         if made.document["IsActive"] is False:
@@ -134,6 +168,13 @@ class Subscriptions:
         if body.get("AlternateIdType"):
             document["AlternateIdType"] = body["AlternateIdType"]
         return Subscription(subscription_id, document, tuple(_interest(item) for item in entries))
+
+
+def _whole(given: dict[str, Any], name: str, least: int, most: int) -> int:
+    value = given.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise invalid(f"{name} must be between {least} and {most}.")
+    return value
 
 
 def _url(body: dict[str, Any]) -> str:

@@ -31,6 +31,10 @@ class Switches:
     """Whether one change that matches several subscriptions has one EventId."""
     event_times_eastern: bool = False
     """Read `startAt`/`endAt` without a zone as US Eastern instead of UTC."""
+    empty_is_active_deletes: bool = True
+    """Whether replacing a subscription without `IsActive`, which then counts as empty, deletes it."""
+    update_takes_paused: bool = True
+    """Whether replacing a subscription knows the state `Paused`, or only `Inactive` as its page lists."""
     paused_keeps_events: bool = True
     """Whether events are kept for a subscription that is not Active."""
     export_polls: int = 1

@@ -346,3 +346,46 @@ def test_quiet_people_raise_nothing(site: Site) -> None:
     site.subscribe()
     site.state.add_profile([ADDRESS], preferences={"NEWS_EMAIL": (True, days_ago(1))})
     assert site.get("Events") == []
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+def test_what_a_replacement_leaves_out_counts_as_empty(site: Site, deletes: bool) -> None:
+    """MyPreferences `Update subscription`: whether that goes for `IsActive` too is not documented."""
+    site.state.switches.empty_is_active_deletes = deletes
+    made = site.subscribe(Description="sync", CatchUpOnResume=True)
+    kept = ("Name", "Url", "Subscriptions")
+    answer = site.call("PUT", f"Events/Subscriptions/{made['Id']}", {name: made[name] for name in kept})
+    assert (answer.json()["Description"], answer.json()["CatchUpOnResume"]) == ("", False)
+    assert len(site.get("Events/Subscriptions")) == (0 if deletes else 1)
+
+
+def test_the_update_page_may_know_inactive_only(site: Site) -> None:
+    made = site.subscribe()
+    path = f"Events/Subscriptions/{made['Id']}"
+    site.state.switches.update_takes_paused = False
+    assert site.call("PUT", path, {**made, "State": "Paused"}).status_code == 400
+    assert site.call("PUT", path, {**made, "State": "Inactive"}).json()["State"] == "Inactive"
+
+
+def test_the_delivery_settings_are_those_of_the_account(site: Site) -> None:
+    """MyPreferences `Update webhook settings`."""
+    assert site.get("Events/Settings")["Settings"] == {"MaxConcurrentRequests": 500, "Duration": 1}
+    wanted = {"MaxConcurrentRequests": 50, "Duration": 300}
+    answer = site.call("PUT", "Events/Settings", {"Settings": wanted})
+    assert (answer.status_code, answer.json()["Settings"]) == (200, wanted)
+    assert site.get("Events/Settings")["Settings"] == wanted
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"MaxConcurrentRequests": 49, "Duration": 1},
+        {"MaxConcurrentRequests": 5001, "Duration": 1},
+        {"MaxConcurrentRequests": 500, "Duration": 301},
+        {"MaxConcurrentRequests": 500},
+        {"MaxConcurrentRequests": True, "Duration": 1},
+    ],
+)
+def test_settings_out_of_range_are_a_400(site: Site, settings: dict[str, Any]) -> None:
+    assert site.call("PUT", "Events/Settings", {"Settings": settings}).status_code == 400
+    assert site.get("Events/Settings")["Settings"]["MaxConcurrentRequests"] == 500
