@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from bridge.sandbox.crowd import Crowd
+from bridge.sandbox.mypreferences.delivery import Publisher
 from bridge.sandbox.world import ACT_PATH, World
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -44,7 +45,7 @@ def serve(
             return [asdict(one) for one in crowd.act(count, pause=0)]
 
     world.acting = act
-    with _stopping(stop), world:
+    with _stopping(stop), world, Publisher(world.mypreferences.deliveries):
         out.write(guide(world))
         out.flush()
         stop.wait()

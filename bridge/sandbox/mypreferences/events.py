@@ -11,6 +11,7 @@ from typing import Any
 
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences.dates import EASTERN, read_moment, to_milliseconds, write_moment
+from bridge.sandbox.mypreferences.outbox import Outbox
 from bridge.sandbox.mypreferences.records import Actor, Profile
 from bridge.sandbox.mypreferences.refusal import invalid, not_found
 from bridge.sandbox.mypreferences.subscriptions import Subscriptions
@@ -62,6 +63,7 @@ class Events:
         self._by_number: dict[int, _Recorded] = {}
         self._by_profile: dict[int, list[_Recorded]] = {}
         self._number = 0
+        self.outbox = Outbox()
 
     def record(self, profile: Profile, happening: Happening, actor: Actor) -> None:
         """Record an event. Only a subscribed one reaches the account's history."""
@@ -82,6 +84,7 @@ class Events:
         self._by_profile.setdefault(profile.profile_id, []).append(row)
         if shown:
             self._by_number[row.number] = row
+            self.outbox.add(row.number, at, matching)
             bisect.insort(self._log, row, key=lambda item: item.at)
 
     def by_account(self, query: Query) -> list[dict[str, Any]]:
@@ -121,6 +124,10 @@ class Events:
             if row is not None and self._event_id(row, subscription) == event_id:
                 return self._document(row, subscription)
         raise not_found(f"Event {event_id}")
+
+    def delivered(self, number: int, subscription_id: int) -> dict[str, Any]:
+        """A recorded event as one of its subscriptions is told of it."""
+        return self._document(self._by_number[number], subscription_id)
 
     def _window(self, query: Query) -> list[_Recorded]:
         start, end = self._bounds(query)

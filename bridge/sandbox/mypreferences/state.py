@@ -15,6 +15,7 @@ from bridge.sandbox.mypreferences.auth import Auth
 from bridge.sandbox.mypreferences.choices import Choices
 from bridge.sandbox.mypreferences.config import Config, sample_config
 from bridge.sandbox.mypreferences.dates import to_milliseconds
+from bridge.sandbox.mypreferences.delivery import Deliveries
 from bridge.sandbox.mypreferences.drafts import (
     ConsentDraft,
     EmailDraft,
@@ -66,6 +67,7 @@ class State:
         self.registry = People()
         self.subscriptions = Subscriptions(self.switches)
         self.events = Events(self.clock, self.switches, self.subscriptions)
+        self.deliveries = Deliveries(self.lock, self.clock, self.switches, self.subscriptions, self.events)
         self.documents = Render(self.config)
         self.reader = Reader(self.config, self.now)
         self.choices = Choices(self.config, self.switches, self.events, self.documents, self.now)

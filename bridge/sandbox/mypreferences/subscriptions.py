@@ -15,7 +15,7 @@ _INSTANCES = {
     "consents": ("ConsentTypes", "allconsents"),
     "contacts": ("ContactTypes", "allcontacttypes"),
 }
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,18 @@ class Subscription:
     subscription_id: int
     document: dict[str, Any]
     interests: tuple[Interest, ...]
+    shaken: bool = False
+    """Whether its receiver has answered the validation request."""
+
+    @property
+    def url(self) -> str:
+        """Where its events are delivered."""
+        return str(self.document["Url"])
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether what was generated during a pause is delivered afterwards."""
+        return bool(self.document["CatchUpOnResume"])
 
     @property
     def state(self) -> str:
@@ -105,6 +117,8 @@ class Subscriptions:
             raise invalid("The State 'Paused' is not valid.")
         made = self._read(subscription_id, body)
         self._refuse_twin(made)
+        before = self._items[subscription_id]
+        made.shaken = before.shaken and before.url == made.url
         self._items[subscription_id] = made
         if made.document["IsActive"] is False:
             del self._items[subscription_id]
@@ -183,7 +197,7 @@ def _url(body: dict[str, Any]) -> str:
     parts = urlsplit(url) if isinstance(url, str) else None
     if parts is None or not parts.hostname:
         raise invalid("The Url field is required.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise invalid("The Url must use https.")
     return str(url)
 

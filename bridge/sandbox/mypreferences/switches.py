@@ -37,6 +37,25 @@ class Switches:
     """Whether replacing a subscription knows the state `Paused`, or only `Inactive` as its page lists."""
     paused_keeps_events: bool = True
     """Whether events are kept for a subscription that is not Active."""
+    handshake: str = "post"
+    """The validation request before the first delivery: `post` or `get` a code to be echoed, `status` for any
+    success, `static` for an agreed answer, `none`."""
+    handshake_expects: str = ""
+    """The agreed answer, as it must be sent."""
+    deliveries_shuffled: bool = True
+    """Deliver each cycle's messages in no useful order."""
+    delivery_batch: int = 1
+    """Messages in one request: 1 sends an object, more send an array."""
+    delivery_tries: int = 1
+    """How often a message is sent that is not answered with success."""
+    delivery_duplicates: float = 0.0
+    """The share of messages that are sent twice."""
+    delivery_drops: float = 0.0
+    """The share of messages that are never sent."""
+    delivery_timeout_seconds: float = 10.0
+    """How long a receiver may take, in real seconds."""
+    delivery_key: str = ""
+    """Sign each delivery with this key (HMAC-SHA256 of the body, in hex); empty: unsigned."""
     export_polls: int = 1
     """How many status polls answer Processing before Complete."""
     export_ends: str = "Complete"
