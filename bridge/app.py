@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -173,7 +173,8 @@ class App:
     @cached_property
     def limits(self) -> Limits:
         """Dotdigital's allowance, as its answers tell."""
-        return Limits(clock=self.options.clock, sleep=self._sleep)
+        share = self.settings.dotdigital.share_left
+        return Limits(clock=self.options.clock, sleep=self._sleep, share=share)
 
     @cached_property
     def dotdigital(self) -> ClientV2:
@@ -266,6 +267,7 @@ class App:
 
     def eyes(self, *, progress: Progress = silent, heartbeat: Callable[[], None] = lambda: None) -> Eyes:
         """All that looking and deciding needs."""
+        self.limits.watch = partial(_show_wait, progress)
         return Eyes(
             state=self.store,
             readers=self.readers,
@@ -280,6 +282,11 @@ class App:
     def hands(self) -> Hands:
         """All that writing needs."""
         return Hands(self.replicas)
+
+
+def _show_wait(progress: Progress, tier: str, waited: float, left: float) -> None:
+    step = f"waiting for Dotdigital to allow more calls ({tier}), seconds"
+    progress(step, round(waited), round(waited + left))
 
 
 def _given(value: T | None) -> T:

@@ -48,6 +48,7 @@ CONTRACT = [
     "DOTDIGITAL__USERNAME",
     "DOTDIGITAL__PASSWORD",
     "DOTDIGITAL__V3",
+    "DOTDIGITAL__SHARE_LEFT",
     "BRAKES__RAISES_MAX",
     "BRAKES__RAISES_SHARE",
     "BRAKES__WITHDRAWALS_MAX",
@@ -106,6 +107,7 @@ def test_with_nothing_set_the_defaults_hold() -> None:
     assert settings.mypreferences.keyed is True
     assert settings.mypreferences.client_credentials == "basic"
     assert settings.dotdigital.v3 is V3.AUTO
+    assert settings.dotdigital.share_left == 0.2
     assert settings.brakes.limits() == Limits()
     assert (settings.web.host, settings.web.port) == ("127.0.0.1", 8080)
     assert {source for _, _, source in settings.shown()} == {"default"}
@@ -265,6 +267,7 @@ def test_outside_a_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None
         ("MYPREFERENCES__SUBSCRIPTION", "0", "is less than 1"),
         ("MYPREFERENCES__RATE", "0", "is not more than 0"),
         ("DOTDIGITAL__V3", "sometimes", "is not 'auto', 'never' or 'always'"),
+        ("DOTDIGITAL__SHARE_LEFT", "1", "is more than 0.9"),
         ("BRAKES__RAISES_SHARE", "5", "is more than 1. Give a share of all people, 0 to 1, e.g. 0.05."),
         ("BRAKES__RAISES_MAX", "-1", "is less than 0"),
         ("BRAKES__BURST_MAX", "0", "is less than 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
 
 
 class _Steps:
-    """The engine's steps as bars; a new step ends the one before."""
+    """The engine's steps as bars, one in sight at a time. Threads that wait for a side tell of it as well."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, step: str, done: int, total: int | None = None) -> None:
-        if step not in self._tasks:
-            for task in self._tasks.values():
-                self._bars.update(task, visible=False)
-            self._tasks[step] = self._bars.add_task(step, total=None)
-        self._bars.update(self._tasks[step], completed=done, total=total, visible=True)
+        with self._lock:
+            if step not in self._tasks:
+                self._tasks[step] = self._bars.add_task(step, total=None)
+            for name, task in self._tasks.items():
+                if name != step:
+                    self._bars.update(task, visible=False)
+            self._bars.update(self._tasks[step], completed=done, total=total, visible=True)
 
 
 @contextmanager

@@ -74,6 +74,9 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
     if document["watermarks"]:
         out.print(_feeds(document))
         out.print()
+    if document["budget"]:
+        out.print(_budget(document["budget"]))
+        out.print()
     out.print(f"{counted(people, 'person', 'people')} known.")
     failed = _failed(document["last_runs"])
     if failed:
@@ -126,6 +129,20 @@ def _feeds(document: dict[str, Any]) -> Any:
         side, _, name = feed.partition(".")
         words = f"{SIDES[side]} {name}" if side in SIDES and name else feed
         shown.add_row(words, when(at), lasted(document["lag_seconds"][feed]))
+    return shown
+
+
+def _budget(budget: dict[str, Any]) -> Any:
+    """As the last run left it: allowances are refilled each minute."""
+    shown = table(
+        "Dotdigital's calls", "allowed a minute", "left", "left to others", "waited", right=(1, 2, 3, 4)
+    )
+    for tier, one in budget.items():
+        if tier == "flat":
+            shown.add_row("capped until", when(one["resets_at"]), "", "", "")
+            continue
+        numbers = [str(one.get(name, "")) for name in ("limit", "remaining", "left_to_others")]
+        shown.add_row(tier.removesuffix("CallRate"), *numbers, lasted(one.get("waited_seconds", 0)))
     return shown
 
 

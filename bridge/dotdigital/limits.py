@@ -4,16 +4,22 @@ Calls are counted per account and tier, so strangers use the same allowance. Whi
 and which tier a call falls in, is learnt from the answers:
 tiered: `X-RateLimit-*` headers, per minute, 429 when used up;
 flat: no headers, per hour, 400 with ERROR_APIUSAGE_EXCEEDED when used up.
+
+What is left of a tier is spent by lane: each leaves a reserve to those more urgent than itself, so that no
+sweep ever makes a withdrawal wait.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from bridge.core.errors import Throttled
+from bridge.core.lanes import Lane, lane
 from bridge.core.model import Side
 from bridge.transport import Answer
 
@@ -22,10 +28,44 @@ FLAT_PAUSE = 300.0  # seconds; the cap lifts as the rolling hour moves on
 FLAT_LONGEST = 3600.0
 SHORTEST, LONGEST = 1.0, 120.0  # seconds; no reset of a one-minute window lies outside
 _WINDOW = timedelta(seconds=60)
-_LOOKS = 3  # waits of one call; after them the service itself has the word
+_SLICE = 5.0  # seconds; a longer wait looks up in between, as answers to others may tell of a nearer reset
+_PATIENCE = 180.0  # seconds that one call waits; after them the service itself has the word
 
-NEVER_HELD_BACK = frozenset({"unsubscribe-contact", "set-preferences-for-contact", "importContact"})
-"""Operations that carry withdrawals: they use the share kept for strangers too."""
+KEPT_BACK: Mapping[Lane, float] = {
+    Lane.WITHDRAWALS: 0.0,
+    Lane.READ_BACKS: 0.05,
+    Lane.RAISES: 0.1,
+    Lane.POLLING: 0.2,
+    Lane.SWEEP: 0.4,
+}
+"""The part of the bridge's own share that a lane leaves to more urgent ones. Withdrawals leave nothing, and
+may use what is meant for strangers as well."""
+
+LOW, MEDIUM, HIGH = "lowCallRate", "mediumCallRate", "highCallRate"
+_PRESUMED: Mapping[str, str] = {
+    "get-suppressed-contacts-since-date": LOW,
+    "get-unsubscribed-contacts-since-date": LOW,
+    "get-contacts-opted-into-a-preference": LOW,
+    "get-contacts-with-modified-preference-opt-in-since-date": LOW,
+    "getContacts": LOW,
+    "importContacts": LOW,
+    "bulk-suppress-contacts": LOW,
+    "get-preferences": MEDIUM,
+    "get-modified-preferences-since-date": MEDIUM,
+    "set-preferences-for-contact": MEDIUM,
+    "importContact": MEDIUM,
+    "unsubscribe-contact": MEDIUM,
+    "resubscribe-contact": MEDIUM,
+    "resubscribe-contact-with-no-challenge": MEDIUM,
+    "get-preferences-for-contact": HIGH,
+    "get-subscriptions-for-contact": HIGH,
+    "get-contact": HIGH,
+    "getContact": HIGH,
+    "get-account-information": HIGH,
+    "get-server-time": HIGH,
+}
+"""The tier of an operation that has not answered yet, by the documents' rule of thumb (bulky reads and writes
+low, changes of one record medium, reads of one record high). Its first answer tells the true one."""
 
 
 @dataclass(slots=True)
@@ -35,10 +75,19 @@ class _Budget:
     resets_at: datetime
 
 
+Watch = Callable[[str, float, float], None]
+"""Told while a call waits: the tier, seconds waited so far, and seconds still to go."""
+
+
+def unwatched(tier: str, waited: float, left: float) -> None:
+    """Waits that nobody looks at."""
+
+
 class Limits:
     """Fills `bridge.transport.Throttle`. Thread-safe; never sleeps while holding its lock.
 
-    `share` (0 to 1) of each tier is left to strangers. `sleep` takes seconds.
+    `share` (0 to 1) of each tier is left to strangers. `sleep` takes seconds. `watch` may be set to somebody
+    who is to see the waits.
     """
 
     def __init__(
@@ -50,19 +99,37 @@ class Limits:
         self._lock = threading.Lock()
         self._scopes: dict[str, str] = {}  # operation -> tier, as answers told
         self._budgets: dict[str, _Budget] = {}
+        self._waited: dict[str, float] = {}  # seconds per tier, of all calls together
         self._capped_until: datetime | None = None
         self._next_cap = FLAT_PAUSE
+        self._log = logging.getLogger("bridge.limits")
+        self.watch: Watch = unwatched
 
     def before(self, operation: str) -> None:
-        """Wait until the call fits. Raises Throttled while the flat scheme's cap lasts: that is too long to
-        wait here, and nothing was sent."""
-        for _ in range(_LOOKS):
+        """Wait until the call fits into its lane. Raises Throttled while the flat scheme's cap lasts: that is
+        too long to wait here, and nothing was sent."""
+        waited = 0.0
+        while waited < _PATIENCE:
             with self._lock:
                 self._check_cap(operation)
                 pause = self._take(operation)
             if pause <= 0:
                 return
-            self._sleep(pause)
+            waited += self._wait(operation, waited, pause)
+
+    def _wait(self, operation: str, waited: float, pause: float) -> float:
+        """Sleep for a while at most as long as `pause`, in sight of whoever watches; returns the seconds."""
+        tier = self._tier(operation)
+        if not waited:
+            self._log.info(
+                "Dotdigital allows no more calls for now", extra={"tier": tier, "lane": lane(), "wait": pause}
+            )
+        self.watch(tier, waited, pause)
+        slept = min(pause, _SLICE)
+        self._sleep(slept)
+        with self._lock:
+            self._waited[tier] = self._waited.get(tier, 0.0) + slept
+        return slept
 
     def after(self, operation: str, answer: Answer) -> None:
         """Learn from an answer."""
@@ -75,11 +142,16 @@ class Limits:
 
     @property
     def budget(self) -> Mapping[str, Mapping[str, int | str | None]]:
-        """Per tier: calls allowed and left in its window, and when that ends; `flat` while capped there."""
+        """Per tier: calls allowed and left in its window, when that ends, how many are left to strangers, and
+        for how long calls have waited so far; `flat` while capped there."""
         with self._lock:
             now = self._clock()
             shown: dict[str, Mapping[str, int | str | None]] = {
-                scope: _shown(one.limit, one.remaining, one.resets_at)
+                scope: {
+                    **_shown(one.limit, one.remaining, one.resets_at),
+                    "left_to_others": ceil(self._share * one.limit),
+                    "waited_seconds": round(self._waited.get(scope, 0.0)),
+                }
                 for scope, one in sorted(self._budgets.items())
                 if one.resets_at > now
             }
@@ -106,21 +178,31 @@ class Limits:
         self._capped_until = now + timedelta(seconds=self._next_cap)
         self._next_cap = min(self._next_cap * 2, FLAT_LONGEST)
 
+    def _tier(self, operation: str) -> str:
+        return self._scopes.get(operation) or _PRESUMED.get(operation, f"tier of {operation}")
+
     def _take(self, operation: str) -> float:
         """Take one call from its tier, or say how many seconds it has to wait."""
-        budget = self._budgets.get(self._scopes.get(operation, ""))
+        budget = self._budgets.get(self._tier(operation))
         if budget is None:
             return 0.0  # the first answer tells
         now = self._clock()
         if budget.resets_at <= now:
             if not budget.limit:
                 return 0.0  # nothing is known of the new window: the next answer tells
-            budget.remaining, budget.resets_at = budget.limit, now + _WINDOW
-        kept = 0.0 if operation in NEVER_HELD_BACK else self._share * budget.limit
-        if budget.remaining <= kept:
+            windows = (now - budget.resets_at) // _WINDOW + 1
+            budget.remaining, budget.resets_at = budget.limit, budget.resets_at + windows * _WINDOW
+        if budget.remaining <= self._kept(budget.limit):
             return _clamped((budget.resets_at - now).total_seconds())
         budget.remaining -= 1
         return 0.0
+
+    def _kept(self, limit: int) -> float:
+        """The calls of a window that this lane may not touch: fewer than all, or it would wait for ever."""
+        if lane() is Lane.WITHDRAWALS:
+            return 0.0
+        others = self._share * limit
+        return max(0.0, min(others + KEPT_BACK[lane()] * (limit - others), limit - 1))
 
     def _learn(self, operation: str, answer: Answer) -> None:
         scope = answer.headers.get("X-RateLimit-Scope", "").strip() or self._scopes.get(operation)
@@ -128,7 +210,7 @@ class Limits:
         remaining = 0.0 if answer.status == 429 else _number(answer, "X-RateLimit-Remaining")
         if remaining is None or (limit is None and answer.status != 429):
             return
-        scope = scope or f"tier of {operation}"
+        scope = scope or self._tier(operation)
         self._scopes[operation] = scope
         now = self._clock()
         pause = reset_in(answer, answer.server_time or now)
@@ -144,12 +226,13 @@ class Limits:
 def reset_in(answer: Answer, server_now: datetime | None) -> float | None:
     """Seconds until the window resets, by X-RateLimit-Reset. The documents call it an epoch, the vendor's own
     client seconds from now: told apart by size (above 1e12 milliseconds, above 1e9 seconds, else a span) and
-    held between 1 and 120. None where it is absent, or an epoch without a time to measure it from."""
+    held between 1 and 120. A span comes in whole seconds, cut off: one is added, or the window would be
+    opened too early. None where it is absent, or an epoch without a time to measure it from."""
     raw = _number(answer, "X-RateLimit-Reset")
     if raw is None:
         return None
     if raw <= 1e9:
-        return _clamped(raw)
+        return _clamped(raw + 1)
     if server_now is None:
         return None
     epoch = raw / 1000 if raw > 1e12 else raw
@@ -167,5 +250,5 @@ def _clamped(seconds: float) -> float:
     return min(max(seconds, SHORTEST), LONGEST)
 
 
-def _shown(limit: int | None, remaining: int, resets_at: datetime) -> Mapping[str, int | str | None]:
+def _shown(limit: int | None, remaining: int, resets_at: datetime) -> dict[str, int | str | None]:
     return {"limit": limit, "remaining": remaining, "resets_at": resets_at.isoformat()}

@@ -9,6 +9,7 @@ from dataclasses import replace
 from bridge.core.brakes import Brakes, Load, check
 from bridge.core.decision import WORDS, Act, Agree, Decision, Held, Nothing, Rule, Wait, raises
 from bridge.core.errors import SideError
+from bridge.core.lanes import Lane, calls_for, same_lane
 from bridge.core.model import PersonId, RunId, Side
 from bridge.core.permit import asked
 from bridge.core.state import LedgerEntry, Settlement
@@ -47,7 +48,8 @@ class Applier:
 
     def withdrawals(self) -> Tally:
         """Settle what is agreed, open and close holds, and send every withdrawal."""
-        return self._pass("withdrawals", self._withdraw)
+        with calls_for(Lane.WITHDRAWALS):
+            return self._pass("withdrawals", self._withdraw)
 
     def raises(self, *, people: int) -> Tally:
         """Send raises and frequency changes, unless a brake or bad weather forbids them. `people` is how many
@@ -64,7 +66,8 @@ class Applier:
 
         if self.brakes.raises:
             return Tally()
-        return self._pass("opt-ins", self._raise, brake)
+        with calls_for(Lane.RAISES):
+            return self._pass("opt-ins", self._raise, brake)
 
     def _pass(
         self,
@@ -79,7 +82,7 @@ class Applier:
                 break
             acting = [person for person in page if any(isinstance(one.decision, Act) for one in person)]
             with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
-                for tally in pool.map(act, acting):
+                for tally in pool.map(same_lane(act), acting):
                     total.add(tally)
             done += len(page)
             self._eyes.progress(f"sending {name}", done)

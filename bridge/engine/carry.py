@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from bridge.core.decision import WORDS, Act, Rule
 from bridge.core.errors import SideError, Verdict
+from bridge.core.lanes import Lane, calls_for
 from bridge.core.mapping import Mapping
 from bridge.core.model import Agreement, Cell, PersonId, RunId, Side, TopicId, Who, Write
 from bridge.core.ports import Outcome, PersonView
@@ -146,7 +147,8 @@ class Carrier:
         """Look at the person again: an answer alone proves nothing."""
         side = unit[0].side
         try:
-            view = self._eyes.readers[side].look(who)
+            with calls_for(Lane.READ_BACKS):
+                view = self._eyes.readers[side].look(who)
         except SideError as error:
             return Result(Fate.UNPROVEN, error=error, sent_at=sent_at)
         return Result(self._fate(unit, outcome, view), view, sent_at=sent_at)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from bridge.core.decision import Rule
 from bridge.core.errors import SideError, Verdict
+from bridge.core.lanes import same_lane
 from bridge.core.model import PersonId, RunId, Side, Who, address_key
 from bridge.core.permit import asked
 from bridge.core.ports import Hint, PersonView
@@ -107,7 +108,7 @@ class Looker:
     ) -> list[PersonView]:
         views: list[PersonView] = []
         with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
-            futures = [pool.submit(read, item) for item in items]
+            futures = [pool.submit(same_lane(read), item) for item in items]
             for item, future in zip(items, futures, strict=True):
                 try:
                     views.extend(future.result())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bridge.core.decision import WORDS, Act, Rule
 from bridge.core.errors import SideError
+from bridge.core.lanes import Lane, calls_for
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Agreement, Raise, Resubscribe, RunId, Write
 from bridge.core.ports import PersonView
@@ -34,7 +35,8 @@ class Recovery:
     def _settle(self, attempt: Attempt) -> None:
         who = self._eyes.state.who(attempt.person)
         try:
-            view = self._eyes.readers[attempt.side].look(who)
+            with calls_for(Lane.READ_BACKS):
+                view = self._eyes.readers[attempt.side].look(who)
         except SideError as error:
             self._weather.warn(f"{attempt.side}: a write stays in doubt ({error})")
             return

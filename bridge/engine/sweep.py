@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from bridge.core.errors import DrainIncomplete, SideError
+from bridge.core.lanes import Lane, calls_for
 from bridge.core.model import RunId, Side, Who
 from bridge.engine.look import Looker
 from bridge.engine.parts import Eyes, Weather
@@ -26,7 +27,8 @@ class Sweeper:
     def everyone(self) -> bool:
         """Sweep both sides. Returns whether both were read to a proven end."""
         began = self._eyes.clock()
-        results = [self._side(side, began) for side in (Side.DOTDIGITAL, Side.MYPREFERENCES)]
+        with calls_for(Lane.SWEEP):
+            results = [self._side(side, began) for side in (Side.DOTDIGITAL, Side.MYPREFERENCES)]
         return all(results)
 
     def _side(self, side: Side, began: datetime) -> bool:

@@ -107,6 +107,9 @@ class Dotdigital(_Group):
     username: Text | None = _about(None, "the API user's name", "apiuser-…", repr=False)
     password: SecretStr | None = _about(None, "the API user's password", "…")
     v3: V3 = _about(V3.AUTO, "auto, never or always", "auto")
+    share_left: Real = _about(
+        0.2, "the share of the account's calls left to others, 0 to 0.9", 0.2, ge=0, le=0.9
+    )
 
 
 class Brakes(_Group):

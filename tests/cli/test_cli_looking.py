@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,14 @@ def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call)
     shown = call("status")
     assert "MyPreferences events" in shown.out
     assert "1 choice is held for a person" in shown.out
+
+
+def test_status_tells_what_dotdigital_still_allows(town: Town, call: Call) -> None:
+    town.world.dotdigital.switches.rate_limits = "tiered"
+    call("reconcile")
+    shown = call("status").out
+    assert "Dotdigital's calls" in shown
+    assert re.search(r"^low +35 +\d+ +7 +0\.0 s$", shown, re.MULTILINE)
 
 
 def test_explain_tells_what_was_said_agreed_and_written(town: Town, call: Call) -> None:

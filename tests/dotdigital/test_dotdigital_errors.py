@@ -80,7 +80,7 @@ def test_the_flat_limit_is_throttling_although_its_status_is_400() -> None:
     [
         ({"X_RateLimit_Reset": str(int(datetime(2026, 3, 1, 0, 0, 40, tzinfo=UTC).timestamp()))}, 40),
         ({"x_ratelimit_reset": str(int(datetime(2026, 3, 1, 0, 0, 40, tzinfo=UTC).timestamp() * 1000))}, 40),
-        ({"X_RateLimit_Reset": "17"}, 17),
+        ({"X_RateLimit_Reset": "17"}, 18),
         ({"X_RateLimit_Reset": "9999"}, 120),
         ({"X_RateLimit_Reset": "-5"}, 1),
         ({"Retry_After": "9", "X_RateLimit_Reset": "17"}, 9),

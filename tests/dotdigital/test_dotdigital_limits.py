@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from dotdigital_world import transport_to
 
 from bridge.core.errors import Throttled
+from bridge.core.lanes import Lane, calls_for, lane, same_lane
 from bridge.core.mapping import Mapping
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.limits import Limits
@@ -31,6 +33,13 @@ class World:
         self.limits._lock.release()
         self.slept.append(seconds)
         self.now += timedelta(seconds=seconds)
+
+    def wait(self, operation: str, purpose: Lane = Lane.POLLING) -> float:
+        """How long a call waits, in seconds."""
+        before = self.now
+        with calls_for(purpose):
+            self.limits.before(operation)
+        return (self.now - before).total_seconds()
 
     def call(
         self,
@@ -71,17 +80,84 @@ def test_nothing_is_held_back_before_anything_is_known(world: World) -> None:
 
 def test_a_share_of_each_tier_is_left_to_strangers(world: World) -> None:
     world.call(FEED, remaining=2)
-    world.limits.before(FEED)
-    assert world.slept == [50.0]  # until the minute is over
+    assert world.wait(FEED) == 50.0  # until the minute is over
 
 
 def test_withdrawals_use_the_share_kept_for_strangers_too(world: World) -> None:
     world.call(OUT, remaining=2)
-    world.limits.before(OUT)
-    world.limits.before(OUT)
-    assert world.slept == []
-    world.limits.before(OUT)
-    assert world.slept == [50.0]
+    assert world.wait(OUT, Lane.WITHDRAWALS) == 0
+    assert world.wait(OUT, Lane.WITHDRAWALS) == 0
+    assert world.wait(OUT, Lane.WITHDRAWALS) == 50.0
+
+
+def test_each_lane_leaves_a_reserve_to_more_urgent_ones(world: World) -> None:
+    """100 a minute, 20 left to strangers: of the other 80 a sweep leaves 32, polling 16, and so on."""
+    world.call(FEED, remaining=100, limit=100)
+    floors = {}
+    for purpose in reversed(Lane):
+        while not world.wait(FEED, purpose):
+            floors[purpose] = world.limits.budget["lowCallRate"]["remaining"]
+        world.now = START
+        last = floors[purpose]
+        assert isinstance(last, int)
+        world.limits = Limits(clock=lambda: world.now, sleep=world.sleep, share=0.2)
+        world.call(FEED, remaining=last, limit=100)
+    assert list(floors.values()) == [52, 36, 28, 24, 0]
+
+
+def test_a_lane_travels_with_the_work_to_other_threads() -> None:
+    with calls_for(Lane.SWEEP), ThreadPoolExecutor(1) as pool:
+        assert list(pool.map(lambda _: lane(), [1])) == [Lane.POLLING]
+        assert list(pool.map(same_lane(lambda _: lane()), [1])) == [Lane.SWEEP]
+    assert lane() is Lane.POLLING
+
+
+def test_the_smallest_allowance_still_serves_every_lane(world: World) -> None:
+    world.call(FEED, remaining=1, limit=1)
+    assert [world.wait(FEED, purpose) for purpose in (Lane.SWEEP, Lane.SWEEP)] == [0, 50.0]
+
+
+def test_an_operation_that_has_not_answered_yet_counts_in_the_tier_that_it_is_presumed_in(
+    world: World,
+) -> None:
+    """Dotdigital `Call rate limits`: bulky reads are of the low tier."""
+    world.call(FEED, remaining=0)
+    assert world.wait("getContacts") == 50.0
+
+
+def test_no_wait_outlasts_a_reset_that_another_answer_tells_of(world: World) -> None:
+    world.call(FEED, remaining=0)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        world.now += timedelta(seconds=seconds)
+        if len(slept) == 2:  # ten of fifty seconds: an answer to another thread's call
+            names = ("Limit", "Remaining", "Reset")
+            headers = {f"X-RateLimit-{name}": value for name, value in zip(names, "991", strict=True)}
+            world.limits.after(FEED, Answer(200, httpx.Headers(headers), b"", None))
+
+    world.limits._sleep = sleep
+    world.limits.before(FEED)
+    assert sum(slept) == 10.0
+
+
+def test_a_window_that_began_unseen_ends_with_its_minute(world: World) -> None:
+    world.call(FEED, remaining=0)
+    world.now += timedelta(seconds=50 + 45)
+    for _ in range(7):
+        assert world.wait(FEED) == 0
+    assert world.wait(FEED) == 15.0
+
+
+def test_whoever_watches_sees_each_wait(world: World) -> None:
+    seen: list[tuple[str, float, float]] = []
+    world.limits.watch = lambda *wait: seen.append(wait)
+    world.call(FEED, remaining=0)
+    world.limits.before(FEED)
+    assert seen[0] == ("lowCallRate", 0.0, 50.0)
+    assert seen[-1] == ("lowCallRate", 45.0, 5.0)
+    assert world.limits.budget["lowCallRate"]["waited_seconds"] == 50
 
 
 def test_tiers_are_counted_apart(world: World) -> None:
@@ -94,17 +170,13 @@ def test_tiers_are_counted_apart(world: World) -> None:
 def test_strangers_may_use_the_tier_up(world: World) -> None:
     world.call(FEED, remaining=9)
     world.call(FEED, remaining=0)
-    world.limits.before(FEED)
-    assert len(world.slept) == 1
+    assert world.wait(FEED) == 50.0
 
 
 def test_calls_in_flight_are_counted_before_their_answers(world: World) -> None:
     world.call(FEED, remaining=4)
-    for _ in range(2):
-        world.limits.before(FEED)
-    assert world.slept == []
-    world.limits.before(FEED)
-    assert len(world.slept) == 1
+    assert world.wait(FEED) == 0
+    assert world.wait(FEED) == 50.0
 
 
 def test_an_older_answer_does_not_give_calls_back(world: World) -> None:
@@ -116,15 +188,16 @@ def test_an_older_answer_does_not_give_calls_back(world: World) -> None:
 
 def test_a_429_empties_the_tier_until_its_reset(world: World) -> None:
     world.call(FEED, remaining=7, status=429)
-    world.limits.before(FEED)
-    assert world.slept == [50.0]
+    assert world.wait(FEED) == 50.0
 
 
 def test_a_429_without_headers_waits_a_minute(world: World) -> None:
     world.limits.after(FEED, Answer(429, httpx.Headers(), b"", None))
-    for _ in range(3):
-        world.limits.before(FEED)
-    assert world.slept == [60.0]  # and then it goes on: no allowance is made up
+    assert [world.wait(FEED) for _ in range(3)] == [
+        60.0,
+        0,
+        0,
+    ]  # and then it goes on: no allowance is made up
 
 
 @pytest.mark.parametrize("form", ["seconds", "milliseconds", "span"])
@@ -133,8 +206,7 @@ def test_the_reset_is_understood_in_each_form(world: World, form: str) -> None:
     raw = {"seconds": end.timestamp(), "milliseconds": end.timestamp() * 1000, "span": 30}[form]
     headers = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(raw))}
     world.limits.after(FEED, Answer(200, httpx.Headers(headers), b"", None))
-    world.limits.before(FEED)
-    assert world.slept == [30.0]
+    assert world.wait(FEED) == (31.0 if form == "span" else 30.0)  # a span may have been cut off
 
 
 def test_a_flat_cap_is_told_at_once_and_doubles_up_to_an_hour(world: World) -> None:
@@ -168,7 +240,13 @@ def test_a_good_answer_ends_the_doubling(world: World) -> None:
 def test_the_budget_names_each_tier(world: World) -> None:
     world.call(FEED, remaining=7)
     assert world.limits.budget == {
-        "lowCallRate": {"limit": 10, "remaining": 7, "resets_at": "2026-03-01T12:01:00+00:00"}
+        "lowCallRate": {
+            "limit": 10,
+            "remaining": 7,
+            "resets_at": "2026-03-01T12:01:00+00:00",
+            "left_to_others": 2,
+            "waited_seconds": 0,
+        }
     }
 
 
@@ -181,8 +259,8 @@ def test_many_threads_never_take_more_than_the_bridge_share() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert limits.budget["lowCallRate"]["remaining"] == 20
-    assert len(waits) == 30  # the ten that had to wait looked three times each, time standing still
+    assert limits.budget["lowCallRate"]["remaining"] == 36
+    assert sum(waits) == 26 * 180  # those that had to wait lost patience, time standing still
 
 
 def test_an_impossible_share_is_refused() -> None:

@@ -120,6 +120,7 @@ class Plan:
     v3: str = "auto"
     couplings: tuple[Any, ...] = ()
     alternate_ids: bool = False
+    rate: float = 5.0  # calls a second to MyPreferences
 
     @property
     def mapping(self) -> str:
@@ -151,6 +152,7 @@ class Live:
             "BRIDGE_MYPREFERENCES__ACCOUNT": self.mypreferences.config.account,
             "BRIDGE_MYPREFERENCES__USER_ID": BRIDGE_USER.user_id,
             "BRIDGE_MYPREFERENCES__TOKEN_URL": f"{self.urls[MINE]}/oauth2/v1/token",
+            "BRIDGE_MYPREFERENCES__RATE": str(self.plan.rate),
             "BRIDGE_MYPREFERENCES__CLIENT_ID": CLIENT_ID,
             "BRIDGE_MYPREFERENCES__CLIENT_SECRET": CLIENT_SECRET,
             "BRIDGE_DOTDIGITAL__BASE_URL": self.urls[THEIRS],
