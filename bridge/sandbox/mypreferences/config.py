@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-CONTACT_CHANNELS = ("email", "phone", "text", "fax", "mail")
-"""Channels whose preferences hang on a contact element; any other channel's sit on the profile."""
+from bridge.sandbox.mypreferences.records import ADDRESS, EMAIL, KINDS, Kind
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,9 @@ class Filter:
     parent: str | None = None
 
     @property
-    def on_contact(self) -> bool:
-        """Whether its preferences hang on a contact element rather than on the profile."""
-        return self.channel.lower() in CONTACT_CHANNELS
+    def kind(self) -> Kind | None:
+        """The kind of contact element its preferences hang on; None: they sit on the profile (Solicit)."""
+        return next((kind for kind in KINDS if self.channel.lower() in kind.channels), None)
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ class Config:
     consent_types: tuple[ConsentType, ...] = ()
     couplings: tuple[Coupling, ...] = ()
     email_types: tuple[str, ...] = ("Primary", "Work")
+    phone_types: tuple[str, ...] = ("Mobile", "Home")
+    address_types: tuple[str, ...] = ("Home", "Office")
     alternate_id_types: tuple[str, ...] = ("CrmId",)
     customer_types: tuple[str, ...] = ("Customer",)
     default_locale: str = "en_US"
@@ -100,6 +101,16 @@ class Config:
         """All filters, in the order of their programs."""
         return [item for _, item in self._filters.values()]
 
+    def channel_of(self, filter_id: str) -> str:
+        """The channel of a filter in lower case, empty for an unknown one."""
+        found = self.filter(filter_id)
+        return found.channel.lower() if found else ""
+
+    def heirs(self, filter_id: str) -> list[str]:
+        """Ids of the filters that name a filter as their parent."""
+        wanted = filter_id.lower()
+        return [item.filter_id for item in self.filters() if (item.parent or "").lower() == wanted]
+
     def consent_type(self, type_name: str) -> ConsentType | None:
         """The consent type of that name, or None."""
         return self._consents.get(type_name.lower())
@@ -113,9 +124,15 @@ class Config:
         wanted = consent_type.lower()
         return [item.filter_id for item in self.couplings if item.consent_type.lower() == wanted]
 
-    def email_type(self, name: str) -> str | None:
-        """The configured spelling of an email type, or None."""
-        return _spelled(name, self.email_types)
+    def types_of(self, kind: Kind) -> tuple[str, ...]:
+        """The configured types of a kind of contact element; the first stands in where none is sent."""
+        return (
+            self.email_types if kind is EMAIL else self.address_types if kind is ADDRESS else self.phone_types
+        )
+
+    def element_type(self, kind: Kind, name: str) -> str | None:
+        """The configured spelling of a contact element's type, or None."""
+        return _spelled(name, self.types_of(kind))
 
     def alternate_id_type(self, name: str) -> str | None:
         """The configured spelling of an alternate-id type, or None."""

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from bridge.sandbox.mypreferences.config import Config, Filter
 from bridge.sandbox.mypreferences.dates import read_choice_date
-from bridge.sandbox.mypreferences.records import CONSENT_STATUS, GRANTED
+from bridge.sandbox.mypreferences.records import (
+    ADDRESS,
+    CONSENT_STATUS,
+    EMAIL,
+    GRANTED,
+    KINDS,
+    PHONE,
+    POSTAL,
+    Kind,
+    element_key,
+)
 from bridge.sandbox.mypreferences.refusal import Refused, invalid, not_found
 
 _NAMES = (
@@ -36,6 +46,17 @@ _NAMES = (
     "EmailAddress",
     "IsDefault",
     "EmailPreferences",
+    "PhoneType",
+    "PhoneNumber",
+    "IsMobile",
+    "PhonePreferences",
+    "PhoneNumberPreferences",
+    "AddressType",
+    *POSTAL,
+    "AddressPreferences",
+    "GroupType",
+    "GroupName",
+    "IsPrimary",
     "FilterId",
     "PreferenceType",
     "FrequencyId",
@@ -87,7 +108,7 @@ _FLAGS = {
     "PreserveConsents": "preserve_consents",
     "PreservePreferences": "preserve_preferences",
 }
-_EXTRAS = ("Addresses", "PhoneNumbers", "CustomFields", "Groups", "ProfileTags")
+_EXTRAS = ("CustomFields", "Groups", "ProfileTags")
 _T = TypeVar("_T")
 
 
@@ -114,14 +135,21 @@ class ConsentDraft:
 
 
 @dataclass(frozen=True)
-class EmailDraft:
-    """A submitted e-mail element; `email_type` None means the address as it already stands."""
+class ElementDraft:
+    """A submitted contact element; `type_name` None means the element as it already stands."""
 
-    address: str
-    email_type: str | None = None
+    value: str
+    type_name: str | None = None
     is_default: bool | None = None
     preferences: tuple[PreferenceDraft, ...] = ()
     consents: tuple[ConsentDraft, ...] = ()
+    kind: Kind = EMAIL
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What makes two values the same."""
+        return element_key(self.kind, self.value, self.details)
 
 
 @dataclass
@@ -131,7 +159,7 @@ class ProfileDraft:
     fields: dict[str, Any] = field(default_factory=dict)
     name: dict[str, str] = field(default_factory=dict)
     alternate_ids: dict[str, str] = field(default_factory=dict)
-    emails: list[EmailDraft] = field(default_factory=list)
+    elements: list[ElementDraft] = field(default_factory=list)
     preferences: list[PreferenceDraft] = field(default_factory=list)
     consents: list[ConsentDraft] = field(default_factory=list)
     extras: dict[str, Any] = field(default_factory=dict)
@@ -184,13 +212,13 @@ class Reader:
             raise invalid("Consents is required.")
         return found
 
-    def preference(self, item: Any, on_contact: bool) -> PreferenceDraft:
-        """One CreateProfilePreference."""
+    def preference(self, item: Any, kind: Kind | None) -> PreferenceDraft:
+        """One CreateProfilePreference of a kind of contact element, or of the profile (None)."""
         item = as_object(item)
         wanted = self._config.filter(_text(item, "FilterId", 50))
         if wanted is None:
             raise invalid(f"The FilterId '{item['FilterId']}' is not valid.")
-        if wanted.on_contact is not on_contact:
+        if wanted.kind is not kind:
             raise invalid(f"The FilterId '{wanted.filter_id}' does not belong to this collection.")
         opted_in = _preference_type(item)
         return PreferenceDraft(
@@ -227,27 +255,32 @@ class Reader:
             raise invalid("alternateId is required.")
         return spelled, value.strip()
 
-    def _choices(self, body: dict[str, Any], draft: ProfileDraft) -> None:
-        draft.emails = [self._email(item) for item in _items(body, "Emails")]
-        draft.preferences = [self.preference(item, False) for item in _items(body, "ProfilePreferences")]
-
-    def _email(self, item: Any) -> EmailDraft:
+    def element(self, item: Any, kind: Kind) -> ElementDraft:
+        """One contact element; an unknown type is a 404."""
         item = as_object(item)
-        address = _text(item, "EmailAddress", 256).strip()
-        if "@" not in address:
-            raise invalid("The EmailAddress is not valid.")
-        email_type: str | None = None
-        if item.get("EmailAddressType"):
-            email_type = self._config.email_type(_text(item, "EmailAddressType", 100))
-            if email_type is None:
-                raise not_found(f"The EmailAddressType '{item['EmailAddressType']}'")
-        return EmailDraft(
-            address,
-            email_type,
+        type_name: str | None = None
+        if item.get(kind.type_field):
+            type_name = self._config.element_type(kind, _text(item, kind.type_field, 100))
+            if type_name is None:
+                raise not_found(f"The {kind.type_field} '{item[kind.type_field]}'")
+        entries = _items(item, kind.preferences_field)
+        if kind is PHONE:
+            entries = entries or _items(item, "PhoneNumberPreferences")
+        return ElementDraft(
+            _value(item, kind),
+            type_name,
             _of_type(item, "IsDefault", bool) if item.get("IsDefault") is not None else None,
-            tuple(self.preference(entry, True) for entry in _items(item, "EmailPreferences")),
+            tuple(self.preference(entry, kind) for entry in entries),
             tuple(self.consent(entry) for entry in _items(item, "Consents")),
+            kind,
+            _details(item, kind),
         )
+
+    def _choices(self, body: dict[str, Any], draft: ProfileDraft) -> None:
+        draft.elements = [
+            self.element(item, kind) for kind in KINDS for item in _items(body, kind.collection)
+        ]
+        draft.preferences = [self.preference(item, None) for item in _items(body, "ProfilePreferences")]
 
     def _alternate_id(self, item: Any) -> tuple[str, str]:
         item = as_object(item)
@@ -313,6 +346,23 @@ def _of_type(body: dict[str, Any], name: str, kind: type[_T]) -> _T:
     if not isinstance(value, kind):
         raise invalid(f"The value for {name} is not valid.")
     return value
+
+
+def _value(item: dict[str, Any], kind: Kind) -> str:
+    value = _text(item, kind.value_field, 256).strip()
+    if kind is EMAIL and "@" not in value:
+        raise invalid("The EmailAddress is not valid.")
+    if kind is PHONE and not element_key(PHONE, value, {}):
+        raise invalid("The PhoneNumber is not valid.")
+    return value
+
+
+def _details(item: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    if kind is PHONE and item.get("IsMobile") is not None:
+        return {"IsMobile": _of_type(item, "IsMobile", bool)}
+    if kind is ADDRESS:
+        return {name: _of_type(item, name, str) for name in POSTAL if item.get(name) is not None}
+    return {}
 
 
 def _preference_type(item: dict[str, Any]) -> bool:

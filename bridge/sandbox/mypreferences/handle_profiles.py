@@ -8,7 +8,7 @@ from bridge.sandbox.mypreferences import render
 from bridge.sandbox.mypreferences.archiving import to_archive
 from bridge.sandbox.mypreferences.call import Call, Reply
 from bridge.sandbox.mypreferences.drafts import ProfileDraft, as_object
-from bridge.sandbox.mypreferences.records import Profile
+from bridge.sandbox.mypreferences.records import EMAIL, Profile
 from bridge.sandbox.mypreferences.refusal import FORBIDDEN, Refused, invalid, not_found
 
 MAX_MATCHES = 50
@@ -24,7 +24,7 @@ def by_email(call: Call) -> Reply:
     """Retrieve profiles by e-mail; more than 50 matches answer as a missing permission does."""
     address = call.needed("emailAddress")
     email_type = call.text("emailType")
-    if email_type is not None and call.state.config.email_type(email_type) is None:
+    if email_type is not None and call.state.config.element_type(EMAIL, email_type) is None:
         raise not_found(f"The EmailAddressType '{email_type}'")
     inactive_too = call.flag("includeInactive", False)
     found = [
@@ -69,6 +69,16 @@ def upsert_by_alternate_id(call: Call) -> Reply:
     return _created(call, draft)
 
 
+def replace(call: Call) -> Reply:
+    """Update profile (PUT): what is left out becomes blank."""
+    return _replaced(call, call.profile())
+
+
+def replace_by_alternate_id(call: Call) -> Reply:
+    """Update profile by alternate id (PUT)."""
+    return _replaced(call, _by_alternate_id(call))
+
+
 def activate(call: Call) -> Reply:
     """Activate a profile."""
     profile = call.profile()
@@ -107,10 +117,7 @@ def put_preferences(call: Call) -> Reply:
 
 def put_preferences_by_alternate_id(call: Call) -> Reply:
     """Add or update preferences by alternate id."""
-    found = call.state.registry.by_alternate_id(*_alternate_id(call))
-    if found is None:
-        raise not_found("The profile")
-    return _updated(call, found, call.state.reader.submission(call.body()))
+    return _updated(call, _by_alternate_id(call), call.state.reader.submission(call.body()))
 
 
 def archive(call: Call) -> Reply:
@@ -139,6 +146,20 @@ def _alternate_id(call: Call) -> tuple[str, str]:
     type_name = call.params.get("alternateIdType") or call.needed("alternateIdType")
     value = call.params.get("alternateId") or call.needed("alternateId")
     return call.state.reader.alternate_id(type_name, value)
+
+
+def _by_alternate_id(call: Call) -> Profile:
+    found = call.state.registry.by_alternate_id(*_alternate_id(call))
+    if found is None:
+        raise not_found("The profile")
+    return found
+
+
+def _replaced(call: Call, profile: Profile) -> Reply:
+    draft = call.state.reader.profile(call.body())
+    call.state.begin_write(profile)
+    call.state.profiles.replace(profile, draft, call.actor)
+    return Reply(_shown(call, profile))
 
 
 def _created(call: Call, draft: ProfileDraft) -> Reply:

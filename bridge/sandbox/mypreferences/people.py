@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.sandbox.mypreferences.records import Profile
+from bridge.sandbox.mypreferences.records import EMAIL, PHONE, Element, Kind, Profile, element_key
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class People:
 
     def __init__(self) -> None:
         self._by_id: dict[int, Profile] = {}
-        self._by_email: dict[str, dict[int, None]] = {}
+        self._by_element: dict[tuple[str, str], dict[int, None]] = {}
         self._by_alternate: dict[tuple[str, str], int] = {}
         self._next = 1001
         self._gone: set[int] = set()
@@ -50,23 +50,32 @@ class People:
 
     def by_email(self, address: str) -> list[Profile]:
         """Profiles that hold the address (trimmed, any case), oldest first."""
-        return [self._by_id[item] for item in self._by_email.get(_key(address), {})]
+        return self.holders(EMAIL, element_key(EMAIL, address, {}))
+
+    def by_phone(self, number: str) -> list[Profile]:
+        """Profiles that hold a phone of the same digits, oldest first."""
+        return self.holders(PHONE, element_key(PHONE, number, {}))
+
+    def holders(self, kind: Kind, key: str) -> list[Profile]:
+        """Profiles with an active element of that key, oldest first."""
+        return [self._by_id[item] for item in self._by_element.get((kind.name, key), {})]
 
     def by_alternate_id(self, type_name: str, value: str) -> Profile | None:
         """The profile with that alternate id (any case)."""
         found = self._by_alternate.get((type_name.lower(), value.lower()))
         return None if found is None else self._by_id[found]
 
-    def index_email(self, profile: Profile, address: str) -> None:
-        """Make a profile findable by an address."""
-        self._by_email.setdefault(_key(address), {})[profile.profile_id] = None
+    def index(self, profile: Profile, element: Element) -> None:
+        """Make a profile findable by an element."""
+        self._by_element.setdefault((element.kind.name, element.key), {})[profile.profile_id] = None
 
-    def unindex_email(self, profile: Profile, address: str) -> None:
-        """Forget that a profile holds an address."""
-        holders = self._by_email.get(_key(address), {})
+    def unindex(self, profile: Profile, element: Element) -> None:
+        """Forget that a profile holds an element."""
+        key = (element.kind.name, element.key)
+        holders = self._by_element.get(key, {})
         holders.pop(profile.profile_id, None)
         if not holders:
-            self._by_email.pop(_key(address), None)
+            self._by_element.pop(key, None)
 
     def index_alternate_id(self, profile: Profile, type_name: str, value: str) -> None:
         """Make a profile findable by an alternate id; the first holder stays."""
@@ -84,14 +93,10 @@ class People:
 
     def remove(self, profile: Profile, moment: datetime, reason: str) -> None:
         """Delete a profile for good."""
-        for email in profile.emails:
-            self.unindex_email(profile, email.address)
+        for element in profile.elements:
+            self.unindex(profile, element)
         for type_name, value in profile.alternate_ids.items():
             self.unindex_alternate_id(profile, type_name, value)
         del self._by_id[profile.profile_id]
         self._gone.add(profile.profile_id)
         self.deleted.append(Deleted(profile.profile_id, moment, reason))
-
-
-def _key(address: str) -> str:
-    return address.strip().lower()

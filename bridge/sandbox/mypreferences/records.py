@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -56,24 +56,87 @@ class Consent:
     active: bool = True
 
 
-@dataclass(slots=True)
-class Email:
-    """An e-mail address on a profile, with the preferences and consents that hang on it."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of contact element, and the names its documents use (MyPreferences `EmailPreference`, twins).
 
-    email_type: str
-    address: str
+    `event` is its word in event types.
+    """
+
+    name: str
+    collection: str
+    type_field: str
+    value_field: str
+    preferences_field: str
+    event: str
+    channels: tuple[str, ...]
+
+
+EMAIL = Kind("Email", "Emails", "EmailAddressType", "EmailAddress", "EmailPreferences", "email", ("email",))
+PHONE = Kind(
+    "Phone", "PhoneNumbers", "PhoneType", "PhoneNumber", "PhonePreferences", "phone", ("phone", "text", "fax")
+)
+ADDRESS = Kind("Address", "Addresses", "AddressType", "Address1", "AddressPreferences", "address", ("mail",))
+KINDS = (EMAIL, PHONE, ADDRESS)
+POSTAL = (
+    "Address1",
+    "Address2",
+    "City",
+    "StateProvince",
+    "PostalCode",
+    "CountryCode_Numeric",
+    "CountryCode_Alpha2",
+    "CountryCode_Alpha3",
+)
+
+
+@dataclass(slots=True)
+class Element:
+    """An e-mail address, phone or postal address on a profile, with what hangs on it.
+
+    `details` are the fields beside type and value: IsMobile of a phone, the lines of a postal address.
+    """
+
+    kind: Kind
+    type_name: str
+    value: str
     created: datetime
     modified: datetime
     user: User
     is_default: bool = False
     is_active: bool = True
+    details: dict[str, Any] = field(default_factory=dict)
     preferences: dict[str, Preference] = field(default_factory=dict)
     consents: list[Consent] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """What makes two values the same."""
+        return element_key(self.kind, self.value, self.details)
+
+
+def element_key(kind: Kind, value: str, details: Mapping[str, Any]) -> str:
+    """The value as it is compared: an e-mail address trimmed and in any case, a phone by its digits, a postal
+    address by all of its lines."""
+    if kind is PHONE:
+        return "".join(letter for letter in value if letter.isdigit())
+    if kind is ADDRESS:
+        return "|".join(str(details.get(name) or "").strip().lower() for name in POSTAL[:5])
+    return value.strip().lower()
+
+
+@dataclass(slots=True)
+class Former:
+    """What a profile held before: superseded preferences, and fields as they were from a time on."""
+
+    preferences: list[tuple[Element | None, Preference]] = field(default_factory=list)
+    custom_fields: list[tuple[datetime, User, dict[str, Any]]] = field(default_factory=list)
+    standard_fields: list[tuple[datetime, User, dict[str, Any]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Profile:
-    """One profile. `extras` are collections kept as they were sent (phones, custom fields and such)."""
+    """One profile. `extras` are collections kept as they were sent (custom fields, groups, tags)."""
 
     profile_id: int
     created: datetime
@@ -89,38 +152,59 @@ class Profile:
     reason_code: str = ""
     name: dict[str, str] = field(default_factory=dict)
     alternate_ids: dict[str, str] = field(default_factory=dict)
-    emails: list[Email] = field(default_factory=list)
+    elements: list[Element] = field(default_factory=list)
     preferences: dict[str, Preference] = field(default_factory=dict)
     consents: list[Consent] = field(default_factory=list)
-    associations: dict[tuple[str, str], int] = field(default_factory=dict)
+    associations: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """(consent type, filter id, element or customer type) -> the status last told"""
+    untied: set[tuple[str, str]] = field(default_factory=set)
+    """(consent type, filter id) that were taken apart, whatever the configuration couples"""
     extras: dict[str, Any] = field(default_factory=dict)
+    former: Former = field(default_factory=Former)
 
-    def email(self, address: str, email_type: str | None = None) -> Email | None:
-        """The active element with that address (and type, when given)."""
-        for item in self.emails:
-            same_type = email_type is None or item.email_type.lower() == email_type.lower()
-            if item.is_active and same_type and item.address.lower() == address.strip().lower():
+    def of_kind(self, kind: Kind) -> list[Element]:
+        """Elements of one kind, those that are no longer active too."""
+        return [item for item in self.elements if item.kind is kind]
+
+    @property
+    def emails(self) -> list[Element]:
+        """The e-mail elements, those that are no longer active too."""
+        return self.of_kind(EMAIL)
+
+    def element(self, kind: Kind, key: str, type_name: str | None = None) -> Element | None:
+        """The active element of that key (and type, when given)."""
+        for item in self.of_kind(kind):
+            same_type = type_name is None or item.type_name.lower() == type_name.lower()
+            if item.is_active and same_type and item.key == key:
                 return item
         return None
 
-    def default_email(self) -> Email | None:
-        """The default address, else the first active one."""
-        active = [item for item in self.emails if item.is_active]
+    def email(self, address: str, email_type: str | None = None) -> Element | None:
+        """The active e-mail element with that address (and type, when given)."""
+        return self.element(EMAIL, element_key(EMAIL, address, {}), email_type)
+
+    def default(self, kind: Kind) -> Element | None:
+        """The default element of a kind, else the first active one."""
+        active = [item for item in self.of_kind(kind) if item.is_active]
         return next((item for item in active if item.is_default), active[0] if active else None)
 
-    def live(self, filter_id: str) -> Iterator[tuple[Email | None, Preference]]:
-        """Every preference for a filter that is not archived, with the address it hangs on."""
+    def held(self, element: Element | None) -> dict[str, Preference]:
+        """The preferences of an element, of the profile itself for None."""
+        return self.preferences if element is None else element.preferences
+
+    def live(self, filter_id: str) -> Iterator[tuple[Element | None, Preference]]:
+        """Every preference for a filter that is not archived, with the element it hangs on."""
         for holder, preference in self.all_preferences():
             if preference.filter_id.lower() == filter_id.lower() and not preference.archived:
                 yield holder, preference
 
-    def all_preferences(self) -> Iterator[tuple[Email | None, Preference]]:
-        """Every preference, archived ones too, with the address it hangs on (None: the profile)."""
+    def all_preferences(self) -> Iterator[tuple[Element | None, Preference]]:
+        """Every preference, archived ones too, with the element it hangs on (None: the profile)."""
         for preference in list(self.preferences.values()):
             yield None, preference
-        for email in self.emails:
-            for preference in list(email.preferences.values()):
-                yield email, preference
+        for element in self.elements:
+            for preference in list(element.preferences.values()):
+                yield element, preference
 
     def consent(self, consent_type: str) -> Consent | None:
         """The active profile-level consent of a type that was stored last."""

@@ -9,8 +9,10 @@ from bridge.sandbox.mypreferences.config import Config, ConsentType, Filter, Pro
 from bridge.sandbox.mypreferences.dates import write_moment
 from bridge.sandbox.mypreferences.records import (
     CONSENT_STATUS,
+    KINDS,
+    PHONE,
     Consent,
-    Email,
+    Element,
     Preference,
     Profile,
     User,
@@ -48,13 +50,14 @@ class Render:
                 {"AlternateIdType": name, "AlternateId": value, "IsActive": True}
                 for name, value in profile.alternate_ids.items()
             ],
-            "Addresses": [],
-            "Emails": [
-                self.email(profile, item, implied, history, archived)
-                for item in profile.emails
-                if item.is_active
-            ],
-            "PhoneNumbers": [],
+            **{
+                kind.collection: [
+                    self.element(profile, item, implied, history, archived)
+                    for item in profile.of_kind(kind)
+                    if item.is_active
+                ]
+                for kind in KINDS
+            },
             "ProfilePreferences": self._preferences(profile, None, implied, archived),
             "Consents": consents(profile.consents, history),
             "CustomFields": [],
@@ -70,15 +73,15 @@ class Render:
         document.update(profile.extras)
         return document
 
-    def email(
-        self, profile: Profile, email: Email, implied: bool, history: bool, archived: bool = False
+    def element(
+        self, profile: Profile, element: Element, implied: bool, history: bool, archived: bool = False
     ) -> dict[str, Any]:
-        """An e-mail element with its preferences and consents."""
+        """A contact element with its preferences and consents."""
         return {
-            **email_data(email),
-            "Edited": _edited(email.created, email.modified, email.user),
-            "EmailPreferences": self._preferences(profile, email, implied, archived),
-            "Consents": consents(email.consents, history),
+            **element_data(element),
+            "Edited": edited(element.created, element.modified, element.user),
+            element.kind.preferences_field: self._preferences(profile, element, implied, archived),
+            "Consents": consents(element.consents, history),
         }
 
     def preference(
@@ -113,25 +116,10 @@ class Render:
             document["FrequencyId"] = preference.frequency
         return document
 
-    def preference_data(
-        self, profile: Profile, email: Email | None, preference: Preference
-    ) -> dict[str, Any]:
-        """The Data of a preference event: the contact element and the preference."""
-        element = (
-            {}
-            if email is None
-            else {
-                "ContactType": "Email",
-                "EmailAddressType": email.email_type,
-                "EmailAddress": email.address,
-            }
-        )
-        return {**element, **self.preference(profile, preference)}
-
     def _preferences(
-        self, profile: Profile, email: Email | None, implied: bool, archived: bool
+        self, profile: Profile, element: Element | None, implied: bool, archived: bool
     ) -> list[dict[str, Any]]:
-        held = profile.preferences if email is None else email.preferences
+        held = profile.held(element)
         stated = [item for item in held.values() if archived or not item.archived]
         documents = [self.preference(profile, item) for item in stated]
         if implied:
@@ -139,20 +127,29 @@ class Render:
         return documents
 
     def _inherited(self, profile: Profile, held: dict[str, Preference]) -> list[dict[str, Any]]:
-        """Choices taken over from the parent filter where the person stated none (Preference Propagation)."""
+        """Choices taken over from a filter above where the person stated none (Preference Propagation)."""
         found = []
         for wanted in self._config.filters():
-            own = held.get(wanted.filter_id)
-            parent = held.get(wanted.parent) if wanted.parent else None
-            if parent is not None and not parent.archived and (own is None or own.archived):
-                found.append(self.preference(profile, parent, IMPLIED, wanted.filter_id))
+            if _live(held, wanted.filter_id) is None:
+                source = self._source(held, wanted)
+                if source is not None:
+                    found.append(self.preference(profile, source, IMPLIED, wanted.filter_id))
         return found
+
+    def _source(self, held: dict[str, Preference], wanted: Filter) -> Preference | None:
+        """The nearest stated preference further up."""
+        above = self._config.filter(wanted.parent) if wanted.parent else None
+        if above is None:
+            return None
+        return _live(held, above.filter_id) or self._source(held, above)
 
     def _associated(self, profile: Profile, filter_id: str) -> list[dict[str, Any]]:
         found = []
         for consent_type in self._config.consents_of(filter_id):
             current = profile.consent(consent_type)
-            if current is not None and (consent_type, filter_id) in profile.associations:
+            if current is not None and any(
+                key[:2] == (consent_type, filter_id) for key in profile.associations
+            ):
                 found.append(
                     {
                         "ConsentType": consent_type,
@@ -163,14 +160,34 @@ class Render:
         return found
 
 
-def email_data(email: Email) -> dict[str, Any]:
+def preference_data(element: Element | None, document: dict[str, Any]) -> dict[str, Any]:
+    """The Data of a preference event: the contact element and the preference's document."""
+    if element is None:
+        return document
+    kind = element.kind
+    held = {kind.type_field: element.type_name, kind.value_field: element.value}
+    return {"ContactType": kind.name, **held, **document}
+
+
+def _live(held: dict[str, Preference], filter_id: str) -> Preference | None:
+    found = held.get(filter_id)
+    return None if found is None or found.archived else found
+
+
+def element_data(element: Element) -> dict[str, Any]:
     """The Data of a contact event."""
-    return {
-        "EmailAddressType": email.email_type,
-        "EmailAddress": email.address,
-        "IsDefault": email.is_default,
-        "IsActive": email.is_active,
+    kind = element.kind
+    document: dict[str, Any] = {
+        kind.type_field: element.type_name,
+        kind.value_field: element.value,
+        **element.details,
+        "IsDefault": element.is_default,
+        "IsActive": element.is_active,
     }
+    if kind is PHONE:
+        document["PhoneNumberNumeric"] = int(element.key)
+        document.setdefault("IsMobile", False)
+    return document
 
 
 def consent(item: Consent) -> dict[str, Any]:
@@ -183,7 +200,7 @@ def consent(item: Consent) -> dict[str, Any]:
         "ConsentDate": write_moment(item.date),
         "ExpirationDate": None,
         "Expired": False,
-        "Edited": _edited(item.created, item.modified, item.user),
+        "Edited": edited(item.created, item.modified, item.user),
     }
 
 
@@ -247,7 +264,8 @@ def consent_statuses() -> list[dict[str, Any]]:
     return [{"Id": number, "Name": name} for number, name in CONSENT_STATUS.items()]
 
 
-def _edited(created: Any, modified: Any, user: User) -> dict[str, Any]:
+def edited(created: Any, modified: Any, user: User) -> dict[str, Any]:
+    """An EditInfo: system fields of creation and change."""
     return {
         "CreatedDate": write_moment(created),
         "ModifiedBy": user.user_id,

@@ -46,6 +46,11 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("retrieveProfileById", "GET", "Profile/{profileId}", profiles.by_id),
     Operation("updateProfilePost", "POST", "Profile/{profileId}", profiles.update),
+    Operation("updateProfilePut", "PUT", "Profile/{profileId}", profiles.replace),
+    Operation("replaceProfileByAlternateId", "PUT", "Profile/AlternateId", profiles.replace_by_alternate_id),
+    Operation(
+        "replaceProfileByAlternateId", "PUT", f"Profile/{_BY_ALTERNATE}", profiles.replace_by_alternate_id
+    ),
     Operation("deleteProfile", "DELETE", "Profile/{profileId}", profiles.delete),
     Operation("activateProfile", "POST", "Profile/{profileId}/Activate", profiles.activate),
     Operation("deactivateProfile", "POST", "Profile/{profileId}/Deactivate", profiles.deactivate),

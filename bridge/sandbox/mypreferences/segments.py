@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bridge.sandbox.mypreferences.records import Profile
+from bridge.sandbox.mypreferences.records import PHONE, Profile
 from bridge.sandbox.mypreferences.refusal import invalid, not_found
 
 Holds = Callable[[Profile], bool]
@@ -97,7 +97,7 @@ def matcher(request: dict[str, Any]) -> Holds:
             )
         case "emailaddress":
             return lambda profile: any(
-                item.is_active and item.address.lower() in wanted and kind in ("", item.email_type.lower())
+                item.is_active and item.key in wanted and kind in ("", item.type_name.lower())
                 for item in profile.emails
             )
         case "phonenumber":
@@ -114,11 +114,9 @@ def _by_phone(wanted: Iterable[str], kind: str) -> Holds:
     numbers = frozenset(wanted) - {""}
 
     def holds(profile: Profile) -> bool:
-        phones = profile.extras.get("PhoneNumbers") or ()
         return any(
-            _digits(str(item.get("PhoneNumber"))) in numbers
-            and kind in ("", str(item.get("PhoneType")).lower())
-            for item in phones
+            item.is_active and item.key in numbers and kind in ("", item.type_name.lower())
+            for item in profile.of_kind(PHONE)
         )
 
     return holds

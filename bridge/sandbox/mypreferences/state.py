@@ -18,7 +18,7 @@ from bridge.sandbox.mypreferences.dates import to_milliseconds
 from bridge.sandbox.mypreferences.delivery import Deliveries
 from bridge.sandbox.mypreferences.drafts import (
     ConsentDraft,
-    EmailDraft,
+    ElementDraft,
     PreferenceDraft,
     ProfileDraft,
     Reader,
@@ -27,11 +27,12 @@ from bridge.sandbox.mypreferences.events import Events
 from bridge.sandbox.mypreferences.export import Exports
 from bridge.sandbox.mypreferences.people import People
 from bridge.sandbox.mypreferences.profiles import Profiles, snapshot
-from bridge.sandbox.mypreferences.records import CONSENT_STATUS, Actor, Email, Profile, User
+from bridge.sandbox.mypreferences.records import CONSENT_STATUS, Actor, Element, Profile, User, element_key
 from bridge.sandbox.mypreferences.render import Render
 from bridge.sandbox.mypreferences.segments import Segment, SegmentGroup, Segments
 from bridge.sandbox.mypreferences.subscriptions import Subscriptions
 from bridge.sandbox.mypreferences.switches import Switches
+from bridge.sandbox.mypreferences.telling import Teller
 from bridge.sandbox.mypreferences.truth import person
 
 PREFERENCE_CENTER = User("preference-center", "PREFERENCE_CENTER")
@@ -70,9 +71,10 @@ class State:
         self.deliveries = Deliveries(self.lock, self.clock, self.switches, self.subscriptions, self.events)
         self.documents = Render(self.config)
         self.reader = Reader(self.config, self.now)
-        self.choices = Choices(self.config, self.switches, self.events, self.documents, self.now)
+        self.teller = Teller(self.config, self.switches, self.events, self.documents)
+        self.choices = Choices(self.config, self.switches, self.teller, self.now)
         self.profiles = Profiles(
-            self.config, self.switches, self.registry, self.events, self.choices, self.documents, self.now
+            self.config, self.switches, self.registry, self.teller, self.choices, self.now
         )
         self.segments = Segments()
         self.exports = Exports(self.clock, self.switches, self.registry, self.documents)
@@ -104,15 +106,15 @@ class State:
             drafts = [self._preference(name, *choice) for name, choice in (preferences or {}).items()]
             draft = ProfileDraft(
                 alternate_ids=dict(alternate_ids or {}),
-                emails=[_email(item) for item in emails],
-                preferences=[item for item in drafts if not item.filter.on_contact],
+                elements=[_email(item) for item in emails],
+                preferences=[item for item in drafts if item.filter.kind is None],
                 consents=[self._consent(name, *given) for name, given in (consents or {}).items()],
             )
-            on_address = tuple(item for item in drafts if item.filter.on_contact)
-            if on_address and not draft.emails:
+            on_address = tuple(item for item in drafts if item.filter.kind is not None)
+            if on_address and not draft.elements:
                 raise ValueError(f"filter {on_address[0].filter.filter_id!r} needs an address")
             if on_address:
-                draft.emails[0] = replace(draft.emails[0], preferences=on_address)
+                draft.elements[0] = replace(draft.elements[0], preferences=on_address)
             return self.profiles.create(draft, _people(quiet)).profile_id
 
     def set_preference(
@@ -154,7 +156,7 @@ class State:
     def add_email(self, profile_id: int, address: str, email_type: str | None = None) -> None:
         """Add an address."""
         with self.lock:
-            draft = ProfileDraft(emails=[EmailDraft(address, email_type)])
+            draft = ProfileDraft(elements=[ElementDraft(address, email_type)])
             self.profiles.update(self._get(profile_id), draft, _people())
 
     def change_email(self, profile_id: int, old: str, new: str) -> None:
@@ -268,14 +270,17 @@ class State:
         return profile
 
     def _choose(self, profile: Profile, draft: PreferenceDraft, address: str | None, actor: Actor) -> bool:
-        email: Email | None = None
-        if draft.filter.on_contact:
-            email = profile.email(address) if address else profile.default_email()
-            if email is None:
+        element: Element | None = None
+        kind = draft.filter.kind
+        if kind is not None:
+            element = (
+                profile.element(kind, element_key(kind, address, {})) if address else profile.default(kind)
+            )
+            if element is None:
                 raise KeyError(
                     f"profile {profile.profile_id} has no such address for {draft.filter.filter_id}"
                 )
-        return self.choices.put_preference(profile, email, draft, actor)
+        return self.choices.put_preference(profile, element, draft, actor)
 
     def _preference(
         self, filter_id: str, choice: bool | str, when: datetime | None = None, frequency: str | None = None
@@ -324,5 +329,5 @@ def _people(quiet: bool = False) -> Actor:
     return Actor(PREFERENCE_CENTER, quiet)
 
 
-def _email(item: str | tuple[str, str]) -> EmailDraft:
-    return EmailDraft(item) if isinstance(item, str) else EmailDraft(item[1], item[0])
+def _email(item: str | tuple[str, str]) -> ElementDraft:
+    return ElementDraft(item) if isinstance(item, str) else ElementDraft(item[1], item[0])

@@ -74,3 +74,9 @@ class Switches:
     """Answer a search by e-mail that finds nobody with 404 instead of an empty list."""
     refuse_duplicate_alternate_ids: bool = True
     """Whether creating a profile with a taken alternate id is a 409."""
+    propagation_raises_events: bool = True
+    """Whether a choice inherited from a parent filter raises events of its own, by a system user."""
+    readded_element_keeps_choices: bool = True
+    """Whether a contact element that comes back has the preferences that were preserved of it."""
+    put_keeps_preserve_flags: bool = True
+    """Whether PUT without PreservePreferences or PreserveConsents leaves them true instead of blank."""

@@ -16,8 +16,8 @@ def person(profile: Profile) -> dict[str, Any]:
         "alternate_ids": dict(profile.alternate_ids),
         "emails": [
             {
-                "type": email.email_type,
-                "address": email.address,
+                "type": email.type_name,
+                "address": email.value,
                 "is_active": email.is_active,
                 "is_default": email.is_default,
                 "preferences": {name: _preference(item) for name, item in email.preferences.items()},

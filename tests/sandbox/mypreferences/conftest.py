@@ -16,6 +16,7 @@ from bridge.sandbox.mypreferences import (
     Filter,
     Program,
     State,
+    Switches,
     create_app,
     sample_config,
 )
@@ -36,7 +37,8 @@ def state() -> State:
         ),
         couplings=(Coupling("Profiling", "OFFERS_EMAIL"), Coupling("Profiling", "DEALS_EMAIL")),
     )
-    return State(config, SandboxClock(NOON, frozen=True))
+    switches = Switches(propagation_raises_events=False)  # most tests count what was done itself
+    return State(config, SandboxClock(NOON, frozen=True), switches)
 
 
 @pytest.fixture
