@@ -25,11 +25,13 @@ class PersonView:
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Somebody to look at: by the side's own id, by address, or both. `keys` name what brought it (ids of
-    events), so that the same is not looked into for ever as feeds are read with an overlap."""
+    events), so that the same is not looked into for ever as feeds are read with an overlap. `former` are
+    addresses that the side says the record had before."""
 
     id: str | None = None
     address: str | None = field(default=None, repr=False)
     keys: tuple[str, ...] = field(default=(), compare=False)
+    former: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Page:
     hints: Sequence[Hint] = ()
     watermark: datetime | None = None
     warnings: Sequence[str] = ()  # never with an address
+    repeated: Sequence[str] = ()  # keys about records that an earlier page of this drain has hinted at
     skipped: int = 0  # rows without an address: nobody to bind them to
     unread: int = 0  # people asked for singly who could not be read: they are anything but absent
 

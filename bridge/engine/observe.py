@@ -87,7 +87,7 @@ class Observer:
             feed=feed,
             watermark=mark,
             spreads=spreads,
-            followed=[key for hint in page.hints for key in hint.keys],
+            followed=[*(key for hint in page.hints for key in hint.keys), *page.repeated],
         )
         self._looker.observed[side] += len(page.views)
         self._looker.look(side, recorded.look_again)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.core.errors import DrainIncomplete, Forbidden, NotFound
@@ -12,18 +13,8 @@ from bridge.core.model import Side
 from bridge.core.ports import Hint, Page
 from bridge.mypreferences import wire
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
+from bridge.mypreferences.kinds import Bearing, bearing_of
 
-_KNOWN = re.compile(
-    r"profile\.(created|updated|updated[ .]?full|replaced|deactivated|reactivated|deleted)"
-    r"|preference\.(added|updated|archived)"
-    r"|consent\.(status\.)?(added|updated|deactivated)"
-    r"|consent\.(elementass\w+|filterassociation)\.(created|updated|deactivated)"
-    r"|contacts\.(email|phone|address|alternateid|customertype)\.(added|updated|deleted)"
-    r"|(standardfield\.\w+|customfield)\.(added|updated|deleted)"
-    r"|group\.(added|updated|deactivated)"
-    r"|tag\.\w+",
-    re.IGNORECASE | re.ASCII,
-)
 _SECOND = timedelta(seconds=1)
 _LONGEST_EXPORT = 4 * 3600.0  # seconds; generated data is kept no longer than some hours anyway
 _MAX_POLLS = 1000
@@ -40,12 +31,14 @@ def drain_events(
 
     The watermark on the last page is the server's time at which the first question was put: its answer's
     Date less the time the answer took. Without a Date header it is the newest event's time; without events
-    there is none.
+    there is none. A profile is hinted at once: whoever reads it then reads it after all these events. The
+    last page tells of kinds of events that the documents do not list.
     """
     began = clock()
     start, until = since, None
     newest: datetime | None = None
     server_began: datetime | None = None
+    pages = _Pages()
     while True:
         end = max(start + window if until is None else min(start + window, until), start + _SECOND)
         asked = clock()
@@ -59,28 +52,70 @@ def drain_events(
         if end >= until:
             # A Date header may go missing; an event dated ahead must not carry the watermark with it.
             fallback = None if newest is None else min(newest, began)
-            yield _page(found, server_began or fallback)
+            yield pages.last(found, server_began or fallback)
             return
-        yield _page(found, None)
+        yield pages.next(found)
         start = end
 
 
-def _page(found: EventSlice, watermark: datetime | None) -> Page:
-    ids = [_profile_id(event) for event in found.events]
-    odd = Counter(
-        _shown(event.event_type) for event in found.events if not _KNOWN.fullmatch(event.event_type)
-    )
-    warnings = [f"{count} events of the unknown type '{name}'" for name, count in sorted(odd.items())]
-    if unnamed := ids.count(""):
-        warnings.append(
-            f"{unnamed} events name no profile id: unset AlternateIdType on the webhook subscription"
-        )
-    keys: dict[str, list[str]] = {}
-    for profile, event in zip(ids, found.events, strict=True):
-        if profile:
-            keys.setdefault(profile, []).append(_key(event))
-    hints = [Hint(id=profile, keys=tuple(names)) for profile, names in keys.items()]
-    return Page(hints=hints, watermark=watermark, warnings=warnings, skipped=unnamed)
+class _Pages:
+    """Turns windows of events into pages of hints, a burst about one profile into one."""
+
+    def __init__(self) -> None:
+        self._hinted: set[str] = set()
+        self._odd: Counter[str] = Counter()
+        self._unnamed = 0
+
+    def next(self, found: EventSlice) -> Page:
+        """The page of one window: which profiles it is the first to name."""
+        about = self._about(found.events)
+        fresh = {profile: events for profile, events in about.items() if self._is_news(profile, events)}
+        self._hinted |= fresh.keys()
+        repeated = [_key(event) for profile in about.keys() - fresh.keys() for event in about[profile]]
+        hints = [_hint(profile, events) for profile, events in fresh.items()]
+        return Page(hints=hints, repeated=repeated)
+
+    def last(self, found: EventSlice, watermark: datetime | None) -> Page:
+        """The last page, with what there is to say of them all."""
+        page = self.next(found)
+        warnings = [
+            f"{count} events of the unknown type '{name}'" for name, count in sorted(self._odd.items())
+        ]
+        if self._unnamed:
+            warnings.append(
+                f"{self._unnamed} events name no profile id: "
+                "unset AlternateIdType on the webhook subscription"
+            )
+        return replace(page, watermark=watermark, warnings=warnings, skipped=self._unnamed)
+
+    def _about(self, events: Sequence[wire.Event]) -> dict[str, list[wire.Event]]:
+        """The events that bear on consent, by profile."""
+        about: dict[str, list[wire.Event]] = {}
+        for event in events:
+            bearing = bearing_of(event.event_type)
+            if bearing is Bearing.IRRELEVANT:
+                continue
+            if bearing is None:
+                self._odd[_shown(event.event_type)] += 1
+            profile = _profile_id(event)
+            if profile:
+                about.setdefault(profile, []).append(event)
+            else:
+                self._unnamed += 1
+        return about
+
+    def _is_news(self, profile: str, events: Sequence[wire.Event]) -> bool:
+        return profile not in self._hinted or any(map(_former, events))
+
+
+def _hint(profile: str, events: Sequence[wire.Event]) -> Hint:
+    former = dict.fromkeys(address for event in events if (address := _former(event)))
+    return Hint(id=profile, keys=tuple(map(_key, events)), former=tuple(former))
+
+
+def _former(event: wire.Event) -> str | None:
+    """The address that an event says the profile had before; None for any other event."""
+    return event.former_address if bearing_of(event.event_type) is Bearing.REKEY else None
 
 
 def _key(event: wire.Event) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from bridge.core.errors import ConfigError
@@ -143,6 +144,52 @@ def test_an_unknown_event_type_is_a_hint_all_the_same_and_is_named() -> None:
         "1 events of the unknown type 'a?b.c'",
         "2 events of the unknown type 'consent.melted'",
     ]
+
+
+def test_what_nothing_of_consent_hangs_on_costs_no_read() -> None:
+    """MyPreferences `Events`: groups, tags, names and custom fields are entities of their own."""
+    kinds = (
+        "group.added",
+        "tag.deleted",
+        "standardfield.firstname.updated",
+        "customfield.added",
+        "contacts.phone.added",
+    )
+    (page,) = drained([wire.Event(profile_id=1, event_type=kind) for kind in kinds], NOON)
+    assert (page.hints, page.warnings) == ([], [])
+
+
+def test_a_burst_about_one_profile_is_one_hint_whichever_windows_it_falls_into() -> None:
+    def read(start: datetime, end: datetime) -> EventSlice:
+        event = wire.Event(event_id=f"{start:%H%M}", profile_id=7, event_type="preference.updated")
+        return EventSlice([event, event], NOON)
+
+    pages = list(drain_events(read, ago(hours=3), window=timedelta(hours=1), clock=lambda: NOON))
+    assert [page.hints for page in pages] == [[Hint(id="7")], [], []]
+    assert [list(page.repeated) for page in pages] == [[], ["1000", "1000"], ["1100", "1100"]]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_address_before_a_change_is_told_wherever_it_stands(inside: bool) -> None:
+    """MyPreferences `Event payload samples`: PreviousData stands beside Data, or inside it."""
+    before = {"EmailAddress": "old@example.com"}
+    data: dict[str, object] = {"EmailAddress": "new@example.com"}
+    body = {"EventType": "contacts.email.updated", "ProfileId": 7, "Data": data, "PreviousData": before}
+    if inside:
+        data["PreviousData"] = body.pop("PreviousData")
+    (page,) = drained([msgspec.json.decode(msgspec.json.encode(body), type=wire.Event)], NOON)
+    assert [hint.former for hint in page.hints] == [("old@example.com",)]
+    assert "example.com" not in repr(page)
+
+
+@pytest.mark.parametrize("odd", [7, "x", [1], None, {"EmailAddress": 7}, {"EmailAddress": "NEW@example.com"}])
+def test_previous_data_that_tell_of_no_other_address_are_passed_over(odd: object) -> None:
+    body = {
+        "EventType": "contacts.email.updated", "ProfileId": 7,
+        "Data": {"EmailAddress": "new@example.com"}, "PreviousData": odd,
+    }  # fmt: skip
+    (page,) = drained([msgspec.json.decode(msgspec.json.encode(body), type=wire.Event)], NOON)
+    assert [(hint.id, hint.former) for hint in page.hints] == [("7", ())]
 
 
 def test_events_that_name_an_alternate_id_are_counted_not_followed() -> None:
