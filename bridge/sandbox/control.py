@@ -59,9 +59,13 @@ def _same_type(current: Any, value: Any) -> bool:
     return type(value) is type(current)
 
 
-def control_routes(state: Controlled, operations: Collection[str]) -> list[Route]:
+def control_routes(
+    state: Controlled,
+    operations: Collection[str],
+    configure: Callable[[str, dict[str, Any]], None] | None = None,
+) -> list[Route]:
     """Routes of the control surface for one service; put them before the service's own. `operations` are the
-    ids that a fault may name."""
+    ids that a fault may name; `configure` carries out a change of the account's configuration."""
 
     async def clock(request: Request) -> Response:
         document = await _document(request)
@@ -101,6 +105,14 @@ def control_routes(state: Controlled, operations: Collection[str]) -> list[Route
         truth = await run_in_threadpool(state.people)
         return Response(json.dumps(truth), media_type="application/json")
 
+    async def config(request: Request) -> Response:
+        document = await _document(request)
+        act = str(document.pop("act", ""))
+        if configure is None:
+            raise ValueError("the configuration of this service is changed by its own API")
+        configure(act, document)
+        return JSONResponse({"done": act})
+
     async def ready(_: Request) -> Response:
         return JSONResponse({"ready": True})
 
@@ -115,6 +127,7 @@ def control_routes(state: Controlled, operations: Collection[str]) -> list[Route
         route("switches", switches, "GET", "PATCH"),
         route("clock", clock, "POST"),
         route("people", people, "GET"),
+        route("config", config, "POST"),
     ]
 
 

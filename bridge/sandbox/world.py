@@ -22,6 +22,7 @@ from bridge.sandbox.mypreferences import (
     ConsentVersion,
     Filter,
     Program,
+    ProgramGroup,
     Segment,
     sample_config,
 )
@@ -139,6 +140,12 @@ def _config() -> Config:
             Program("NEWS", "Newsletter", (Filter("NEWS_EMAIL"), Filter("NEWS_PHONE", "Phone"))),
             Program("OFFERS", "Offers", (Filter("OFFERS_EMAIL", "Email", ("DAILY", "WEEKLY"), "WEEKLY"),)),
             Program("EVENTS", "Events near you", (Filter("EVENTS_EMAIL"),)),
+            Program("CLUB", "Club magazine", (Filter("CLUB_EMAIL"),), active=False),
+        ),
+        program_groups=(
+            ProgramGroup(
+                "MAIL", "What we send", ("NEWS", "EVENTS"), (ProgramGroup("SHOP", "Shop", ("OFFERS",)),)
+            ),
         ),
         consent_types=(
             ConsentType("EmailMarketing", (ConsentVersion("1.0", ("en_US",)),)),

@@ -36,7 +36,7 @@ from bridge.core.errors import (
 from bridge.mypreferences import wire
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import Fault
-from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup, State, create_app
+from bridge.sandbox.mypreferences import EVERYBODY, ProgramGroup, SegmentGroup, State, create_app
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
 from tests.mypreferences.mp_world import ADDRESS, NOON, World, ago
@@ -134,6 +134,28 @@ def by_address(world: World) -> Any:
     return [(item.id, item.active, item.pending) for item in world.client.profiles_by_email(ADDRESS)]
 
 
+def grouped(state: State) -> None:
+    group = ProgramGroup("MAIL", "What we send", ("NEWS", "OFFERS"), properties=(("Jurisdiction", "EU"),))
+    state.config.change(program_groups=(group,))
+
+
+def group_names(world: World) -> Any:
+    groups = world.client.program_groups()
+    return [(one.program_group_id, [item.program_id for item in one.programs or ()]) for one in groups]
+
+
+def groups_in_the_eu(world: World) -> Any:
+    groups = world.client.program_groups_include_matching({"Jurisdiction": "EU"})
+    return [one.program_group_id for one in groups]
+
+
+def create_consent(world: World) -> Any:
+    fields = [wire.LocalizedField(locale="en_US", name="Surveys", consent_language="May we?")]
+    version = wire.ConsentVersion(consent_version="1.0", localized_fields=fields)
+    made = world.client.create_consent_types([wire.ConsentType(type_name="Surveys", versions=[version])])
+    return [one.type_name for one in made]
+
+
 EPISODES = [
     Episode(
         "programs", lambda world: [item.program_id for item in world.client.programs()], ["NEWS", "OFFERS"]
@@ -142,6 +164,23 @@ EPISODES = [
         "consent_types",
         lambda world: [item.type_name for item in world.client.consent_types()],
         ["EmailMarketing", "Profiling"],
+    ),
+    Episode("programs_by_type", lambda world: len(world.client.programs_by_type("Marketing")), 2),
+    Episode("program", lambda world: world.client.program("NEWS").program_id, "NEWS"),
+    Episode("programs_include_all", lambda world: world.client.programs_include_all({"Region": ""}), []),
+    Episode(
+        "programs_include_matching", lambda world: world.client.programs_include_matching({"A": "b"}), []
+    ),
+    Episode("program_groups", group_names, [("MAIL", ["NEWS", "OFFERS"])], grouped),
+    Episode("program_groups_include_matching", groups_in_the_eu, ["MAIL"], grouped),
+    Episode("create_consent_types", create_consent, ["Surveys"]),
+    Episode(
+        "consent_statuses", lambda world: [one.id for one in world.client.consent_statuses()], [1, 2, 3, 4]
+    ),
+    Episode(
+        "email_types",
+        lambda world: [one.type_name for one in world.client.email_types()],
+        ["Primary", "Work"],
     ),
     Episode("profile_by_id", lambda world: world.client.profile_by_id("1001").active, True),
     Episode("profiles_by_email", by_address, [("1001", True, False)]),

@@ -38,11 +38,19 @@ class Caller:
         return self._transport.read(operation, route.method, target, params=_plain(params), json=json)
 
     def _write(
-        self, operation: str, body: Any, *, params: dict[str, Any] | None = None, **path: str | int
+        self,
+        operation: str,
+        body: Any,
+        *,
+        params: dict[str, Any] | None = None,
+        content_type: str | None = None,
+        **path: str | int,
     ) -> Answer:
         route = self._routes[operation]
         target = route.path({"account": self._account, **path})
-        return self._transport.write(operation, route.method, target, params=_plain(params), json=body)
+        return self._transport.write(
+            operation, route.method, target, params=_plain(params), json=body, content_type=content_type
+        )
 
 
 def _plain(params: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -51,16 +59,21 @@ def _plain(params: dict[str, Any] | None) -> dict[str, Any] | None:
     return {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
 
 
-def items(operation: str, answer: Answer, name: str, kind: type[wire.T]) -> list[wire.T]:
+def items(
+    operation: str, answer: Answer, name: str, kind: type[wire.T], *, is_write: bool = False
+) -> list[wire.T]:
     """A list, bare or under `name`, whichever the service sends: the documents leave it open."""
-    raw: msgspec.Raw = wire.decode(msgspec.Raw, answer.content, operation=operation)
-    content = bytes(raw).lstrip()
+
+    def decoded(kind: Any, content: bytes) -> Any:
+        return wire.decode(kind, content, operation=operation, is_write=is_write)
+
+    content = bytes(decoded(msgspec.Raw, answer.content)).lstrip()
     if content[:1] == b"{":
-        wrapped: dict[str, msgspec.Raw] = wire.decode(dict[str, msgspec.Raw], content, operation=operation)
+        wrapped: dict[str, msgspec.Raw] = decoded(dict[str, msgspec.Raw], content)
         if name not in wrapped:
-            raise wire.bad_answer(operation)
+            raise wire.bad_answer(operation, is_write=is_write)
         content = bytes(wrapped[name])
-    items: list[wire.T] = wire.decode(list[kind], content, operation=operation)  # type: ignore[valid-type]
+    items: list[wire.T] = decoded(list[kind], content)  # type: ignore[valid-type]
     return items
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from bridge.mypreferences.wire.bulk import ExportPage, ExportRequest, ExportStatus, ExportToken
 from bridge.mypreferences.wire.codec import Number, T, bad_answer, decode, encode
 from bridge.mypreferences.wire.configured import (
+    ConsentStatus,
     ConsentType,
     ConsentVersion,
+    ContactType,
     Filter,
     Frequency,
     LocalizedField,
+    PatchStep,
     Program,
+    ProgramGroup,
+    Property,
     TextTag,
 )
 from bridge.mypreferences.wire.happenings import (
@@ -51,8 +56,10 @@ __all__ = [
     "REVOKED",
     "AlternateId",
     "Consent",
+    "ConsentStatus",
     "ConsentType",
     "ConsentVersion",
+    "ContactType",
     "Email",
     "Event",
     "EventInterest",
@@ -64,9 +71,12 @@ __all__ = [
     "Frequency",
     "LocalizedField",
     "Number",
+    "PatchStep",
     "Preference",
     "Profile",
     "Program",
+    "ProgramGroup",
+    "Property",
     "SettingsAnswer",
     "Subscription",
     "T",

@@ -8,6 +8,7 @@ from bridge.sandbox.mypreferences.config import (
     Coupling,
     Filter,
     Program,
+    ProgramGroup,
     sample_config,
 )
 from bridge.sandbox.mypreferences.records import User
@@ -23,6 +24,7 @@ __all__ = [
     "Coupling",
     "Filter",
     "Program",
+    "ProgramGroup",
     "Segment",
     "SegmentGroup",
     "State",

@@ -33,7 +33,10 @@ def create_app(state: State) -> ASGIApp:
         body = await request.body()
         return await run_in_threadpool(_serve, state, router, request, body)
 
-    routes = [*control_routes(state, names()), Route("/{path:path}", serve, methods=_METHODS)]
+    routes = [
+        *control_routes(state, names(), state.console.carry_out),
+        Route("/{path:path}", serve, methods=_METHODS),
+    ]
     return FrontDoor(Starlette(routes=routes), state.clock, state.calls, state.faults, router.operation_of)
 
 

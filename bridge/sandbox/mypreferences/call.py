@@ -40,6 +40,10 @@ class Call:
         self._raw_body = raw_body
         self._query = [(name.lower(), value) for name, value in parse_qsl(query, keep_blank_values=True)]
 
+    def query(self) -> list[tuple[str, str]]:
+        """All query parameters, their names in lower case."""
+        return list(self._query)
+
     def body(self) -> Any:
         """The JSON body; None when there is none. Raises Refused 400 for anything but JSON."""
         if not self._raw_body.strip():

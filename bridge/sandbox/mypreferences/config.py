@@ -1,12 +1,16 @@
-"""What an account is configured with: programs, filters, consent types. Data, given at construction."""
+"""What an account is configured with: programs, filters, consent types. Data, given at construction and
+changed as a whole by `Config.change`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from bridge.sandbox.mypreferences.records import ADDRESS, EMAIL, KINDS, Kind
+
+Pairs = tuple[tuple[str, str], ...]
+"""Custom properties (key, value), or wordings (locale, text)."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,9 @@ class Filter:
     frequencies: tuple[str, ...] = ()
     default_frequency: str | None = None
     parent: str | None = None
+    active: bool = True
+    properties: Pairs = ()
+    attributes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind | None:
@@ -36,6 +43,29 @@ class Program:
     name: str
     filters: tuple[Filter, ...]
     program_type: str = "Marketing"
+    active: bool = True
+    properties: Pairs = ()
+    wordings: Pairs = ()
+
+    def worded(self, locale: str) -> str:
+        """Its name in a locale; where it has none there, the one it always has."""
+        return _worded(self.wordings, locale) or self.name
+
+
+@dataclass(frozen=True)
+class ProgramGroup:
+    """A category of programs (by their ids), which may hold further groups."""
+
+    group_id: str
+    name: str
+    programs: tuple[str, ...] = ()
+    groups: tuple[ProgramGroup, ...] = ()
+    properties: Pairs = ()
+    wordings: Pairs = ()
+
+    def worded(self, locale: str) -> str:
+        """Its name in a locale; where it has none there, the one it always has."""
+        return _worded(self.wordings, locale) or self.name
 
 
 @dataclass(frozen=True)
@@ -45,6 +75,7 @@ class ConsentVersion:
     version: str = "1.0"
     locales: tuple[str, ...] = ("en_US",)
     expiration_in_days: int | None = None
+    active: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,6 +84,7 @@ class ConsentType:
 
     type_name: str
     versions: tuple[ConsentVersion, ...] = (ConsentVersion(),)
+    active: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,9 +95,13 @@ class Coupling:
     filter_id: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Config:
-    """One account. Names are compared without regard to case and answered as configured here."""
+    """One account. Names are compared without regard to case and answered as configured here.
+
+    `type_consents` ties consents to contact types (type name, consent name). What is `hidden` (ids of
+    programs, filters and consents) exists, but the API user may not see it: answers leave it out.
+    """
 
     account: str
     programs: tuple[Program, ...]
@@ -77,6 +113,24 @@ class Config:
     alternate_id_types: tuple[str, ...] = ("CrmId",)
     customer_types: tuple[str, ...] = ("Customer",)
     default_locale: str = "en_US"
+    program_groups: tuple[ProgramGroup, ...] = ()
+    group_types: tuple[str, ...] = ("Household",)
+    type_consents: Pairs = ()
+    hidden: frozenset[str] = frozenset()
+
+    def change(self, **parts: Any) -> None:
+        """Configure the account otherwise. Raises ValueError for a part that it does not have."""
+        known = {item.name for item in fields(self)} - {"account"}
+        if unknown := sorted(set(parts) - known):
+            raise ValueError(f"an account has no {unknown[0]!r}; it has {', '.join(sorted(known))}")
+        for name, value in parts.items():
+            setattr(self, name, value)
+        for cached in ("_filters", "_consents"):
+            self.__dict__.pop(cached, None)
+
+    def shown(self, name: str) -> bool:
+        """Whether the API user may see the program, filter or consent of that id."""
+        return name not in self.hidden
 
     @cached_property
     def _filters(self) -> dict[str, tuple[Program, Filter]]:
@@ -93,9 +147,14 @@ class Config:
         found = self._filters.get(filter_id.lower())
         return found[1] if found else None
 
-    def program_of(self, filter_id: str) -> Program:
-        """The program a configured filter belongs to. Raises KeyError for an unknown filter."""
-        return self._filters[filter_id.lower()][0]
+    def program_of(self, filter_id: str) -> Program | None:
+        """The program of a filter; None once the filter is gone, though people still have choices for it."""
+        found = self._filters.get(filter_id.lower())
+        return found[0] if found else None
+
+    def program(self, program_id: str) -> Program | None:
+        """The program of that id, or None."""
+        return next((item for item in self.programs if item.program_id.lower() == program_id.lower()), None)
 
     def filters(self) -> list[Filter]:
         """All filters, in the order of their programs."""
@@ -141,6 +200,10 @@ class Config:
     def customer_type(self, name: str) -> str | None:
         """The configured spelling of a customer type, or None."""
         return _spelled(name, self.customer_types)
+
+
+def _worded(wordings: Pairs, locale: str) -> str:
+    return next((text for one, text in wordings if one.lower() == locale.lower()), "")
 
 
 def _spelled(name: str, known: tuple[str, ...]) -> str | None:

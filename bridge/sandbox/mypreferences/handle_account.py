@@ -1,54 +1,8 @@
-"""Operations on the configuration, and the segment export."""
+"""Operations on bulk exports."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
-from bridge.sandbox.mypreferences import render
 from bridge.sandbox.mypreferences.call import Call, Reply
-from bridge.sandbox.mypreferences.refusal import not_found
-
-
-def programs(call: Call) -> Reply:
-    """Retrieve programs with their filters and frequencies."""
-    locale = call.text("locale") or call.state.config.default_locale
-    return Reply({"Programs": [render.program(item, locale) for item in call.state.config.programs]})
-
-
-def program(call: Call) -> Reply:
-    """Retrieve a program: still a collection."""
-    wanted = call.params["programId"].lower()
-    locale = call.text("locale") or call.state.config.default_locale
-    found = [item for item in call.state.config.programs if item.program_id.lower() == wanted]
-    if not found:
-        raise not_found("The program")
-    return Reply({"Programs": [render.program(item, locale) for item in found]})
-
-
-def consent_types(call: Call) -> Reply:
-    """Retrieve consents."""
-    return Reply({"ConsentTypes": [render.consent_type(item) for item in call.state.config.consent_types]})
-
-
-def consent_status(call: Call) -> Reply:  # noqa: ARG001 - the answer is the same for everybody
-    """Retrieve consent statuses."""
-    return Reply({"ConsentStatus": render.consent_statuses()})
-
-
-def email_types(call: Call) -> Reply:
-    """Retrieve e-mail types."""
-    return Reply({"EmailTypes": _types(call.state.config.email_types)})
-
-
-def alternate_id_types(call: Call) -> Reply:
-    """Retrieve alternate-id types."""
-    return Reply({"AlternateIdTypes": _types(call.state.config.alternate_id_types)})
-
-
-def customer_types(call: Call) -> Reply:
-    """Retrieve customer types."""
-    return Reply({"CustomerTypes": _types(call.state.config.customer_types)})
 
 
 def initiate_export(call: Call) -> Reply:
@@ -77,7 +31,3 @@ def retrieve_export(call: Call) -> Reply:
         call.flag("keepAlive", False),
     )
     return Reply(block)
-
-
-def _types(names: Iterable[str]) -> list[dict[str, Any]]:
-    return [{"TypeName": name, "IsActive": True, "Consents": []} for name in names]

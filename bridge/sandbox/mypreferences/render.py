@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bridge.sandbox.mypreferences.config import Config, ConsentType, Filter, Program
+from bridge.sandbox.mypreferences.config import Config, Filter
 from bridge.sandbox.mypreferences.dates import write_moment
 from bridge.sandbox.mypreferences.records import (
-    CONSENT_STATUS,
     KINDS,
     PHONE,
     Consent,
@@ -93,7 +92,7 @@ class Render:
     ) -> dict[str, Any]:
         """A ProfilePreference; `filter_id` stands in for the filter that inherits it."""
         own = filter_id or preference.filter_id
-        wanted = self._config.filter(own)
+        wanted, program = self._config.filter(own), self._config.program_of(own)
         document: dict[str, Any] = {
             "FilterId": own,
             "PreferenceType": 1 if preference.opted_in else 2,
@@ -101,7 +100,7 @@ class Render:
                 {"Key": key, "Value": value} for key, value in preference.attributes.items()
             ],
             "CustomerDate": write_moment(preference.customer_date),
-            "ProgramId": self._config.program_of(own).program_id,
+            "ProgramId": program.program_id if program else "",
             "ChannelId": wanted.channel if wanted else "",
             "Consents": self._associated(profile, own),
             "MatchType": match_type,
@@ -209,59 +208,6 @@ def consents(items: Iterable[Consent], history: bool) -> list[dict[str, Any]]:
     shown = [item for item in items if history or item.active]
     shown.sort(key=lambda item: (item.consent_type, item.version, item.modified, item.active))
     return [consent(item) for item in shown]
-
-
-def program(item: Program, locale: str) -> dict[str, Any]:
-    """A program with its filters and their frequencies."""
-    return {
-        "ProgramId": item.program_id,
-        "ProgramType": item.program_type,
-        "IsActive": True,
-        "TextTags": [{"Locale": locale, "Name": item.name, "Description": ""}],
-        "CustomProperties": [],
-        "Filters": [_filter(entry) for entry in item.filters],
-    }
-
-
-def _filter(item: Filter) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "FilterId": item.filter_id,
-        "ChannelId": item.channel,
-        "IsActive": True,
-        "Frequencies": [{"FrequencyId": name} for name in item.frequencies],
-        "PreferenceAttributes": [],
-        "CustomProperties": [],
-    }
-    if item.default_frequency is not None:
-        document["DefaultFrequencyId"] = item.default_frequency
-    if item.parent is not None:
-        document["ParentFilterId"] = item.parent
-    return document
-
-
-def consent_type(item: ConsentType) -> dict[str, Any]:
-    """A consent type of the configuration."""
-    versions = []
-    for version in item.versions:
-        fields = [
-            {"ConsentLanguage": "", "Locale": locale, "Name": item.type_name, "Description": ""}
-            for locale in version.locales
-        ]
-        document = {
-            "ConsentVersion": version.version,
-            "LocalizedFields": fields,
-            "IsActive": True,
-            "IsAssociatedWithProfiles": True,
-        }
-        if version.expiration_in_days is not None:
-            document["ExpirationInDays"] = version.expiration_in_days
-        versions.append(document)
-    return {"TypeName": item.type_name, "IsActive": True, "Versions": versions}
-
-
-def consent_statuses() -> list[dict[str, Any]]:
-    """All consent statuses with their numbers."""
-    return [{"Id": number, "Name": name} for number, name in CONSENT_STATUS.items()]
 
 
 def edited(created: Any, modified: Any, user: User) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bridge.sandbox.mypreferences import handle_account as account
+from bridge.sandbox.mypreferences import handle_config as config
 from bridge.sandbox.mypreferences import handle_events as events
 from bridge.sandbox.mypreferences import handle_profiles as profiles
 from bridge.sandbox.mypreferences.call import Handler
@@ -29,13 +30,39 @@ class Operation:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("retrievePrograms", "GET", "Programs", account.programs),
-    Operation("retrieveProgram", "GET", "Programs/{programId}", account.program),
-    Operation("retrieveConsentTypes", "GET", "ConsentTypes", account.consent_types),
-    Operation("retrieveConsentStatus", "GET", "ConsentStatus", account.consent_status),
-    Operation("retrieveEmailTypes", "GET", "EmailTypes", account.email_types),
-    Operation("retrieveAlternateIdTypes", "GET", "AlternateIdTypes", account.alternate_id_types),
-    Operation("retrieveCustomerTypes", "GET", "CustomerTypes", account.customer_types),
+    Operation("retrievePrograms", "GET", "Programs", config.programs),
+    Operation("retrieveProgram", "GET", "Programs/{programId}", config.program),
+    Operation(
+        "retrieveProgramsByType", "GET", "Programs/ProgramType/{programTypeId}", config.programs_by_type
+    ),
+    Operation("retrieveProgramsIncludeAll", "GET", "Programs/IncludeAll", config.programs_include_all),
+    Operation(
+        "retrieveProgramsIncludeMatching", "GET", "Programs/IncludeMatching", config.programs_include_matching
+    ),
+    Operation("retrieveProgramGroups", "GET", "ProgramGroups", config.program_groups),
+    Operation("retrieveProgramGroup", "GET", "ProgramGroups/{programGroupId}", config.program_group),
+    Operation(
+        "retrieveProgramGroupsIncludeAll",
+        "GET",
+        "ProgramGroups/IncludeAll",
+        config.program_groups_include_all,
+    ),
+    Operation(
+        "retrieveProgramGroupsIncludeMatching",
+        "GET",
+        "ProgramGroups/IncludeMatching",
+        config.program_groups_include_matching,
+    ),
+    Operation("retrieveConsentTypes", "GET", "ConsentTypes", config.consent_types),
+    Operation("createConsentTypes", "POST", "ConsentTypes", config.create_consent_types),
+    Operation("updateConsentType", "PATCH", "ConsentType/{typeId}", config.update_consent_type),
+    Operation("retrieveConsentStatus", "GET", "ConsentStatus", config.consent_status),
+    Operation("retrieveEmailTypes", "GET", "EmailTypes", config.email_types),
+    Operation("retrievePhoneTypes", "GET", "PhoneTypes", config.phone_types),
+    Operation("retrieveAddressTypes", "GET", "AddressTypes", config.address_types),
+    Operation("retrieveAlternateIdTypes", "GET", "AlternateIdTypes", config.alternate_id_types),
+    Operation("retrieveCustomerTypes", "GET", "CustomerTypes", config.customer_types),
+    Operation("retrieveGroupTypes", "GET", "GroupTypes", config.group_types),
     Operation("createProfile", "POST", "Profile", profiles.create),
     Operation("retrieveProfilesByEmail", "GET", "Profile/Email", profiles.by_email),
     Operation("retrieveProfileByAlternateId", "GET", "Profile/AlternateId", profiles.by_alternate_id),

@@ -27,6 +27,7 @@ from bridge.sandbox.mypreferences.events import Events
 from bridge.sandbox.mypreferences.export import Exports
 from bridge.sandbox.mypreferences.people import People
 from bridge.sandbox.mypreferences.profiles import Profiles, snapshot
+from bridge.sandbox.mypreferences.reconfigure import Console
 from bridge.sandbox.mypreferences.records import CONSENT_STATUS, Actor, Element, Profile, User, element_key
 from bridge.sandbox.mypreferences.render import Render
 from bridge.sandbox.mypreferences.segments import Segment, SegmentGroup, Segments
@@ -60,6 +61,7 @@ class State:
         users: Iterable[User] = (BRIDGE_USER,),
     ) -> None:
         self.config = config or sample_config()
+        self.console = Console(self.config)
         self.clock = clock or SandboxClock()
         self.switches = switches or Switches()
         self.calls = Calls()

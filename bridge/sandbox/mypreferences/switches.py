@@ -21,6 +21,8 @@ class Switches:
     """Whether repeating an identical preference raises `preference.updated`."""
     profile_updated_covers_choices: bool = False
     """Whether `profile.updated` also fires when only preferences or consents changed."""
+    all_locales_answered: bool = False
+    """Whether programs asked for without a locale come worded in all of theirs, or in the account's alone."""
     events_wrapped: bool = False
     """Answer events as {"Events": [...]} instead of a bare array."""
     events_shuffled: bool = True
