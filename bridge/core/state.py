@@ -101,6 +101,25 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a webhook tells of, and all that is kept of it: which event, of what kind, about whose record."""
+
+    event: str
+    kind: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """A notice that no round has looked into. `followed`: a feed brought the same event since, and led to a
+    look."""
+
+    id: int
+    hint: Hint
+    followed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """What waits: cells to decide, holds, writes given up, writes not yet proven."""
 
@@ -207,6 +226,14 @@ class State(Protocol):
     ) -> None: ...
 
     def drop_from_inbox(self, kept: int) -> None: ...
+
+    def notices(self, side: Side) -> list[Noticed]:
+        """What webhooks named and no round has looked into, the oldest first."""
+        ...
+
+    def heed(self, notices: Sequence[int]) -> None:
+        """These were looked into."""
+        ...
 
     def remap(self, topics: Sequence[TopicId]) -> None:
         """The mapping has changed: everything mapped is decided again, and nothing else is."""

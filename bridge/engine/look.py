@@ -50,6 +50,16 @@ class Looker:
             if side in self._weather.down:
                 return
 
+    def heed(self, side: Side) -> None:
+        """Look at those whom webhooks named. They are hints like any feed's, and mostly the feed has brought
+        the same already; what they find is what the read shows."""
+        waiting = self._eyes.state.notices(side)
+        if not waiting or side in self._weather.down:
+            return
+        self.follow(side, list(dict.fromkeys(one.hint for one in waiting if not one.followed)))
+        if side not in self._weather.down:
+            self._eyes.state.heed([one.id for one in waiting])
+
     def look(self, side: Side, people: Sequence[PersonId]) -> int:
         """Read these people at `side` and record what is seen. Returns how many could be read."""
         reader, state = self._eyes.readers[side], self._eyes.state

@@ -61,6 +61,8 @@ class Observation:
             self.looker.retry(side)
         observer = Observer(self.eyes, self.run, self.weather, self.looker)
         gaps = observer.feeds(first=self._first)
+        for side in Side:
+            self.looker.heed(side)
         for side in gaps:
             self.weather.warn(f"{side}: its feed does not reach back to the last read; everybody is read")
         if self._first or self._orders.full or self.eyes.state.meta(OWED):

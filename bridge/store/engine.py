@@ -25,8 +25,9 @@ BUSY_SECONDS = 30
 READ_ONLY = "bridge_read_only"
 
 
-def make_engine(url: str, *, read_only: bool = False) -> sa.Engine:
-    """An engine for the state DB. Raises ConfigError where the URL cannot be used.
+def make_engine(url: str, *, read_only: bool = False, patience: float | None = None) -> sa.Engine:
+    """An engine for the state DB. Raises ConfigError where the URL cannot be used. `patience` is how many
+    seconds a transaction waits for others to end; the DB's own measure without it.
 
     Statement parameters never appear in errors: they hold addresses.
     """
@@ -36,9 +37,9 @@ def make_engine(url: str, *, read_only: bool = False) -> sa.Engine:
         raise ConfigError("The URL of the state DB cannot be read.", hint=_HINT) from None
     match parsed.get_backend_name():
         case "sqlite":
-            return _sqlite(parsed, read_only=read_only)
+            return _sqlite(parsed, read_only=read_only, patience=patience or BUSY_SECONDS)
         case "postgresql":
-            return _postgresql(parsed, read_only=read_only)
+            return _postgresql(parsed, read_only=read_only, patience=patience)
         case other:
             raise ConfigError(f"The state DB cannot be kept in {other}.", hint=_HINT)
 
@@ -46,9 +47,9 @@ def make_engine(url: str, *, read_only: bool = False) -> sa.Engine:
 _HINT = "Set BRIDGE_DATABASE_URL to sqlite:///FILE or postgresql://USER@HOST/DATABASE."
 
 
-def _sqlite(url: sa.URL, *, read_only: bool) -> sa.Engine:
+def _sqlite(url: sa.URL, *, read_only: bool, patience: float) -> sa.Engine:
     in_memory = url.database in (None, "", ":memory:")
-    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
+    options: dict[str, Any] = {"connect_args": {"timeout": patience}}
     if in_memory:
         options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     elif not str(url.database).startswith("file:"):
@@ -87,8 +88,18 @@ def _on_sqlite_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-def _postgresql(url: sa.URL, *, read_only: bool) -> sa.Engine:
-    engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=8, max_overflow=24)
+def _postgresql(url: sa.URL, *, read_only: bool, patience: float | None) -> sa.Engine:
+    options: dict[str, Any] = {"pool_size": 8, "max_overflow": 24}
+    if patience is not None:
+        limit = f"-c lock_timeout={patience * 1000:.0f} -c statement_timeout={patience * 1000:.0f}"
+        given = url.query.get("options", "")
+        before = given if isinstance(given, str) else " ".join(given)
+        connecting = {
+            "connect_timeout": 2,
+            "options": f"{before} {limit}".strip(),
+        }  # whole seconds, 2 or more
+        options = {"pool_size": 1, "max_overflow": 0, "connect_args": connecting}
+    engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, **options)
     if read_only:
         sa.event.listen(engine, "connect", _on_postgresql_read_only)
     return engine

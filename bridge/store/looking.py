@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from bridge.core.model import Cell, HoldState, PersonId, Side, TopicId, Who
-from bridge.core.state import Attempt, Counts, HoldRow, Kept
-from bridge.store import attempts, cells, follow, holds, inbox, ledger, people, runs
+from bridge.core.state import Attempt, Counts, HoldRow, Kept, Noticed
+from bridge.store import attempts, cells, follow, holds, hooks, inbox, ledger, people, runs
 from bridge.store.engine import Unit
 from bridge.store.lease import NAME, holder
 from bridge.store.ledger import Verified
@@ -115,6 +115,11 @@ class Looking:
         """Whom to try to read again at `side`."""
         with self._unit.read() as conn:
             return inbox.of_side(conn, side)
+
+    def notices(self, side: Side) -> list[Noticed]:
+        """What webhooks named and no round has looked into, the oldest first."""
+        with self._unit.read() as conn:
+            return hooks.of_side(conn, side)
 
     # runs, watermarks, facts
 

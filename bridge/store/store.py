@@ -19,7 +19,19 @@ from bridge.core.state import (
     RunKind,
     Settlement,
 )
-from bridge.store import attempts, cells, follow, holds, inbox, ledger, migrate, observations, people, runs
+from bridge.store import (
+    attempts,
+    cells,
+    follow,
+    holds,
+    hooks,
+    inbox,
+    ledger,
+    migrate,
+    observations,
+    people,
+    runs,
+)
 from bridge.store.engine import Clock, Unit, make_engine
 from bridge.store.lease import NAME, Lease
 from bridge.store.looking import FIRST_RUN_COMPLETED, Looking
@@ -241,6 +253,13 @@ class Store(Looking):
         """That was read. What was kept again meanwhile stays: it has another number."""
         with self._unit.write() as conn:
             inbox.drop(conn, kept)
+
+    # what webhooks named
+
+    def heed(self, notices: Sequence[int]) -> None:
+        """A round has looked into these."""
+        with self._unit.write() as conn:
+            hooks.heed(conn, notices, self._unit.clock())
 
     # runs, watermarks, facts
 

@@ -251,6 +251,29 @@ inbox = sa.Table(
     sqlite_autoincrement=True,  # what is kept again gets a new number
 )
 
+hook_hints = sa.Table(
+    "hook_hints",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("side", sa.Text, nullable=False),
+    sa.Column("event_id", sa.Text, nullable=False),
+    sa.Column("event_type", sa.Text, nullable=False),
+    sa.Column("profile_id", sa.Text, nullable=False),
+    sa.Column("received_at", UtcMicros, nullable=False),
+    sa.Column(
+        "heeded_at", UtcMicros
+    ),  # when a round had looked into it; kept for a while, to know a repetition
+    _one_of("side", Side),
+    sa.CheckConstraint("event_id <> '' AND profile_id <> ''", name="named"),
+    sa.UniqueConstraint("side", "event_id"),
+)
+sa.Index(
+    "ix_hook_hints_waiting",
+    hook_hints.c.side,
+    sqlite_where=hook_hints.c.heeded_at.is_(None),
+    postgresql_where=hook_hints.c.heeded_at.is_(None),
+)
+
 followed = sa.Table(
     "followed",
     metadata,
