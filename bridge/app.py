@@ -30,6 +30,7 @@ from bridge.mypreferences.auth import ClientCredentials
 from bridge.mypreferences.certificate import CertificateDesk
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.errors import judging as judging_mypreferences
+from bridge.mypreferences.listing import Roll
 from bridge.mypreferences.pnauthinfo import PnAuthInfo3
 from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
 from bridge.mypreferences.routes import load_routes
@@ -234,7 +235,7 @@ class App:
                 self.mypreferences,
                 self.mapping,
                 self.options.clock,
-                segment=mine.segment,
+                roll=self._roll,
                 subscription_id=mine.subscription,
                 alternate_id_type=mine.alternate_id_type,
                 export_poll=self.options.export_poll,
@@ -254,7 +255,7 @@ class App:
                 self.mypreferences,
                 self.mapping,
                 self.options.clock,
-                segment=mine.segment,
+                roll=self._roll,
                 subscription_id=mine.subscription,
                 alternate_id_type=mine.alternate_id_type,
                 export_poll=self.options.export_poll,
@@ -264,6 +265,13 @@ class App:
                 self.dotdigital, self.dotdigital_v3, self.mapping, self.options.clock
             ),
         }
+
+    @property
+    def _roll(self) -> Roll | None:
+        mine = self.settings.mypreferences
+        if mine.segment_group is not None:
+            return Roll(mine.segment_group, is_group=True)
+        return None if mine.segment is None else Roll(mine.segment)
 
     def eyes(self, *, progress: Progress = silent, heartbeat: Callable[[], None] = lambda: None) -> Eyes:
         """All that looking and deciding needs."""

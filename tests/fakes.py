@@ -21,7 +21,7 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Hint, Outcome, Page, Parcel, PersonView
+from bridge.core.ports import Bookmark, Hint, Outcome, Page, Parcel, PersonView
 from bridge.core.singly import look_each, write_each
 
 
@@ -123,7 +123,7 @@ class FakeSide:
         self._call("changes")
         yield Page(watermark=start)
 
-    def everyone(self, known: Iterable[Who]) -> Iterator[Page]:
+    def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:
         people = list(self.people.values())
         for at in range(0, len(people), self.page_size):
             self._call("everyone")

@@ -36,7 +36,7 @@ def app(tmp_path: Path, **changes: str) -> App:
 
 def test_what_a_dry_run_gets_has_no_way_to_write_to_a_side(tmp_path: Path) -> None:
     writing = {name for name in vars(Replica) if not name.startswith("_")} - {"side", "calls", "feeds"}
-    assert writing == {"units", "write"}
+    assert writing == {"units", "write", "prefers_bulk", "write_many"}
     with app(tmp_path) as made:
         eyes = made.eyes()
         for side in Side:

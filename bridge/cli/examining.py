@@ -104,11 +104,12 @@ def mypreferences(app: App, found: Findings) -> None:
     signed = _permitted(found, MINE, "Programs", client.programs, signing_in=app.sign_in.way)
     if not signed:
         return
-    if app.settings.mypreferences.segment is None:
+    mine = app.settings.mypreferences
+    if mine.segment is None and mine.segment_group is None:
         found.warn(
             MINE,
             "No segment is set: a full sweep reads each known person singly.",
-            "Set BRIDGE_MYPREFERENCES__SEGMENT to a segment that holds everybody.",
+            "Set BRIDGE_MYPREFERENCES__SEGMENT (or __SEGMENT_GROUP) to what holds everybody.",
         )
     _permitted(found, MINE, "ConsentTypes", client.consent_types)
     asked = app.options.clock()

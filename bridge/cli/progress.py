@@ -28,11 +28,12 @@ class _Steps:
     def __call__(self, step: str, done: int, total: int | None = None) -> None:
         with self._lock:
             if step not in self._tasks:
-                self._tasks[step] = self._bars.add_task(step, total=None)
+                self._tasks[step] = self._bars.add_task(step, total=None, of="")
             for name, task in self._tasks.items():
                 if name != step:
                     self._bars.update(task, visible=False)
-            self._bars.update(self._tasks[step], completed=done, total=total, visible=True)
+            of = "" if total is None else f"of {total:,}"
+            self._bars.update(self._tasks[step], completed=done, total=total, of=of, visible=True)
 
 
 @contextmanager
@@ -50,6 +51,7 @@ def watched() -> Iterator[Progress]:
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TextColumn("{task.completed:,.0f}"),
+        TextColumn("{task.fields[of]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console(stderr=True), transient=True) as bars:

@@ -35,6 +35,15 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
+class Bookmark:
+    """How far a listing of everybody was read, so that another process can go on with it. `began` is the
+    bridge's time just before the listing was made: it tells of nothing later."""
+
+    place: str  # in the side's own words
+    began: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One stretch of a feed. `watermark` stands only on the last page of a drain that is proven complete:
     a server time up to which nothing was missed."""
@@ -46,6 +55,9 @@ class Page:
     repeated: Sequence[str] = ()  # keys about records that an earlier page of this drain has hinted at
     skipped: int = 0  # rows without an address: nobody to bind them to
     unread: int = 0  # people asked for singly who could not be read: they are anything but absent
+    bookmark: Bookmark | None = None  # where a listing goes on after this page
+    done: int | None = None  # rows of a listing read so far, those of an earlier process too
+    total: int | None = None  # rows of the whole listing
 
 
 class Outcome(StrEnum):
@@ -102,8 +114,9 @@ class ReadReplica(Protocol):
         """How many API calls one person's writes to this side would take, reads back included."""
         ...
 
-    def everyone(self, known: Iterable[Who]) -> Iterator[Page]:
-        """Every person of this side, in pages; `known` are asked for singly where it cannot list."""
+    def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:
+        """Every person of this side, in pages; `known` are asked for singly where it cannot list. A listing
+        with bookmarks goes on at `since`, or begins anew where that cannot be had any more."""
         ...
 
     def oldest_since(self) -> datetime | None:

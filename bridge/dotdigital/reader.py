@@ -9,7 +9,7 @@ from functools import partial
 from bridge.core.errors import BadAnswer, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who, Write, address_key
-from bridge.core.ports import Hint, Page, PersonView
+from bridge.core.ports import Bookmark, Hint, Page, PersonView
 from bridge.core.singly import look_each
 from bridge.dotdigital import feeds, status, views
 from bridge.dotdigital.catalogue import missing_topics
@@ -104,7 +104,7 @@ class DotdigitalReader:
         """None: the feeds show who is in a state now, and since when; no bound is documented."""
         return None
 
-    def everyone(self, known: Iterable[Who]) -> Iterator[Page]:
+    def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:  # noqa: ARG002
         """By the v3 listing, or without v3 by a look at each of `known`; then everybody suppressed, with
         dates and reasons, since nobody promises that the listing shows them."""
         yield from self._known(known) if self._v3 is None else self._listed(self._v3)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 
 from bridge.core.errors import DrainIncomplete, SideError
 from bridge.core.lanes import Lane, calls_for
 from bridge.core.model import RunId, Side, Who
+from bridge.core.ports import Bookmark, Page
 from bridge.engine.look import Looker
 from bridge.engine.parts import Eyes, Weather
+from bridge.engine.records import time_in, time_out
 
 OWED = "sweep_owed"  # the fact that something came to pass which only a whole sweep can mend
 
 
 class Sweeper:
     """Reads everybody. Dotdigital comes first: it can list its people, and whom it knows is whom a side
-    without a listing is asked for."""
+    without a listing is asked for. A listing that was cut short is gone on with where it stopped, as far as
+    the side can still do so."""
 
     def __init__(self, eyes: Eyes, run: RunId, weather: Weather, looker: Looker) -> None:
         self._eyes = eyes
@@ -34,23 +38,29 @@ class Sweeper:
     def _side(self, side: Side, began: datetime) -> bool:
         if side in self._weather.down:
             return False
+        marks = _Bookmarks(self._eyes, side)
+        since = marks.kept()
         try:
-            unread = self._list(side)
+            unread, listed_at = self._list(side, since, marks)
         except DrainIncomplete as error:
+            marks.drop()
             self._partial(side, str(error))
             return False
         except SideError as error:
             self._weather.failed(side, side, error)
             self._partial(side, "its people could not all be read")
             return False
-        self._missing(side, began, unread=unread)
+        marks.drop()
+        self._missing(side, listed_at or began, unread=unread)
         return side not in self._weather.down
 
-    def _list(self, side: Side) -> int:
-        """Read and store everybody. Returns how many of those asked for singly could not be read."""
+    def _list(self, side: Side, since: Bookmark | None, marks: _Bookmarks) -> tuple[int, datetime | None]:
+        """Read and store everybody. Returns how many of those asked for singly could not be read, and when
+        the listing was made, where the side makes one."""
         reader, state = self._eyes.readers[side], self._eyes.state
         done = skipped = unread = 0
-        for page in reader.everyone(self._known()):
+        listed_at = None
+        for page in reader.everyone(self._known(), since):
             recorded = state.record(page.views, side, run=self._run, spreads=self._eyes.mapping.spreads)
             self._looker.observed[side] += len(page.views)
             self._looker.look(side, recorded.look_again)
@@ -59,14 +69,21 @@ class Sweeper:
                 raise self._weather.down[side]
             for warning in page.warnings:
                 self._weather.warn(f"{side}: {warning}")
+            if page.bookmark is not None:
+                listed_at = page.bookmark.began
+                marks.keep(page.bookmark)
             done += len(page.views)
             skipped += page.skipped
             unread += page.unread
-            self._eyes.progress(f"reading everybody at {side}", done)
+            self._tell(side, done, page)
             self._eyes.heartbeat()
         if skipped:
             self._weather.warn(f"{side}: records without an address, left out of the sweep: {skipped}")
-        return unread
+        return unread, listed_at
+
+    def _tell(self, side: Side, done: int, page: Page) -> None:
+        rows = done if page.done is None else page.done
+        self._eyes.progress(f"reading everybody at {side}", rows, page.total)
 
     def _known(self) -> Iterator[Who]:
         for page in self._eyes.state.known():
@@ -86,3 +103,28 @@ class Sweeper:
     def _partial(self, side: Side, why: str) -> None:
         self._weather.unsure |= {topic.id for topic in self._eyes.mapping.all}
         self._weather.warn(f"{side}: the sweep is incomplete ({why}); no opt-in is sent in this run")
+
+
+class _Bookmarks:
+    """Where the listing of one side stands, kept until it was read to its end."""
+
+    def __init__(self, eyes: Eyes, side: Side) -> None:
+        self._state, self._mapping = eyes.state, eyes.mapping.digest
+        self._key = f"listing:{side}"
+
+    def kept(self) -> Bookmark | None:
+        """Where an earlier process stopped; None where what it stored was read by another mapping."""
+        kept = json.loads(self._state.meta(self._key) or "{}")
+        began = time_in(kept.get("began"))
+        if began is None or kept["mapping"] != self._mapping:
+            return None
+        return Bookmark(kept["place"], began)
+
+    def keep(self, mark: Bookmark) -> None:
+        """Note it, after the page before it was stored."""
+        kept = {"place": mark.place, "began": time_out(mark.began), "mapping": self._mapping}
+        self._state.set_meta(self._key, json.dumps(kept))
+
+    def drop(self) -> None:
+        """The listing was read to its end, or is of no more use."""
+        self._state.set_meta(self._key, "")

@@ -1,4 +1,4 @@
-"""Reading the event history to its end (MyPreferences `Retrieve events`), and a segment to its last row."""
+"""Reading the event history to its end (MyPreferences `Retrieve events`)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bridge.core.errors import DrainIncomplete, Forbidden, NotFound
-from bridge.core.model import Side
 from bridge.core.ports import Hint, Page
 from bridge.mypreferences import wire
-from bridge.mypreferences.client import EventSlice, MyPreferencesClient
+from bridge.mypreferences.client import EventSlice
 from bridge.mypreferences.kinds import Bearing, bearing_of
 
 _SECOND = timedelta(seconds=1)
-_LONGEST_EXPORT = 4 * 3600.0  # seconds; generated data is kept no longer than some hours anyway
-_MAX_POLLS = 1000
 
 
 def drain_events(
@@ -133,66 +129,3 @@ def _profile_id(event: wire.Event) -> str:
 def _shown(event_type: str) -> str:
     """A type's name fit for a log: whatever came in its place, no address gets through."""
     return re.sub(r"[^A-Za-z0-9_. -]", "?", event_type)[:60]
-
-
-def drain_segment(
-    client: MyPreferencesClient,
-    segment: str,
-    *,
-    pause: float,
-    sleep: Callable[[float], None],
-    limit: int = 1000,
-) -> Iterator[list[wire.Profile]]:
-    """All rows of a segment in blocks, each profile once. Raises DrainIncomplete where the end cannot be
-    proven, Forbidden where the user may not export it."""
-    token = client.export_initiate(segment)
-    _await(client, token, pause, sleep)
-    seen: set[str] = set()
-    offset = 1
-    while True:
-        try:
-            page = client.export_retrieve(token, offset=offset, limit=limit)
-        except NotFound:
-            raise _incomplete("it expired before its last row was read") from None
-        rows = page.user_profile_preferences
-        fresh = []
-        for row in rows:
-            if row.id and row.id not in seen:
-                seen.add(row.id)
-                fresh.append(row)
-        yield fresh
-        offset += len(rows)
-        enough = page.total_results is not None and len(seen) >= page.total_results
-        if page.has_more is False and (enough or page.total_results is None):
-            return
-        if not rows or page.has_more is False:
-            raise _incomplete(f"{len(seen)} of {page.total_results} profiles came")
-
-
-def _await(client: MyPreferencesClient, token: str, pause: float, sleep: Callable[[float], None]) -> None:
-    polls = _MAX_POLLS if pause <= 0 else max(1, min(_MAX_POLLS, int(_LONGEST_EXPORT / pause)))
-    for number in range(polls):
-        try:
-            status = client.export_status(token).status.strip().casefold()
-        except NotFound:
-            raise _incomplete("it is gone before it was complete") from None
-        if status.startswith("complete"):
-            return
-        if status == "failed":
-            raise Forbidden(
-                "MyPreferences failed the export: its user may not read the segment.",
-                side=Side.MYPREFERENCES,
-                operation="export_status",
-                hint="Give the User Group of BRIDGE_MYPREFERENCES__USER_ID the right to export.",
-            )
-        if status != "processing":
-            raise _incomplete("MyPreferences could not generate it, or not keep it")
-        sleep(min(pause, 0.5 * 2**number))  # a small export is ready at once
-    raise _incomplete("it did not become complete")
-
-
-def _incomplete(why: str) -> DrainIncomplete:
-    return DrainIncomplete(
-        f"The export of the MyPreferences segment could not be read to its end: {why}.",
-        hint="Check the segment named by BRIDGE_MYPREFERENCES__SEGMENT; the next sweep starts it anew.",
-    )

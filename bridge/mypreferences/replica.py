@@ -12,12 +12,13 @@ from itertools import islice
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused, SideError, Verdict
 from bridge.core.mapping import Mapping, Topic
 from bridge.core.model import Adjustment, Choice, Raise, Side, TopicId, Who, Withdrawal, Write, address_key
-from bridge.core.ports import Hint, Outcome, Page, Parcel, PersonView
+from bridge.core.ports import Bookmark, Hint, Outcome, Page, Parcel, PersonView
 from bridge.core.singly import look_each, write_each
 from bridge.mypreferences import changes, views, wire
 from bridge.mypreferences.catalogue import missing_topics
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
-from bridge.mypreferences.drain import drain_events, drain_segment
+from bridge.mypreferences.drain import drain_events
+from bridge.mypreferences.listing import Block, Listing, Place, Roll
 
 EVENTS = "mypreferences.events"
 HISTORY = timedelta(days=15)  # MyPreferences `Retrieve events`: MaxEventHistoryDays
@@ -27,8 +28,8 @@ _AT_ONCE = 4
 
 
 class MyPreferencesReader:
-    """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `segment` names the one that holds everybody
-    (None: people are read one by one); `export_poll` is seconds between questions for an export."""
+    """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `roll` is what holds everybody (None: people
+    are read one by one); `export_poll` is seconds between questions for an export."""
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class MyPreferencesReader:
         mapping: Mapping,
         clock: Callable[[], datetime],
         *,
-        segment: str | None = None,
+        roll: Roll | None = None,
         subscription_id: int | None = None,
         alternate_id_type: str | None = None,
         poll_window: timedelta = timedelta(hours=1),
@@ -44,9 +45,10 @@ class MyPreferencesReader:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client, self._mapping, self._clock = client, mapping, clock
-        self._segment, self._subscription_id = segment, subscription_id
+        self._roll, self._subscription_id = roll, subscription_id
         self._alternate_id_type = alternate_id_type
-        self._poll_window, self._export_poll, self._sleep = poll_window, export_poll, sleep
+        self._poll_window = poll_window
+        self._listing = Listing(client, clock=clock, pause=export_poll, sleep=sleep)
 
     @property
     def side(self) -> Side:
@@ -91,11 +93,12 @@ class MyPreferencesReader:
         """The service keeps 15 days of events; the margin covers a clock that is off and a slow drain."""
         return self._clock() - HISTORY + _HISTORY_MARGIN
 
-    def everyone(self, known: Iterable[Who]) -> Iterator[Page]:
-        """The whole segment, or without one each of `known`. Somebody who cannot be read is counted in the
+    def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:
+        """The whole roll, or without one each of `known`. Somebody who cannot be read is counted in the
         page's warnings and left out of its views; whatever stops the side stops the sweep."""
-        if self._segment is not None:
-            return self._from_segment(self._segment)
+        if self._roll is not None:
+            place = None if since is None else Place.read(since.place)
+            return map(self._page, self._listing.everybody(self._roll, place))
         return self._one_by_one(known)
 
     def look(self, who: Who) -> PersonView:
@@ -179,24 +182,29 @@ class MyPreferencesReader:
             for address in views.addresses(profile)
         ]
 
-    def _from_segment(self, segment: str) -> Iterator[Page]:
-        read_at = self._clock()
-        for rows in drain_segment(self._client, segment, pause=self._export_poll, sleep=self._sleep):
-            sharing: dict[str, list[wire.Profile]] = {}
-            spelled: dict[str, str] = {}
-            skipped = 0
-            for row in rows:
-                held = views.addresses(row) if row.active else []
-                skipped += not held
-                for address in held:
-                    key = address_key(address)
-                    spelled.setdefault(key, address)
-                    sharing.setdefault(key, []).append(row)
-            seen = [
-                views.view(spelled[key], profiles, self._mapping, read_at, complete=False)
-                for key, profiles in sharing.items()
-            ]
-            yield Page(views=seen, skipped=skipped)
+    def _page(self, block: Block) -> Page:
+        sharing: dict[str, list[wire.Profile]] = {}
+        spelled: dict[str, str] = {}
+        skipped = 0
+        for row in block.rows:
+            held = views.addresses(row) if row.active else []
+            skipped += not held
+            for address in held:
+                key = address_key(address)
+                spelled.setdefault(key, address)
+                sharing.setdefault(key, []).append(row)
+        began = block.place.began
+        seen = [
+            views.view(spelled[key], profiles, self._mapping, began, complete=False)
+            for key, profiles in sharing.items()
+        ]
+        return Page(
+            views=seen,
+            skipped=skipped,
+            bookmark=Bookmark(block.place.written(), began),
+            done=block.place.rows,
+            total=block.total,
+        )
 
     def _one_by_one(self, known: Iterable[Who]) -> Iterator[Page]:
         people = iter(known)

@@ -94,10 +94,18 @@ class MyPreferences(_Group):
     hash: Literal["sha256", "sha384", "sha512"] = _about("sha256", "sha256, sha384 or sha512", "sha256")
     keyed: bool = _about(True, "true for the keyed (HMAC) form of PNAUTHINFO3, else false", "true")
     segment: Text | None = _about(None, "the segment that holds everybody", "EVERYBODY")
+    segment_group: Text | None = _about(None, "the segment group that holds everybody", "EVERYBODY")
     routes_file: Path | None = _about(None, "a TOML file that overrides routes", "routes.toml")
     alternate_id_type: Text | None = _about(None, "an alternate-id type", "CRM_ID")
     subscription: Whole | None = _about(None, "the number of a webhook subscription", 17, ge=1)
     rate: Real = _about(5.0, "requests per second, more than 0 and at most 1000", 5, gt=0, le=1000)
+
+    @field_validator("segment_group")
+    @classmethod
+    def _instead_of_a_segment(cls, group: str | None, info: ValidationInfo) -> str | None:
+        if group is not None and info.data.get("segment") is not None:
+            raise ValueError("holds everybody instead of a segment: set only one of the two")
+        return group
 
 
 class Dotdigital(_Group):

@@ -32,6 +32,7 @@ from bridge.dotdigital.replica import DotdigitalReader, DotdigitalReplica
 from bridge.mypreferences.auth import ClientCredentials
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.errors import judge as judge_mypreferences
+from bridge.mypreferences.listing import Roll
 from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
 from bridge.mypreferences.routes import load_routes
 from bridge.mypreferences.throttle import RateLimit
@@ -160,8 +161,8 @@ class MyPreferencesBench:
         transport = _transport(self.side, f"{url}/Profiles/v4", auth, RateLimit(None))
         client = MyPreferencesClient(transport, account="ACME_Corp", routes=load_routes(None))
         parts = (client, MAPPING, self.now)
-        self.reader = MyPreferencesReader(*parts, segment="EVERYBODY", sleep=lambda _: None)
-        self.replica = MyPreferencesReplica(*parts, segment="EVERYBODY", sleep=lambda _: None)
+        self.reader = MyPreferencesReader(*parts, roll=Roll("EVERYBODY"), sleep=lambda _: None)
+        self.replica = MyPreferencesReplica(*parts, roll=Roll("EVERYBODY"), sleep=lambda _: None)
         self.close = client.close
 
     def now(self) -> datetime:

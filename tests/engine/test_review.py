@@ -11,7 +11,7 @@ import pytest
 from bridge.core.errors import Ambiguous, BadAnswer, DrainIncomplete, ServerTrouble, Unreachable
 from bridge.core.mapping import CHANNEL, FilterRef, Topic
 from bridge.core.model import Block, Resubscribe, Side, TopicId, Who
-from bridge.core.ports import Page, PersonView
+from bridge.core.ports import Bookmark, Page, PersonView
 from bridge.engine.records import time_in
 from bridge.engine.round import EPOCH
 from tests.engine.world import ADA, BOB, IN, MAPPING, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
@@ -268,7 +268,7 @@ def test_somebody_whom_a_side_refuses_to_tell_of_is_not_absent(world: World) -> 
             raise trouble(Ambiguous, MINE)
         return look(who)
 
-    def one_by_one(known: Iterable[Who]) -> Iterator[Page]:
+    def one_by_one(known: Iterable[Who], since: Bookmark | None) -> Iterator[Page]:
         yield Page(unread=len(list(known)))
 
     mine.look, mine.everyone = refused, one_by_one  # type: ignore[method-assign]
@@ -286,7 +286,7 @@ def test_somebody_whom_a_listing_leaves_out_is_looked_for_before_a_withdrawal_is
     mine.person(ADA).touched = None
     everyone = mine.everyone
 
-    def without_ada(known: Iterable[Who]) -> Iterator[Page]:
+    def without_ada(known: Iterable[Who], since: Bookmark | None) -> Iterator[Page]:
         for page in everyone(known):
             yield replace(page, views=[view for view in page.views if view.address != ADA])
 

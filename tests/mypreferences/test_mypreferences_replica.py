@@ -18,6 +18,7 @@ from bridge.core.errors import (
 from bridge.core.mapping import Topic
 from bridge.core.model import Block, Choice, Observation, Side, TopicId
 from bridge.core.ports import Hint
+from bridge.mypreferences.listing import Roll
 from bridge.mypreferences.replica import MyPreferencesReader
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import (
@@ -221,12 +222,13 @@ def test_a_segment_is_read_to_its_last_row(world: World) -> None:
     for number in range(5):
         world.add(f"p{number}@example.com", preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.add("p0@example.com", preferences={"NEWS_EMAIL": (False, ago(days=2))})
-    (page,) = world.replica(segment="EVERYBODY").everyone([])
+    waited, page = world.replica(roll=Roll("EVERYBODY")).everyone([])
     shared = next(view for view in page.views if view.address == "p0@example.com")
     assert len(page.views) == 5
     assert (shared.topics[NEWS.id].choice, shared.topics[NEWS.id].records) == (OUT, 2)
     assert not any(view.complete for view in page.views)
     assert page.watermark is None
+    assert (page.done, page.total, waited.done, waited.total) == (6, 6, 0, None)
     assert world.pauses == [0.5]
 
 
@@ -235,12 +237,12 @@ def test_a_segment_that_is_cut_short_is_not_taken_for_everybody(world: World) ->
         world.add(f"p{number}@example.com")
     world.state.faults.add(Fault("retrieveExport", "half_page"))
     with pytest.raises(DrainIncomplete, match="2 of 4"):
-        list(world.replica(segment="EVERYBODY").everyone([]))
+        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
 
 
 def test_an_unknown_segment_stops_the_sweep(world: World) -> None:
     with pytest.raises(NotFound):
-        list(world.replica(segment="NOBODY").everyone([]))
+        list(world.replica(roll=Roll("NOBODY")).everyone([]))
 
 
 def test_an_export_that_expired_is_an_incomplete_drain(world: World) -> None:
@@ -248,7 +250,7 @@ def test_an_export_that_expired_is_an_incomplete_drain(world: World) -> None:
     world.state.switches.export_polls = 0
     world.state.switches.export_keep_seconds = -1
     with pytest.raises(DrainIncomplete):
-        list(world.replica(segment="EVERYBODY").everyone([]))
+        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
 
 
 EXPIRED = '{"Message":"The AccessToken is invalid or has expired."}'
@@ -259,21 +261,21 @@ def test_an_export_that_is_gone_midway_is_an_incomplete_drain(world: World, oper
     world.add()
     world.state.faults.add(Fault(operation, "status", status=401, body=EXPIRED, times=2))
     with pytest.raises(DrainIncomplete):
-        list(world.replica(segment="EVERYBODY").everyone([]))
+        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
 
 
 def test_an_export_that_never_gets_ready_is_given_up(world: World) -> None:
     answer = '{"Status":"Processing","RowCount":null}'
     world.state.faults.add(Fault("exportStatus", "status", status=200, body=answer, times=2000))
     with pytest.raises(DrainIncomplete, match="complete"):
-        list(world.replica(segment="EVERYBODY", export_poll=1200).everyone([]))
+        list(world.replica(roll=Roll("EVERYBODY"), export_poll=1200).everyone([]))
     assert sum(world.pauses) <= 4 * 3600
 
 
 def test_an_export_that_the_user_may_not_read_stops_the_side(world: World) -> None:
     world.state.faults.add(Fault("exportStatus", "status", status=200, body='{"Status":"Failed"}'))
     with pytest.raises(Forbidden, match="export"):
-        list(world.replica(segment="EVERYBODY").everyone([]))
+        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
 
 
 @pytest.mark.parametrize(
@@ -287,14 +289,14 @@ def test_an_export_that_the_user_may_not_read_stops_the_side(world: World) -> No
 def test_a_segment_without_a_proven_end_is_an_incomplete_drain(world: World, block: str) -> None:
     world.state.faults.add(Fault("retrieveExport", "status", status=200, body=block, times=9))
     with pytest.raises(DrainIncomplete):
-        list(world.replica(segment="EVERYBODY").everyone([]))
+        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
 
 
 def test_a_row_without_an_address_is_counted_and_bound_to_nobody(world: World) -> None:
     """A segment over deleted profiles outputs the id alone."""
     block = '{"UserProfilePreferences":[{"ProfileId":1},{"ProfileId":1}],"HasMore":false,"TotalResults":1}'
     world.state.faults.add(Fault("retrieveExport", "status", status=200, body=block))
-    (page,) = world.replica(segment="EVERYBODY").everyone([])
+    _, page = world.replica(roll=Roll("EVERYBODY")).everyone([])
     assert (list(page.views), page.skipped) == ([], 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +19,7 @@ from bridge.sandbox.mypreferences.switches import Switches
 
 @dataclass
 class _Job:
-    rows: list[dict[str, Any]]
+    rows: list[bytes]  # JSON documents: as objects they would take far more room
     created: datetime
     polls_left: int
     ends: str
@@ -39,7 +41,8 @@ class Exports:
         request = body if isinstance(body, dict) else {}
         since = _since(request)
         matches = matcher(request)
-        rows = self._deleted(since) if segment.of_deleted else self._rows(segment, since, matches)
+        found = self._deleted(since) if segment.of_deleted else self._rows(segment, since, matches)
+        rows = [json.dumps(row, separators=(",", ":")).encode() for row in found]
         token = 700_001 + len(self._jobs)
         self._jobs[token] = _Job(
             rows, self._clock.now(), self._switches.export_polls, self._switches.export_ends
@@ -81,7 +84,7 @@ class Exports:
             "Limit": limit,
             "Offset": offset,
             "TotalResults": len(job.rows),
-            "UserProfilePreferences": rows,
+            "UserProfilePreferences": [json.loads(row) for row in rows],
         }
 
     def _job(self, token: int) -> _Job:
@@ -101,16 +104,16 @@ class Exports:
             return "Expired"
         return "Complete"
 
-    def _rows(self, segment: Segment, since: datetime | None, matches: Holds) -> list[dict[str, Any]]:
+    def _rows(self, segment: Segment, since: datetime | None, matches: Holds) -> Iterator[dict[str, Any]]:
         archived = self._switches.export_shows_archived
-        return [
+        return (
             self._documents.profile(profile, implied=False, history=False, archived=archived)
             for profile in self._people
             if (since is None or profile.modified >= since) and segment.holds(profile) and matches(profile)
-        ]
+        )
 
-    def _deleted(self, since: datetime | None) -> list[dict[str, Any]]:
-        return [
+    def _deleted(self, since: datetime | None) -> Iterator[dict[str, Any]]:
+        return (
             {
                 "ProfileId": item.profile_id,
                 "DeletedDate": write_moment(item.deleted),
@@ -118,7 +121,7 @@ class Exports:
             }
             for item in self._people.deleted
             if since is None or item.deleted >= since
-        ]
+        )
 
 
 def _bad_token() -> Refused:

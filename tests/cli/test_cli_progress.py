@@ -1,0 +1,31 @@
+"""How far a long run has come, on a terminal and where nobody watches."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
+from bridge.cli.progress import _Steps, watched
+from bridge.engine.parts import silent
+
+
+def test_a_bar_tells_rows_of_all_where_the_side_tells_how_many_there_are() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} {task.fields[of]}"))
+    bars = Progress(*columns, console=console)
+    steps = _Steps(bars)
+    shown = []
+    for done, total in ((0, None), (1000, 100_000), (2000, 100_000)):
+        steps("reading everybody", done, total)
+        (task,) = bars.tasks
+        shown.append((task.completed, task.total, task.fields["of"]))
+    assert shown == [(0, None, ""), (1000, 100_000, "of 100,000"), (2000, 100_000, "of 100,000")]
+
+
+def test_nothing_is_drawn_where_the_output_is_piped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with watched() as progress:
+        assert progress is silent

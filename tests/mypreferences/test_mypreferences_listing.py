@@ -1,0 +1,163 @@
+"""Reading everybody by export: to the proven end, each once, and going on where another process stopped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from bridge.core.errors import DrainIncomplete, Unreachable
+from bridge.mypreferences import wire
+from bridge.mypreferences.listing import RESUMABLE, Block, Listing, Place, Roll
+from bridge.sandbox.faults import Fault
+from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup
+from tests.mypreferences.mp_world import World
+
+ROLL = Roll("EVERYBODY")
+
+
+def listing(world: World, limit: int = 2, pause: float = 3.0) -> Listing:
+    return Listing(
+        world.client, clock=world.state.clock.now, pause=pause, sleep=world.pauses.append, limit=limit
+    )
+
+
+def five(world: World) -> list[str]:
+    return [world.add(f"p{number}@example.com") for number in range(5)]
+
+
+def ids(blocks: list[Block]) -> list[str]:
+    return [row.id for block in blocks for row in block.rows]
+
+
+def block(*rows: int, more: bool | None, total: int | None) -> Fault:
+    body: dict[str, Any] = {"UserProfilePreferences": [{"ProfileId": row} for row in rows]}
+    body |= {"HasMore": more, "TotalResults": total}
+    return Fault("retrieveExport", "status", status=200, body=json.dumps(body))
+
+
+def test_each_block_tells_where_to_go_on(world: World) -> None:
+    people = five(world)
+    blocks = list(listing(world).everybody(ROLL))
+    assert ids(blocks) == people
+    assert [item.place.rows for item in blocks] == [0, 2, 4, 5]
+    assert [item.place.offset for item in blocks] == [1, 3, 5, 6]
+    assert [item.total for item in blocks] == [None, 5, 5, 5]
+
+
+@pytest.mark.parametrize("stored", [1, 2, 3, 4])
+def test_a_listing_goes_on_where_another_process_stopped(world: World, stored: int) -> None:
+    people = five(world)
+    *_, last = islice(listing(world).everybody(ROLL), stored)
+    world.add("late@example.com")
+    rest = list(listing(world).everybody(ROLL, Place.read(last.place.written())))
+    assert ids(rest) == people[last.place.rows :]
+    assert rest[-1].place.rows == rest[-1].total == 5
+    assert rest[-1].place.began == last.place.began
+    assert world.calls("initiateExportSegment") == 1
+
+
+def test_an_export_that_is_gone_is_begun_anew(world: World) -> None:
+    """MyPreferences `Retrieve status`: Expired is what was generated and not fetched in time."""
+    people = five(world)
+    _, first = islice(listing(world).everybody(ROLL), 2)
+    world.state.switches.export_keep_seconds = 60
+    world.state.clock.advance(61)
+    blocks = list(listing(world).everybody(ROLL, first.place))
+    assert ids(blocks) == people
+    assert blocks[-1].place.began - first.place.began == timedelta(seconds=61)
+    assert world.calls("initiateExportSegment") == 2
+
+
+def test_an_unknown_token_is_begun_anew(world: World) -> None:
+    people = five(world)
+    place = Place(ROLL.label, "1", world.state.clock.now(), offset=3, rows=2, last=people[1])
+    assert ids(list(listing(world).everybody(ROLL, place))) == people
+
+
+@pytest.mark.parametrize("what", ["another roll", "too old"])
+def test_a_place_that_is_of_no_use_is_not_asked_for(world: World, what: str) -> None:
+    people = five(world)
+    world.state.add_segment_group(SegmentGroup("EVERYBODY", EVERYBODY))
+    _, first = islice(listing(world).everybody(ROLL), 2)
+    roll = Roll("EVERYBODY", is_group=True) if what == "another roll" else ROLL
+    if what == "too old":
+        world.state.clock.advance(RESUMABLE.total_seconds())
+    world.state.calls.reset()
+    assert ids(list(listing(world).everybody(roll, first.place))) == people
+    assert world.calls("retrieveExport") == 3
+
+
+def test_a_side_that_is_down_does_not_throw_the_place_away(world: World) -> None:
+    five(world)
+    _, first = islice(listing(world).everybody(ROLL), 2)
+    world.state.faults.add(Fault("retrieveExport", "reset", times=9))
+    with pytest.raises(Unreachable):
+        list(listing(world).everybody(ROLL, first.place))
+    assert world.calls("initiateExportSegment") == 1
+
+
+def test_a_page_that_begins_with_the_last_row_of_the_one_before_counts_it_once(world: World) -> None:
+    """MyPreferences `Segment: Retrieve data`: "limit 100, offset 100" is said to return 100 through 200."""
+    world.add()
+    pages = (block(1, 2, 3, more=True, total=5), block(3, 4, 5, more=False, total=5))
+    for number, page in enumerate(pages, 1):
+        world.state.faults.add(replace(page, nth=number))
+    blocks = list(listing(world).everybody(ROLL))
+    assert ids(blocks) == ["1", "2", "3", "4", "5"]
+
+
+def test_a_short_page_is_not_the_end(world: World) -> None:
+    people = five(world)
+    world.state.faults.add(Fault("retrieveExport", "half_page", nth=2))
+    assert ids(list(listing(world).everybody(ROLL))) == people
+
+
+def test_the_same_page_for_ever_is_an_incomplete_listing(world: World) -> None:
+    body = block(1, 2, more=True, total=5).body
+    world.state.faults.add(Fault("retrieveExport", "status", status=200, body=body, times=99))
+    with pytest.raises(DrainIncomplete, match="2 of 5"):
+        list(listing(world).everybody(ROLL))
+    assert world.calls("retrieveExport") == 2
+
+
+def test_the_end_is_proven_by_the_status_where_the_page_does_not_count(world: World) -> None:
+    five(world)
+    world.state.faults.add(block(1, 2, more=False, total=None))
+    with pytest.raises(DrainIncomplete, match="2 of 5"):
+        list(listing(world).everybody(ROLL))
+
+
+@pytest.mark.parametrize("word", ["Error", "Expired", "Retrieved", "Anything"])
+def test_an_export_that_ends_badly_is_an_incomplete_listing(world: World, word: str) -> None:
+    """MyPreferences `Retrieve status`."""
+    world.state.faults.add(
+        Fault("exportStatus", "status", status=200, body=json.dumps({"Status": word, "RowCount": None}))
+    )
+    with pytest.raises(DrainIncomplete):
+        list(listing(world).everybody(ROLL))
+
+
+def test_waiting_shows_signs_of_life_and_grows_patient(world: World) -> None:
+    five(world)
+    world.state.switches.export_polls = 5
+    blocks = list(listing(world).everybody(ROLL))
+    assert [len(item.rows) for item in blocks] == [0, 0, 0, 0, 0, 2, 2, 1]
+    assert world.pauses == [0.5, 1.0, 2.0, 3.0, 3.0]
+
+
+def test_a_segment_group_is_listed_like_a_segment(world: World) -> None:
+    people = five(world)
+    world.state.add_segment_group(SegmentGroup("ALL", EVERYBODY))
+    assert ids(list(listing(world).everybody(Roll("ALL", is_group=True)))) == people
+    assert world.calls("initiateExportSegmentGroup") == 1
+
+
+def test_chosen_people_are_listed_alone(world: World) -> None:
+    people = five(world)
+    wanted = wire.ExportRequest(match_criteria="ProfileId", values=people[3:])
+    assert ids(list(listing(world).chosen(ROLL, wanted))) == people[3:]

@@ -1,0 +1,85 @@
+"""One sweep by export as a process of its own: `child.py DATABASE SERVICE`. Prints what it saw as JSON."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
+from bridge.core.model import Side, TopicId
+from bridge.core.state import RunKind
+from bridge.engine.look import Looker
+from bridge.engine.parts import Eyes, Tuning, Weather
+from bridge.engine.sweep import Sweeper
+from bridge.mypreferences.auth import ClientCredentials
+from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.errors import judging
+from bridge.mypreferences.listing import Roll
+from bridge.mypreferences.replica import MyPreferencesReader
+from bridge.mypreferences.routes import load_routes
+from bridge.mypreferences.throttle import RateLimit
+from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
+from bridge.store import Store
+from bridge.transport import Transport
+from tests.fakes import FakeSide
+
+ACCOUNT = "ACME_Corp"
+NEWS = Topic(TopicId("newsletter"), FilterRef("NEWS_EMAIL"), {"": 1002})
+EMAIL = Topic(CHANNEL, ConsentRef("EmailMarketing", "1.0", "en_US"), {})
+MAPPING = Mapping((NEWS,), EMAIL, OnUnsubscribe.CHANNEL, "test")
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def reader(url: str) -> MyPreferencesReader:
+    auth = ClientCredentials(
+        token_url=f"{url}/oauth2/v1/token",
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        scope=f"{ACCOUNT}/bridge",
+        clock=clock,
+    )
+    transport = Transport(
+        side=Side.MYPREFERENCES,
+        base_url=f"{url}/Profiles/v4",
+        auth=auth,
+        throttle=RateLimit(None),
+        judge=judging(auth, clock),
+        jitter=random.Random(1),
+        sleep=time.sleep,
+    )
+    client = MyPreferencesClient(transport, account=ACCOUNT, routes=load_routes(None))
+    return MyPreferencesReader(client, MAPPING, clock, roll=Roll("EVERYBODY"), export_poll=0.05)
+
+
+def peak() -> int:
+    """The most memory this process ever had, in KiB."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    return int(found[1]) if found else 0
+
+
+def main(database: str, url: str) -> None:
+    there = FakeSide(Side.DOTDIGITAL, MAPPING, clock)
+    told: list[tuple[int, int | None]] = []
+    with Store.open(database, clock=clock) as store:
+        readers = {Side.MYPREFERENCES: reader(url), Side.DOTDIGITAL: there}
+
+        def progress(_step: str, done: int, total: int | None = None) -> None:
+            told.append((done, total))
+
+        eyes = Eyes(store, readers, MAPPING, Tuning(), clock, progress)
+        weather, run = Weather(), store.begin_run(RunKind.FULL)
+        swept = Sweeper(eyes, run, weather, Looker(eyes, run, weather)).everyone()
+        seen = {"swept": swept, "people": store.people_count(), "told": told[-1], "peak": peak()}
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,100 @@
+"""A full sweep by export, each in a process of its own: how much memory it takes, and what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.sandbox.mypreferences import State, create_app
+from bridge.sandbox.server import Server
+
+HERE = Path(__file__).parent
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE.parents[1])}
+
+
+@contextmanager
+def a_service(people: int) -> Iterator[str]:
+    """The emulated service in a process of its own: its memory must not be taken for the bridge's."""
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "service.py"), str(people)],
+        env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.communicate()
+
+
+def begin(folder: Path, url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "child.py"), f"sqlite:///{folder / 'bridge.db'}", url],
+        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def seen(process: subprocess.Popen[str]) -> dict[str, Any]:
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ten_times_as_many_people_take_no_more_memory(tmp_path: Path) -> None:
+    """100,000 people are read and stored page by page; nothing in the bridge grows with their number."""
+    peaks = []
+    for people in (10_000, 100_000):
+        folder = tmp_path / str(people)
+        folder.mkdir()
+        with a_service(people) as url:
+            found = seen(begin(folder, url))
+        assert (found["swept"], found["people"], found["told"]) == (True, people, [people, people])
+        peaks.append(found["peak"])
+    small, large = peaks
+    assert small > 0
+    assert large < small * 1.15, f"{small} KiB for 10,000 people, {large} KiB for 100,000"
+
+
+class Trap:
+    """Kills a process when the service is asked for the n-th block of an export."""
+
+    def __init__(self, state: State, nth: int) -> None:
+        self._left, self._record = nth, state.calls.record
+        self.process: subprocess.Popen[str] | None = None
+        state.calls.record = self._count  # type: ignore[method-assign]
+
+    def _count(self, operation: str) -> None:
+        self._record(operation)
+        self._left -= operation == "retrieveExport"
+        if self._left == 0 and operation == "retrieveExport" and self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nth", [1, 3])
+def test_a_killed_sweep_is_gone_on_with_by_the_next_process(tmp_path: Path, nth: int) -> None:
+    """MyPreferences `Segment: Retrieve data`: a token that is kept alive can be asked by anybody again."""
+    state = State()
+    for number in range(3500):
+        state.add_profile([f"person-{number}@example.com"])
+    with Server(create_app(state)) as server:
+        trap = Trap(state, nth)
+        trap.process = begin(tmp_path, server.url)
+        trap.process.communicate()
+        assert trap.process.returncode == -signal.SIGKILL
+        found = seen(begin(tmp_path, server.url))
+    assert (found["swept"], found["people"], found["told"]) == (True, 3500, [3500, 3500])
+    assert state.calls.count("initiateExportSegment") == 1
+    assert state.calls.count("retrieveExport") == 4 + 1  # the one that was never stored came twice
+    assert state.calls.count("retrieveProfilesByEmail") == 0
