@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer with pip and venv, make and git: no account, no server.
 #   make demo    watch the bridge at work, with nothing set up
 #   make test    the whole suite, house checks included
+#   make bench   count calls to Dotdigital beside the fewest possible, a million people among them
 #   make spec-check    sandbox and client against Dotdigital's published description, where that is at hand
 # PY=/path/to/python chooses the interpreter.
 
@@ -16,7 +17,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-header --no-annotate
 WORKERS ?= auto
 
-.PHONY: demo test install lint types check spec-check lock record clean
+.PHONY: demo test bench install lint types check spec-check lock record clean
 .DEFAULT_GOAL := test
 
 # The lock is installed as it is, hash by hash; uv only makes that faster, where pip can fetch it.
@@ -56,6 +57,10 @@ types: $(READY)
 	@$(BIN)/python -m mypy --strict bridge
 
 check: lint types test
+
+# Not part of `make test`, which does the same at a smaller size: a million people take some minutes.
+bench: $(READY)
+	@$(BIN)/python -m tests.bench
 
 # Not part of `make test`: it needs the published description, npm, and more packages than all the rest.
 spec-check: | $(BIN)/python

@@ -23,6 +23,7 @@ SUPPRESSED = "dotdigital.suppressed"
 OPT_INS = "dotdigital.opt_ins."
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOKS_A_PAGE = 100
+_VIEWS_A_PAGE = 500  # of the thousands that one answer lists: what is stored at a time is held whole
 _TIME_SERVES = timedelta(seconds=30)
 _NOBODY = PersonId(0)  # a person met at this side only, whom the store has not named yet
 
@@ -203,9 +204,11 @@ class DotdigitalReader:
         fetch = partial(_listing, v3, self._listing_page)
         read_at = self._clock()
         for contacts in feeds.drain_marker(fetch):
-            found = [views.from_listing(contact, self._mapping, read_at) for contact in contacts]
-            there = [view for view in found if view is not None]
-            yield Page(views=there, skipped=len(found) - len(there))
+            for start in range(0, len(contacts), _VIEWS_A_PAGE):
+                part = contacts[start : start + _VIEWS_A_PAGE]
+                found = [views.from_listing(contact, self._mapping, read_at) for contact in part]
+                there = [view for view in found if view is not None]
+                yield Page(views=there, skipped=len(found) - len(there))
             read_at = self._clock()
 
     def _known(self, known: Iterable[Who]) -> Iterator[Page]:

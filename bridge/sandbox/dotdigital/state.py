@@ -15,6 +15,7 @@ from bridge.sandbox.dotdigital.catalogue import Catalogue
 from bridge.sandbox.dotdigital.contacts import Contacts
 from bridge.sandbox.dotdigital.imports import Import, settle_due
 from bridge.sandbox.dotdigital.limits import Limits
+from bridge.sandbox.dotdigital.multitude import Multitude
 from bridge.sandbox.dotdigital.records import Contact
 from bridge.sandbox.dotdigital.switches import Switches
 from bridge.sandbox.faults import Faults
@@ -59,6 +60,7 @@ class State:
         self.open_challenges: set[int] = set()
         self.imports: dict[str, Import] = {}
         self.custom_identifiers: set[str] = set()
+        self.multitude: Multitude | None = None  # in place of everybody in the v3 listing
         self._cache: dict[tuple[object, ...], list[Contact]] = {}
 
     def now(self) -> datetime:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from bridge.sandbox.dotdigital import dates, imports, render, v3_schema, v3_write
 from bridge.sandbox.dotdigital.exchange import Answer, Call, answer
+from bridge.sandbox.dotdigital.multitude import Multitude
 from bridge.sandbox.dotdigital.records import Contact
 from bridge.sandbox.dotdigital.refusal import V3Refusal
 from bridge.sandbox.dotdigital.state import State
@@ -33,6 +34,8 @@ def list_contacts(state: State, call: Call) -> Answer:
     include = _include(call)
     fields = _fields(call)
     after = _position(call.query.get("marker"))
+    if state.multitude is not None:
+        return _of_multitude(state.multitude, call, after[1], limit)
     page: list[Contact] = []
     more = False
     for contact in _matching(state, call, after):
@@ -45,6 +48,14 @@ def list_contacts(state: State, call: Call) -> Answer:
         links["next"] = _link(call, _key(state, page[-1]))
     items = [render.v3_contact(state, contact, include, fields) for contact in page]
     return answer({"_items": items, "_links": links})
+
+
+def _of_multitude(multitude: Multitude, call: Call, after: int, limit: int) -> Answer:
+    rows, last = multitude.page(max(after, 0), limit)
+    links = {"self": _link(call, (0, after)), "first": _link(call, _START)}
+    if last is not None:
+        links["next"] = _link(call, (0, last))
+    return Answer(f'{{"_items":{rows},"_links":{json.dumps(links)}}}'.encode())
 
 
 def get_contact(state: State, call: Call) -> Answer:

@@ -1,0 +1,42 @@
+"""`make bench` at a size that fits into the ordinary run: the same ratios hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.bench import idle, reading, writing
+from tests.bench.measure import MOST, Measured, shown
+from tests.bench.snapshot import MOST_MEMORY, snapshot
+
+JOBS: dict[str, Callable[[], Measured]] = {
+    "idle": lambda: idle.rounds(40, 10),
+    "changes of one preference": lambda: reading.changes(20_000, 1),
+    "changes of many": lambda: reading.changes(3000, 20),
+    "unsubscribes": lambda: reading.unsubscribes(2000),
+    "writes of topics": lambda: writing.topics(6000),
+    "writes of the channel": lambda: writing.unsubscribes(6000),
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_takes_hardly_more_calls_than_it_must(job: str) -> None:
+    measured = JOBS[job]()
+    assert measured.good, shown([measured])
+
+
+@pytest.mark.slow
+def test_a_snapshot_takes_few_calls_and_little_memory_however_many_people_there_are() -> None:
+    few, memory_of_few = snapshot(10_000, 40, recorded=2000)
+    many, memory_of_many = snapshot(40_000, 40, recorded=2000)
+    assert few.calls <= 10_000 // 5000 + 2
+    assert many.calls <= 40_000 // 5000 + 2
+    assert memory_of_many < MOST_MEMORY
+    assert memory_of_many < memory_of_few * 1.25
+
+
+def test_the_table_names_what_is_too_much() -> None:
+    table = shown([Measured("a job", 11, 10, "a formula"), Measured("another", 9, 1, "", final=False)])
+    assert f"MORE THAN {MOST}" in table
+    assert table.count("MORE") == 1

@@ -1,0 +1,53 @@
+"""What writing to Dotdigital costs, reads back left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+from bridge.core.mapping import CHANNEL
+from bridge.core.model import PersonId, Side, TopicId, Who, Withdrawal, Write
+from bridge.core.ports import Outcome, Parcel
+from tests.bench.account import FIRST, START, account
+from tests.bench.measure import Measured
+
+LARGEST = 5000  # people in one import
+POLLS = 3  # questions for an import's end
+ONE_BY_ONE = 200  # people who show what a call each costs
+
+
+def topics(number: int) -> Measured:
+    """So many people, each with one preference to be opted out of."""
+    return _written(f"write {number:,} preference changes", number, TopicId("topic0"))
+
+
+def unsubscribes(number: int) -> Measured:
+    """So many people to be taken off all mail."""
+    return _written(f"write {number:,} unsubscribes", number, CHANNEL)
+
+
+def _written(job: str, number: int, topic: TopicId) -> Measured:
+    with account(1) as there, there.replica() as replica:
+        parcels = [_parcel(one, topic, there.state.add_contact) for one in range(number)]
+        bulk = replica.prefers_bulk(parcels)
+        sent = parcels if bulk else parcels[:ONE_BY_ONE]
+        before = replica.calls
+        outcomes = replica.write_many(sent, heartbeat=lambda: None)
+        calls = replica.calls - before
+    if any(not isinstance(outcome, Outcome) for outcome in outcomes):
+        raise AssertionError("a write was refused")
+    formula = f"ceil(N/{LARGEST:,}) x (1 + {POLLS})"
+    fewest = ceil(number / LARGEST) * (1 + POLLS)
+    if bulk:
+        return Measured(job, calls, fewest, formula)
+    return Measured(
+        job, calls * number // len(sent), fewest, formula, f"one by one: told from {len(sent)}", final=False
+    )
+
+
+def _parcel(number: int, topic: TopicId, add: Callable[..., int]) -> Parcel:
+    address = f"p{number}@example.com"
+    known = add(address, opt_ins={FIRST: (True, None)})
+    who = Who(PersonId(number + 1), address, {Side.DOTDIGITAL: (str(known),)})
+    unit: list[Write] = [Withdrawal(Side.DOTDIGITAL, topic, said_at=None, effective_at=START)]
+    return Parcel(who, unit)
