@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bridge.core.errors import NotFound, SideError
@@ -62,6 +62,9 @@ class FakeSide:
     gone: dict[TopicId, str] = field(default_factory=dict)
     calls: int = 0
     account_name: str = "ours"
+    bulk_from: int | None = None  # parcels from which on one job is cheaper than one call each
+    shallow_many: bool = False  # reading many people at once gives no dates
+    busy: bool = False
     history: timedelta | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -133,14 +136,20 @@ class FakeSide:
         read_at = self.clock()
         self._call("look")
         with self._lock:
-            person = self.people.get(address_key(who.address))
-            if person is None:
-                absent = Observation(Choice.UNSET, read_at, present=False, records=0)
-                return PersonView(who.address, (), dict.fromkeys(self._topics(), absent), complete=True)
-            return self._view(person, read_at)
+            return self._seen(who, read_at)
 
     def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
-        return look_each(self.look, people)
+        if self.bulk_from is None:
+            yield from look_each(self.look, people)
+            return
+        read_at = self.clock()
+        self._call("look_many")
+        with self._lock:
+            yield Page(views=[self._seen(who, read_at, shallow=self.shallow_many) for who in people])
+
+    def under_way(self) -> bool:
+        self._call("under_way")
+        return self.busy
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         read_at = self.clock()
@@ -153,6 +162,14 @@ class FakeSide:
 
     def _topics(self) -> list[TopicId]:
         return [topic.id for topic in self.mapping.all if topic.source is not None]
+
+    def _seen(self, who: Who, read_at: datetime, *, shallow: bool = False) -> PersonView:
+        person = self.people.get(address_key(who.address))
+        if person is None:
+            absent = Observation(Choice.UNSET, read_at, present=False, records=0)
+            return PersonView(who.address, (), dict.fromkeys(self._topics(), absent), complete=True)
+        view = self._view(person, read_at)
+        return _undated(view) if shallow else view
 
     def _view(self, person: FakePerson, read_at: datetime) -> PersonView:
         topics = {}
@@ -197,12 +214,30 @@ class FakeSide:
         return outcome
 
     def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
-        return False
+        return self.bulk_from is not None and len(parcels) >= self.bulk_from
 
     def write_many(
         self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
     ) -> Sequence[Outcome | SideError]:
-        return write_each(self.write, parcels, heartbeat)
+        if self.bulk_from is None:
+            return write_each(self.write, parcels, heartbeat)
+        self._call("write_many")
+        fate = self.write_fate.pop(0) if self.write_fate else None
+        if fate is not None and fate[0] == "lost_before":
+            return [fate[1]] * len(parcels)
+        results = [self._carry(parcel) for parcel in parcels]
+        heartbeat()
+        return results if fate is None else [fate[1]] * len(parcels)
+
+    def _carry(self, parcel: Parcel) -> Outcome | SideError:
+        with self._lock:
+            person = self.people.get(address_key(parcel.who.address))
+            if person is None:
+                return NotFound("nobody there", side=self.side, operation="write_many")
+            for write in parcel.unit:
+                self.log.append((write.topic, type(write).__name__))
+                self._apply(person, write)
+        return Outcome.ACCEPTED
 
     def _apply(self, person: FakePerson, write: Write) -> None:
         match write:
@@ -216,3 +251,18 @@ class FakeSide:
         if not older or self.honours_older:
             person.said[write.topic] = said
         person.touched = self.clock()
+
+
+def _undated(view: PersonView) -> PersonView:
+    """As a listing shows somebody: no dates, and a no that cannot be told from silence."""
+    topics = {
+        topic: Observation(
+            seen.choice if seen.choice is Choice.OPTED_IN else Choice.UNSET,
+            seen.read_at,
+            frequencies=seen.frequencies,
+            stated=seen.choice is Choice.OPTED_IN,
+            shallow=True,
+        )
+        for topic, seen in view.topics.items()
+    }
+    return replace(view, topics=topics, complete=False)

@@ -134,6 +134,11 @@ class ReadReplica(Protocol):
         read refuses is left out and counted in `unread`. Raises SideError for what stops the side."""
         ...
 
+    def under_way(self) -> bool:
+        """Whether a bulk job of ours may still be at work there: whom it was to change is not yet told by
+        any read. May take calls; raises SideError."""
+        ...
+
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         """Read what a hint names: none if it is gone, several if the record holds several addresses."""
         ...

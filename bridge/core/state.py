@@ -77,6 +77,29 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A write that is about to be sent. `body["writes"]` lists what it does, each with its `topic`."""
+
+    person: PersonId
+    body: Json
+    ledger: LedgerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a write. `written_at` is when the call had ended, None if it changed nothing."""
+
+    attempt: int
+    person: PersonId
+    state: AttemptState
+    ledger: LedgerEntry
+    topics: Sequence[TopicId] = ()
+    error_code: str | None = None
+    error: str | None = None
+    written_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HoldRow:
     """Something that waits for a person."""
 
@@ -165,6 +188,8 @@ class State(Protocol):
 
     def cells(self, person: PersonId) -> list[Cell]: ...
 
+    def cells_of(self, people: Sequence[PersonId]) -> dict[PersonId, list[Cell]]: ...
+
     def settle(self, run: RunId, settlements: Sequence[Settlement]) -> None: ...
 
     def begin_attempt(
@@ -186,6 +211,22 @@ class State(Protocol):
         settlements: Sequence[Settlement] = (),
         spreads: bool = False,
     ) -> None: ...
+
+    def begin_attempts(self, run: RunId, side: Side, begun: Sequence[Begun]) -> list[int]:
+        """Note many writes before any of them is sent. Returns their numbers, in order."""
+        ...
+
+    def end_attempts(
+        self,
+        run: RunId,
+        side: Side,
+        ended: Sequence[Ended],
+        *,
+        views: Sequence[PersonView] = (),
+        spreads: bool = False,
+    ) -> None:
+        """Note what became of many writes to one side, and what was read back."""
+        ...
 
     def unfollowed(self, person: PersonId, topic: TopicId) -> int:
         """How many writes about this cell were accepted and not followed since it was last agreed."""

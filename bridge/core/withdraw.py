@@ -79,7 +79,8 @@ def _effective(said: datetime | None, target: Observation, clocks: Clocks) -> da
 def has_changed(cell: Cell, side: Side) -> bool:
     """Whether a side shows anything but what it showed when the agreement was made.
 
-    The same choice, dated no later than the agreement, is no news: a closer look has found a date.
+    The same choice, dated no later than the agreement, is no news: a closer look has found a date. Nor is it
+    dated no later than our last write there: it is that write's own trace, and nobody's newer word.
     """
     agreed, seen = cell.agreed, cell.seen[side]
     if agreed is None:
@@ -87,7 +88,8 @@ def has_changed(cell: Cell, side: Side) -> bool:
     if agreed.versions.get(side) == seen.version:
         return False
     same = (seen.choice, seen.frequencies) == (agreed.choice, agreed.frequencies)
-    return not (same and seen.changed_at is not None and seen.changed_at <= agreed.at)
+    known = newest(agreed.at, cell.written_at.get(side))
+    return not (same and seen.changed_at is not None and known is not None and seen.changed_at <= known)
 
 
 def date_of(cell: Cell, side: Side) -> datetime | None:

@@ -132,6 +132,10 @@ class DotdigitalReader:
         """A look at each."""
         return look_each(self.look, people)
 
+    def under_way(self) -> bool:
+        """False: nothing is sent here that goes on by itself."""
+        return False
+
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         address = hint.address
         if address is None and hint.id is not None and hint.id.isascii() and hint.id.isdigit():

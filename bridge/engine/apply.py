@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from bridge.core.brakes import Brakes, Load, check
-from bridge.core.decision import WORDS, Act, Agree, Decision, Held, Nothing, Rule, Wait, raises
-from bridge.core.errors import SideError
-from bridge.core.lanes import Lane, calls_for, same_lane
-from bridge.core.model import PersonId, RunId, Side
+from bridge.core.decision import WORDS, Act, Agree, Decision, Held, Nothing, Rule, Wait, raises, writes_of
+from bridge.core.lanes import Lane, calls_for
+from bridge.core.model import RunId, Side, Who
 from bridge.core.permit import asked
 from bridge.core.state import LedgerEntry, Settlement
+from bridge.engine.books import Errand
+from bridge.engine.burst import Burst
 from bridge.engine.carry import Carrier
+from bridge.engine.confirm import Confirmer, can_write
 from bridge.engine.judge import Judge, Judged
-from bridge.engine.look import Looker
+from bridge.engine.look import batched
 from bridge.engine.parts import Eyes, Weather
 from bridge.engine.records import ground_out, writes_out
 from bridge.engine.report import Tally
@@ -33,23 +35,26 @@ class Applier:
         weather: Weather,
         *,
         judge: Judge,
-        looker: Looker,
+        confirmer: Confirmer,
         carrier: Carrier,
+        burst: Burst,
         brakes: Brakes,
     ) -> None:
         self._eyes = eyes
         self._run = run
         self._weather = weather
         self._judge = judge
-        self._looker = looker
+        self._confirmer = confirmer
         self._carrier = carrier
+        self._burst = burst
         self.brakes = brakes
         self._raised = 0  # people whom this run has opted in, or tried to
 
     def withdrawals(self) -> Tally:
         """Settle what is agreed, open and close holds, and send every withdrawal."""
+        burst = self._burst.carry
         with calls_for(Lane.WITHDRAWALS):
-            return self._pass("withdrawals", self._withdraw)
+            return self._pass("withdrawals", self._withdrawals_of, self._carrier.carry, burst)
 
     def raises(self, *, people: int) -> Tally:
         """Send raises and frequency changes, unless a brake or bad weather forbids them. `people` is how many
@@ -57,7 +62,7 @@ class Applier:
         counts too."""
 
         def brake(page: list[list[Judged]]) -> bool:
-            self._raised += sum(any(self._may_raise(one) for one in person) for person in page)
+            self._raised += sum(any(self._confirmer.may_raise(one) for one in person) for person in page)
             found = check(Load(self._raised, 0, people), self._eyes.tuning.limits)
             if found.raises:
                 reasons = (*self.brakes.reasons, *found.reasons)
@@ -67,68 +72,78 @@ class Applier:
         if self.brakes.raises:
             return Tally()
         with calls_for(Lane.RAISES):
-            return self._pass("opt-ins", self._raise, brake)
+            return self._pass("opt-ins", self._raises_of, self._raise, self._raise_many, brake)
 
     def _pass(
         self,
         name: str,
-        act: Callable[[list[Judged]], Tally],
+        wanted: Callable[[list[Judged]], list[Judged]],
+        one: Callable[[Who, Sequence[Judged]], Tally],
+        many: Callable[[Side, Sequence[Errand]], Tally],
         brake: Callable[[list[list[Judged]]], bool] = lambda _: False,
     ) -> Tally:
-        total, done = Tally(), 0
+        """Gather everybody's writes in waves, and send each wave: together where a side would rather."""
+        total, wave, done = Tally(), [], 0
         for page in self._judge.people():
-            self._settle([one for person in page for one in person])
+            self._settle([judged for person in page for judged in person])
             if brake(page):
-                break
-            acting = [person for person in page if any(isinstance(one.decision, Act) for one in person)]
-            with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
-                for tally in pool.map(same_lane(act), acting):
-                    total.add(tally)
+                return total
+            wave += self._errands([found for person in page if (found := wanted(person))])
             done += len(page)
             self._eyes.progress(f"sending {name}", done)
+            if len(wave) >= self._eyes.tuning.wave:
+                total.add(self._send(wave, one, many))
+                wave = []
+        total.add(self._send(wave, one, many))
         return total
 
-    def _withdraw(self, judged: list[Judged]) -> Tally:
+    def _errands(self, people: Sequence[list[Judged]]) -> list[Errand]:
+        whose = {who.person: who for who in self._eyes.state.who_many([one[0].cell.person for one in people])}
+        return [Errand.of(whose[judged[0].cell.person], judged) for judged in people]
+
+    def _send(
+        self,
+        wave: Sequence[Errand],
+        one: Callable[[Who, Sequence[Judged]], Tally],
+        many: Callable[[Side, Sequence[Errand]], Tally],
+    ) -> Tally:
+        """Whoever is written at one side only goes with the others there, if that side takes many at once."""
+        total, singly = Tally(), []
+        for side, errands in _by_side(wave):
+            if side is not None and self._burst.prefers(side, errands):
+                total.add(many(side, errands))
+            else:
+                singly += errands
+        for some in batched(singly, self._eyes.tuning.page):
+            with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
+                for tally in pool.map(
+                    lambda errand: one(errand.who, [pair[0] for pair in errand.acts]), some
+                ):
+                    total.add(tally)
+            self._eyes.heartbeat()
+        return total
+
+    def _withdrawals_of(self, judged: list[Judged]) -> list[Judged]:
+        if self.brakes.withdrawals:
+            return []
         acts = [one for one in judged if isinstance(one.decision, Act) and not raises(one.decision)]
-        sendable = [one for one in acts if self._can_write(one.decision)]
-        if self.brakes.withdrawals or not sendable:
-            return Tally()
-        return self._carrier.carry(self._eyes.state.who(sendable[0].cell.person), sendable)
+        return [one for one in acts if can_write(self._weather, one.decision) and self._free(one, judged)]
 
-    def _can_write(self, decision: Decision) -> bool:
-        """Whether a side that it would write to is there: one that is down keeps nothing from the other."""
-        return isinstance(decision, Act) and any(
-            write.side not in self._weather.down for write in decision.writes
-        )
+    def _raises_of(self, judged: list[Judged]) -> list[Judged]:
+        return [one for one in judged if self._confirmer.may_raise(one) and self._free(one, judged)]
 
-    def _raise(self, judged: list[Judged]) -> Tally:
-        wanted = [one for one in judged if self._may_raise(one)]
-        if not wanted:
-            return Tally()
-        person = wanted[0].cell.person
-        if self._looker.unread(person):
-            return Tally()  # something happened there that could not be read: it may be a withdrawal
-        confirmed = self._confirmed(person, {one.topic.id for one in wanted}, _targets(wanted))
-        if not confirmed:
-            return Tally()
-        return self._carrier.carry(self._eyes.state.who(person), confirmed)
+    def _free(self, one: Judged, judged: Sequence[Judged]) -> bool:
+        """Whether nothing of this person is still in a bulk job that this write might cross."""
+        doubted = {side for other in judged for side in other.cell.in_doubt_since} & self._weather.busy
+        return not any(write.side in doubted for write in writes_of(one.decision))
 
-    def _may_raise(self, one: Judged) -> bool:
-        unsure = one.topic.id in self._weather.unsure
-        return raises(one.decision) and not unsure and self._can_write(one.decision)
+    def _raise(self, who: Who, judged: Sequence[Judged]) -> Tally:
+        confirmed = self._confirmer.one(judged)
+        return self._carrier.carry(who, confirmed) if confirmed else Tally()
 
-    def _confirmed(self, person: PersonId, topics: set[str], sides: set[Side]) -> list[Judged]:
-        """Look at the targets again, decide again, and keep what still is a raise."""
-        who = self._eyes.state.who(person)
-        for side in sides:
-            try:
-                view = self._eyes.readers[side].look(who)
-            except SideError as error:
-                self._weather.warn(f"{side}: an opt-in waits, since its target could not be read ({error})")
-                return []
-            self._looker.record(side, [view])
-        again = self._judge.person(self._eyes.state.cells(person))
-        return [one for one in again if one.topic.id in topics and raises(one.decision)]
+    def _raise_many(self, side: Side, errands: Sequence[Errand]) -> Tally:
+        confirmed = self._confirmer.many(side, errands)
+        return self._burst.carry(side, confirmed) if confirmed else Tally()
 
     def _settle(self, judged: Sequence[Judged]) -> None:
         state = self._eyes.state
@@ -158,8 +173,12 @@ class Applier:
         )
 
 
-def _targets(judged: Sequence[Judged]) -> set[Side]:
-    return {write.side for one in judged if isinstance(one.decision, Act) for write in one.decision.writes}
+def _by_side(wave: Sequence[Errand]) -> Iterator[tuple[Side | None, list[Errand]]]:
+    """Those who are written at one side only, by that side; under None those who are written at both."""
+    for side in (*Side, None):
+        mine = [errand for errand in wave if (errand.sides == {side} if side else len(errand.sides) > 1)]
+        if mine:
+            yield side, mine
 
 
 def _over(decision: Decision) -> bool:

@@ -32,7 +32,7 @@ class Observer:
     def feeds(self, *, first: bool) -> frozenset[Side]:
         """Read every feed of both sides. Returns the sides whose feeds cannot reach back far enough: only a
         sweep finds what happened there in between."""
-        return frozenset(side for side in Side if self._side(side, first=first))
+        return frozenset(side for side in Side if self.side(side, first=first))
 
     @property
     def bursts(self) -> frozenset[datetime]:
@@ -40,7 +40,8 @@ class Observer:
         most = self._eyes.tuning.limits.burst_max
         return bursts(self._minutes.elements(), most)
 
-    def _side(self, side: Side, *, first: bool) -> bool:
+    def side(self, side: Side, *, first: bool) -> bool:
+        """Read every feed of one side; whether one cannot reach back far enough."""
         gap = False
         for feed in self._eyes.readers[side].feeds:
             if side in self._weather.down:

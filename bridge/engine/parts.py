@@ -38,6 +38,7 @@ class Tuning:
     limits: Limits = field(default_factory=Limits)
     workers: int = 4  # calls in flight
     page: int = 500  # people decided at a time
+    wave: int = 20_000  # people whose writes are gathered, so that a side may take them in one bulk job
     catalogue_every: timedelta = timedelta(minutes=10)
     settling: timedelta = timedelta(minutes=2)  # how long what a feed tells of is looked into again
 
@@ -68,6 +69,7 @@ class Weather:
     """What is known to be wrong in this run: what may not be raised, who cannot be written to."""
 
     unsure: set[TopicId] = field(default_factory=set)  # a feed that covers these was not read to its end
+    busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be at work there
     gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what is no longer there
     down: dict[Side, SideError] = field(default_factory=dict)
     failures: list[SideError] = field(default_factory=list)  # of calls that speak of nobody in particular

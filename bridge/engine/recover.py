@@ -6,12 +6,15 @@ from bridge.core.decision import WORDS, Act, Rule
 from bridge.core.errors import SideError
 from bridge.core.lanes import Lane, calls_for
 from bridge.core.mapping import CHANNEL
-from bridge.core.model import Agreement, Raise, Resubscribe, RunId, Write
+from bridge.core.model import Agreement, Raise, Resubscribe, RunId, Side, Write, address_key
 from bridge.core.ports import PersonView
 from bridge.core.state import Attempt, AttemptState, LedgerEntry, Settlement
+from bridge.engine.burst import not_read
 from bridge.engine.carry import shows
 from bridge.engine.parts import Eyes, Weather
 from bridge.engine.records import act_in, write_in
+
+MANY = 50  # attempts in doubt at one side from which on they are read back together
 
 
 class Recovery:
@@ -23,22 +26,62 @@ class Recovery:
         self._weather = weather
 
     def settle(self) -> None:
-        """Read back every attempt in doubt. One that cannot be read stays in doubt."""
+        """Read back every attempt in doubt. One that cannot be read stays in doubt, and so does what a bulk
+        job may still be at work on."""
         attempts = self._eyes.state.in_doubt()
+        for side in Side:
+            mine = [attempt for attempt in attempts if attempt.side is side]
+            with calls_for(Lane.READ_BACKS):
+                if mine and not self._busy(side):
+                    self._side(side, mine)
+
+    def _busy(self, side: Side) -> bool:
+        try:
+            busy = self._eyes.readers[side].under_way()
+        except SideError as error:
+            self._weather.failed(side, side, error)
+            busy = True
+        if busy:
+            self._weather.busy.add(side)
+            self._weather.warn(f"{side}: a bulk job has not ended yet; whoever is in it is not written to")
+        return busy
+
+    def _side(self, side: Side, attempts: list[Attempt]) -> None:
+        read = self._read(side, attempts)
         for number, attempt in enumerate(attempts, 1):
-            if attempt.side in self._weather.down:
-                continue
-            self._settle(attempt)
+            if side in self._weather.down:
+                return
+            self._settle(attempt, read)
             self._eyes.progress("reading back writes in doubt", number, len(attempts))
             self._eyes.heartbeat()
 
-    def _settle(self, attempt: Attempt) -> None:
+    def _read(self, side: Side, attempts: list[Attempt]) -> dict[str, PersonView] | None:
+        """Where they are many, what the side shows of all of them; None where each is read by itself."""
+        if len(attempts) < MANY:
+            return None
+        people = self._eyes.state.who_many(list(dict.fromkeys(attempt.person for attempt in attempts)))
+        found: dict[str, PersonView] = {}
+        try:
+            for page in self._eyes.readers[side].look_many(people):
+                found |= {address_key(view.address): view for view in page.views}
+                self._eyes.heartbeat()
+        except SideError as error:
+            self._weather.failed(side, side, error)
+        return found
+
+    def _settle(self, attempt: Attempt, read: dict[str, PersonView] | None) -> None:
         who = self._eyes.state.who(attempt.person)
         try:
-            with calls_for(Lane.READ_BACKS):
-                view = self._eyes.readers[attempt.side].look(who)
+            view = (
+                self._eyes.readers[attempt.side].look(who)
+                if read is None
+                else read.get(address_key(who.address))
+            )
         except SideError as error:
-            self._weather.warn(f"{attempt.side}: a write stays in doubt ({error})")
+            self._in_doubt(attempt, error)
+            return
+        if view is None:
+            self._in_doubt(attempt, not_read(attempt.side))
             return
         if any(seen.reason == "pending_update" for seen in view.topics.values()):
             return
@@ -59,6 +102,9 @@ class Recovery:
         )
         if proven:
             self._agree(attempt, writes, view)
+
+    def _in_doubt(self, attempt: Attempt, error: SideError) -> None:
+        self._weather.warn(f"{attempt.side}: a write stays in doubt ({error})")
 
     def _agree(self, attempt: Attempt, writes: list[Write], view: PersonView) -> None:
         """Agree on what is proven, as it was decided then: a change of the other side since is a change."""

@@ -14,7 +14,9 @@ from bridge.core.model import RunId, Side, TopicId
 from bridge.core.state import RunKind
 from bridge.engine.accounts import demand_same
 from bridge.engine.apply import Applier
+from bridge.engine.burst import Burst
 from bridge.engine.carry import Carrier
+from bridge.engine.confirm import Confirmer
 from bridge.engine.judge import Judge, Standing
 from bridge.engine.look import Looker
 from bridge.engine.observe import Observer
@@ -49,6 +51,7 @@ class Observation:
         self.run = run
         self.weather = Weather()
         self.looker = Looker(eyes, run, self.weather)
+        self._observer = Observer(eyes, run, self.weather, self.looker)
         self._orders = orders
         self._dry = dry
         self._first = eyes.state.meta(FIRST_RUN_DONE) is None
@@ -59,8 +62,7 @@ class Observation:
         self._catalogues(fresh=self._remap())
         for side in Side:
             self.looker.retry(side)
-        observer = Observer(self.eyes, self.run, self.weather, self.looker)
-        gaps = observer.feeds(first=self._first)
+        gaps = self._observer.feeds(first=self._first)
         for side in Side:
             self.looker.heed(side)
         for side in gaps:
@@ -69,7 +71,7 @@ class Observation:
             self.swept = Sweeper(self.eyes, self.run, self.weather, self.looker).everyone()
         if self.swept:
             self.eyes.state.set_meta(OWED, "")
-        judge = Judge(self.eyes, self.weather, self._standing(epoch, observer))
+        judge = Judge(self.eyes, self.weather, self._standing(epoch))
         self.load = judge.weigh(self.looker)
         return judge
 
@@ -82,13 +84,17 @@ class Observation:
                 state.set_meta(EPOCH, time_out(known) or "")
         return known
 
-    def _standing(self, epoch: datetime, observer: Observer) -> Standing:
+    def reread(self, side: Side) -> None:
+        """Read the feeds of one side again: what happened since this run read them."""
+        self._observer.side(side, first=self._first)
+
+    def _standing(self, epoch: datetime) -> Standing:
         """Bursts count once the bridge runs: an old suppression list is delivered on the first run."""
         return Standing(
             epoch=epoch,
             first_run=self._first,
             raises_approved=self._orders.approve_raises,
-            bursts=frozenset() if self._first else observer.bursts,
+            bursts=frozenset() if self._first else self._observer.bursts,
         )
 
     def _remap(self) -> bool:
@@ -201,8 +207,9 @@ class Round:
             run,
             seeing.weather,
             judge=judge,
-            looker=seeing.looker,
+            confirmer=Confirmer(self._eyes, seeing.weather, judge, seeing.looker, seeing.reread),
             carrier=Carrier(self._eyes, self._hands, run, seeing.weather),
+            burst=Burst(self._eyes, self._hands, run, seeing.weather),
             brakes=brakes,
         )
         tally = applier.withdrawals()

@@ -113,6 +113,10 @@ class MyPreferencesReader:
         """A look at each."""
         return look_each(self.look, people)
 
+    def under_way(self) -> bool:
+        """False: nothing is sent here that goes on by itself."""
+        return False
+
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         """What a hint names: by id, one view for each active address of that profile (others may share it);
         by address, everybody who has it."""

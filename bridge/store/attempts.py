@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.model import PersonId, RunId, Side, TopicId
-from bridge.core.state import Attempt, AttemptState, Json
+from bridge.core.state import Attempt, AttemptState, Begun, Ended
 from bridge.store import tables as t
 from bridge.store.times import chunks, scrub
 
@@ -18,36 +18,50 @@ _UNPROVEN = (AttemptState.BEGUN, AttemptState.IN_DOUBT)
 
 
 def begin(
-    conn: sa.Connection, run: RunId, person: PersonId, side: Side, body: Json, now: datetime
-) -> tuple[int, list[TopicId]]:
-    """Note a write that is about to be sent. Returns its number, and the topics of `body["writes"]`."""
-    topics = list(dict.fromkeys(TopicId(write["topic"]) for write in body["writes"]))
-    _supersede(conn, person, side, topics)
-    statement = sa.insert(t.attempts).values(
-        run=run, person_id=person, side=side, body=body, state=AttemptState.BEGUN, begun_at=now
-    )
-    number = int(conn.execute(statement.returning(t.attempts.c.id)).scalar_one())
-    rows = [{"attempt_id": number, "topic": topic, "settled": False} for topic in topics]
-    if rows:
-        conn.execute(sa.insert(t.attempt_topics), rows)
-    return number, topics
+    conn: sa.Connection, run: RunId, side: Side, begun: Sequence[Begun], now: datetime
+) -> tuple[list[int], list[Key]]:
+    """Note writes that are about to be sent. Returns their numbers in order, and the cells they are about."""
+    topics = [list(dict.fromkeys(TopicId(write["topic"]) for write in one.body["writes"])) for one in begun]
+    keys = [(one.person, topic) for one, mine in zip(begun, topics, strict=True) for topic in mine]
+    _supersede(conn, side, keys)
+    rows = [
+        {"run": run, "person_id": one.person, "side": side, "body": one.body, "state": AttemptState.BEGUN,
+         "begun_at": now}
+        for one in begun
+    ]  # fmt: skip
+    statement = sa.insert(t.attempts).returning(t.attempts.c.id, sort_by_parameter_order=True)
+    numbers = [int(number) for number in conn.scalars(statement, rows)] if rows else []
+    about = [
+        {"attempt_id": number, "topic": topic, "settled": False}
+        for number, mine in zip(numbers, topics, strict=True)
+        for topic in mine
+    ]
+    if about:
+        conn.execute(sa.insert(t.attempt_topics), about)
+    return numbers, keys
 
 
-def end(
-    conn: sa.Connection,
-    number: int,
-    state: AttemptState,
-    now: datetime,
-    *,
-    error: str | None,
-    code: str | None,
-    written_at: datetime | None,
-) -> None:
-    """Note what became of a write."""
-    values = {"state": state, "ended_at": now, "error": None if error is None else scrub(error), "code": code}
-    if written_at is not None:
-        values["written_at"] = written_at
-    conn.execute(sa.update(t.attempts).where(t.attempts.c.id == number).values(values))
+def end(conn: sa.Connection, ended: Sequence[Ended], now: datetime) -> None:
+    """Note what became of writes."""
+    for changed in (True, False):
+        rows = [_ended(one, now) for one in ended if (one.written_at is not None) is changed]
+        if not rows:
+            continue
+        c = t.attempts.c
+        names = ["state", "ended_at", "error", "code", *(["written_at"] if changed else [])]
+        values = {name: sa.bindparam(f"new_{name}", type_=c[name].type) for name in names}
+        conn.execute(sa.update(t.attempts).where(c.id == sa.bindparam("number")).values(values), rows)
+
+
+def _ended(one: Ended, now: datetime) -> dict[str, object]:
+    values = {
+        "number": one.attempt,
+        "new_state": one.state,
+        "new_ended_at": now,
+        "new_error": None if one.error is None else scrub(one.error),
+        "new_code": one.error_code,
+    }
+    return values if one.written_at is None else values | {"new_written_at": one.written_at}
 
 
 def whose(conn: sa.Connection, number: int) -> tuple[PersonId, Side]:
@@ -59,11 +73,9 @@ def whose(conn: sa.Connection, number: int) -> tuple[PersonId, Side]:
     return PersonId(found.person_id), Side(found.side)
 
 
-def _supersede(conn: sa.Connection, person: PersonId, side: Side, topics: Sequence[TopicId]) -> None:
+def _supersede(conn: sa.Connection, side: Side, keys: Iterable[Key]) -> None:
     """A write given up no longer waits for anybody once it is tried again."""
-    a = t.attempts.c
-    dead = sa.select(a.id).where(a.person_id == person, a.side == side, a.state == AttemptState.DEAD)
-    _mark_settled(conn, dead, topics)
+    _forget(conn, keys, (AttemptState.DEAD,), side)
 
 
 def forget_misses(conn: sa.Connection, keys: Iterable[Key]) -> None:
@@ -76,9 +88,12 @@ def forget_dead(conn: sa.Connection, keys: Iterable[Key]) -> None:
     _forget(conn, keys, (AttemptState.DEAD,))
 
 
-def _forget(conn: sa.Connection, keys: Iterable[Key], states: Sequence[AttemptState]) -> None:
-    """Most cells never had such a write: one question tells which did."""
+def _forget(
+    conn: sa.Connection, keys: Iterable[Key], states: Sequence[AttemptState], side: Side | None = None
+) -> None:
+    """Most cells never had such a write: one question tells which did. `side` None: at either."""
     a, at = t.attempts.c, t.attempt_topics.c
+    there = sa.true() if side is None else a.side == side
     topics: dict[PersonId, list[TopicId]] = {}
     for person, topic in keys:
         topics.setdefault(person, []).append(topic)
@@ -86,10 +101,10 @@ def _forget(conn: sa.Connection, keys: Iterable[Key], states: Sequence[AttemptSt
         unsettled = (
             sa.select(a.person_id)
             .join(t.attempt_topics, at.attempt_id == a.id)
-            .where(t.NOT_DONE, a.person_id.in_(some), a.state.in_(states), at.settled.is_(False))
+            .where(t.NOT_DONE, a.person_id.in_(some), a.state.in_(states), at.settled.is_(False), there)
         )
         for person in set(conn.scalars(unsettled)):
-            ended = sa.select(a.id).where(a.person_id == person, a.state.in_(states))
+            ended = sa.select(a.id).where(a.person_id == person, a.state.in_(states), there)
             _mark_settled(conn, ended, topics[PersonId(person)])
 
 

@@ -21,7 +21,7 @@ from bridge.core.model import (
     StandingHold,
     TopicId,
 )
-from bridge.core.state import LedgerEntry, Settlement
+from bridge.core.state import Ended, LedgerEntry, Settlement
 from bridge.store import attempts, holds, people, runs
 from bridge.store import tables as t
 from bridge.store.times import canonical, chunks
@@ -212,13 +212,20 @@ def remap(conn: sa.Connection, topics: Sequence[TopicId], after: int) -> int | N
     return last
 
 
-def note_written(
-    conn: sa.Connection, person: PersonId, side: Side, topics: Sequence[TopicId], at: datetime
-) -> None:
-    """A write of ours to these topics had ended by `at`: reads that began earlier show nothing of it."""
+def note_written(conn: sa.Connection, side: Side, ended: Sequence[Ended]) -> None:
+    """Writes of ours to these topics had ended: reads that began earlier show nothing of them."""
     c = t.cells.c
-    conn.execute(
-        sa.update(t.cells)
-        .where(c.person_id == person, c.topic.in_(topics))
-        .values({f"{side}_written_at": at})
-    )
+    at = f"{side}_written_at"
+    rows = [
+        {"person": one.person, "about": topic, "at": one.written_at}
+        for one in ended
+        if one.written_at is not None
+        for topic in one.topics
+    ]
+    if rows:
+        conn.execute(
+            sa.update(t.cells)
+            .where(c.person_id == sa.bindparam("person"), c.topic == sa.bindparam("about"))
+            .values({at: sa.bindparam("at", type_=c[at].type)}),
+            rows,
+        )

@@ -74,6 +74,11 @@ class Looking:
         with self._unit.read() as conn:
             return cells.load(conn, [person]).get(person, [])
 
+    def cells_of(self, people_: Sequence[PersonId]) -> dict[PersonId, list[Cell]]:
+        """All cells of these people."""
+        with self._unit.read() as conn:
+            return cells.load(conn, people_)
+
     def counts(self) -> Counts:
         """What waits."""
         with self._unit.read() as conn:

@@ -12,6 +12,8 @@ from bridge.core.model import HoldState, PersonId, RunId, Side, TopicId
 from bridge.core.ports import Hint, PersonView
 from bridge.core.state import (
     AttemptState,
+    Begun,
+    Ended,
     HoldRow,
     Json,
     LedgerEntry,
@@ -138,13 +140,17 @@ class Store(Looking):
     def begin_attempt(self, run: RunId, person: PersonId, side: Side, body: Json, ledger: LedgerEntry) -> int:
         """Note a write before it is sent. `body["writes"]` lists what it does, each with its `topic`. The
         cells concerned stay dirty until they are settled."""
+        return self.begin_attempts(run, side, [Begun(person, body, ledger)])[0]
+
+    def begin_attempts(self, run: RunId, side: Side, begun: Sequence[Begun]) -> list[int]:
+        """Note many writes before any of them is sent. Returns their numbers, in order."""
         with self._unit.write() as conn:
             now = self._unit.clock()
-            people.lock(conn, [person])
-            number, topics = attempts.begin(conn, run, person, side, body, now)
-            cells.make_dirty(conn, [(person, topic) for topic in topics])
-            self._append(conn, run, [ledger], now)
-        return number
+            people.lock(conn, [one.person for one in begun])
+            numbers, keys = attempts.begin(conn, run, side, begun, now)
+            cells.make_dirty(conn, keys)
+            self._append(conn, run, [one.ledger for one in begun], now)
+        return numbers
 
     def end_attempt(
         self,
@@ -164,15 +170,41 @@ class Store(Looking):
         """Note what became of a write, what was read back, and what that settles. `written_at` is when the
         call had ended, None if it changed nothing."""
         with self._unit.write() as conn:
-            now = self._unit.clock()
             person, side = attempts.whose(conn, attempt)
-            people.lock(conn, [person])
-            attempts.end(conn, attempt, state, now, error=error, code=error_code, written_at=written_at)
-            if written_at is not None:
-                cells.note_written(conn, person, side, topics, written_at)
-            observations.record(conn, views, side, now=now, spreads=spreads)
-            settled = cells.settle(conn, run, settlements)
-            self._append(conn, run, [ledger, *settled], now)
+            ended = Ended(attempt, person, state, ledger, topics, error_code, error, written_at)
+            self._end(conn, run, side, [ended], views, settlements, spreads=spreads)
+
+    def end_attempts(
+        self,
+        run: RunId,
+        side: Side,
+        ended: Sequence[Ended],
+        *,
+        views: Sequence[PersonView] = (),
+        spreads: bool = False,
+    ) -> None:
+        """Note what became of many writes to one side, and what was read back."""
+        with self._unit.write() as conn:
+            self._end(conn, run, side, ended, views, (), spreads=spreads)
+
+    def _end(
+        self,
+        conn: sa.Connection,
+        run: RunId,
+        side: Side,
+        ended: Sequence[Ended],
+        views: Sequence[PersonView],
+        settlements: Sequence[Settlement],
+        *,
+        spreads: bool,
+    ) -> None:
+        now = self._unit.clock()
+        people.lock(conn, [one.person for one in ended])
+        attempts.end(conn, ended, now)
+        cells.note_written(conn, side, ended)
+        observations.record(conn, views, side, now=now, spreads=spreads)
+        settled = cells.settle(conn, run, settlements)
+        self._append(conn, run, [*(one.ledger for one in ended), *settled], now)
 
     # holds
 

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from bridge.core.errors import SideError
 from bridge.core.model import HoldState, Raise, Side, Who, Write
-from bridge.core.ports import Outcome
+from bridge.core.ports import Outcome, Parcel
 from bridge.engine.report import Report
 from bridge.store import Store
 from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, UNSET, World
@@ -66,7 +66,7 @@ class CrashSide(FakeSide):
     refusals: dict[str, tuple[int, SideError]]
 
     def _call(self, operation: str) -> None:
-        self.wire.note(f"{self.side}.{operation}", boundary=operation == "write")
+        self.wire.note(f"{self.side}.{operation}", boundary=operation in ("write", "write_many"))
         self.calls += 1
         nth, error = self.refusals.get(operation, (0, None))
         if error is not None:
@@ -79,6 +79,15 @@ class CrashSide(FakeSide):
         self.sent.extend((who.address, write.topic, type(write).__name__) for write in unit)
         self.wire.note(f"{self.side}.written")
         return outcome
+
+    def write_many(
+        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
+    ) -> Sequence[Outcome | SideError]:
+        results = super().write_many(parcels, heartbeat=heartbeat)
+        for parcel in parcels:
+            self.sent.extend((parcel.who.address, one.topic, type(one).__name__) for one in parcel.unit)
+        self.wire.note(f"{self.side}.written")
+        return results
 
     def raised(self) -> set[tuple[str, str]]:
         return {(address, topic) for address, topic, kind in self.sent if kind == Raise.__name__}
@@ -122,6 +131,8 @@ class CrashWorld(World):
         other.now = self.now
         for side in Side:
             other.crash_side(side).people = copy.deepcopy(self.sides[side].people)
+            other.crash_side(side).bulk_from = self.sides[side].bulk_from
+            other.crash_side(side).shallow_many = self.sides[side].shallow_many
         return other
 
     def until_quiet(self) -> list[Report]:

@@ -45,7 +45,7 @@ KINDS: tuple[type[SideError], ...] = (
     Unreachable, OutcomeUnknown, BadAnswer, Throttled, ServerTrouble, SignInRefused, Forbidden, Ambiguous,
     NotFound, Refused, GoalMet, MappingStale,
 )  # fmt: skip
-OPERATIONS = ("missing", "look", "changes", "everyone", "write")
+OPERATIONS = ("missing", "look", "changes", "everyone", "write", "write_many", "look_many")
 
 
 @dataclass
@@ -217,6 +217,41 @@ def test_killed_at_any_boundary_nobody_is_asked_twice_to_confirm(tmp_path: Path)
     assert list(stage.sent.values()) == [1]
     for at in range(1, stage.boundaries + 1):
         _kill_and_go_on(stage, at, raised={(BOB, CHANNEL)}, extra=0)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["dated", "undated"])
+def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """A day of acts at sides that take many writes in one job."""
+    folder = tmp_path_factory.mktemp("together")
+    world = before_the_first_run(CrashWorld(folder / "world"))
+    world.started()
+    for side in Side:
+        world.crash_side(side).bulk_from = 1
+        world.crash_side(side).shallow_many = request.param and side is Side.DOTDIGITAL
+    stage = _stage(folder, a_day_of_acts(world))
+    assert stage.calls[Side.DOTDIGITAL, "write_many"]
+    assert stage.calls[Side.MYPREFERENCES, "write_many"]
+    return stage
+
+
+@pytest.mark.slow
+def test_killed_at_any_boundary_of_a_bulk_job_it_ends_where_an_uninterrupted_run_ends(
+    together: Stage,
+) -> None:
+    job = 4  # what one job carries may be sent once more
+    for at in range(1, together.boundaries + 1):
+        _kill_and_go_on(together, at, extra=job)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("operation", ["write_many", "look_many"])
+def test_any_bulk_call_failing_in_any_way_only_delays(
+    together: Stage, operation: str, kind: type[SideError]
+) -> None:
+    for side in Side:
+        for nth in range(1, together.calls[side, operation] + 1):
+            _fail_and_go_on(together, side, operation, nth, kind)
 
 
 def test_holding_verdicts_are_the_only_ones_that_need_a_person() -> None:

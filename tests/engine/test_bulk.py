@@ -1,0 +1,262 @@
+"""Many people's writes to one side go in one job, and are held to all that single writes are held to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bridge.core.brakes import Limits
+from bridge.core.errors import OutcomeUnknown, Throttled, Unreachable
+from bridge.core.mapping import CHANNEL, Conflict
+from bridge.core.model import Cell, Choice, Side
+from bridge.core.state import AttemptState
+from bridge.store import Store
+from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, World, trouble
+
+MANY = [f"p{number}@example.com" for number in range(12)]
+KNOWN = timedelta(days=30)
+
+
+@pytest.fixture
+def crowd(world: World) -> World:
+    """People who agree; Dotdigital would rather have five writes or more in one job, read without dates."""
+    theirs = world.sides[THEIRS]
+    theirs.bulk_from, theirs.shallow_many, theirs.page_size = 5, True, 100
+    world.sides[MINE].page_size = 100
+    for address in MANY:
+        world.both(address, NEWS, IN)
+        world.both(address, OFFERS, OUT)
+    return world.started()
+
+
+def all_say(world: World, choice: Choice, topic: str = NEWS) -> None:
+    for address in MANY:
+        world.say(MINE, address, topic, choice, **({} if topic == NEWS else {"frequencies": ("DAILY",)}))
+
+
+def asked(world: World, operation: str) -> list[str]:
+    """Record the operations of Dotdigital from here on."""
+    calls: list[str] = []
+    theirs = world.sides[THEIRS]
+    before = theirs._call
+
+    def call(name: str) -> None:
+        calls.append(name)
+        before(name)
+
+    theirs._call = call  # type: ignore[method-assign]
+    return calls
+
+
+def attempts(world: World, address: str) -> list[AttemptState]:
+    who = world.store.find(address)
+    assert who is not None
+    return [attempt.state for attempt in world.store.attempts(who.person)]
+
+
+def test_many_withdrawals_go_in_one_job_and_are_read_back_together(crowd: World) -> None:
+    all_say(crowd, OUT)
+    calls = asked(crowd, "write_many")
+    report = crowd.round()
+    assert [name for name in calls if name.startswith("write")] == ["write_many"]
+    assert calls.count("look_many") == 1
+    assert "look" not in calls[calls.index("write_many") :]
+    assert report.tally.withdrawals[THEIRS] == len(MANY)
+    assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
+    assert crowd.round().tally.writes == 0
+
+
+def test_a_few_writes_go_one_by_one(crowd: World) -> None:
+    for address in MANY[:4]:
+        crowd.say(MINE, address, NEWS, OUT)
+    calls = asked(crowd, "write")
+    crowd.round()
+    assert "write_many" not in calls
+    assert calls.count("write") == 4
+
+
+def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(crowd: World) -> None:
+    all_say(crowd, OUT)
+    all_say(crowd, IN, OFFERS)
+    crowd.limits = Limits(raises_max=100)
+    crowd.sides[THEIRS].log.clear()
+    calls = asked(crowd, "write_many")
+    crowd.round()
+    kinds = [kind for _, kind in crowd.sides[THEIRS].log]
+    assert kinds == ["Withdrawal"] * len(MANY) + ["Raise"] * len(MANY)
+    assert calls.count("write_many") == 2
+
+
+def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(crowd: World) -> None:
+    all_say(crowd, IN, OFFERS)
+    crowd.limits = Limits(raises_max=100)
+    calls = asked(crowd, "look_many")
+    report = crowd.round()
+    sent = calls.index("write_many")
+    assert "look_many" in calls[:sent]
+    assert report.tally.raises[THEIRS] == len(MANY)
+    assert all(crowd.shows(address, OFFERS) == (IN, IN) for address in MANY)
+
+
+def test_whoever_said_no_after_the_feeds_were_read_is_not_raised_in_bulk(crowd: World) -> None:
+    """A read of many has no dates: the no of a moment ago looks like the old one until the feeds tell."""
+    all_say(crowd, IN, OFFERS)
+    crowd.limits = Limits(raises_max=100)
+    theirs = crowd.sides[THEIRS]
+    before = theirs.look_many
+
+    def late(people: object) -> object:
+        if theirs.shows(MANY[0], OFFERS) is OUT:
+            theirs.say(MANY[0], OFFERS, OUT, crowd.now)
+        yield from before(people)  # type: ignore[arg-type]
+
+    theirs.look_many = late  # type: ignore[method-assign, assignment]
+    crowd.round()
+    assert theirs.shows(MANY[0], OFFERS) is OUT
+    assert all(theirs.shows(address, OFFERS) is IN for address in MANY[1:])
+
+
+def test_opt_ins_wait_where_the_fresh_read_of_many_fails(crowd: World) -> None:
+    all_say(crowd, IN, OFFERS)
+    crowd.limits = Limits(raises_max=100)
+    crowd.sides[THEIRS].fail["look_many"] = [trouble(Throttled)]
+    report = crowd.round()
+    assert report.tally.raises[THEIRS] == 0
+    assert crowd.round().tally.raises[THEIRS] == len(MANY)
+
+
+def test_a_brake_holds_opt_ins_in_bulk_too(crowd: World) -> None:
+    crowd.limits = Limits(raises_max=3, raises_share=0.01)
+    all_say(crowd, IN, OFFERS)
+    calls = asked(crowd, "write_many")
+    report = crowd.round()
+    assert report.brakes
+    assert "write_many" not in calls
+
+
+def test_what_a_dated_feed_later_tells_of_our_own_write_is_no_news(crowd: World) -> None:
+    """The job is read back without dates; the feeds then date it. That date is our own write's, and must not
+    outweigh a withdrawal that arrives late."""
+    crowd.remap(OFFERS, conflict=Conflict.LATEST)
+    crowd.round()
+    all_say(crowd, IN, OFFERS)
+    crowd.limits = Limits(raises_max=100)
+    said_out = crowd.now
+    crowd.round()
+    for address in MANY:  # said before the bridge wrote, delivered after
+        crowd.say(MINE, address, OFFERS, OUT, at=said_out + timedelta(seconds=30))
+        theirs = crowd.sides[THEIRS].person(address)
+        said = theirs.said[OFFERS]  # type: ignore[index]
+        theirs.said[OFFERS] = replace(said, at=said_out + timedelta(seconds=60))  # type: ignore[index]
+    crowd.round()
+    assert all(crowd.shows(address, OFFERS) == (OUT, OUT) for address in MANY)
+
+
+@pytest.mark.parametrize("fate", ["lost_before", "lost_after"])
+def test_a_job_without_an_answer_is_read_back_before_anything_is_sent_again(crowd: World, fate: str) -> None:
+    all_say(crowd, OUT)
+    crowd.sides[THEIRS].write_fate.append((fate, trouble(OutcomeUnknown)))
+    crowd.round()
+    crowd.round()
+    assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
+    sent = len(crowd.sides[THEIRS].log)
+    assert sent == len(MANY)
+    assert crowd.store.counts().unproven == 0
+
+
+def test_nothing_is_sent_to_whoever_is_in_a_job_that_has_not_ended(crowd: World) -> None:
+    all_say(crowd, OUT)
+    theirs = crowd.sides[THEIRS]
+    theirs.write_fate.append(("lost_before", trouble(OutcomeUnknown)))
+    crowd.round()
+    theirs.busy = True
+    all_say(crowd, IN, OFFERS)
+    theirs.log.clear()
+    report = crowd.round()
+    assert not theirs.log
+    assert any("bulk job" in warning for warning in report.warnings)
+    assert attempts(crowd, MANY[0]) == [AttemptState.IN_DOUBT]
+    theirs.busy = False
+    crowd.round()
+    assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
+
+
+def test_many_writes_in_doubt_are_read_back_together(world: World) -> None:
+    theirs = world.sides[THEIRS]
+    theirs.bulk_from, theirs.page_size = 5, 1000
+    people = [f"q{number}@example.com" for number in range(60)]
+    for address in people:
+        world.both(address, NEWS, IN)
+    world.started()
+    for address in people:
+        world.say(MINE, address, NEWS, OUT)
+    theirs.write_fate.append(("lost_after", trouble(OutcomeUnknown)))
+    theirs.fail["look_many"] = [trouble(Throttled)]
+    world.round()
+    assert world.store.counts().unproven == len(people)
+    calls = asked(world, "look_many")
+    world.round()
+    assert calls[:2] == ["under_way", "look_many"]
+    assert world.store.counts().unproven == 0
+
+
+def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(crowd: World) -> None:
+    all_say(crowd, OUT)
+    crowd.sides[THEIRS].fail["write_many"] = [trouble(Unreachable)]
+    report = crowd.round()
+    assert report.tally.writes == 0
+    assert report.tally.failed == len(MANY)
+    crowd.round()
+    assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
+
+
+def test_one_refusal_in_a_job_holds_that_person_alone(crowd: World) -> None:
+    all_say(crowd, OUT)
+    theirs = crowd.sides[THEIRS]
+    del theirs.people[MANY[3]]
+    theirs.people[MANY[3] + ".moved"] = theirs.person("else@example.com")
+    crowd.round()
+    held = [hold.reason for hold in crowd.store.holds()]
+    assert held == ["refused"]
+    others = [address for address in MANY if address != MANY[3]]
+    assert all(crowd.shows(address) == (OUT, OUT) for address in others)
+
+
+def test_a_job_s_attempts_are_noted_before_it_is_sent(crowd: World) -> None:
+    all_say(crowd, OUT)
+    theirs = crowd.sides[THEIRS]
+    seen: list[int] = []
+    before = theirs.write_many
+
+    def sending(parcels: object, **how: object) -> object:
+        seen.append(crowd.store.counts().unproven)
+        return before(parcels, **how)  # type: ignore[arg-type]
+
+    theirs.write_many = sending  # type: ignore[method-assign, assignment]
+    crowd.round()
+    assert seen == [len(MANY)]
+
+
+def test_everybody_of_a_job_is_agreed_with_the_reason_in_the_ledger(crowd: World) -> None:
+    all_say(crowd, OUT)
+    crowd.round()
+    store: Store = crowd.store
+    for address in MANY:
+        cell: Cell = crowd.cell(address)
+        assert cell.agreed is not None
+        assert cell.agreed.choice is OUT
+        kinds = [entry["kind"] for entry in store.history(cell.person)]
+        assert kinds[-3:] == ["decided", "outcome", "agreed"]
+    store.verify_ledger()
+
+
+def test_the_channel_is_withdrawn_in_bulk(crowd: World) -> None:
+    for address in MANY:
+        crowd.both(address, CHANNEL, IN)
+    crowd.round()
+    all_say(crowd, OUT, CHANNEL)
+    crowd.round()
+    assert all(crowd.shows(address, CHANNEL) == (OUT, OUT) for address in MANY)
+    assert crowd.sides[Side.DOTDIGITAL].log[-1] == (CHANNEL, "Withdrawal")
