@@ -60,6 +60,16 @@ CONTRACT = [
     "WEB__PORT",
     "WEB__TOKEN",
     "WEB__HOOK_SECRET",
+    "WEB__HOOK_HANDSHAKE",
+    "WEB__HOOK_ANSWER",
+    "WEB__HOOK_SIGNATURE_KEY",
+    "WEB__HOOK_SIGNATURE_HEADER",
+    "WEB__HOOK_SIGNATURE_HASH",
+    "WEB__HOOK_ALLOW",
+    "WEB__HOOK_ADDRESS_HEADER",
+    "WEB__HOOK_RATE",
+    "WEB__HOOK_DEPTH",
+    "WEB__HOOK_PAUSE",
 ]
 SECRETS = [
     "MYPREFERENCES__CLIENT_SECRET",
@@ -67,6 +77,7 @@ SECRETS = [
     "DOTDIGITAL__PASSWORD",
     "WEB__TOKEN",
     "WEB__HOOK_SECRET",
+    "WEB__HOOK_SIGNATURE_KEY",
 ]
 
 
@@ -275,6 +286,14 @@ def test_outside_a_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None
         ("WEB__PORT", "65536", "is more than 65535"),
         ("WEB__TOKEN", "two words", "holds blanks"),
         ("WEB__HOOK_SECRET", "a/b", "cannot stand in one segment of a URL's path"),
+        ("WEB__HOOK_HANDSHAKE", "shout", "is not 'echo' or 'static'"),
+        ("WEB__HOOK_SIGNATURE_HASH", "md5", "is not 'sha256', 'sha384' or 'sha512'"),
+        ("WEB__HOOK_SIGNATURE_HEADER", "X Signature", "is not the name of a header"),
+        ("WEB__HOOK_ALLOW", "192.0.2.1/24", "is not a list of addresses or networks"),
+        ("WEB__HOOK_ALLOW", ",", "names no address"),
+        ("WEB__HOOK_RATE", "0", "is less than 1"),
+        ("WEB__HOOK_DEPTH", "0", "is less than 1"),
+        ("WEB__HOOK_PAUSE", "-1", "is less than 0"),
     ],
 )
 def test_a_wrong_value_is_told_by_name_with_what_mends_it(name: str, value: str, said: str) -> None:
@@ -413,6 +432,18 @@ def test_whatever_stands_in_the_environment_there_is_settings_or_a_config_error(
     else:
         told = tuple(name for name, _, source in settings.shown() if source == "environment")
     assert told or not any(values.values())
+
+
+def test_a_static_handshake_needs_its_answer() -> None:
+    (found,) = problems(WEB__HOOK_HANDSHAKE="static")
+    assert "BRIDGE_WEB__HOOK_ANSWER" in found
+    assert "is needed where BRIDGE_WEB__HOOK_HANDSHAKE is static" in found
+
+
+def test_addresses_that_may_call_are_networks() -> None:
+    web = load(environ=env(WEB__HOOK_ALLOW="192.0.2.7, 2001:db8::/32")).web
+    assert [str(network) for network in web.networks] == ["192.0.2.7/32", "2001:db8::/32"]
+    assert load(environ={}).web.networks == ()
 
 
 def test_the_suite_itself_runs_without_the_operators_settings() -> None:

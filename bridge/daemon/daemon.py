@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from bridge.app import App
 from bridge.daemon.agenda import Agenda, Due
 from bridge.daemon.health import Health, Tallies
+from bridge.daemon.hooks import Hooks
 from bridge.daemon.keeper import Keeper, Renewable
 from bridge.daemon.kicker import Kicker
 from bridge.daemon.notify import Notifier
@@ -70,7 +71,8 @@ class Daemon:
         self._watch = Watch(self._pulse, self._notifier, every=minding)
         self._agenda = Agenda()
         every = timedelta(seconds=self._settings.poll_seconds)
-        self._kicker = Kicker(self._agenda, every=every, sweep_at=self._settings.sweep_at)
+        pause = timedelta(seconds=self._settings.web.hook_pause)
+        self._kicker = Kicker(self._agenda, every=every, sweep_at=self._settings.sweep_at, pause=pause)
         self._tallies = Tallies(app.options.clock)
 
     def stop(self, why: str = "asked to") -> None:
@@ -88,7 +90,8 @@ class Daemon:
                 return self._live(lease)
 
     def _live(self, lease: Renewable) -> int:
-        health = self._health()
+        hooks = Hooks(self._settings, self._app.options.clock, self._kicker.soon)
+        health = self._health(hooks)
         keeper = Keeper(
             lease=lease,
             pulse=self._pulse,
@@ -96,10 +99,11 @@ class Daemon:
             every=self._minding,
         )
         worker = self._worker(keeper)
-        web = self._web(health)
+        web = self._web(health, hooks)
         with (
             ExitStack() as parts
         ):  # left in the opposite order: first nothing new begins, last the lease goes
+            parts.callback(hooks.close)
             parts.callback(keeper.stop)
             parts.callback(web.stop)
             parts.callback(self._finish, worker, keeper)
@@ -152,7 +156,7 @@ class Daemon:
         _log.info("ended")
         return DONE
 
-    def _health(self) -> Health:
+    def _health(self, hooks: Hooks) -> Health:
         settings = self._settings
         fresh = timedelta(seconds=3 * settings.poll_seconds + settings.overlap_seconds)
         return Health(
@@ -163,6 +167,7 @@ class Daemon:
             schedule=self._schedule,
             clock=self._app.options.clock,
             fresh=fresh,
+            hooks=hooks.counts,
         )
 
     def _schedule(self) -> dict[str, int]:
@@ -185,11 +190,11 @@ class Daemon:
             ended=lambda: self._why.put("the worker ended"),
         )
 
-    def _web(self, health: Health) -> WebServer:
+    def _web(self, health: Health, hooks: Hooks) -> WebServer:
         web = self._settings.web
         token = None if web.token is None else web.token.get_secret_value()
         return WebServer(
-            make_app(health, token=token),
+            make_app(health, token=token, receiver=hooks.receiver),
             host=web.host,
             port=web.port,
             ended=lambda: self._why.put(WEB_ENDED),

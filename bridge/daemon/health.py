@@ -94,10 +94,12 @@ class Health:
         schedule: Callable[[], Mapping[str, int]],
         clock: Clock,
         fresh: timedelta,
+        hooks: Callable[[], Mapping[str, int] | None] = lambda: None,
     ) -> None:
         self._pulse, self._tallies, self._store = pulse, tallies, store
         self._feeds, self._schedule, self._clock = feeds, schedule, clock
         self._fresh = fresh
+        self._hooks = hooks
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -114,6 +116,8 @@ class Health:
             "rounds": self._tallies.counts(),
             "schedule": dict(self._schedule()),
         }
+        if (hooks := self._hooks()) is not None:
+            body["hooks"] = dict(hooks)
         return Answer(hang is None, body)
 
     def ready(self) -> Answer:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from datetime import UTC, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from bridge.daemon.agenda import Agenda, Due
@@ -19,9 +21,15 @@ _ALWAYS: Mapping[str, Any] = {"misfire_grace_time": None, "coalesce": True, "max
 
 
 class Kicker:
-    """Makes a poll due every `every`, and a sweep each day at `sweep_at` (UTC)."""
+    """Makes a poll due every `every`, and a sweep each day at `sweep_at` (UTC). `pause` passes between being
+    asked for a poll and making it due."""
 
-    def __init__(self, agenda: Agenda, *, every: timedelta, sweep_at: time) -> None:
+    def __init__(
+        self, agenda: Agenda, *, every: timedelta, sweep_at: time, pause: timedelta = timedelta(seconds=5)
+    ) -> None:
+        self._agenda, self._pause = agenda, pause
+        self._lock = threading.Lock()
+        self._is_soon = False
         self._counts = {EVENT_JOB_MISSED: 0, EVENT_JOB_MAX_INSTANCES: 0}
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._scheduler.add_job(
@@ -39,6 +47,20 @@ class Kicker:
             **_ALWAYS,
         )
         self._scheduler.add_listener(self._count, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+
+    def soon(self) -> None:
+        """Make a poll due when the pause has passed. Asking again until then changes nothing."""
+        with self._lock:
+            if self._is_soon:
+                return
+            self._is_soon = True
+        at = DateTrigger(run_date=datetime.now(UTC) + self._pause)
+        self._scheduler.add_job(self._now, at, **_ALWAYS)
+
+    def _now(self) -> None:
+        with self._lock:
+            self._is_soon = False
+        self._agenda.ask(Due.POLL)
 
     def start(self) -> None:
         """Begin to kick."""

@@ -30,12 +30,16 @@ from bridge.core.model import mask
 from bridge.hosts import is_loopback
 from bridge.settings.sources import DEFAULT, PREFIX, READING, env_name
 from bridge.settings.values import (
+    Network,
     check_database_url,
     check_header,
+    check_header_name,
+    check_networks,
     check_number,
     check_segment,
     check_time_of_day,
     check_url,
+    read_networks,
 )
 
 MASKED = "••••"
@@ -146,6 +150,41 @@ class Web(_Group):
     hook_secret: Annotated[SecretStr, AfterValidator(check_segment)] | None = _about(
         None, "a long random word of letters, digits, - . _ ~", "…"
     )
+
+    hook_handshake: Literal["echo", "static"] = _about(
+        "echo", "echo or static: what a validation request is answered", "echo"
+    )
+    hook_answer: Text | None = Field(
+        default=None, description="the agreed answer", examples=['{"ok": true}'], validate_default=True
+    )
+    hook_signature_key: SecretStr | None = _about(None, "the key that deliveries are signed with", "…")
+    hook_signature_header: Annotated[str, AfterValidator(check_header_name)] = _about(
+        "X-Signature", "the name of a header", "X-Signature"
+    )
+    hook_signature_hash: Literal["sha256", "sha384", "sha512"] = _about(
+        "sha256", "sha256, sha384 or sha512", "sha256"
+    )
+    hook_allow: Annotated[str, AfterValidator(check_networks)] | None = _about(
+        None, "addresses or networks with commas between", "192.0.2.0/24, 2001:db8::/32"
+    )
+    hook_address_header: Annotated[str, AfterValidator(check_header_name)] | None = _about(
+        None, "the header in which a proxy of your own names the caller", "X-Forwarded-For"
+    )
+    hook_rate: Real = _about(500.0, "deliveries per second, 1 to 100000", 500, ge=1, le=100_000)
+    hook_depth: Whole = _about(10_000, "waiting hints, 1 to 1000000", 10000, ge=1, le=1_000_000)
+    hook_pause: Real = _about(5.0, "seconds, 0 to 3600", 5, ge=0, le=3600)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Where webhooks may come from; none: from anywhere."""
+        return read_networks(self.hook_allow or "")
+
+    @field_validator("hook_answer")
+    @classmethod
+    def _agreed(cls, answer: str | None, info: ValidationInfo) -> str | None:
+        if answer is None and info.data.get("hook_handshake") == "static":
+            raise ValueError("is needed where BRIDGE_WEB__HOOK_HANDSHAKE is static")
+        return answer
 
     @field_validator("token")
     @classmethod

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, time
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from bridge.hosts import is_loopback
+
+Network = IPv4Network | IPv6Network
 
 _DATABASES = ("sqlite://", "sqlite+pysqlite://", "postgresql://", "postgresql+psycopg://")
 
@@ -58,6 +61,29 @@ def check_segment(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[A-Za-z0-9._~-]+", secret.get_secret_value()):
         raise ValueError("holds characters that cannot stand in one segment of a URL's path")
     return secret
+
+
+def check_header_name(text: str) -> str:
+    """The name of a header."""
+    if not re.fullmatch(r"[A-Za-z0-9-]+", text):
+        raise ValueError("is not the name of a header")
+    return text
+
+
+def check_networks(text: str) -> str:
+    """Addresses or networks, with commas between."""
+    try:
+        found = read_networks(text)
+    except ValueError:
+        raise ValueError("is not a list of addresses or networks like 192.0.2.0/24") from None
+    if not found:
+        raise ValueError("names no address")
+    return text
+
+
+def read_networks(text: str) -> tuple[Network, ...]:
+    """The networks of a list with commas between. Raises ValueError."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def check_header(secret: SecretStr) -> SecretStr:

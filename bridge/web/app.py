@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bridge.web.hooks import PATH, Receiver
+
 ALIVE, READY = "/healthz", "/readyz"
 OPEN = frozenset({ALIVE})  # whoever restarts a hung process has no token
 _UNSTORED = {"Cache-Control": "no-store"}
@@ -40,9 +42,9 @@ class Watched(Protocol):
         ...
 
 
-def make_app(watched: Watched, *, token: str | None = None) -> Starlette:
-    """The web face. With a `token`, everything but the question whether it lives needs
-    `Authorization: Bearer` and that token."""
+def make_app(watched: Watched, *, token: str | None = None, receiver: Receiver | None = None) -> Starlette:
+    """The web face. With a `token`, everything but the question whether it lives, and webhooks, needs
+    `Authorization: Bearer` and that token. Without a `receiver` there is nothing where webhooks go."""
 
     def alive(_: Request) -> JSONResponse:
         return _answered(watched.alive())
@@ -51,10 +53,16 @@ def make_app(watched: Watched, *, token: str | None = None) -> Starlette:
         return _answered(watched.ready())
 
     return Starlette(
-        routes=[Route(ALIVE, alive), Route(READY, ready)],
+        routes=[Route(ALIVE, alive), Route(READY, ready), *_hooks(receiver)],
         middleware=[] if token is None else [Middleware(Guard, token=token)],
         exception_handlers={HTTPException: _refused, Exception: _refused},
     )
+
+
+def _hooks(receiver: Receiver | None) -> list[Route]:
+    if receiver is None:
+        return []
+    return [Route(f"{PATH}{{secret}}", receiver.__call__, methods=["GET", "POST"])]
 
 
 class Guard:
@@ -65,7 +73,7 @@ class Guard:
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN and not self._allowed(scope):
+        if scope["type"] == "http" and not _is_open(scope["path"]) and not self._allowed(scope):
             body = {"error": "This needs the token of BRIDGE_WEB__TOKEN, as `Authorization: Bearer TOKEN`."}
             headers = {**_UNSTORED, "WWW-Authenticate": "Bearer"}
             await JSONResponse(body, 401, headers)(scope, receive, send)
@@ -79,6 +87,11 @@ class Guard:
         scheme, _, token = given[0].partition(b" ")
         # Compared in a time that does not tell how much of it was right.
         return compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
+
+
+def _is_open(path: str) -> bool:
+    """Whether no token is asked for. Webhooks bring a secret of their own."""
+    return path in OPEN or path.startswith(PATH)
 
 
 def _answered(answer: Answer) -> JSONResponse:

@@ -17,7 +17,7 @@ from bridge.core.errors import ConfigError
 
 _START_SECONDS = 15.0
 _GRACE_SECONDS = 3  # for answers under way when the server stops
-_CALLERS = 64  # at once; more are told to come again
+_CALLERS = 500  # at once, of which webhooks may be most; more are told to come again
 
 _log = logging.getLogger(__name__)
 
