@@ -37,7 +37,15 @@ _SEARCHES = (
     "group_members_by_phone",
 )
 _SUBSCRIBING = ("create_subscription", "update_subscription")
-_EXPORTS = ("export_status", "export_retrieve")
+_TOKENED = {
+    "export_status": "export",
+    "export_retrieve": "export",
+    "import_stage": "import",
+    "import_execute": "import",
+    "import_status": "import",
+    "import_exceptions": "import",
+}
+_QUOTA = re.compile(r"\b(maximum|limit|quota|exceeded|too many)\b", re.IGNORECASE)
 _MAPPED = re.compile(
     r"\b(FilterId|ConsentType|ConsentVersion|FrequencyId|Locale|EmailAddressType|EmailType|"
     r"Filter|Consent|Frequency)\b",
@@ -87,6 +95,11 @@ def judge(
         return _unauthorized(operation, answer, mend, is_dated, ahead)
     if status == 408 or status >= 500:
         return _trouble(operation, answer, is_write)
+    if operation == "import_initiate" and status < 500 and _QUOTA.search(_text(answer)):
+        return _error(
+            Throttled, "MyPreferences begins no more imports today.", operation, answer,
+            "What is to be written goes one by one; see BRIDGE_MYPREFERENCES__IMPORTS_PER_DAY.",
+        )  # fmt: skip
     if status == 429:
         return _error(Throttled, "MyPreferences asks for a pause.", operation, answer)
     if status == 403:
@@ -117,8 +130,9 @@ def _unauthorized(
     operation: str, answer: Answer, mend: str, is_dated: bool, ahead: float | None
 ) -> SideError:
     text = _text(answer)
-    if operation in _EXPORTS and "accesstoken" in text.casefold().replace(" ", ""):
-        return _error(NotFound, "The export is no longer there.", operation, answer, "Start it anew.")
+    if operation in _TOKENED and "accesstoken" in text.casefold().replace(" ", ""):
+        what = f"The {_TOKENED[operation]} is no longer there."
+        return _error(NotFound, what, operation, answer, "Start it anew.")
     if _SCHEME.search(text):
         what = "MyPreferences does not know this way of signing in."
         hint = "Check BRIDGE_MYPREFERENCES__AUTH against what the account is set up for."

@@ -76,6 +76,11 @@ def builtin_routes() -> dict[str, Route]:
         "export_initiate_group": "POST /{account}/export/SegmentGroup/{group}",
         "export_status": "GET /{account}/status/Token/{access_token}",
         "export_retrieve": "GET /{account}/export/Segment/{access_token}",
+        "import_initiate": "POST /{account}/Import",
+        "import_stage": "POST /{account}/Import/{access_token}/Stage",
+        "import_execute": "POST /{account}/Import/{access_token}/Execute",
+        "import_status": "GET /{account}/Import/{access_token}/Status",
+        "import_exceptions": "GET /{account}/Import/{access_token}/Exceptions",
     }
     return {operation: _parse(line) for operation, line in table.items()}
 

@@ -91,6 +91,31 @@ def group_export(world: World) -> Any:
     return [world.client.export_status(token).row_count for _ in range(2)]
 
 
+IMPORT = wire.ImportRequest(name="consent-bridge")
+
+
+def staged(filter_id: str) -> wire.ImportRecord:
+    said = wire.Preference(filter_id=filter_id, preference_type=2, customer_date="2026-01-20T12:00:00Z")
+    email = wire.Email(email_address=ADDRESS, email_address_type="Primary", email_preferences=[said])
+    return wire.ImportRecord.of(wire.Profile(profile_id=1001), wire.Profile(emails=[email]))
+
+
+def imported(world: World) -> Any:
+    client = world.client
+    token = client.import_initiate(IMPORT)
+    failed = client.import_stage(token, [staged("GONE_EMAIL"), staged("NEWS_EMAIL")]).validation_failed
+    stages = [
+        client.import_execute(token).stage,
+        *[client.import_status(token).stage for _ in range(2)],
+    ]
+    page = client.import_exceptions(token, offset=1)
+    return failed, stages, [(row.profile_id, row.sequence_number) for row in page.rows], page.has_more
+
+
+def no_more_imports(state: State) -> None:
+    state.switches.imports_per_day = 0
+
+
 def subscribe(world: World) -> Any:
     world.subscribe()
     (subscription,) = world.client.subscriptions()
@@ -204,6 +229,11 @@ EPISODES = [
         [None, 0],
         lambda state: state.add_segment_group(SegmentGroup("ALL", EVERYBODY)),
     ),
+    Episode("import", imported, (1, ["processing", "processing", "completed"], [(1001, 1)], False)),
+    Episode(
+        "error_import_quota", lambda world: world.client.import_initiate(IMPORT), Throttled, no_more_imports
+    ),
+    Episode("error_import_gone", lambda world: world.client.import_status("1"), NotFound),
     Episode("token_in_body", lambda world: len(world.signed_in(in_body=True).programs()), 2),
     Episode("error_token_401", lambda world: world.signed_in(secret="wrong").programs(), SignInRefused),
     Episode("error_token_400", lambda world: world.signed_in(user="nobody").programs(), SignInRefused),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bridge.mypreferences.client.configuration import Configuration
 from bridge.mypreferences.client.events import Events, EventSlice
 from bridge.mypreferences.client.exports import Exports
+from bridge.mypreferences.client.imports import Imports
 from bridge.mypreferences.client.profiles import Profiles
 from bridge.mypreferences.client.webhooks import Webhooks
 
 __all__ = ["EventSlice", "MyPreferencesClient"]
 
 
-class MyPreferencesClient(Configuration, Profiles, Events, Webhooks, Exports):
+class MyPreferencesClient(Configuration, Profiles, Events, Webhooks, Exports, Imports):
     """All of it, as one account. Thread-safe as far as its transport is."""

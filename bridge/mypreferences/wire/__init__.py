@@ -27,6 +27,13 @@ from bridge.mypreferences.wire.happenings import (
     Subscription,
     WebhookSettings,
 )
+from bridge.mypreferences.wire.imports import (
+    ImportException,
+    ImportExceptions,
+    ImportRecord,
+    ImportRequest,
+    ImportStatus,
+)
 from bridge.mypreferences.wire.people import (
     CONSENT_CODES,
     DENIED,
@@ -69,6 +76,11 @@ __all__ = [
     "ExportToken",
     "Filter",
     "Frequency",
+    "ImportException",
+    "ImportExceptions",
+    "ImportRecord",
+    "ImportRequest",
+    "ImportStatus",
     "LocalizedField",
     "Number",
     "PatchStep",

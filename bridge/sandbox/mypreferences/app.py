@@ -56,6 +56,7 @@ def _reply(state: State, router: Router, request: Request, body: bytes) -> Reply
     account = account_in(path)
     if account is None or account.lower() != state.config.account.lower():
         raise Refused(404, None)
+    state.imports.run_due()
     user = state.auth.user(request.headers.get("authorization"), account)
     match = router.find(request.method, path)
     if match is None:

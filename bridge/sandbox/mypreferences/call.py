@@ -44,6 +44,11 @@ class Call:
         """All query parameters, their names in lower case."""
         return list(self._query)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return len(self._raw_body)
+
     def body(self) -> Any:
         """The JSON body; None when there is none. Raises Refused 400 for anything but JSON."""
         if not self._raw_body.strip():

@@ -57,12 +57,14 @@ class Profiles:
         self._teller.whole("profile.created", profile, actor)
         return profile
 
-    def update(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> None:
-        """Apply what was sent and leave the rest (MyPreferences update profile by POST)."""
+    def update(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> bool:
+        """Apply what was sent and leave the rest (MyPreferences update profile by POST). False when a choice
+        was passed over, since a newer one stands."""
         self._refuse_taken(draft, profile)
-        changed, chose = self._apply(profile, draft, actor)
-        if changed or (chose and self._switches.profile_updated_covers_choices):
+        changed, honoured = self._apply(profile, draft, actor)
+        if changed or (any(honoured) and self._switches.profile_updated_covers_choices):
             self._teller.acted("profile.updated", profile, actor)
+        return all(honoured)
 
     def replace(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> None:
         """Make a profile what was sent and blank the rest (MyPreferences update profile by PUT)."""
@@ -113,26 +115,26 @@ class Profiles:
         self._people.remove(profile, self._now(), reason)
         self._teller.acted("profile.deleted", profile, actor)
 
-    def _apply(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> tuple[bool, bool]:
-        """Returns whether the profile itself, and whether its choices, were changed."""
+    def _apply(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> tuple[bool, list[bool]]:
+        """Returns whether the profile itself was changed, and of each choice, whether it was honoured."""
         changed = self._put_fields(profile, draft, actor)
         for type_name, value in draft.alternate_ids.items():
             changed |= self._put_alternate_id(profile, type_name, value, actor)
-        chose = False
+        honoured: list[bool] = []
         for sent in draft.elements:
             element, touched = self.elements.put(profile, sent, actor)
             changed |= touched
             for entry in sent.preferences:
-                chose |= self._choices.put_preference(profile, element, entry, actor)
+                honoured.append(self._choices.put_preference(profile, element, entry, actor))
             for consent in sent.consents:
-                chose |= self._choices.put_consent(profile, element, consent, actor)
+                honoured.append(self._choices.put_consent(profile, element, consent, actor))
         for entry in draft.preferences:
-            chose |= self._choices.put_preference(profile, None, entry, actor)
+            honoured.append(self._choices.put_preference(profile, None, entry, actor))
         for consent in draft.consents:
-            chose |= self._choices.put_consent(profile, None, consent, actor)
+            honoured.append(self._choices.put_consent(profile, None, consent, actor))
         if changed:
             self._touch(profile, actor)
-        return changed, chose
+        return changed, honoured
 
     def _blank(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> None:
         """Take away what a replacement leaves out. The flags decide what becomes of choices, so they are

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bridge.sandbox.mypreferences import handle_account as account
 from bridge.sandbox.mypreferences import handle_config as config
 from bridge.sandbox.mypreferences import handle_events as events
+from bridge.sandbox.mypreferences import handle_import as imports
 from bridge.sandbox.mypreferences import handle_profiles as profiles
 from bridge.sandbox.mypreferences.call import Handler
 
@@ -114,6 +115,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "export/SegmentGroup/{segmentGroupName}",
         account.initiate_group_export,
     ),
+    Operation("initiateImport", "POST", "Import", imports.initiate),
+    Operation("stageImport", "POST", "Import/{accessToken}/Stage", imports.stage),
+    Operation("executeImport", "POST", "Import/{accessToken}/Execute", imports.execute),
+    Operation("importStatus", "GET", "Import/{accessToken}/Status", imports.status),
+    Operation("importExceptions", "GET", "Import/{accessToken}/Exceptions", imports.exceptions),
     Operation("exportStatus", "GET", "status/Token/{accessToken}", account.export_status),
     Operation("retrieveExport", "GET", "export/Data/{accessToken}", account.retrieve_export),
     Operation("retrieveExport", "GET", "export/Segment/{accessToken}", account.retrieve_export),

@@ -25,6 +25,7 @@ from bridge.sandbox.mypreferences.drafts import (
 )
 from bridge.sandbox.mypreferences.events import Events
 from bridge.sandbox.mypreferences.export import Exports
+from bridge.sandbox.mypreferences.imports import Imports
 from bridge.sandbox.mypreferences.people import People
 from bridge.sandbox.mypreferences.profiles import Profiles, snapshot
 from bridge.sandbox.mypreferences.reconfigure import Console
@@ -80,6 +81,15 @@ class State:
         )
         self.segments = Segments()
         self.exports = Exports(self.clock, self.switches, self.registry, self.documents)
+        self.imports = Imports(
+            self.config,
+            self.clock,
+            self.switches,
+            self.registry,
+            self.profiles,
+            self.reader,
+            self.begin_write,
+        )
         self.auth = Auth(self.config.account, self.clock, self.switches)
         self.auth.add_client(CLIENT_ID, CLIENT_SECRET)
         self.auth.hash_key = API_HASH_KEY

@@ -66,6 +66,20 @@ class Switches:
     """How long generated data waits to be fetched before it is Expired."""
     export_shows_archived: bool = False
     """Whether exported rows hold archived preferences (a setting of the segment)."""
+    imports_per_day: int = 24
+    """How many imports may be begun within 24 hours: there is a cap, its number is not given."""
+    import_quota_status: int = 400
+    """How an import beyond the cap is refused: the status is not documented."""
+    import_token_hours: float = 12.0
+    """Life of an import's token: prose says six hours, the attribute twelve."""
+    import_body_max: int = 25 * 1024 * 1024
+    """The largest body of records, in bytes."""
+    import_seconds: float = 0.0
+    """How long an executed import waits before it is carried out."""
+    import_polls: int = 1
+    """How many status polls answer Processing before the end is told."""
+    import_ends: str = "Completed"
+    """How imports end: Completed, or Failed, which imports nothing."""
     write_lag_seconds: float = 0.0
     """How long after a write the profile reads as before, with status Pending Update."""
     created_status: int = 201
