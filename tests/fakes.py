@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from bridge.core.catalogue import Catalogue, Entry, Kind
 from bridge.core.errors import NotFound, SideError
+from bridge.core.fit import kinds_at
+from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import (
     Choice,
@@ -59,7 +62,7 @@ class FakeSide:
     people: dict[str, FakePerson] = field(default_factory=dict)
     fail: dict[str, list[SideError | None]] = field(default_factory=dict)
     write_fate: list[tuple[str, SideError]] = field(default_factory=list)
-    gone: dict[TopicId, str] = field(default_factory=dict)
+    gone: set[TopicId] = field(default_factory=set)
     calls: int = 0
     account_name: str = "ours"
     bulk_from: int | None = None  # parcels from which on one job is cheaper than one call each
@@ -105,9 +108,13 @@ class FakeSide:
     def covers(self, feed: str) -> frozenset[TopicId]:
         return frozenset(topic.id for topic in self.mapping.all)
 
-    def missing(self) -> Mapping[TopicId, str]:
-        self._call("missing")
-        return self.gone
+    def catalogue(self) -> Catalogue:
+        self._call("catalogue")
+        topics = [topic for topic in self.mapping.all if topic.id not in self.gone]
+        entries = tuple(
+            entry for topic in topics for entry in named_by(topic) if entry.kind.side is self.side
+        )
+        return Catalogue(entries, kinds_at(self.side, self.mapping))
 
     def account(self) -> str:
         return self.account_name
@@ -266,3 +273,14 @@ def _undated(view: PersonView) -> PersonView:
         for topic, seen in view.topics.items()
     }
     return replace(view, topics=topics, complete=False)
+
+
+def named_by(topic: Topic) -> Iterator[Entry]:
+    """All that a topic names, as both sides would have it."""
+    match topic.source:
+        case FilterRef(filter=name):
+            yield Entry(Kind.FILTER, name)
+        case ConsentRef(consent=name):
+            yield Entry(Kind.CONSENT, name)
+    for number in topic.preferences.values():
+        yield Entry(Kind.PREFERENCE, str(number))

@@ -145,7 +145,7 @@ M, D = "mypreferences", "dotdigital"
     [
         ("{}", P, M, "it has neither filter nor consent"),
         ("'NEWS'", P, M, "it is not a table"),
-        ('{ filters = "A" }', P, M, "it has neither filter nor consent"),
+        ('{ filters = "A" }', P, f"{M}.filters", 'nearest known key is "filter"'),
         ('{ filter = "A", consent = "B" }', P, M, "it has both filter and consent"),
         ("{ filter = 3 }", P, f"{M}.filter", "it is not text in quotes"),
         ('{ filter = "" }', P, f"{M}.filter", "it is empty"),
@@ -401,3 +401,22 @@ def test_a_mangled_file_is_told_and_never_breaks_the_reader(seed: int, edits: in
     if not found:
         assert read_mapping(text, "m.toml").digest
     assert all(one.place and one.what and one.hint for one in found)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "near"),
+    [
+        ('mypreferences = { filtr = "NEWS_EMAIL" }\ndotdigital = { preference = 7 }', "filtr", "filter"),
+        (
+            'mypreferences = { consnt = "A", version = "1" }\ndotdigital = { preference = 7 }',
+            "consnt",
+            "consent",
+        ),
+        ('mypreferences = { filter = "A" }\ndotdigital = { preferense = 7 }', "preferense", "preference"),
+    ],
+)
+def test_a_misspelt_key_of_a_topics_table_is_told_with_the_nearest(table: str, key: str, near: str) -> None:
+    (found,) = problems(f'[[topics]]\nid = "news"\n{table}')
+    assert f'the key "{key}" is unknown' in found
+    assert f'"{near}"' in found
+    assert "line " in found

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.cli.findings import SETUP, Findings
-from bridge.cli.output import counted, listed
+from bridge.cli.output import SIDES, counted, listed
 from bridge.core.errors import Forbidden, SideError, SignInRefused
+from bridge.core.model import Side
 
 if TYPE_CHECKING:
     from bridge.app import App
@@ -162,33 +163,27 @@ def _region(app: App, found: Findings, endpoint: str | None) -> None:
 
 def catalogues(app: App, found: Findings) -> None:
     """Does what the mapping names exist at both sides?"""
-    from bridge.dotdigital.catalogue import check_mapping as check_theirs
-    from bridge.mypreferences.catalogue import check_mapping as check_mine
-
     bad = {one.section for one in found.all if one.code}
-    if "mapping" in bad:
+    if "mapping" in bad or "settings" in bad:
         return
-    for side, check in (
-        (MINE, lambda: check_mine(app.mypreferences, app.mapping)),
-        (THEIRS, lambda: check_theirs(app.dotdigital, app.mapping)),
-    ):
-        if side not in bad and "settings" not in bad:
-            _catalogue(found, side, check)
+    for side, name in SIDES.items():
+        if name not in bad:
+            _catalogue(app, found, Side(side), f"mapping at {name}")
 
 
-def _catalogue(found: Findings, side: str, check: Callable[[], Sequence[str]]) -> None:
-    section = f"mapping at {side}"
-    problems = found.attempt(section, check)
-    if problems is None:
+def _catalogue(app: App, found: Findings, side: Side, section: str) -> None:
+    from bridge.cli import live
+
+    looked = found.attempt(section, lambda: live.look(app, side))
+    if looked is None:
         return
+    problems = live.unfit(app, looked.catalogue)
     for problem in problems:
-        what, _, mend = problem.partition("; ")
-        hint = mend or f"Mend the mapping file, or the account at {side}."
-        found.bad(
-            section, f"{what[:1].upper()}{what[1:]}.", f"{hint[:1].upper()}{hint[1:].rstrip('.')}.", SETUP
-        )
+        found.bad(section, problem.what, problem.found.mend, SETUP)
+    for one in looked.notes:
+        found.warn(section, one, "Give the API user that permission, or name the path in a routes file.")
     if not problems:
-        found.good(section, f"All that the mapping names exists at {side}.")
+        found.good(section, f"All that the mapping names exists at {SIDES[side]}.")
 
 
 def _permitted(

@@ -1,17 +1,22 @@
-"""`bridge mapping`: the mapping file."""
+"""`bridge mapping check` and `schema`: the mapping file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bridge.cli.options import Config, IgnoredConfig, Json, settings_from
-from bridge.cli.output import Mark, console, counted, note, print_json
-from bridge.core.errors import ConfigError
+from bridge.cli.output import SIDES, Mark, console, counted, note, print_json
+from bridge.core.errors import ConfigError, SideError
+from bridge.core.model import Side
+
+if TYPE_CHECKING:
+    from bridge.settings import Settings
 
 WRONG = 2
+Document = dict[str, Any]
 
 
 def check(
@@ -19,27 +24,22 @@ def check(
         Path | None, typer.Argument(metavar="[FILE]", help="A mapping file; else the one of the settings.")
     ] = None,
     config: Config = None,
+    live: Annotated[bool, typer.Option("--live", help="Also hold it against both live catalogues.")] = False,
     json: Json = False,
 ) -> int:
-    """Lint a mapping: every problem, its place, what mends it. `bridge doctor` asks both live catalogues."""
-    from bridge.mapping_file import check_mapping_text, read_mapping
-
+    """Lint a mapping: every problem, its place, what mends it; with --live, against both services too."""
     path = file or settings_from(config).mapping
-    text = _text(path)
-    problems = check_mapping_text(text, str(path))
-    document: dict[str, Any] = {
-        "file": str(path),
-        "ok": not problems,
-        "problems": [{"place": one.place, "what": one.what, "hint": one.hint} for one in problems],
-    }
-    if not problems:
-        known = read_mapping(text, str(path))
-        document |= {"digest": known.digest, "topics": [topic.id for topic in known.all]}
+    document = _linted(_text(path), path)
+    unread: list[SideError] = []
+    if live and document["ok"]:
+        unread = _held_against(settings_from(config, mapping=path), document)
     if json:
         print_json(document)
     else:
-        _print(document)
-    return WRONG if problems else 0
+        _print(document, live=live)
+    if document["problems"]:
+        return WRONG
+    return max((error.exit_code for error in unread), default=0)
 
 
 def schema(
@@ -66,14 +66,69 @@ def _text(path: Path) -> str:
         raise ConfigError(f"The mapping file {path} is not UTF-8 text.", hint="Save it as UTF-8.") from None
 
 
-def _print(document: dict[str, Any]) -> None:
+def _linted(text: str, path: Path) -> Document:
+    from bridge.mapping_file import check_mapping_text, read_mapping
+
+    problems = check_mapping_text(text, str(path))
+    document: Document = {
+        "file": str(path),
+        "ok": not problems,
+        "problems": [{"place": one.place, "what": one.what, "hint": one.hint} for one in problems],
+    }
+    if not problems:
+        known = read_mapping(text, str(path))
+        document |= {"digest": known.digest, "topics": [topic.id for topic in known.all]}
+    return document
+
+
+def _held_against(settings: Settings, document: Document) -> list[SideError]:
+    """Add what does not fit to the document's problems, and what else was found out. Returns the errors of
+    sides that could not be read."""
+    from bridge.app import App
+    from bridge.cli import live
+    from bridge.cli.progress import watched
+
+    errors: list[SideError] = []
+    told: Document = {"compared": [], "notes": [], "unread": []}
+    with watched() as progress, App(settings) as app:
+        for number, side in enumerate(Side):
+            progress("reading catalogues", number, len(Side))
+            try:
+                looked = live.look(app, side)
+            except SideError as error:
+                errors.append(error)
+                told["unread"].append({"side": side.value, "what": error.what, "hint": error.hint})
+                continue
+            told["compared"].append(side.value)
+            told["notes"] += looked.notes
+            document["problems"] += [_shown(one) for one in live.unfit(app, looked.catalogue)]
+    document |= {"ok": not (document["problems"] or errors), "live": told}
+    return errors
+
+
+def _shown(one: Any) -> Document:
+    found = one.found
+    more = {"side": found.side.value, "fault": found.fault.value, "topic": found.topic}
+    return {"place": one.place, "what": found.what, "hint": found.mend, **more}
+
+
+def _print(document: Document, *, live: bool) -> None:
     out = console()
     for problem in document["problems"]:
         note(Mark.BAD, (problem["place"], "bold"), f": {problem['what']}.")
         note(Mark.NEXT, problem["hint"], indent=2)
+    told = document.get("live", {"compared": [], "notes": [], "unread": []})
+    for error in told["unread"]:
+        note(Mark.BAD, (f"{SIDES[error['side']]}: ", "bold"), error["what"])
+        note(Mark.NEXT, error["hint"], indent=2)
+    for line in told["notes"]:
+        note(Mark.WARN, line)
     if document["problems"]:
         out.print(f"\n{counted(len(document['problems']), 'problem')} in {document['file']}.")
         return
     topics = ", ".join(document["topics"])
     note(Mark.GOOD, f"{document['file']} is a mapping: {topics} (digest {document['digest']}).")
-    note(Mark.NEXT, "Against both live catalogues: `bridge doctor`.")
+    for side in told["compared"]:
+        note(Mark.GOOD, f"All that it names exists at {SIDES[side]}.")
+    if not live:
+        note(Mark.NEXT, "Against both live catalogues: `bridge mapping check --live`.")

@@ -145,7 +145,7 @@ def _setting_up(app: typer.Typer) -> None:
     add("doctor", "bridge doctor", "bridge doctor --config bridge.toml --json")(doctor.doctor)
     group = _group("The mapping file: which filter or consent speaks of which preference.")
     app.add_typer(group, name="mapping", rich_help_panel=SETUP)
-    checking = examples("bridge mapping check", "bridge mapping check mappings/bridge.toml")
+    checking = examples("bridge mapping check mappings/bridge.toml", "bridge mapping check --live")
     group.command("check", cls=Command, epilog=checking)(mapping.check)
     group.command("schema", cls=Command, epilog=examples("bridge mapping schema > mappings/schema.json"))(
         mapping.schema

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from bridge.core.catalogue import Catalogue
 from bridge.core.errors import SideError
 from bridge.core.model import Observation, Side, TopicId, Who, Write
 
@@ -105,9 +106,8 @@ class ReadReplica(Protocol):
         """The topics that this feed speaks of: while it cannot be read, none of them is raised."""
         ...
 
-    def missing(self) -> Mapping[TopicId, str]:
-        """Mapped topics whose counterpart is gone at this side, with what is gone, in words. Never a reason
-        to opt anybody out: such topics are left alone and reported."""
+    def catalogue(self) -> Catalogue:
+        """What exists at this side, of the kinds that the mapping names. Raises SideError."""
         ...
 
     def price(self, writes: Sequence[Write]) -> int:

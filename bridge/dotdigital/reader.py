@@ -6,13 +6,14 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from bridge.core.catalogue import Catalogue
 from bridge.core.errors import BadAnswer, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who, Write, address_key
 from bridge.core.ports import Bookmark, Hint, Page, PersonView
 from bridge.core.singly import look_each
 from bridge.dotdigital import feeds, status, views
-from bridge.dotdigital.catalogue import missing_topics
+from bridge.dotdigital.catalogue import read_catalogue
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.tree import opt_ins
@@ -85,9 +86,9 @@ class DotdigitalReader:
             return frozenset({CHANNEL})
         return frozenset(topic.id for topic in self._topics_of(int(feed.removeprefix(OPT_INS))))
 
-    def missing(self) -> dict[TopicId, str]:
-        """Topics with a preference that is gone, by one reading of the tree."""
-        return missing_topics(self._v2, self._mapping)
+    def catalogue(self) -> Catalogue:
+        """The preference tree, by one call."""
+        return read_catalogue(self._v2)
 
     def price(self, writes: Sequence[Write]) -> int:
         """Calls for one person: the tree before a change of topics, and a read back of each unit."""

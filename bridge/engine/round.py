@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from bridge.core.brakes import Brakes, Load, check
 from bridge.core.decision import Rule
 from bridge.core.errors import SideError
+from bridge.core.fit import missing
 from bridge.core.model import RunId, Side, TopicId
 from bridge.core.state import RunKind
 from bridge.engine.accounts import demand_same
@@ -133,7 +134,8 @@ class Observation:
         gone: dict[TopicId, str] = {}
         for side in Side:
             try:
-                gone |= self.eyes.readers[side].missing()
+                found = self.eyes.readers[side].catalogue()
+                gone |= missing(self.eyes.mapping, found)
             except SideError as error:
                 self.weather.unsure |= {topic.id for topic in self.eyes.mapping.all}
                 self.weather.failed(side, side, error)

@@ -50,6 +50,10 @@ _HINTS: Mapping[str, str] = {
     "topics": "Write each topic as a [[topics]] table.",
     "email": "Write it as a table: [channels.email].",
 }
+_KINDS: Mapping[object, tuple[str, ...]] = {  # the two keys that tell two kinds apart, then the others
+    "mypreferences": ("filter", "consent", "email_type", "version", "locale"),
+    "dotdigital": ("preference", "frequencies"),
+}
 _TABLES = frozenset({"model_type", "model_attributes_type", "dict_type"})
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "missing": lambda _: "it is missing",
@@ -79,7 +83,14 @@ def describe(
     if kind == "extra_forbidden":
         return path, f'the key "{path[-1]}" is unknown', _instead(path, known)
     if kind == "kind":
-        return path, *_neither_kind(path, _value(document, path))
+        value = _value(document, path)
+        if strange := _strange(path, value):
+            return (
+                (*path, strange),
+                f'the key "{strange}" is unknown',
+                _instead((*path, strange), _KINDS[path[-1]]),
+            )
+        return path, *_neither_kind(path, value)
     if loc[-1] == "[key]":
         return path, "the name of a frequency has a wrong length", "A FrequencyId has 1 to 20 characters."
     if kind in _TABLES:
@@ -122,8 +133,16 @@ def _instead(path: Path, known: Collection[str]) -> str:
     return f'The nearest known key is "{nearest(str(path[-1]), known)}". Rename or remove it.'
 
 
+def _strange(path: Path, value: object) -> str:
+    """The first unknown key of a table that has no key to tell its kind by; empty where there is none."""
+    known = _KINDS[path[-1]]
+    if not isinstance(value, dict) or known[0] in value or known[1] in value:
+        return ""
+    return next((key for key in value if key not in known), "")
+
+
 def _neither_kind(path: Path, value: object) -> tuple[str, str]:
-    names = ("filter", "consent") if path[-1] == "mypreferences" else ("preference", "frequencies")
+    names = _KINDS[path[-1]][:2]
     if value == "email":
         return "the e-mail channel is no topic's target", f"Map it under [channels.email]. {_TARGET}"
     if not isinstance(value, dict):

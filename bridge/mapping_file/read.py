@@ -62,6 +62,15 @@ def schema() -> dict[str, Any]:
     }
 
 
+def place_of(text: str, name: str, topic: str, key: tuple[str, ...]) -> str:
+    """Where a key of a topic stands in the text of a sound file called `name`: line, topic and key."""
+    document = tomllib.loads(text.removeprefix("\ufeff"))
+    tables = document.get("topics", [])
+    at = next((number for number, table in enumerate(tables) if table["id"] == topic), None)
+    path = (*_table_path(at), *key)
+    return _place(document, name, line_of(text, path), path)
+
+
 @dataclass(frozen=True, slots=True)
 class _Finding:
     """A problem by its path in the parsed file."""

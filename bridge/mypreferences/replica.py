@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
 
+from bridge.core.catalogue import Catalogue
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused, SideError, Verdict
+from bridge.core.fit import kinds_at
 from bridge.core.mapping import Mapping, Topic
 from bridge.core.model import Adjustment, Choice, Raise, Side, TopicId, Who, Withdrawal, Write, address_key
 from bridge.core.ports import Bookmark, Hint, Outcome, Page, Parcel, PersonView
 from bridge.core.singly import look_each, write_each
 from bridge.mypreferences import changes, views, wire
-from bridge.mypreferences.catalogue import missing_topics
+from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.drain import drain_events
 from bridge.mypreferences.listing import Block, Listing, Place, Roll
@@ -79,9 +81,9 @@ class MyPreferencesReader:
             raise ValueError(f"MyPreferences has no feed called {feed}")
         return frozenset(topic.id for topic in self._mapping.all if topic.source is not None)
 
-    def missing(self) -> dict[TopicId, str]:
-        """Topics whose filter or consent is gone, by one reading of the catalogue."""
-        return missing_topics(self._client, self._mapping)
+    def catalogue(self) -> Catalogue:
+        """Filters where the mapping names one, and consents likewise: one call each."""
+        return read_catalogue(self._client, kinds_at(Side.MYPREFERENCES, self._mapping))
 
     def price(self, writes: Sequence[Write]) -> int:
         """Calls for one person with one profile: a read, the POSTs and the read back of each unit."""

@@ -3,44 +3,57 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from dotdigital_world import CATEGORY, DAILY, LONELY, NEWS, OFFERS, PROFILING, WEEKLY
+from dotdigital_world import CATEGORY, DAILY, LONELY, OFFERS, PROFILING, WEEKLY
 
+from bridge.core.catalogue import Kind
+from bridge.core.fit import Fault, misfits, missing
 from bridge.core.mapping import CHANNEL, FilterRef, Mapping, Topic
-from bridge.core.model import TopicId
-from bridge.dotdigital.catalogue import check_mapping, vanished
+from bridge.core.model import Side, TopicId
+from bridge.dotdigital.catalogue import read_catalogue
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.replica import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 
 
-def test_a_sound_mapping_has_no_problems(v2: ClientV2, mapping: Mapping) -> None:
-    assert check_mapping(v2, mapping) == []
-    assert vanished(v2.get_preferences(), mapping) == set()
+def test_the_tree_is_read_whole_with_its_categories(v2: ClientV2) -> None:
+    """Dotdigital `get-preferences`."""
+    catalogue = read_catalogue(v2)
+    assert catalogue.kinds == {Kind.PREFERENCE, Kind.CATEGORY}
+    daily, category = (
+        catalogue.find(Kind.PREFERENCE, str(DAILY)),
+        catalogue.find(Kind.CATEGORY, str(CATEGORY)),
+    )
+    assert daily is not None
+    assert category is not None
+    assert (daily.group, daily.group_name) == (str(CATEGORY), category.name)
+    assert catalogue.find(Kind.PREFERENCE, str(CATEGORY)) is None
+
+
+def test_a_sound_mapping_fits(v2: ClientV2, mapping: Mapping) -> None:
+    assert misfits(mapping, read_catalogue(v2)) == []
 
 
 def test_each_problem_is_named_with_its_topic(state: State, v2: ClientV2, mapping: Mapping) -> None:
     state.delete_preference(LONELY)
-    more = (
-        Topic(TopicId("category"), FilterRef("X"), {"": CATEGORY}),
-        Topic(TopicId("twice"), FilterRef("Y"), {"": NEWS}),
-    )
-    problems = check_mapping(v2, dataclasses.replace(mapping, topics=(*mapping.topics, *more)))
-    assert len(problems) == 3
-    missing, category, twice = problems
-    assert PROFILING in missing
-    assert str(LONELY) in missing
-    assert "category" in category
-    assert "newsletter and twice" in twice
-    assert vanished(v2.get_preferences(), mapping) == {LONELY}
+    more = Topic(TopicId("category"), FilterRef("X"), {"": CATEGORY})
+    found = misfits(dataclasses.replace(mapping, topics=(*mapping.topics, more)), read_catalogue(v2))
+    assert [(one.topic, one.fault, one.side) for one in found] == [
+        (PROFILING, Fault.MISSING, Side.DOTDIGITAL),
+        ("category", Fault.CATEGORY, Side.DOTDIGITAL),
+    ]
+    assert str(LONELY) in found[0].what
+    assert found[0].key == ("dotdigital", "preference")
 
 
 def test_topics_whose_preference_is_gone_are_named(
     state: State, reader: DotdigitalReader, mapping: Mapping
 ) -> None:
-    assert reader.missing() == {}
+    assert missing(mapping, reader.catalogue()) == {}
     state.delete_preference(CATEGORY)
-    assert set(reader.missing()) == {OFFERS}
-    assert f"{DAILY} or {WEEKLY}" in reader.missing()[OFFERS]
+    gone = missing(mapping, reader.catalogue())
+    assert set(gone) == {OFFERS}
+    assert str(DAILY) in gone[OFFERS]
+    assert str(WEEKLY) in gone[OFFERS]
 
 
 def test_each_feed_covers_the_topics_it_speaks_of(reader: DotdigitalReader, mapping: Mapping) -> None:

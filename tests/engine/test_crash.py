@@ -45,7 +45,7 @@ KINDS: tuple[type[SideError], ...] = (
     Unreachable, OutcomeUnknown, BadAnswer, Throttled, ServerTrouble, SignInRefused, Forbidden, Ambiguous,
     NotFound, Refused, GoalMet, MappingStale,
 )  # fmt: skip
-OPERATIONS = ("missing", "look", "changes", "everyone", "write", "write_many", "look_many")
+OPERATIONS = ("catalogue", "look", "changes", "everyone", "write", "write_many", "look_many")
 
 
 @dataclass
@@ -189,7 +189,7 @@ def _chosen(calls: int, kind: type[SideError]) -> range:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("side", list(Side))
 def test_any_call_failing_in_any_way_only_delays(ordinary: Stage, side: Side, kind: type[SideError]) -> None:
-    for operation in ("missing", "look", "changes", "write"):
+    for operation in ("catalogue", "look", "changes", "write"):
         for nth in _chosen(ordinary.calls[side, operation], kind):
             _fail_and_go_on(ordinary, side, operation, nth, kind)
 
@@ -200,7 +200,7 @@ def test_any_call_failing_in_any_way_only_delays(ordinary: Stage, side: Side, ki
 def test_any_call_of_the_first_run_failing_in_any_way_only_delays(
     first: Stage, side: Side, kind: type[SideError]
 ) -> None:
-    for operation in ("missing", "everyone", "write"):
+    for operation in ("catalogue", "everyone", "write"):
         for nth in _chosen(first.calls[side, operation], kind):
             _fail_and_go_on(first, side, operation, nth, kind)
 

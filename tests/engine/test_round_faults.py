@@ -167,7 +167,7 @@ def test_a_side_that_cannot_take_writes_gets_them_in_a_later_round(
 def test_a_mapped_thing_that_is_gone_changes_nobodys_choice(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
-    world.sides[THEIRS].gone = {TopicId(NEWS): "Dotdigital has no preference 1002"}
+    world.sides[THEIRS].gone = {TopicId(NEWS)}
     world.say(THEIRS, ADA, NEWS, UNSET, dated=False)
     world.pass_time(hours=1)
     report = world.round()

@@ -9,12 +9,15 @@ import httpx
 import msgspec
 import pytest
 
+from bridge.core.catalogue import Kind
 from bridge.core.errors import ConfigError
-from bridge.core.mapping import ConsentRef, FilterRef, Topic
+from bridge.core.fit import Fault as Unfit
+from bridge.core.fit import Misfit, misfits, missing
+from bridge.core.mapping import ConsentRef, FilterRef, Mapping, Topic
 from bridge.core.model import TopicId
 from bridge.core.ports import Hint, Page
 from bridge.mypreferences import wire
-from bridge.mypreferences.catalogue import check_mapping
+from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.drain import drain_events
 from bridge.mypreferences.routes import builtin_routes, load_routes
@@ -222,8 +225,12 @@ def test_the_watermark_is_no_later_than_the_start_of_the_read() -> None:
 # --- the mapping against the catalogue
 
 
+def unfit(world: World, mapping: Mapping) -> list[Misfit]:
+    return misfits(mapping, read_catalogue(world.client, frozenset(Kind)))
+
+
 def test_a_mapping_that_fits_has_no_problems(world: World) -> None:
-    assert check_mapping(world.client, a_mapping()) == []
+    assert unfit(world, a_mapping()) == []
 
 
 @pytest.mark.parametrize(
@@ -231,19 +238,19 @@ def test_a_mapping_that_fits_has_no_problems(world: World) -> None:
     [
         (
             Topic(TopicId("x"), FilterRef("NEWS_EMIAL"), {"": 1}),
-            "no filter 'NEWS_EMIAL'; did you mean 'NEWS_EMAIL'",
+            "no filter 'NEWS_EMIAL'. Did you mean 'NEWS_EMAIL'",
         ),
         (Topic(TopicId("x"), FilterRef("DEALS_APP"), {"": 1}), "of the channel Solicit"),
         (Topic(TopicId("x"), FilterRef("OFFERS_EMAIL"), {"HOURLY": 1}), "no frequency 'HOURLY'"),
-        (Topic(TopicId("x"), ConsentRef("Profilin", "1.0", "en_US"), {"": 1}), "did you mean 'Profiling'"),
+        (Topic(TopicId("x"), ConsentRef("Profilin", "1.0", "en_US"), {"": 1}), "Did you mean 'Profiling'"),
         (Topic(TopicId("x"), ConsentRef("Profiling", "9", "en_US"), {"": 1}), "no version '9'"),
         (Topic(TopicId("x"), ConsentRef("Profiling", "1.0", "de_DE"), {"": 1}), "no locale 'de_DE'"),
     ],
 )
 def test_what_the_mapping_names_wrongly_is_found(world: World, topic: Topic, problem: str) -> None:
-    (found,) = check_mapping(world.client, a_mapping(NEWS, topic))
-    assert problem in found
-    assert "'x'" in found
+    (found,) = unfit(world, a_mapping(NEWS, topic))
+    assert problem in f"{found.what}. {found.mend}"
+    assert found.topic == "x"
 
 
 @pytest.mark.parametrize(
@@ -260,7 +267,7 @@ def test_a_topic_is_missing_only_where_its_counterpart_is_gone(
     world: World, source: FilterRef | ConsentRef, gone: bool
 ) -> None:
     mapping = a_mapping(NEWS, Topic(TopicId("x"), source, {"": 1}))
-    assert set(world.replica(mapping).missing()) == ({"x"} if gone else set())
+    assert set(missing(mapping, world.replica(mapping).catalogue())) == ({"x"} if gone else set())
     assert world.calls("retrievePrograms") == 1
 
 
@@ -274,8 +281,8 @@ def test_inactive_things_are_found(world: World) -> None:
     consents = '{"ConsentTypes":[{"TypeName":"EmailMarketing","IsActive":false}]}'
     world.state.faults.add(Fault("retrievePrograms", "status", status=200, body=programs))
     world.state.faults.add(Fault("retrieveConsentTypes", "status", status=200, body=consents))
-    problems = check_mapping(world.client, a_mapping(NEWS, channel=CHANNEL))
-    assert [("inactive" in problem) for problem in problems] == [True, True]
+    problems = unfit(world, a_mapping(NEWS, channel=CHANNEL))
+    assert [problem.fault for problem in problems] == [Unfit.INACTIVE, Unfit.INACTIVE]
 
 
 def test_the_alternate_id_goes_in_the_query_or_where_the_route_says(world: World, tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""The mapping held against what both sides have now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge.core.catalogue import Catalogue, Kind
+from bridge.core.errors import Forbidden, NotFound
+from bridge.core.fit import Misfit, kinds_at, misfits
+from bridge.core.mapping import FilterRef
+from bridge.core.model import Side
+
+if TYPE_CHECKING:
+    from bridge.app import App
+    from bridge.core.mapping import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One side's catalogue, and what of it could not be read though it would have helped."""
+
+    catalogue: Catalogue
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Something the mapping names wrongly, with its place in the file."""
+
+    place: str
+    found: Misfit
+
+    @property
+    def what(self) -> str:
+        return f"{self.place}: {self.found.what}."
+
+
+def look(app: App, side: Side, kinds: Iterable[Kind] | None = None) -> Looked:
+    """One side's catalogue: the kinds that the mapping names, or these. Raises ConfigError, SideError."""
+    if side is Side.DOTDIGITAL:
+        from bridge.dotdigital.catalogue import read_catalogue as read_theirs
+
+        return Looked(read_theirs(app.dotdigital))
+    from bridge.mypreferences.catalogue import read_catalogue as read_mine
+
+    wanted = frozenset(kinds_at(side, app.mapping) if kinds is None else kinds)
+    found = Looked(read_mine(app.mypreferences, wanted))
+    if kinds is None and _names_types(app.mapping):
+        return _with_types(app, found)
+    return found
+
+
+def unfit(app: App, catalogue: Catalogue) -> list[Unfit]:
+    """All that the mapping names and a side does not have so, each with its place."""
+    from bridge.mapping_file import place_of
+
+    path = app.settings.mapping
+    text = path.read_text(encoding="utf-8")
+    return [
+        Unfit(place_of(text, str(path), one.topic, one.key), one) for one in misfits(app.mapping, catalogue)
+    ]
+
+
+def _names_types(mapping: Mapping) -> bool:
+    return any(isinstance(one.source, FilterRef) and one.source.email_type for one in mapping.all)
+
+
+def _with_types(app: App, found: Looked) -> Looked:
+    """E-mail types too, where this account serves them: the documents do not print the path of that call."""
+    from bridge.mypreferences.catalogue import read_catalogue
+
+    try:
+        more = read_catalogue(app.mypreferences, frozenset({Kind.EMAIL_TYPE}))
+    except (NotFound, Forbidden):
+        note = "The e-mail types cannot be read, so email_type was not checked."
+        return Looked(found.catalogue, (*found.notes, note))
+    return Looked(found.catalogue | more, found.notes)

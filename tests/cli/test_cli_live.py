@@ -1,0 +1,105 @@
+"""`bridge mapping check --live`: the mapping file held against both services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_town import EXAMPLE, Call, Town
+
+from bridge.sandbox.mypreferences import ConsentVersion, State
+
+MAPPING = EXAMPLE.read_text(encoding="utf-8")
+LINES = MAPPING.splitlines()
+
+
+def line_of(start: str, within: str) -> int:
+    """The line that begins so, after the one that holds `within`."""
+    first = next(at for at, line in enumerate(LINES) if within in line)
+    return next(at for at in range(first, len(LINES)) if LINES[at].startswith(start)) + 1
+
+
+def test_a_mapping_that_fits_both_services_is_told_so(town: Town, call: Call) -> None:
+    said = call("mapping", "check", "--live")
+    assert (said.code, said.err) == (0, "")
+    assert "MyPreferences" in said.out
+    assert "Dotdigital" in said.out
+    live = call("mapping", "check", "--live", "--json").json["live"]
+    assert live["compared"] == ["mypreferences", "dotdigital"]
+
+
+def test_nothing_is_asked_of_the_services_without_the_flag(town: Town, call: Call) -> None:
+    assert call("mapping", "check").code == 0
+    assert town.world.mypreferences.calls.total() == 0
+
+
+Act = Callable[[State], object]
+WRONGS: dict[str, tuple[Act, str, str]] = {
+    "missing": (lambda mine: mine.console.remove("NEWS_EMAIL"), "mypreferences", "newsletter"),
+    "inactive": (lambda mine: mine.console.activate("NEWS", active=False), "mypreferences", "newsletter"),
+    "channel": (lambda mine: mine.console.set_channel("NEWS_EMAIL", "Text"), "mypreferences", "newsletter"),
+    "frequency": (lambda mine: mine.console.set_frequencies("OFFERS_EMAIL", "DAILY"), "dotdigital", "offers"),
+    "version": (
+        lambda mine: mine.console.set_versions("Profiling", ConsentVersion("2.0")),
+        "mypreferences",
+        "profiling",
+    ),
+    "locale": (
+        lambda mine: mine.console.set_versions("Profiling", ConsentVersion("1.0", ("de_DE",))),
+        "mypreferences",
+        "profiling",
+    ),
+    "email_type": (lambda mine: mine.config.change(email_types=("Home",)), "mypreferences", "newsletter"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONGS)
+def test_what_does_not_fit_is_told_with_its_place_and_what_mends_it(
+    town: Town, call: Call, fault: str
+) -> None:
+    act, key, topic = WRONGS[fault]
+    act(town.world.mypreferences)
+    said = call("mapping", "check", "--live", "--json")
+    assert said.code == 2
+    (found,) = said.json["problems"]
+    assert (found["fault"], found["topic"]) == (fault, topic)
+    assert f"line {line_of(key, topic)}," in found["place"]
+    assert f'topic "{topic}"' in found["place"]
+    assert found["hint"]
+    told = call("doctor", "--json")
+    assert told.code == 2
+    assert [one["mend"] for one in told.json["checks"] if one["state"] == "bad"] == [found["hint"]]
+
+
+def test_what_dotdigital_lacks_is_told_too(town: Town, call: Call) -> None:
+    town.world.dotdigital.delete_preference(1003)
+    said = call("mapping", "check", "--live")
+    assert said.code == 2
+    assert "dotdigital.frequencies.DAILY" in said.out.replace("\n", "")
+    assert "1003" in said.out
+
+
+def test_a_side_that_cannot_be_read_leaves_the_other_compared(town: Town, call: Call) -> None:
+    said = call("mapping", "check", "--live", "--json", DOTDIGITAL__PASSWORD="wrong")
+    assert said.code == 5
+    assert said.json["live"]["compared"] == ["mypreferences"]
+    assert [one["side"] for one in said.json["live"]["unread"]] == ["dotdigital"]
+    assert said.json["ok"] is False
+
+
+def test_an_account_that_does_not_serve_its_types_is_checked_for_the_rest(town: Town, call: Call) -> None:
+    town.world.mypreferences.forbid("retrieveEmailTypes")
+    said = call("mapping", "check", "--live", "--json")
+    assert said.code == 0
+    assert "email_type" in said.json["live"]["notes"][0]
+    assert call("doctor").code == 0
+
+
+def test_a_broken_file_is_not_held_against_anything(town: Town, call: Call, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("version = 2\n")
+    said = call("mapping", "check", broken, "--live", "--json")
+    assert said.code == 2
+    assert "live" not in said.json
+    assert town.world.mypreferences.calls.total() == 0
