@@ -131,7 +131,9 @@ class App:
             calls_beside=lambda: sign_in.calls,
         )
         routes = load_routes(mine.routes_file)
-        return MyPreferencesClient(transport, account=_given(mine.account), routes=routes)
+        return MyPreferencesClient(
+            transport, account=_given(mine.account), routes=routes, patch_envelope=mine.patch_envelope.value
+        )
 
     @cached_property
     def sign_in(self) -> MyPreferencesSignIn:

@@ -18,6 +18,7 @@ BridgeError
     ├── NotFound           the addressed thing is not there                           hold
     ├── Refused            a permanent no for this person or payload                  hold
     ├── GoalMet            refused because it is so already                           done
+    ├── ChangedMeanwhile   a conditional write found another state than was read      in doubt
     └── MappingStale       a mapped thing is gone at that side                        mend
 """
 
@@ -171,6 +172,12 @@ class GoalMet(SideError):
     """Refused because what was asked for is so already."""
 
     verdict = Verdict.DONE
+
+
+class ChangedMeanwhile(SideError):
+    """A write that was to hold only for what had been read was refused: the person must be read again."""
+
+    verdict = Verdict.IN_DOUBT
 
 
 class MappingStale(SideError):

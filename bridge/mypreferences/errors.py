@@ -47,7 +47,8 @@ _TOKENED = {
 }
 _QUOTA = re.compile(r"\b(maximum|limit|quota|exceeded|too many)\b", re.IGNORECASE)
 _MAPPED = re.compile(
-    r"\b(FilterId|ConsentType|ConsentVersion|FrequencyId|Locale|EmailAddressType|EmailType|"
+    r"\b(FilterId|ConsentType|ConsentVersion|FrequencyId|Locale|EmailAddressType|EmailType|PhoneType|"
+    r"AddressType|AlternateIdType|CustomerType|TypeName|"
     r"Filter|Consent|Frequency)\b",
     re.IGNORECASE,
 )

@@ -59,9 +59,46 @@ def builtin_routes() -> dict[str, Route]:
         "customer_types": "GET /{account}/CustomerTypes",
         "group_types": "GET /{account}/GroupTypes",
         "profile_by_id": "GET /{account}/Profile/{profile_id}",
+        "profile_by_alternate_id": "GET /{account}/Profile/AlternateId",
         "profiles_by_email": "GET /{account}/Profile/Email",
+        "profiles_by_phone": "GET /{account}/Profile/Phone",
+        "profiles_by_address": "GET /{account}/Profile/Address",
+        "profiles_by_preference_attributes": "GET /{account}/Profile/PreferenceAttributes",
+        "group_members": "GET /{account}/Profile/Group/{profile_id}",
+        "group_members_by_email": "GET /{account}/Profile/Group/Email",
+        "group_members_by_phone": "GET /{account}/Profile/Group/Phone",
+        "create_profile": "POST /{account}/Profile",
         "update_profile": "POST /{account}/Profile/{profile_id}",
         "create_or_update_by_alternate_id": "POST /{account}/Profile/AlternateId",
+        "replace_profile": "PUT /{account}/Profile/{profile_id}",
+        "replace_profile_by_alternate_id": "PUT /{account}/Profile/AlternateId",
+        "patch_profile": "PATCH /{account}/Profile/{profile_id}",
+        "patch_profile_by_alternate_id": "PATCH /{account}/Profile/AlternateId",
+        "activate_profile": "POST /{account}/Profile/{profile_id}/Activate",
+        "deactivate_profile": "POST /{account}/Profile/{profile_id}/Deactivate",
+        "delete_profile": "DELETE /{account}/Profile/{profile_id}",
+        "update_preferences": "POST /{account}/Profile/Preferences/{profile_id}",
+        "update_preferences_by_alternate_id": (
+            "POST /{account}/Profile/Preferences"
+            "/AlternateIdType/{alternate_id_type}/AlternateId/{alternate_id}"
+        ),
+        "preferences": "GET /{account}/Profile/Preferences/{profile_id}",
+        "archive_preferences": "PUT /{account}/Profile/Preferences/{profile_id}/Archive",
+        "add_consents": "POST /{account}/Consents/{profile_id}",
+        "add_element_consents": "POST /{account}/Profile/{profile_id}",
+        "consent_filters": "GET /{account}/Consents/{profile_id}/Filters",
+        "add_consent_filters": "POST /{account}/Consents/{profile_id}/Filters",
+        "remove_consent_filter": (
+            "DELETE /{account}/Consents/{profile_id}/Filter/{filter_id}/Consent/{consent_type}"
+        ),
+        "preference_history": "GET /{account}/Profile/History/Preferences/{profile_id}",
+        "preference_history_by_alternate_id": "GET /{account}/Profile/History/Preferences",
+        "consent_history": "GET /{account}/Profile/History/Consents/{profile_id}",
+        "consent_history_by_alternate_id": "GET /{account}/Profile/History/Consents",
+        "custom_field_history": "GET /{account}/Profile/History/CustomFields/{profile_id}",
+        "custom_field_history_by_alternate_id": "GET /{account}/Profile/History/CustomFields",
+        "standard_field_history": "GET /{account}/Profile/History/StandardFields/{profile_id}",
+        "standard_field_history_by_alternate_id": "GET /{account}/Profile/History/StandardFields",
         "events_by_account": "GET /{account}/Events",
         "events_by_subscription": "GET /{account}/Events/Subscription/{subscription_id}",
         "events_by_profile": "GET /{account}/Events/Profile/{profile_id}",
@@ -85,8 +122,8 @@ def builtin_routes() -> dict[str, Route]:
     return {operation: _parse(line) for operation, line in table.items()}
 
 
-# What may stand in a path instead of the query.
-_OPTIONAL = {"create_or_update_by_alternate_id": frozenset({"alternate_id", "alternate_id_type"})}
+# What stands in the path or in the query: the documents have it both ways.
+_EITHER = frozenset({"alternate_id", "alternate_id_type"})
 
 
 def load_routes(path: Path | None) -> dict[str, Route]:
@@ -138,9 +175,11 @@ def _problem(operation: str, line: object, routes: Routes) -> str:
         fields = route.fields
     except ValueError:
         return f"{operation}: the braces do not match"
-    if missing := known.fields - fields:
-        return f"{operation}: lacks {_braced(missing)}"
-    if extra := fields - known.fields - _OPTIONAL.get(operation, frozenset()):
+    either = _EITHER if operation.endswith("by_alternate_id") else frozenset()
+    missing = known.fields - fields - (either if not either & fields else frozenset())
+    if missing or (either & fields and either - fields):
+        return f"{operation}: lacks {_braced(missing or either - fields)}"
+    if extra := fields - known.fields - either:
         return f"{operation}: takes no {_braced(extra)}"
     return ""
 

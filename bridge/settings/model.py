@@ -63,6 +63,13 @@ class Auth(StrEnum):
     PNAUTHINFO3 = "pnauthinfo3"
 
 
+class PatchEnvelope(StrEnum):
+    """How the operations of a MyPreferences patch are sent: bare, or in an object under Operations."""
+
+    ARRAY = "array"
+    OBJECT = "object"
+
+
 class V3(StrEnum):
     """Whether Dotdigital's v3 contacts API is used."""
 
@@ -100,6 +107,9 @@ class MyPreferences(_Group):
     segment: Text | None = _about(None, "the segment that holds everybody", "EVERYBODY")
     segment_group: Text | None = _about(None, "the segment group that holds everybody", "EVERYBODY")
     routes_file: Path | None = _about(None, "a TOML file that overrides routes", "routes.toml")
+    patch_envelope: PatchEnvelope = _about(
+        PatchEnvelope.ARRAY, "how patches are sent: array (as the samples show) or object", "object"
+    )
     alternate_id_type: Text | None = _about(None, "an alternate-id type", "CRM_ID")
     subscription: Whole | None = _about(None, "the number of a webhook subscription", 17, ge=1)
     rate: Real = _about(5.0, "requests per second, more than 0 and at most 1000", 5, gt=0, le=1000)

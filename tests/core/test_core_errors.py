@@ -25,6 +25,7 @@ VERDICTS = {
     "NotFound": Verdict.HOLD,
     "Refused": Verdict.HOLD,
     "GoalMet": Verdict.DONE,
+    "ChangedMeanwhile": Verdict.IN_DOUBT,
     "MappingStale": Verdict.MEND,
 }
 EXITS = {
@@ -75,5 +76,8 @@ def test_all_problems_of_a_configuration_are_told_at_once() -> None:
     assert str(ConfigError("no mapping")) == "no mapping"
 
 
-def test_only_a_write_without_an_answer_is_in_doubt() -> None:
-    assert [kind.__name__ for kind in OF_A_SIDE if kind.verdict is Verdict.IN_DOUBT] == ["OutcomeUnknown"]
+def test_only_a_write_that_must_be_read_back_is_in_doubt() -> None:
+    assert [kind.__name__ for kind in OF_A_SIDE if kind.verdict is Verdict.IN_DOUBT] == [
+        "ChangedMeanwhile",
+        "OutcomeUnknown",
+    ]

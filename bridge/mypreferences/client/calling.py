@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from bridge.mypreferences import wire
 from bridge.mypreferences.routes import Routes
 from bridge.transport import Answer, Transport
+
+P = TypeVar("P", bound=wire.Profile)
 
 
 class Caller:
@@ -52,6 +54,15 @@ class Caller:
             operation, route.method, target, params=_plain(params), json=body, content_type=content_type
         )
 
+    def _by_alternate_id(
+        self, operation: str, alternate_id_type: str, alternate_id: str
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """Query and path of a call by alternate id: the documents have it in either place, the routes table
+        says where."""
+        path: dict[str, Any] = {"alternate_id_type": alternate_id_type, "alternate_id": alternate_id}
+        query = {"alternateIdType": alternate_id_type, "alternateId": alternate_id}
+        return {} if "alternate_id" in self._routes[operation].fields else query, path
+
 
 def _plain(params: dict[str, Any] | None) -> dict[str, Any] | None:
     if params is None:
@@ -77,14 +88,28 @@ def items(
     return items
 
 
-def one(operation: str, answer: Answer, *, is_write: bool = False) -> wire.Profile | None:
-    """A profile, or the only one of a list: the documents leave it open."""
-    if is_write and answer.status == 204:
+def one(operation: str, answer: Answer, kind: type[P]) -> P:
+    """A profile, or the only one of a list: the documents leave it open. Raises BadAnswer."""
+    found = _profiles(operation, answer, kind, is_write=False)
+    if len(found) != 1 or not found[0].id:
+        raise wire.bad_answer(operation)
+    return found[0]
+
+
+def written(operation: str, answer: Answer, kind: type[P]) -> P | None:
+    """The profile that a write answers with; None where it was accepted without showing it. Raises
+    OutcomeUnknown."""
+    if answer.status == 204:
         return None
+    found = _profiles(operation, answer, kind, is_write=True)
+    if len(found) != 1 or not found[0].id:
+        raise wire.bad_answer(operation, is_write=True)
+    return found[0]
+
+
+def _profiles(operation: str, answer: Answer, kind: type[P], *, is_write: bool) -> list[P]:
     content = answer.content.strip()
-    kind: Any = list[wire.Profile] if content[:1] == b"[" else wire.Profile
-    found = wire.decode(kind, content, operation=operation, is_write=is_write)
-    profiles: list[wire.Profile] = found if isinstance(found, list) else [found]
-    if len(profiles) != 1 or not profiles[0].id:
-        raise wire.bad_answer(operation, is_write=is_write)
-    return profiles[0]
+    shape: Any = list[kind] if content[:1] == b"[" else kind  # type: ignore[valid-type]
+    found = wire.decode(shape, content, operation=operation, is_write=is_write)
+    profiles: list[P] = found if isinstance(found, list) else [found]
+    return profiles

@@ -18,6 +18,13 @@ PREFERENCE_CODES = {OPT_IN: 1, OPT_OUT: 2}
 CONSENT_CODES = {GRANTED: 1, DENIED: 2, REVOKED: 3, NOT_SET: 4}
 
 
+class PreferenceAttribute(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """A free pair kept with one preference. Keys that begin with $ are the service's own."""
+
+    key: str
+    value: str | None = None
+
+
 class Preference(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):
     """A choice about one filter. `kind` is OPT_IN, OPT_OUT or the raw word of a newer service."""
 
@@ -27,6 +34,7 @@ class Preference(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=Tru
     customer_date: str | None = None
     match_type: str | None = None
     preference_status: str | None = None
+    preference_attributes: list[PreferenceAttribute] | None = None
 
     @property
     def kind(self) -> str:

@@ -40,10 +40,6 @@ class Call:
         self._raw_body = raw_body
         self._query = [(name.lower(), value) for name, value in parse_qsl(query, keep_blank_values=True)]
 
-    def query(self) -> list[tuple[str, str]]:
-        """All query parameters, their names in lower case."""
-        return list(self._query)
-
     @property
     def size(self) -> int:
         """Bytes of the body."""
@@ -61,6 +57,10 @@ class Call:
     def text(self, name: str) -> str | None:
         """A query parameter; None when absent or empty."""
         return next((value for key, value in self._query if key == name.lower() and value), None)
+
+    def query(self) -> list[tuple[str, str]]:
+        """All query parameters, their names in lower case."""
+        return list(self._query)
 
     def needed(self, name: str) -> str:
         """A query parameter that must be there. Raises Refused 400."""

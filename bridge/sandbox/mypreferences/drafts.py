@@ -54,6 +54,7 @@ _NAMES = (
     "AddressType",
     *POSTAL,
     "AddressPreferences",
+    "Operations",
     "GroupType",
     "GroupName",
     "IsPrimary",
@@ -180,8 +181,13 @@ def canonical(document: Any) -> Any:
     if isinstance(document, list):
         return [canonical(item) for item in document]
     if isinstance(document, dict):
-        return {_SPELLING.get(name.lower(), name): canonical(value) for name, value in document.items()}
+        return {spelled(name): canonical(value) for name, value in document.items()}
     return document
+
+
+def spelled(name: str) -> str:
+    """A property name in its documented spelling; others as they are."""
+    return _SPELLING.get(name.lower(), name)
 
 
 class Reader:

@@ -1,50 +1,28 @@
-"""Operations on profiles, their preferences and consents."""
+"""Operations on profiles and their preferences."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from bridge.sandbox.mypreferences import render
 from bridge.sandbox.mypreferences.archiving import to_archive
 from bridge.sandbox.mypreferences.call import Call, Reply
 from bridge.sandbox.mypreferences.drafts import ProfileDraft, as_object
-from bridge.sandbox.mypreferences.records import EMAIL, Profile
-from bridge.sandbox.mypreferences.refusal import FORBIDDEN, Refused, invalid, not_found
+from bridge.sandbox.mypreferences.records import Profile
+from bridge.sandbox.mypreferences.refusal import invalid, not_found
+from bridge.sandbox.mypreferences.showing import of_filter, shown
 
-MAX_MATCHES = 50
 MAX_REASON = 256
 
 
 def by_id(call: Call) -> Reply:
     """Retrieve profile by profile id: the one lookup that finds inactive profiles without a flag."""
-    return Reply(_shown(call, call.profile()))
-
-
-def by_email(call: Call) -> Reply:
-    """Retrieve profiles by e-mail; more than 50 matches answer as a missing permission does."""
-    address = call.needed("emailAddress")
-    email_type = call.text("emailType")
-    if email_type is not None and call.state.config.element_type(EMAIL, email_type) is None:
-        raise not_found(f"The EmailAddressType '{email_type}'")
-    inactive_too = call.flag("includeInactive", False)
-    found = [
-        profile
-        for profile in call.state.registry.by_email(address)
-        if (profile.is_active or inactive_too) and profile.email(address, email_type) is not None
-    ]
-    if len(found) > MAX_MATCHES:
-        raise Refused(403, FORBIDDEN)
-    if not found and call.state.switches.no_match_is_404:
-        raise not_found("The profile")
-    return Reply([_shown(call, profile) for profile in found])
+    return Reply(shown(call, call.profile()))
 
 
 def by_alternate_id(call: Call) -> Reply:
     """Retrieve profile by alternate id."""
-    found = call.state.registry.by_alternate_id(*_alternate_id(call))
+    found = call.state.registry.by_alternate_id(*alternate_id(call))
     if found is None or not (found.is_active or call.flag("includeInactive", False)):
         raise not_found("The profile")
-    document = _shown(call, found)
+    document = shown(call, found)
     return Reply([document] if call.state.switches.alternate_id_answers_list else document)
 
 
@@ -60,7 +38,7 @@ def update(call: Call) -> Reply:
 
 def upsert_by_alternate_id(call: Call) -> Reply:
     """Update profile by alternate id (POST): creates the profile when nothing matches."""
-    type_name, value = _alternate_id(call)
+    type_name, value = alternate_id(call)
     draft = call.state.reader.profile(call.body())
     found = call.state.registry.by_alternate_id(type_name, value)
     if found is not None:
@@ -76,7 +54,17 @@ def replace(call: Call) -> Reply:
 
 def replace_by_alternate_id(call: Call) -> Reply:
     """Update profile by alternate id (PUT)."""
-    return _replaced(call, _by_alternate_id(call))
+    return _replaced(call, profile_by_alternate_id(call))
+
+
+def patch(call: Call) -> Reply:
+    """Update profile (PATCH)."""
+    return _patched(call, call.profile())
+
+
+def patch_by_alternate_id(call: Call) -> Reply:
+    """Update profile by alternate id (PATCH)."""
+    return _patched(call, profile_by_alternate_id(call))
 
 
 def activate(call: Call) -> Reply:
@@ -106,8 +94,10 @@ def delete(call: Call) -> Reply:
 
 
 def preferences(call: Call) -> Reply:
-    """Retrieve preferences of a profile."""
-    return Reply(_shown(call, call.profile()))
+    """Retrieve preferences of a profile, of one filter only where `filterId` is sent."""
+    document = shown(call, call.profile())
+    wanted = call.text("filterId")
+    return Reply(document if wanted is None else of_filter(document, wanted))
 
 
 def put_preferences(call: Call) -> Reply:
@@ -117,7 +107,7 @@ def put_preferences(call: Call) -> Reply:
 
 def put_preferences_by_alternate_id(call: Call) -> Reply:
     """Add or update preferences by alternate id."""
-    return _updated(call, _by_alternate_id(call), call.state.reader.submission(call.body()))
+    return _updated(call, profile_by_alternate_id(call), call.state.reader.submission(call.body()))
 
 
 def archive(call: Call) -> Reply:
@@ -130,26 +120,15 @@ def archive(call: Call) -> Reply:
     return Reply(status=204)
 
 
-def add_consents(call: Call) -> Reply:
-    """Add consents to a profile."""
-    profile = call.profile()
-    drafts = call.state.reader.consents(call.body())
-    call.state.begin_write(profile)
-    for draft in drafts:
-        call.state.choices.put_consent(profile, None, draft, call.actor)
-    shown, _ = call.state.as_read(profile)
-    return Reply({"Consents": render.consents(shown.consents, history=False)})
-
-
-def _alternate_id(call: Call) -> tuple[str, str]:
+def alternate_id(call: Call) -> tuple[str, str]:
     """From the path, or from the query in the other spelling of the route."""
     type_name = call.params.get("alternateIdType") or call.needed("alternateIdType")
     value = call.params.get("alternateId") or call.needed("alternateId")
     return call.state.reader.alternate_id(type_name, value)
 
 
-def _by_alternate_id(call: Call) -> Profile:
-    found = call.state.registry.by_alternate_id(*_alternate_id(call))
+def profile_by_alternate_id(call: Call) -> Profile:
+    found = call.state.registry.by_alternate_id(*alternate_id(call))
     if found is None:
         raise not_found("The profile")
     return found
@@ -159,22 +138,24 @@ def _replaced(call: Call, profile: Profile) -> Reply:
     draft = call.state.reader.profile(call.body())
     call.state.begin_write(profile)
     call.state.profiles.replace(profile, draft, call.actor)
-    return Reply(_shown(call, profile))
+    return Reply(shown(call, profile))
+
+
+def _patched(call: Call, profile: Profile) -> Reply:
+    patcher = call.state.patcher
+    apply = patcher.read(profile, patcher.operations(call.body()))
+    call.state.begin_write(profile)
+    apply(call.actor)
+    return Reply(shown(call, profile))
 
 
 def _created(call: Call, draft: ProfileDraft) -> Reply:
     profile = call.state.profiles.create(draft, call.actor)
     call.state.begin_write(profile)
-    return Reply(_shown(call, profile), call.state.switches.created_status)
+    return Reply(shown(call, profile), call.state.switches.created_status)
 
 
 def _updated(call: Call, profile: Profile, draft: ProfileDraft) -> Reply:
     call.state.begin_write(profile)
     call.state.profiles.update(profile, draft, call.actor)
-    return Reply(_shown(call, profile))
-
-
-def _shown(call: Call, profile: Profile) -> dict[str, Any]:
-    shown, pending = call.state.as_read(profile)
-    implied, history = call.flag("implied", True), call.flag("includeConsentHistory", True)
-    return call.state.documents.profile(shown, implied, history, pending)
+    return Reply(shown(call, profile))

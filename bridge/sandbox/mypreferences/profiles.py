@@ -35,13 +35,13 @@ class Profiles:
         self._switches = switches
         self._people = people
         self._teller = teller
-        self._choices = choices
+        self.choices = choices
         self._now = now
         self.elements = Elements(config, switches, people, teller, choices, now)
 
     def create(self, draft: ProfileDraft, actor: Actor) -> Profile:
         """Create a profile with its preferences and consents. Raises Refused 409 for a taken alternate id."""
-        self._refuse_taken(draft, None)
+        self.refuse_taken(draft, None)
         now = self._now()
         profile = Profile(
             self._people.next_id(),
@@ -57,18 +57,19 @@ class Profiles:
         self._teller.whole("profile.created", profile, actor)
         return profile
 
-    def update(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> bool:
-        """Apply what was sent and leave the rest (MyPreferences update profile by POST). False when a choice
-        was passed over, since a newer one stands."""
-        self._refuse_taken(draft, profile)
-        changed, honoured = self._apply(profile, draft, actor)
-        if changed or (any(honoured) and self._switches.profile_updated_covers_choices):
+    def update(self, profile: Profile, draft: ProfileDraft, actor: Actor, *, changed: bool = False) -> bool:
+        """Apply what was sent and leave the rest (MyPreferences update profile by POST). `changed` tells of
+        changes made before, that belong to the same update. False when a choice was passed over, since a
+        newer one stands."""
+        self.refuse_taken(draft, profile)
+        applied, honoured = self._apply(profile, draft, actor)
+        if changed or applied or (any(honoured) and self._switches.profile_updated_covers_choices):
             self._teller.acted("profile.updated", profile, actor)
         return all(honoured)
 
     def replace(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> None:
         """Make a profile what was sent and blank the rest (MyPreferences update profile by PUT)."""
-        self._refuse_taken(draft, profile)
+        self.refuse_taken(draft, profile)
         self._blank(profile, draft, actor)
         self._apply(profile, draft, actor)
         self._touch(profile, actor)
@@ -97,10 +98,10 @@ class Profiles:
         profile.is_active, profile.reason_code = False, reason
         if not profile.preserve_preferences:
             for element, preference in profile.all_preferences():
-                self._choices.archive(profile, element, preference, actor, reason)
+                self.choices.archive(profile, element, preference, actor, reason)
         if not profile.preserve_consents:
             for element in profile.elements:
-                self._choices.consents.deactivate_all(profile, element, actor)
+                self.choices.consents.deactivate_all(profile, element, actor)
         self._touch(profile, actor)
         self._teller.acted("profile.deactivated", profile, actor)
 
@@ -115,6 +116,10 @@ class Profiles:
         self._people.remove(profile, self._now(), reason)
         self._teller.acted("profile.deleted", profile, actor)
 
+    def drop_alternate_id(self, profile: Profile, type_name: str) -> None:
+        """Take an alternate id off a profile."""
+        self._people.unindex_alternate_id(profile, type_name, profile.alternate_ids.pop(type_name))
+
     def _apply(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> tuple[bool, list[bool]]:
         """Returns whether the profile itself was changed, and of each choice, whether it was honoured."""
         changed = self._put_fields(profile, draft, actor)
@@ -125,13 +130,13 @@ class Profiles:
             element, touched = self.elements.put(profile, sent, actor)
             changed |= touched
             for entry in sent.preferences:
-                honoured.append(self._choices.put_preference(profile, element, entry, actor))
+                honoured.append(self.choices.put_preference(profile, element, entry, actor))
             for consent in sent.consents:
-                honoured.append(self._choices.put_consent(profile, element, consent, actor))
+                honoured.append(self.choices.put_consent(profile, element, consent, actor))
         for entry in draft.preferences:
-            honoured.append(self._choices.put_preference(profile, None, entry, actor))
+            honoured.append(self.choices.put_preference(profile, None, entry, actor))
         for consent in draft.consents:
-            honoured.append(self._choices.put_consent(profile, None, consent, actor))
+            honoured.append(self.choices.put_consent(profile, None, consent, actor))
         if changed:
             self._touch(profile, actor)
         return changed, honoured
@@ -146,16 +151,16 @@ class Profiles:
         profile.customer_type, profile.locale = self._config.customer_types[0], self._config.default_locale
         profile.name, profile.extras = {}, {}
         for type_name in [name for name in profile.alternate_ids if name not in draft.alternate_ids]:
-            self._people.unindex_alternate_id(profile, type_name, profile.alternate_ids.pop(type_name))
+            self.drop_alternate_id(profile, type_name)
         self.elements.blank(profile, draft.elements, actor)
         stated = {item.filter.filter_id for item in draft.preferences}
         for preference in list(profile.preferences.values()):
             if preference.filter_id not in stated:
-                self._choices.archive(profile, None, preference, actor)
+                self.choices.archive(profile, None, preference, actor)
         consents = {(item.consent_type, item.version) for item in draft.consents}
         for consent in profile.consents:
             if consent.active and (consent.consent_type, consent.version) not in consents:
-                self._choices.consents.deactivate(profile, None, consent, actor)
+                self.choices.consents.deactivate(profile, None, consent, actor)
 
     def _put_fields(self, profile: Profile, draft: ProfileDraft, actor: Actor) -> bool:
         fields, custom = standard_fields(profile), copy.deepcopy(profile.extras.get("CustomFields"))
@@ -189,7 +194,8 @@ class Profiles:
         self._teller.alternate_id(profile, type_name, value, former, actor)
         return True
 
-    def _refuse_taken(self, draft: ProfileDraft, profile: Profile | None) -> None:
+    def refuse_taken(self, draft: ProfileDraft, profile: Profile | None) -> None:
+        """Raises Refused 409 where an alternate id is another profile's."""
         if not self._switches.refuse_duplicate_alternate_ids:
             return
         for type_name, value in draft.alternate_ids.items():

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from bridge.sandbox.mypreferences import handle_account as account
 from bridge.sandbox.mypreferences import handle_config as config
+from bridge.sandbox.mypreferences import handle_consents as consents
 from bridge.sandbox.mypreferences import handle_events as events
+from bridge.sandbox.mypreferences import handle_history as history
 from bridge.sandbox.mypreferences import handle_import as imports
 from bridge.sandbox.mypreferences import handle_profiles as profiles
+from bridge.sandbox.mypreferences import handle_search as search
 from bridge.sandbox.mypreferences.call import Handler
 
 BASE = "/Profiles/v4/{clientId}"
@@ -28,6 +31,15 @@ class Operation:
     method: str
     path: str
     handler: Handler
+
+
+def _history(what: str, handler: Handler) -> tuple[Operation, Operation]:
+    """The twins of a history: by profile id in the path, by alternate id in the query."""
+    path = f"Profile/History/{what}"
+    return (
+        Operation(f"history{what}ById", "GET", f"{path}/{{profileId}}", handler),
+        Operation(f"history{what}ByAlternateId", "GET", path, handler),
+    )
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -65,7 +77,18 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("retrieveCustomerTypes", "GET", "CustomerTypes", config.customer_types),
     Operation("retrieveGroupTypes", "GET", "GroupTypes", config.group_types),
     Operation("createProfile", "POST", "Profile", profiles.create),
-    Operation("retrieveProfilesByEmail", "GET", "Profile/Email", profiles.by_email),
+    Operation("retrieveProfilesByEmail", "GET", "Profile/Email", search.by_email),
+    Operation("retrieveProfilesByPhone", "GET", "Profile/Phone", search.by_phone),
+    Operation("retrieveProfilesByAddress", "GET", "Profile/Address", search.by_address),
+    Operation(
+        "retrieveProfilesByPreferenceAttributes",
+        "GET",
+        "Profile/PreferenceAttributes",
+        search.by_preference_attributes,
+    ),
+    Operation("retrieveGroupProfilesByEmail", "GET", "Profile/Group/Email", search.group_by_email),
+    Operation("retrieveGroupProfilesByPhone", "GET", "Profile/Group/Phone", search.group_by_phone),
+    Operation("retrieveGroupProfilesById", "GET", "Profile/Group/{profileId}", search.group_by_id),
     Operation("retrieveProfileByAlternateId", "GET", "Profile/AlternateId", profiles.by_alternate_id),
     Operation("retrieveProfileByAlternateId", "GET", f"Profile/{_BY_ALTERNATE}", profiles.by_alternate_id),
     Operation("upsertProfileByAlternateId", "POST", "Profile/AlternateId", profiles.upsert_by_alternate_id),
@@ -79,6 +102,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "replaceProfileByAlternateId", "PUT", f"Profile/{_BY_ALTERNATE}", profiles.replace_by_alternate_id
     ),
+    Operation("updateProfilePatch", "PATCH", "Profile/{profileId}", profiles.patch),
+    Operation("patchProfileByAlternateId", "PATCH", "Profile/AlternateId", profiles.patch_by_alternate_id),
+    Operation(
+        "patchProfileByAlternateId", "PATCH", f"Profile/{_BY_ALTERNATE}", profiles.patch_by_alternate_id
+    ),
     Operation("deleteProfile", "DELETE", "Profile/{profileId}", profiles.delete),
     Operation("activateProfile", "POST", "Profile/{profileId}/Activate", profiles.activate),
     Operation("deactivateProfile", "POST", "Profile/{profileId}/Deactivate", profiles.deactivate),
@@ -90,8 +118,26 @@ OPERATIONS: tuple[Operation, ...] = (
         f"Profile/Preferences/{_BY_ALTERNATE}",
         profiles.put_preferences_by_alternate_id,
     ),
+    Operation(
+        "upsertPreferencesByAlternateId",
+        "POST",
+        "Profile/Preferences/AlternateId",
+        profiles.put_preferences_by_alternate_id,
+    ),
     Operation("archivePreferences", "PUT", "Profile/Preferences/{profileId}/Archive", profiles.archive),
-    Operation("addConsents", "POST", "Consents/{profileId}", profiles.add_consents),
+    Operation("addConsents", "POST", "Consents/{profileId}", consents.add),
+    Operation("retrieveConsentFilters", "GET", "Consents/{profileId}/Filters", consents.filters),
+    Operation("addConsentFilters", "POST", "Consents/{profileId}/Filters", consents.add_filters),
+    Operation(
+        "removeConsentFilter",
+        "DELETE",
+        "Consents/{profileId}/Filter/{filterId}/Consent/{consentType}",
+        consents.remove_filter,
+    ),
+    *_history("Preferences", history.preferences),
+    *_history("Consents", history.consents),
+    *_history("CustomFields", history.custom_fields),
+    *_history("StandardFields", history.standard_fields),
     Operation("retrieveEvents", "GET", "Events", events.by_account),
     Operation(
         "retrieveEventsBySubscription", "GET", "Events/Subscription/{subscriptionId}", events.by_subscription

@@ -94,5 +94,11 @@ class Switches:
     """Whether a choice inherited from a parent filter raises events of its own, by a system user."""
     readded_element_keeps_choices: bool = True
     """Whether a contact element that comes back has the preferences that were preserved of it."""
+    inactive_shows_preferences: bool = True
+    """Whether a read by id shows the preferences that are preserved of a deactivated profile."""
+    patch_failed_test_status: int = 400
+    """Status of a patch whose `test` does not hold."""
+    patch_body: str = "array"
+    """What a patch may be sent as: a bare "array", an "object" with Operations, or "either"."""
     put_keeps_preserve_flags: bool = True
     """Whether PUT without PreservePreferences or PreserveConsents leaves them true instead of blank."""

@@ -1,0 +1,85 @@
+"""An account with channels of every kind, a group and an inherited filter, and somebody who has it all."""
+
+from __future__ import annotations
+
+from bridge.mypreferences import wire
+from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.mypreferences import ConsentType, Coupling, Filter, Program, State, sample_config
+from tests.mypreferences.mp_world import ADDRESS, NOON, World
+
+NUMBER = "+1 (555) 010-2030"
+CRM = ("CrmId", "A-1")
+IN, OUT = 1, 2
+AT = "2026-01-19T12:00:00Z"
+
+
+def a_state() -> State:
+    filters = (
+        Filter("NEWS_EMAIL"),
+        Filter("NEWS_DAILY", parent="NEWS_EMAIL"),
+        Filter("NEWS_TEXT", "Text"),
+        Filter("NEWS_CALL", "Phone"),
+        Filter("NEWS_MAIL", "Mail"),
+        Filter("NEWS_APP", "Solicit"),
+    )
+    config = sample_config(
+        programs=(Program("NEWS", "Newsletter", filters),),
+        consent_types=(ConsentType("EmailMarketing"), ConsentType("Profiling")),
+        couplings=(Coupling("Profiling", "NEWS_CALL"),),
+    )
+    return State(config, SandboxClock(NOON, frozen=True))
+
+
+def pref(filter_id: str, kind: int, at: str | None = AT) -> wire.Preference:
+    return wire.Preference(filter_id=filter_id, preference_type=kind, customer_date=at)
+
+
+def consent(name: str, status: int = 1) -> wire.Consent:
+    return wire.Consent(
+        consent_type=name, consent_version="1.0", locale="en_US", consent_status=status, consent_date=AT
+    )
+
+
+def email(*preferences: wire.Preference, address: str = ADDRESS) -> wire.Email:
+    return wire.Email(
+        email_address=address, email_address_type="Primary", email_preferences=list(preferences) or None
+    )
+
+
+def phone(*preferences: wire.Preference, number: str = NUMBER) -> wire.Phone:
+    return wire.Phone(
+        phone_number=number, phone_type="Mobile", is_mobile=True, phone_preferences=list(preferences)
+    )
+
+
+def home(*preferences: wire.Preference) -> wire.Address:
+    return wire.Address(
+        address_type="Home", address1="1 Elm Street", city="Duluth", state_province="GA",
+        address_preferences=list(preferences),
+    )  # fmt: skip
+
+
+def ann() -> wire.WholeProfile:
+    """Somebody with everything."""
+    marked = wire.Preference(
+        filter_id="NEWS_EMAIL", preference_type=IN, customer_date=AT,
+        preference_attributes=[wire.PreferenceAttribute(key="mark", value="m 1")],
+    )  # fmt: skip
+    return wire.WholeProfile(
+        customer_name=wire.CustomerName(first_name="Ann", last_name="Lee"),
+        alternate_ids=[wire.AlternateId(alternate_id_type=CRM[0], alternate_id=CRM[1])],
+        emails=[email(marked)],
+        phone_numbers=[phone(pref("NEWS_TEXT", IN), pref("NEWS_CALL", OUT))],
+        addresses=[home(pref("NEWS_MAIL", IN))],
+        profile_preferences=[pref("NEWS_APP", OUT)],
+        consents=[consent("EmailMarketing")],
+        custom_fields=[wire.CustomField(name="Shoe", value="42")],
+        groups=[wire.Group(group_type="Household", group_name="Lee", is_primary=True)],
+    )
+
+
+def somebody(world: World, profile: wire.WholeProfile | None = None) -> str:
+    """Created over HTTP; returns the profile id."""
+    made = world.client.create_profile(profile or ann())
+    assert made is not None
+    return made.id
