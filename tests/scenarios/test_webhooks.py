@@ -1,0 +1,181 @@
+"""With webhooks lost, doubled, late, in batches or in any order, the end is the same as without them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from bridge.core.model import Choice
+from bridge.sandbox.faults import Fault
+from bridge.settings import load
+from bridge.store import HookBox
+from bridge.web.app import Answer, make_app
+from bridge.web.hooks import PATH, Gate, Receiver
+from bridge.web.server import WebServer
+from tests.scenarios.live import IN, MINE, NEWS, OFFERS, OUT, PROFILING, THEIRS, Live
+
+SECRET = "long-random-word"
+PEOPLE = ("ada", "bob", "cyd")
+Make = Callable[..., Live]
+
+
+class Calm:
+    def alive(self) -> Answer:
+        return Answer(True, {})
+
+    def ready(self) -> Answer:
+        return Answer(True, {})
+
+
+@contextmanager
+def listening(live: Live, *, depth: int = 1000, **subscription: Any) -> Iterator[Receiver]:
+    """A receiver at the bridge's state DB, and the sandbox's subscription pointed at it."""
+    url = load(environ=live.environment()).database_url
+    live.app.store  # noqa: B018 - opened before the box is
+    box = HookBox(url, live.clock.now, side=MINE, depth=depth)
+    receiver = Receiver(Gate(secret=SECRET), box, lambda: None)
+    server = WebServer(make_app(Calm(), receiver=receiver), host="127.0.0.1", port=0)
+    server.start()
+    try:
+        with live.mypreferences.lock:
+            whole = live.mypreferences.subscriptions.get(1).document
+            live.mypreferences.subscriptions.replace(
+                1, whole | {"Url": f"{server.url}{PATH}{SECRET}", "State": "Active"} | subscription
+            )
+        yield receiver
+    finally:
+        server.stop()
+        box.close()
+
+
+def act(live: Live, chance: random.Random) -> None:
+    """Somebody says something somewhere."""
+    address = f"{chance.choice(PEOPLE)}@example.com"
+    choice: Choice | str = chance.choice([IN, OUT])
+    topic = chance.choice([NEWS, PROFILING, OFFERS])
+    if topic == OFFERS and choice is IN:
+        choice = chance.choice(["DAILY", "WEEKLY"])
+    if chance.random() < 0.1:
+        live.unsubscribe(address)
+    else:
+        live.say(chance.choice([MINE, THEIRS]), address, topic, choice)
+
+
+def end_of(live: Live, seed: int) -> list[Any]:
+    """Ten acts with rounds and deliveries in between, then rounds until nothing is to be done."""
+    for name in PEOPLE:
+        live.add(name, both={NEWS: IN, PROFILING: IN, OFFERS: "DAILY"})
+    live.started()
+    chance, moments = random.Random(seed), random.Random(seed + 1000)
+    for _ in range(10):
+        act(live, chance)
+        if moments.random() < 0.5:
+            live.mypreferences.deliveries.cycle()
+        if moments.random() < 0.3:
+            live.round()
+    live.mypreferences.deliveries.drain()
+    live.until_quiet()
+    return [
+        live.shows(f"{name}@example.com", topic) for name in PEOPLE for topic in (NEWS, PROFILING, OFFERS)
+    ]
+
+
+TROUBLES: list[dict[str, Any] | None] = [
+    None,  # no webhooks at all
+    {},
+    {"delivery_drops": 0.5},
+    {"delivery_duplicates": 1.0, "delivery_batch": 3},
+    {"delivery_drops": 0.3, "delivery_duplicates": 0.3, "event_lag_seconds": 30.0},
+]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_end_is_the_same_whatever_becomes_of_webhooks(make: Make, seed: int) -> None:
+    found = []
+    for trouble in TROUBLES:
+        live = make()
+        for name, value in (trouble or {}).items():
+            setattr(live.mypreferences.switches, name, value)
+        with ExitStack() as open_:
+            receiver = None if trouble is None else open_.enter_context(listening(live))
+            found.append(end_of(live, seed))
+        assert receiver is None or set(receiver.counts()) <= {"taken", "validated"}
+        live.close()
+    assert all(end == found[0] for end in found)
+    assert all(mine == theirs for mine, theirs in found[0])
+
+
+def test_a_withdrawal_is_carried_over_by_its_webhook_while_events_cannot_be_read(make: Make) -> None:
+    live = make()
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    with listening(live):
+        live.say(MINE, ada, NEWS, OUT)
+        live.mypreferences.deliveries.cycle()
+        live.mypreferences.faults.add(Fault("retrieveEvents", "status", status=503, times=20))
+        live.round()
+    assert live.shows(ada) == (OUT, OUT)
+
+
+def test_an_opt_in_is_not_carried_over_by_its_webhook_while_events_cannot_be_read(make: Make) -> None:
+    """The feed may hold a later withdrawal."""
+    live = make()
+    ada = live.add("ada", both={NEWS: OUT})
+    live.started()
+    with listening(live):
+        live.say(MINE, ada, NEWS, IN)
+        live.mypreferences.deliveries.cycle()
+        live.mypreferences.faults.add(Fault("retrieveEvents", "status", status=503, times=2))
+        live.round()
+        assert live.shows(ada) == (IN, OUT)
+        live.round()
+    assert live.shows(ada) == (IN, IN)
+
+
+def test_an_event_that_the_feed_brought_too_costs_no_read_of_its_own(make: Make) -> None:
+    counts = []
+    for hooked in (False, True):
+        live = make()
+        ada = live.add("ada", both={NEWS: IN})
+        live.started()
+        with ExitStack() as open_:
+            if hooked:
+                open_.enter_context(listening(live))
+            live.say(MINE, ada, NEWS, OUT)
+            live.mypreferences.deliveries.cycle()
+            live.mypreferences.calls.reset()
+            live.round()
+        counts.append(live.mypreferences.calls.counts())
+        assert live.app.store.notices(MINE) == []
+        live.close()
+    assert counts[0] == counts[1]
+
+
+def test_a_full_box_loses_nothing(make: Make) -> None:
+    live = make()
+    everybody = [live.add(f"p{number}", both={NEWS: IN}) for number in range(6)]
+    live.started()
+    with listening(live, depth=2) as receiver:
+        for address in everybody:
+            live.say(MINE, address, NEWS, OUT)
+        live.mypreferences.deliveries.drain()
+        assert receiver.counts()["refused_503"] == 4
+        live.round()
+    assert {live.shows(address) for address in everybody} == {(OUT, OUT)}
+
+
+def test_a_minimised_webhook_does_as_well(make: Make) -> None:
+    """MyPreferences `Create new subscription`: `IsMinimized`."""
+    live = make()
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    with listening(live, IsMinimized=True):
+        live.say(MINE, ada, NEWS, OUT)
+        live.mypreferences.deliveries.cycle()
+        assert len(live.app.store.notices(MINE)) == 1
+        live.round()
+    assert live.shows(ada) == (OUT, OUT)
