@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bridge.core.brakes import Brakes, Load, check
 from bridge.core.decision import WORDS, Act, Agree, Decision, Held, Nothing, Rule, Wait, raises, writes_of
-from bridge.core.lanes import Lane, calls_for
+from bridge.core.lanes import Lane, calls_for, same_lane
 from bridge.core.model import RunId, Side, Who
 from bridge.core.permit import asked
 from bridge.core.state import LedgerEntry, Settlement
@@ -114,11 +114,13 @@ class Applier:
                 total.add(many(side, errands))
             else:
                 singly += errands
+
+        def alone(errand: Errand) -> Tally:
+            return one(errand.who, errand.judged)
+
         for some in batched(singly, self._eyes.tuning.page):
             with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
-                for tally in pool.map(
-                    lambda errand: one(errand.who, [pair[0] for pair in errand.acts]), some
-                ):
+                for tally in pool.map(same_lane(alone), some):
                     total.add(tally)
             self._eyes.heartbeat()
         return total
