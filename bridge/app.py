@@ -244,7 +244,12 @@ class App:
                 sleep=self._sleep,
             ),
             Side.DOTDIGITAL: DotdigitalReader(
-                self.dotdigital, self.dotdigital_v3, self.mapping, self.options.clock
+                self.dotdigital,
+                self.dotdigital_v3,
+                self.mapping,
+                self.options.clock,
+                memory=self.store,
+                sleep=self._sleep,
             ),
         }
 
@@ -264,7 +269,12 @@ class App:
                 sleep=self._sleep,
             ),
             Side.DOTDIGITAL: DotdigitalReplica(
-                self.dotdigital, self.dotdigital_v3, self.mapping, self.options.clock
+                self.dotdigital,
+                self.dotdigital_v3,
+                self.mapping,
+                self.options.clock,
+                memory=self.store,
+                sleep=self._sleep,
             ),
         }
 

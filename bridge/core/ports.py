@@ -77,6 +77,14 @@ class Parcel:
     unit: Sequence[Write]
 
 
+class Memory(Protocol):
+    """Single facts that outlive the process: what a side has to remember of the jobs it was given."""
+
+    def meta(self, key: str) -> str | None: ...
+
+    def set_meta(self, key: str, value: str) -> None: ...
+
+
 class ReadReplica(Protocol):
     """One side, to be looked at. There is no way to write through it."""
 

@@ -1,7 +1,7 @@
-"""Dotdigital v3 contacts: the listing, one contact, and the one change that can be built.
+"""Dotdigital v3 contacts: the listing, one contact, and the changes that can be built.
 
-There is no way here to send a status, to address a change by e-mail (that would create a contact, subscribed)
-or to replace a contact.
+There is no way here to send a status other than unsubscribed, to address a change by e-mail (that would
+create a contact, subscribed) or to replace a contact.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from urllib.parse import quote
 from bridge.core.errors import Refused
 from bridge.core.model import Side
 from bridge.dotdigital import wire
-from bridge.dotdigital.wire import ContactsPage, ContactV3, decode
+from bridge.dotdigital.changes import LARGEST_BUNDLE, Change
+from bridge.dotdigital.wire import ContactsPage, ContactV3, ImportAccepted, ImportReport, decode
 from bridge.transport import Transport
 
 LARGEST_LIMIT = 5000
+_IMPORT_ID = re.compile(r"[-A-Za-z0-9_.]{1,100}")
 _IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}")
 
 
@@ -78,3 +80,23 @@ class ClientV3:
         if contact.contact_id != contact_id:
             raise wire.untrusted(answer, operation, is_write=True)
         return contact
+
+    def import_contacts(self, changes: Sequence[Change]) -> str:
+        """Have existing contacts changed in bulk (`Bulk create and update contacts`). Returns the import's
+        id: it was taken in, nothing is done before `import_report` says so. Raises Throttled where too many
+        imports are active, and ValueError for none or too many changes."""
+        if not 0 < len(changes) <= LARGEST_BUNDLE:
+            raise ValueError(f"an import takes 1 to {LARGEST_BUNDLE} contacts")
+        operation = "importContacts"
+        body = {"contacts": [change.body for change in changes]}
+        answer = self.transport.write(operation, "PUT", "/contacts/v3/import", json=body)
+        import_id = decode(answer, ImportAccepted, operation, is_write=True).import_id
+        if _IMPORT_ID.fullmatch(import_id) is None:
+            raise wire.untrusted(answer, operation, is_write=True)
+        return import_id
+
+    def import_report(self, import_id: str) -> ImportReport:
+        """How far an import is (`Get import status`), and once it has ended what became of each contact."""
+        operation = "getImportStatus"
+        path = f"/contacts/v3/import/{quote(import_id, safe='')}"
+        return decode(self.transport.read(operation, "GET", path), ImportReport, operation)

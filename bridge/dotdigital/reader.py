@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import BadAnswer, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who, Write, address_key
-from bridge.core.ports import Bookmark, Hint, Page, PersonView
+from bridge.core.ports import Bookmark, Hint, Memory, Page, PersonView
 from bridge.core.singly import look_each
 from bridge.dotdigital import feeds, status, views
 from bridge.dotdigital.catalogue import read_catalogue
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import LARGEST_LIMIT, ClientV3
+from bridge.dotdigital.importing import under_way
+from bridge.dotdigital.jobs import InProcess, Jobs
+from bridge.dotdigital.roster import Roster
 from bridge.dotdigital.tree import opt_ins
 from bridge.dotdigital.units import price
-from bridge.dotdigital.wire import Contact, ContactsPage, OptIn, Subscriptions, Suppression
+from bridge.dotdigital.wire import Contact, ContactV3, OptIn, Subscriptions, Suppression
 
 SUPPRESSED = "dotdigital.suppressed"
 OPT_INS = "dotdigital.opt_ins."
@@ -41,11 +44,14 @@ class DotdigitalReader:
         mapping: Mapping,
         clock: Callable[[], datetime],
         *,
+        memory: Memory | None = None,
+        sleep: Callable[[float], None] = time.sleep,
         listing_page: int = LARGEST_LIMIT,
     ) -> None:
         self._v2, self._v3 = v2, v3
-        self._mapping, self._clock = mapping, clock
-        self._listing_page = listing_page
+        self._roster = None if v3 is None else Roster(v3, listing_page)
+        self._jobs = Jobs(memory or InProcess(), clock)
+        self._mapping, self._clock, self._sleep = mapping, clock, sleep
         self._account: str | None = None
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
         self._transports = {client.transport for client in (v2, v3) if client is not None}
@@ -109,7 +115,7 @@ class DotdigitalReader:
     def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:  # noqa: ARG002
         """By the v3 listing, or without v3 by a look at each of `known`; then everybody suppressed, with
         dates and reasons, since nobody promises that the listing shows them."""
-        yield from self._known(known) if self._v3 is None else self._listed(self._v3)
+        yield from self._known(known) if self._roster is None else self._listed(self._roster)
         yield from self._suppressed(_BEGINNING)
 
     def look(self, who: Who) -> PersonView:
@@ -130,12 +136,22 @@ class DotdigitalReader:
         return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
 
     def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
-        """A look at each."""
-        return look_each(self.look, people)
+        """By the v3 listing where that takes fewer calls, without dates; whoever it does not show, or
+        everybody, by a look at each."""
+        roster = self._roster
+        left = list(people)
+        if roster is not None and roster.is_cheaper(len(people)):
+            asked = {address_key(who.address): who for who in people}
+            read_at = self._clock()
+            for contacts in roster.some(asked.keys()):
+                yield Page(views=self._shown(contacts, asked, read_at))
+                read_at = self._clock()
+            left = list(asked.values())
+        yield from look_each(self.look, left)
 
     def under_way(self) -> bool:
-        """False: nothing is sent here that goes on by itself."""
-        return False
+        """Asks after each import that is not known to have ended."""
+        return under_way(self._v3, self._jobs)
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         address = hint.address
@@ -205,16 +221,25 @@ class DotdigitalReader:
 
     # sweeps
 
-    def _listed(self, v3: ClientV3) -> Iterator[Page]:
-        fetch = partial(_listing, v3, self._listing_page)
+    def _listed(self, roster: Roster) -> Iterator[Page]:
         read_at = self._clock()
-        for contacts in feeds.drain_marker(fetch):
-            for start in range(0, len(contacts), _VIEWS_A_PAGE):
-                part = contacts[start : start + _VIEWS_A_PAGE]
-                found = [views.from_listing(contact, self._mapping, read_at) for contact in part]
-                there = [view for view in found if view is not None]
-                yield Page(views=there, skipped=len(found) - len(there))
+        for contacts in roster.everybody():
+            found = [views.from_listing(contact, self._mapping, read_at) for contact in contacts]
+            there = [view for view in found if view is not None]
+            yield Page(views=there, skipped=len(found) - len(there))
             read_at = self._clock()
+
+    def _shown(
+        self, contacts: Sequence[ContactV3], asked: dict[str, Who], read_at: datetime
+    ) -> list[PersonView]:
+        """What the listing shows of those who were asked for, who are then asked for no more."""
+        found = []
+        for contact in contacts:
+            view = views.from_listing(contact, self._mapping, read_at)
+            who = None if view is None else asked.pop(address_key(view.address), None)
+            if view is not None and who is not None:
+                found.append(view)
+        return found
 
     def _known(self, known: Iterable[Who]) -> Iterator[Page]:
         found: list[PersonView] = []
@@ -284,10 +309,6 @@ class DotdigitalReader:
             return self._v2.contact_by_id(contact_id=contact_id).address
         except (NotFound, Refused):
             return None
-
-
-def _listing(v3: ClientV3, limit: int, marker: str | None) -> ContactsPage:
-    return v3.contacts(marker=marker, limit=limit)
 
 
 def _hint(contact: Contact | None, what: str) -> Hint | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from bridge.core.errors import GoalMet, MappingStale, NotFound, OutcomeUnknown, Refused, SideError
 from bridge.core.model import (
@@ -18,8 +19,10 @@ from bridge.core.model import (
 from bridge.core.ports import Outcome, Parcel
 from bridge.core.singly import write_each
 from bridge.dotdigital import status
+from bridge.dotdigital.bulk import Bulk
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.errors import SUPPRESSED
+from bridge.dotdigital.importing import Importer
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.dotdigital.tree import opt_ins, put_body
 from bridge.dotdigital.units import of_channel, split, withdraws
@@ -47,15 +50,26 @@ class DotdigitalReplica(DotdigitalReader):
             return self._unsubscribe(who)
         return self._resubscribe(who, unit[0])
 
-    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:  # noqa: ARG002
-        """False: every write goes by itself."""
-        return False
+    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
+        """Whether an import takes fewer calls; never without v3."""
+        bulk = self._bulk
+        return bulk is not None and bulk.pays(parcels)
 
     def write_many(
         self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
     ) -> Sequence[Outcome | SideError]:
-        """One after the other."""
-        return write_each(self.write, parcels, heartbeat)
+        """By import, as far as one can carry it: of contacts that are there, and nothing but the change."""
+        bulk = self._bulk
+        if bulk is None:
+            return write_each(self.write, parcels, heartbeat)
+        return bulk.carry(parcels, heartbeat)
+
+    @cached_property
+    def _bulk(self) -> Bulk | None:
+        if self._v3 is None or self._roster is None:
+            return None
+        importer = Importer(self._v3, self._jobs, self._clock, self._sleep)
+        return Bulk(self._roster, importer, overlay=self._overlay, write=self.write)
 
     # the channel
 

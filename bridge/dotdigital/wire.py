@@ -207,6 +207,33 @@ class ContactsPage(msgspec.Struct, frozen=True, kw_only=True):
         return self.links.next.marker if self.links and self.links.next else None
 
 
+class ImportAccepted(_Wire, frozen=True):
+    """The answer to an import: it was taken in, and nothing was done yet."""
+
+    import_id: str
+
+
+class ImportFailed(_Wire, frozen=True):
+    failure_code: str | None = None
+
+
+class ImportRow(_Wire, frozen=True):
+    """A contact in an import's report; a failure may leave the id out where it found nobody."""
+
+    contact_id: int | None = None
+    failures: list[ImportFailed] | None = None
+
+
+class ImportReport(_Wire, frozen=True):
+    """The state of an import. While it runs its parts are null, empty or missing; a contact may be among the
+    updated and among the failures."""
+
+    status: str
+    created: list[ImportRow] | None = None
+    updated: list[ImportRow] | None = None
+    failures: list[ImportRow] | None = None
+
+
 def decode(answer: Answer, kind: type[T], operation: str, *, is_write: bool = False) -> T:
     """The body of a good answer. Raises BadAnswer (reads) or OutcomeUnknown (writes) where it is HTML, cut
     off, null, or of other types than documented; never quotes the body."""

@@ -23,6 +23,7 @@ import vcr
 from dotdigital_world import CATEGORY, DAILY, NEWS, START, UNMAPPED, USER, transport_to
 
 from bridge.core import errors
+from bridge.dotdigital.changes import Change
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.wire import Addressee
@@ -82,6 +83,13 @@ def wrong_password(state: State) -> None:
 
 def leaf(number: int, on: bool) -> dict[str, object]:
     return {"id": number, "isPreference": True, "isOptedIn": on}
+
+
+def imported(clients: Any) -> str:
+    """One contact that is there leaves e-mail, and one that is not."""
+    return str(
+        clients.v3.import_contacts([Change(1, {NEWS: False}, unsubscribes=True), Change(99, {NEWS: True})])
+    )
 
 
 GOOD: dict[str, Episode] = {
@@ -166,9 +174,25 @@ GOOD: dict[str, Episode] = {
     "v3-importContact": Episode(
         lambda c: c.v3.patch_preferences(contact_id=1, preferences={NEWS: False}).contact_id, 1
     ),
+    "v3-importContacts": Episode(lambda c: len(imported(c)), 36),
+    "v3-getImportStatus": Episode(
+        lambda c: [
+            (len(report.updated or ()), [failed.failure_code for failed in row.failures or ()])
+            for report in [c.v3.import_report(imported(c))]
+            for row in report.failures or ()
+        ],
+        [(1, ["invalidContactId"])],
+        switch(import_polls=0),
+    ),
 }
 
 BAD: dict[str, Episode] = {
+    "429-too-many-imports": Episode(
+        imported, errors.Throttled, switch(max_active_imports=0), code="contacts:tooManyActiveImports"
+    ),
+    "404-import": Episode(
+        lambda c: c.v3.import_report("gone"), errors.NotFound, code="contacts:importNotFound"
+    ),
     "401-v2": Episode(lambda c: c.v2.get_preferences(), errors.SignInRefused, wrong_password),
     "401-v3-empty": Episode(lambda c: c.v3.contacts(), errors.SignInRefused, wrong_password),
     "403-wrong-region": Episode(

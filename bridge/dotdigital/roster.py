@@ -1,0 +1,69 @@
+"""Many people out of the v3 listing: the only read that shows thousands in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence, Set
+
+from bridge.core.errors import NotFound, Refused
+from bridge.core.model import Side, Who, address_key
+from bridge.dotdigital import feeds, status
+from bridge.dotdigital.changes import reading
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.wire import ContactsPage, ContactV3
+
+
+class Roster:
+    """Learns from each whole listing how many pages there are. `page` is how many contacts one holds."""
+
+    def __init__(self, v3: ClientV3, page: int) -> None:
+        self._v3, self._page = v3, page
+        self.pages: int | None = None
+
+    def is_cheaper(self, people: int) -> bool:
+        """Whether the listing takes fewer calls than reading so many people one by one."""
+        return reading(people, self.pages) < people
+
+    def everybody(self) -> Iterator[list[ContactV3]]:
+        """The whole listing. Raises DrainIncomplete where it goes in a circle."""
+        pages = 0
+        for contacts in feeds.drain_marker(self._fetch):
+            pages += 1
+            yield contacts
+        self.pages = max(pages, 1)
+
+    def some(self, wanted: Set[str]) -> Iterator[list[ContactV3]]:
+        """Those of the listing whose address keys are wanted, until all were found."""
+        missing = set(wanted)
+        for contacts in self.everybody():
+            found = [one for one in contacts if one.address and address_key(one.address) in missing]
+            missing -= {address_key(one.address or "") for one in found}
+            yield found
+            if not missing:
+                return
+
+    def standing(self, people: Sequence[Who], heartbeat: Callable[[], None]) -> dict[str, ContactV3]:
+        """By address key, the contacts of these people that may be written to: there, and not deleted. Each
+        is read by the id that is known of them, or found in the listing."""
+        wanted = {address_key(who.address) for who in people}
+        found: dict[str, ContactV3] = {}
+        pages = self.some(wanted) if self.is_cheaper(len(wanted)) else self._each(people)
+        for contacts in pages:
+            for one in contacts:
+                if one.address and not (status.is_gone(one.status) or status.is_gone(one.email_status)):
+                    found[address_key(one.address)] = one
+            heartbeat()
+        return {key: one for key, one in found.items() if key in wanted}
+
+    def _each(self, people: Sequence[Who]) -> Iterator[list[ContactV3]]:
+        for who in people:
+            ids = who.ids.get(Side.DOTDIGITAL, ())
+            try:
+                if len(ids) == 1:
+                    yield [self._v3.contact(identifier="contactId", value=ids[0])]
+                else:
+                    yield [self._v3.contact(identifier="email", value=who.address)]
+            except (NotFound, Refused):
+                continue
+
+    def _fetch(self, marker: str | None) -> ContactsPage:
+        return self._v3.contacts(marker=marker, limit=self._page)

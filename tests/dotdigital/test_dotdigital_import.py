@@ -1,0 +1,383 @@
+"""Writes of many people by import (Dotdigital v3, `Bulk create and update contacts`), over real HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import timedelta
+
+import httpx
+import pytest
+from dotdigital_world import DAILY, NEWS, NEWSLETTER, OFFERS, START, WEEKLY, Mocked, who
+
+from bridge.core.errors import GoalMet, NotFound, OutcomeUnknown, Refused, SideError, Throttled, Verdict
+from bridge.core.mapping import CHANNEL, Mapping
+from bridge.core.model import Choice, Evidence, Raise, Resubscribe, Side, TopicId, Withdrawal
+from bridge.core.ports import Outcome, Parcel
+from bridge.dotdigital.changes import LARGEST_BODY, LARGEST_BUNDLE, Change, bundles, pays
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.jobs import KEY, InProcess, Jobs
+from bridge.dotdigital.replica import DotdigitalReplica
+from bridge.sandbox.dotdigital import State
+from bridge.sandbox.faults import Fault
+
+PROOF = Evidence(Side.MYPREFERENCES, START, START, "v")
+BEFORE = START - timedelta(days=3)
+
+
+def withdraw(topic: TopicId) -> Withdrawal:
+    return Withdrawal(Side.DOTDIGITAL, topic, START, START)
+
+
+def give(topic: TopicId, frequency: str | None = None, how: Resubscribe | None = None) -> Raise:
+    return Raise(Side.DOTDIGITAL, topic, PROOF, frequency, how)
+
+
+def nothing() -> None:
+    """A heart that beats unheard."""
+
+
+@pytest.fixture
+def memory() -> InProcess:
+    return InProcess()
+
+
+@pytest.fixture
+def replica(
+    v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State, memory: InProcess
+) -> DotdigitalReplica:
+    def sleep(seconds: float) -> None:
+        state.clock.advance(seconds)
+
+    return DotdigitalReplica(v2, v3, mapping, state.clock.now, memory=memory, sleep=sleep)
+
+
+@pytest.fixture
+def people(state: State) -> list[str]:
+    addresses = [f"p{number}@example.com" for number in range(8)]
+    for address in addresses:
+        contact = state.add_contact(address)
+        state.set_preference(contact, NEWS, True, BEFORE)
+        state.set_preference(contact, DAILY, True, BEFORE)
+    return addresses
+
+
+def parcels(addresses: list[str], *unit: Withdrawal | Raise) -> list[Parcel]:
+    return [Parcel(who(address), list(unit)) for address in addresses]
+
+
+def opted_in(state: State, address: str) -> set[int]:
+    contact = state.find(address)
+    assert contact is not None
+    return {number for number, row in contact.opt_ins.items() if row.opted_in}
+
+
+def status(state: State, address: str) -> str:
+    contact = state.find(address)
+    assert contact is not None
+    return contact.status
+
+
+def test_a_change_has_no_place_for_anything_that_subscribes() -> None:
+    """Omitting the status leaves it; naming any but unsubscribed could make somebody mailable."""
+    assert {one.name for one in fields(Change)} == {"contact_id", "preferences", "unsubscribes"}
+    quiet = Change(7, {NEWS: True}).body
+    assert set(quiet) == {"matchIdentifier", "identifiers", "preferences"}
+    loud = Change(7, unsubscribes=True).body
+    assert loud["channelProperties"] == {"email": {"status": "unsubscribed"}}
+    assert "preferences" not in loud
+
+
+def test_a_change_is_matched_by_id_and_names_no_address() -> None:
+    """Matched by e-mail an unknown address would be created, subscribed; sent along, it would be a rename."""
+    body = Change(7, {NEWS: True}).body
+    assert body["matchIdentifier"] == "contactId"
+    assert body["identifiers"] == {"contactId": 7}
+
+
+@pytest.mark.parametrize("wrong", [{"contact_id": 0, "unsubscribes": True}, {"contact_id": 7}])
+def test_a_change_that_changes_nobody_or_nothing_cannot_be_built(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="names a contact"):
+        Change(**wrong)  # type: ignore[arg-type]
+
+
+def test_bundles_are_bounded_in_number_and_in_bytes() -> None:
+    many = [Change(number, {NEWS: True}) for number in range(1, LARGEST_BUNDLE + 2)]
+    assert [len(bundle) for bundle in bundles(many)] == [LARGEST_BUNDLE, 1]
+    wide = dict.fromkeys(range(10000000, 10040000), True)
+    heavy = [Change(number, wide) for number in range(1, 60)]
+    sizes = [len(bundle) for bundle in bundles(heavy)]
+    assert sum(sizes) == len(heavy)
+    assert max(sizes) * 38 * len(wide) < LARGEST_BODY * 1.2
+    with pytest.raises(ValueError, match="once"):
+        list(bundles([Change(7, {NEWS: True}), Change(7, {DAILY: True})]))
+
+
+def test_an_import_pays_from_five_people_on_for_topics() -> None:
+    assert next(number for number in range(1, 10) if pays(number, 3 * number, None)) == 5
+    assert not pays(1, 6, 1)
+    assert pays(100, 200, 1)  # the channel, in a small account
+    assert not pays(100, 200, None)  # two calls each, and nobody knows how long the listing is
+    assert pays(100_000, 300_000, 20)
+
+
+def test_many_people_are_written_in_one_import(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    sent = parcels(people, withdraw(NEWSLETTER))
+    assert replica.prefers_bulk(sent)
+    assert replica.write_many(sent, heartbeat=nothing) == [Outcome.ACCEPTED] * len(people)
+    assert all(opted_in(state, address) == {DAILY} for address in people)
+    assert state.calls.count("importContacts") == 1
+    assert state.calls.count("set-preferences-for-contact") == 0
+    assert status(state, people[0]) == "Subscribed"
+
+
+def test_an_accepted_import_is_asked_after_until_it_ends(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    """202 is not done, and an import that runs has a null summary."""
+    state.switches.import_polls, state.switches.import_seconds = 4, 10_000.0
+    beats: list[int] = []
+    replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=lambda: beats.append(1))
+    assert state.calls.count("getImportStatus") == 5
+    assert len(beats) > 20  # every five seconds, however long the pause
+    assert all(opted_in(state, address) == {DAILY} for address in people)
+
+
+def test_one_person_s_channel_and_topics_are_one_entry(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    sent = [*parcels(people, withdraw(CHANNEL)), *parcels(people, withdraw(NEWSLETTER))]
+    assert replica.write_many(sent, heartbeat=nothing) == [Outcome.ACCEPTED] * len(sent)
+    assert all(status(state, address) == "Unsubscribed" for address in people)
+    assert all(opted_in(state, address) == {DAILY} for address in people)
+    assert state.calls.count("importContacts") == 1
+
+
+def test_opt_ins_of_the_channel_go_one_by_one(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    """Only the single call tells who was challenged."""
+    for address in people:
+        contact = state.find(address)
+        assert contact is not None
+        state.unsubscribe(contact.id, BEFORE)
+    raises = parcels(people, give(CHANNEL, how=Resubscribe.CHALLENGE))
+    assert not replica.prefers_bulk(raises)
+    assert replica.write_many(raises, heartbeat=nothing) == [Outcome.CHALLENGED] * len(people)
+    assert state.calls.count("importContacts") == 0
+
+
+def test_a_frequency_is_raised_by_import_with_the_others_off(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert all(opted_in(state, address) == {NEWS, WEEKLY} for address in people)
+
+
+def test_nobody_is_created_and_nobody_brought_back(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    gone = state.find(people[0])
+    assert gone is not None
+    state.delete_contact(gone.id)
+    sent = parcels([*people, "nobody@example.com"], withdraw(NEWSLETTER))
+    results = replica.write_many(sent, heartbeat=nothing)
+    assert results[0] is Outcome.ALREADY_SO
+    assert results[-1] is Outcome.ALREADY_SO
+    assert results[1:-1] == [Outcome.ACCEPTED] * (len(people) - 1)
+    assert state.find("nobody@example.com") is None
+    still = state.find(people[0])
+    assert still is not None
+    assert still.binned
+
+
+def test_an_address_that_is_another_contact_s_now_is_not_imported(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    sent = [Parcel(who(people[0], 4711), [withdraw(NEWSLETTER)]), *parcels(people[1:], withdraw(NEWSLETTER))]
+    replica.write_many(sent, heartbeat=nothing)
+    assert state.calls.count("set-preferences-for-contact") == 1
+
+
+@pytest.mark.parametrize("spelling", ["camel", "pascal"])
+def test_failures_are_read_in_both_spellings(
+    replica: DotdigitalReplica, people: list[str], state: State, spelling: str
+) -> None:
+    """The page writes GloballySuppressed, the specification's examples begin small."""
+    state.switches.failure_spelling = spelling
+    state.add_contact("blocked@example.com", status="SharedSuppression", when=BEFORE)
+    both = [*people, "blocked@example.com"]
+    results = replica.write_many(parcels(both, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert isinstance(results[-1], Refused)
+    assert results[:-1] == [Outcome.ACCEPTED] * len(people)
+    outs = replica.write_many(parcels(both, withdraw(CHANNEL)), heartbeat=nothing)
+    assert isinstance(outs[-1], GoalMet)
+
+
+@pytest.mark.parametrize("outcome", ["RejectedByWatchdog", "ExceedsAllowedContactLimit"])
+def test_withdrawals_that_a_whole_import_is_refused_with_go_one_by_one(
+    replica: DotdigitalReplica, people: list[str], state: State, outcome: str
+) -> None:
+    state.switches.import_outcome = outcome
+    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert results == [Outcome.ACCEPTED] * len(people)
+    assert all(opted_in(state, address) == {DAILY} for address in people)
+
+
+@pytest.mark.parametrize("outcome", ["RejectedByWatchdog", "ExceedsAllowedContactLimit"])
+def test_opt_ins_that_a_whole_import_is_refused_with_wait_for_a_person(
+    replica: DotdigitalReplica, people: list[str], state: State, outcome: str
+) -> None:
+    state.switches.import_outcome = outcome
+    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert all(isinstance(result, Refused) and result.code == outcome for result in results)
+    assert state.calls.count("set-preferences-for-contact") == 0
+
+
+def test_an_import_that_failed_there_is_in_doubt(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    state.switches.import_outcome = "Failed"
+    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert all(isinstance(result, OutcomeUnknown) for result in results)
+    assert not replica.under_way()
+
+
+def test_where_too_many_imports_are_active_withdrawals_go_one_by_one(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    """25 at once in an account, which others use too."""
+    state.switches.max_active_imports = 0
+    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert results == [Outcome.ACCEPTED] * len(people)
+    raises = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert all(isinstance(result, Throttled) for result in raises)
+    assert not replica.under_way()
+
+
+def test_an_import_that_does_not_end_in_time_is_in_doubt_and_remembered(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    state.switches.import_polls, state.switches.import_seconds = 10_000, 3600.0
+    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert all(isinstance(one, SideError) and one.verdict is Verdict.IN_DOUBT for one in results)
+    assert replica.under_way()
+    state.clock.advance(3600)
+    assert not replica.under_way()
+    before = state.calls.count("getImportStatus")
+    assert not replica.under_way()
+    assert state.calls.count("getImportStatus") == before
+
+
+def test_an_import_without_an_answer_may_be_at_work(
+    replica: DotdigitalReplica, people: list[str], state: State, memory: InProcess
+) -> None:
+    state.faults.add(Fault("importContacts", "reset_after"))
+    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert all(isinstance(result, OutcomeUnknown) for result in results)
+    assert replica.under_way()
+    state.clock.advance(3601)
+    assert not replica.under_way()
+    assert memory.meta(KEY) == "[]"
+
+
+def test_a_lost_import_of_withdrawals_is_not_waited_for(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    """Sent again, a withdrawal does no harm; kept back, it does."""
+    state.faults.add(Fault("importContacts", "reset"))
+    replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert not replica.under_way()
+
+
+def test_a_process_that_died_leaves_its_import_to_the_next_one(
+    replica: DotdigitalReplica, people: list[str], state: State, memory: InProcess, mapping: Mapping
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die() -> None:
+        if state.calls.count("importContacts"):
+            raise Died
+
+    state.switches.import_polls, state.switches.import_seconds = 10_000, 600.0
+    with pytest.raises(Died):
+        replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=die)
+    v2, v3 = replica._v2, replica._v3
+    reborn = DotdigitalReplica(v2, v3, mapping, state.clock.now, memory=memory)
+    assert reborn.under_way()
+    state.clock.advance(600)
+    assert not reborn.under_way()
+    assert all(opted_in(state, address) == {DAILY} for address in people)
+
+
+def test_polls_that_fail_are_made_again(replica: DotdigitalReplica, people: list[str], state: State) -> None:
+    state.faults.add(Fault("getImportStatus", "status", status=503, times=6))
+    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert results == [Outcome.ACCEPTED] * len(people)
+
+
+def test_nothing_was_sent_where_who_is_there_cannot_be_read(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    state.faults.add(Fault("getContact", "status", status=503, times=99))
+    with pytest.raises(SideError):
+        replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert state.calls.count("importContacts") == 0
+
+
+def test_many_people_are_read_from_the_listing_undated(
+    replica: DotdigitalReplica, state: State, people: list[str]
+) -> None:
+    list(replica.everyone([]))  # one page: now it is known to be cheaper
+    before = state.calls.count("getContacts")
+    asked = [who(address) for address in [*people, "nobody@example.com"]]
+    views = {view.address: view for page in replica.look_many(asked) for view in page.views}
+    assert set(views) == {one.address for one in asked}
+    assert views[people[0]].topics[NEWSLETTER].choice is Choice.OPTED_IN
+    assert views[people[0]].topics[NEWSLETTER].shallow
+    assert not any(seen.present for seen in views["nobody@example.com"].topics.values())
+    assert state.calls.count("getContacts") == before + 1
+    assert state.calls.count("get-subscriptions-for-contact") == 1
+
+
+def test_whom_the_listing_hides_is_looked_at_singly(
+    replica: DotdigitalReplica, state: State, people: list[str]
+) -> None:
+    state.switches.lists_suppressed = False
+    contact = state.find(people[0])
+    assert contact is not None
+    state.unsubscribe(contact.id, BEFORE)
+    list(replica.everyone([]))
+    views = {
+        view.address: view
+        for page in replica.look_many([who(address) for address in people])
+        for view in page.views
+    }
+    assert views[people[0]].topics[CHANNEL].choice is Choice.OPTED_OUT
+
+
+@pytest.mark.parametrize("answer", ['{"importId": 7}', "null", "<html>", '{"importId": "a/../b"}', "{}"])
+def test_an_import_answer_that_cannot_be_read_is_in_doubt(mocked: Mocked, answer: str) -> None:
+    client = ClientV3(mocked(lambda _: httpx.Response(202, text=answer)))
+    with pytest.raises(OutcomeUnknown):
+        client.import_contacts([Change(7, {NEWS: True})])
+
+
+def test_a_report_s_parts_may_be_null_or_missing(mocked: Mocked) -> None:
+    """The summary and the lists of an import that runs broke the vendor's own client."""
+    body = '{"importId": "x", "status": "NotFinished", "summary": null, "created": null, "failures": null}'
+    report = ClientV3(mocked(lambda _: httpx.Response(200, text=body))).import_report("x")
+    assert (report.status, report.updated, report.failures) == ("NotFinished", None, None)
+
+
+def test_an_import_that_is_gone_is_over(mapping: Mapping, v2: ClientV2, v3: ClientV3, state: State) -> None:
+    memory = InProcess()
+    jobs = Jobs(memory, state.clock.now)
+    jobs.named(jobs.begin(raises=True), "forgotten")
+    replica = DotdigitalReplica(v2, v3, mapping, state.clock.now, memory=memory)
+    assert not replica.under_way()
+    with pytest.raises(NotFound):
+        v3.import_report("forgotten")
