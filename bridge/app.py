@@ -30,6 +30,7 @@ from bridge.mypreferences.auth import ClientCredentials
 from bridge.mypreferences.certificate import CertificateDesk
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.errors import judging as judging_mypreferences
+from bridge.mypreferences.importing import Importer
 from bridge.mypreferences.listing import Roll
 from bridge.mypreferences.pnauthinfo import PnAuthInfo3
 from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
@@ -242,6 +243,7 @@ class App:
                 alternate_id_type=mine.alternate_id_type,
                 export_poll=self.options.export_poll,
                 sleep=self._sleep,
+                under_way=self.importer.under_way,
             ),
             Side.DOTDIGITAL: DotdigitalReader(
                 self.dotdigital,
@@ -267,6 +269,8 @@ class App:
                 alternate_id_type=mine.alternate_id_type,
                 export_poll=self.options.export_poll,
                 sleep=self._sleep,
+                under_way=self.importer.under_way,
+                importer=self.importer,
             ),
             Side.DOTDIGITAL: DotdigitalReplica(
                 self.dotdigital,
@@ -277,6 +281,17 @@ class App:
                 sleep=self._sleep,
             ),
         }
+
+    @cached_property
+    def importer(self) -> Importer:
+        """Bulk imports into MyPreferences, one after the other."""
+        return Importer(
+            self.mypreferences,
+            clock=self.options.clock,
+            sleep=self._sleep,
+            pause=self.options.export_poll,
+            per_day=self.settings.mypreferences.imports_per_day,
+        )
 
     @property
     def _roll(self) -> Roll | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused, SideError, Verdict
@@ -15,11 +16,14 @@ from bridge.core.fit import kinds_at
 from bridge.core.mapping import Mapping, Topic
 from bridge.core.model import Adjustment, Choice, Raise, Side, TopicId, Who, Withdrawal, Write, address_key
 from bridge.core.ports import Bookmark, Hint, Outcome, Page, Parcel, PersonView
-from bridge.core.singly import look_each, write_each
+from bridge.core.singly import write_each
 from bridge.mypreferences import changes, views, wire
+from bridge.mypreferences.burst import Asked, Burst
 from bridge.mypreferences.catalogue import read_catalogue
+from bridge.mypreferences.choosing import WORTH_AN_EXPORT, Chooser
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.drain import drain_events
+from bridge.mypreferences.importing import Importer
 from bridge.mypreferences.listing import Block, Listing, Place, Roll
 
 EVENTS = "mypreferences.events"
@@ -31,7 +35,8 @@ _AT_ONCE = 4
 
 class MyPreferencesReader:
     """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `roll` is what holds everybody (None: people
-    are read one by one); `export_poll` is seconds between questions for an export."""
+    are read one by one); `export_poll` is seconds between questions for an export; `under_way` tells whether
+    an import is at work."""
 
     def __init__(
         self,
@@ -45,7 +50,9 @@ class MyPreferencesReader:
         poll_window: timedelta = timedelta(hours=1),
         export_poll: float = 15.0,
         sleep: Callable[[float], None] = time.sleep,
+        under_way: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._under_way = under_way
         self._client, self._mapping, self._clock = client, mapping, clock
         self._roll, self._subscription_id = roll, subscription_id
         self._alternate_id_type = alternate_id_type
@@ -112,12 +119,16 @@ class MyPreferencesReader:
         return views.addressed(shown) if pinned else shown
 
     def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
-        """A look at each."""
-        return look_each(self.look, people)
+        """A few by a look at each. Many by exports that are narrowed to their addresses, where a roll is
+        set: whoever is not wholly there is looked at."""
+        if self._roll is None or len(people) < WORTH_AN_EXPORT:
+            return self._one_by_one(people)
+        return self._chosen(self._roll, people)
 
     def under_way(self) -> bool:
-        """False: nothing is sent here that goes on by itself."""
-        return False
+        """Whether an import of this process may still be at work. One of a process that died is not known:
+        it holds withdrawals only, dated when they were said."""
+        return self._under_way()
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         """What a hint names: by id, one view for each active address of that profile (others may share it);
@@ -212,6 +223,11 @@ class MyPreferencesReader:
             total=block.total,
         )
 
+    def _chosen(self, roll: Roll, people: Sequence[Who]) -> Iterator[Page]:
+        for seen, rest in Chooser(self._listing, roll, self._mapping).shown(people, self._clock()):
+            yield Page(views=seen)
+            yield from self._one_by_one(rest)
+
     def _one_by_one(self, known: Iterable[Who]) -> Iterator[Page]:
         people = iter(known)
         while batch := list(islice(people, _PAGE)):
@@ -237,7 +253,28 @@ class MyPreferencesReader:
 
 
 class MyPreferencesReplica(MyPreferencesReader):
-    """Adds writing: always by POST of the changed part, never by PUT, which blanks what it leaves out."""
+    """Adds writing: always by POST of the changed part, never by PUT, which blanks what it leaves out; many
+    people's withdrawals by `importer`, where there is one."""
+
+    def __init__(
+        self,
+        client: MyPreferencesClient,
+        mapping: Mapping,
+        clock: Callable[[], datetime],
+        *,
+        importer: Importer | None = None,
+        **reading: Any,
+    ) -> None:
+        super().__init__(client, mapping, clock, **reading)
+        self._burst = None
+        if importer is not None:
+            self._burst = Burst(
+                client,
+                importer,
+                asked=self._asked,
+                profiles=lambda who: self._profiles(who.address, who.ids.get(Side.MYPREFERENCES, ())),
+                write=lambda parcel: self.write(parcel.who, parcel.unit),
+            )
 
     def units(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
         """Withdrawals first, together; then all that gives or changes consent."""
@@ -259,15 +296,28 @@ class MyPreferencesReplica(MyPreferencesReader):
             return self._withdraw(who.address, profiles, withdrawals)
         return self._raise(who, profiles, others)
 
-    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:  # noqa: ARG002
-        """False: every write goes by itself."""
-        return False
+    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
+        """Whether imports carry these in fewer calls. Opt-ins always go by themselves: see `burst`."""
+        writes = [write for parcel in parcels for write in parcel.unit]
+        if self._burst is None or not all(isinstance(write, Withdrawal) for write in writes):
+            return False
+        return self._burst.prefers([self._kinds(parcel) for parcel in parcels])
 
     def write_many(
         self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
     ) -> Sequence[Outcome | SideError]:
-        """One after the other."""
-        return write_each(self.write, parcels, heartbeat)
+        """Withdrawals together, as far as that takes fewer calls; opt-ins one after the other."""
+        writes = [write for parcel in parcels for write in parcel.unit]
+        if self._burst is None or not all(isinstance(write, Withdrawal) for write in writes):
+            return write_each(self.write, parcels, heartbeat)
+        return self._burst.carry(parcels, heartbeat)
+
+    def _asked(self, parcel: Parcel) -> Asked:
+        return [(write, self._topic(write)) for write in parcel.unit if isinstance(write, Withdrawal)]
+
+    def _kinds(self, parcel: Parcel) -> frozenset[object]:
+        topics = (self._mapping.topic(write.topic) for write in parcel.unit)
+        return frozenset(type(topic.source) for topic in topics if topic is not None)
 
     def _withdraw(
         self, address: str, profiles: Sequence[wire.Profile], writes: Sequence[tuple[Withdrawal, Topic]]

@@ -106,6 +106,7 @@ class MyPreferences(_Group):
     keyed: bool = _about(True, "true for the keyed (HMAC) form of PNAUTHINFO3, else false", "true")
     segment: Text | None = _about(None, "the segment that holds everybody", "EVERYBODY")
     segment_group: Text | None = _about(None, "the segment group that holds everybody", "EVERYBODY")
+    imports_per_day: Whole = _about(24, "bulk imports within 24 hours, 0 (none) to 1000", 24, ge=0, le=1000)
     routes_file: Path | None = _about(None, "a TOML file that overrides routes", "routes.toml")
     patch_envelope: PatchEnvelope = _about(
         PatchEnvelope.ARRAY, "how patches are sent: array (as the samples show) or object", "object"

@@ -1,0 +1,396 @@
+"""Many people's withdrawals by bulk import: what is sent, what is not, and what becomes of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, SideError, SignInRefused, Unreachable
+from bridge.core.mapping import FilterRef, Topic
+from bridge.core.model import PersonId, Side, TopicId, Who
+from bridge.core.ports import Outcome, Parcel
+from bridge.mypreferences import burst, importing, wire
+from bridge.mypreferences.burst import LEAST, worth_importing
+from bridge.mypreferences.importing import Importer, parts
+from bridge.mypreferences.listing import Roll
+from bridge.mypreferences.replica import MyPreferencesReplica
+from bridge.sandbox.faults import Fault
+from tests.mypreferences.mp_world import (
+    CHANNEL,
+    NEWS,
+    OFFERS,
+    PROFILING,
+    World,
+    a_mapping,
+    ago,
+    raising,
+    withdrawal,
+)
+
+GONE = Topic(TopicId("gone"), FilterRef("GONE_EMAIL"), {"": 1})
+
+
+@pytest.fixture(autouse=True)
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(burst, "LEAST", 4)
+
+
+def importer(world: World, **options: Any) -> Importer:
+    given: dict[str, Any] = {"per_day": 24, "pause": 15.0} | options
+    return Importer(world.client, clock=world.state.clock.now, sleep=world.pauses.append, **given)
+
+
+def replica(world: World, desk: Importer | None = None, *topics: Topic) -> MyPreferencesReplica:
+    return world.replica(a_mapping(*topics), importer=desk or importer(world))
+
+
+def crowd(world: World, count: int = 6, **more: Any) -> list[Who]:
+    given = {"preferences": {"NEWS_EMAIL": (True, ago(days=9))}} | more
+    people = []
+    for number in range(count):
+        address = f"p{number}@example.com"
+        people.append(Who(PersonId(number), address, {Side.MYPREFERENCES: (world.add(address, **given),)}))
+    return people
+
+
+def parcels(people: Sequence[Who], *topics: Topic) -> list[Parcel]:
+    unit = [withdrawal(topic, ago(days=1)) for topic in topics or (NEWS,)]
+    return [Parcel(who, unit) for who in people]
+
+
+def send(world: World, sent: Sequence[Parcel], *topics: Topic, desk: Importer | None = None) -> list[Any]:
+    return list(replica(world, desk, *topics).write_many(sent, heartbeat=lambda: None))
+
+
+def choice(world: World, who: Who, filter_id: str = "NEWS_EMAIL") -> int | None:
+    (profile_id,) = who.ids[Side.MYPREFERENCES]
+    (email,) = world.state.profile(int(profile_id))["Emails"]
+    found = [item["PreferenceType"] for item in email["EmailPreferences"] if item["FilterId"] == filter_id]
+    return found[0] if found else None
+
+
+# --- what is sent
+
+
+def test_withdrawals_go_in_one_import_after_a_fresh_read(world: World) -> None:
+    people = crowd(world)
+    assert send(world, parcels(people)) == [Outcome.ACCEPTED] * 6
+    assert [choice(world, who) for who in people] == [2] * 6
+    assert world.calls("retrieveProfilesByEmail") == 6
+    assert [world.calls(f"{step}Import") for step in ("initiate", "stage", "execute")] == [1, 1, 1]
+    assert world.calls("updateProfilePost") == 0
+
+
+def test_consents_are_imported_ahead_of_preferences(world: World) -> None:
+    """Revoking a consent archives the preferences tied to it: an opt-out in the same import might vanish."""
+    people = crowd(
+        world,
+        preferences={"OFFERS_EMAIL": (True, ago(days=9))},
+        consents={"Profiling": ("Granted", ago(days=9))},
+    )
+    assert send(world, parcels(people, PROFILING, OFFERS)) == [Outcome.ACCEPTED] * 6
+    assert [choice(world, who, "OFFERS_EMAIL") for who in people] == [2] * 6
+    assert world.calls("initiateImport") == 2
+    looks = [replica(world).look(who).topics for who in people]
+    assert {seen[PROFILING.id].choice.value for seen in looks} == {"opted_out"}
+
+
+def test_who_has_withdrawn_already_is_sent_nothing(world: World) -> None:
+    people = crowd(world)
+    world.state.set_preference(int(people[0].ids[Side.MYPREFERENCES][0]), "NEWS_EMAIL", False, ago(days=2))
+    assert send(world, parcels(people)) == [Outcome.ALREADY_SO] + [Outcome.ACCEPTED] * 5
+
+
+def test_every_profile_that_shares_an_address_is_told(world: World) -> None:
+    people = crowd(world)
+    other = world.add("p0@example.com", preferences={"NEWS_EMAIL": (True, ago(days=3))})
+    send(world, parcels(people))
+    assert choice(world, people[0]) == 2
+    assert choice(world, Who(PersonId(9), "p0@example.com", {Side.MYPREFERENCES: (other,)})) == 2
+
+
+def test_somebody_erased_meanwhile_is_not_created_again(world: World) -> None:
+    """MyPreferences import, Initiate: an id that is not found creates a profile."""
+    people = crowd(world)
+    world.state.delete(int(people[2].ids[Side.MYPREFERENCES][0]))
+    results = send(world, parcels(people))
+    assert isinstance(results[2], NotFound)
+    assert world.state.find("p2@example.com") == []
+
+
+def test_opt_ins_never_go_by_import(world: World) -> None:
+    people = crowd(world, preferences={})
+    raises = [Parcel(who, [raising(NEWS)]) for who in people]
+    side = replica(world)
+    assert not side.prefers_bulk(raises * 100)
+    assert list(side.write_many(raises, heartbeat=lambda: None)) == [Outcome.ACCEPTED] * 6
+    assert world.calls("initiateImport") == 0
+    assert [choice(world, who) for who in people] == [1] * 6
+
+
+def test_a_few_go_one_by_one(world: World) -> None:
+    people = crowd(world, 3)
+    assert send(world, parcels(people)) == [Outcome.ACCEPTED] * 3
+    assert (world.calls("initiateImport"), world.calls("updateProfilePost")) == (0, 3)
+
+
+def test_parts_are_measured_as_they_are_sent(world: World) -> None:
+    """MyPreferences import: a body holds 25 MB at the most."""
+    people = crowd(world, 12)
+    world.state.switches.import_body_max = 900
+    assert send(world, parcels(people), desk=importer(world, part=860)) == [Outcome.ACCEPTED] * 12
+    assert world.calls("stageImport") > 2
+
+
+def test_no_record_is_lost_between_parts() -> None:
+    said = wire.Preference(filter_id="NEWS", preference_type=2)
+    records = [wire.ImportRecord(profile_id=number, profile_preferences=[said]) for number in range(50)]
+    for most in (1, 200, 10_000):
+        assert [one for part in parts(records, most) for one in part] == records
+    assert len(list(parts(records, 1))) == 50
+
+
+# --- when it is preferred
+
+
+@pytest.mark.parametrize(
+    ("records", "imports", "worth"),
+    [(99, 1, False), (100, 1, True), (199, 2, False), (200, 2, True), (0, 0, False)],
+)
+def test_an_import_is_worth_it_from_a_hundred_records(
+    monkeypatch: pytest.MonkeyPatch, records: int, imports: int, worth: bool
+) -> None:
+    monkeypatch.setattr(burst, "LEAST", LEAST)
+    assert worth_importing(records, imports) is worth
+
+
+def test_preferring_costs_no_call_and_ends_with_the_days_imports(world: World) -> None:
+    people = crowd(world, 12)
+    desk = importer(world, per_day=1)
+    side = replica(world, desk)
+    world.state.calls.reset()
+    assert side.prefers_bulk(parcels(people))
+    assert world.state.calls.total() == 0
+    side.write_many(parcels(people), heartbeat=lambda: None)
+    assert not side.prefers_bulk(parcels(people))
+    world.state.clock.advance(86_400)
+    assert side.prefers_bulk(parcels(people))
+
+
+def test_none_a_day_means_one_by_one(world: World) -> None:
+    people = crowd(world)
+    desk = importer(world, per_day=0)
+    assert not replica(world, desk).prefers_bulk(parcels(people))
+    assert send(world, parcels(people), desk=desk) == [Outcome.ACCEPTED] * 6
+    assert world.calls("initiateImport") == 0
+
+
+@pytest.mark.parametrize("status", [400, 403, 429])
+def test_a_quota_that_others_used_up_sends_them_one_by_one(world: World, status: int) -> None:
+    people = crowd(world)
+    world.state.switches.imports_per_day = 0
+    world.state.switches.import_quota_status = status
+    assert send(world, parcels(people)) == [Outcome.ACCEPTED] * 6
+    assert [choice(world, who) for who in people] == [2] * 6
+
+
+def test_a_user_who_may_not_import_withdraws_one_by_one_and_is_not_asked_again(world: World) -> None:
+    people = crowd(world)
+    world.state.forbid("initiateImport")
+    desk = importer(world)
+    assert send(world, parcels(people), desk=desk) == [Outcome.ACCEPTED] * 6
+    assert not replica(world, desk).prefers_bulk(parcels(people))
+    assert world.calls("initiateImport") == 1
+
+
+# --- what becomes of each
+
+
+def test_what_validation_refuses_is_sent_by_itself_and_says_why(world: World) -> None:
+    """A filter that is gone must not keep the other opt-outs from arriving."""
+    people = crowd(world)
+    sent = parcels(people[:4], NEWS) + parcels(people[4:], NEWS, GONE)
+    results = send(world, sent, NEWS, OFFERS, PROFILING, GONE)
+    assert results[:4] == [Outcome.ACCEPTED] * 4
+    assert [type(item) for item in results[4:]] == [MappingStale] * 2
+    assert [choice(world, who) for who in people] == [2] * 6
+
+
+def test_many_refusals_in_a_row_are_not_asked_after_one_by_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(burst, "_REFUSALS", 2)
+    people = crowd(world)
+    results = send(world, parcels(people, GONE), GONE)
+    assert [type(item) for item in results] == [MappingStale] * 6
+    assert world.calls("updateProfilePost") == 2
+
+
+def test_what_is_not_honoured_is_accepted_and_shown_by_reading_back(world: World) -> None:
+    """MyPreferences import, Retrieve status: NotHonored is a count, and names nobody."""
+    people = crowd(world)
+    world.state.set_preference(int(people[0].ids[Side.MYPREFERENCES][0]), "NEWS_EMAIL", True, ago(hours=1))
+    assert send(world, parcels(people)) == [Outcome.ACCEPTED] * 6
+    assert [choice(world, who) for who in people] == [1] + [2] * 5
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "html", "null", "status_after"])
+def test_an_execution_whose_answer_was_lost_is_settled_by_the_status(world: World, kind: str) -> None:
+    people = crowd(world)
+    world.state.faults.add(Fault("executeImport", kind, status=503))
+    results = send(world, parcels(people))
+    if kind in ("reset_after", "status_after"):
+        assert results == [Outcome.ACCEPTED] * 6
+    else:  # it never arrived, and might yet
+        assert {type(item) for item in results} == {OutcomeUnknown}
+
+
+@pytest.mark.parametrize("step", ["initiateImport", "stageImport"])
+@pytest.mark.parametrize("kind", ["reset", "reset_after", "html"])
+def test_a_step_that_failed_before_the_execution_leaves_nobody_in_doubt(
+    world: World, step: str, kind: str
+) -> None:
+    people = crowd(world)
+    world.state.faults.add(Fault(step, kind))
+    results = send(world, parcels(people))
+    assert {type(item) for item in results} == {Unreachable}
+    assert world.calls("executeImport") == 0
+    assert [choice(world, who) for who in people] == [1] * 6
+
+
+@pytest.mark.parametrize("status", [503, 401])
+def test_an_end_that_cannot_be_seen_leaves_everybody_in_doubt(world: World, status: int) -> None:
+    people = crowd(world)
+    world.state.faults.add(Fault("importStatus", "status", status=status, times=99))
+    desk = importer(world)
+    results = send(world, parcels(people), desk=desk)
+    assert {type(item) for item in results} == {OutcomeUnknown}
+    world.state.faults.clear()
+    assert not replica(world, desk).prefers_bulk(parcels(people) * 2), "one import after the other"
+    world.state.switches.import_polls = 0
+    assert desk.under_way() is True
+    assert desk.under_way() is False
+    assert replica(world, desk).prefers_bulk(parcels(people) * 2)
+
+
+def test_an_import_that_failed_as_a_whole_leaves_everybody_in_doubt(world: World) -> None:
+    people = crowd(world)
+    world.state.switches.import_ends = "Failed"
+    assert {type(item) for item in send(world, parcels(people))} == {OutcomeUnknown}
+
+
+def test_an_import_that_never_ends_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = crowd(world)
+    world.state.switches.import_seconds = 9999
+    world.pauses.clear()
+    monkeypatch.setattr(importing, "_LONGEST", importing.timedelta(seconds=8))
+    assert {type(item) for item in send(world, parcels(people))} == {OutcomeUnknown}
+    assert max(world.pauses) <= 5.0
+
+
+def test_failures_that_cannot_be_read_leave_everybody_in_doubt(world: World) -> None:
+    people = crowd(world)
+    world.state.faults.add(Fault("importExceptions", "html", times=9))
+    results = send(world, parcels(people[:5]) + parcels(people[5:], GONE), NEWS, GONE)
+    assert {type(item) for item in results} == {OutcomeUnknown}
+
+
+def test_a_sign_in_that_is_refused_stops_the_rest(world: World) -> None:
+    people = crowd(world, 130)
+    body = json.dumps({"Message": "Unable to authenticate."})
+    world.state.faults.add(Fault("retrieveProfilesByEmail", "status", status=401, body=body, times=999))
+    results = send(world, parcels(people))
+    assert {type(item) for item in results} == {SignInRefused}
+    assert world.calls("retrieveProfilesByEmail") <= 250
+
+
+def test_one_person_who_cannot_be_read_stops_nobody_else(world: World) -> None:
+    people = crowd(world)
+    for _ in range(51):
+        world.add("p1@example.com")
+    results = send(world, parcels(people))
+    assert isinstance(results[1], SideError)
+    assert results[:1] + results[2:] == [Outcome.ACCEPTED] * 5
+
+
+def test_a_lost_lease_ends_the_waiting_and_not_the_import(world: World) -> None:
+    people = crowd(world)
+    world.state.switches.import_polls = 99
+    beats = []
+
+    def heartbeat() -> None:
+        beats.append(1)
+        if world.calls("importStatus") > 2:
+            raise KeyboardInterrupt
+
+    desk = importer(world)
+    with pytest.raises(KeyboardInterrupt):
+        replica(world, desk).write_many(parcels(people), heartbeat=heartbeat)
+    assert desk.under_way()
+    assert [choice(world, who) for who in people] == [2] * 6
+
+
+def test_a_topic_without_a_place_here_concerns_its_own_parcel_only(world: World) -> None:
+    people = crowd(world)
+    sent = parcels(people[:5]) + parcels(people[5:], GONE)
+    results = send(world, sent)
+    assert results[:5] == [Outcome.ACCEPTED] * 5
+    assert isinstance(results[5], MappingStale)
+
+
+# --- reading many
+
+
+def roll(world: World) -> MyPreferencesReplica:
+    return world.replica(a_mapping(NEWS, OFFERS, PROFILING), roll=Roll("EVERYBODY"))
+
+
+def test_many_are_read_by_one_export(world: World) -> None:
+    people = crowd(world, 40)
+    asked = [*people, Who(PersonId(99), "nobody@example.com", {})]
+    world.state.calls.reset()
+    views = {view.address: view for page in roll(world).look_many(asked) for view in page.views}
+    assert len(views) == 41
+    assert {views[who.address].topics[NEWS.id].changed_at for who in people} == {ago(days=9)}
+    assert views["nobody@example.com"].topics[NEWS.id].present is False
+    assert (world.calls("initiateExportSegment"), world.calls("retrieveProfilesByEmail")) == (1, 1)
+
+
+def test_whoever_has_a_profile_outside_the_export_is_looked_at(world: World) -> None:
+    """The segment may lack a profile that says something else."""
+    people = crowd(world, 30)
+    people[3] = Who(
+        PersonId(3), people[3].address, {Side.MYPREFERENCES: (*people[3].ids[Side.MYPREFERENCES], "77")}
+    )
+    world.state.calls.reset()
+    views = [view for page in roll(world).look_many(people) for view in page.views]
+    assert len(views) == 30
+    assert world.calls("retrieveProfilesByEmail") == 1
+
+
+@pytest.mark.parametrize("fault", ["forbidden", "gone"])
+def test_without_an_export_to_be_had_each_is_looked_at(world: World, fault: str) -> None:
+    people = crowd(world, 26)
+    world.state.calls.reset()
+    if fault == "forbidden":
+        world.state.forbid("initiateExportSegment")
+    else:
+        world.state.switches.export_ends = "Error"
+    views = [view for page in roll(world).look_many(people) for view in page.views]
+    assert len(views) == 26
+    assert world.calls("retrieveProfilesByEmail") == 26
+
+
+def test_a_few_are_looked_at(world: World) -> None:
+    people = crowd(world, 5)
+    assert sum(len(page.views) for page in roll(world).look_many(people)) == 5
+    assert world.calls("initiateExportSegment") == 0
+
+
+def test_the_channel_is_withdrawn_by_import_too(world: World) -> None:
+    people = crowd(world, consents={"EmailMarketing": ("Granted", ago(days=9))})
+    assert send(world, parcels(people, CHANNEL)) == [Outcome.ACCEPTED] * 6
+    assert {roll(world).look(who).topics[CHANNEL.id].choice.value for who in people} == {"opted_out"}
