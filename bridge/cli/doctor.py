@@ -39,7 +39,7 @@ def doctor(
 
 def _examine(settings: Any, found: Findings) -> None:
     from bridge.app import App, Options
-    from bridge.cli import examining
+    from bridge.cli import examining, examining_hooks
     from bridge.cli.progress import watched
 
     with watched() as progress, App(settings, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
@@ -48,6 +48,7 @@ def _examine(settings: Any, found: Findings) -> None:
             examining.state_db,
             examining.mapping,
             examining.mypreferences,
+            examining_hooks.subscriptions,
             examining.dotdigital,
             examining.catalogues,
         )

@@ -55,6 +55,7 @@ def build() -> typer.Typer:
     _everyday(app)
     _looking(app)
     _setting_up(app)
+    _hooks(app)
     return app
 
 
@@ -157,3 +158,20 @@ def _setting_up(app: typer.Typer) -> None:
     )
     group.command("check", cls=Command, epilog=examples("bridge db check"))(db.check)
     group.command("adopt", cls=Command, epilog=examples("bridge db adopt"))(db.adopt)
+
+
+def _hooks(app: typer.Typer) -> None:
+    from bridge.cli import hooks
+
+    group = _group("Webhook subscriptions of MyPreferences.")
+    app.add_typer(group, name="hooks", rich_help_panel=SETUP)
+
+    def add(name: str, *lines: str) -> Any:
+        return group.command(name, cls=Command, epilog=examples(*lines))
+
+    add("list", "bridge hooks list", "bridge hooks list --json")(hooks.list_)
+    add("create", "bridge hooks create --url https://bridge.example.com")(hooks.create)
+    add("pause", "bridge hooks pause 17")(hooks.pause)
+    add("resume", "bridge hooks resume 17")(hooks.resume)
+    add("delete", "bridge hooks delete 17")(hooks.delete)
+    add("settings", "bridge hooks settings", "bridge hooks settings --most 200 --rest 5")(hooks.settings)

@@ -46,7 +46,11 @@ _MOST_ACTS = 10_000
 _INTERESTS = {
     "ProfileActions": ("created", "updated", "replaced", "deactivated", "reactivated", "deleted"),
     "Preferences": ("added", "updated", "archived"),
-    "Consents": ("added", "updated", "deactivated"),
+    "Consents": (
+        *("added", "updated", "deactivated"),
+        *("elementassociation.created", "elementassociation.updated", "elementassociation.deactivated"),
+        *("filterassociation.created", "filterassociation.updated"),
+    ),
     "Contacts": ("email.added", "email.updated", "email.deleted"),
 }
 _PREFIX = {

@@ -8,7 +8,8 @@ from cli_town import Call
 COMMANDS = [
     "demo", "sandbox", "doctor", "plan", "apply", "reconcile", "run", "status", "explain", "mapping check",
     "mapping schema", "holds list", "holds release", "holds dismiss", "ledger verify", "ledger export",
-    "db upgrade", "db check",
+    "db upgrade", "db check", "hooks list", "hooks create", "hooks pause", "hooks resume", "hooks delete",
+    "hooks settings",
 ]  # fmt: skip
 LONG_RUNNING = ("sandbox", "run")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from bridge.core.errors import NotFound
@@ -23,8 +24,10 @@ class Webhooks(Caller):
         """One, with every property the service shows: replacing it needs them all, known here or not
         (MyPreferences `Retrieve subscriptions` with `subscriptionId`). Raises NotFound."""
         operation = "subscriptions"
-        answer = self._read(operation, params={"subscriptionId": subscription_id})
-        found = items(operation, answer, "Subscriptions", dict[str, Any])
+        found: list[dict[str, Any]] = []
+        with suppress(NotFound):
+            answer = self._read(operation, params={"subscriptionId": subscription_id})
+            found = items(operation, answer, "Subscriptions", dict[str, Any])
         wanted = [one for one in found if str(one.get("Id")) == str(subscription_id)]
         if len(wanted) != 1:
             raise NotFound(

@@ -1,0 +1,150 @@
+"""`bridge hooks`, and what the doctor says of webhook subscriptions."""
+
+from __future__ import annotations
+
+import pytest
+from cli_town import Call, Town
+
+from bridge.sandbox.faults import Fault
+
+SECRET = "long-random-word"
+URL = "https://bridge.example.com"
+MINE = "MyPreferences"
+
+
+@pytest.fixture
+def secret(settings: dict[str, str]) -> str:
+    settings["BRIDGE_WEB__HOOK_SECRET"] = SECRET
+    return SECRET
+
+
+def warned(call: Call) -> str:
+    checks = call("doctor", "--json").json["checks"]
+    return " ".join(f"{one['what']} {one['mend']}" for one in checks if one["state"] != "good")
+
+
+def test_a_subscription_lives_from_create_to_delete(secret: str, town: Town, call: Call) -> None:
+    made = call("hooks", "create", "--url", URL, "--json").json["created"]
+    assert (made["state"], made["url"]) == ("paused", f"{URL}/hooks/mypreferences/••••")
+    assert (made["minimised"], made["catches_up"], made["alternate_id_type"]) == (True, True, None)
+    number = str(made["id"])
+    assert call("hooks", "resume", number, "--json").json == {
+        "id": made["id"],
+        "state": "active",
+        "done": True,
+    }
+    assert call("hooks", "pause", number, "--json").json["state"] == "paused"
+    listed = call("hooks", "list", "--json").json
+    mine = next(one for one in listed["subscriptions"] if one["id"] == made["id"])
+    assert (mine["lacks"], mine["events"]) == ([], listed["needed"])
+    assert call("hooks", "delete", number, "--yes", "--json").json == {"deleted": made["id"]}
+    assert [one["id"] for one in call("hooks", "list", "--json").json["subscriptions"]] == [1]
+    assert town.world.mypreferences.subscriptions.get(1).document["State"] == "Active"
+
+
+def test_what_was_created_says_how_it_goes_on_and_never_the_secret(secret: str, call: Call) -> None:
+    said = [
+        call("hooks", "create", "--url", URL),
+        call("hooks", "list"),
+        call("hooks", "resume", "2"),
+        call("hooks", "create", "--url", URL),
+        call("hooks", "settings"),
+        call("doctor"),
+    ]
+    assert "bridge hooks resume 2" in said[0].out
+    assert "validation request" in said[2].out
+    assert said[3].code == 5
+    assert "bridge hooks list" in said[3].err
+    assert [one.code for one in (*said[:3], *said[4:])] == [0] * 5
+    assert not any(secret in one.out + one.err for one in said)
+
+
+def test_without_the_secret_the_receiver_has_no_url(call: Call) -> None:
+    said = call("hooks", "create", "--url", URL)
+    assert said.code == 2
+    assert "BRIDGE_WEB__HOOK_SECRET" in said.err
+
+
+@pytest.mark.parametrize(
+    "url", ["http://bridge.example.com", "bridge.example.com", "https://u:p@x.example.com"]
+)
+def test_a_url_nobody_could_deliver_to_is_refused(secret: str, call: Call, url: str) -> None:
+    said = call("hooks", "create", "--url", url)
+    assert said.code == 2
+    assert "https://bridge.example.com" in " ".join(said.err.split())
+
+
+def test_a_whole_url_is_taken_as_it_is(secret: str, town: Town, call: Call) -> None:
+    call("hooks", "create", "--url", f"{URL}/hooks/mypreferences/{secret}/")
+    assert town.world.mypreferences.subscriptions.get(2).url == f"{URL}/hooks/mypreferences/{secret}"
+
+
+def test_nothing_is_deleted_or_set_unasked(town: Town, call: Call) -> None:
+    for args in (["delete", "1"], ["settings", "--rest", "9"]):
+        said = call("hooks", *args)
+        assert said.code == 2
+        assert "--yes" in said.err
+    assert "keeps no events" in call("hooks", "delete", "1").err
+    assert len(call("hooks", "list", "--json").json["subscriptions"]) == 1
+    assert call("hooks", "settings", "--json").json == {"max_concurrent_requests": 500, "duration_seconds": 1}
+
+
+def test_the_delivery_settings_are_set_and_what_is_not_named_stays(call: Call) -> None:
+    wanted = {"max_concurrent_requests": 500, "duration_seconds": 9}
+    assert call("hooks", "settings", "--rest", "9", "--yes", "--json").json == wanted
+    assert call("hooks", "settings", "--json").json == wanted
+    assert call("hooks", "settings", "--most", "49", "--yes").code == 2
+
+
+def test_an_unknown_subscription_is_named(call: Call) -> None:
+    assert "bridge hooks list" in call("hooks", "delete", "47", "--yes").err
+    assert "47" in call("hooks", "pause", "47").err
+
+
+@pytest.mark.parametrize("act", [["pause", "1"], ["delete", "1", "--yes"]])
+def test_an_act_that_did_not_happen_is_no_success(town: Town, call: Call, act: list[str]) -> None:
+    for operation in ("updateSubscription", "deleteSubscription"):
+        town.world.mypreferences.faults.add(Fault(operation, "reset"))
+    said = call("hooks", *act)
+    assert said.code == 5
+    assert "still" in said.out
+
+
+def test_the_list_and_the_doctor_warn_where_there_is_none(town: Town, call: Call) -> None:
+    town.world.mypreferences.subscriptions.delete(1)
+    assert "bridge hooks create" in call("hooks", "list").out
+    assert "No webhook subscription exists" in warned(call)
+    assert call("doctor").code == 0
+
+
+def test_the_list_and_the_doctor_name_what_is_lacking(town: Town, call: Call) -> None:
+    state = town.world.mypreferences.subscriptions
+    whole = state.get(1).document
+    kept = [one for one in whole["Subscriptions"] if one["EventType"] != "preference.archived"]
+    state.replace(1, whole | {"Subscriptions": kept, "AlternateIdType": "CrmId"})
+    listed = call("hooks", "list", "--json").json
+    assert listed["lacking"] == listed["subscriptions"][0]["lacks"] == ["preference.archived"]
+    assert "preference.archived" in call("hooks", "list").out
+    found = warned(call)
+    assert "preference.archived" in found
+    assert "alternate id" in found
+
+
+def test_the_doctor_misses_a_subscription_that_the_settings_name(call: Call) -> None:
+    said = call("doctor", "--json", MYPREFERENCES__SUBSCRIPTION="47")
+    assert said.code == 2
+    assert "47" in next(one["what"] for one in said.json["checks"] if one["state"] == "bad")
+
+
+def test_the_doctor_knows_whether_somebody_delivers_to_an_open_receiver(secret: str, call: Call) -> None:
+    assert "no active subscription delivers to it" in warned(call)
+    call("hooks", "create", "--url", URL)
+    assert "bridge hooks resume 2" in warned(call)
+    call("hooks", "resume", "2")
+    assert "delivers to it" not in warned(call)
+
+
+def test_the_doctor_goes_on_where_subscriptions_may_not_be_read(town: Town, call: Call) -> None:
+    town.world.mypreferences.forbid("retrieveSubscriptions")
+    assert "Webhook subscriptions cannot be looked at" in warned(call)
+    assert call("doctor").code == 0
