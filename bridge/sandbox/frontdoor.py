@@ -34,7 +34,7 @@ class FrontDoor:
     def __init__(
         self, app: ASGIApp, clock: SandboxClock, calls: Calls, faults: Faults, operation_of: OperationOf
     ) -> None:
-        self._app = app
+        self.app = app
         self._clock = clock
         self._calls = calls
         self._faults = faults
@@ -42,17 +42,17 @@ class FrontDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         dated = self._dated(send)
         if scope["path"].startswith(CONTROL_PREFIX):
-            await self._app(scope, receive, dated)
+            await self.app(scope, receive, dated)
             return
         operation = self._operation_of(scope["method"], scope["path"])
         self._calls.record(operation)
         fault = self._faults.record(operation)
         if fault is None:
-            await self._app(scope, receive, dated)
+            await self.app(scope, receive, dated)
         else:
             await self._misbehave(fault, scope, receive, dated)
 
@@ -70,7 +70,7 @@ class FrontDoor:
         kind = fault.kind
         if kind == "slow":
             await asyncio.sleep(fault.delay)
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
         elif kind in ("timeout_before", "reset"):
             await _read_whole(receive)
             await _silence(fault, scope, receive)
@@ -90,7 +90,7 @@ class FrontDoor:
 
     async def _apply(self, scope: Scope, receive: Receive) -> _Answer:
         answer = _Answer()
-        await self._app(scope, receive, answer.keep)
+        await self.app(scope, receive, answer.keep)
         return answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.sandbox.mypreferences.call import Call, Reply
+from bridge.sandbox.mypreferences.showing import permitted
 
 
 def initiate_export(call: Call) -> Reply:
@@ -30,4 +31,4 @@ def retrieve_export(call: Call) -> Reply:
         call.number("offset", 1),
         call.flag("keepAlive", False),
     )
-    return Reply(block)
+    return Reply(permitted(call, block))

@@ -47,7 +47,7 @@ def of_filter(document: dict[str, Any], filter_id: str) -> dict[str, Any]:
 
 def permitted(call: Call, document: Any) -> Any:
     """Without the filters and consents that the caller's user may not see."""
-    hidden = call.state.hidden_from(call.actor.user)
+    hidden = frozenset(name.lower() for name in call.state.config.hidden)
     return _without(document, hidden) if hidden else document
 
 

@@ -98,7 +98,6 @@ class State:
         for user in users:
             self.auth.add_user(user)
         self._forbidden: set[str] = set()
-        self._hidden: set[tuple[str, str]] = set()
         self._lagging: dict[int, tuple[datetime, Profile]] = {}
 
     def now(self) -> datetime:
@@ -258,15 +257,6 @@ class State:
     def forbidden(self, operation: str) -> bool:
         """Whether an operation was forbidden."""
         return operation in self._forbidden
-
-    def hide(self, name: str, user: User = BRIDGE_USER) -> None:
-        """Take away the permission to see a filter or a consent type: answers to that user leave it out."""
-        with self.lock:
-            self._hidden.add((user.user_id, name.lower()))
-
-    def hidden_from(self, user: User) -> frozenset[str]:
-        """What a user may not see, in lower case."""
-        return frozenset(name for owner, name in self._hidden if owner == user.user_id)
 
     def begin_write(self, profile: Profile) -> None:
         """Note how a profile reads before an API write, for as long as `write_lag_seconds` has it."""
