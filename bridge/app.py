@@ -315,8 +315,17 @@ class App:
         )
 
     def hands(self) -> Hands:
-        """All that writing needs."""
+        """All that writing needs. Raises ConfigError for a mapping that nobody has confirmed."""
+        self.require_confirmed()
         return Hands(self.replicas)
+
+    def require_confirmed(self) -> None:
+        """Raise ConfigError where the mapping is a draft: a wrong match would write to everybody it names."""
+        if self.mapping.draft:
+            raise ConfigError(
+                f"The mapping {self.settings.mapping} is a draft: nothing is written before it is confirmed.",
+                hint="Read it, see what it would do by `bridge plan`, then take out the line draft = true.",
+            )
 
 
 def _show_wait(progress: Progress, tier: str, waited: float, left: float) -> None:

@@ -86,6 +86,9 @@ def mapping(app: App, found: Findings) -> None:
     if known is not None:
         topics = listed(topic.id for topic in known.all)
         found.good("mapping", f"{app.settings.mapping}: {topics} (digest {known.digest}).")
+        if known.draft:
+            mend = "Read it, see what it would do by `bridge plan`, then take out the line draft = true."
+            found.warn("mapping", "It is a draft: nothing is written by it.", mend)
 
 
 def mypreferences(app: App, found: Findings) -> None:

@@ -77,7 +77,8 @@ def _linted(text: str, path: Path) -> Document:
     }
     if not problems:
         known = read_mapping(text, str(path))
-        document |= {"digest": known.digest, "topics": [topic.id for topic in known.all]}
+        topics = [topic.id for topic in known.all]
+        document |= {"digest": known.digest, "topics": topics, "draft": known.draft}
     return document
 
 
@@ -130,5 +131,7 @@ def _print(document: Document, *, live: bool) -> None:
     note(Mark.GOOD, f"{document['file']} is a mapping: {topics} (digest {document['digest']}).")
     for side in told["compared"]:
         note(Mark.GOOD, f"All that it names exists at {SIDES[side]}.")
+    if document["draft"]:
+        note(Mark.WARN, "It is a draft: nothing is written by it until you take out the line draft = true.")
     if not live:
         note(Mark.NEXT, "Against both live catalogues: `bridge mapping check --live`.")

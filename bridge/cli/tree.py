@@ -136,7 +136,7 @@ def _looking(app: typer.Typer) -> None:
 
 
 def _setting_up(app: typer.Typer) -> None:
-    from bridge.cli import db, demo, doctor, mapping, sandbox
+    from bridge.cli import db, demo, doctor, mapping, sandbox, scaffold
 
     def add(name: str, *lines: str) -> Any:
         return app.command(name, cls=Command, epilog=examples(*lines), rich_help_panel=SETUP)
@@ -148,6 +148,8 @@ def _setting_up(app: typer.Typer) -> None:
     app.add_typer(group, name="mapping", rich_help_panel=SETUP)
     checking = examples("bridge mapping check mappings/bridge.toml", "bridge mapping check --live")
     group.command("check", cls=Command, epilog=checking)(mapping.check)
+    drafting = examples("bridge mapping scaffold", "bridge mapping scaffold --out draft.toml")
+    group.command("scaffold", cls=Command, epilog=drafting)(scaffold.scaffold)
     group.command("schema", cls=Command, epilog=examples("bridge mapping schema > mappings/schema.json"))(
         mapping.schema
     )

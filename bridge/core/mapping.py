@@ -82,6 +82,7 @@ class Mapping:
     channel: Topic
     on_unsubscribe: OnUnsubscribe
     digest: str  # of the file's meaning: plans and explanations name it
+    draft: bool = False  # nobody has read it yet: it may be planned by, and nothing is written by it
 
     def __post_init__(self) -> None:
         if not self.channel.is_channel:

@@ -45,7 +45,7 @@ class Rounds:
         app = self._app
         app.settings.require_mypreferences()
         app.settings.require_dotdigital()
-        app.mapping  # noqa: B018 - read now, so that its problems are told now
+        app.require_confirmed()  # the mapping is read now, so that its problems are told now
         app.mypreferences  # noqa: B018 - built now, for the same reason
         if (
             app.settings.dotdigital.base_url is not None

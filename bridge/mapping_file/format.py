@@ -131,6 +131,9 @@ class MappingFile(_Table):
     """Which MyPreferences filter or consent speaks of which Dotdigital preference."""
 
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="version of this format")
+    draft: bool = Field(
+        default=False, description="true: nobody has read it yet; runs refuse to write by it, plans do not"
+    )
     defaults: Defaults = Defaults()
     channels: Channels = Channels()
     topics: list[TopicTable] = Field(default_factory=list)

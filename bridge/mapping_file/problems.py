@@ -47,6 +47,7 @@ _HINTS: Mapping[str, str] = {
     "direction": _one_of(Direction),
     "resubscribe": _one_of(Resubscribe),
     "on_unsubscribe": _one_of(OnUnsubscribe),
+    "draft": "Write draft = true, or take the line out.",
     "topics": "Write each topic as a [[topics]] table.",
     "email": "Write it as a table: [channels.email].",
 }
@@ -61,6 +62,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "string_too_short": lambda _: "it is empty",
     "string_too_long": lambda context: f"it is longer than {context['max_length']} characters",
     "string_pattern_mismatch": lambda _: "it holds characters that an id must not hold",
+    "bool_type": lambda _: "it is neither true nor false",
     "int_type": lambda _: "it is not a whole number",
     "greater_than_equal": lambda context: f"it is less than {context['ge']}",
     "less_than_equal": lambda context: f"it is more than {context['le']}",

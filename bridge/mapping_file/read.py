@@ -29,7 +29,7 @@ def load_mapping(path: Path) -> Mapping:
     except OSError as error:
         raise ConfigError(
             f"The mapping file {path} cannot be read: {error.strerror}.",
-            hint="Name another by BRIDGE_MAPPING; mappings/bridge.toml is an example to start from.",
+            hint="Name another by BRIDGE_MAPPING, or draft one: `bridge mapping scaffold --out FILE`.",
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"The mapping file {path} is not UTF-8 text.", hint="Save it as UTF-8.") from None
@@ -93,7 +93,7 @@ def _read(text: str, name: str) -> tuple[Mapping | None, list[Problem]]:
             Problem(_place(document, name, line, one.path), one.what, one.hint) for line, one in placed
         ]
     mapping = _built(document)
-    if mapping.channel.source is None and not mapping.topics:
+    if mapping.channel.source is None and not mapping.topics and not mapping.draft:
         return None, [Problem(name, "it maps nothing", "Add [channels.email] or a [[topics]] table.")]
     return mapping, []
 
@@ -154,6 +154,7 @@ def _built(document: MappingOf[str, Any]) -> Mapping:
         channel=parts.channel_of(document) or nowhere,
         on_unsubscribe=parts.on_unsubscribe_of(document),
         digest="",
+        draft=document.get("draft") is True,
     )
     return replace(mapping, digest=_digest(mapping))
 

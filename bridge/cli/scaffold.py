@@ -1,0 +1,121 @@
+"""`bridge mapping scaffold`: a draft of a mapping, by the names that both sides use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.options import Config, Json, settings_from
+from bridge.cli.output import Mark, counted, note, print_json
+from bridge.core.errors import ConfigError
+from bridge.core.model import Side
+
+if TYPE_CHECKING:
+    from bridge.core.scaffold import Lonely, Match, Sketch
+    from bridge.settings import Settings
+
+
+def scaffold(
+    config: Config = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the draft there; never over a file that is there."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Draft a mapping from both live catalogues. Nothing is written by a draft until a person confirms it."""
+    from bridge.mapping_file.draft import draft
+
+    if out is not None and out.exists():
+        raise _there(out)
+    made = _sketched(settings_from(config))
+    text = draft(made)
+    if out is not None:
+        _save(out, text)
+    if json:
+        print_json(_document(made, text, out))
+    elif out is None:
+        typer.echo(text, nl=False)
+    _tell(made, out)
+    return 0
+
+
+def _sketched(settings: Settings) -> Sketch:
+    from bridge.app import App
+    from bridge.cli import live
+    from bridge.cli.progress import watched
+    from bridge.core.catalogue import Catalogue, Kind
+    from bridge.core.scaffold import sketch
+
+    catalogue = Catalogue()
+    with watched() as progress, App(settings) as app:
+        for number, side in enumerate(Side):
+            progress("reading catalogues", number, len(Side))
+            catalogue |= live.look(app, side, (Kind.FILTER, Kind.CONSENT)).catalogue
+    return sketch(catalogue)
+
+
+def _save(path: Path, text: str) -> None:
+    """Made anew or not at all: a mapping that somebody wrote is never lost to a draft."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise _there(path) from None
+    except OSError as error:
+        raise ConfigError(
+            f"The draft cannot be saved to {path}: {error.strerror}.", hint="Name another file by --out."
+        ) from None
+
+
+def _there(path: Path) -> ConfigError:
+    return ConfigError(f"{path} is there already.", hint="Name another file: a draft overwrites nothing.")
+
+
+def _document(made: Sketch, text: str, out: Path | None) -> dict[str, Any]:
+    from bridge.core.mapping import CHANNEL
+    from bridge.mapping_file.draft import DraftedTopic, drafted
+
+    channel = None if made.channel is None else _topic(DraftedTopic(CHANNEL, made.channel))
+    if channel is not None:
+        channel["dotdigital"] = "email"
+    return {
+        "file": None if out is None else str(out),
+        "draft": text,
+        "channel": channel,
+        "topics": [_topic(one) for one in drafted(made)],
+        "unmatched": {
+            side.value: [_left(one) for one in made.left if one.entry.kind.side is side] for side in Side
+        },
+    }
+
+
+def _topic(one: Any) -> dict[str, Any]:
+    match: Match = one.match
+    return {
+        "id": one.id,
+        "mypreferences": dict(one.mypreferences),
+        "dotdigital": dict(one.dotdigital) if match.preferences else {},
+        "score": match.score,
+        "reason": match.reason,
+        "doubts": list(match.doubts),
+        "commented_out": not match.sure,
+    }
+
+
+def _left(one: Lonely) -> dict[str, str]:
+    return {"kind": one.entry.kind.value, "id": one.entry.id, "name": one.entry.name, "why": one.why}
+
+
+def _tell(made: Sketch, out: Path | None) -> None:
+    """For people, on stderr: stdout has the draft itself."""
+    matches = [*made.topics, *([made.channel] if made.channel else [])]
+    sure = sum(one.sure for one in matches)
+    asked = len(matches) - sure
+    told = f"{counted(sure, 'match', 'matches')} stand in it, {asked:,} are commented out as suggestions"
+    note(Mark.GOOD, f"{told}, {len(made.left):,} things are left over.", stderr=True)
+    note(Mark.WARN, "It is a draft: nothing is written by it until a person confirms it.", stderr=True)
+    name = "--out FILE saves it" if out is None else f"Read {out}, then `bridge mapping check {out} --live`"
+    note(Mark.NEXT, f"{name}.", stderr=True)

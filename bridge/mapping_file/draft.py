@@ -1,0 +1,141 @@
+"""A draft of a mapping file, to be read by a person: what is not sure is commented out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bridge.core.catalogue import Kind
+from bridge.core.mapping import CHANNEL
+from bridge.core.model import Side
+from bridge.core.scaffold import Match, Sketch
+
+_HEAD = """\
+# A draft, made by `bridge mapping scaffold` from the names that both sides use. Nobody has read it yet: as
+# long as it says draft = true, `bridge plan` shows what it would do, and nothing is written by it.
+#   1. Read each topic: do both sides mean the same? Each says how alike the names are, of 100, and why.
+#   2. What is commented out is a suggestion. Where it is right, take the single # off its lines.
+#   3. Look through what is left over at the end.
+#   4. Hold it against both sides: `bridge mapping check --live`. See what it would do: `bridge plan`.
+#   5. Take out the line below that says draft = true.
+version = 1
+draft = true
+
+[defaults]
+conflict = "withdrawal_wins"
+direction = "both"
+"""
+_NO_CHANNEL = """\
+## Without [channels.email], an unsubscribe or a complaint at Dotdigital withdraws every topic of that person.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftedTopic:
+    """One topic of a draft, under the id it has there."""
+
+    id: str
+    match: Match
+
+    @property
+    def mypreferences(self) -> Mapping[str, str]:
+        """Its source, as the file has it."""
+        source, edition = self.match.source, self.match.edition
+        if source.kind is Kind.FILTER or edition is None:
+            return {"filter": source.id}
+        return {"consent": source.id, "version": edition.version, "locale": (edition.locales or ("",))[0]}
+
+    @property
+    def dotdigital(self) -> Mapping[str, object]:
+        """Its target, as the file has it."""
+        numbers = self.match.preferences
+        return {"preference": numbers[""]} if "" in numbers else {"frequencies": dict(numbers)}
+
+
+def drafted(sketch: Sketch) -> list[DraftedTopic]:
+    """The topics of a sketch with ids of their own, also those that will be commented out."""
+    taken = {str(CHANNEL)}
+    found = []
+    for match in sketch.topics:
+        name = _slug(match.source.group_name or match.source.name or match.source.id)
+        fresh = next(one for one in _numbered(name) if one not in taken)
+        taken.add(fresh)
+        found.append(DraftedTopic(fresh, match))
+    return found
+
+
+def draft(sketch: Sketch) -> str:
+    """The text of the file."""
+    parts = [_HEAD, _channel(sketch.channel)]
+    parts += [_topic(one) for one in drafted(sketch)]
+    for side, name in ((Side.MYPREFERENCES, "MyPreferences"), (Side.DOTDIGITAL, "Dotdigital")):
+        left = [one for one in sketch.left if one.entry.kind.side is side]
+        lines = [_comment(f"  {one.entry.called}: {one.why}") for one in left] or [_comment("  nothing")]
+        parts.append("\n".join((f"## Left over at {name}:", *lines)) + "\n")
+    return "\n".join(parts)
+
+
+def _channel(match: Match | None) -> str:
+    if match is None:
+        return _NO_CHANNEL
+    source = _table(DraftedTopic(CHANNEL, match).mypreferences)
+    lines = ["[channels.email]", f"mypreferences = {source}", 'dotdigital = "email"', 'resubscribe = "hold"']
+    return ("" if match.sure else _NO_CHANNEL) + _block(match, lines)
+
+
+def _topic(one: DraftedTopic) -> str:
+    lines = [
+        "[[topics]]",
+        f"id = {_text(one.id)}",
+        f"mypreferences = {_table(one.mypreferences)}",
+        f"dotdigital = {_table(one.dotdigital)}",
+    ]
+    return _block(one.match, lines)
+
+
+def _block(match: Match, lines: list[str]) -> str:
+    target = "" if match.target is None else f" and {match.target.called}"
+    told = [f"{match.score}: {match.reason}.", f"{match.source.called}{target}"]
+    told += [f"Not sure: {doubt}." for doubt in match.doubts]
+    shown = lines if match.sure else [f"# {line}" for line in lines]
+    return "\n".join((*map(_comment, told), *shown)) + "\n"
+
+
+def _comment(line: str) -> str:
+    """A comment line whatever names hold: TOML takes no control characters, and a name no new line."""
+    return "## " + "".join(one if one.isprintable() else " " for one in line).rstrip()
+
+
+def _table(values: Mapping[str, object]) -> str:
+    pairs = (f"{_key(key)} = {_value(value)}" for key, value in values.items())
+    return f"{{ {', '.join(pairs)} }}"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return _table(value)
+    return str(value) if isinstance(value, int) else _text(str(value))
+
+
+def _text(text: str) -> str:
+    """A TOML string: that of JSON, with the one control character that JSON leaves as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _slug(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_")[:50].strip("_")
+    return plain or "topic"
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}_{number}"
+        number += 1
