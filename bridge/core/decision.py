@@ -36,6 +36,7 @@ class Rule(StrEnum):
     SAME_ADDRESS = "same_address"
     LATE_OPT_IN = "late_opt_in"
     UNDATED_OPT_IN = "undated_opt_in"
+    CARRIED = "carried"
     # raises
     NEWER_OPT_IN = "newer_opt_in"
     NEWER_FREQUENCY = "newer_frequency"
@@ -51,6 +52,7 @@ class Rule(StrEnum):
     UNKNOWN_STATUS = "unknown_status"
     RESUBSCRIBE = "resubscribe"
     SEVERAL_RECORDS = "several_records"
+    ADDRESS_CHANGED = "address_changed"
     SEVERAL_FREQUENCIES = "several_frequencies"
     FREQUENCY_UNKNOWN = "frequency_unknown"
     FREQUENCY_UNDATED = "frequency_undated"
@@ -94,6 +96,8 @@ WORDS: Mapping[Rule, str] = {
     Rule.CHANNEL_OUT: "the person unsubscribed from all e-mail, and the mapping has no way to raise that",
     Rule.UNKNOWN_STATUS: "the side shows a status this program does not know",
     Rule.RESUBSCRIBE: "the person is unsubscribed, and the mapping leaves resubscribing to a person",
+    Rule.CARRIED: "a withdrawal made under the person's other address",
+    Rule.ADDRESS_CHANGED: "the address is another than when this was said; somebody has to approve it",
     Rule.SEVERAL_RECORDS: "several records share the address, and nothing names the one to raise",
     Rule.SEVERAL_FREQUENCIES: "several frequencies are chosen at once",
     Rule.FREQUENCY_UNKNOWN: "the chosen frequency is not in the mapping",

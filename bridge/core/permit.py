@@ -7,7 +7,17 @@ from datetime import datetime
 
 from bridge.core.decision import Decision, Held, Nothing, Rule, Wait
 from bridge.core.mapping import Topic
-from bridge.core.model import Adjustment, Block, Cell, HoldState, Observation, Raise, Resubscribe, Side
+from bridge.core.model import (
+    Adjustment,
+    Agreement,
+    Block,
+    Cell,
+    HoldState,
+    Observation,
+    Raise,
+    Resubscribe,
+    Side,
+)
 from bridge.core.policy import Clocks, is_in
 
 
@@ -60,9 +70,19 @@ def forbidden(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Circumst
     old = now.epoch is not None and write.evidence.changed_at <= now.epoch
     if old and cell.agreed is None and not approved(cell, now):
         return Held(Rule.FIRST_RUN, (write,))
+    moved = cell.agreed if carried(cell.agreed) else None
+    late = moved is not None and write.evidence.changed_at <= moved.decided_at + now.clocks.skew
+    if late and not released(cell, Rule.ADDRESS_CHANGED):
+        return Held(Rule.ADDRESS_CHANGED, (write,))
     if _needs_desk(topic, write) and not released(cell, Rule.RESUBSCRIBE):
         return Held(Rule.RESUBSCRIBE, (write,))
     return None
+
+
+def carried(agreed: Agreement | None) -> bool:
+    """Whether what is agreed came along with a change of address and neither side was asked yet: nothing said
+    before `decided_at` may raise anybody by itself."""
+    return agreed is not None and agreed.rule == Rule.ADDRESS_CHANGED and not agreed.versions
 
 
 def approved(cell: Cell, now: Circumstances) -> bool:

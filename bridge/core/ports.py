@@ -27,12 +27,12 @@ class PersonView:
 class Hint:
     """Somebody to look at: by the side's own id, by address, or both. `keys` name what brought it (ids of
     events), so that the same is not looked into for ever as feeds are read with an overlap. `former` are
-    addresses that the side says the record had before."""
+    addresses that the side says the record had before, each with the time of the change where it tells."""
 
     id: str | None = None
     address: str | None = field(default=None, repr=False)
     keys: tuple[str, ...] = field(default=(), compare=False)
-    former: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    former: tuple[tuple[str, datetime | None], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

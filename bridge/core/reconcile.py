@@ -30,6 +30,7 @@ from bridge.core.permit import (
     Circumstances,
     approved,
     asked,
+    carried,
     forbidden,
     frequency_trouble,
     how,
@@ -128,13 +129,15 @@ def _goal(topic: Topic, cell: Cell, now: Circumstances) -> Decision:
         return _opposed(topic, cell, in_side=ins[0], now=now)
     if ins:
         return _one_in(topic, cell, ins[0], now)
-    return _both_silent(cell)
+    return _both_silent(topic, cell, now)
 
 
-def _both_silent(cell: Cell) -> Decision:
+def _both_silent(topic: Topic, cell: Cell, now: Circumstances) -> Decision:
     agreed = cell.agreed
     if agreed is None or agreed.choice is Choice.UNSET:
         return Nothing(Rule.SILENCE)
+    if carried(agreed) and (targets := [side for side in Side if untold(topic, cell, side)]):
+        return withdraw(topic, cell, targets, Rule.CARRIED, now)
     if agreed.choice is Choice.OPTED_OUT:
         return Nothing(Rule.UNCHANGED)  # nobody is mailed, and the withdrawal stays agreed
     return _cleared(*Side, cell=cell)
@@ -169,13 +172,13 @@ def _both_in(topic: Topic, cell: Cell, now: Circumstances) -> Decision:
 
 
 def _both_resurrected(topic: Topic, cell: Cell, now: Circumstances) -> Decision | None:
-    """Both sides say yes after an agreed no: one of them at least must carry newer evidence."""
-    if cell.agreed is None or cell.agreed.choice is not Choice.OPTED_OUT:
+    """Both sides say yes after an agreed no: one of them at least must carry newer evidence. What came along
+    with a change of address is outlived only by what was said since."""
+    agreed = cell.agreed
+    if agreed is None or agreed.choice is not Choice.OPTED_OUT:
         return None
-    found = {
-        side: evidence_of(side, cell.seen[side], newer_than=cell.agreed.at, clocks=now.clocks)
-        for side in Side
-    }
+    floor = agreed.decided_at if carried(agreed) else agreed.at
+    found = {side: evidence_of(side, cell.seen[side], newer_than=floor, clocks=now.clocks) for side in Side}
     if any(isinstance(one, Evidence) for one in found.values()):
         return None
     if undated := tuple(side for side, one in found.items() if one is Doubt.NEEDS_DATE):
@@ -214,7 +217,8 @@ def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: Circumstances) -> 
     if not cell.seen[in_side].stated or (cell.agreed is not None and out_new and not in_new):
         rule = Rule.UNDATED_OPT_IN if withdrawn else Rule.WITHDRAWAL_FOLLOWS
         return withdraw(topic, cell, [in_side], rule, now)
-    if not withdrawn and in_new == out_new:
+    both_new = not withdrawn and in_new == out_new
+    if both_new or _before_the_change(cell, in_side, now):
         match rule_conflict(topic.conflict, opted_in_at=in_side):
             case Ruling.HOLD:
                 proposed = withdraw(topic, cell, [in_side], Rule.CONFLICT, now)
@@ -226,6 +230,12 @@ def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: Circumstances) -> 
             case Ruling.RAISE:
                 pass  # as far as the evidence goes
     return _raise(topic, cell, in_side, now)
+
+
+def _before_the_change(cell: Cell, in_side: Side, now: Circumstances) -> bool:
+    """Whether a yes was said before the person came to this address: then both words are new to it."""
+    agreed, said = cell.agreed, cell.seen[in_side].changed_at
+    return carried(agreed) and (said is None or agreed is None or said <= agreed.decided_at + now.clocks.skew)
 
 
 def _one_in(topic: Topic, cell: Cell, in_side: Side, now: Circumstances) -> Decision:

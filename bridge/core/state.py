@@ -35,12 +35,14 @@ class LedgerEntry:
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What a page of observations changed. `look_again` are people of whom only a part was read, where that
-    part alone must not be believed."""
+    part alone must not be believed, or who turned out to have another address."""
 
     people: int
     cells: int
     dirtied: int
     look_again: tuple[PersonId, ...] = ()
+    left: tuple[str, ...] = ()  # ids of records that some of these people have no more: where are they now?
+    ledger: tuple[LedgerEntry, ...] = ()  # what was carried along with changes of address
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,10 @@ class State(Protocol):
     def unseen_since(self, side: Side, since: datetime) -> Iterator[list[Who]]: ...
 
     def known(self, side: Side | None = None) -> Iterator[list[Who]]: ...
+
+    def note_former(
+        self, side: Side, external_id: str, former: Sequence[tuple[str, datetime | None]]
+    ) -> list[PersonId]: ...
 
     def who(self, person: PersonId) -> Who: ...
 

@@ -13,7 +13,7 @@ from bridge.core.lanes import same_lane
 from bridge.core.model import PersonId, RunId, Side, Who, address_key
 from bridge.core.permit import asked
 from bridge.core.ports import Hint, PersonView
-from bridge.core.state import Settlement
+from bridge.core.state import Recorded, Settlement
 from bridge.engine.parts import Eyes, Weather
 
 T = TypeVar("T")
@@ -60,8 +60,9 @@ class Looker:
         if side not in self._weather.down:
             self._eyes.state.heed([one.id for one in waiting])
 
-    def look(self, side: Side, people: Sequence[PersonId]) -> int:
-        """Read these people at `side` and record what is seen. Returns how many could be read."""
+    def look(self, side: Side, people: Sequence[PersonId], *, read: frozenset[str] = frozenset()) -> int:
+        """Read these people at `side` and record what is seen. Returns how many could be read. Records that
+        they turn out to have no more are looked for, but for those that were just `read`."""
         reader, state = self._eyes.readers[side], self._eyes.state
 
         def look(who: Who) -> list[PersonView]:
@@ -72,7 +73,7 @@ class Looker:
         done = 0
         for batch in batched(people, 100):
             views = self._each(side, state.who_many(batch), look, self._miss_person)
-            done += self.record(side, views)
+            done += self.record(side, views, read=read)
             self._eyes.heartbeat()
             if side in self._weather.down:
                 break
@@ -83,27 +84,48 @@ class Looker:
         reader = self._eyes.readers[side]
         done = 0
         for batch in batched(hints, 100):
+            unmet = self._note_former(side, batch)
             bound = self._bound(side, batch)
             views = self._each(side, batch, reader.follow, self._miss_hint)
-            done += self.record(side, views)
+            read = frozenset(hint.id for hint in batch if hint.id is not None)
+            done += self.record(side, views, read=read)
             shown = {address_key(view.address) for view in views}
             left = [who.person for who in bound if address_key(who.address) not in shown]
-            done += self.look(side, left)
+            done += self.look(side, left, read=read)
+            self.look(side.other, unmet)
             self._eyes.heartbeat()
             if side in self._weather.down:
                 break
         return done
 
-    def record(self, side: Side, views: Sequence[PersonView]) -> int:
+    def record(self, side: Side, views: Sequence[PersonView], *, read: frozenset[str] = frozenset()) -> int:
         """Store views that were read outside a feed."""
         if not views:
             return 0
         spreads = self._eyes.mapping.spreads
         recorded = self._eyes.state.record(views, side, run=self._run, spreads=spreads)
         self.observed[side] += len(views)
-        if recorded.look_again:
-            self.look(side, recorded.look_again)
+        self.pursue(side, recorded, read=read)
         return len(views)
+
+    def pursue(self, side: Side, recorded: Recorded, *, read: frozenset[str] = frozenset()) -> None:
+        """Look at whom a page leaves in doubt, and for the records that its people have no more: their
+        addresses may have changed."""
+        if recorded.look_again:
+            self.look(side, recorded.look_again, read=read)
+        if lost := [one for one in recorded.left if one not in read]:
+            self.follow(side, [Hint(one) for one in lost])
+
+    def _note_former(self, side: Side, hints: Sequence[Hint]) -> list[PersonId]:
+        """Keep in mind which addresses these records had. Returns people whom only the other side knows: what
+        they said there goes along."""
+        note = self._eyes.state.note_former
+        return [
+            person
+            for hint in hints
+            if hint.id is not None and hint.former
+            for person in note(side, hint.id, hint.former)
+        ]
 
     def _bound(self, side: Side, hints: Sequence[Hint]) -> list[Who]:
         state = self._eyes.state

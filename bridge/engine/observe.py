@@ -91,7 +91,7 @@ class Observer:
             followed=[*(key for hint in page.hints for key in hint.keys), *page.repeated],
         )
         self._looker.observed[side] += len(page.views)
-        self._looker.look(side, recorded.look_again)
+        self._looker.pursue(side, recorded)
         self._count_unsubscribes(page)
         self._report(feed, page)
         self._eyes.heartbeat()

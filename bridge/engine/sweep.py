@@ -63,7 +63,7 @@ class Sweeper:
         for page in reader.everyone(self._known(), since):
             recorded = state.record(page.views, side, run=self._run, spreads=self._eyes.mapping.spreads)
             self._looker.observed[side] += len(page.views)
-            self._looker.look(side, recorded.look_again)
+            self._looker.pursue(side, recorded)
             self._looker.follow(side, page.hints)
             if side in self._weather.down:
                 raise self._weather.down[side]

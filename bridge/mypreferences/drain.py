@@ -105,8 +105,8 @@ class _Pages:
 
 
 def _hint(profile: str, events: Sequence[wire.Event]) -> Hint:
-    former = dict.fromkeys(address for event in events if (address := _former(event)))
-    return Hint(id=profile, keys=tuple(map(_key, events)), former=tuple(former))
+    former = {address: event.earliest for event in events if (address := _former(event))}
+    return Hint(id=profile, keys=tuple(map(_key, events)), former=tuple(former.items()))
 
 
 def _former(event: wire.Event) -> str | None:

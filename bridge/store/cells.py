@@ -137,7 +137,7 @@ def settle(conn: sa.Connection, run: RunId, settlements: Sequence[Settlement]) -
         clean = stored[key].ground == one.ground and key not in answered
         row = {"person": one.person, "about": one.topic, "dirty": not clean}
         if one.agreement is not None:  # on other ground than stands now, it is to be decided again
-            agreements.append(row | _agreed_values(one.agreement))
+            agreements.append(row | agreed_values(one.agreement))
         elif clean:
             decided.append(row)
     _update(conn, decided)
@@ -161,7 +161,7 @@ def _update(conn: sa.Connection, rows: Sequence[Row]) -> None:
     )
 
 
-def _agreed_values(agreement: Agreement) -> dict[str, Any]:
+def agreed_values(agreement: Agreement) -> dict[str, Any]:
     return {
         "agreed_choice": agreement.choice.value,
         "agreed_at": agreement.at,

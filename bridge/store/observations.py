@@ -13,13 +13,14 @@ from bridge.core.mapping import CHANNEL
 from bridge.core.model import Choice, Observation, PersonId, Side, TopicId, address_key
 from bridge.core.ports import PersonView
 from bridge.core.state import Recorded
-from bridge.store import cells, holds, people
+from bridge.store import cells, holds, moves, people
 from bridge.store import tables as t
 from bridge.store.engine import inserter, inserting
 from bridge.store.merge import combine
 from bridge.store.times import chunks
 
 Key = tuple[PersonId, TopicId]
+_Reads = dict[PersonId, tuple[datetime, bool] | None]  # the newest read of a person; whether they were there
 
 ABSENT_PAGE = 20_000  # people of one transaction of `mark_absent`
 
@@ -39,9 +40,7 @@ class _Page:
     side: Side
     stored: dict[Key, _Stored]
     ids: dict[PersonId, set[str]]  # bindings as they become
-    reads: dict[
-        PersonId, tuple[datetime, bool] | None
-    ]  # the newest read of a person, and whether they were there
+    reads: _Reads
     now: dict[Key, Observation] = field(default_factory=dict)
     look_again: dict[PersonId, None] = field(default_factory=dict)
 
@@ -98,7 +97,7 @@ def record(
     known = dict(page.reads)
     for view in views:
         page.take(by_key[address_key(view.address)], view)
-    _save_bindings(conn, side, before, page.ids)
+    ousted, left = _save_bindings(conn, side, before, page, known, now)
     _save_reads(
         conn, side, {person: read for person, read in page.reads.items() if read != known.get(person)}
     )
@@ -110,7 +109,9 @@ def record(
     )
     if spreads:
         dirtied += cells.spread(conn, [person for person, topic in moved if topic == CHANNEL])
-    return Recorded(len(persons), len(page.now), dirtied, tuple(page.look_again))
+    entries = moves.carry(conn, side, {*persons, *ousted})
+    look_again = tuple(dict.fromkeys((*page.look_again, *ousted)))
+    return Recorded(len(persons), len(page.now), dirtied, look_again, left, tuple(entries))
 
 
 # reading
@@ -132,12 +133,10 @@ def _load(conn: sa.Connection, side: Side, persons: Iterable[PersonId]) -> dict[
     return found
 
 
-def _reads(
-    conn: sa.Connection, side: Side, persons: Iterable[PersonId]
-) -> dict[PersonId, tuple[datetime, bool] | None]:
+def _reads(conn: sa.Connection, side: Side, persons: Iterable[PersonId]) -> _Reads:
     p = t.people.c
     at, present = p[f"{side}_read_at"], p[f"{side}_present"]
-    found: dict[PersonId, tuple[datetime, bool] | None] = {}
+    found: _Reads = {}
     for ids in chunks(persons):
         for person, read_at, there in conn.execute(sa.select(p.id, at, present).where(p.id.in_(ids))):
             found[PersonId(person)] = None if read_at is None else (read_at, there)
@@ -148,15 +147,35 @@ def _reads(
 
 
 def _save_bindings(
-    conn: sa.Connection, side: Side, before: dict[PersonId, set[str]], after: dict[PersonId, set[str]]
-) -> None:
+    conn: sa.Connection,
+    side: Side,
+    before: dict[PersonId, set[str]],
+    page: _Page,
+    known: _Reads,
+    now: datetime,
+) -> tuple[list[PersonId], tuple[str, ...]]:
+    """Write whose records they are now. Returns people who turned out to have lost theirs to others, and the
+    records that people turned out to have lost."""
     nobody: set[str] = set()
-    added = [(who, one) for who, ids in after.items() for one in sorted(ids - before.get(who, nobody))]
+    after, reads = page.ids, page.reads
+    added = [
+        (who, one, now if (read := reads.get(who)) is None else read[0])
+        for who, ids in after.items()
+        for one in sorted(ids - before.get(who, nobody))
+    ]
     removed = [(who, one) for who, ids in before.items() for one in sorted(ids - after.get(who, nobody))]
+    left = [
+        moves.Left(who, one, was[0], read[0])
+        for who, one in removed
+        if (was := known.get(who)) is not None and (read := reads.get(who)) is not None
+    ]
     people.bind(conn, side, added, removed)
+    moves.note_left(conn, side, left)
+    moves.forget_left(conn, side, [(who, one) for who, one, _ in added])
+    return moves.oust(conn, side, added), tuple(dict.fromkeys(external for _, external in removed))
 
 
-def _save_reads(conn: sa.Connection, side: Side, reads: dict[PersonId, tuple[datetime, bool] | None]) -> None:
+def _save_reads(conn: sa.Connection, side: Side, reads: _Reads) -> None:
     rows = [{"person": who, "at": read[0], "there": read[1]} for who, read in reads.items() if read]
     if not rows:
         return

@@ -45,17 +45,18 @@ def last_of_range(conn: sa.Connection, after: int, size: int) -> int | None:
 def ensure(conn: sa.Connection, addresses: Sequence[str], now: datetime) -> dict[str, PersonId]:
     """The people of these addresses by address key, made where they are new, and locked."""
     wanted = {address_key(address): address.strip() for address in reversed(addresses)}
-    found = _by_keys(conn, wanted)
+    found = by_keys(conn, wanted)
     missing = sorted(key for key in wanted if key not in found)
     if missing:
         rows = [{"address": wanted[key], "address_key": key, "created_at": now} for key in missing]
         conn.execute(inserter(conn, t.people).on_conflict_do_nothing(), rows)
-        found |= _by_keys(conn, missing)
+        found |= by_keys(conn, missing)
     lock(conn, found.values())
     return found
 
 
-def _by_keys(conn: sa.Connection, keys: Iterable[str]) -> dict[str, PersonId]:
+def by_keys(conn: sa.Connection, keys: Iterable[str]) -> dict[str, PersonId]:
+    """Those of these address keys that belong to somebody."""
     found: dict[str, PersonId] = {}
     for some in chunks(keys):
         query = sa.select(t.people.c.address_key, t.people.c.id).where(t.people.c.address_key.in_(some))
@@ -80,10 +81,10 @@ def bound_ids(conn: sa.Connection, side: Side, people: Iterable[PersonId]) -> di
 def bind(
     conn: sa.Connection,
     side: Side,
-    added: Iterable[tuple[PersonId, str]],
+    added: Iterable[tuple[PersonId, str, datetime]],
     removed: Iterable[tuple[PersonId, str]],
 ) -> None:
-    """Add and remove ids of people at `side`."""
+    """Add and remove ids of people at `side`; each added one with the time of the read that showed it."""
     b = t.bindings.c
     if gone := [{"person": person, "external": external} for person, external in removed]:
         conn.execute(
@@ -94,7 +95,10 @@ def bind(
             ),
             gone,
         )
-    rows = [{"side": side, "person_id": person, "external_id": external} for person, external in added]
+    rows = [
+        {"side": side, "person_id": person, "external_id": external, "bound_at": at}
+        for person, external, at in added
+    ]
     if rows:
         conn.execute(inserter(conn, t.bindings).on_conflict_do_nothing(), rows)
 
@@ -129,7 +133,7 @@ def _ids_of(conn: sa.Connection, people: Iterable[PersonId]) -> dict[PersonId, d
 def find(conn: sa.Connection, address: str) -> Who | None:
     """The person of an address, if known."""
     key = address_key(address)
-    return next(iter(who_many(conn, _by_keys(conn, [key]).values())), None)
+    return next(iter(who_many(conn, by_keys(conn, [key]).values())), None)
 
 
 def bound(conn: sa.Connection, side: Side, external_id: str) -> list[Who]:

@@ -30,6 +30,7 @@ from bridge.store import (
     inbox,
     ledger,
     migrate,
+    moves,
     observations,
     people,
     runs,
@@ -98,7 +99,16 @@ class Store(Looking):
             if feed is not None and watermark is not None:
                 runs.save_watermark(conn, feed, watermark, run, now)
                 follow.forget(conn, feed, now)
+            self._append(conn, run, recorded.ledger, now)
         return recorded
+
+    def note_former(
+        self, side: Side, external_id: str, former: Sequence[tuple[str, datetime | None]]
+    ) -> list[PersonId]:
+        """A record had these addresses before, each until the time given, as its side tells. Nobody is made
+        known by that. Returns those of these people who were never seen with that record."""
+        with self._unit.write() as conn:
+            return moves.note_former(conn, side, external_id, former, self._unit.clock())
 
     def mark_absent(self, side: Side, topics: Sequence[TopicId], *, run: RunId, read_at: datetime) -> int:
         """After a complete sweep that began at `read_at`: whoever was never seen at `side` is not there.
@@ -202,9 +212,10 @@ class Store(Looking):
         people.lock(conn, [one.person for one in ended])
         attempts.end(conn, ended, now)
         cells.note_written(conn, side, ended)
-        observations.record(conn, views, side, now=now, spreads=spreads)
+        recorded = observations.record(conn, views, side, now=now, spreads=spreads)
         settled = cells.settle(conn, run, settlements)
-        self._append(conn, run, [*(one.ledger for one in ended), *settled], now)
+        entries = [*(one.ledger for one in ended), *recorded.ledger, *settled]
+        self._append(conn, run, entries, now)
 
     # holds
 

@@ -83,9 +83,38 @@ bindings = sa.Table(
     sa.Column("side", sa.Text, primary_key=True),
     sa.Column("external_id", sa.Text, primary_key=True),
     _person(primary_key=True),
+    sa.Column("bound_at", UtcMicros),  # the read that first showed it; none: before this was noted
     _one_of("side", Side),
     sa.CheckConstraint("external_id <> ''", name="external_id"),
     sa.Index(None, "person_id"),
+)
+
+former_bindings = sa.Table(
+    "former_bindings",
+    metadata,
+    sa.Column("side", sa.Text, primary_key=True),
+    sa.Column("external_id", sa.Text, primary_key=True),
+    _person(primary_key=True),
+    sa.Column("until", UtcMicros, nullable=False),  # the last read that still showed it
+    sa.Column("left_at", UtcMicros, nullable=False),  # when it changed, or the read that showed that it had
+    _one_of("side", Side),
+    sa.CheckConstraint("external_id <> ''", name="external_id"),
+    sa.Index(None, "person_id"),
+)
+
+successions = sa.Table(
+    "successions",
+    metadata,
+    sa.Column("side", sa.Text, primary_key=True),
+    *(
+        sa.Column(name, Number, sa.ForeignKey("people.id", ondelete="CASCADE"), primary_key=True)
+        for name in ("former_id", "heir_id")  # who had the record, and who has it now
+    ),
+    sa.Column("since", UtcMicros, nullable=False),
+    _one_of("side", Side),
+    sa.CheckConstraint("former_id <> heir_id", name="distinct"),
+    sa.Index(None, "former_id"),
+    sa.Index(None, "heir_id"),
 )
 
 # cells

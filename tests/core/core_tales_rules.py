@@ -51,9 +51,37 @@ from core_tales import (
 
 from bridge.core.decision import Rule
 from bridge.core.mapping import Conflict
-from bridge.core.model import Block, Choice, HoldState
+from bridge.core.model import Agreement, Block, Choice, HoldState
+
+MOVED = Agreement(Choice.OPTED_OUT, day(10), Rule.ADDRESS_CHANGED, day(20), {})
 
 IN_THE_WAY: dict[str, Tale] = {
+    # a changed address
+    "What was withdrawn at the old address is withdrawn at the new one, where nothing is said": (
+        "withdraw mypreferences: carried",
+        TOPIC,
+        cell(silent(), silent(), MOVED),
+    ),
+    "An opt-in from before the change of address waits for a person": (
+        "hold address_changed (raise mypreferences)",
+        TOPIC,
+        cell(silent(), yes(15), MOVED),
+    ),
+    "Opposite words from before the change of address fall under the mapping's policy": (
+        "withdraw dotdigital: withdrawal_wins",
+        TOPIC,
+        cell(no(10), yes(15), MOVED),
+    ),
+    "An opt-in said since the change of address is heard": (
+        "raise mypreferences: newer_opt_in",
+        TOPIC,
+        cell(no(10), yes(25), MOVED),
+    ),
+    "What both sides say from before the change of address is no more than the one withdrawal": (
+        "withdraw mypreferences + withdraw dotdigital: late_opt_in",
+        TOPIC,
+        cell(yes(15), yes(15), MOVED),
+    ),
     # the e-mail channel
     "Mailable at Dotdigital is a state, not an opt-in": (
         "nothing: not_a_statement",

@@ -181,7 +181,7 @@ def test_the_address_before_a_change_is_told_wherever_it_stands(inside: bool) ->
     if inside:
         data["PreviousData"] = body.pop("PreviousData")
     (page,) = drained([msgspec.json.decode(msgspec.json.encode(body), type=wire.Event)], NOON)
-    assert [hint.former for hint in page.hints] == [("old@example.com",)]
+    assert [hint.former for hint in page.hints] == [(("old@example.com", None),)]
     assert "example.com" not in repr(page)
 
 

@@ -219,6 +219,7 @@ ATTEMPT = {"run": "r1", "person_id": 1, "side": "dotdigital", "body": "{}", "sta
 HOLD = {"person_id": 1, "topic": "t", "reason": "r", "why": "w", "ground": "g", "state": "open",
         "proposed": "[]", "opened_at": 1}  # fmt: skip
 INBOX = {"side": "dotdigital", "what": "w", "error": "e", "tries": 1, "kept_at": 1}
+FORMER = {"side": "dotdigital", "external_id": "1", "person_id": 1, "until": 1, "left_at": 2}
 RUN = {"number": 2, "id": "r2", "kind": "full", "started_at": 1, "state": "running"}
 LEDGER = {"seq": 1, "at": 1, "kind": "k", "body": "{}", "prev_hash": "0" * 64, "hash": "1" * 64}
 
@@ -244,6 +245,7 @@ POSSIBLE = [
     ("ledger", LEDGER),
     ("bindings", {"side": "dotdigital", "external_id": "1", "person_id": 1}),
     ("watermarks", {"feed": "f", "at": 1, "run": "r1", "updated_at": 1}),
+    ("former_bindings", FORMER),
 ]
 IMPOSSIBLE = [
     ("people", {"address": "A", "address_key": "a", "created_at": 1}),  # the same address twice
@@ -253,6 +255,10 @@ IMPOSSIBLE = [
     ("bindings", {"side": "elsewhere", "external_id": "1", "person_id": 1}),
     ("bindings", {"side": "dotdigital", "external_id": "", "person_id": 1}),
     ("bindings", {"side": "dotdigital", "external_id": "1", "person_id": 2}),
+    ("former_bindings", FORMER | {"side": "elsewhere"}),
+    ("former_bindings", FORMER | {"external_id": ""}),
+    ("former_bindings", FORMER | {"person_id": 2}),
+    ("successions", {"side": "dotdigital", "former_id": 1, "heir_id": 1, "since": 1}),
     ("cells", CELL | {"person_id": 2}),  # of nobody
     ("cells", CELL | {"topic": ""}),
     ("cells", CELL | {"dirty": None}),
