@@ -57,7 +57,8 @@ def _completeness(app: App, found: Findings, read: list[wire.Subscription]) -> N
         mend = f"Without them some changes wait for the nightly sweep. {_MAKE}"
         found.warn(MINE, f"No webhook subscription is told of {listed(missing)}.", mend)
     else:
-        found.good(MINE, f"{counted(len(read), 'webhook subscription')} told of all events that are needed.")
+        number = counted(len(read), "webhook subscription")
+        found.good(MINE, f"All events that are needed are subscribed to ({number}).")
     for one in read:
         if one.alternate_id_type:
             found.warn(

@@ -275,7 +275,7 @@ class State(Protocol):
     def drop_from_inbox(self, kept: int) -> None: ...
 
     def notices(self, side: Side) -> list[Noticed]:
-        """What webhooks named and no round has looked into, the oldest first."""
+        """The next that webhooks named and no round has looked into, the oldest first."""
         ...
 
     def heed(self, notices: Sequence[int]) -> None:

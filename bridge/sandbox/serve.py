@@ -78,6 +78,11 @@ Count the API calls, or start counting again:
 Make the next listing fail once:
   curl -X POST {theirs}/_sandbox/faults -d '{{"operation": "getContacts", "kind": "status", "status": 503}}'
 
+Have each change delivered to a `bridge run` as a webhook:
+  export BRIDGE_WEB__HOOK_SECRET='any-long-random-word'
+  bridge run &
+  bridge hooks create --url http://127.0.0.1:8080 --active
+
 Ctrl-C ends it; nothing is kept.
 """
 

@@ -15,6 +15,7 @@ from bridge.store.engine import inserter
 from bridge.store.times import chunks
 
 KEPT = timedelta(days=1)  # after it was looked into: what comes again later is looked into anew
+PAGE = 500  # that one round takes on: what a flood names must not keep others waiting
 
 
 def waiting(conn: sa.Connection, side: Side) -> int:
@@ -41,7 +42,7 @@ def keep(conn: sa.Connection, side: Side, notices: Sequence[Notice], now: dateti
 
 
 def of_side(conn: sa.Connection, side: Side) -> list[Noticed]:
-    """What no round has looked into, the oldest first, and whether a feed has led there since."""
+    """The next that no round has looked into, the oldest first, and whether a feed has led there since."""
     h, f = t.hook_hints.c, t.followed.c
     followed = sa.exists().where(
         f.key == h.event_id, f.feed.startswith(f"{side}."), f.last_at >= h.received_at
@@ -50,13 +51,19 @@ def of_side(conn: sa.Connection, side: Side) -> list[Noticed]:
         sa.select(h.id, h.profile_id, followed.label("followed"))
         .where(h.side == side, h.heeded_at.is_(None))
         .order_by(h.id)
+        .limit(PAGE)
     )
     return [Noticed(row.id, Hint(id=row.profile_id), bool(row.followed)) for row in conn.execute(query)]
 
 
 def heed(conn: sa.Connection, numbers: Sequence[int], now: datetime) -> None:
-    """These were looked into. What was long ago is forgotten."""
+    """These were looked into."""
     h = t.hook_hints.c
     for some in chunks(numbers):
         conn.execute(sa.update(t.hook_hints).where(h.id.in_(some)).values(heeded_at=now))
+
+
+def forget(conn: sa.Connection, now: datetime) -> None:
+    """What was looked into long ago is not kept."""
+    h = t.hook_hints.c
     conn.execute(sa.delete(t.hook_hints).where(h.heeded_at < now - KEPT))

@@ -122,7 +122,7 @@ class Looking:
             return inbox.of_side(conn, side)
 
     def notices(self, side: Side) -> list[Noticed]:
-        """What webhooks named and no round has looked into, the oldest first."""
+        """The next that webhooks named and no round has looked into, the oldest first."""
         with self._unit.read() as conn:
             return hooks.of_side(conn, side)
 

@@ -99,6 +99,7 @@ class Store(Looking):
             if feed is not None and watermark is not None:
                 runs.save_watermark(conn, feed, watermark, run, now)
                 follow.forget(conn, feed, now)
+                hooks.forget(conn, now)
             self._append(conn, run, recorded.ledger, now)
         return recorded
 

@@ -15,6 +15,7 @@ from bridge.core.state import Notice
 from bridge.store import HookBox, Store, Stored
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
+from bridge.store.hooks import PAGE
 from tests.store.desk import MINE, THEIRS, Clock, begun
 
 
@@ -49,7 +50,7 @@ def test_a_repetition_is_known_for_a_day(box: HookBox, store: Store, clock: Cloc
     box.put([notice(1)])
     store.heed([one.id for one in store.notices(MINE)])
     clock.tick(2 * 86_400)
-    store.heed([])
+    store.record([], THEIRS, run=begun(store), feed="dotdigital.suppressed", watermark=clock())
     assert box.put([notice(1)]) is Stored.KEPT
     assert len(store.notices(MINE)) == 1
 
@@ -59,6 +60,16 @@ def test_a_full_box_says_so_and_has_room_again_once_a_round_has_looked(box: Hook
     assert box.put([notice(6)]) is Stored.FULL
     store.heed([one.id for one in store.notices(MINE)])
     assert box.put([notice(6)]) is Stored.KEPT
+
+
+def test_a_flood_is_looked_into_a_part_at_a_time(state_url: str, store: Store, clock: Clock) -> None:
+    flooded = HookBox(state_url, clock, side=MINE, depth=10 * PAGE)
+    assert flooded.put([notice(number) for number in range(PAGE + 3)]) is Stored.KEPT
+    flooded.close()
+    first = store.notices(MINE)
+    assert len(first) == PAGE
+    store.heed([one.id for one in first])
+    assert len(store.notices(MINE)) == 3
 
 
 def test_what_a_feed_has_led_to_since_is_marked(box: HookBox, store: Store, clock: Clock) -> None:

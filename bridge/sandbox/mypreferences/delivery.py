@@ -114,6 +114,11 @@ class Deliveries:
                 return total
         return total
 
+    def shake(self, subscription: Subscription) -> bool:
+        """Whether its receiver answers the validation request, whose form is not documented."""
+        subscription.shaken = _shake(self._good, self._switches, subscription.url, self._chance)
+        return subscription.shaken
+
     def _take(self, now: datetime) -> list[Message]:
         until = now - timedelta(seconds=self._switches.event_lag_seconds)
         most = self._subscriptions.throughput.most
@@ -138,7 +143,7 @@ class Deliveries:
 
     def _deliver(self, subscription: Subscription, batch: list[Message]) -> list[Message]:
         """Returns the messages to be tried again: those of a receiver that has not shaken hands yet, too."""
-        if not subscription.shaken and not self._shake(subscription):
+        if not subscription.shaken and not self.shake(subscription):
             return batch if urlsplit(subscription.url).hostname in LOOPBACK else []
         documents = [self._document(message, subscription) for message in batch]
         alone = self._switches.delivery_batch <= 1
@@ -156,11 +161,6 @@ class Deliveries:
             return {name: value for name, value in document.items() if name not in _BARE}
         return document
 
-    def _shake(self, subscription: Subscription) -> bool:
-        """The validation request, whose form is not documented."""
-        subscription.shaken = shake(self._good, self._switches, subscription.url, self._chance)
-        return subscription.shaken
-
     def _good(self, method: str, url: str, body: bytes | None) -> Told | None:
         """The answer; None where it is no success."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
@@ -176,7 +176,7 @@ class Deliveries:
         return None
 
 
-def shake(
+def _shake(
     ask: Callable[[str, str, bytes | None], Told | None], switches: Switches, url: str, chance: random.Random
 ) -> bool:
     """Whether the receiver answers the validation request as the `handshake` switch expects."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge.sandbox.mypreferences.call import Call, Reply
 from bridge.sandbox.mypreferences.events import Query
-from bridge.sandbox.mypreferences.refusal import not_found
+from bridge.sandbox.mypreferences.refusal import invalid, not_found
 
 
 def by_account(call: Call) -> Reply:
@@ -38,6 +38,9 @@ def by_id(call: Call) -> Reply:
 def create_subscription(call: Call) -> Reply:
     """Create new subscription."""
     made = call.state.subscriptions.create(call.body())
+    if call.state.switches.handshake_on_create and not call.state.deliveries.shake(made):
+        call.state.subscriptions.delete(made.subscription_id)
+        raise invalid("The Url did not answer the validation request.")
     return Reply(made.document, call.state.switches.created_status)
 
 

@@ -42,6 +42,9 @@ class Switches:
     handshake: str = "post"
     """The validation request before the first delivery: `post` or `get` a code to be echoed, `status` for any
     success, `static` for an agreed answer, `none`."""
+    handshake_on_create: bool = False
+    """Whether the validation request is sent, and must succeed, when a subscription is created; else before
+    its first delivery."""
     handshake_expects: str = ""
     """The agreed answer, as it must be sent."""
     deliveries_shuffled: bool = True

@@ -205,6 +205,18 @@ def test_nothing_is_delivered_before_the_receiver_has_shaken_hands(
     assert site.state.deliveries.waiting == int(not shaken)
 
 
+@pytest.mark.parametrize("form", ["post", "static"])
+def test_hands_may_have_to_be_shaken_at_creation(site: Site, hook: str, form: str) -> None:
+    """MyPreferences `Create new subscription`: when the validation request is sent is not documented."""
+    site.state.switches.handshake = form
+    site.state.switches.handshake_on_create = True
+    made = site.call("POST", "Events/Subscriptions", {"Name": "n", "Url": hook, "Subscriptions": [
+        {"Entity": "ProfileActions", "EventType": "profile.updated"}
+    ]})  # fmt: skip
+    assert made.status_code == (201 if form == "post" else 400)
+    assert len(site.get("Events/Subscriptions")) == (1 if form == "post" else 0)
+
+
 def test_hands_are_shaken_anew_for_another_url(site: Site, ann: int, receiver: Receiver, hook: str) -> None:
     made = site.subscribe(Url=hook, State="Active")
     change(site, ann)
