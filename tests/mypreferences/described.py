@@ -9,6 +9,8 @@ import functools
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from urllib.parse import parse_qsl
 import yaml
 from jsonschema import Draft202012Validator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.sandbox.frontdoor import FrontDoor
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = "mypreferences-v4.openapi.yaml"
@@ -249,3 +253,17 @@ def description() -> Description | None:
         return None
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return Description(yaml.load(path.read_text(encoding="utf-8"), Loader=loader))  # noqa: S506 - safe ones
+
+
+@contextmanager
+def recorded(app: ASGIApp, *, request_too: bool = True) -> Iterator[Recorder]:
+    """A sandbox that is listened to behind its front door, where answers are not spoilt yet. At the end, all
+    that was heard must be by the description, where that is at hand."""
+    assert isinstance(app, FrontDoor)
+    recorder = Recorder(app.app, app)
+    app.app = recorder
+    yield recorder
+    found = description()
+    if found is not None:
+        problems = {one for heard in recorder.heard for one in found.problems(heard, request_too=request_too)}
+        assert problems == set()

@@ -21,6 +21,7 @@ from bridge.sandbox.mypreferences import (
     sample_config,
 )
 from bridge.sandbox.server import Server
+from tests.mypreferences.described import recorded
 
 
 @pytest.fixture
@@ -44,7 +45,8 @@ def state() -> State:
 @pytest.fixture
 def site(state: State) -> Iterator[Site]:
     with (
-        Server(create_app(state)) as server,
+        recorded(create_app(state), request_too=False) as heard,
+        Server(heard.front) as server,
         httpx.Client(base_url=server.url, timeout=10, trust_env=False) as http,
     ):
         site = Site(state, http)
