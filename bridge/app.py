@@ -16,6 +16,7 @@ from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
 from bridge.core.ports import ReadReplica, Replica
+from bridge.dotdigital.access import V3Access
 from bridge.dotdigital.auth import basic_auth
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
@@ -190,11 +191,11 @@ class App:
         return self._v2(check_base_url(base_url))
 
     @cached_property
-    def dotdigital_v3(self) -> ClientV3 | None:
-        """Dotdigital's v3 contacts API; None where the settings say never."""
-        if self.settings.dotdigital.v3 is V3.NEVER:
-            return None
-        return ClientV3(self.dotdigital.transport)
+    def dotdigital_v3(self) -> V3Access:
+        """Dotdigital's v3 contacts API, as far as the settings and the account have it."""
+        wanted = self.settings.dotdigital.v3
+        client = None if wanted is V3.NEVER else ClientV3(self.dotdigital.transport)
+        return V3Access(client, required=wanted is V3.ALWAYS)
 
     def _v2(self, base_url: str) -> ClientV2:
         theirs = self.settings.dotdigital

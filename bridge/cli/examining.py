@@ -145,8 +145,17 @@ def dotdigital(app: App, found: Findings) -> None:
         found, THEIRS, "Suppressions",
         lambda: client.get_suppressed_contacts_since_date(since=since, select=1),
     )  # fmt: skip
-    if (v3 := app.dotdigital_v3) is not None:
-        _permitted(found, THEIRS, "Contacts (v3)", lambda: v3.contacts(limit=1))
+    _v3(app, found)
+
+
+def _v3(app: App, found: Findings) -> None:
+    """Where the settings leave it open, an account without v3 is served all the same."""
+    access = app.dotdigital_v3
+    client = found.attempt(THEIRS, access.client)
+    if access.warning is not None:
+        found.warn(THEIRS, "Contacts (v3) cannot be read.", access.warning)
+    elif client is not None:
+        _permitted(found, THEIRS, "Contacts (v3)", lambda: client.contacts(limit=1))
 
 
 def _region(app: App, found: Findings, endpoint: str | None) -> None:

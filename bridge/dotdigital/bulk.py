@@ -9,7 +9,8 @@ from bridge.core.errors import SideError, Throttled
 from bridge.core.model import Side, Who, Withdrawal, Write, address_key
 from bridge.core.ports import Outcome, Parcel
 from bridge.core.singly import write_each
-from bridge.dotdigital.changes import Change, pays
+from bridge.dotdigital import changes
+from bridge.dotdigital.changes import Change
 from bridge.dotdigital.importing import Importer
 from bridge.dotdigital.roster import Roster
 from bridge.dotdigital.units import of_channel, price, withdraws
@@ -33,13 +34,6 @@ class Bulk:
         self._roster, self._importer = roster, importer
         self._overlay, self._write = overlay, write
 
-    def pays(self, parcels: Sequence[Parcel]) -> bool:
-        """Whether an import takes fewer calls."""
-        fit = [parcel for parcel in parcels if fits(parcel)]
-        people = {address_key(parcel.who.address) for parcel in fit}
-        singly = sum(price(parcel.unit) for parcel in fit)
-        return pays(len(people), singly, self._roster.pages)
-
     def carry(self, parcels: Sequence[Parcel], heartbeat: Callable[[], None]) -> list[Answer]:
         """One answer each, in order. What no import takes goes one by one, after it; and so do withdrawals
         that a whole import was refused with. Raises SideError where not even who is there could be read."""
@@ -47,16 +41,16 @@ class Bulk:
         people = {address_key(parcel.who.address): parcel.who for parcel in fit}
         standing = self._roster.standing(list(people.values()), heartbeat)
         answers: dict[int, Answer] = {}
-        changes: dict[str, Change] = {}
+        entries: dict[str, Change] = {}
         for at, parcel in enumerate(parcels):
             contact = standing.get(address_key(parcel.who.address))
             if not fits(parcel) or contact is None or not _is_theirs(parcel.who, contact):
                 continue
             try:
-                _add(changes, contact, self._change(contact, parcel.unit))
+                _add(entries, contact, self._change(contact, parcel.unit))
             except SideError as error:
                 answers[at] = error
-        self._import(parcels, changes, answers, heartbeat)
+        self._import(parcels, entries, answers, heartbeat)
         left = [at for at in range(len(parcels)) if at not in answers]
         singly = write_each(self._write, [parcels[at] for at in left], heartbeat)
         answers |= dict(zip(left, singly, strict=True))
@@ -70,21 +64,28 @@ class Bulk:
     def _import(
         self,
         parcels: Sequence[Parcel],
-        changes: dict[str, Change],
+        entries: dict[str, Change],
         answers: dict[int, Answer],
         heartbeat: Callable[[], None],
     ) -> None:
-        if not changes:
+        if not entries:
             return
         raises = not all(withdraws(write) for parcel in parcels for write in parcel.unit)
-        said = self._importer.run(list(changes.values()), heartbeat, raises=raises)
+        said = self._importer.run(list(entries.values()), heartbeat, raises=raises)
         for at, parcel in enumerate(parcels):
-            change = changes.get(address_key(parcel.who.address))
+            change = entries.get(address_key(parcel.who.address))
             if change is None or at in answers or not fits(parcel):
                 continue
             answer = said[change.contact_id]
             if raises or not _was_turned_away(answer):
                 answers[at] = answer
+
+
+def pays(parcels: Sequence[Parcel], pages: int | None) -> bool:
+    """Whether an import takes fewer calls. `pages`: of the listing, where they are known."""
+    fit = [parcel for parcel in parcels if fits(parcel)]
+    people = {address_key(parcel.who.address) for parcel in fit}
+    return changes.pays(len(people), sum(price(parcel.unit) for parcel in fit), pages)
 
 
 def fits(parcel: Parcel) -> bool:
@@ -93,14 +94,14 @@ def fits(parcel: Parcel) -> bool:
     return not of_channel(parcel.unit[0]) or isinstance(parcel.unit[0], Withdrawal)
 
 
-def _add(changes: dict[str, Change], contact: ContactV3, change: Change) -> None:
+def _add(entries: dict[str, Change], contact: ContactV3, change: Change) -> None:
     """Everything about one person in one entry: twice in one import is an error there."""
     key = address_key(contact.address or "")
-    known = changes.get(key)
+    known = entries.get(key)
     if known is not None:
         merged = known.with_preferences(change.preferences)
         change = replace(merged, unsubscribes=known.unsubscribes or change.unsubscribes)
-    changes[key] = change
+    entries[key] = change
 
 
 def _is_theirs(who: Who, contact: ContactV3) -> bool:

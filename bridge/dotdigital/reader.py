@@ -13,6 +13,7 @@ from bridge.core.model import PersonId, Side, TopicId, Who, Write, address_key
 from bridge.core.ports import Bookmark, Hint, Memory, Page, PersonView
 from bridge.core.singly import look_each
 from bridge.dotdigital import feeds, status, views
+from bridge.dotdigital.access import V3Access
 from bridge.dotdigital.catalogue import read_catalogue
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import LARGEST_LIMIT, ClientV3
@@ -40,7 +41,7 @@ class DotdigitalReader:
     def __init__(
         self,
         v2: ClientV2,
-        v3: ClientV3 | None,
+        v3: ClientV3 | V3Access | None,
         mapping: Mapping,
         clock: Callable[[], datetime],
         *,
@@ -48,17 +49,34 @@ class DotdigitalReader:
         sleep: Callable[[float], None] = time.sleep,
         listing_page: int = LARGEST_LIMIT,
     ) -> None:
-        self._v2, self._v3 = v2, v3
-        self._roster = None if v3 is None else Roster(v3, listing_page)
+        self._v2 = v2
+        self._access = v3 if isinstance(v3, V3Access) else V3Access(v3)
+        self._listing_page = listing_page
+        self._listing: Roster | None = None
         self._jobs = Jobs(memory or InProcess(), clock)
         self._mapping, self._clock, self._sleep = mapping, clock, sleep
         self._account: str | None = None
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
-        self._transports = {client.transport for client in (v2, v3) if client is not None}
+
+    @property
+    def _v3(self) -> ClientV3 | None:
+        return self._access.client()
+
+    @property
+    def _roster(self) -> Roster | None:
+        v3 = self._v3
+        if v3 is not None and self._listing is None:
+            self._listing = Roster(v3, self._listing_page)
+        return self._listing
+
+    @property
+    def _pages(self) -> int | None:
+        """How many pages the listing has, where it was read."""
+        return None if self._listing is None else self._listing.pages
 
     @property
     def calls(self) -> int:
-        return sum(transport.calls for transport in self._transports)
+        return self._v2.transport.calls  # both APIs go by the same one
 
     @property
     def feeds(self) -> Sequence[str]:
@@ -115,7 +133,10 @@ class DotdigitalReader:
     def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:  # noqa: ARG002
         """By the v3 listing, or without v3 by a look at each of `known`; then everybody suppressed, with
         dates and reasons, since nobody promises that the listing shows them."""
-        yield from self._known(known) if self._roster is None else self._listed(self._roster)
+        roster = self._roster
+        if self._access.warning is not None:
+            yield Page(warnings=[self._access.warning])
+        yield from self._known(known) if roster is None else self._listed(roster)
         yield from self._suppressed(_BEGINNING)
 
     def look(self, who: Who) -> PersonView:
@@ -138,8 +159,8 @@ class DotdigitalReader:
     def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
         """By the v3 listing where that takes fewer calls, without dates; whoever it does not show, or
         everybody, by a look at each."""
-        roster = self._roster
         left = list(people)
+        roster = self._roster if len(left) > 1 else None
         if roster is not None and roster.is_cheaper(len(people)):
             asked = {address_key(who.address): who for who in people}
             read_at = self._clock()

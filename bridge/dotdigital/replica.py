@@ -19,7 +19,7 @@ from bridge.core.model import (
 from bridge.core.ports import Outcome, Parcel
 from bridge.core.singly import write_each
 from bridge.dotdigital import status
-from bridge.dotdigital.bulk import Bulk
+from bridge.dotdigital.bulk import Bulk, pays
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.errors import SUPPRESSED
 from bridge.dotdigital.importing import Importer
@@ -52,8 +52,7 @@ class DotdigitalReplica(DotdigitalReader):
 
     def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
         """Whether an import takes fewer calls; never without v3."""
-        bulk = self._bulk
-        return bulk is not None and bulk.pays(parcels)
+        return self._access.presumed() and pays(parcels, self._pages)
 
     def write_many(
         self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
@@ -66,10 +65,11 @@ class DotdigitalReplica(DotdigitalReader):
 
     @cached_property
     def _bulk(self) -> Bulk | None:
-        if self._v3 is None or self._roster is None:
+        v3, roster = self._v3, self._roster
+        if v3 is None or roster is None:
             return None
-        importer = Importer(self._v3, self._jobs, self._clock, self._sleep)
-        return Bulk(self._roster, importer, overlay=self._overlay, write=self.write)
+        importer = Importer(v3, self._jobs, self._clock, self._sleep)
+        return Bulk(roster, importer, overlay=self._overlay, write=self.write)
 
     # the channel
 
@@ -105,15 +105,17 @@ class DotdigitalReplica(DotdigitalReader):
             return self._put(who, overlay)
         except NotFound:
             # v2 may hide suppressed people; v3 tells whether there is really nobody.
-            if self._v3 is None and not takes_back:
+            v3 = self._v3
+            if v3 is None and not takes_back:
                 raise
-            return Outcome.ALREADY_SO if self._v3 is None else self._patch(self._v3, who, overlay, takes_back)
+            return Outcome.ALREADY_SO if v3 is None else self._patch(v3, who, overlay, takes_back)
         except Refused as error:
             # Some refusals come without their code; a withdrawal is then tried by the other way as well.
             hidden = error.code == SUPPRESSED or (error.code is None and takes_back)
-            if not hidden or self._v3 is None:
+            v3 = self._v3 if hidden else None
+            if v3 is None:
                 raise
-            return self._patch(self._v3, who, overlay, takes_back)
+            return self._patch(v3, who, overlay, takes_back)
 
     def _put(self, who: Who, overlay: dict[int, bool]) -> Outcome:
         tree = self._v2.get_preferences_for_contact(contact=who.address)

@@ -46,6 +46,13 @@ def test_the_doctor_names_a_wrong_region(town: Town, call: Call) -> None:
     assert "r2-api.dotdigital.com" in said.out
 
 
+def test_the_doctor_warns_where_the_account_has_no_v3(town: Town, call: Call) -> None:
+    town.world.dotdigital.switches.v3 = "forbidden"
+    done = call("doctor", "--json")
+    assert "BRIDGE_DOTDIGITAL__V3" in done.out
+    assert done.code == 0
+
+
 def test_the_doctor_names_a_missing_permission(town: Town, call: Call) -> None:
     town.world.mypreferences.faults.add(Fault("retrieveEvents", "status", status=403, body="{}", times=9))
     said = call("doctor", "--json")

@@ -59,6 +59,8 @@ def _serve(state: State, request: Request, body: bytes) -> Answer:
         return text("Forbidden: Access is denied.", 403)
     if not auth.signed_in(state, request.headers.get("authorization", ""), is_v3):
         return _unauthorized(is_v3)
+    if is_v3 and state.switches.v3 != "there":
+        return _nowhere([]) if state.switches.v3 == "absent" else text("Forbidden: Access is denied.", 403)
     if operation is None:
         return _nowhere(methods)
     verdict = state.limits.charge(state.clock.now(), operation.tier)

@@ -108,6 +108,8 @@ class Switches:
     """with-preference and opt-ins-since list contacts that cannot be mailed."""
 
     # v3
+    v3: str = _one_of("there", "forbidden", "absent")
+    """`forbidden`: 403 to every v3 contacts call, as without the permission. `absent`: 404, without words."""
     modified_moves_on_preferences: bool = False
     """A preference change moves `updated`, so `~modified` finds it."""
     modified_moves_on_suppression: bool = False

@@ -1,0 +1,87 @@
+"""`BRIDGE_DOTDIGITAL__V3`: auto does without v3 where there is none, always insists, never never asks."""
+
+from __future__ import annotations
+
+import pytest
+from dotdigital_world import NEWS, NEWSLETTER, START, who
+
+from bridge.core.errors import SideError
+from bridge.core.mapping import Mapping
+from bridge.core.model import Choice, Side, Withdrawal
+from bridge.core.ports import Outcome, Parcel
+from bridge.dotdigital.access import WITHOUT, V3Access
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.replica import DotdigitalReplica
+from bridge.sandbox.dotdigital import State
+from bridge.sandbox.faults import Fault
+
+PEOPLE = [who(f"p{number}@example.com") for number in range(8)]
+V3_CALLS = ("getContacts", "getContact", "importContact", "importContacts", "getImportStatus")
+
+
+@pytest.fixture
+def auto(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> DotdigitalReplica:
+    access = V3Access(v3, required=False)
+    return DotdigitalReplica(v2, access, mapping, state.clock.now, sleep=lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def people(state: State) -> None:
+    for one in PEOPLE:
+        state.set_preference(state.add_contact(one.address), NEWS, True, START)
+
+
+def v3_calls(state: State) -> int:
+    return sum(state.calls.count(name) for name in V3_CALLS)
+
+
+def parcels() -> list[Parcel]:
+    return [Parcel(one, [Withdrawal(Side.DOTDIGITAL, NEWSLETTER, START, START)]) for one in PEOPLE]
+
+
+@pytest.mark.parametrize("switch", ["forbidden", "absent"])
+def test_auto_does_without_v3_for_good_after_one_question(
+    auto: DotdigitalReplica, state: State, switch: str
+) -> None:
+    state.switches.v3 = switch
+    pages = list(auto.everyone(PEOPLE))
+    assert {view.address for page in pages for view in page.views} >= {one.address for one in PEOPLE}
+    assert [warning for page in pages for warning in page.warnings] == [WITHOUT]
+    assert auto.write_many(parcels(), heartbeat=lambda: None) == [Outcome.ACCEPTED] * len(PEOPLE)
+    assert not auto.prefers_bulk(parcels())
+    shown = auto.look(PEOPLE[0])
+    assert shown.topics[NEWSLETTER].choice is Choice.OPTED_OUT
+    assert v3_calls(state) == 1
+
+
+def test_auto_uses_v3_where_it_is_there(auto: DotdigitalReplica, state: State) -> None:
+    assert auto.prefers_bulk(parcels())
+    assert v3_calls(state) == 0
+    auto.write_many(parcels(), heartbeat=lambda: None)
+    assert state.calls.count("importContacts") == 1
+    assert state.calls.count("getContacts") == 1
+
+
+def test_trouble_is_no_proof_that_v3_is_missing(auto: DotdigitalReplica, state: State) -> None:
+    state.faults.add(Fault("getContacts", "status", status=503, times=99))
+    with pytest.raises(SideError):
+        list(auto.everyone(PEOPLE))
+    state.faults.clear()
+    assert not [warning for page in auto.everyone(PEOPLE) for warning in page.warnings]
+    assert state.calls.count("get-contacts-opted-into-a-preference") == 0
+
+
+def test_always_insists(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> None:
+    state.switches.v3 = "forbidden"
+    replica = DotdigitalReplica(v2, V3Access(v3, required=True), mapping, state.clock.now)
+    with pytest.raises(SideError):
+        list(replica.everyone(PEOPLE))
+
+
+def test_never_never_asks(v2: ClientV2, mapping: Mapping, state: State) -> None:
+    replica = DotdigitalReplica(v2, V3Access(None), mapping, state.clock.now)
+    assert list(replica.everyone(PEOPLE))
+    assert not replica.prefers_bulk(parcels())
+    replica.write_many(parcels(), heartbeat=lambda: None)
+    assert v3_calls(state) == 0
