@@ -23,6 +23,7 @@ from vcr.serializers import yamlserializer
 from bridge.core.errors import (
     Ambiguous,
     BadAnswer,
+    ChangedMeanwhile,
     Forbidden,
     MappingStale,
     NotFound,
@@ -39,6 +40,7 @@ from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import EVERYBODY, ProgramGroup, SegmentGroup, State, create_app
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
+from tests.mypreferences import data_episodes
 from tests.mypreferences.mp_world import ADDRESS, NOON, World, ago
 
 RECORDING = os.environ.get("BRIDGE_RECORD") == "1"
@@ -182,6 +184,14 @@ def create_consent(world: World) -> Any:
 
 
 EPISODES = [
+    Episode("found_otherwise", data_episodes.found, [["1001"], ["1001"], ["1001"], []]),
+    Episode("life_cycle", data_episodes.life, ["Bo"]),
+    Episode("consents_and_filters", data_episodes.tie, ([wire.GRANTED], ["NEWS_EMAIL"])),
+    Episode("archive_and_history", data_episodes.silence, (["Active", "Archived"], [[]])),
+    Episode("patch", data_episodes.rename, 1),
+    Episode(
+        "error_patch_test", lambda world: data_episodes.rename(world, "old@example.com"), ChangedMeanwhile
+    ),
     Episode(
         "programs", lambda world: [item.program_id for item in world.client.programs()], ["NEWS", "OFFERS"]
     ),
