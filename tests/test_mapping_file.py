@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.errors import ConfigError
-from bridge.core.mapping import CHANNEL, Conflict, ConsentRef, Direction, FilterRef, OnUnsubscribe, Topic
+from bridge.core.mapping import (
+    CHANNEL,
+    Conflict,
+    ConsentRef,
+    Direction,
+    FilterRef,
+    OnDeletion,
+    OnUnsubscribe,
+    Topic,
+)
 from bridge.core.model import Resubscribe, Side, TopicId
 from bridge.mapping_file import check_mapping_text, load_mapping, read_mapping, schema
 from tests.house.tree import ROOT
@@ -65,6 +74,13 @@ def test_what_is_left_out_is_the_cautious_choice() -> None:
     )
 
 
+def test_what_a_deletion_means_reaches_every_topic() -> None:
+    text = f'version = 1\n[defaults]\non_deletion = "withdraw"\n{NEWS}'
+    assert {one.on_deletion for one in read_mapping(text, "m.toml").all} == {OnDeletion.WITHDRAW}
+    by_default = read_mapping(f"version = 1\n{NEWS}", "m.toml")
+    assert {one.on_deletion for one in by_default.all} == {OnDeletion.UNLINK}
+
+
 def test_defaults_reach_every_topic_that_does_not_say_otherwise() -> None:
     text = 'version = 1\n[defaults]\nconflict = "latest"\ndirection = "to_dotdigital"\n'
     text += CHANNEL_TABLE + 'direction = "both"\nconflict = "dotdigital"\n' + NEWS
@@ -114,6 +130,7 @@ def test_a_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
             "m.toml, line 3, key defaults.conflict",
             '"withdrawal_wins"',
         ),
+        ("[defaults]\non_deletion = 1" + NEWS, "m.toml, line 3, key defaults.on_deletion", '"withdraw"'),
         ("[defaults]\ndirection = 1" + NEWS, "m.toml, line 3, key defaults.direction", '"to_dotdigital"'),
         ("[channels.sms]" + NEWS, "m.toml, line 2, key channels.sms", 'The nearest known key is "email"'),
         ("[channels]\nemail = 1" + NEWS, "m.toml, line 3, key channels.email", "it is not a table"),

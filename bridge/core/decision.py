@@ -37,6 +37,7 @@ class Rule(StrEnum):
     LATE_OPT_IN = "late_opt_in"
     UNDATED_OPT_IN = "undated_opt_in"
     CARRIED = "carried"
+    DELETED = "deleted"
     # raises
     NEWER_OPT_IN = "newer_opt_in"
     NEWER_FREQUENCY = "newer_frequency"
@@ -96,6 +97,7 @@ WORDS: Mapping[Rule, str] = {
     Rule.CHANNEL_OUT: "the person unsubscribed from all e-mail, and the mapping has no way to raise that",
     Rule.UNKNOWN_STATUS: "the side shows a status this program does not know",
     Rule.RESUBSCRIBE: "the person is unsubscribed, and the mapping leaves resubscribing to a person",
+    Rule.DELETED: "the person was deleted at the other side, and the mapping takes that for a withdrawal",
     Rule.CARRIED: "a withdrawal made under the person's other address",
     Rule.ADDRESS_CHANGED: "the address is another than when this was said; somebody has to approve it",
     Rule.SEVERAL_RECORDS: "several records share the address, and nothing names the one to raise",

@@ -31,6 +31,13 @@ class Direction(StrEnum):
         return self is Direction.BOTH or self.value == f"to_{target.value}"
 
 
+class OnDeletion(StrEnum):
+    """What becomes of somebody at one side whom the other does not know any more."""
+
+    UNLINK = "unlink"  # they stay as they are; nobody is raised or made anew
+    WITHDRAW = "withdraw"  # what was agreed as opted in is taken back
+
+
 class OnUnsubscribe(StrEnum):
     CHANNEL = "channel"
     ALL_TOPICS = "all_topics"
@@ -63,6 +70,7 @@ class Topic:
     preferences: MappingOf[str, int]
     conflict: Conflict = Conflict.WITHDRAWAL_WINS
     direction: Direction = Direction.BOTH
+    on_deletion: OnDeletion = OnDeletion.UNLINK
     resubscribe: Resubscribe = Resubscribe.HOLD
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, raises, writes_of
-from bridge.core.mapping import Topic
+from bridge.core.mapping import OnDeletion, Topic
 from bridge.core.model import (
     Adjustment,
     Agreement,
@@ -242,9 +242,20 @@ def _one_in(topic: Topic, cell: Cell, in_side: Side, now: Circumstances) -> Deci
     """One side says yes, the other nothing."""
     agreed, silent = cell.agreed, cell.seen[in_side.other]
     was_in = agreed is not None and agreed.choice is Choice.OPTED_IN
+    if was_in and not silent.present and topic.on_deletion is OnDeletion.WITHDRAW:
+        return _deleted(topic, cell, in_side, now)
     if was_in and silent.present and silent.block is None and not has_changed(cell, in_side):
         return _cleared(in_side.other, cell=cell)
     return _raise(topic, cell, in_side, now)
+
+
+def _deleted(topic: Topic, cell: Cell, in_side: Side, now: Circumstances) -> Decision:
+    """The other side knows the person no more: no yes from before that brings them back."""
+    gone = cell.seen[in_side.other]
+    if gone.left_out:
+        return Wait(Rule.UNSEEN, (in_side.other,))
+    taken = withdraw(topic, cell, [in_side], Rule.DELETED, now)
+    return replace(taken, at=max(taken.at, gone.read_at)) if isinstance(taken, Act) else taken
 
 
 def _raise(topic: Topic, cell: Cell, source: Side, now: Circumstances) -> Decision:

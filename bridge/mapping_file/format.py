@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from bridge.core.mapping import Conflict, Direction, OnUnsubscribe
+from bridge.core.mapping import Conflict, Direction, OnDeletion, OnUnsubscribe
 from bridge.core.model import Resubscribe
 
 MAX_PREFERENCE = 2**31 - 1
@@ -83,6 +83,9 @@ class Defaults(_Table):
 
     conflict: Conflict = _word(Conflict.WITHDRAWAL_WINS, "who is heard when both sides changed to opposites")
     direction: Direction = _word(Direction.BOTH, "where writes may go")
+    on_deletion: OnDeletion = _word(
+        OnDeletion.UNLINK, "what becomes of somebody at one side who was deleted at the other"
+    )
 
 
 class Channel(_Table):

@@ -8,7 +8,16 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from bridge.core.mapping import CHANNEL, Conflict, ConsentRef, Direction, FilterRef, OnUnsubscribe, Topic
+from bridge.core.mapping import (
+    CHANNEL,
+    Conflict,
+    ConsentRef,
+    Direction,
+    FilterRef,
+    OnDeletion,
+    OnUnsubscribe,
+    Topic,
+)
 from bridge.core.model import Resubscribe, TopicId
 from bridge.mapping_file.format import FilterSource, FrequencyId, PreferenceId, Source
 
@@ -37,6 +46,7 @@ def channel_of(document: Raw) -> Topic | None:
         preferences={},
         conflict=conflict_of(raw, document),
         direction=direction_of(raw, document),
+        on_deletion=on_deletion_of(document),
         resubscribe=_lenient(Resubscribe, raw.get("resubscribe"), Resubscribe.HOLD),
     )
 
@@ -50,6 +60,10 @@ def conflict_of(raw: Raw, document: Raw) -> Conflict:
     """A table's own policy, else the default's."""
     default = _lenient(Conflict, _table(document, "defaults").get("conflict"), Conflict.WITHDRAWAL_WINS)
     return _lenient(Conflict, raw.get("conflict"), default)
+
+
+def on_deletion_of(document: Raw) -> OnDeletion:
+    return _lenient(OnDeletion, _table(document, "defaults").get("on_deletion"), OnDeletion.UNLINK)
 
 
 def direction_of(raw: Raw, document: Raw) -> Direction:
@@ -76,6 +90,7 @@ def _topic(raw: Raw, document: Raw) -> Topic:
         preferences=_preferences(_table(raw, "dotdigital")),
         conflict=conflict_of(raw, document),
         direction=direction_of(raw, document),
+        on_deletion=on_deletion_of(document),
     )
 
 

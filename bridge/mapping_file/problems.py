@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bridge.core.mapping import Conflict, Direction, OnUnsubscribe
+from bridge.core.mapping import Conflict, Direction, OnDeletion, OnUnsubscribe
 from bridge.core.model import Resubscribe
 from bridge.nearest import nearest
 
@@ -46,6 +46,7 @@ _HINTS: Mapping[str, str] = {
     "conflict": _one_of(Conflict),
     "direction": _one_of(Direction),
     "resubscribe": _one_of(Resubscribe),
+    "on_deletion": _one_of(OnDeletion),
     "on_unsubscribe": _one_of(OnUnsubscribe),
     "draft": "Write draft = true, or take the line out.",
     "topics": "Write each topic as a [[topics]] table.",

@@ -148,7 +148,14 @@ def _place(document: MappingOf[str, Any], name: str, line: int | None, path: tup
 
 def _built(document: MappingOf[str, Any]) -> Mapping:
     """The mapping. A file without `[channels.email]` has a channel without a place at MyPreferences."""
-    nowhere = Topic(CHANNEL, None, {}, parts.conflict_of({}, document), parts.direction_of({}, document))
+    nowhere = Topic(
+        CHANNEL,
+        None,
+        {},
+        parts.conflict_of({}, document),
+        parts.direction_of({}, document),
+        parts.on_deletion_of(document),
+    )
     mapping = Mapping(
         topics=tuple(topic for topic in parts.topics_of(document) if topic is not None),
         channel=parts.channel_of(document) or nowhere,

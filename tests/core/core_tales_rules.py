@@ -50,12 +50,28 @@ from core_tales import (
 )
 
 from bridge.core.decision import Rule
-from bridge.core.mapping import Conflict
+from bridge.core.mapping import Conflict, OnDeletion
 from bridge.core.model import Agreement, Block, Choice, HoldState
 
 MOVED = Agreement(Choice.OPTED_OUT, day(10), Rule.ADDRESS_CHANGED, day(20), {})
 
 IN_THE_WAY: dict[str, Tale] = {
+    # a deletion
+    "Who was deleted at one side stays as they are at the other": (
+        "nothing: nobody_there",
+        TOPIC,
+        cell(ABSENT, yes(6), WERE_IN),
+    ),
+    "Who was deleted at one side is withdrawn at the other, where the mapping says so": (
+        "withdraw dotdigital: deleted",
+        replace(TOPIC, on_deletion=OnDeletion.WITHDRAW),
+        cell(ABSENT, yes(6), WERE_IN),
+    ),
+    "Whom only a listing left out is looked for before they count as deleted": (
+        "wait unseen: mypreferences",
+        replace(TOPIC, on_deletion=OnDeletion.WITHDRAW),
+        cell(replace(ABSENT, shallow=True), yes(6), WERE_IN),
+    ),
     # a changed address
     "What was withdrawn at the old address is withdrawn at the new one, where nothing is said": (
         "withdraw mypreferences: carried",

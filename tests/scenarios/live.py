@@ -120,12 +120,14 @@ class Plan:
     v3: str = "auto"
     couplings: tuple[Any, ...] = ()
     alternate_ids: bool = False
+    on_deletion: str = "unlink"
     rate: float = 5.0  # calls a second to MyPreferences
 
     @property
     def mapping(self) -> str:
         channel = _CHANNEL.format(resubscribe=self.resubscribe, on_unsubscribe=self.on_unsubscribe)
         defaults = f'version = 1\n\n[defaults]\nconflict = "{self.conflict}"\n'
+        defaults += f'on_deletion = "{self.on_deletion}"\n'
         return defaults + (channel if self.channel else "") + _TOPICS
 
 
