@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -15,6 +15,8 @@ from bridge.core.model import Side
 
 if TYPE_CHECKING:
     from bridge.app import App
+    from bridge.cli.live import Looked
+    from bridge.core.catalogue import Catalogue
 
 MINE, THEIRS = "MyPreferences", "Dotdigital"
 _NTP = "Set this machine's clock right (NTP)."
@@ -178,17 +180,33 @@ def catalogues(app: App, found: Findings) -> None:
     bad = {one.section for one in found.all if one.code}
     if "mapping" in bad or "settings" in bad:
         return
-    for side, name in SIDES.items():
-        if name not in bad:
-            _catalogue(app, found, Side(side), f"mapping at {name}")
+    read = [
+        looked.catalogue
+        for side, name in SIDES.items()
+        if name not in bad and (looked := _catalogue(app, found, Side(side), f"mapping at {name}"))
+    ]
+    if "state DB" not in bad:
+        _changes(app, found, read)
 
 
-def _catalogue(app: App, found: Findings, side: Side, section: str) -> None:
+def _changes(app: App, found: Findings, read: Sequence[Catalogue]) -> None:
+    """What was renamed, taken away or changed of late, of what the mapping names."""
+    from bridge.cli import live
+
+    section = "changes"
+    changed = found.attempt(section, lambda: live.changed(app, read))
+    for one in changed or ():
+        found.warn(
+            section, one, "See that the mapping still means what it says: `bridge mapping check --live`."
+        )
+
+
+def _catalogue(app: App, found: Findings, side: Side, section: str) -> Looked | None:
     from bridge.cli import live
 
     looked = found.attempt(section, lambda: live.look(app, side))
     if looked is None:
-        return
+        return None
     problems = live.unfit(app, looked.catalogue)
     for problem in problems:
         found.bad(section, problem.what, problem.found.mend, SETUP)
@@ -196,6 +214,7 @@ def _catalogue(app: App, found: Findings, side: Side, section: str) -> None:
         found.warn(section, one, "Give the API user that permission, or name the path in a routes file.")
     if not problems:
         found.good(section, f"All that the mapping names exists at {SIDES[side]}.")
+    return looked
 
 
 def _permitted(

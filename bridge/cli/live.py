@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.cli.output import SIDES
 from bridge.core.catalogue import Catalogue, Kind
 from bridge.core.errors import Forbidden, NotFound
-from bridge.core.fit import Misfit, kinds_at, misfits
+from bridge.core.fit import Misfit, kinds_at, misfits, names
 from bridge.core.mapping import FilterRef
 from bridge.core.model import Side
 
 if TYPE_CHECKING:
     from bridge.app import App
     from bridge.core.mapping import Mapping
+
+
+LATELY = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,28 @@ def unfit(app: App, catalogue: Catalogue) -> list[Unfit]:
     return [
         Unfit(place_of(text, str(path), one.topic, one.key), one) for one in misfits(app.mapping, catalogue)
     ]
+
+
+def changed(app: App, catalogues: Iterable[Catalogue]) -> list[str]:
+    """What happened of late to things that the mapping names: since a run last read the catalogues, and what
+    runs noticed in the last days. Empty where no run has kept any."""
+    if not _has_state(app):
+        return []
+    store = app.reading_store
+    recent = [one.change for one in store.catalogue_noticed(app.options.clock() - LATELY)]
+    fresh = [one for catalogue in catalogues for one in store.catalogue_news(catalogue)]
+    named = (one for one in (*recent, *fresh) if names(app.mapping, one.kind, one.id))
+    return list(dict.fromkeys(f"{SIDES[one.kind.side]}: the {one.what}." for one in named))
+
+
+def _has_state(app: App) -> bool:
+    """Whether there is a state DB to look into. Looking must not make one."""
+    from bridge.store import migrate
+
+    scheme, _, path = app.settings.database_url.partition(":///")
+    if scheme.startswith("sqlite") and not Path(path).exists():
+        return False
+    return migrate.check(app.settings.database_url).up_to_date
 
 
 def _names_types(mapping: Mapping) -> bool:

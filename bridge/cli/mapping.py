@@ -13,6 +13,7 @@ from bridge.core.errors import ConfigError, SideError
 from bridge.core.model import Side
 
 if TYPE_CHECKING:
+    from bridge.core.catalogue import Catalogue
     from bridge.settings import Settings
 
 WRONG = 2
@@ -90,6 +91,7 @@ def _held_against(settings: Settings, document: Document) -> list[SideError]:
     from bridge.cli.progress import watched
 
     errors: list[SideError] = []
+    read: list[Catalogue] = []
     told: Document = {"compared": [], "notes": [], "unread": []}
     with watched() as progress, App(settings) as app:
         for number, side in enumerate(Side):
@@ -102,7 +104,9 @@ def _held_against(settings: Settings, document: Document) -> list[SideError]:
                 continue
             told["compared"].append(side.value)
             told["notes"] += looked.notes
+            read.append(looked.catalogue)
             document["problems"] += [_shown(one) for one in live.unfit(app, looked.catalogue)]
+        told["changed"] = live.changed(app, read)
     document |= {"ok": not (document["problems"] or errors), "live": told}
     return errors
 
@@ -118,11 +122,11 @@ def _print(document: Document, *, live: bool) -> None:
     for problem in document["problems"]:
         note(Mark.BAD, (problem["place"], "bold"), f": {problem['what']}.")
         note(Mark.NEXT, problem["hint"], indent=2)
-    told = document.get("live", {"compared": [], "notes": [], "unread": []})
+    told = document.get("live", {"compared": [], "notes": [], "unread": [], "changed": []})
     for error in told["unread"]:
         note(Mark.BAD, (f"{SIDES[error['side']]}: ", "bold"), error["what"])
         note(Mark.NEXT, error["hint"], indent=2)
-    for line in told["notes"]:
+    for line in (*told["changed"], *told["notes"]):
         note(Mark.WARN, line)
     if document["problems"]:
         out.print(f"\n{counted(len(document['problems']), 'problem')} in {document['file']}.")

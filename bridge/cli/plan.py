@@ -84,7 +84,7 @@ def exit_code(made: Plan) -> int:
         return made.exit_code
     if made.brakes:
         return 4
-    return 3 if made.held else 0
+    return 3 if made.held or made.gone else 0
 
 
 def instance_of(store: Store) -> str:
@@ -171,6 +171,8 @@ def _print_end(made: Plan, saved: Path | None) -> None:
         note(Mark.BAD, "A side could not be read, so this is not the whole plan. Nothing was sent.")
     if made.held:
         note(Mark.WARN, f"{counted(len(made.held), 'choice')} would be held for a person.")
+    if made.gone:
+        note(Mark.NEXT, "See what the mapping names and a side no longer has: `bridge mapping check --live`.")
     if saved is not None:
         note(Mark.NEXT, f"Carry it out exactly so: `bridge apply {saved}`")
     elif made.writes:

@@ -65,6 +65,22 @@ def missing(mapping: Mapping, catalogue: Catalogue) -> dict[TopicId, str]:
     return {topic: "; ".join(words) for topic, words in found.items()}
 
 
+def names(mapping: Mapping, kind: Kind, name: str) -> bool:
+    """Whether a mapping names an entry."""
+    wanted = name.casefold()
+    for topic in mapping.all:
+        match kind, topic.source:
+            case (Kind.FILTER, FilterRef(filter=known)) | (Kind.CONSENT, ConsentRef(consent=known)):
+                found = known.casefold() == wanted
+            case Kind.EMAIL_TYPE, FilterRef(email_type=str(known)):
+                found = known.casefold() == wanted
+            case _:
+                found = kind is Kind.PREFERENCE and wanted in map(str, topic.preferences.values())
+        if found:
+            return True
+    return False
+
+
 def kinds_at(side: Side, mapping: Mapping) -> frozenset[Kind]:
     """The kinds of things a mapping names at one side: others need not be readable."""
     if side is Side.DOTDIGITAL:

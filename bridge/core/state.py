@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from bridge.core.catalogue import Catalogue, Change
 from bridge.core.model import Agreement, Cell, HoldState, PersonId, RunId, Side, TopicId, Who
 from bridge.core.ports import Hint, PersonView
 
@@ -287,6 +288,14 @@ class State(Protocol):
         ...
 
     def watermark(self, feed: str) -> datetime | None: ...
+
+    def catalogue_news(self, fresh: Catalogue) -> list[Change]:
+        """What has happened since the catalogue was last kept."""
+        ...
+
+    def keep_catalogue(self, fresh: Catalogue) -> list[Change]:
+        """Keep what was read of some kinds; returns what happened since they were last read."""
+        ...
 
     def begin_run(self, kind: RunKind) -> RunId: ...
 

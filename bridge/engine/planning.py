@@ -32,6 +32,7 @@ class Plan:
     brakes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     exit_code: int = 0
+    gone: bool = False  # the mapping names what no longer exists
 
     def shown(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -66,6 +67,7 @@ class DryRun:
             state.end_run(run, "failed", {"error": type(error).__name__})
             raise
         plan.warnings = seeing.weather.warnings
+        plan.gone = bool(seeing.weather.gone)
         plan.exit_code = max((error.exit_code for error in seeing.weather.errors), default=0)
         state.end_run(run, "done", {"writes": len(plan.writes), "held": len(plan.held)})
         return plan

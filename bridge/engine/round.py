@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bridge.core.brakes import Brakes, Load, check
+from bridge.core.catalogue import Catalogue
 from bridge.core.decision import Rule
 from bridge.core.errors import SideError
 from bridge.core.fit import missing
@@ -30,6 +31,7 @@ from bridge.engine.sweep import OWED, Sweeper
 EPOCH = "epoch"  # when the first run began
 FIRST_RUN_DONE = "first_run_completed"
 CATALOGUES = "catalogues"  # when both catalogues were last compared with the mapping, and what was gone
+TOLD = 10  # changes of a side's configuration that a report names one by one
 MAPPING = "mapping"  # the digest of the mapping that everything was last decided by
 
 
@@ -136,6 +138,7 @@ class Observation:
             try:
                 found = self.eyes.readers[side].catalogue()
                 gone |= missing(self.eyes.mapping, found)
+                self._tell_changes(side, found)
             except SideError as error:
                 self.weather.unsure |= {topic.id for topic in self.eyes.mapping.all}
                 self.weather.failed(side, side, error)
@@ -143,6 +146,17 @@ class Observation:
             kept = {"at": time_out(self.eyes.clock()), "gone": gone}
             self.eyes.state.set_meta(CATALOGUES, json.dumps(kept))
         return gone
+
+    def _tell_changes(self, side: Side, found: Catalogue) -> None:
+        """What is configured otherwise than at the last reading. A dry run leaves it to the next run."""
+        state = self.eyes.state
+        news = state.catalogue_news(found) if self._dry else state.keep_catalogue(found)
+        for change in news[:TOLD]:
+            self.weather.warn(f"{side}: the {change.what}")
+        if len(news) > TOLD:
+            self.weather.warn(
+                f"{side}: {len(news) - TOLD} more changes of its configuration; `bridge doctor` lists them"
+            )
 
 
 class Round:

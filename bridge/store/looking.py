@@ -8,9 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bridge.core.catalogue import Catalogue, Change
 from bridge.core.model import Cell, HoldState, PersonId, Side, TopicId, Who
 from bridge.core.state import Attempt, Counts, HoldRow, Kept, Noticed
-from bridge.store import attempts, cells, follow, holds, hooks, inbox, ledger, people, runs
+from bridge.store import attempts, catalogue, cells, follow, holds, hooks, inbox, ledger, people, runs
+from bridge.store.catalogue import DatedChange
 from bridge.store.engine import Unit
 from bridge.store.lease import NAME, holder
 from bridge.store.ledger import Verified
@@ -125,6 +127,23 @@ class Looking:
         """The next that webhooks named and no round has looked into, the oldest first."""
         with self._unit.read() as conn:
             return hooks.of_side(conn, side)
+
+    # what exists at both sides
+
+    def catalogue(self) -> Catalogue:
+        """What existed when it was last read."""
+        with self._unit.read() as conn:
+            return catalogue.load(conn)
+
+    def catalogue_news(self, fresh: Catalogue) -> list[Change]:
+        """What has happened since, by a reading that is not to be kept."""
+        with self._unit.read() as conn:
+            return catalogue.news(conn, fresh)
+
+    def catalogue_noticed(self, since: datetime) -> list[DatedChange]:
+        """What was noticed since then, the oldest first."""
+        with self._unit.read() as conn:
+            return catalogue.noticed(conn, since)
 
     # runs, watermarks, facts
 

@@ -8,6 +8,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
+from bridge.core.catalogue import Catalogue, Change
 from bridge.core.model import HoldState, PersonId, RunId, Side, TopicId
 from bridge.core.ports import Hint, PersonView
 from bridge.core.state import (
@@ -23,6 +24,7 @@ from bridge.core.state import (
 )
 from bridge.store import (
     attempts,
+    catalogue,
     cells,
     follow,
     holds,
@@ -304,6 +306,13 @@ class Store(Looking):
         """A round has looked into these."""
         with self._unit.write() as conn:
             hooks.heed(conn, notices, self._unit.clock())
+
+    # what exists at both sides
+
+    def keep_catalogue(self, fresh: Catalogue) -> list[Change]:
+        """Keep what was read of some kinds; returns what happened since they were last read."""
+        with self._unit.write() as conn:
+            return catalogue.keep(conn, fresh, self._unit.clock())
 
     # runs, watermarks, facts
 

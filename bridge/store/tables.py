@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bridge.core.catalogue import Kind
 from bridge.core.model import Block, Choice, HoldState, Side
 from bridge.core.state import AttemptState
 from bridge.store.times import Document, UtcMicros, Words
@@ -327,6 +328,38 @@ meta = sa.Table(
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+)
+
+# what exists at both sides
+
+catalogue_reads = sa.Table(
+    "catalogue_reads",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("read_at", UtcMicros, nullable=False),
+    _one_of("kind", Kind),
+)
+
+catalogue = sa.Table(
+    "catalogue",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("body", Document, nullable=False),
+    _one_of("kind", Kind),
+)
+
+catalogue_changes = sa.Table(
+    "catalogue_changes",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("at", UtcMicros, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("entry", sa.Text, nullable=False),
+    sa.Column("news", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    _one_of("kind", Kind),
 )
 
 # the ledger

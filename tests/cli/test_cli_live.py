@@ -103,3 +103,29 @@ def test_a_broken_file_is_not_held_against_anything(town: Town, call: Call, tmp_
     assert said.code == 2
     assert "live" not in said.json
     assert town.world.mypreferences.calls.total() == 0
+
+
+def test_what_was_renamed_since_the_last_run_is_told(town: Town, call: Call) -> None:
+    assert call("mapping", "check", "--live", "--json").json["live"]["changed"] == []
+    call("reconcile")
+    town.world.mypreferences.console.rename("NEWS", "Letters from us")
+    town.world.mypreferences.console.rename("CLUB", "Nothing that is mapped")
+    said = call("mapping", "check", "--live", "--json")
+    assert said.code == 0
+    (changed,) = said.json["live"]["changed"]
+    assert "Letters from us" in changed
+    assert "was called Newsletter before" in changed
+    warned = [one["what"] for one in call("doctor", "--json").json["checks"] if one["section"] == "changes"]
+    assert warned == [changed]
+    told = call("reconcile", "--full", "--json").json["warnings"]
+    assert len([one for one in told if "was called" in one]) == 3  # two filters and one
+    assert call("mapping", "check", "--live", "--json").json["live"]["changed"] == [changed]
+
+
+def test_a_plan_by_a_mapping_that_names_something_gone_waits_for_a_person(town: Town, call: Call) -> None:
+    call("reconcile")
+    town.world.dotdigital.delete_preference(1010)
+    said = call("plan", "--full")
+    assert said.code == 3
+    assert "bridge mapping check --live" in said.out
+    assert call("reconcile", "--full").code == 3

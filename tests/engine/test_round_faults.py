@@ -176,6 +176,20 @@ def test_a_mapped_thing_that_is_gone_changes_nobodys_choice(world: World) -> Non
     assert any("1002" in warning for warning in report.warnings)
 
 
+def test_what_changes_at_a_side_is_told_once_and_opts_nobody_out(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.sides[THEIRS].gone = {TopicId(NEWS)}
+    world.pass_time(hours=1)
+    assert any("preference 1002 is gone" in warning for warning in world.plan().warnings)
+    assert any("preference 1002 is gone" in warning for warning in world.round().warnings)
+    assert not any("is gone" in warning for warning in world.round().warnings)
+    world.sides[THEIRS].gone = set()
+    back = world.round()
+    assert any("preference 1002 is new" in warning for warning in back.warnings)
+    assert (world.shows(ADA), back.tally.writes) == ((IN, IN), 0)
+
+
 def test_a_write_to_something_gone_is_tried_again_once_the_mapping_is_mended(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()

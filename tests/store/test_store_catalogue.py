@@ -1,0 +1,71 @@
+"""What exists at both sides is kept, and each change is told once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from bridge.core.catalogue import Catalogue, Edition, Entry, Kind, News
+from bridge.store import Store
+from tests.store.desk import Clock
+
+NEWS = Entry(
+    Kind.FILTER,
+    "NEWS_EMAIL",
+    "Newsletter",
+    ("Rundbrief", "NEWS"),
+    "NEWS",
+    "Newsletter",
+    "Email",
+    True,
+    ("DAILY",),
+)
+TALKS = Entry(
+    Kind.CONSENT, "Talks", editions=(Edition("1.0", ("en_US",)), Edition("2.0", None, active=False))
+)
+LEAF = Entry(Kind.PREFERENCE, "7", "News")
+MINE, THEIRS = frozenset({Kind.FILTER, Kind.CONSENT}), frozenset({Kind.PREFERENCE, Kind.CATEGORY})
+FIRST = Catalogue((TALKS, NEWS), MINE)
+
+
+def test_what_is_kept_comes_back_the_same(store: Store) -> None:
+    assert store.keep_catalogue(FIRST) == []
+    kept = store.catalogue()
+    assert set(kept.entries) == {NEWS, TALKS}
+    assert kept.kinds == MINE
+    assert store.keep_catalogue(FIRST) == []
+    assert store.keep_catalogue(Catalogue((LEAF,), THEIRS)) == []
+    assert store.catalogue().kinds == MINE | THEIRS
+    assert store.catalogue().find(Kind.FILTER, "news_email") == NEWS
+
+
+def test_a_change_is_told_once_and_remembered(store: Store, clock: Clock) -> None:
+    store.keep_catalogue(FIRST)
+    began = clock()
+    renamed = Catalogue((replace(NEWS, name="Letters"),), MINE)
+    told = [(one.news, one.id) for one in store.keep_catalogue(renamed)]
+    assert sorted(told) == [(News.REMOVED, "Talks"), (News.RENAMED, "NEWS_EMAIL")]
+    assert store.keep_catalogue(renamed) == []
+    noticed = store.catalogue_noticed(began)
+    assert [(one.change.news, one.change.id) for one in noticed] == told
+    assert store.catalogue_noticed(clock() + timedelta(days=1)) == []
+
+
+def test_a_reading_that_is_not_kept_leaves_the_news_to_the_next(store: Store) -> None:
+    store.keep_catalogue(FIRST)
+    gone = Catalogue((NEWS,), MINE)
+    assert [one.news for one in store.catalogue_news(gone)] == [News.REMOVED]
+    assert [one.news for one in store.keep_catalogue(gone)] == [News.REMOVED]
+
+
+def test_a_side_that_was_not_read_loses_nothing(store: Store) -> None:
+    store.keep_catalogue(FIRST | Catalogue((LEAF,), THEIRS))
+    assert store.keep_catalogue(Catalogue((NEWS,), frozenset({Kind.FILTER}))) == []
+    assert len(store.catalogue().entries) == 3
+
+
+def test_an_address_in_a_name_is_not_kept_and_is_no_news(store: Store) -> None:
+    named = Catalogue((replace(NEWS, name="Ask ann@example.com"),), MINE)
+    store.keep_catalogue(named)
+    assert "ann@" not in store.catalogue().entries[0].name
+    assert store.keep_catalogue(named) == []
