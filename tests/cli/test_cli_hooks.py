@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import time
+
+import httpx
 import pytest
-from cli_town import Call, Town
+from cli_town import Call, Town, command, environment
 
 from bridge.sandbox.faults import Fault
 
@@ -148,3 +153,38 @@ def test_the_doctor_goes_on_where_subscriptions_may_not_be_read(town: Town, call
     town.world.mypreferences.forbid("retrieveSubscriptions")
     assert "Webhook subscriptions cannot be looked at" in warned(call)
     assert call("doctor").code == 0
+
+
+def rounds_done(url: str) -> int:
+    return int(httpx.get(f"{url}/healthz", trust_env=False, timeout=30).json()["rounds"]["done"])
+
+
+def test_a_withdrawal_reaches_dotdigital_by_its_webhook(
+    secret: str, town: Town, call: Call, settings: dict[str, str]
+) -> None:
+    """The daemon polls once an hour here: what is carried over at once came by the webhook."""
+    hourly = {"BRIDGE_POLL_SECONDS": "3600", "BRIDGE_WEB__PORT": "0", "BRIDGE_WEB__HOOK_PAUSE": "0.2"}
+    assert call("reconcile").code == 0
+    running = subprocess.Popen(
+        command("run"),
+        env=environment(settings, **hourly),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert running.stdout is not None
+        url = running.stdout.readline().split()[3].rstrip("/")
+        assert call("hooks", "create", "--url", url, "--active").code == 0
+        deadline = time.monotonic() + 90
+        while not rounds_done(url) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        town.withdraws("anna")
+        while town.gets_newsletter("anna") and time.monotonic() < deadline:
+            town.world.mypreferences.deliveries.cycle()
+            time.sleep(0.05)
+        assert not town.gets_newsletter("anna")
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=60)
+    assert running.returncode == 0
