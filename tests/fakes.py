@@ -14,6 +14,7 @@ from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import (
     Choice,
+    ConsentRecord,
     Observation,
     Raise,
     Resubscribe,
@@ -68,6 +69,7 @@ class FakeSide:
     bulk_from: int | None = None  # parcels from which on one job is cheaper than one call each
     shallow_many: bool = False  # reading many people at once gives no dates
     busy: bool = False
+    records: dict[str, list[ConsentRecord]] = field(default_factory=dict)  # by address
     history: timedelta | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -219,6 +221,15 @@ class FakeSide:
         if fate is not None:
             raise fate[1]
         return outcome
+
+    def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
+        self._call("evidence")
+        return [record for record in self.records.get(who.address, ()) if record.topic in topics]
+
+    def attest(self, who: Who, records: Sequence[ConsentRecord]) -> None:
+        self._call("attest")
+        kept = self.records.setdefault(who.address, [])
+        kept.extend(record for record in records if record not in kept)
 
     def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
         return self.bulk_from is not None and len(parcels) >= self.bulk_from

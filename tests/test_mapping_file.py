@@ -366,6 +366,7 @@ def test_the_digest_is_of_the_meaning() -> None:
         ('on_unsubscribe = "channel"', 'on_unsubscribe = "all_topics"'),
         ('id = "offers"', 'id = "deals"'),
         ('direction = "both"', 'direction = "to_dotdigital"'),
+        ('id = "offers"', 'id = "offers"\nconsent_record = { text = "T", url = "U", ip = "I", agent = "B" }'),
     ],
 )
 def test_every_change_of_meaning_changes_the_digest(old: str, new: str) -> None:

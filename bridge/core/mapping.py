@@ -61,9 +61,20 @@ class ConsentRef:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordKeys:
+    """The preference attributes by which MyPreferences holds how somebody consented."""
+
+    text: str
+    url: str
+    ip: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Topic:
     """One mapped choice. `preferences` are Dotdigital preference ids by frequency id; the empty frequency
-    stands for a topic without frequencies. The e-mail channel has none."""
+    stands for a topic without frequencies. The e-mail channel has none. `record`: where an opt-in sent to
+    Dotdigital is to be accompanied by a record of the consent, what holds it."""
 
     id: TopicId
     source: FilterRef | ConsentRef | None
@@ -72,6 +83,7 @@ class Topic:
     direction: Direction = Direction.BOTH
     on_deletion: OnDeletion = OnDeletion.UNLINK
     resubscribe: Resubscribe = Resubscribe.HOLD
+    record: RecordKeys | None = None
 
     @property
     def is_channel(self) -> bool:

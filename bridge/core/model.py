@@ -88,6 +88,19 @@ class Agreement:
     frequencies: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ConsentRecord:
+    """How somebody consented, as the side at which they did holds it, for the other side to keep too. Whole
+    or not at all: no part of it is ever made up."""
+
+    topic: TopicId
+    at: datetime
+    text: str = field(repr=False)
+    url: str = field(repr=False)
+    ip: str = field(repr=False)
+    agent: str = field(repr=False)
+
+
 class HoldState(StrEnum):
     OPEN = "open"
     RELEASED = "released"

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import SideError
-from bridge.core.model import Observation, Side, TopicId, Who, Write
+from bridge.core.model import ConsentRecord, Observation, Side, TopicId, Who, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,11 @@ class ReadReplica(Protocol):
         any read. May take calls; raises SideError."""
         ...
 
+    def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
+        """How the person consented to these topics, where the mapping asks for it and this side holds all of
+        it. None where it does not. Raises SideError."""
+        ...
+
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         """Read what a hint names: none if it is gone, several if the record holds several addresses."""
         ...
@@ -161,6 +166,11 @@ class Replica(ReadReplica, Protocol):
 
     def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
         """Carry out one unit. Raises SideError, whose verdict says what is known of the outcome."""
+        ...
+
+    def attest(self, who: Who, records: Sequence[ConsentRecord]) -> None:
+        """Keep these records with the person, but for those that are kept already. Raises Refused, after all
+        others were sent, where one is not taken; any other SideError where it is not known."""
         ...
 
     def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:

@@ -11,14 +11,24 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
+import msgspec
+
 from bridge.core.errors import Refused
 from bridge.core.model import Side
 from bridge.dotdigital import wire
 from bridge.dotdigital.changes import LARGEST_BUNDLE, Change
-from bridge.dotdigital.wire import ContactsPage, ContactV3, ImportAccepted, ImportReport, decode
+from bridge.dotdigital.wire import (
+    ConsentRecordV3,
+    ContactsPage,
+    ContactV3,
+    ImportAccepted,
+    ImportReport,
+    decode,
+)
 from bridge.transport import Transport
 
 LARGEST_LIMIT = 5000
+MOST_RECORDS = 5  # consent records of one contact in one call
 _IMPORT_ID = re.compile(r"[-A-Za-z0-9_.]{1,100}")
 _IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}")
 
@@ -73,8 +83,18 @@ class ClientV3:
         """
         if not preferences or contact_id <= 0:
             raise ValueError("a preference change names a contact and at least one preference")
+        rows = [{"id": number, "isOptedIn": state} for number, state in preferences.items()]
+        return self._patch(contact_id, {"preferences": rows})
+
+    def add_consent_records(self, *, contact_id: int, records: Sequence[ConsentRecordV3]) -> ContactV3:
+        """Add 1 to 5 consent records to an existing contact and nothing else. They are never replaced: sent
+        twice, they are there twice. Raises ValueError for another number of them or an impossible id."""
+        if not 0 < len(records) <= MOST_RECORDS or contact_id <= 0:
+            raise ValueError(f"a call names a contact and 1 to {MOST_RECORDS} consent records")
+        return self._patch(contact_id, {"consentRecords": msgspec.to_builtins(list(records))})
+
+    def _patch(self, contact_id: int, body: wire.Json) -> ContactV3:
         operation = "importContact"
-        body = {"preferences": [{"id": number, "isOptedIn": state} for number, state in preferences.items()]}
         answer = self.transport.write(operation, "PATCH", f"/contacts/v3/contactId/{contact_id}", json=body)
         contact = decode(answer, ContactV3, operation, is_write=True)
         if contact.contact_id != contact_id:

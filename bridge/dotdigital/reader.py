@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import BadAnswer, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping, Topic
-from bridge.core.model import PersonId, Side, TopicId, Who, Write, address_key
+from bridge.core.model import ConsentRecord, PersonId, Side, TopicId, Who, Write, address_key
 from bridge.core.ports import Bookmark, Hint, Memory, Page, PersonView
 from bridge.core.singly import look_each
 from bridge.dotdigital import feeds, status, views
@@ -173,6 +173,10 @@ class DotdigitalReader:
     def under_way(self) -> bool:
         """Asks after each import that is not known to have ended."""
         return under_way(self._v3, self._jobs)
+
+    def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:  # noqa: ARG002
+        """None: no choice made here tells how it was made."""
+        return ()
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         address = hint.address

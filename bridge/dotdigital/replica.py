@@ -8,6 +8,7 @@ from functools import cached_property
 from bridge.core.errors import GoalMet, MappingStale, NotFound, OutcomeUnknown, Refused, SideError
 from bridge.core.model import (
     Adjustment,
+    ConsentRecord,
     Raise,
     Resubscribe,
     Side,
@@ -19,6 +20,7 @@ from bridge.core.model import (
 from bridge.core.ports import Outcome, Parcel
 from bridge.core.singly import write_each
 from bridge.dotdigital import status
+from bridge.dotdigital.attest import attest
 from bridge.dotdigital.bulk import Bulk, pays
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.errors import SUPPRESSED
@@ -49,6 +51,10 @@ class DotdigitalReplica(DotdigitalReader):
         if isinstance(unit[0], Withdrawal):
             return self._unsubscribe(who)
         return self._resubscribe(who, unit[0])
+
+    def attest(self, who: Who, records: Sequence[ConsentRecord]) -> None:
+        """By v3, since v2 has no consent records of its own."""
+        attest(self._v3, who, records)
 
     def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
         """Whether an import takes fewer calls; never without v3."""

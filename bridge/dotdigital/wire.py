@@ -171,6 +171,16 @@ class PreferenceV3(_Wire, frozen=True):
     is_opted_in: bool
 
 
+class ConsentRecordV3(_Wire, frozen=True):
+    """A consent record, as v3 writes it and shows it."""
+
+    text: str | None = None
+    date_time_consented: str | None = None
+    url: str | None = None
+    ip_address: str | None = None
+    user_agent: str | None = None
+
+
 class ContactV3(_Wire, frozen=True):
     """A contact as v3 shows it. Preferences not opted in to are usually left out."""
 
@@ -179,6 +189,7 @@ class ContactV3(_Wire, frozen=True):
     identifiers: Identifiers | None = None
     channel_properties: Channels | None = None
     preferences: list[PreferenceV3] | None = None
+    consent_records: list[ConsentRecordV3] | None = None
 
     @property
     def address(self) -> str | None:

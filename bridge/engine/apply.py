@@ -109,7 +109,7 @@ class Applier:
     ) -> Tally:
         """Whoever is written at one side only goes with the others there, if that side takes many at once."""
         total, singly = Tally(), []
-        for side, errands in _by_side(wave):
+        for side, errands in _by_side(wave, alone=self._carrier.alone):
             if side is not None and self._burst.prefers(side, errands):
                 total.add(many(side, errands))
             else:
@@ -175,12 +175,16 @@ class Applier:
         )
 
 
-def _by_side(wave: Sequence[Errand]) -> Iterator[tuple[Side | None, list[Errand]]]:
-    """Those who are written at one side only, by that side; under None those who are written at both."""
-    for side in (*Side, None):
-        mine = [errand for errand in wave if (errand.sides == {side} if side else len(errand.sides) > 1)]
-        if mine:
-            yield side, mine
+def _by_side(
+    wave: Sequence[Errand], alone: Callable[[Errand], bool]
+) -> Iterator[tuple[Side | None, list[Errand]]]:
+    """Those who are written at one side only, by that side; under None those who are written at both, or have
+    to go `alone`."""
+    found: dict[Side | None, list[Errand]] = {side: [] for side in (*Side, None)}
+    for errand in wave:
+        together = len(errand.sides) == 1 and not alone(errand)
+        found[next(iter(errand.sides)) if together else None].append(errand)
+    yield from ((side, mine) for side, mine in found.items() if mine)
 
 
 def _over(decision: Decision) -> bool:

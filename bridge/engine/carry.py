@@ -12,6 +12,7 @@ from bridge.core.mapping import Mapping
 from bridge.core.model import RunId, Side, Who, Write
 from bridge.core.ports import Outcome, PersonView
 from bridge.core.proof import proves
+from bridge.engine.attest import Attester
 from bridge.engine.books import Books, Errand, Fate, Result, Sending
 from bridge.engine.judge import Judged
 from bridge.engine.parts import Eyes, Hands, Weather
@@ -60,7 +61,7 @@ class Weigher:
                 self._weather.warn(f"{unit[0].side}: {error}")
                 return Result(Fate.FAILED, error=error)
             case Verdict.RETRY | Verdict.STOP:
-                self._weather.missed(unit[0].side, error)
+                self._weather.missed(Side(error.side), error)  # reading evidence calls the other side
                 return Result(Fate.FAILED, error=error)
 
     def _read_back(
@@ -95,6 +96,7 @@ class Carrier:
         self._weather = weather
         self._books = Books(eyes, run)
         self._weigher = Weigher(eyes, weather)
+        self._attester = Attester(eyes, hands, weather)
 
     def carry(self, who: Who, judged: Sequence[Judged]) -> Tally:
         """Send all writes of these decisions, all of one person."""
@@ -107,6 +109,10 @@ class Carrier:
                 errand.take(sending, self._unit(sending, tally))
         self._books.agree([errand])
         return tally
+
+    def alone(self, errand: Errand) -> bool:
+        """Whether these writes are to be sent by themselves, in no job of many."""
+        return self._attester.concerns(errand)
 
     def _unit(self, sending: Sending, tally: Tally) -> Result:
         side = sending.side
@@ -125,6 +131,9 @@ class Carrier:
         return result
 
     def _send(self, sending: Sending) -> Outcome | SideError:
+        """What the side answered, or what kept the write from being sent."""
+        if (stopped := self._attester.attest(sending)) is not None:
+            return stopped
         try:
             return self._hands.replicas[sending.side].write(sending.who, sending.unit)
         except SideError as error:

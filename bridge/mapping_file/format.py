@@ -36,6 +36,7 @@ class ConsentSource(_Table):
 
 
 PreferenceId = Annotated[int, Field(ge=1, le=MAX_PREFERENCE, description="id of a Dotdigital preference")]
+AttributeKey = Annotated[str, Field(min_length=1, description="Key of a preference attribute")]
 FrequencyId = Annotated[str, Field(min_length=1, max_length=20)]
 
 
@@ -71,6 +72,16 @@ Target = Annotated[
     Annotated[OnePreference, Tag("preference")] | Annotated[Frequencies, Tag("frequencies")],
     _kind("preference", "frequencies"),
 ]
+
+
+class RecordTable(_Table):
+    """The preference attributes by which MyPreferences holds how somebody consented. With an opt-in all of it
+    is sent to Dotdigital as a consent record; where one is missing for a person, none of it is."""
+
+    text: AttributeKey
+    url: AttributeKey
+    ip: AttributeKey
+    agent: AttributeKey
 
 
 # TOML has strings only where the core has enumerations, so these fields are read leniently.
@@ -119,6 +130,9 @@ class TopicTable(_Table):
     )
     mypreferences: Source
     dotdigital: Target
+    consent_record: RecordTable | None = Field(
+        default=None, description="what is sent to Dotdigital as a consent record; left out: nothing"
+    )
     conflict: Conflict | None = _word(None, "instead of the default")
     direction: Direction | None = _word(None, "instead of the default")
 
@@ -161,6 +175,8 @@ def known_keys(parent: tuple[int | str, ...]) -> Collection[str]:
             table = Channels
         case ("channels", "email"):
             table = Channel
+        case ("topics", int(), "consent_record"):
+            table = RecordTable
         case (*_, "mypreferences" | "dotdigital", str(kind)):
             table = _KINDS[kind]
         case _:

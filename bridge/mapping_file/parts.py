@@ -16,10 +16,11 @@ from bridge.core.mapping import (
     FilterRef,
     OnDeletion,
     OnUnsubscribe,
+    RecordKeys,
     Topic,
 )
 from bridge.core.model import Resubscribe, TopicId
-from bridge.mapping_file.format import FilterSource, FrequencyId, PreferenceId, Source
+from bridge.mapping_file.format import FilterSource, FrequencyId, PreferenceId, RecordTable, Source
 
 T = TypeVar("T")
 Raw = MappingOf[str, Any]
@@ -91,7 +92,16 @@ def _topic(raw: Raw, document: Raw) -> Topic:
         conflict=conflict_of(raw, document),
         direction=direction_of(raw, document),
         on_deletion=on_deletion_of(document),
+        record=_record(raw),
     )
+
+
+def _record(raw: Raw) -> RecordKeys | None:
+    try:
+        table = TypeAdapter(RecordTable | None).validate_python(raw.get("consent_record"))
+    except ValidationError:
+        return None
+    return None if table is None else RecordKeys(**table.model_dump())
 
 
 def _source(raw: Raw) -> FilterRef | ConsentRef | None:

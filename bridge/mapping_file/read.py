@@ -178,4 +178,6 @@ def _digest(mapping: Mapping) -> str:
 
 
 def _meaning(topic: Topic) -> dict[str, Any]:
-    return {**asdict(topic), "kind": type(topic.source).__name__}
+    """A topic without a consent record means what it meant before there were any."""
+    parts = {**asdict(topic), "kind": type(topic.source).__name__}
+    return parts if topic.record is not None else {key: parts[key] for key in parts if key != "record"}

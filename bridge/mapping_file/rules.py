@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.core.mapping import CHANNEL, ConsentRef, Direction, FilterRef, OnUnsubscribe, Topic
-from bridge.core.model import Resubscribe
+from bridge.core.model import Resubscribe, Side
 
 Key = tuple[str, ...]
 
@@ -39,6 +39,7 @@ def breaches(channel: Placed | None, topics: Sequence[Placed], on_unsubscribe: O
     found = [*_ids(topics), *_sources([*([channel] if channel else []), *topics]), *_preferences(topics)]
     for placed in topics:
         found.extend(_frequencies(placed))
+        found.extend(_records(placed))
     if channel is not None:
         found.extend(_ways(channel, topics, on_unsubscribe))
     return found
@@ -120,6 +121,18 @@ def _frequencies(placed: Placed) -> Iterator[Breach]:
         if other != name:
             what = f'"{other}" and "{name}" both write preference {number}'
             yield Breach(placed.index, (*key, name), what, "Give each frequency a preference of its own.")
+
+
+def _records(placed: Placed) -> Iterator[Breach]:
+    topic = placed.topic
+    if topic.record is None:
+        return
+    if isinstance(topic.source, ConsentRef):
+        hint = "Map a filter, whose preferences hold attributes, or leave it out."
+        yield Breach(placed.index, ("consent_record",), "a consent has no attributes to read it from", hint)
+    if not topic.direction.allows(Side.DOTDIGITAL):
+        what = f'no opt-in is sent to Dotdigital by direction = "{topic.direction}", so no record would be'
+        yield Breach(placed.index, ("consent_record",), what, 'Use direction = "both", or leave it out.')
 
 
 def _ways(channel: Placed, topics: Sequence[Placed], on_unsubscribe: OnUnsubscribe) -> Iterator[Breach]:

@@ -14,7 +14,18 @@ from bridge.core.catalogue import Catalogue
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused, SideError, Verdict
 from bridge.core.fit import kinds_at
 from bridge.core.mapping import Mapping, Topic
-from bridge.core.model import Adjustment, Choice, Raise, Side, TopicId, Who, Withdrawal, Write, address_key
+from bridge.core.model import (
+    Adjustment,
+    Choice,
+    ConsentRecord,
+    Raise,
+    Side,
+    TopicId,
+    Who,
+    Withdrawal,
+    Write,
+    address_key,
+)
 from bridge.core.ports import Bookmark, Hint, Outcome, Page, Parcel, PersonView
 from bridge.core.singly import write_each
 from bridge.mypreferences import changes, views, wire
@@ -23,6 +34,7 @@ from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.choosing import WORTH_AN_EXPORT, Chooser
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.drain import drain_events
+from bridge.mypreferences.evidence import records_of
 from bridge.mypreferences.importing import Importer
 from bridge.mypreferences.listing import Block, Listing, Place, Roll
 
@@ -142,6 +154,14 @@ class MyPreferencesReader:
             closer = views.view(hint.address, profiles, self._mapping, read_at, complete=True)
             found[address_key(hint.address)] = closer
         return list(found.values())
+
+    def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
+        """By the attributes of the preferences on the one profile that is theirs: of several profiles that
+        share an address only a pinned one tells how this person consented."""
+        profiles = self._profiles(who.address, who.ids.get(Side.MYPREFERENCES, ()))
+        mine = profiles[0] if len(profiles) == 1 else self._pinned(who, profiles)
+        wanted = [topic for topic in self._mapping.topics if topic.id in topics]
+        return [] if mine is None else records_of(mine, who.address, wanted)
 
     def _topic(self, write: Write) -> Topic:
         topic = self._mapping.topic(write.topic)
@@ -295,6 +315,10 @@ class MyPreferencesReplica(MyPreferencesReader):
         if withdrawals:
             return self._withdraw(who.address, profiles, withdrawals)
         return self._raise(who, profiles, others)
+
+    def attest(self, who: Who, records: Sequence[ConsentRecord]) -> None:  # noqa: ARG002
+        """Raises Refused: there is no place for them, and the engine sends none here."""
+        raise _error(Refused, "MyPreferences keeps no consent records of elsewhere.")
 
     def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
         """Whether imports carry these in fewer calls. Opt-ins always go by themselves: see `burst`."""

@@ -15,6 +15,7 @@ from bridge.core.errors import SideError
 from bridge.dotdigital.changes import Change
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.wire import ConsentRecordV3
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.dotdigital.routes import OPERATIONS
 from tests.spec_check.client import ANN, CALLS
@@ -50,6 +51,9 @@ BESIDE: dict[str, Callable[[ClientV2, ClientV3], object]] = {
     "getContact": lambda _, v3: v3.contact(identifier="email", value=ANN),
     "importContacts": lambda _, v3: v3.import_contacts([Change(7, {NEWS: True})]),
     "getImportStatus": lambda _, v3: v3.import_report("some-import"),
+    "importContact with consent records": lambda _, v3: v3.add_consent_records(
+        contact_id=7, records=[ConsentRecordV3(text="Yes")]
+    ),
     "importContact": lambda _, v3: v3.patch_preferences(contact_id=7, preferences={NEWS: True}),
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
 WRITE_STATUSES = ("subscribed", "unsubscribed", "suppressed")
@@ -109,14 +111,24 @@ def _choice(body: dict[str, Any], key: str, choices: tuple[str, ...], item: str,
 
 
 def _consents(rows: list[Any], draft: Draft, wrong: _Wrong) -> None:
-    """Records with a missing or empty part do not fail the contact, they are only not applied."""
+    """Records with a missing, empty or malformed part do not fail the contact, they are only not applied."""
     for row in rows:
         if not isinstance(row, dict):
             wrong("consentRecords")
-        elif all(isinstance(row.get(key), str) and row[key] for key in _CONSENT_KEYS):
+        elif _is_consent(row):
             draft.consents.append({key: row[key] for key in _CONSENT_KEYS})
         else:
             draft.bad_consents = True
+
+
+def _is_consent(row: dict[str, Any]) -> bool:
+    if not all(isinstance(row.get(key), str) and row[key] for key in _CONSENT_KEYS):
+        return False
+    try:
+        datetime.fromisoformat(row["dateTimeConsented"])
+        return not ip_address(row["ipAddress"]).is_loopback  # `::1` was seen to be refused
+    except ValueError:
+        return False
 
 
 def _is_bool(value: object) -> bool:

@@ -140,10 +140,12 @@ class State:
         frequency: str | None = None,
         email: str | None = None,
         user: User = PREFERENCE_CENTER,
+        attributes: Mapping[str, str] | None = None,
     ) -> bool:
         """State a choice (on `email`, else the default address); False when a newer one stands."""
         with self.lock:
             draft = self._preference(filter_id, opted_in, when, frequency)
+            draft = replace(draft, attributes=None if attributes is None else dict(attributes))
             return self._choose(self._get(profile_id), draft, email, Actor(user))
 
     def set_consent(

@@ -1,0 +1,118 @@
+"""Where the mapping asks for it, an opt-in takes the evidence of the consent along to Dotdigital.
+
+Dotdigital contacts v3, consentRecords: text, time, URL, IP address and agent, all required, at most five of a
+contact in one call, each write adding.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bridge.sandbox.faults import Fault
+from tests.scenarios.conftest import Make
+from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
+
+KEYS = 'consent_record = { text = "Wording", url = "Page", ip = "Ip", agent = "Browser" }'
+HELD = {
+    "Wording": "Yes, news please",
+    "Page": "https://example.com/sign-up",
+    "Ip": "192.0.2.7",
+    "Browser": "X/1",
+}
+
+
+@pytest.fixture
+def asking(make: Make) -> Live:
+    """A bridge whose newsletter asks for consent records, and Ada, who is out at both sides."""
+    live = make()
+    live.remap('id = "newsletter"', f'id = "newsletter"\n{KEYS}')
+    live.add("ada", both={NEWS: OUT})
+    return live.started()
+
+
+def _says_yes(live: Live, **attributes: str | None) -> None:
+    held = {name: value for name, value in {**HELD, **attributes}.items() if value is not None}
+    profile = live.profile("ada@example.com")
+    live.mypreferences.set_preference(profile, "NEWS_EMAIL", True, live.clock.now(), attributes=held)
+    live.clock.advance(2)
+
+
+def _records(live: Live) -> list[dict[str, Any]]:
+    return live.dotdigital.contact(live.contact("ada@example.com")).consent_records
+
+
+def test_an_opt_in_takes_its_evidence_along(asking: Live) -> None:
+    said = asking.clock.now()
+    _says_yes(asking)
+    asking.until_quiet()
+    assert asking.shows("ada@example.com") == (IN, IN)
+    [record] = _records(asking)
+    assert (record["text"], record["url"]) == (HELD["Wording"], HELD["Page"])
+    assert (record["ipAddress"], record["userAgent"]) == (HELD["Ip"], HELD["Browser"])
+    assert record["dateTimeConsented"][:19] == f"{said:%Y-%m-%dT%H:%M:%S}"
+
+
+@pytest.mark.parametrize("part", HELD)
+def test_what_is_not_held_is_not_made_up(asking: Live, part: str) -> None:
+    _says_yes(asking, **{part: None})
+    asking.until_quiet()
+    assert asking.shows("ada@example.com") == (IN, IN)
+    assert _records(asking) == []
+
+
+def test_without_the_mappings_word_nothing_is_sent(live: Live) -> None:
+    live.add("ada", both={NEWS: OUT})
+    live.started()
+    _says_yes(live)
+    live.until_quiet()
+    assert live.shows("ada@example.com") == (IN, IN)
+    assert _records(live) == []
+
+
+def test_a_record_is_kept_once_however_often_its_opt_in_is_sent(asking: Live) -> None:
+    _says_yes(asking)
+    asking.dotdigital.faults.add(Fault("set-preferences-for-contact", "reset"))
+    asking.round()
+    asking.until_quiet()
+    assert asking.shows("ada@example.com") == (IN, IN)
+    assert len(_records(asking)) == 1
+
+
+def test_a_record_whose_outcome_is_unknown_is_not_sent_again(asking: Live) -> None:
+    _says_yes(asking)
+    asking.dotdigital.faults.add(Fault("importContact", "reset_after"))
+    asking.round()
+    asking.until_quiet()
+    assert asking.shows("ada@example.com") == (IN, IN)
+    assert len(_records(asking)) == 1
+
+
+def test_a_record_that_is_not_taken_keeps_nobody_out_and_is_told(asking: Live) -> None:
+    _says_yes(asking, Ip="::1")
+    reports = asking.until_quiet()
+    assert asking.shows("ada@example.com") == (IN, IN)
+    assert _records(asking) == []
+    assert any("IP address" in warning for report in reports for warning in report.warnings)
+
+
+def test_a_later_opt_in_has_a_record_of_its_own(asking: Live) -> None:
+    _says_yes(asking)
+    asking.until_quiet()
+    asking.say(THEIRS, "ada@example.com", NEWS, OUT)
+    asking.until_quiet()
+    asking.clock.advance(timedelta(hours=1).total_seconds())
+    _says_yes(asking, Wording="Yes, again")
+    asking.until_quiet()
+    assert [record["text"] for record in _records(asking)] == [HELD["Wording"], "Yes, again"]
+
+
+def test_no_record_goes_with_a_withdrawal(asking: Live) -> None:
+    _says_yes(asking)
+    asking.until_quiet()
+    asking.say(MINE, "ada@example.com", NEWS, OUT)
+    asking.until_quiet()
+    assert asking.shows("ada@example.com") == (OUT, OUT)
+    assert len(_records(asking)) == 1
