@@ -107,6 +107,13 @@ def written(operation: str, answer: Answer, kind: type[P]) -> P | None:
     return found[0]
 
 
+def accepted(operation: str, answer: Answer) -> None:
+    """Looks at the answer to a write that has nothing to say: nothing, or anything in JSON. A page of some
+    proxy proves nothing. Raises OutcomeUnknown."""
+    if answer.content.strip():
+        wire.decode(msgspec.Raw, answer.content, operation=operation, is_write=True)
+
+
 def _profiles(operation: str, answer: Answer, kind: type[P], *, is_write: bool) -> list[P]:
     content = answer.content.strip()
     shape: Any = list[kind] if content[:1] == b"[" else kind  # type: ignore[valid-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, items, written
+from bridge.mypreferences.client.calling import Caller, accepted, items, written
 
 
 class Consents(Caller):
@@ -40,10 +40,13 @@ class Consents(Caller):
 
     def add_consent_filters(self, profile_id: str, ties: Sequence[wire.ConsentFilter]) -> None:
         """Tie consents to filters (MyPreferences `Filter associations`)."""
-        self._write("add_consent_filters", [wire.encode(tie) for tie in ties], profile_id=profile_id)
+        operation = "add_consent_filters"
+        body = [wire.encode(tie) for tie in ties]
+        accepted(operation, self._write(operation, body, profile_id=profile_id))
 
     def remove_consent_filter(self, profile_id: str, filter_id: str, consent_type: str) -> None:
         """Take every version of a consent off a filter (MyPreferences `Filter association, remove`). Raises
         NotFound where nothing ties them."""
         operation = "remove_consent_filter"
-        self._write(operation, None, profile_id=profile_id, filter_id=filter_id, consent_type=consent_type)
+        path = {"filter_id": filter_id, "consent_type": consent_type}
+        accepted(operation, self._write(operation, None, params=None, profile_id=profile_id, **path))

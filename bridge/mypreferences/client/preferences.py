@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, one, written
+from bridge.mypreferences.client.calling import Caller, accepted, one, written
 
 
 class Preferences(Caller):
@@ -36,4 +36,5 @@ class Preferences(Caller):
     def archive_preferences(self, profile_id: str, wanted: wire.Archiving) -> None:
         """Take preferences out of ordinary reads; nobody is opted out by it (MyPreferences `Archive
         preferences`)."""
-        self._write("archive_preferences", wire.encode(wanted), profile_id=profile_id)
+        operation = "archive_preferences"
+        accepted(operation, self._write(operation, wire.encode(wanted), profile_id=profile_id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, P, one, written
+from bridge.mypreferences.client.calling import Caller, P, accepted, one, written
 
 # Both default to true at the service: inherited and former choices would look like stated ones.
 STATED_ONLY = {"implied": False, "includeConsentHistory": False}
@@ -69,18 +69,22 @@ class Profiles(Caller):
 
     def activate_profile(self, profile_id: str) -> None:
         """Make a profile active again (MyPreferences `Activate`). Preserved preferences are there again."""
-        self._write("activate_profile", None, profile_id=profile_id)
+        operation = "activate_profile"
+        accepted(operation, self._write(operation, None, profile_id=profile_id))
 
     def deactivate_profile(self, profile_id: str, reason: str = "") -> None:
         """Make a profile inactive (MyPreferences `Deactivate`). Raises ValueError for a reason of more than
         256 characters: the service would refuse it."""
         if len(reason) > LONGEST_REASON:
             raise ValueError(f"the reason has more than {LONGEST_REASON} characters")
-        self._write("deactivate_profile", {"Reason": reason}, profile_id=profile_id)
+        operation = "deactivate_profile"
+        accepted(operation, self._write(operation, {"Reason": reason}, profile_id=profile_id))
 
     def delete_profile(self, profile_id: str, reason_code: str | None = None) -> None:
         """Delete a profile with all preferences, for good (MyPreferences `Delete`)."""
-        self._write("delete_profile", None, params={"reasonCode": reason_code}, profile_id=profile_id)
+        operation = "delete_profile"
+        params = {"reasonCode": reason_code}
+        accepted(operation, self._write(operation, None, params=params, profile_id=profile_id))
 
     def _by_id(self, profile_id: str, kind: type[P]) -> P:
         operation = "profile_by_id"
