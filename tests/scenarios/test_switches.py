@@ -17,6 +17,8 @@ MYPREFERENCES: tuple[tuple[str, Any], ...] = (
     ("export_shows_archived", True), ("write_lag_seconds", 90.0), ("event_lag_seconds", 60.0),
     ("created_status", 200), ("alternate_id_answers_list", True), ("no_match_is_404", True),
     ("refuse_duplicate_alternate_ids", False), ("token_seconds", 3600),
+    ("propagation_raises_events", False), ("readded_element_keeps_choices", False),
+    ("put_keeps_preserve_flags", False), ("inactive_shows_preferences", False),
 )  # fmt: skip
 DOTDIGITAL: tuple[tuple[str, Any], ...] = (
     ("error_text", "error_prefix"), ("error_text", "trailing_space"), ("error_text", "no_code"),
