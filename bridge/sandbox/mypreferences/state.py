@@ -40,6 +40,7 @@ from bridge.sandbox.mypreferences.truth import person
 
 PREFERENCE_CENTER = User("preference-center", "PREFERENCE_CENTER")
 BRIDGE_USER = User("bridge", "SYNC")
+STATUS_MANAGER = User("status-manager", "SYSTEM")  # the add-on that scrubs against do-not-contact lists
 CLIENT_ID = "sandbox-mypreferences-client".ljust(48, "0")
 CLIENT_SECRET = "sandbox-mypreferences-secret".ljust(64, "0")
 API_HASH_KEY = "sandbox-mypreferences-hash-key"
@@ -156,18 +157,21 @@ class State:
         when: datetime | None = None,
         version: str | None = None,
         locale: str | None = None,
+        user: User = PREFERENCE_CENTER,
     ) -> bool:
         """State a consent of the profile (first configured version and locale unless given)."""
         with self.lock:
             draft = self._consent(type_name, status, when, version, locale)
-            return self.choices.put_consent(self._get(profile_id), None, draft, _people())
+            return self.choices.put_consent(self._get(profile_id), None, draft, Actor(user))
 
-    def archive(self, profile_id: int, filter_id: str, reason: str = "") -> None:
+    def archive(
+        self, profile_id: int, filter_id: str, reason: str = "", user: User = PREFERENCE_CENTER
+    ) -> None:
         """Archive every preference of the profile for a filter."""
         with self.lock:
             profile = self._get(profile_id)
             for email, preference in list(profile.live(filter_id)):
-                self.choices.archive(profile, email, preference, _people(), reason)
+                self.choices.archive(profile, email, preference, Actor(user), reason)
 
     def add_email(self, profile_id: int, address: str, email_type: str | None = None) -> None:
         """Add an address."""
