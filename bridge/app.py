@@ -292,6 +292,7 @@ class App:
             sleep=self._sleep,
             pause=self.options.export_poll,
             per_day=self.settings.mypreferences.imports_per_day,
+            note=_Fact(lambda: self.store, "imports:mypreferences"),
         )
 
     @property
@@ -332,6 +333,20 @@ class App:
 def _show_wait(progress: Progress, tier: str, waited: float, left: float) -> None:
     step = f"waiting for Dotdigital to allow more calls ({tier}), seconds"
     progress(step, round(waited), round(waited + left))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """A single fact of the state DB, as a note that a side may keep."""
+
+    store: Callable[[], Store]
+    key: str
+
+    def read(self) -> str:
+        return self.store().meta(self.key) or ""
+
+    def write(self, text: str) -> None:
+        self.store().set_meta(self.key, text)
 
 
 def _given(value: T | None) -> T:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
@@ -17,13 +19,46 @@ PART = 20 * 1024 * 1024  # bytes as sent; MyPreferences import: a body holds 25 
 _NAME = "consent-bridge withdrawals"
 _DAY = timedelta(hours=24)
 _LONGEST = timedelta(hours=1)  # followed for no longer: what an import has done is read back
+_PAUSE = timedelta(hours=6)  # after an import that came to nothing, withdrawals go one by one
 _BEAT = 5.0  # seconds between two heartbeats
 _NEVER_SENT = ("initiated", "staging")
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """`open` is the token of an import that was executed and whose end was not seen."""
+
+    open: str
+    begun: tuple[datetime, ...]
+
+
+class Note(Protocol):
+    """A text that outlives the process."""
+
+    def read(self) -> str:
+        """What was written last, or nothing."""
+        ...
+
+    def write(self, text: str) -> None: ...
+
+
+class Forgetful:
+    """A note of this process alone."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def read(self) -> str:
+        return self._text
+
+    def write(self, text: str) -> None:
+        self._text = text
+
+
 class Importer:
     """Carries out imports. `per_day` is how many may be begun within 24 hours, `pause` the longest time
-    between two questions for one, in seconds. Used by one thread."""
+    between two questions for one, in seconds. `note` keeps which import may still be at work, and when others
+    were begun. Used by one thread."""
 
     def __init__(
         self,
@@ -33,33 +68,33 @@ class Importer:
         sleep: Callable[[float], None],
         pause: float,
         per_day: int,
+        note: Note | None = None,
         part: int = PART,
     ) -> None:
         self._client, self._clock, self._sleep = client, clock, sleep
-        self._pause, self._per_day, self._part = pause, per_day, part
-        self._begun: deque[datetime] = deque()
-        self._open: str | None = None  # an import that was executed, and whose end was not seen
-        self._barred = False
+        self._longest, self._per_day, self._part = pause, per_day, part
+        self._note = note or Forgetful()
+        self._not_before: datetime | None = None
 
     def may_begin(self, number: int) -> bool:
         """Whether so many imports may be begun now, as far as this process knows. Costs no call."""
-        now = self._clock()
-        while self._begun and now - self._begun[0] >= _DAY:
-            self._begun.popleft()
-        free = self._open is None and not self._barred
-        return free and len(self._begun) + number <= self._per_day
+        now, known = self._clock(), self._known()
+        free = not known.open and (self._not_before is None or now >= self._not_before)
+        return free and len(known.begun) + number <= self._per_day
 
     def under_way(self) -> bool:
-        """Whether an import of this process may still be at work. Raises SideError."""
-        if self._open is None:
+        """Whether an import, of this process or one before it, may still be at work. Raises SideError."""
+        known = self._known()
+        if not known.open:
             return False
         try:
-            stage = self._client.import_status(self._open).stage
+            stage = self._client.import_status(known.open).stage
         except NotFound:
             stage = "gone"
-        if stage not in ("queued", "processing"):
-            self._open = None
-        return self._open is not None
+        at_work = stage in ("queued", "processing")
+        if not at_work:
+            self._closed()
+        return at_work
 
     def carry(self, records: Sequence[wire.ImportRecord], heartbeat: Callable[[], None]) -> frozenset[int]:
         """Carry out all records in one import. Returns the ids of those profiles whose records failed.
@@ -68,24 +103,32 @@ class Importer:
         of it was carried out.
         """
         token = self._staged(records, heartbeat)
-        self._open = token
+        try:
+            return self._run(token, heartbeat)
+        except OutcomeUnknown:
+            self._pause()
+            raise
+
+    def _run(self, token: str, heartbeat: Callable[[], None]) -> frozenset[int]:
+        self._keep(replace(self._known(), open=token))
         try:
             self._client.import_execute(token)
         except OutcomeUnknown:
             heartbeat()  # the status tells whether it was executed
         except SideError:
-            self._open = None
+            self._closed()
             raise
         end = self._followed(token, heartbeat)
-        self._open = None
+        self._closed()
         return self._failed(token, end)
 
     def _staged(self, records: Sequence[wire.ImportRecord], heartbeat: Callable[[], None]) -> str:
-        self._begun.append(self._clock())
+        known = self._known()
+        self._keep(replace(known, begun=(*known.begun, self._clock())))
         try:
             token = self._client.import_initiate(wire.ImportRequest(name=_NAME))
         except Forbidden:
-            self._barred = True
+            self._pause()
             raise
         for part in parts(records, self._part):
             heartbeat()
@@ -103,13 +146,30 @@ class Importer:
             if found.stage == "completed":
                 return found
             if found.stage == "failed":
-                self._open = None
+                self._closed()
                 raise _unknown("MyPreferences failed it as a whole")
             if found.stage in _NEVER_SENT and number >= 3:
                 raise _unknown("MyPreferences does not show that it was executed")
-            self._wait(min(self._pause, 0.5 * 2**number), heartbeat)
+            self._wait(min(self._longest, 0.5 * 2**number), heartbeat)
             number += 1
         raise _unknown("it did not end")
+
+    def _known(self) -> _Known:
+        """What is noted of the last day."""
+        kept = json.loads(self._note.read() or "{}")
+        begun = map(datetime.fromisoformat, kept.get("begun", ()))
+        now = self._clock()
+        return _Known(kept.get("open", ""), tuple(at for at in begun if now - at < _DAY))
+
+    def _keep(self, known: _Known) -> None:
+        self._note.write(json.dumps({"open": known.open, "begun": [at.isoformat() for at in known.begun]}))
+
+    def _closed(self) -> None:
+        self._keep(replace(self._known(), open=""))
+
+    def _pause(self) -> None:
+        """What did not work now would keep the same withdrawals waiting round after round."""
+        self._not_before = self._clock() + _PAUSE
 
     def _wait(self, seconds: float, heartbeat: Callable[[], None]) -> None:
         while True:

@@ -87,6 +87,7 @@ class Listing:
 
     def everybody(self, roll: Roll, since: Place | None = None) -> Iterator[Block]:
         """All rows, each once: from `since`, if its export is still to be had, or else from the beginning.
+        Never only what changed since some time: that shows nobody who was deleted or has left the segment.
 
         Raises DrainIncomplete where the end cannot be proven, Forbidden where the user may not export it.
         """

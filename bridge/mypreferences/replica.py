@@ -138,8 +138,7 @@ class MyPreferencesReader:
         return self._chosen(self._roll, people)
 
     def under_way(self) -> bool:
-        """Whether an import of this process may still be at work. One of a process that died is not known:
-        it holds withdrawals only, dated when they were said."""
+        """Whether an import may still be at work."""
         return self._under_way()
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:

@@ -14,7 +14,7 @@ from bridge.core.model import PersonId, Side, TopicId, Who
 from bridge.core.ports import Outcome, Parcel
 from bridge.mypreferences import burst, importing, wire
 from bridge.mypreferences.burst import LEAST, worth_importing
-from bridge.mypreferences.importing import Importer, parts
+from bridge.mypreferences.importing import Forgetful, Importer, parts
 from bridge.mypreferences.listing import Roll
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import Fault
@@ -273,13 +273,44 @@ def test_an_end_that_cannot_be_seen_leaves_everybody_in_doubt(world: World, stat
     world.state.switches.import_polls = 0
     assert desk.under_way() is True
     assert desk.under_way() is False
+    assert not replica(world, desk).prefers_bulk(parcels(people) * 2), "the same would come of it"
+    world.state.clock.advance(6 * 3600)
     assert replica(world, desk).prefers_bulk(parcels(people) * 2)
+
+
+def test_what_was_begun_is_known_to_the_next_process(world: World) -> None:
+    people = crowd(world)
+    note = Forgetful()
+    desk = importer(world, note=note, per_day=1)
+    world.state.faults.add(Fault("importStatus", "status", status=503, times=99))
+    send(world, parcels(people), desk=desk)
+    world.state.faults.clear()
+    restarted = importer(world, note=note, per_day=1)
+    assert restarted.under_way()
+    assert not restarted.may_begin(1)
+    assert not restarted.under_way()
+    assert not restarted.may_begin(1), "it was the only one of the day"
+    world.state.clock.advance(86_400)
+    assert restarted.may_begin(1)
+
+
+def test_an_import_whose_token_is_over_is_no_longer_under_way(world: World) -> None:
+    note = Forgetful()
+    note.write(json.dumps({"open": "5", "begun": []}))
+    assert not importer(world, note=note).under_way()
+    world.state.faults.add(Fault("importStatus", "reset", times=9))
+    note.write(json.dumps({"open": "5", "begun": []}))
+    with pytest.raises(Unreachable):
+        importer(world, note=note).under_way()
 
 
 def test_an_import_that_failed_as_a_whole_leaves_everybody_in_doubt(world: World) -> None:
     people = crowd(world)
     world.state.switches.import_ends = "Failed"
-    assert {type(item) for item in send(world, parcels(people))} == {OutcomeUnknown}
+    desk = importer(world)
+    assert {type(item) for item in send(world, parcels(people), desk=desk)} == {OutcomeUnknown}
+    assert send(world, parcels(people), desk=desk) == [Outcome.ACCEPTED] * 6
+    assert [choice(world, who) for who in people] == [2] * 6
 
 
 def test_an_import_that_never_ends_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

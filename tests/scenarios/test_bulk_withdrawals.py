@@ -1,0 +1,103 @@
+"""A hundred and more people withdraw at Dotdigital on one day: MyPreferences hears of it by bulk import,
+whatever an import turns out to be like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bridge.engine.round import Orders, Round
+from tests.scenarios.conftest import Make
+from tests.scenarios.live import IN, NEWS, OUT, PROFILING, THEIRS, Live
+
+PEOPLE = 104
+
+SWITCHES: tuple[tuple[str, Any], ...] = (
+    ("import_polls", 5), ("import_seconds", 200.0), ("import_token_hours", 6.0), ("import_ends", "Failed"),
+    ("imports_per_day", 0), ("import_quota_status", 403), ("honour_older_dates", True),
+    ("write_lag_seconds", 30.0), ("export_ends", "Failed"),
+)  # fmt: skip
+
+
+def a_crowd(live: Live) -> list[str]:
+    return [live.add(f"p{number}", both={NEWS: IN, PROFILING: IN}) for number in range(PEOPLE)]
+
+
+def withdraw(live: Live, people: list[str]) -> None:
+    for address in people:
+        live.say(THEIRS, address, NEWS, OUT)
+
+
+@pytest.mark.slow
+def test_a_hundred_withdrawals_are_imported_and_proven(make: Make) -> None:
+    live = make(rate=1000.0)
+    people = a_crowd(live)
+    live.started()
+    withdraw(live, people)
+    calls = live.mypreferences.calls
+    calls.reset()
+    report = live.round()
+    assert report.tally.writes == PEOPLE
+    assert not report.tally.failed
+    assert {live.shows(address) for address in people} == {(OUT, OUT)}
+    assert {live.shows(address, PROFILING) for address in people} == {(IN, IN)}
+    assert (calls.count("initiateImport"), calls.count("updateProfilePost")) == (1, 0)
+    assert calls.total() < 2 * PEOPLE, calls.counts()
+    live.clock.advance(3600)
+    assert live.round(full=True).tally.writes == 0
+    live.app.store.verify_ledger()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("switch", "position"), SWITCHES)
+def test_whatever_an_import_is_like_everybody_ends_withdrawn(make: Make, switch: str, position: Any) -> None:
+    live = make(rate=1000.0)
+    people = a_crowd(live)
+    live.started()
+    setattr(live.mypreferences.switches, switch, position)
+    if switch == "import_quota_status":
+        live.mypreferences.switches.imports_per_day = 0
+    withdraw(live, people)
+    live.until_quiet()
+    assert {live.shows(address) for address in people} == {(OUT, OUT)}
+    assert live.held() == []
+
+
+@pytest.mark.slow
+def test_somebody_who_cannot_be_written_is_held_and_keeps_nobody_back(make: Make) -> None:
+    live = make(rate=1000.0)
+    people = a_crowd(live)
+    live.started()
+    for _ in range(51):
+        live.mypreferences.add_profile([("Primary", people[7])])
+    withdraw(live, people)
+    live.round()
+    assert {live.theirs(address, NEWS) for address in people} == {OUT}
+    assert {live.mine(address, NEWS) for address in people if address != people[7]} == {OUT}
+    assert live.held(), "too many profiles share an address"
+
+
+@pytest.mark.slow
+def test_an_import_that_outlives_its_process_undoes_no_newer_opt_in(make: Make) -> None:
+    """It is carried out minutes later: what the people said meanwhile is newer, and stands."""
+    live = make(rate=1000.0)
+    people = a_crowd(live)
+    live.started()
+    live.mypreferences.switches.import_seconds, live.mypreferences.switches.import_polls = 600.0, 0
+    withdraw(live, people)
+    live.clock.advance(60)
+
+    def lost() -> None:
+        if live.mypreferences.calls.count("importStatus"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Round(live.app.eyes(heartbeat=lost), live.app.hands()).run(Orders())
+    live.remap("version = 1", "version = 1 ")  # another process goes on
+    live.say(THEIRS, people[0], NEWS, IN)
+    assert live.round().tally.writes == 0, "nobody in it is written to before it has ended"
+    live.clock.advance(900)
+    live.until_quiet()
+    assert {live.shows(address) for address in people[1:]} == {(OUT, OUT)}
+    assert live.shows(people[0]) == (IN, IN)
