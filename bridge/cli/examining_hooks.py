@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bridge.mypreferences import wire
 
 MINE = "MyPreferences"
+_SHORT = 16
 _MAKE = "Make one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
 
 
@@ -75,6 +76,12 @@ def _receiver(app: App, found: Findings, known: list[wire.Subscription]) -> None
     secret = app.settings.web.hook_secret
     if secret is None:
         return
+    if len(secret.get_secret_value()) < _SHORT:
+        found.warn(
+            MINE,
+            f"The secret of the webhook receiver is shorter than {_SHORT} characters.",
+            "Set BRIDGE_WEB__HOOK_SECRET to a long random word, and make the subscription anew.",
+        )
     ours = [one for one in known if one.url.endswith(f"{PATH}{secret.get_secret_value()}")]
     if not any(one.active for one in ours):
         paused = next((one.id for one in ours), None)

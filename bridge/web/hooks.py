@@ -132,7 +132,8 @@ class Receiver:
         header = self._gate.address_header
         peer = "" if request.client is None else request.client.host
         # Of several, the last is what the proxy next to us saw; the others anybody may have written.
-        text = peer if header is None else request.headers.get(header, "").rpartition(",")[2].strip()
+        named = "" if header is None else ",".join(request.headers.getlist(header))
+        text = peer if header is None else named.rpartition(",")[2].strip()
         try:
             address = ip_address(text)
         except ValueError:

@@ -12,7 +12,7 @@ from cli_town import Call, Town, command, environment
 
 from bridge.sandbox.faults import Fault
 
-SECRET = "long-random-word"
+SECRET = "a-long-random-word"
 URL = "https://bridge.example.com"
 MINE = "MyPreferences"
 
@@ -147,6 +147,8 @@ def test_the_doctor_knows_whether_somebody_delivers_to_an_open_receiver(secret: 
     assert "bridge hooks resume 2" in warned(call)
     call("hooks", "resume", "2")
     assert "delivers to it" not in warned(call)
+    assert "shorter than 16" not in warned(call)
+    assert "shorter than 16" in " ".join(call("doctor", WEB__HOOK_SECRET="short").out.split())
 
 
 def test_the_doctor_goes_on_where_subscriptions_may_not_be_read(town: Town, call: Call) -> None:

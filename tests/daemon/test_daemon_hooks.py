@@ -157,6 +157,20 @@ def test_only_addresses_that_are_named_may_deliver(
         assert desk.ask(body=EVENT, **headers)[0] == status
 
 
+def test_of_several_headers_the_proxys_own_is_the_last() -> None:
+    networks = load(environ={"BRIDGE_WEB__HOOK_ALLOW": "192.0.2.0/24"}).web.networks
+    with serving(networks=networks, address_header="X-Forwarded-For") as desk:
+        parts = urlsplit(desk.url)
+        caller = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
+        caller.putrequest("POST", f"{PATH}{SECRET}")
+        for address in ("192.0.2.1", "198.51.100.9"):
+            caller.putheader("X-Forwarded-For", address)
+        caller.putheader("Content-Length", "0")
+        caller.endheaders()
+        assert caller.getresponse().status == 403
+        caller.close()
+
+
 @pytest.mark.parametrize("name", ["sha256", "sha384", "sha512"])
 @pytest.mark.parametrize("form", ["hex", "HEX", "prefixed", "base64"])
 def test_a_signed_delivery_is_taken_in_every_usual_form(name: str, form: str) -> None:

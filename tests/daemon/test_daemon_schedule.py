@@ -63,6 +63,22 @@ def test_the_schedule_makes_polls_due_again_and_again() -> None:
         kicker.stop()
 
 
+def test_a_poll_asked_for_soon_is_due_once_however_often_it_is_asked_for() -> None:
+    agenda = Agenda()
+    kicker = Kicker(agenda, every=NEVER, sweep_at=time(3, 0), pause=timedelta(seconds=0.1))
+    kicker.start()
+    try:
+        for _ in range(50):
+            kicker.soon()
+        assert agenda.take() is Due.POLL
+        assert agenda.coalesced == 0
+        kicker.soon()
+        assert agenda.take() is Due.POLL
+    finally:
+        kicker.stop()
+    kicker.soon()  # a webhook that comes while the daemon ends
+
+
 def test_a_sweep_that_the_machine_slept_through_is_made_up_for_once() -> None:
     """APScheduler would drop a run that is more than a second late (its misfire_grace_time)."""
     agenda = Agenda()

@@ -19,6 +19,7 @@ from bridge.web.server import WebServer
 from tests.scenarios.live import IN, MINE, NEWS, OFFERS, OUT, PROFILING, THEIRS, Live
 
 SECRET = "long-random-word"
+GATE = Gate(secret=SECRET)
 PEOPLE = ("ada", "bob", "cyd")
 Make = Callable[..., Live]
 
@@ -32,12 +33,12 @@ class Calm:
 
 
 @contextmanager
-def listening(live: Live, *, depth: int = 1000, **subscription: Any) -> Iterator[Receiver]:
+def listening(live: Live, *, depth: int = 1000, gate: Gate = GATE, **subscription: Any) -> Iterator[Receiver]:
     """A receiver at the bridge's state DB, and the sandbox's subscription pointed at it."""
     url = load(environ=live.environment()).database_url
     live.app.store  # noqa: B018 - opened before the box is
     box = HookBox(url, live.clock.now, side=MINE, depth=depth)
-    receiver = Receiver(Gate(secret=SECRET), box, lambda: None)
+    receiver = Receiver(gate, box, lambda: None)
     server = WebServer(make_app(Calm(), receiver=receiver), host="127.0.0.1", port=0)
     server.start()
     try:
@@ -166,6 +167,34 @@ def test_a_full_box_loses_nothing(make: Make) -> None:
         assert receiver.counts()["refused_503"] == 4
         live.round()
     assert {live.shows(address) for address in everybody} == {(OUT, OUT)}
+
+
+@pytest.mark.parametrize(
+    ("switches", "gate"),
+    [
+        ({"handshake": "post"}, {}),
+        ({"handshake": "get"}, {}),
+        ({"handshake": "status"}, {}),
+        ({"handshake": "none"}, {}),
+        ({"handshake": "static", "handshake_expects": '{"ok": true}'}, {"answer": '{"ok": true}'}),
+        ({"handshake": "status"}, {"answer": "welcome"}),
+        ({"delivery_key": "key"}, {"signature_key": "key", "signature_header": "X-Sandbox-Signature"}),
+    ],
+    ids=str,
+)
+def test_every_form_of_the_handshake_can_be_met(
+    make: Make, switches: dict[str, Any], gate: dict[str, Any]
+) -> None:
+    """MyPreferences `Create new subscription`: the validation payload is not documented."""
+    live = make()
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    for name, value in switches.items():
+        setattr(live.mypreferences.switches, name, value)
+    with listening(live, gate=Gate(secret=SECRET, **gate)) as receiver:
+        live.say(MINE, ada, NEWS, OUT)
+        live.mypreferences.deliveries.cycle()
+        assert receiver.counts()["taken"] == 1
 
 
 def test_a_minimised_webhook_does_as_well(make: Make) -> None:
