@@ -114,8 +114,8 @@ def _tell(made: Sketch, out: Path | None) -> None:
     matches = [*made.topics, *([made.channel] if made.channel else [])]
     sure = sum(one.sure for one in matches)
     asked = len(matches) - sure
-    told = f"{counted(sure, 'match', 'matches')} stand in it, {asked:,} are commented out as suggestions"
-    note(Mark.GOOD, f"{told}, {len(made.left):,} things are left over.", stderr=True)
+    told = f"{counted(sure, 'sure match', 'sure matches')}, {counted(asked, 'suggestion')} commented out"
+    note(Mark.GOOD, f"{told}, {counted(len(made.left), 'thing')} left over.", stderr=True)
     note(Mark.WARN, "It is a draft: nothing is written by it until a person confirms it.", stderr=True)
     name = "--out FILE saves it" if out is None else f"Read {out}, then `bridge mapping check {out} --live`"
     note(Mark.NEXT, f"{name}.", stderr=True)

@@ -10,6 +10,7 @@ from bridge.core.likeness import Likeness, best, pace, without_pace, words
 
 SURE = 90  # below it, a person is asked
 WORTH_ASKING = 55  # below it, nothing is suggested
+WORTH_TELLING = 40  # below it, what is left over is not like anything
 APART = 10  # a rival as close as this makes neither sure
 _CHANNEL = ("Email marketing", "Marketing emails", "Email")
 _LONGEST = {Kind.FILTER: 50, Kind.CONSENT: 100}  # characters of an id (MyPreferences help pages)
@@ -102,14 +103,19 @@ def _match(
 
 
 def _spread(source: Entry, category: Entry, leaves: Sequence[Entry]) -> Match | None:
-    """The frequencies of a filter over the preferences of one category; None where one has no place."""
+    """The frequencies of a filter over the preferences of one category; None where none has a place."""
     placed: dict[str, Entry] = {}
+    doubts = list(_doubts(source))
     for name in source.frequencies or ():
         free = [leaf for leaf in leaves if leaf not in placed.values()]
         found = [leaf for leaf in free if _same_pace(name, leaf, source)]
-        if len(found) != 1:
-            return None
-        placed[name] = found[0]
+        if len(found) == 1:
+            placed[name] = found[0]
+        else:
+            how_many = "no preference says" if not found else f"{len(found)} preferences say"
+            doubts.append(f"{how_many} {name}: whoever chose it would be held")
+    if not placed:
+        return None
     like = max(
         best(_names(source), _names(category)),
         min(best(_names(source), map(without_pace, _names(leaf))) for leaf in placed.values()),
@@ -117,7 +123,7 @@ def _spread(source: Entry, category: Entry, leaves: Sequence[Entry]) -> Match | 
     )
     said = ", ".join(f"{name} is {leaf.name}" for name, leaf in placed.items())
     numbers = {name: int(leaf.id) for name, leaf in placed.items()}
-    return _match(source, numbers, Likeness(like.score, f"{like.reason}; {said}"), _doubts(source), category)
+    return _match(source, numbers, Likeness(like.score, f"{like.reason}; {said}"), doubts, category)
 
 
 def _same_pace(frequency: str, leaf: Entry, source: Entry) -> bool:
@@ -210,6 +216,8 @@ def _nearest(candidates: Iterable[Match], entry: Entry) -> str:
     if not mine:
         return "nothing is like it"
     found = max(mine, key=lambda one: one.score)
+    if found.score < WORTH_TELLING:
+        return "nothing is like it"
     other = found.target if found.source == entry else found.source
     return f"the nearest is {_told(other)} ({found.score})"
 

@@ -126,9 +126,10 @@ def test_frequencies_spread_over_the_preferences_of_one_category() -> None:
         (DAILY, replace(WEEKLY, group="10")),
     ],
 )
-def test_a_frequency_without_one_clear_preference_is_not_spread(leaves: tuple[Entry, ...]) -> None:
-    made = of(OFFERS, BOX, *leaves)
-    assert all("" in one.preferences and not one.sure for one in made.topics)
+def test_a_frequency_without_one_clear_preference_is_a_persons_to_say(leaves: tuple[Entry, ...]) -> None:
+    (found,) = of(OFFERS, BOX, *leaves).topics
+    assert not found.sure
+    assert "whoever chose it would be held" in found.doubts[0]
 
 
 def test_a_filter_with_frequencies_on_one_preference_is_a_persons_to_say() -> None:
