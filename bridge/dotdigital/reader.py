@@ -165,7 +165,8 @@ class DotdigitalReader:
             asked = {address_key(who.address): who for who in people}
             read_at = self._clock()
             for contacts in roster.some(asked.keys()):
-                yield Page(views=self._shown(contacts, asked, read_at))
+                for part in _parts(contacts):
+                    yield Page(views=self._shown(part, asked, read_at))
                 read_at = self._clock()
             left = list(asked.values())
         yield from look_each(self.look, left)
@@ -249,9 +250,10 @@ class DotdigitalReader:
     def _listed(self, roster: Roster) -> Iterator[Page]:
         read_at = self._clock()
         for contacts in roster.everybody():
-            found = [views.from_listing(contact, self._mapping, read_at) for contact in contacts]
-            there = [view for view in found if view is not None]
-            yield Page(views=there, skipped=len(found) - len(there))
+            for part in _parts(contacts):
+                found = [views.from_listing(contact, self._mapping, read_at) for contact in part]
+                there = [view for view in found if view is not None]
+                yield Page(views=there, skipped=len(found) - len(there))
             read_at = self._clock()
 
     def _shown(
@@ -334,6 +336,11 @@ class DotdigitalReader:
             return self._v2.contact_by_id(contact_id=contact_id).address
         except (NotFound, Refused):
             return None
+
+
+def _parts(contacts: Sequence[ContactV3]) -> Iterator[Sequence[ContactV3]]:
+    for start in range(0, len(contacts), _VIEWS_A_PAGE):
+        yield contacts[start : start + _VIEWS_A_PAGE]
 
 
 def _hint(contact: Contact | None, what: str) -> Hint | None:
