@@ -10,15 +10,14 @@ MOST = 1.05  # times the fewest calls that the service's documents allow
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One job: the calls it took, and the fewest that could do it by what `formula` says. `note` says what is
-    to be known of it; a job that is not `final` is done in another way than it one day will be."""
+    """One job: the calls it took, and the fewest that could do it by what `formula` says. `note` says what
+    else is to be known of it."""
 
     job: str
     calls: int
     fewest: int
     formula: str
     note: str = ""
-    final: bool = True
 
     @property
     def ratio(self) -> float:
@@ -26,7 +25,7 @@ class Measured:
 
     @property
     def good(self) -> bool:
-        return not self.final or self.ratio <= MOST
+        return self.ratio <= MOST
 
 
 def shown(measures: Sequence[Measured]) -> str:

@@ -37,6 +37,6 @@ def test_a_snapshot_takes_few_calls_and_little_memory_however_many_people_there_
 
 
 def test_the_table_names_what_is_too_much() -> None:
-    table = shown([Measured("a job", 11, 10, "a formula"), Measured("another", 9, 1, "", final=False)])
+    table = shown([Measured("a job", 11, 10, "a formula"), Measured("another", 1, 1, "")])
     assert f"MORE THAN {MOST}" in table
     assert table.count("MORE") == 1

@@ -13,7 +13,6 @@ from tests.bench.measure import Measured
 
 LARGEST = 5000  # people in one import
 POLLS = 3  # questions for an import's end
-ONE_BY_ONE = 200  # people who show what a call each costs
 
 
 def topics(number: int) -> Measured:
@@ -29,20 +28,15 @@ def unsubscribes(number: int) -> Measured:
 def _written(job: str, number: int, topic: TopicId) -> Measured:
     with account(1) as there, there.replica() as replica:
         parcels = [_parcel(one, topic, there.state.add_contact) for one in range(number)]
-        bulk = replica.prefers_bulk(parcels)
-        sent = parcels if bulk else parcels[:ONE_BY_ONE]
+        if not replica.prefers_bulk(parcels):
+            raise AssertionError("so many writes would go one by one")
         before = replica.calls
-        outcomes = replica.write_many(sent, heartbeat=lambda: None)
+        outcomes = replica.write_many(parcels, heartbeat=lambda: None)
         calls = replica.calls - before
     if any(not isinstance(outcome, Outcome) for outcome in outcomes):
         raise AssertionError("a write was refused")
-    formula = f"ceil(N/{LARGEST:,}) x (1 + {POLLS})"
     fewest = ceil(number / LARGEST) * (1 + POLLS)
-    if bulk:
-        return Measured(job, calls, fewest, formula)
-    return Measured(
-        job, calls * number // len(sent), fewest, formula, f"one by one: told from {len(sent)}", final=False
-    )
+    return Measured(job, calls, fewest, f"ceil(N/{LARGEST:,}) x (1 + {POLLS})")
 
 
 def _parcel(number: int, topic: TopicId, add: Callable[..., int]) -> Parcel:
