@@ -148,6 +148,8 @@ def _happened(line: dict[str, Any]) -> str:
             return f"write to {SIDES[line['side']]} {line['fate'].replace('_', ' ')}{error}"
         case "agreed":
             return f"agreed: {CHOICES[line['choice']]}" if "choice" in line else "agreed"
+        case "address_changed":
+            return f"withdrawn with a change of address: {line['why']}"
         case kind:
             return f"{kind}: {line['why']}" if "why" in line else str(kind)
 

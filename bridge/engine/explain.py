@@ -63,5 +63,7 @@ def _history(topic: TopicId, entry: Json) -> Iterable[Json]:
             rule = body.get("rule")
             shown = {key: body[key] for key in ("choice", "rule") if key in body}
             yield {**line, **shown, **({"why": WORDS[Rule(rule)]} if rule else {})}
+        case Rule.ADDRESS_CHANGED if entry["topic"] == topic:
+            yield {**line, "withdrawn_at": body["withdrawn_at"], "why": WORDS[Rule.CARRIED]}
         case _:
             return

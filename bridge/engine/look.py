@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -24,6 +25,21 @@ def batched(items: Iterable[T], size: int) -> Iterable[list[T]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What one look led to has read already: two people whom a side shows with one record must not lead from
+    one to the other for ever."""
+
+    records: frozenset[str] = frozenset()
+    people: frozenset[PersonId] = frozenset()
+
+    def and_people(self, people: Iterable[PersonId]) -> Trail:
+        return replace(self, people=self.people | frozenset(people))
+
+
+NOTHING_READ = Trail()
 
 
 class Looker:
@@ -60,9 +76,9 @@ class Looker:
         if side not in self._weather.down:
             self._eyes.state.heed([one.id for one in waiting])
 
-    def look(self, side: Side, people: Sequence[PersonId], *, read: frozenset[str] = frozenset()) -> int:
+    def look(self, side: Side, people: Sequence[PersonId], *, after: Trail = NOTHING_READ) -> int:
         """Read these people at `side` and record what is seen. Returns how many could be read. Records that
-        they turn out to have no more are looked for, but for those that were just `read`."""
+        they turn out to have no more are looked for, but for those that were read just before."""
         reader, state = self._eyes.readers[side], self._eyes.state
 
         def look(who: Who) -> list[PersonView]:
@@ -73,7 +89,7 @@ class Looker:
         done = 0
         for batch in batched(people, 100):
             views = self._each(side, state.who_many(batch), look, self._miss_person)
-            done += self.record(side, views, read=read)
+            done += self.record(side, views, after=after.and_people(batch))
             self._eyes.heartbeat()
             if side in self._weather.down:
                 break
@@ -87,33 +103,33 @@ class Looker:
             unmet = self._note_former(side, batch)
             bound = self._bound(side, batch)
             views = self._each(side, batch, reader.follow, self._miss_hint)
-            read = frozenset(hint.id for hint in batch if hint.id is not None)
-            done += self.record(side, views, read=read)
+            trail = Trail(records=frozenset(hint.id for hint in batch if hint.id is not None))
+            done += self.record(side, views, after=trail)
             shown = {address_key(view.address) for view in views}
             left = [who.person for who in bound if address_key(who.address) not in shown]
-            done += self.look(side, left, read=read)
+            done += self.look(side, left, after=trail)
             self.look(side.other, unmet)
             self._eyes.heartbeat()
             if side in self._weather.down:
                 break
         return done
 
-    def record(self, side: Side, views: Sequence[PersonView], *, read: frozenset[str] = frozenset()) -> int:
+    def record(self, side: Side, views: Sequence[PersonView], *, after: Trail = NOTHING_READ) -> int:
         """Store views that were read outside a feed."""
         if not views:
             return 0
         spreads = self._eyes.mapping.spreads
         recorded = self._eyes.state.record(views, side, run=self._run, spreads=spreads)
         self.observed[side] += len(views)
-        self.pursue(side, recorded, read=read)
+        self.pursue(side, recorded, after=after)
         return len(views)
 
-    def pursue(self, side: Side, recorded: Recorded, *, read: frozenset[str] = frozenset()) -> None:
+    def pursue(self, side: Side, recorded: Recorded, *, after: Trail = NOTHING_READ) -> None:
         """Look at whom a page leaves in doubt, and for the records that its people have no more: their
         addresses may have changed."""
-        if recorded.look_again:
-            self.look(side, recorded.look_again, read=read)
-        if lost := [one for one in recorded.left if one not in read]:
+        if unsure := [one for one in recorded.look_again if one not in after.people]:
+            self.look(side, unsure, after=after)
+        if lost := [one for one in recorded.left if one not in after.records]:
             self.follow(side, [Hint(one) for one in lost])
 
     def _note_former(self, side: Side, hints: Sequence[Hint]) -> list[PersonId]:

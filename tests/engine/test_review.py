@@ -310,3 +310,19 @@ def test_somebody_known_at_one_side_only_is_looked_for_once(world: World) -> Non
         world.round(full=True)
     assert looked == [ADA]
     assert world.cell(ADA).agreed is not None
+
+
+# one record under two addresses
+
+
+def test_two_people_shown_with_one_record_are_read_once_each(world: World) -> None:
+    """A contact has one address: which of two it is may change between two reads."""
+    world.both(ADA, NEWS, OUT)
+    world.both(BOB, NEWS, IN)
+    theirs = world.sides[THEIRS]
+    theirs.person(BOB).id = theirs.person(ADA).id
+    world.started()
+    calls = theirs.calls
+    world.round(full=True)
+    assert theirs.calls - calls < 12
+    assert theirs.shows(BOB, NEWS) is OUT

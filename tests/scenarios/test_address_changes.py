@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from bridge.engine.explain import explain
 from bridge.sandbox.mypreferences.records import Actor
 from bridge.sandbox.mypreferences.state import PREFERENCE_CENTER
 from tests.scenarios.conftest import Make
@@ -195,5 +196,8 @@ def test_what_was_carried_is_explained_and_holds_no_address(make: Make) -> None:
     who = live.app.store.find(NEW)
     assert who is not None
     history = live.app.store.history(who.person)
+    shown = explain(live.app.mapping, who, live.app.store.cells(who.person), history)
+    told = [line for topic in shown["topics"] for line in topic["history"] if topic["topic"] == NEWS]
+    assert "a withdrawal made under the person's other address" in {line.get("why") for line in told}
     assert "address_changed" in {entry["kind"] for entry in history}
     assert "@" not in str(history)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.scenarios.conftest import Make
-from tests.scenarios.live import IN, NEWS, OUT, THEIRS, UNSET, Live
+from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, UNSET, Live
 
 
 def a_pair(make: Make, pinned_to: str = "") -> tuple[Live, str, int, int]:
@@ -58,3 +58,28 @@ def test_profiles_that_are_merged_no_longer_hold_an_opt_in(make: Make) -> None:
     live.until_quiet()
     assert choice(live, first) == "opted_in"
     assert live.held() == []
+
+
+def test_an_address_is_the_same_in_any_case_and_keeps_its_tag(make: Make) -> None:
+    """Dotdigital shows addresses as they were stored; dots and plus tags tell people apart."""
+    live = make()
+    at = live.clock.now() - timedelta(days=30)
+    live.add_mine("ada+news@example.com", {NEWS: IN}, at)
+    live.add_theirs("ADA+NEWS@EXAMPLE.COM", {NEWS: IN}, at)
+    other = live.add("ada", both={NEWS: IN})
+    live.started()
+    live.say(MINE, "ada+news@example.com", NEWS, OUT)
+    live.until_quiet()
+    assert live.theirs("ada+news@example.com", NEWS) is OUT
+    assert live.shows(other) == (IN, IN)
+
+
+def test_an_opt_out_reaches_a_contact_stored_in_capitals_that_was_suppressed(live: Live) -> None:
+    """Dotdigital: writing to a suppressed contact by another case of its address may be refused."""
+    at = live.clock.now() - timedelta(days=30)
+    live.add_mine("ada@example.com", {NEWS: IN}, at)
+    live.add_theirs("ADA@EXAMPLE.COM", {NEWS: IN}, at, "HardBounced")
+    live.started()
+    live.say(MINE, "ada@example.com", NEWS, OUT)
+    live.until_quiet()
+    assert live.theirs("ada@example.com", NEWS) is OUT
