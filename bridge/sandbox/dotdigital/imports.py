@@ -134,7 +134,7 @@ def _objection(
         return "InvalidContactId", "The contact does not exist"
     if found is not None and found.status in vocabulary.GLOBAL_BLOCKS:
         return "GloballySuppressed", "The contact is suppressed beyond this account"
-    if v3_write.taken(state, found, draft.identifiers):
+    if v3_write.taken(state, found, draft.identifiers) or v3_write.stays_binned(state, found):
         return "DuplicateIdentifier", "An identifier belongs to another contact"
     return None
 

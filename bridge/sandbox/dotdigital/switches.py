@@ -123,6 +123,8 @@ class Switches:
     """Inner key of an error's details."""
     caps_suppressed_patch: str = _one_of("accepted", "refused")
     """A defect seen: a suppressed contact stored in capitals, PATCHed in lower case, answers 400."""
+    binned_write: str = _one_of("revived", "refused")
+    """A write to a contact in the recycle bin: brings it back, or 409 as for an id that somebody else has."""
     import_polls: int = 1
     """Status calls answered NotFinished before an import ends..."""
     import_seconds: float = 30.0

@@ -87,7 +87,7 @@ def patch_contact(state: State, call: Call) -> Answer:
     wanted = dict(draft.identifiers)
     if contact is None:
         wanted.setdefault(identifier, value)
-    if v3_write.taken(state, contact, wanted):
+    if v3_write.taken(state, contact, wanted) or v3_write.stays_binned(state, contact):
         text = "An id value already exists. All identifiers must be unique"
         raise V3Refusal(409, "contacts:idAlreadyExists", text)
     written, created = v3_write.upsert(state, contact, wanted, draft, merge)

@@ -95,6 +95,11 @@ def taken(state: State, contact: Contact | None, identifiers: dict[str, Any]) ->
     return False
 
 
+def stays_binned(state: State, contact: Contact | None) -> bool:
+    """Whether a write is refused since its contact is in the recycle bin."""
+    return contact is not None and contact.binned and state.switches.binned_write == "refused"
+
+
 def _identify(state: State, contact: Contact, identifiers: dict[str, Any]) -> None:
     now = state.now()
     email, mobile = identifiers.get(EMAIL), identifiers.get(MOBILE)

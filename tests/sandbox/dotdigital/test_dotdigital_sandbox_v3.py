@@ -300,6 +300,16 @@ def test_a_mobile_number_is_one_with_or_without_its_plus(http: httpx.Client) -> 
     assert _patch(http, {}, "mobileNumber/447123123123").status_code == 200
 
 
+def test_a_write_to_the_recycle_bin_may_be_refused(http: httpx.Client, state: State) -> None:
+    """Dotdigital contacts v3: whether a binned contact's id counts as taken is not documented."""
+    state.switches.binned_write = "refused"
+    contact_id = state.add_contact(ANN)
+    state.delete_contact(contact_id)
+    refused = _patch(http, {})
+    assert (refused.status_code, refused.json()["errorCode"]) == (409, "contacts:idAlreadyExists")
+    assert state.contact(contact_id).binned
+
+
 def test_patch_revives_from_the_recycle_bin(http: httpx.Client, state: State) -> None:
     news = state.define_preference(name="News")
     contact_id = state.add_contact(ANN, opt_ins={news: (True, None)})
