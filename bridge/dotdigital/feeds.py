@@ -99,6 +99,25 @@ def drain_min_id(
         min_id = max(ids, default=min_id)
 
 
+def drain_upwards(
+    fetch: Callable[[int], Sequence[Row]], id_of: Callable[[Row], int | None], *, page: int = PAGE
+) -> Iterator[list[Row]]:
+    """As `drain_min_id` for a feed of one row a contact, in order of ids and in constant memory; rows without
+    an id are left out. Raises DrainIncomplete where full pages are not ordered by id."""
+    last = 0
+    while True:
+        rows = fetch(last)
+        numbered = [(number, row) for row in rows if (number := id_of(row)) is not None]
+        ids = [number for number, _ in numbered]
+        if len(rows) >= page and ids != sorted(ids):
+            raise DrainIncomplete("A Dotdigital feed is not in order of contact ids.", hint=_AGAIN)
+        fresh = {number: row for number, row in numbered if number > last}
+        if not fresh:
+            return
+        yield [fresh[number] for number in sorted(fresh)]
+        last = max(fresh)
+
+
 def drain_marker(fetch: Callable[[str | None], ContactsPage]) -> Iterator[list[ContactV3]]:
     """All pages of a marker-paged listing: until no next marker is given, or a page is empty. Raises
     DrainIncomplete where a marker comes again."""

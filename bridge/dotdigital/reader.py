@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import BadAnswer, NotFound, Refused
@@ -20,13 +20,15 @@ from bridge.dotdigital.client_v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.importing import under_way
 from bridge.dotdigital.jobs import InProcess, Jobs
 from bridge.dotdigital.roster import Roster
+from bridge.dotdigital.snapshot import Snapshot
+from bridge.dotdigital.suppressions import Suppressions
+from bridge.dotdigital.suppressions import hint as hint_of
 from bridge.dotdigital.tree import opt_ins
 from bridge.dotdigital.units import price
-from bridge.dotdigital.wire import Contact, ContactV3, OptIn, Subscriptions, Suppression
+from bridge.dotdigital.wire import Contact, ContactV3, OptIn, Subscriptions
 
 SUPPRESSED = "dotdigital.suppressed"
 OPT_INS = "dotdigital.opt_ins."
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOKS_A_PAGE = 100
 _VIEWS_A_PAGE = 500  # of the thousands that one answer lists: what is stored at a time is held whole
 _TIME_SERVES = timedelta(seconds=30)
@@ -56,6 +58,7 @@ class DotdigitalReader:
         self._jobs = Jobs(memory or InProcess(), clock)
         self._mapping, self._clock, self._sleep = mapping, clock, sleep
         self._account: str | None = None
+        self._suppressions = Suppressions(v2, clock)
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
 
     @property
@@ -97,7 +100,7 @@ class DotdigitalReader:
             raise ValueError(f"not a feed of Dotdigital: {feed}")
         until = self._server_time()
         if feed == SUPPRESSED:
-            yield from self._suppressed(since)
+            yield from self._suppressions.since(since)
         else:
             yield from self._opt_ins(int(feed.removeprefix(OPT_INS)), since)
         yield Page(watermark=until)
@@ -131,13 +134,17 @@ class DotdigitalReader:
         return None
 
     def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:  # noqa: ARG002
-        """By the v3 listing, or without v3 by a look at each of `known`; then everybody suppressed, with
-        dates and reasons, since nobody promises that the listing shows them."""
+        """By the v3 listing, then everybody suppressed, with dates and reasons, since nobody promises that
+        the listing shows them. Without v3 by those who cannot be mailed, those who are opted in to anything
+        mapped, and a look at each of `known` who is among neither."""
         roster = self._roster
         if self._access.warning is not None:
             yield Page(warnings=[self._access.warning])
-        yield from self._known(known) if roster is None else self._listed(roster)
-        yield from self._suppressed(_BEGINNING)
+        if roster is None:
+            yield from self._without_listing(known)
+            return
+        yield from self._listed(roster)
+        yield from self._suppressions.whole(set())
 
     def look(self, who: Who) -> PersonView:
         """By `subscriptions`, which has the dates. A status has none: an undated observation of the channel
@@ -187,29 +194,6 @@ class DotdigitalReader:
 
     # feeds
 
-    def _suppressed(self, since: datetime) -> Iterator[Page]:
-        def fetch(skip: int, select: int) -> Sequence[Suppression]:
-            return self._v2.get_suppressed_contacts_since_date(since=since, select=select, skip=skip)
-
-        read_at = self._clock()
-        for rows in feeds.drain_skip(fetch, _suppression_key):
-            yield self._suppression_page(rows, read_at)
-
-    def _suppression_page(self, rows: Sequence[Suppression], read_at: datetime) -> Page:
-        found: list[PersonView] = []
-        hints: list[Hint] = []
-        skipped = 0
-        for row in rows:
-            hint = _hint(row.suppressed_contact, f"{row.word} {row.date_removed}")
-            view = views.from_suppression(row, read_at)
-            if view is not None and not status.is_gone(row.word):
-                found.append(view)
-            elif hint is not None:  # no address to bind it to, or deleted: then every topic has to be read
-                hints.append(hint)
-            else:
-                skipped += 1
-        return Page(views=found, hints=hints, skipped=skipped)
-
     def _opt_ins(self, preference: int, since: datetime) -> Iterator[Page]:
         def fetch(min_id: int) -> Sequence[Subscriptions]:
             return self._v2.get_contacts_with_modified_preference_opt_in_since_date(
@@ -232,7 +216,7 @@ class DotdigitalReader:
             if not newest:
                 continue  # only rows of other preferences, which their own feeds bring
             said = newest[preference]
-            hint = _hint(contact, f"{said.is_opted_in} {said.changed_at}")
+            hint = hint_of(contact, f"{said.is_opted_in} {said.changed_at}")
             if hint is None:
                 skipped += 1
                 continue
@@ -267,6 +251,15 @@ class DotdigitalReader:
             if view is not None and who is not None:
                 found.append(view)
         return found
+
+    def _without_listing(self, known: Iterable[Who]) -> Iterator[Page]:
+        unmailable: set[str] = set()
+        yield from self._suppressions.whole(unmailable)
+        listed: set[int] = set()  # fewer bytes than the addresses themselves
+        for page in Snapshot(self._v2, self._mapping, self._clock).people(unmailable):
+            listed.update(hash(address_key(view.address)) for view in page.views)
+            yield page
+        yield from self._known(who for who in known if hash(address_key(who.address)) not in listed)
 
     def _known(self, known: Iterable[Who]) -> Iterator[Page]:
         found: list[PersonView] = []
@@ -341,23 +334,6 @@ class DotdigitalReader:
 def _parts(contacts: Sequence[ContactV3]) -> Iterator[Sequence[ContactV3]]:
     for start in range(0, len(contacts), _VIEWS_A_PAGE):
         yield contacts[start : start + _VIEWS_A_PAGE]
-
-
-def _hint(contact: Contact | None, what: str) -> Hint | None:
-    """Whom a row names, as far as it names anybody. `what` it says of them tells it from the next row about
-    the same contact."""
-    if contact is None or (contact.address is None and contact.contact_id is None):
-        return None
-    number = next(iter(views.ids_of(contact.contact_id)), None)
-    # a key holds no address: a row that has nothing else is looked into each time
-    keys = () if number is None else (f"{number} {what}",)
-    return Hint(number, contact.address, keys)
-
-
-def _suppression_key(row: Suppression) -> Hashable:
-    contact = row.suppressed_contact
-    who = None if contact is None else contact.contact_id or contact.address
-    return who, row.date_removed, row.reason
 
 
 def _id_of(row: Subscriptions) -> int | None:

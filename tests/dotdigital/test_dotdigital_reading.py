@@ -353,8 +353,10 @@ def test_the_listing_is_read_page_by_page(state: State, v2: ClientV2, mapping: M
     assert [len(page.views) for page in pages] == [10, 10, 5]
 
 
-def test_without_v3_the_known_are_looked_at_one_by_one(state: State, without_v3: DotdigitalReplica) -> None:
-    state.add_contact("one@example.com", opt_ins={NEWS: (True, LATER)})
+def test_without_v3_the_known_who_are_in_nothing_are_looked_at_one_by_one(
+    state: State, without_v3: DotdigitalReplica
+) -> None:
+    state.add_contact("one@example.com", opt_ins={NEWS: (False, LATER)})
     known = [who("one@example.com"), who("not an address"), who("nobody@example.com")]
     pages = list(without_v3.everyone(known))
     found = views_of(pages)
