@@ -1,10 +1,12 @@
-"""`bridge doctor`: is everything set up, reachable and allowed? It changes nothing anywhere."""
+"""`bridge doctor`: is everything set up, reachable and allowed? It changes nothing, unless by --provision."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, settings_from
+import typer
+
+from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
 from bridge.cli.output import Mark, console, counted, note, print_json, say
 from bridge.core.errors import ConfigError
 
@@ -14,12 +16,49 @@ if TYPE_CHECKING:
 READ_TIMEOUT = 30.0  # seconds: the doctor does not wait as long as a run would
 
 
+Provision = Annotated[
+    bool,
+    typer.Option(
+        "--provision", help="Instead: find the bridge's user at MyPreferences, or create it after asking."
+    ),
+]
+As = Annotated[
+    str | None,
+    typer.Option("--as", metavar="USER_ID", help="With --provision: the user that may create users."),
+]
+Groups = Annotated[
+    list[str] | None,
+    typer.Option("--user-group", metavar="NAME", help="With --provision: a User Group for it; repeatable."),
+]
+Email = Annotated[
+    str | None,
+    typer.Option("--user-email", metavar="EMAIL", help="With --provision: its address, if one is asked for."),
+]
+
+
 def doctor(
-    config: Config = None, database_url: DatabaseUrl = None, mapping: MappingFile = None, json: Json = False
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    mapping: MappingFile = None,
+    provision: Provision = False,
+    signed_in_as: As = None,
+    user_group: Groups = None,
+    user_email: Email = None,
+    yes: Yes = False,
+    json: Json = False,
 ) -> int:
     """Check settings, state DB, mapping, and both services: sign-in, permissions, clocks, catalogues."""
+    from bridge.cli import provisioning
     from bridge.cli.findings import Findings
 
+    wish = provisioning.Wish(signed_in_as, tuple(user_group or ()), user_email)
+    if provision:
+        return provisioning.provision(config, wish, yes=yes, json=json)
+    if wish or yes:
+        raise ConfigError(
+            "--as, --user-group, --user-email and --yes go with --provision.",
+            hint="Add --provision to have the bridge's user created, or leave them out.",
+        )
     found = Findings()
     shown: list[tuple[str, str, str]] = []
     try:

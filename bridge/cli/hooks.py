@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from bridge.cli.asking import confirmed
 from bridge.cli.options import Config, Json, MappingFile, Yes, settings_from
 from bridge.cli.output import Mark, console, counted, listed, note, print_json, table
 from bridge.core.errors import ConfigError
@@ -112,7 +112,7 @@ def delete(number: Number, config: Config = None, yes: Yes = False, json: Json =
         if doomed is None:
             raise _unknown(number)
         loss = "" if len(known) > 1 else " It is the last one: without any, MyPreferences keeps no events."
-        if not _confirmed(f"Delete subscription {number}, '{doomed.name}'?{loss}", yes=yes):
+        if not confirmed(f"Delete subscription {number}, '{doomed.name}'?{loss}", yes=yes):
             return 0
         gone = subscribing.delete(client, number)
     if json:
@@ -138,7 +138,7 @@ def settings(
                 max_concurrent_requests=now.max_concurrent_requests if most is None else most,
                 duration=now.duration if rest is None else rest,
             )
-            if not _confirmed(f"Set it to {_pace(wanted)} for all subscriptions of the account?", yes=yes):
+            if not confirmed(f"Set it to {_pace(wanted)} for all subscriptions of the account?", yes=yes):
                 return 0
             now = app.mypreferences.update_webhook_settings(wanted)
     if json:
@@ -255,17 +255,6 @@ def _print(rows: list[dict[str, Any]], needed: list[str], missing: list[str]) ->
         note(Mark.NEXT, "Make one that is: `bridge hooks create --url https://bridge.example.com`.")
     else:
         note(Mark.GOOD, f"All {len(needed)} types of events that the bridge needs are subscribed to.")
-
-
-def _confirmed(question: str, *, yes: bool) -> bool:
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise ConfigError(f"{question} Nobody is there to confirm.", hint="Give --yes to do it unasked.")
-    if typer.confirm(question, err=True):
-        return True
-    console(stderr=True).print("Nothing was changed.")
-    return False
 
 
 def _unknown(number: int) -> ConfigError:

@@ -143,7 +143,7 @@ def _setting_up(app: typer.Typer) -> None:
 
     add("demo", "bridge demo", "bridge demo --people 2000 --seed 7 --serve")(demo.demo)
     add("sandbox", "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001")(sandbox.sandbox)
-    add("doctor", "bridge doctor", "bridge doctor --config bridge.toml --json")(doctor.doctor)
+    add("doctor", "bridge doctor", "bridge doctor --provision --as John.Doe")(doctor.doctor)
     group = _group("The mapping file: which filter or consent speaks of which preference.")
     app.add_typer(group, name="mapping", rich_help_panel=SETUP)
     checking = examples("bridge mapping check mappings/bridge.toml", "bridge mapping check --live")

@@ -169,6 +169,9 @@ def _forbidden(operation: str, answer: Answer) -> SideError:
             operation, answer,
             "Merge the profiles in MyPreferences, or give the bridge's user the right to search.",
         )  # fmt: skip
+    if operation == "create_user":
+        what = "The MyPreferences user that was signed in as may not create users."
+        return _error(Forbidden, what, operation, answer, "Sign in as an administrator: --as USER_ID.")
     return _error(
         Forbidden, f"The MyPreferences user may not call {operation}.", operation, answer,
         "Give the User Group of BRIDGE_MYPREFERENCES__USER_ID this permission.",
@@ -194,6 +197,8 @@ def _not_found(operation: str, answer: Answer) -> SideError:
 def _refused(operation: str, answer: Answer) -> SideError:
     if operation in _SUBSCRIBING:
         return _unsubscribable(operation, answer)
+    if operation == "create_user":
+        return _uncreatable(operation, answer)
     if answer.status == 400 and _MAPPED.search(_text(answer)):
         return _stale(operation, answer)
     what = f"MyPreferences refused {operation} ({answer.status})."
@@ -206,6 +211,18 @@ def _unsubscribable(operation: str, answer: Answer) -> SideError:
         return _error(Refused, what, operation, answer, "See `bridge hooks list`; delete it, or resume it.")
     what = f"MyPreferences refused {operation} ({answer.status})."
     hint = "Check the URL (https, answering the validation request) and that PossibleNOW has enabled Events."
+    return _error(Refused, what, operation, answer, hint)
+
+
+def _uncreatable(operation: str, answer: Answer) -> SideError:
+    if answer.status == 409:
+        what = "An active MyPreferences user has this name already."
+        hint = (
+            "Check that the OAuth client may sign in as it, or choose another BRIDGE_MYPREFERENCES__USER_ID."
+        )
+        return _error(Refused, what, operation, answer, hint)
+    what = f"MyPreferences refused to create the user ({answer.status})."
+    hint = "Check BRIDGE_MYPREFERENCES__SOURCE_GROUP and --user-group; the account may ask for --user-email."
     return _error(Refused, what, operation, answer, hint)
 
 

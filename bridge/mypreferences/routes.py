@@ -67,6 +67,7 @@ def builtin_routes() -> dict[str, Route]:
         "group_members": "GET /{account}/Profile/Group/{profile_id}",
         "group_members_by_email": "GET /{account}/Profile/Group/Email",
         "group_members_by_phone": "GET /{account}/Profile/Group/Phone",
+        "create_user": "POST /{account}/Users",
         "create_profile": "POST /{account}/Profile",
         "update_profile": "POST /{account}/Profile/{profile_id}",
         "create_or_update_by_alternate_id": "POST /{account}/Profile/AlternateId",

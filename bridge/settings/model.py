@@ -90,6 +90,7 @@ class MyPreferences(_Group):
     )
     account: Text | None = _about(None, "the account's clientId, the first segment of every path", "ACME")
     user_id: Text | None = _about(None, "the bridge's own API user", "consent-bridge", repr=False)
+    source_group: Text | None = _about(None, "the source group of that user", "SYNC")
     auth: Auth = _about(Auth.OAUTH, "oauth, certificate or pnauthinfo3", "oauth")
     token_url: Url | None = _about(None, "the address of the OAuth token endpoint", "https://…/oauth/token")
     client_id: Text | None = _about(None, "the OAuth client id", "…")

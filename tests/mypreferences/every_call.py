@@ -102,6 +102,7 @@ CALLS: dict[str, Call] = {
     "alternate_id_types": lambda c, _: c.alternate_id_types(),
     "customer_types": lambda c, _: c.customer_types(),
     "group_types": lambda c, _: c.group_types(),
+    "create_user": lambda c, _: c.create_user(wire.User(user_name="bridge-2", source_group_id="SYNC")),
     "create_profile": _create,
     "profile_by_id": lambda c, k: c.profile_by_id(k.profile),
     "whole_profile_by_id": lambda c, k: c.whole_profile_by_id(k.profile),

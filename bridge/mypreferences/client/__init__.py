@@ -12,6 +12,7 @@ from bridge.mypreferences.client.patches import Patches
 from bridge.mypreferences.client.preferences import Preferences
 from bridge.mypreferences.client.profiles import Profiles
 from bridge.mypreferences.client.searches import Searches
+from bridge.mypreferences.client.users import Users
 from bridge.mypreferences.client.webhooks import Webhooks
 
 __all__ = ["EventSlice", "MyPreferencesClient"]
@@ -29,5 +30,6 @@ class MyPreferencesClient(
     Webhooks,
     Exports,
     Imports,
+    Users,
 ):
     """All of it, as one account. Thread-safe as far as its transport is."""

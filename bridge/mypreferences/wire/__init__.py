@@ -50,6 +50,7 @@ from bridge.mypreferences.wire.people import (
     PreferenceAttribute,
     Profile,
 )
+from bridge.mypreferences.wire.users import User, UserCreated
 from bridge.mypreferences.wire.whole import (
     Address,
     ArchivedAddress,
@@ -126,6 +127,8 @@ __all__ = [
     "T",
     "TextTag",
     "Tie",
+    "User",
+    "UserCreated",
     "WebhookSettings",
     "WholeProfile",
     "bad_answer",

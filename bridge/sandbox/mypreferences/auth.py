@@ -58,6 +58,8 @@ class Auth:
         self._switches = switches
         self._clients: dict[str, str] = {}
         self._users: dict[str, User] = {}
+        self._inactive: dict[str, User] = {}
+        self._created = 0
         self._tokens: dict[str, _Token] = {}
         self._issued = 0
         self._certificates: dict[str, set[str]] = {}
@@ -73,6 +75,24 @@ class Auth:
     def add_user(self, user: User) -> None:
         """Register an API user."""
         self._users[user.user_id] = user
+
+    def deactivate_user(self, user_id: str) -> None:
+        """Let nobody sign in as a user any more. Raises KeyError for one that is not active."""
+        self._inactive[user_id] = self._users.pop(user_id)
+
+    def create_user(self, user: User) -> int:
+        """Register a user, or one of that name in any case as active again; returns the number given to it.
+        Raises Refused 409 for an active one."""
+        known = {name.lower(): name for name in self._users}
+        if user.user_id.lower() in known:
+            if self._switches.active_user_is_409:
+                raise Refused(409, "A user with this name already exists.")
+        else:
+            inactive = {name.lower(): name for name in self._inactive}.get(user.user_id.lower())
+            former = None if inactive is None else self._inactive.pop(inactive)
+            self.add_user(former or user)
+        self._created += 1
+        return 500 + self._created
 
     def revoke_tokens(self) -> None:
         """Make every token given out so far invalid."""

@@ -14,6 +14,7 @@ from bridge.sandbox.mypreferences import handle_history as history
 from bridge.sandbox.mypreferences import handle_import as imports
 from bridge.sandbox.mypreferences import handle_profiles as profiles
 from bridge.sandbox.mypreferences import handle_search as search
+from bridge.sandbox.mypreferences import handle_users as users
 from bridge.sandbox.mypreferences.call import Handler
 
 BASE = "/Profiles/v4/{clientId}"
@@ -76,6 +77,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("retrieveAlternateIdTypes", "GET", "AlternateIdTypes", config.alternate_id_types),
     Operation("retrieveCustomerTypes", "GET", "CustomerTypes", config.customer_types),
     Operation("retrieveGroupTypes", "GET", "GroupTypes", config.group_types),
+    Operation("createUser", "POST", "Users", users.create),
     Operation("createProfile", "POST", "Profile", profiles.create),
     Operation("retrieveProfilesByEmail", "GET", "Profile/Email", search.by_email),
     Operation("retrieveProfilesByPhone", "GET", "Profile/Phone", search.by_phone),

@@ -234,6 +234,11 @@ class State:
         with self.lock:
             self.auth.add_user(user)
 
+    def deactivate_user(self, user_id: str) -> None:
+        """Make an API user inactive. Raises KeyError for one that is not active."""
+        with self.lock:
+            self.auth.deactivate_user(user_id)
+
     def set_hash_key(self, key: str | None) -> None:
         """Set the account's APIHashKey, by which requests are signed; None: nobody may sign them."""
         with self.lock:

@@ -85,6 +85,10 @@ class Switches:
     """How imports end: Completed, or Failed, which imports nothing."""
     write_lag_seconds: float = 0.0
     """How long after a write the profile reads as before, with status Pending Update."""
+    active_user_is_409: bool = True
+    """Whether creating a user that is active already is a 409, or is answered as if it had been made."""
+    user_needs_email: bool = False
+    """Whether a user cannot be created without an e-mail address."""
     created_status: int = 201
     """Status for a created profile or subscription: 200 or 201."""
     alternate_id_answers_list: bool = False

@@ -1,0 +1,99 @@
+"""`bridge doctor --provision`: the bridge's own user at MyPreferences."""
+
+from __future__ import annotations
+
+import pytest
+from cli_town import Call, Town
+
+from bridge.sandbox.faults import Fault
+
+NAME = "consent-bridge"
+ADMINISTRATOR = "bridge"  # the user that the sandbox begins with
+ASKED = ("doctor", "--provision", "--as", ADMINISTRATOR)
+
+
+@pytest.fixture
+def own(settings: dict[str, str]) -> None:
+    """A user that is not there yet, in a source group of its own."""
+    settings["BRIDGE_MYPREFERENCES__USER_ID"] = NAME
+    settings["BRIDGE_MYPREFERENCES__SOURCE_GROUP"] = "BRIDGE"
+
+
+def created(town: Town) -> int:
+    return town.world.mypreferences.calls.count("createUser")
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_user_is_created_once_and_then_found(own: None, town: Town, call: Call) -> None:
+    said = call(*ASKED, "--user-group", "API", "--yes", "--json")
+    assert said.code == 0, said.err
+    made = said.json["provisioned"]
+    assert (made["user_name"], made["source_group"], made["created"]) == (NAME, "BRIDGE", True)
+    assert made["user_id"]
+    assert made["signs_in"] is True
+    assert all(word in words(said.err) for word in (NAME, "source group: BRIDGE", "User Groups: API"))
+    again = call("doctor", "--provision", "--json").json["provisioned"]
+    assert (again["created"], again["signs_in"]) == (False, True)
+    assert created(town) == 1
+    assert call("doctor").code == 0
+
+
+def test_nothing_is_created_unasked(own: None, town: Town, call: Call) -> None:
+    said = call(*ASKED)
+    assert said.code == 2
+    assert "--yes" in said.err
+    assert "none (see --user-group)" in words(said.err)
+    assert created(town) == 0
+
+
+def test_a_user_that_does_not_sign_in_needs_another_that_may_create_it(
+    own: None, town: Town, call: Call
+) -> None:
+    said = call("doctor", "--provision", "--yes")
+    assert said.code == 2
+    assert "--as USER_ID" in said.err
+    assert created(town) == 0
+
+
+def test_an_administrator_that_cannot_sign_in_creates_nothing(own: None, town: Town, call: Call) -> None:
+    said = call("doctor", "--provision", "--as", "nobody", "--yes")
+    assert said.code == 5
+    assert "Nothing was created" in words(said.err)
+    assert created(town) == 0
+
+
+def test_a_user_without_the_right_to_read_is_there_all_the_same(town: Town, call: Call) -> None:
+    town.world.mypreferences.forbid("retrievePrograms")
+    assert call("doctor", "--provision").code == 0
+    assert created(town) == 0
+
+
+def test_a_service_that_is_down_says_nothing_of_the_user(own: None, town: Town, call: Call) -> None:
+    said = call(*ASKED, "--yes", MYPREFERENCES__TOKEN_URL="http://127.0.0.1:1/token")
+    assert said.code == 5
+    assert created(town) == 0
+
+
+def test_an_unknown_outcome_is_told_plainly_and_never_repeated(own: None, town: Town, call: Call) -> None:
+    town.world.mypreferences.faults.add(Fault("createUser", "reset"))
+    said = call(*ASKED, "--yes")
+    assert said.code == 5
+    assert "is not known" in words(said.err)
+    assert "among the users in MyPreferences" in words(said.err)
+    assert created(town) == 1
+
+
+def test_a_user_that_still_cannot_sign_in_is_no_success(own: None, town: Town, call: Call) -> None:
+    town.world.mypreferences.switches.active_user_is_409 = False
+    said = call(*ASKED, "--yes", "--json", MYPREFERENCES__USER_ID="BRIDGE")
+    assert said.code == 5
+    assert said.json["provisioned"]["signs_in"] is False
+
+
+def test_flags_of_provisioning_alone_are_refused(call: Call) -> None:
+    said = call("doctor", "--as", "somebody")
+    assert said.code == 2
+    assert "--provision" in said.err
