@@ -72,7 +72,7 @@ def unfit(app: App, catalogue: Catalogue) -> list[Unfit]:
 def changed(app: App, catalogues: Iterable[Catalogue]) -> list[str]:
     """What happened of late to things that the mapping names: since a run last read the catalogues, and what
     runs noticed in the last days. Empty where no run has kept any."""
-    if not _has_state(app):
+    if not has_state(app):
         return []
     store = app.reading_store
     recent = [one.change for one in store.catalogue_noticed(app.options.clock() - LATELY)]
@@ -81,7 +81,7 @@ def changed(app: App, catalogues: Iterable[Catalogue]) -> list[str]:
     return list(dict.fromkeys(f"{SIDES[one.kind.side]}: the {one.what}." for one in named))
 
 
-def _has_state(app: App) -> bool:
+def has_state(app: App) -> bool:
     """Whether there is a state DB to look into. Looking must not make one."""
     from bridge.store import migrate
 

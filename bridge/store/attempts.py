@@ -133,6 +133,14 @@ def of_person(conn: sa.Connection, person: PersonId) -> list[Attempt]:
     return [_attempt(row) for row in conn.execute(query)]
 
 
+def last_written(conn: sa.Connection, side: Side) -> PersonId | None:
+    """Whose write at `side` is the latest that was proven."""
+    a = t.attempts.c
+    written = (a.side == side, a.state == AttemptState.DONE, a.written_at.is_not(None))
+    number = conn.scalar(sa.select(a.person_id).where(*written).order_by(a.id.desc()).limit(1))
+    return None if number is None else PersonId(number)
+
+
 def doubts(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[Key, dict[Side, datetime]]:
     """Since when the outcome of a write about these people's cells is unknown, by side: the newest counts."""
     a, at = t.attempts.c, t.attempt_topics.c

@@ -106,6 +106,11 @@ class Looking:
         with self._unit.read() as conn:
             return attempts.of_person(conn, person)
 
+    def last_written(self, side: Side) -> PersonId | None:
+        """The person of the latest proven write at `side`."""
+        with self._unit.read() as conn:
+            return attempts.last_written(conn, side)
+
     def holds(
         self,
         state: HoldState | None = HoldState.OPEN,

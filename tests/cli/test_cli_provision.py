@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from cli_town import Call, Town
 
@@ -97,3 +99,15 @@ def test_flags_of_provisioning_alone_are_refused(call: Call) -> None:
     said = call("doctor", "--as", "somebody")
     assert said.code == 2
     assert "--provision" in said.err
+
+
+def test_the_doctor_tells_whether_the_bridges_edits_are_known_as_its_own(town: Town, call: Call) -> None:
+    """MyPreferences `ProfilePreference`: UserId and SourceId of who recorded it."""
+    assert "written by the bridge itself" not in call("doctor").out
+    town.world.dotdigital.set_preference(town.contacts["anna"], 1002, False, datetime.now(UTC))
+    assert call("reconcile").code in (0, 3)
+    assert "written by the bridge itself" in words(call("doctor").out)
+    town.world.mypreferences.set_preference(town.profiles["anna"], "NEWS_EMAIL", True, datetime.now(UTC))
+    said = call("doctor")
+    assert said.code == 0
+    assert "somebody changed them since" in words(said.out)

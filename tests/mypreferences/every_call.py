@@ -105,6 +105,7 @@ CALLS: dict[str, Call] = {
     "create_user": lambda c, _: c.create_user(wire.User(user_name="bridge-2", source_group_id="SYNC")),
     "create_profile": _create,
     "profile_by_id": lambda c, k: c.profile_by_id(k.profile),
+    "authors_by_id": lambda c, k: c.authors_by_id(k.profile),
     "whole_profile_by_id": lambda c, k: c.whole_profile_by_id(k.profile),
     "profile_by_alternate_id": lambda c, _: c.profile_by_alternate_id(*CRM),
     "profiles_by_email": lambda c, _: c.profiles_by_email(ADDRESS),

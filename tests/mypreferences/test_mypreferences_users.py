@@ -23,9 +23,11 @@ def test_a_created_user_signs_in_and_its_edits_bear_its_name_and_source_group(wo
     itself = world.signed_in(user="consent-bridge")
     profile = itself.create_profile(wire.Profile(emails=[email(pref("NEWS_EMAIL", 2))]))
     assert profile is not None
-    (address,) = world.state.profile(int(profile.id))["Emails"]
-    (written,) = address["EmailPreferences"]
-    assert (written["UserId"], written["SourceId"]) == ("consent-bridge", "BRIDGE")
+    (author,) = world.client.authors_by_id(profile.id)
+    assert author == wire.Author(user_id="consent-bridge", source_id="BRIDGE")
+    assert author.is_of("Consent-Bridge", None)
+    assert author.is_of("somebody", "bridge")
+    assert not author.is_of("somebody", None)
 
 
 def test_an_inactive_user_is_made_active_again_with_the_same_answer(world: World) -> None:

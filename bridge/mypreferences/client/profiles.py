@@ -21,6 +21,13 @@ class Profiles(Caller):
         """The same with everything on it, as replacing or patching it needs."""
         return self._by_id(profile_id, wire.WholeProfile)
 
+    def authors_by_id(self, profile_id: str) -> list[wire.Author]:
+        """Who recorded the stated preferences of a profile (the same call). Raises NotFound."""
+        operation = "profile_by_id"
+        answer = self._read(operation, params=STATED_ONLY, profile_id=profile_id)
+        shown: wire.Authored = wire.decode(wire.Authored, answer.content, operation=operation)
+        return shown.authors
+
     def profile_by_alternate_id(self, alternate_id_type: str, alternate_id: str) -> wire.Profile:
         """The active profile with that alternate id, in any case (MyPreferences `Retrieve profile by
         alternate id`). Raises NotFound."""

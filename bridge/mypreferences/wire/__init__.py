@@ -50,7 +50,7 @@ from bridge.mypreferences.wire.people import (
     PreferenceAttribute,
     Profile,
 )
-from bridge.mypreferences.wire.users import User, UserCreated
+from bridge.mypreferences.wire.users import Author, Authored, User, UserCreated
 from bridge.mypreferences.wire.whole import (
     Address,
     ArchivedAddress,
@@ -87,6 +87,8 @@ __all__ = [
     "ArchivedPhone",
     "ArchivedPreference",
     "Archiving",
+    "Author",
+    "Authored",
     "Consent",
     "ConsentFilter",
     "ConsentList",

@@ -25,3 +25,33 @@ class UserCreated(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
 
     user_id: Number
     submitted_time: str | None = None
+
+
+class Author(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """Who recorded a preference (MyPreferences `ProfilePreference`): a user, or the system; and the source
+    group of that user. Both are read only, so nothing that is written holds them."""
+
+    user_id: str | None = None
+    source_id: str | None = None
+
+    def is_of(self, user: str, source_group: str | None) -> bool:
+        """Whether it names this user, or this source group."""
+        source = None if source_group is None else source_group.casefold()
+        named = (self.user_id or "").casefold() == user.casefold()
+        return named or (source is not None and (self.source_id or "").casefold() == source)
+
+
+class AuthoredEmail(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    email_preferences: list[Author] | None = None
+
+
+class Authored(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """A profile, as far as who recorded its preferences."""
+
+    emails: list[AuthoredEmail] | None = None
+    profile_preferences: list[Author] | None = None
+
+    @property
+    def authors(self) -> list[Author]:
+        on_emails = [one for email in self.emails or () for one in email.email_preferences or ()]
+        return [*(self.profile_preferences or ()), *on_emails]
