@@ -111,3 +111,17 @@ def test_the_doctor_tells_whether_the_bridges_edits_are_known_as_its_own(town: T
     said = call("doctor")
     assert said.code == 0
     assert "somebody changed them since" in words(said.out)
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_person_who_cannot_be_looked_at_makes_no_doctor_fail(town: Town, call: Call, is_gone: bool) -> None:
+    town.world.dotdigital.set_preference(town.contacts["anna"], 1002, False, datetime.now(UTC))
+    assert call("reconcile").code in (0, 3)
+    if is_gone:
+        town.world.mypreferences.delete(town.profiles["anna"])
+    else:
+        town.world.mypreferences.forbid("retrieveProfileById")
+    said = call("doctor")
+    assert said.code == 0
+    assert "written by the bridge itself" not in said.out
+    assert ("cannot be looked at" in words(said.out)) is not is_gone
