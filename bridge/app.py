@@ -21,6 +21,7 @@ from bridge.dotdigital.auth import basic_auth
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.errors import judge as judge_dotdigital
+from bridge.dotdigital.events import Events
 from bridge.dotdigital.limits import Limits
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.dotdigital.region import DISCOVERY_URL, check_base_url, discover
@@ -197,6 +198,14 @@ class App:
         client = None if wanted is V3.NEVER else ClientV3(self.dotdigital.transport)
         return V3Access(client, required=wanted is V3.ALWAYS)
 
+    @cached_property
+    def dotdigital_events(self) -> Events | None:
+        """Dotdigital's events export, where the settings ask for it."""
+        theirs = self.settings.dotdigital
+        if not theirs.events:
+            return None
+        return Events(ClientV3(self.dotdigital.transport), theirs.events_name, self.store)
+
     def _v2(self, base_url: str) -> ClientV2:
         theirs = self.settings.dotdigital
         password = "" if theirs.password is None else theirs.password.get_secret_value()
@@ -252,6 +261,7 @@ class App:
                 self.mapping,
                 self.options.clock,
                 memory=self.store,
+                events=self.dotdigital_events,
                 sleep=self._sleep,
             ),
         }
@@ -319,6 +329,8 @@ class App:
     def hands(self) -> Hands:
         """All that writing needs. Raises ConfigError for a mapping that nobody has confirmed."""
         self.require_confirmed()
+        if self.dotdigital_events is not None:
+            self.dotdigital_events.permit()
         return Hands(self.replicas)
 
     def require_confirmed(self) -> None:

@@ -59,6 +59,7 @@ class Page:
     bookmark: Bookmark | None = None  # where a listing goes on after this page
     done: int | None = None  # rows of a listing read so far, those of an earlier process too
     total: int | None = None  # rows of the whole listing
+    cursor: str | None = None  # a place in the side's own words, stored with the page and only then sent back
 
 
 class Outcome(StrEnum):
@@ -83,6 +84,11 @@ class Memory(Protocol):
     def meta(self, key: str) -> str | None: ...
 
     def set_meta(self, key: str, value: str) -> None: ...
+
+
+def cursor_key(feed: str) -> str:
+    """The fact under which the cursor of a feed's last stored page is kept."""
+    return f"cursor:{feed}"
 
 
 class ReadReplica(Protocol):
@@ -111,7 +117,8 @@ class ReadReplica(Protocol):
         ...
 
     def covers(self, feed: str) -> frozenset[TopicId]:
-        """The topics that this feed speaks of: while it cannot be read, none of them is raised."""
+        """The topics that this feed speaks of: while it cannot be read, none of them is raised. None: it
+        only hints at what other feeds bring."""
         ...
 
     def catalogue(self) -> Catalogue:

@@ -168,6 +168,7 @@ class State(Protocol):
         watermark: datetime | None = None,
         spreads: bool = False,
         followed: Sequence[str] = (),
+        cursor: str | None = None,
     ) -> Recorded: ...
 
     def settled_keys(self, feed: str, keys: Sequence[str], settling: timedelta) -> frozenset[str]:

@@ -16,7 +16,8 @@ class Work(Protocol):
 
     @property
     def feeds(self) -> tuple[str, ...]:
-        """All feeds that must be fresh; empty until the sides were first built."""
+        """All feeds that must be fresh, which one that only hints need not be; empty until the sides were
+        first built."""
         ...
 
     def prepare(self) -> None:
@@ -55,5 +56,7 @@ class Rounds:
 
     def run(self, orders: Orders, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
         eyes = self._app.eyes(progress=progress, heartbeat=heartbeat)
-        self._feeds = tuple(feed for reader in eyes.readers.values() for feed in reader.feeds)
+        self._feeds = tuple(
+            feed for reader in eyes.readers.values() for feed in reader.feeds if reader.covers(feed)
+        )
         return Round(eyes, self._app.hands()).run(orders)

@@ -21,6 +21,9 @@ from bridge.dotdigital.wire import (
     ConsentRecordV3,
     ContactsPage,
     ContactV3,
+    EventSubscription,
+    EventSubscriptions,
+    ExportedEvents,
     ImportAccepted,
     ImportReport,
     decode,
@@ -30,6 +33,7 @@ from bridge.transport import Transport
 LARGEST_LIMIT = 5000
 MOST_RECORDS = 5  # consent records of one contact in one call
 _IMPORT_ID = re.compile(r"[-A-Za-z0-9_.]{1,100}")
+_SUBSCRIPTIONS = "/events/v3/export/subscriptions"
 _IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}")
 
 
@@ -120,3 +124,46 @@ class ClientV3:
         operation = "getImportStatus"
         path = f"/contacts/v3/import/{quote(import_id, safe='')}"
         return decode(self.transport.read(operation, "GET", path), ImportReport, operation)
+
+    # events export
+
+    def event_subscriptions(self) -> list[EventSubscription]:
+        """All exports of the account (`List subscriptions`): there are never more than five."""
+        operation = "listSubscriptions"
+        answer = self.transport.read(operation, "GET", _SUBSCRIPTIONS)
+        return decode(answer, EventSubscriptions, operation).items
+
+    def create_event_subscription(self, *, name: str, types: Sequence[str]) -> EventSubscription:
+        """Have events of these types collected from now on (`Create subscription`). Raises Refused where the
+        name is in use."""
+        operation = "createSubscription"
+        answer = self.transport.write(operation, "POST", _SUBSCRIPTIONS, json=_subscription(name, types))
+        return decode(answer, EventSubscription, operation, is_write=True)
+
+    def wake_event_subscription(
+        self, *, subscription: int, name: str, types: Sequence[str]
+    ) -> EventSubscription:
+        """Make an export active again (`Update subscription`)."""
+        operation = "updateSubscription"
+        path = f"{_SUBSCRIPTIONS}/{subscription}"
+        answer = self.transport.write(operation, "PUT", path, json=_subscription(name, types))
+        return decode(answer, EventSubscription, operation, is_write=True)
+
+    def events(
+        self, *, subscription: int, check_point: str | None = None, limit: int = LARGEST_LIMIT
+    ) -> ExportedEvents:
+        """One page of events (`Export events`); none: there are no more. `check_point` tells the service that
+        the page that named it is stored: it is not given out again."""
+        operation = "exportEvents"
+        params = {"limit": limit, "checkPoint": check_point}
+        answer = self.transport.read(operation, "GET", f"/events/v3/export/{subscription}", params=params)
+        return decode(answer, ExportedEvents, operation)
+
+
+def _subscription(name: str, types: Sequence[str]) -> wire.Json:
+    return {
+        "name": name,
+        "status": "active",
+        "subscribedEventTypes": [{"eventType": one} for one in types],
+        "alertsConfiguration": {"alertChannels": "none"},
+    }

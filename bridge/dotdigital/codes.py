@@ -68,6 +68,7 @@ _LIST = "The bridge writes no lists: check what else uses this API user."
 _PLAN = "Enlarge the account's contact allowance or remove contacts there."
 
 _NOT_OURS = Meaning(Refused, _FOREIGN)
+_OF_EVENTS = Meaning(Refused, "Polling finds what events would have told of: nothing is lost.")
 _OF_LISTS = Meaning(Refused, _LIST)
 _OF_FIELDS = Meaning(Refused, _FIELD)
 _OF_PERSON = Meaning(Refused, PERSON)
@@ -191,14 +192,15 @@ V3: Mapping[str, Meaning] = {
     "customIdentifiers:nameAlreadyExists": _NOT_OURS,
     "customIdentifiers:nameTooLong": _NOT_OURS,
     "customIdentifiers:notExist": _NOT_OURS,
-    "events:badJson": _NOT_OURS,
-    "events:inactiveSubscription": _NOT_OURS,
-    "events:invalidCheckpoint": _NOT_OURS,
-    "events:invalidEventType": _NOT_OURS,
-    "events:nameAlreadyExists": _NOT_OURS,
-    "events:subscriptionNotFound": _NOT_OURS,
+    "events:badJson": _OF_EVENTS,
+    "events:inactiveSubscription": _OF_EVENTS,
+    "events:invalidCheckpoint": _OF_EVENTS,
+    "events:invalidEventType": _OF_EVENTS,
+    "events:nameAlreadyExists": _OF_EVENTS,
+    "events:subscriptionNotFound": _OF_EVENTS,
 }
-"""Dotdigital v3 error codes, `service:code`. The bridge calls `contacts` only."""
+"""Dotdigital v3 error codes, `service:code`. The bridge calls `contacts`, and `events`
+for hints."""
 
 CODES: Mapping[str, Meaning] = {**V2, **V3}
 

@@ -17,6 +17,8 @@ from bridge.dotdigital.access import V3Access
 from bridge.dotdigital.catalogue import read_catalogue
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import LARGEST_LIMIT, ClientV3
+from bridge.dotdigital.events import FEED as EVENTS
+from bridge.dotdigital.events import Events
 from bridge.dotdigital.importing import under_way
 from bridge.dotdigital.jobs import InProcess, Jobs
 from bridge.dotdigital.roster import Roster
@@ -48,6 +50,7 @@ class DotdigitalReader:
         clock: Callable[[], datetime],
         *,
         memory: Memory | None = None,
+        events: Events | None = None,
         sleep: Callable[[float], None] = time.sleep,
         listing_page: int = LARGEST_LIMIT,
     ) -> None:
@@ -57,6 +60,7 @@ class DotdigitalReader:
         self._listing: Roster | None = None
         self._jobs = Jobs(memory or InProcess(), clock)
         self._mapping, self._clock, self._sleep = mapping, clock, sleep
+        self._events = events
         self._account: str | None = None
         self._suppressions = Suppressions(v2, clock)
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
@@ -84,7 +88,8 @@ class DotdigitalReader:
     @property
     def feeds(self) -> Sequence[str]:
         numbers = dict.fromkeys(self._mapping.preference_ids)
-        return (SUPPRESSED, *(f"{OPT_INS}{number}" for number in numbers))
+        hints = () if self._events is None else (EVENTS,)
+        return (SUPPRESSED, *(f"{OPT_INS}{number}" for number in numbers), *hints)
 
     def account(self) -> str:
         """The account's number, as the service tells it: users and regions may change, it does not."""
@@ -98,6 +103,9 @@ class DotdigitalReader:
         that is not this side's."""
         if feed not in self.feeds:
             raise ValueError(f"not a feed of Dotdigital: {feed}")
+        if feed == EVENTS and self._events is not None:
+            yield from self._events.pages()
+            return
         until = self._server_time()
         if feed == SUPPRESSED:
             yield from self._suppressions.since(since)
@@ -109,6 +117,8 @@ class DotdigitalReader:
         """Raises ValueError for a feed that is not this side's."""
         if feed not in self.feeds:
             raise ValueError(f"not a feed of Dotdigital: {feed}")
+        if feed == EVENTS:
+            return frozenset()
         if feed == SUPPRESSED:
             return frozenset({CHANNEL})
         return frozenset(topic.id for topic in self._topics_of(int(feed.removeprefix(OPT_INS))))

@@ -245,6 +245,30 @@ class ImportReport(_Wire, frozen=True):
     failures: list[ImportRow] | None = None
 
 
+class EventSubscription(_Wire, frozen=True):
+    """A durable export of events, as far as it matters here."""
+
+    id: int
+    name: str | None = None
+
+
+class EventSubscriptions(_Wire, frozen=True):
+    items: list[EventSubscription] = msgspec.field(name="_items")
+
+
+class ExportedEvent(_Wire, frozen=True):
+    """Something that happened. `data` is another for each type, and mostly undocumented."""
+
+    data: Any = None
+
+
+class ExportedEvents(_Wire, frozen=True):
+    """A page of events, and what acknowledges it."""
+
+    check_point: str
+    events: list[ExportedEvent]
+
+
 def decode(answer: Answer, kind: type[T], operation: str, *, is_write: bool = False) -> T:
     """The body of a good answer. Raises BadAnswer (reads) or OutcomeUnknown (writes) where it is HTML, cut
     off, null, or of other types than documented; never quotes the body."""

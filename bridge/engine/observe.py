@@ -89,6 +89,7 @@ class Observer:
             watermark=mark,
             spreads=spreads,
             followed=[*(key for hint in page.hints for key in hint.keys), *page.repeated],
+            cursor=page.cursor,
         )
         self._looker.observed[side] += len(page.views)
         self._looker.pursue(side, recorded)

@@ -131,6 +131,10 @@ class Dotdigital(_Group):
     username: Text | None = _about(None, "the API user's name", "apiuser-…", repr=False)
     password: SecretStr | None = _about(None, "the API user's password", "…")
     v3: V3 = _about(V3.AUTO, "auto, never or always", "auto")
+    events: bool = _about(False, "true to be told early by the events export, else false", "false")
+    events_name: Annotated[str, Field(min_length=1, max_length=50)] = _about(
+        "consent-bridge", "the name of this bridge's own subscription, 1 to 50 characters", "consent-bridge"
+    )
     share_left: Real = _about(
         0.2, "the share of the account's calls left to others, 0 to 0.9", 0.2, ge=0, le=0.9
     )

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bridge.core.catalogue import Catalogue, Change
 from bridge.core.model import HoldState, PersonId, RunId, Side, TopicId
-from bridge.core.ports import Hint, PersonView
+from bridge.core.ports import Hint, PersonView, cursor_key
 from bridge.core.state import (
     AttemptState,
     Begun,
@@ -90,6 +90,7 @@ class Store(Looking):
         watermark: datetime | None = None,
         spreads: bool = False,
         followed: Sequence[str] = (),
+        cursor: str | None = None,
     ) -> Recorded:
         """Store a page of views and, with it, how far its feed was read and which of its hints were
         followed: all or nothing."""
@@ -98,6 +99,8 @@ class Store(Looking):
             recorded = observations.record(conn, views, side, now=now, spreads=spreads)
             if feed is not None:
                 follow.note(conn, feed, followed, now)
+            if feed is not None and cursor is not None:
+                runs.set_fact(conn, cursor_key(feed), cursor)
             if feed is not None and watermark is not None:
                 runs.save_watermark(conn, feed, watermark, run, now)
                 follow.forget(conn, feed, now)

@@ -26,6 +26,7 @@ from bridge.core import errors
 from bridge.dotdigital.changes import Change
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.events import TYPES
 from bridge.dotdigital.wire import Addressee
 from bridge.sandbox.dotdigital import State, create_app
 from bridge.sandbox.faults import Fault
@@ -90,6 +91,16 @@ def imported(clients: Any) -> str:
     return str(
         clients.v3.import_contacts([Change(1, {NEWS: False}, unsubscribes=True), Change(99, {NEWS: True})])
     )
+
+
+def subscribed(clients: Any) -> int:
+    return int(clients.v3.create_event_subscription(name="bridge", types=TYPES).id)
+
+
+def exported(clients: Any) -> Any:
+    number = subscribed(clients)
+    clients.v3.patch_preferences(contact_id=1, preferences={NEWS: False})
+    return clients.v3.events(subscription=number)
 
 
 GOOD: dict[str, Episode] = {
@@ -184,6 +195,17 @@ GOOD: dict[str, Episode] = {
         [(1, ["invalidContactId"])],
         switch(import_polls=0),
     ),
+    "v3-createSubscription": Episode(subscribed, 1),
+    "v3-listSubscriptions": Episode(lambda c: c.v3.event_subscriptions(), []),
+    "v3-updateSubscription": Episode(
+        lambda c: c.v3.wake_event_subscription(subscription=subscribed(c), name="bridge", types=TYPES).name,
+        "bridge",
+    ),
+    "v3-exportEvents": Episode(
+        lambda c: [event.data for event in exported(c).events],
+        [{"contactId": 1}],
+        switch(event_activation_seconds=0),
+    ),
 }
 
 BAD: dict[str, Episode] = {
@@ -192,6 +214,20 @@ BAD: dict[str, Episode] = {
     ),
     "404-import": Episode(
         lambda c: c.v3.import_report("gone"), errors.NotFound, code="contacts:importNotFound"
+    ),
+    "403-events": Episode(
+        lambda c: c.v3.event_subscriptions(), errors.SignInRefused, switch(events="forbidden")
+    ),
+    "404-events": Episode(
+        lambda c: c.v3.events(subscription=7), errors.Refused, code="events:subscriptionNotFound"
+    ),
+    "409-events-name": Episode(
+        lambda c: [subscribed(c), subscribed(c)], errors.Refused, code="events:nameAlreadyExists"
+    ),
+    "400-events-checkpoint": Episode(
+        lambda c: c.v3.events(subscription=subscribed(c), check_point="other"),
+        errors.Refused,
+        code="events:invalidCheckpoint",
     ),
     "401-v2": Episode(lambda c: c.v2.get_preferences(), errors.SignInRefused, wrong_password),
     "401-v3-empty": Episode(lambda c: c.v3.contacts(), errors.SignInRefused, wrong_password),

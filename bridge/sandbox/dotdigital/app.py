@@ -20,6 +20,8 @@ from bridge.sandbox.dotdigital.routes import Operation
 from bridge.sandbox.dotdigital.state import State
 from bridge.sandbox.frontdoor import FrontDoor
 
+_V3 = ("/contacts/v3", "/events/v3")
+
 
 def create_app(state: State) -> Starlette:
     """Serve `state`: the vendor's calls, and the control surface under /_sandbox/."""
@@ -54,13 +56,15 @@ class _Service:
 def _serve(state: State, request: Request, body: bytes) -> Answer:
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     operation, path, methods = routes.find(request.method, raw.split(b"?")[0].decode("latin-1"))
-    is_v3 = request.scope["path"].lower().startswith("/contacts/v3") if operation is None else operation.is_v3
+    place = request.scope["path"].lower()
+    is_v3 = place.startswith(_V3) if operation is None else operation.is_v3
     if state.switches.region == "wrong" and (operation is None or operation.id != routes.ACCOUNT_INFO):
         return text("Forbidden: Access is denied.", 403)
     if not auth.signed_in(state, request.headers.get("authorization", ""), is_v3):
         return _unauthorized(is_v3)
-    if is_v3 and state.switches.v3 != "there":
-        return _nowhere([]) if state.switches.v3 == "absent" else text("Forbidden: Access is denied.", 403)
+    service = state.switches.events if place.startswith(_V3[1]) else state.switches.v3
+    if is_v3 and service != "there":
+        return _nowhere([]) if service == "absent" else text("Forbidden: Access is denied.", 403)
     if operation is None:
         return _nowhere(methods)
     verdict = state.limits.charge(state.clock.now(), operation.tier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from bridge.sandbox.dotdigital import vocabulary
@@ -19,10 +19,12 @@ class IdentifierTaken(ValueError):
 class Contacts:
     """Contacts by id, e-mail (case ignored) and mobile number.
 
-    `version` counts changes of suppressions and membership, so that feeds may keep what they sorted.
+    `version` counts changes of suppressions and membership, so that feeds may keep what they sorted. `tell`
+    hears of what happens, as the events export names it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str, Contact], None]) -> None:
+        self._tell = tell
         self.by_id: dict[int, Contact] = {}
         self.suppressed: dict[int, Contact] = {}
         self.by_preference: dict[int, dict[int, Contact]] = {}
@@ -49,6 +51,7 @@ class Contacts:
         if mobile is not None:
             self._by_mobile[mobile] = contact
         self.version += 1
+        self._tell("contact.created", contact)
         return contact
 
     def by_email(self, email: str, now: datetime) -> Contact | None:
@@ -116,6 +119,7 @@ class Contacts:
             contact.data_changed = now
             self.suppressed.pop(contact.id, None)
         self.version += 1
+        self._tell("contact.updated", contact)
 
     def set_opt_in(
         self, contact: Contact, preference_id: int, opted_in: bool, modified: datetime, now: datetime
@@ -125,6 +129,7 @@ class Contacts:
         contact.opt_ins[preference_id] = OptIn(preference_id, opted_in, modified, now, book)
         contact.preferences_changed = now
         self.by_preference.setdefault(preference_id, {})[contact.id] = contact
+        self._tell("contact.preferenceUpdated", contact)
 
     def drop_preference(self, preference_id: int) -> None:
         """Forget every opt-in of a deleted definition."""
@@ -139,6 +144,7 @@ class Contacts:
         contact.binned_at = now
         self.suppressed.pop(contact.id, None)
         self.version += 1
+        self._tell("contact.removed", contact)
 
     def revive(self, contact: Contact, now: datetime) -> None:
         """Bring a binned contact back, with the status it had."""

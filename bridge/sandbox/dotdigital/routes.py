@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from bridge.sandbox.dotdigital import feeds, v2_contacts, v2_preferences, v3
+from bridge.sandbox.dotdigital import events, feeds, v2_contacts, v2_preferences, v3
 from bridge.sandbox.dotdigital.exchange import Answer, Call
 from bridge.sandbox.dotdigital.limits import HIGH, LOW, MEDIUM, UNLIMITED
 from bridge.sandbox.dotdigital.state import State
@@ -28,7 +28,7 @@ class Operation:
     @property
     def is_v3(self) -> bool:
         """Whether the operation belongs to the v3 framework."""
-        return self.path.startswith("/contacts/v3")
+        return self.path.startswith(("/contacts/v3", "/events/v3"))
 
     def match(self, segments: list[str]) -> dict[str, str] | None:
         """The path's parameters when `segments` fit, else None. Fixed segments ignore case."""
@@ -46,6 +46,7 @@ class Operation:
 
 _PREFERENCES = "/v2/contacts/{contactIdentifier}/preferences"
 _SINGULAR = "/v2/contact/{contactIdentifier}/preferences"
+_EXPORTS = "/events/v3/export/subscriptions"
 _SINCE = "/v2/contacts/with-preference/{preferenceId}/opt-ins-since/{date}"
 
 # Fixed paths stand before those with a parameter in the same place.
@@ -122,6 +123,12 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("getImportStatus", "GET", "/contacts/v3/import/{importId}", UNLIMITED, v3.import_status),
     Operation("getContact", "GET", "/contacts/v3/{identifier}/{value}", HIGH, v3.get_contact),
     Operation("importContact", "PATCH", "/contacts/v3/{identifier}/{value}", MEDIUM, v3.patch_contact),
+    Operation("createSubscription", "POST", _EXPORTS, MEDIUM, events.create_subscription),
+    Operation("listSubscriptions", "GET", _EXPORTS, MEDIUM, events.list_subscriptions),
+    Operation(
+        "updateSubscription", "PUT", f"{_EXPORTS}/{{subscriptionId}}", MEDIUM, events.update_subscription
+    ),
+    Operation("exportEvents", "GET", "/events/v3/export/{subscriptionId}", LOW, events.export_events),
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.sandbox.calls import Calls
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.dotdigital import consent, dates, vocabulary
+from bridge.sandbox.dotdigital import consent, dates, events, vocabulary
 from bridge.sandbox.dotdigital.catalogue import Catalogue
 from bridge.sandbox.dotdigital.contacts import Contacts
 from bridge.sandbox.dotdigital.imports import Import, settle_due
@@ -54,7 +54,8 @@ class State:
         self.faults = Faults()
         self.limits = Limits(self.switches)
         self.catalogue = Catalogue()
-        self.contacts = Contacts()
+        self.event_exports: dict[int, events.Subscription] = {}
+        self.contacts = Contacts(tell=lambda kind, contact: events.capture(self, kind, contact))
         self.challenges: dict[int, int] = {}
         self.dropped_challenges: dict[int, int] = {}
         self.open_challenges: set[int] = set()

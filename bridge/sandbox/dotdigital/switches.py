@@ -135,6 +135,14 @@ class Switches:
     failure_spelling: str = _one_of("camel", "pascal")
     """failureCode: `invalidEmail` by the specification's examples, `InvalidEmail` by the page."""
 
+    # Events export
+    events: str = _one_of("there", "forbidden", "absent")
+    """`forbidden`: 403 to every call, as on a package without it. `absent`: 404, without words."""
+    event_data: str = _one_of("contactId", "nested", "identifiers", "email", "nobody")
+    """Where the data of contact events name the contact: no document says."""
+    event_activation_seconds: float = 300.0
+    """A subscription collects only this long after it was made active: up to five minutes."""
+
     def __setattr__(self, name: str, value: Any) -> None:
         spec = type(self).__dataclass_fields__.get(name)
         if spec is None:

@@ -1,0 +1,192 @@
+"""The events export tells early whom to look at, and nothing depends on it (events v3, `Export events`)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from dotdigital_world import NEWS, START
+
+from bridge.core.mapping import Mapping
+from bridge.core.model import Side
+from bridge.core.ports import Hint, Page, cursor_key
+from bridge.core.state import RunKind
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.events import FEED, MOST_PAGES, WITHOUT, Events, hint_of
+from bridge.dotdigital.jobs import InProcess
+from bridge.dotdigital.reader import DotdigitalReader
+from bridge.dotdigital.wire import ExportedEvent
+from bridge.sandbox.dotdigital import State
+from bridge.sandbox.faults import Fault
+from bridge.store import Store
+
+NAME = "consent-bridge"
+
+
+@pytest.fixture
+def memory(state: State) -> InProcess:
+    state.switches.event_activation_seconds = 0
+    return InProcess()
+
+
+@pytest.fixture
+def events(v3: ClientV3, memory: InProcess) -> Events:
+    """With a subscription that has been made and has nothing to tell."""
+    made = Events(v3, NAME, memory)
+    made.permit()
+    assert list(made.pages()) == []
+    return made
+
+
+def drained(events: Events, memory: InProcess) -> list[Page]:
+    """All pages, each stored as the engine does before it asks for the next."""
+    found = []
+    for page in events.pages():
+        found.append(page)
+        if page.cursor is not None:
+            memory.set_meta(cursor_key(FEED), page.cursor)
+    return found
+
+
+def ask_in_small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.dotdigital.events._PAGE", 1)
+
+
+def test_a_subscription_is_made_once_and_then_found_by_its_name(
+    state: State, events: Events, memory: InProcess, v3: ClientV3
+) -> None:
+    again = Events(v3, NAME, memory)
+    again.permit()
+    assert list(events.pages()) == list(again.pages()) == []
+    assert [one.body["name"] for one in state.event_exports.values()] == [NAME]
+    assert state.calls.count("createSubscription") == 1
+
+
+def test_a_dry_run_neither_makes_nor_wakes_a_subscription(
+    state: State, memory: InProcess, v3: ClientV3
+) -> None:
+    assert list(Events(v3, NAME, memory).pages()) == []
+    assert not state.event_exports
+    v3.create_event_subscription(name=NAME, types=["contact.updated"])
+    state.clock.advance(timedelta(days=31).total_seconds())
+    (page,) = Events(v3, NAME, memory).pages()
+    assert "inactive" in page.warnings[0]
+    assert state.calls.count("updateSubscription") == 0
+
+
+@pytest.mark.parametrize("place", ["contactId", "nested", "identifiers", "email"])
+def test_events_name_whom_to_look_at_wherever_they_name_them(
+    state: State, events: Events, memory: InProcess, place: str
+) -> None:
+    state.switches.event_data = place
+    number = state.add_contact("a@example.com", opt_ins={NEWS: (True, START)})
+    (page,) = drained(events, memory)
+    by_id = place in ("contactId", "nested")
+    assert page.hints == ((Hint(id=str(number)) if by_id else Hint(address="a@example.com")),)
+    assert (page.views, page.watermark, page.skipped) == ((), None, 0)
+    assert drained(events, memory) == []
+
+
+@pytest.mark.parametrize("data", [None, 7, [], {}, {"contactId": True}, {"contactId": "x"}, {"email": "x"}])
+def test_an_event_that_names_nobody_is_counted_and_no_more(data: object) -> None:
+    assert hint_of(ExportedEvent(data=data)) is None
+
+
+def test_a_page_that_was_not_stored_comes_again(
+    state: State, events: Events, memory: InProcess, v3: ClientV3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passing the checkpoint is the acknowledgement, so none is passed before it is stored."""
+    ask_in_small_pages(monkeypatch)
+    numbers = [state.add_contact(f"{name}@example.com") for name in "abc"]
+    lost = list(events.pages())
+    assert [page.hints for page in lost] == [(Hint(id=str(numbers[0])),)]
+    assert state.event_exports[1].acknowledged == 0
+    after_a_crash = Events(v3, NAME, memory)
+    pages = drained(after_a_crash, memory)
+    assert [page.hints for page in pages] == [(Hint(id=str(number)),) for number in numbers]
+    assert state.event_exports[1].acknowledged == 3
+
+
+def test_a_flood_of_events_waits_for_the_next_round(
+    state: State, events: Events, memory: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_in_small_pages(monkeypatch)
+    for number in range(MOST_PAGES + 1):
+        state.add_contact(f"p{number}@example.com")
+    assert [len(drained(events, memory)) for _ in range(3)] == [MOST_PAGES, 1, 0]
+
+
+@pytest.mark.parametrize("how", ["forbidden", "absent"])
+def test_a_missing_feature_is_told_once_and_not_asked_for_again(
+    state: State, memory: InProcess, v3: ClientV3, how: str
+) -> None:
+    state.switches.events = how
+    events = Events(v3, NAME, memory)
+    assert [page.warnings for page in events.pages()] == [[WITHOUT]]
+    calls = state.calls.total()
+    assert list(events.pages()) == []
+    assert state.calls.total() == calls
+
+
+def test_an_inactive_subscription_is_woken_and_told_of(
+    state: State, events: Events, memory: InProcess
+) -> None:
+    """Unread for 30 days it collects no more (409 `events:inactiveSubscription`)."""
+    state.clock.advance(timedelta(days=31).total_seconds())
+    state.add_contact("lost@example.com")
+    (page,) = drained(events, memory)
+    assert "active again" in page.warnings[0]
+    number = state.add_contact("a@example.com")
+    assert [page.hints for page in drained(events, memory)] == [(Hint(id=str(number)),)]
+
+
+def test_a_deleted_subscription_is_made_anew_and_old_checkpoints_forgotten(
+    state: State, events: Events, memory: InProcess
+) -> None:
+    state.add_contact("a@example.com")
+    drained(events, memory)
+    state.event_exports.clear()
+    (page,) = drained(events, memory)
+    assert "could not be read" in page.warnings[0]
+    drained(events, memory)
+    state.add_contact("b@example.com")
+    state.event_exports[1].acknowledged = 1  # an old checkpoint is now behind what is known
+    state.event_exports[1].events *= 2
+    memory.set_meta(cursor_key(FEED), "1.0")
+    assert [len(page.hints) for page in drained(events, memory)] == [1]
+
+
+@pytest.mark.parametrize("kind", ["html", "null"])
+def test_an_answer_that_cannot_be_read_is_a_warning(
+    state: State, events: Events, memory: InProcess, kind: str
+) -> None:
+    state.faults.add(Fault("exportEvents", kind, times=99))
+    (page,) = drained(events, memory)
+    assert page.cursor is None
+    assert "polling makes up for" in page.warnings[0]
+
+
+def test_the_feed_is_last_covers_nothing_and_is_there_only_when_asked_for(
+    v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State, events: Events, reader: DotdigitalReader
+) -> None:
+    assert FEED not in reader.feeds
+    told = DotdigitalReader(v2, v3, mapping, state.clock.now, events=events)
+    assert told.feeds == (*reader.feeds, FEED)
+    assert told.covers(FEED) == frozenset()
+    state.add_contact("a@example.com")
+    (page,) = told.changes(FEED, START)
+    (view,) = told.follow(page.hints[0])
+    assert view.address == "a@example.com"
+
+
+def test_a_cursor_is_stored_with_its_page(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", clock=lambda: START)
+    try:
+        run = store.begin_run(RunKind.INCREMENTAL)
+        store.record([], Side.DOTDIGITAL, run=run, feed=FEED, cursor="1.1")
+        assert store.meta(cursor_key(FEED)) == "1.1"
+        assert store.watermark(FEED) is None
+    finally:
+        store.close()
