@@ -36,7 +36,7 @@ def app(tmp_path: Path, **changes: str) -> App:
 
 def test_what_a_dry_run_gets_has_no_way_to_write_to_a_side(tmp_path: Path) -> None:
     writing = {name for name in vars(Replica) if not name.startswith("_")} - {"side", "calls", "feeds"}
-    assert writing == {"units", "write", "prefers_bulk", "write_many"}
+    assert writing == {"units", "write", "attest", "prefers_bulk", "write_many"}
     with app(tmp_path) as made:
         eyes = made.eyes()
         for side in Side:
@@ -61,3 +61,9 @@ def test_credentials_go_to_no_host_that_cannot_be_the_service(tmp_path: Path, na
 def test_building_the_parts_calls_nobody(tmp_path: Path) -> None:
     with app(tmp_path) as made:
         assert [made.readers[side].calls for side in Side] == [0, 0]
+
+
+def test_events_are_read_only_where_the_settings_ask_for_them(tmp_path: Path) -> None:
+    with app(tmp_path) as without, app(tmp_path, BRIDGE_DOTDIGITAL__EVENTS="true") as told:
+        assert "dotdigital.events" not in without.readers[Side.DOTDIGITAL].feeds
+        assert told.readers[Side.DOTDIGITAL].feeds[-1] == "dotdigital.events"
