@@ -80,6 +80,16 @@ def test_an_unanswered_change_of_a_subscription_is_in_doubt(world: World) -> Non
     assert world.client.subscriptions() == []
 
 
+def test_a_page_of_some_proxy_does_not_prove_that_a_subscription_is_gone(world: World) -> None:
+    world.client.create_subscription(WANTED)
+    world.state.faults.add(
+        Fault("deleteSubscription", "status", status=200, body="<html></html>", content_type="text/html")
+    )
+    with pytest.raises(OutcomeUnknown):
+        world.client.delete_subscription(1)
+    assert len(world.client.subscriptions()) == 1
+
+
 def test_the_delivery_settings_are_read_and_set(world: World) -> None:
     """MyPreferences `Update webhook settings`: 500 messages and 1 second unless set."""
     assert world.client.webhook_settings() == wire.WebhookSettings(max_concurrent_requests=500, duration=1)

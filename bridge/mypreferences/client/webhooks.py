@@ -9,7 +9,7 @@ from typing import Any
 from bridge.core.errors import NotFound
 from bridge.core.model import Side
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, items
+from bridge.mypreferences.client.calling import Caller, accepted, items
 
 
 class Webhooks(Caller):
@@ -54,7 +54,8 @@ class Webhooks(Caller):
 
     def delete_subscription(self, subscription_id: int) -> None:
         """Delete it, for good (MyPreferences `Delete subscription`). Raises NotFound."""
-        self._write("delete_subscription", None, subscription_id=subscription_id)
+        operation = "delete_subscription"
+        accepted(operation, self._write(operation, None, subscription_id=subscription_id))
 
     def webhook_settings(self) -> wire.WebhookSettings:
         """How fast webhooks are delivered, for all subscriptions of the account (MyPreferences `Retrieve
