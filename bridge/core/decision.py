@@ -54,6 +54,7 @@ class Rule(StrEnum):
     RESUBSCRIBE = "resubscribe"
     SEVERAL_RECORDS = "several_records"
     ADDRESS_CHANGED = "address_changed"
+    OTHER_ADDRESS = "other_address"
     SEVERAL_FREQUENCIES = "several_frequencies"
     FREQUENCY_UNKNOWN = "frequency_unknown"
     FREQUENCY_UNDATED = "frequency_undated"
@@ -101,6 +102,7 @@ WORDS: Mapping[Rule, str] = {
     Rule.CARRIED: "a withdrawal made under the person's other address",
     Rule.ADDRESS_CHANGED: "the address is another than when this was said; somebody has to approve it",
     Rule.SEVERAL_RECORDS: "several records share the address, and nothing names the one to raise",
+    Rule.OTHER_ADDRESS: "the record that names this person holds another address, and an opt-in is about one",
     Rule.SEVERAL_FREQUENCIES: "several frequencies are chosen at once",
     Rule.FREQUENCY_UNKNOWN: "the chosen frequency is not in the mapping",
     Rule.FREQUENCY_UNDATED: "the frequencies differ, and neither is newer",

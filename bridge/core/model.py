@@ -13,6 +13,9 @@ TopicId = NewType("TopicId", str)
 RunId = NewType("RunId", str)
 
 
+OTHER_ADDRESS = "other_address"  # the reason of an observation that is of another address
+
+
 class Side(StrEnum):
     """One of the two systems that are kept in agreement."""
 
@@ -62,6 +65,12 @@ class Observation:
     records: int = 1  # how many records share the address
     block: Block | None = None
     reason: str | None = None  # the vendor's own word behind `block` or `choice`
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the side knows the person under other addresses only: no opt-in goes there. An opted-in
+        choice there is not this address's; `changed_at` is then the date of the newest such choice."""
+        return self.reason == OTHER_ADDRESS
 
     @property
     def left_out(self) -> bool:

@@ -39,9 +39,22 @@ def untold(topic: Topic, cell: Cell, side: Side) -> bool:
     if is_out(seen):
         return not seen.uniform
     if side is Side.MYPREFERENCES:
-        return True
+        return not (seen.elsewhere and _outlived(cell, side))
     before = agreed is not None and agreed.choice is Choice.OPTED_OUT and not has_changed(cell, side)
     return topic.is_channel and not (before and seen.block is not None)
+
+
+def _outlived(cell: Cell, side: Side) -> bool:
+    """Whether another address of the person was opted in there since this one was opted out: that is their
+    newer word about that address, and nothing is to be taken back."""
+    agreed, yes = cell.agreed, cell.seen[side].changed_at
+    out = is_out(cell.seen[side.other])
+    said = date_of(cell, side.other) if out else None
+    if yes is None or (out and said is None):
+        return False
+    if agreed is not None and agreed.choice is Choice.OPTED_OUT:
+        said = newest(said, agreed.at)
+    return said is not None and yes > said
 
 
 def _in_burst(cell: Cell, targets: list[Side], now: Circumstances) -> bool:
@@ -126,6 +139,7 @@ def newest_word(cell: Cell, clocks: Clocks) -> datetime:
     dates = (
         seen.read_at if is_out(seen) and date_of(cell, side) is None else seen.changed_at
         for side, seen in cell.seen.items()
+        if seen.choice is not Choice.UNSET
     )
     sane = (date for date in dates if date is not None and date <= clocks.now + FUTURE_TOLERANCE)
     agreed = None if cell.agreed is None else cell.agreed.at

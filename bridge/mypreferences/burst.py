@@ -24,6 +24,7 @@ from bridge.core.mapping import Topic
 from bridge.core.model import Side, Who, Withdrawal
 from bridge.core.ports import Outcome, Parcel
 from bridge.mypreferences import changes, wire
+from bridge.mypreferences.binding import Told
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.importing import Importer
 
@@ -33,7 +34,7 @@ _AT_ONCE = 4
 _PAGE = 100
 
 Asked = Sequence[tuple[Withdrawal, Topic]]
-_Read = tuple[Sequence[wire.Profile], Asked]
+_Read = tuple[Sequence[Told], Asked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class _Results:
 
 class Burst:
     """Fills the bulk half of `Replica` for withdrawals. `asked` gives a parcel's withdrawals with their
-    topics (raises SideError for one that has no place here), `profiles` reads one person's active profiles,
+    topics (raises SideError for one that has no place here), `told` reads which profiles one person has,
     `write` carries out one parcel by itself."""
 
     def __init__(
@@ -71,11 +72,11 @@ class Burst:
         importer: Importer,
         *,
         asked: Callable[[Parcel], Asked],
-        profiles: Callable[[Who], Sequence[wire.Profile]],
+        told: Callable[[Who], Sequence[Told]],
         write: Callable[[Parcel], Outcome],
     ) -> None:
         self._client, self._importer = client, importer
-        self._asked, self._profiles, self._write = asked, profiles, write
+        self._asked, self._told, self._write = asked, told, write
 
     def prefers(self, kinds: Sequence[frozenset[object]]) -> bool:
         """Whether to import, by the kinds of places (filters, consents) that each parcel speaks of: each
@@ -111,9 +112,9 @@ class Burst:
             if isinstance(found, SideError):
                 results.errors[number] = found
                 continue
-            profiles, asked = found
-            for profile in profiles:
-                for body in changes.withdrawing(profile, parcels[number].who.address, asked):
+            told, asked = found
+            for profile, address in told:
+                for body in changes.withdrawing(profile, address, asked):
                     load = Load(number, profile.id, body, wire.ImportRecord.of(profile, body))
                     (consents if _holds_consents(body) else preferences).append(load)
         return consents, preferences
@@ -140,10 +141,10 @@ class Burst:
     def _look(self, parcel: Parcel) -> _Read | SideError:
         try:
             asked = self._asked(parcel)
-            profiles = self._profiles(parcel.who)
+            told = self._told(parcel.who)
         except SideError as error:
             return error
-        return (profiles, asked) if profiles else _nobody()
+        return (told, asked) if told else _nobody()
 
     def _imported(self, loads: Sequence[Load], results: _Results, heartbeat: Callable[[], None]) -> None:
         try:

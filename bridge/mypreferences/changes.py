@@ -13,10 +13,10 @@ Part = tuple[wire.Email | None, wire.Preference | wire.Consent]  # None: on the 
 
 
 def withdrawing(
-    profile: wire.Profile, address: str, writes: Iterable[tuple[Withdrawal, Topic]]
+    profile: wire.Profile, address: str | None, writes: Iterable[tuple[Withdrawal, Topic]]
 ) -> list[wire.Profile]:
-    """The bodies, in the order of sending, that take consent back on one profile; none where all of it is
-    taken back already.
+    """The bodies, in the order of sending, that take consent back on one profile, under one address or (None)
+    all of them; none where all of it is taken back already.
 
     Consents go ahead of preferences: revoking a consent archives the preferences tied to it, and one stated
     in the same call would be archived with them.
@@ -55,18 +55,22 @@ def raising(
     return _body(parts)
 
 
-def _opted_out(profile: wire.Profile, address: str, write: Withdrawal, ref: FilterRef) -> Iterator[Part]:
+def _opted_out(
+    profile: wire.Profile, address: str | None, write: Withdrawal, ref: FilterRef
+) -> Iterator[Part]:
     date = render_moment(write.effective_at, up=True)
     # An address that stands under another type only still gets its opt-out, under the mapped type.
     places = _places(profile, address, ref) or [
-        wire.Email(email_address=email.email_address, email_address_type=ref.email_type)
-        for email in views.elements(profile, address)[:1]
+        wire.Email(email_address=one, email_address_type=ref.email_type)
+        for one in views.distinct(views.elements(profile, address))
     ]
     for place in places:
         yield place, _preference(ref, wire.OPT_OUT, date)
 
 
-def _revoked(profile: wire.Profile, address: str, write: Withdrawal, ref: ConsentRef) -> Iterator[Part]:
+def _revoked(
+    profile: wire.Profile, address: str | None, write: Withdrawal, ref: ConsentRef
+) -> Iterator[Part]:
     date = render_moment(write.effective_at, up=True)
     emails = views.elements(profile, address)
     given = {wire.GRANTED, wire.REVOKED}
@@ -85,7 +89,7 @@ def _stands(profile: wire.Profile, said: Sequence[views.Said]) -> bool:
     return bool(said) and not profile.pending and all(item.choice is Choice.OPTED_OUT for item in said)
 
 
-def _places(profile: wire.Profile, address: str, ref: FilterRef) -> list[wire.Email | None]:
+def _places(profile: wire.Profile, address: str | None, ref: FilterRef) -> list[wire.Email | None]:
     """Where on the profile a filter's preference belongs; None is the profile itself."""
     fitting = views.of_type(views.elements(profile, address), ref)
     on_element = any(views.of_filter(email.email_preferences, ref) for email in fitting)

@@ -25,22 +25,28 @@ class Said:
     reason: str | None = None
 
 
-def elements(profile: wire.Profile, address: str) -> list[wire.Email]:
-    """The active e-mail elements of a profile that hold an address."""
-    key = address_key(address)
+def elements(profile: wire.Profile, address: str | None) -> list[wire.Email]:
+    """The active e-mail elements of a profile that hold an address; None: any address."""
+    key = None if address is None else address_key(address)
     return [
         email
         for email in profile.emails or ()
-        if email.is_active is not False and address_key(email.email_address) == key
+        if email.is_active is not False
+        and email.email_address.strip()
+        and key in (None, address_key(email.email_address))
     ]
 
 
 def addresses(profile: wire.Profile) -> list[str]:
     """The distinct active addresses of a profile, as they are written there."""
+    return distinct(elements(profile, None))
+
+
+def distinct(emails: Iterable[wire.Email]) -> list[str]:
+    """Their addresses, each once, as it is written first."""
     found: dict[str, str] = {}
-    for email in profile.emails or ():
-        if email.is_active is not False and email.email_address.strip():
-            found.setdefault(address_key(email.email_address), email.email_address)
+    for email in emails:
+        found.setdefault(address_key(email.email_address), email.email_address)
     return list(found.values())
 
 
@@ -71,7 +77,7 @@ def addressed(view: PersonView) -> PersonView:
     return replace(view, topics=topics)
 
 
-def said_of(profile: wire.Profile, address: str, topic: Topic) -> list[Said] | None:
+def said_of(profile: wire.Profile, address: str | None, topic: Topic) -> list[Said] | None:
     """What a profile says of a topic, once for each record that may speak of it; None where the answer does
     not speak of such things at all (rows of a segment hold what the segment is set up for)."""
     match topic.source:

@@ -51,9 +51,16 @@ from core_tales import (
 
 from bridge.core.decision import Rule
 from bridge.core.mapping import Conflict, OnDeletion
-from bridge.core.model import Agreement, Block, Choice, HoldState
+from bridge.core.model import OTHER_ADDRESS, Agreement, Block, Choice, HoldState, Observation
 
 MOVED = Agreement(Choice.OPTED_OUT, day(10), Rule.ADDRESS_CHANGED, day(20), {})
+
+
+def elsewhere(at: int | None = None) -> Observation:
+    """A record of theirs that holds other addresses only, opted in there on that day."""
+    said = None if at is None else day(at)
+    return replace(blocked(Block.UNREACHABLE), changed_at=said, reason=OTHER_ADDRESS)
+
 
 IN_THE_WAY: dict[str, Tale] = {
     # a deletion
@@ -202,6 +209,27 @@ IN_THE_WAY: dict[str, Tale] = {
         "hold several_records",
         TOPIC,
         cell(no(6, records=2), yes(20), WERE_OUT),
+    ),
+    # a record of theirs with another address
+    "A yes goes to no other address": (
+        "hold other_address",
+        TOPIC,
+        cell(elsewhere(), yes(20)),
+    ),
+    "Being mailable is not asked about there": (
+        "nothing: not_a_statement",
+        EMAIL,
+        cell(elsewhere(), replace(yes(20), stated=False)),
+    ),
+    "A no goes to every address": (
+        "withdraw mypreferences: withdrawal_follows",
+        TOPIC,
+        cell(elsewhere(6), no(20)),
+    ),
+    "A later yes about another address stands": (
+        "agree opted_out: agreement",
+        TOPIC,
+        cell(elsewhere(20), no(6)),
     ),
     # frequencies
     "A frequency is carried with the opt-in": (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from bridge.core.model import Choice
 from tests.scenarios.conftest import Make
-from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, UNSET, Live
+from tests.scenarios.live import IN, MINE, NEWS, OUT, PROFILING, THEIRS, UNSET, Live
 
 
 def a_pair(make: Make, pinned_to: str = "") -> tuple[Live, str, int, int]:
@@ -83,3 +84,55 @@ def test_an_opt_out_reaches_a_contact_stored_in_capitals_that_was_suppressed(liv
     live.say(MINE, "ada@example.com", NEWS, OUT)
     live.until_quiet()
     assert live.theirs("ada@example.com", NEWS) is OUT
+
+
+def a_stranger(make: Make, said: Choice = IN, segment: bool = True) -> tuple[Live, str, str]:
+    """Ada's contact has her address at work; the profile that names it has the one at home only."""
+    live = make(alternate_ids=True, segment=segment)
+    at = live.clock.now() - timedelta(days=30)
+    work, home = "ada@work.example", "ada@home.example"
+    contact = live.add_theirs(work, {NEWS: UNSET}, at)
+    preferences = {"NEWS_EMAIL": (said is IN, at)}
+    live.mypreferences.add_profile([home], preferences=preferences, alternate_ids={"CrmId": str(contact)})
+    live.started()
+    return live, work, home
+
+
+def test_an_opt_out_reaches_the_profile_that_names_the_contact_under_another_address(make: Make) -> None:
+    live, work, home = a_stranger(make)
+    live.say(THEIRS, work, NEWS, OUT)
+    live.until_quiet()
+    assert live.mine(home, NEWS) is OUT
+    assert live.held() == []
+
+
+def test_an_opt_in_waits_where_the_profile_that_names_the_contact_has_another_address(make: Make) -> None:
+    live, work, home = a_stranger(make, segment=False)
+    live.say(THEIRS, work, NEWS, IN)
+    live.until_quiet()
+    assert live.held() == [(NEWS, "other_address")]
+    assert [one["address"] for person in live.mypreferences.people() for one in person["emails"]] == [home]
+
+
+def test_a_yes_about_another_address_raises_nobody_at_this_one(make: Make) -> None:
+    live, work, home = a_stranger(make)
+    live.say(MINE, home, NEWS, IN)
+    live.until_quiet()
+    live.round(full=True)
+    assert live.theirs(work, NEWS) is UNSET
+
+
+def test_a_yes_about_another_address_after_the_opt_out_is_let_stand(make: Make) -> None:
+    live, work, home = a_stranger(make)
+    live.say(THEIRS, work, NEWS, OUT)
+    live.until_quiet()
+    live.say(MINE, home, NEWS, IN)
+    live.until_quiet()
+    live.say(THEIRS, work, PROFILING, OUT)  # she is looked at again
+    live.until_quiet()
+    live.round(full=True)
+    assert live.mine(home, NEWS) is IN
+    assert live.theirs(work, NEWS) is OUT
+    live.say(THEIRS, work, NEWS, OUT)
+    live.until_quiet()
+    assert live.theirs(work, NEWS) is OUT

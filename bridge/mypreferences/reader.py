@@ -1,0 +1,236 @@
+"""MyPreferences as the engine looks at it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import islice
+
+from bridge.core.catalogue import Catalogue
+from bridge.core.errors import MappingStale, SideError, Verdict
+from bridge.core.fit import kinds_at
+from bridge.core.mapping import Mapping, Topic
+from bridge.core.model import (
+    ConsentRecord,
+    Side,
+    TopicId,
+    Who,
+    Withdrawal,
+    Write,
+    address_key,
+)
+from bridge.core.ports import Bookmark, Hint, Page, PersonView
+from bridge.mypreferences import elsewhere, views, wire
+from bridge.mypreferences.binding import Binder
+from bridge.mypreferences.catalogue import read_catalogue
+from bridge.mypreferences.choosing import WORTH_AN_EXPORT, Chooser
+from bridge.mypreferences.client import EventSlice, MyPreferencesClient
+from bridge.mypreferences.drain import drain_events
+from bridge.mypreferences.evidence import records_of
+from bridge.mypreferences.listing import Block, Listing, Place, Roll
+
+EVENTS = "mypreferences.events"
+HISTORY = timedelta(days=15)  # MyPreferences `Retrieve events`: MaxEventHistoryDays
+_HISTORY_MARGIN = timedelta(hours=1)
+_PAGE = 100
+_AT_ONCE = 4
+
+
+class MyPreferencesReader:
+    """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `roll` is what holds everybody (None: people
+    are read one by one); `export_poll` is seconds between questions for an export; `under_way` tells whether
+    an import is at work."""
+
+    def __init__(
+        self,
+        client: MyPreferencesClient,
+        mapping: Mapping,
+        clock: Callable[[], datetime],
+        *,
+        roll: Roll | None = None,
+        subscription_id: int | None = None,
+        alternate_id_type: str | None = None,
+        poll_window: timedelta = timedelta(hours=1),
+        export_poll: float = 15.0,
+        sleep: Callable[[float], None] = time.sleep,
+        under_way: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._under_way = under_way
+        self._client, self._mapping, self._clock = client, mapping, clock
+        self._roll, self._subscription_id = roll, subscription_id
+        self._binder = Binder(client, alternate_id_type)
+        self._poll_window = poll_window
+        self._listing = Listing(client, clock=clock, pause=export_poll, sleep=sleep)
+
+    @property
+    def side(self) -> Side:
+        return Side.MYPREFERENCES
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far, sign-ins included."""
+        return self._client.calls
+
+    @property
+    def feeds(self) -> Sequence[str]:
+        return (EVENTS,)
+
+    def account(self) -> str:
+        """The clientId and its host, as the settings name them."""
+        return self._client.account
+
+    def changes(self, feed: str, since: datetime) -> Iterator[Page]:
+        """Hints at whose profiles something happened; what happened is found by reading them."""
+        if feed != EVENTS:
+            raise ValueError(f"MyPreferences has no feed called {feed}")
+        return drain_events(self._events, since, window=self._poll_window, clock=self._clock)
+
+    def covers(self, feed: str) -> frozenset[TopicId]:
+        """The one feed tells of every topic that has a place here."""
+        if feed != EVENTS:
+            raise ValueError(f"MyPreferences has no feed called {feed}")
+        return frozenset(topic.id for topic in self._mapping.all if topic.source is not None)
+
+    def catalogue(self) -> Catalogue:
+        """Filters where the mapping names one, and consents likewise: one call each."""
+        return read_catalogue(self._client, kinds_at(Side.MYPREFERENCES, self._mapping))
+
+    def price(self, writes: Sequence[Write]) -> int:
+        """Calls for one person with one profile: a read, the POSTs and the read back of each unit."""
+        sources = {type(self._topic(write).source) for write in writes if isinstance(write, Withdrawal)}
+        raises = any(not isinstance(write, Withdrawal) for write in writes)
+        return (2 + len(sources) if sources else 0) + (3 if raises else 0)
+
+    def oldest_since(self) -> datetime | None:
+        """The service keeps 15 days of events; the margin covers a clock that is off and a slow drain."""
+        return self._clock() - HISTORY + _HISTORY_MARGIN
+
+    def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:
+        """The whole roll, or without one each of `known`. Somebody who cannot be read is counted in the
+        page's warnings and left out of its views; whatever stops the side stops the sweep."""
+        if self._roll is not None:
+            place = None if since is None else Place.read(since.place)
+            return map(self._page, self._listing.everybody(self._roll, place))
+        return self._one_by_one(known)
+
+    def look(self, who: Who) -> PersonView:
+        """Read every active profile with the address, or pinned to the person. Raises Ambiguous where those
+        with the address are too many."""
+        read_at = self._clock()
+        bound = self._binder.bound(who)
+        shown = views.view(who.address, bound.here, self._mapping, read_at, complete=True)
+        if bound.elsewhere:
+            return elsewhere.heard(shown, bound.elsewhere, self._mapping, read_at)
+        return views.addressed(shown) if bound.pinned is not None and len(bound.here) > 1 else shown
+
+    def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
+        """A few by a look at each. Many by exports that are narrowed to their addresses, where a roll is
+        set: whoever is not wholly there is looked at."""
+        if self._roll is None or len(people) < WORTH_AN_EXPORT:
+            return self._one_by_one(people)
+        return self._chosen(self._roll, people)
+
+    def under_way(self) -> bool:
+        """Whether an import may still be at work."""
+        return self._under_way()
+
+    def follow(self, hint: Hint) -> Sequence[PersonView]:
+        """What a hint names: by id, one view for each active address of that profile (others may share it);
+        by address, everybody who has it."""
+        found: dict[str, PersonView] = {}
+        if hint.id is not None:
+            found = {address_key(item.address): item for item in self._by_id(hint.id)}
+        if hint.address is not None:
+            read_at = self._clock()
+            profiles = self._binder.here(hint.address, () if hint.id is None else (hint.id,))
+            closer = views.view(hint.address, profiles, self._mapping, read_at, complete=True)
+            found[address_key(hint.address)] = closer
+        return list(found.values())
+
+    def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
+        """By the attributes of the preferences on the one profile that is theirs: of several profiles that
+        share an address only a pinned one tells how this person consented."""
+        mine = self._binder.bound(who).mine
+        wanted = [topic for topic in self._mapping.topics if topic.id in topics]
+        return [] if mine is None else records_of(mine, who.address, wanted)
+
+    def _topic(self, write: Write) -> Topic:
+        topic = self._mapping.topic(write.topic)
+        if topic is None or topic.source is None:
+            raise MappingStale(
+                "A write speaks of a topic that MyPreferences has no place for.",
+                side=Side.MYPREFERENCES,
+                operation="update_profile",
+                hint="Run `bridge mapping check`.",
+            )
+        return topic
+
+    def _events(self, start: datetime, end: datetime) -> EventSlice:
+        if self._subscription_id is None:
+            return self._client.events_by_account(start_at=start, end_at=end)
+        return self._client.events_by_subscription(self._subscription_id, start_at=start, end_at=end)
+
+    def _by_id(self, profile_id: str) -> list[PersonView]:
+        read_at = self._clock()
+        profile = self._binder.profile(profile_id)
+        if profile is None or not profile.active:
+            return []
+        return [
+            views.view(address, [profile], self._mapping, read_at, complete=False)
+            for address in views.addresses(profile)
+        ]
+
+    def _page(self, block: Block) -> Page:
+        sharing: dict[str, list[wire.Profile]] = {}
+        spelled: dict[str, str] = {}
+        skipped = 0
+        for row in block.rows:
+            held = views.addresses(row) if row.active else []
+            skipped += not held
+            for address in held:
+                key = address_key(address)
+                spelled.setdefault(key, address)
+                sharing.setdefault(key, []).append(row)
+        began = block.place.began
+        seen = [
+            views.view(spelled[key], profiles, self._mapping, began, complete=False)
+            for key, profiles in sharing.items()
+        ]
+        return Page(
+            views=seen,
+            skipped=skipped,
+            bookmark=Bookmark(block.place.written(), began),
+            done=block.place.rows,
+            total=block.total,
+        )
+
+    def _chosen(self, roll: Roll, people: Sequence[Who]) -> Iterator[Page]:
+        for seen, rest in Chooser(self._listing, roll, self._mapping).shown(people, self._clock()):
+            yield Page(views=seen)
+            yield from self._one_by_one(rest)
+
+    def _one_by_one(self, known: Iterable[Who]) -> Iterator[Page]:
+        people = iter(known)
+        while batch := list(islice(people, _PAGE)):
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                results = list(pool.map(self._look_or_say_why, batch))
+            failed = Counter(type(item).__name__ for item in results if isinstance(item, SideError))
+            yield Page(
+                views=[item for item in results if isinstance(item, PersonView)],
+                warnings=[
+                    f"{count} people could not be read: {name}" for name, count in sorted(failed.items())
+                ],
+                unread=failed.total(),
+            )
+
+    def _look_or_say_why(self, who: Who) -> PersonView | SideError:
+        """One person who cannot be read keeps nobody else from being read."""
+        try:
+            return self.look(who)
+        except SideError as error:
+            if error.verdict is not Verdict.HOLD:
+                raise
+            return error
