@@ -88,13 +88,19 @@ def test_a_signal_ends_a_run_quietly_and_gives_the_lease_back(
     town: Town, call: Call, settings: dict[str, str], number: signal.Signals, code: int
 ) -> None:
     town.world.dotdigital.faults.add(Fault("getContacts", "slow", delay=1.0, times=3))
-    started = subprocess.Popen(
-        command("reconcile"),
-        env=environment(settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    before = signal.signal(
+        number, signal.default_int_handler
+    )  # in the background Ctrl-C is ignored, and so on
+    try:
+        started = subprocess.Popen(
+            command("reconcile"),
+            env=environment(settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(number, before)
     while not town.world.dotdigital.calls.counts().get("getContacts"):
         assert started.poll() is None
     started.send_signal(number)

@@ -98,16 +98,20 @@ class Recorder:
         async def say(message: Message) -> None:
             status[0] = message.get("status", status[0])
             answered.extend(message.get("body") or b"")
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                note()  # before the caller has it, who may look at once
             await send(message)
 
+        def note() -> None:
+            kind = dict(scope["headers"]).get(b"content-type", b"").decode()
+            self.heard.append(
+                Exchange(
+                    scope["method"], scope["path"], scope["query_string"].decode(), kind.split(";")[0],
+                    bytes(sent), status[0], bytes(answered),
+                )
+            )  # fmt: skip
+
         await self.app(scope, hear, say)
-        kind = dict(scope["headers"]).get(b"content-type", b"").decode()
-        self.heard.append(
-            Exchange(
-                scope["method"], scope["path"], scope["query_string"].decode(), kind.split(";")[0],
-                bytes(sent), status[0], bytes(answered),
-            )
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
