@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from bridge.core.errors import Unreachable
 from bridge.core.mapping import (
@@ -42,6 +43,7 @@ from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
 from bridge.transport import Throttle, Transport
 from tests.fakes import FakeSide
+from tests.positions import DOTDIGITAL, MYPREFERENCES, ONLY_A_SWEEP_TELLS
 
 MAPPING = Mapping(
     topics=(
@@ -76,8 +78,13 @@ class Bench(Protocol):
     side: Side
     reader: ReadReplica
     replica: Replica
+    swept: bool  # some of what people say comes by no feed: only a sweep tells
 
     def now(self) -> datetime: ...
+
+    def wait(self) -> None:
+        """Until everything that was done shows, where this side takes its time."""
+        ...
 
     def say(self, address: str, topic: TopicId, choice: Choice, at: datetime, frequency: str = "") -> None:
         """The person states a choice at this side."""
@@ -101,9 +108,13 @@ class FakeBench:
     side: Side
     fake: FakeSide
     now: Callable[[], datetime]
+    swept: bool = False
 
     def __post_init__(self) -> None:
         self.reader = self.replica = self.fake
+
+    def wait(self) -> None:
+        """Nothing to wait for."""
 
     def say(self, address: str, topic: TopicId, choice: Choice, at: datetime, frequency: str = "") -> None:
         self.fake.say(address, topic, choice, at, (frequency,) if frequency else ())
@@ -148,6 +159,7 @@ def _transport(side: Side, url: str, auth: object, throttle: Throttle) -> Transp
 
 class MyPreferencesBench:
     side = Side.MYPREFERENCES
+    swept = False
 
     def __init__(self, state: mypreferences.State, url: str) -> None:
         self.state = state
@@ -167,6 +179,10 @@ class MyPreferencesBench:
 
     def now(self) -> datetime:
         return self.state.clock.now()
+
+    def wait(self) -> None:
+        switches = self.state.switches
+        self.state.clock.advance(max(switches.write_lag_seconds, switches.event_lag_seconds))
 
     def say(self, address: str, topic: TopicId, choice: Choice, at: datetime, frequency: str = "") -> None:
         found = self.state.find(address)
@@ -188,8 +204,10 @@ class MyPreferencesBench:
 
 
 @contextmanager
-def mypreferences_bench() -> Iterator[Bench]:
+def mypreferences_bench(*position: tuple[str, Any]) -> Iterator[Bench]:
     state = mypreferences.State()
+    for switch, value in position:
+        setattr(state.switches, switch, value)
     state.subscriptions.create(EVERYTHING)  # only events that belong to a subscription are kept
     with Server(mypreferences.create_app(state)) as server:
         bench = MyPreferencesBench(state, server.url)
@@ -199,6 +217,7 @@ def mypreferences_bench() -> Iterator[Bench]:
 
 class DotdigitalBench:
     side = Side.DOTDIGITAL
+    swept = False
 
     def __init__(self, state: dotdigital.State, url: str) -> None:
         self.state = state
@@ -207,15 +226,18 @@ class DotdigitalBench:
         state.define_preference(1003, "Daily", category)
         state.define_preference(1004, "Weekly", category)
         auth = basic_auth(state.api_user.username, state.api_user.password)
-        limits = Limits(clock=self.now, sleep=lambda _: None)
+        limits = Limits(clock=self.now, sleep=state.clock.advance)
         transport = _transport(self.side, url, auth, limits)
         parts = (ClientV2(transport), ClientV3(transport), MAPPING, self.now)
-        self.reader = DotdigitalReader(*parts)
-        self.replica = DotdigitalReplica(*parts)
+        self.reader = DotdigitalReader(*parts, sleep=state.clock.advance)
+        self.replica = DotdigitalReplica(*parts, sleep=state.clock.advance)
         self.close = transport.close
 
     def now(self) -> datetime:
         return self.state.clock.now()
+
+    def wait(self) -> None:
+        self.state.clock.advance(self.state.switches.feed_lag_seconds)
 
     def say(self, address: str, topic: TopicId, choice: Choice, at: datetime, frequency: str = "") -> None:
         found = self.state.find(address)
@@ -237,12 +259,24 @@ class DotdigitalBench:
 
 
 @contextmanager
-def dotdigital_bench() -> Iterator[Bench]:
+def dotdigital_bench(*position: tuple[str, Any]) -> Iterator[Bench]:
     state = dotdigital.State()
+    for switch, value in position:
+        setattr(state.switches, switch, value)
     with Server(dotdigital.create_app(state)) as server:
         bench = DotdigitalBench(state, server.url)
+        bench.swept = any(one in ONLY_A_SWEEP_TELLS for one in position)
         yield bench
         bench.close()
 
 
-BENCHES = {"fake": fake_bench, "mypreferences": mypreferences_bench, "dotdigital": dotdigital_bench}
+Make = Callable[[], AbstractContextManager[Bench]]
+
+BENCHES: dict[str, Make] = {
+    "fake": fake_bench,
+    "mypreferences": mypreferences_bench,
+    "dotdigital": dotdigital_bench,
+    **{f"mypreferences_{one[0]}_{one[1]}": partial(mypreferences_bench, one) for one in MYPREFERENCES},
+    **{f"dotdigital_{one[0]}_{one[1]}": partial(dotdigital_bench, one) for one in DOTDIGITAL},
+}
+"""Each side as the documents have it, and once for each position of what they leave open."""

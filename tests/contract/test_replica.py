@@ -36,6 +36,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 
 def seen(bench: Bench, address: str, topic: TopicId) -> Observation:
+    bench.wait()
     return bench.reader.look(who(address)).topics[topic]
 
 
@@ -48,9 +49,12 @@ def withdrawal(bench: Bench, topic: TopicId) -> Withdrawal:
 
 
 def drain(bench: Bench, since_days: float) -> list[Page]:
+    bench.wait()
     pages = []
     for feed in bench.reader.feeds:
         pages += list(bench.reader.changes(feed, bench.now() - since_days * DAY))
+    if bench.swept:
+        pages += list(bench.reader.everyone([]))
     return pages
 
 
@@ -267,6 +271,7 @@ def keys(pages: list[Page]) -> set[str]:
 
 
 def looked_at(bench: Bench, *addresses: str) -> dict[str, PersonView]:
+    bench.wait()
     pages = bench.reader.look_many([who(address) for address in addresses])
     return {address_key(view.address): view for page in pages for view in page.views}
 
