@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cli_town import Call, Town
@@ -107,7 +107,8 @@ def test_the_doctor_tells_whether_the_bridges_edits_are_known_as_its_own(town: T
     town.world.dotdigital.set_preference(town.contacts["anna"], 1002, False, datetime.now(UTC))
     assert call("reconcile").code in (0, 3)
     assert "written by the bridge itself" in words(call("doctor").out)
-    town.world.mypreferences.set_preference(town.profiles["anna"], "NEWS_EMAIL", True, datetime.now(UTC))
+    later = datetime.now(UTC) + timedelta(seconds=5)  # than any date that the bridge may have written
+    town.world.mypreferences.set_preference(town.profiles["anna"], "NEWS_EMAIL", True, later)
     said = call("doctor")
     assert said.code == 0
     assert "somebody changed them since" in words(said.out)
