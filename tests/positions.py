@@ -13,6 +13,9 @@ MYPREFERENCES: tuple[tuple[str, Any], ...] = (
     ("refuse_duplicate_alternate_ids", False), ("token_seconds", 3600),
     ("propagation_raises_events", False), ("readded_element_keeps_choices", False),
     ("put_keeps_preserve_flags", False), ("inactive_shows_preferences", False),
+    ("all_locales_answered", True), ("event_times_eastern", True), ("empty_is_active_deletes", False),
+    ("update_takes_paused", False), ("patch_failed_test_status", 409), ("patch_body", "object"),
+    ("import_polls", 3), ("export_keep_seconds", 60.0),
 )  # fmt: skip
 DOTDIGITAL: tuple[tuple[str, Any], ...] = (
     ("error_text", "error_prefix"), ("error_text", "trailing_space"), ("error_text", "no_code"),

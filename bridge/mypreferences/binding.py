@@ -48,11 +48,11 @@ class Binder:
         self._type = alternate_id_type or ""
 
     def bound(self, who: Who) -> Bound:
-        """By address; and by the alternate id where the address leaves open whose profile it is."""
+        """By the alternate id, unless a profile that has the address names the contact; and by address."""
         known = who.ids.get(Side.MYPREFERENCES, ())
         here = self.here(who.address, known)
         named = [profile for profile in here if self._names(profile, who)]
-        elsewhere = [] if named or self._is_plain(here, known) else list(self._by_alternate_id(who))
+        elsewhere = [] if named else list(self._by_alternate_id(who))
         return Bound(who.address, here, elsewhere, named[0] if len(named) == 1 else None)
 
     def here(self, address: str, ids: Sequence[str]) -> list[wire.Profile]:
@@ -76,10 +76,6 @@ class Binder:
         kind = self._type.casefold()
         pairs = (item.pair for item in profile.alternate_ids or ())
         return {value for name, value in pairs if kind and name == kind and value}
-
-    def _is_plain(self, here: Sequence[wire.Profile], known: Sequence[str]) -> bool:
-        """One profile, that names nobody else and is the one known before: no further call is worth it."""
-        return len(here) == 1 and not self.pins(here[0]) and (not known or here[0].id in known)
 
     def _names(self, profile: wire.Profile, who: Who) -> bool:
         names = {item.strip().casefold() for item in who.ids.get(Side.DOTDIGITAL, ())}

@@ -126,16 +126,25 @@ def test_a_lookup_without_an_answer_sends_nothing_yet(world: World) -> None:
     assert world.calls("updateProfilePost") == 0
 
 
-def test_the_alternate_id_is_asked_for_only_where_the_address_leaves_it_open(world: World) -> None:
-    profile = world.add()
-    look(world)
-    look(world, who(ids={Side.DOTDIGITAL: ("77",), Side.MYPREFERENCES: (profile,)}))
+def test_no_lookup_by_alternate_id_is_spent_where_there_is_none_to_ask_for(world: World) -> None:
+    world.add()
     world.replica().look(who("nobody@example.com", {Side.DOTDIGITAL: ("77",)}))
     look(world, who("nobody@example.com"))
     assert world.calls(BY_PIN) == 0
-    look(world, who(ids={Side.DOTDIGITAL: ("77",), Side.MYPREFERENCES: ("999",)}))
     look(world, who("nobody@example.com", {Side.DOTDIGITAL: ("77",)}))
-    assert world.calls(BY_PIN) == 2
+    assert world.calls(BY_PIN) == 1
+
+
+def test_the_alternate_id_comes_before_a_profile_that_only_shares_the_address(world: World) -> None:
+    """The pinned profile is told too, and nobody is raised on the one that merely has the address."""
+    sharing, pinned = world.add(), world.add(HOME, **PINNED)
+    replica = world.replica(alternate_id_type="CrmId")
+    person = who(ids={Side.DOTDIGITAL: ("77",), Side.MYPREFERENCES: (sharing,)})
+    with pytest.raises(Refused):
+        replica.write(person, [raising()])
+    replica.write(person, [withdrawal()])
+    assert [said(world, address) for address in (ANN.address, HOME)] == [OUT, OUT]
+    assert pinned != sharing
 
 
 def test_a_profile_with_the_address_is_the_pinned_one_as_before(world: World) -> None:
