@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from dotdigital_world import NEWS, START
@@ -19,28 +16,10 @@ from bridge.dotdigital.events import TYPES
 from bridge.dotdigital.wire import ConsentRecordV3
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.dotdigital.routes import OPERATIONS
+from tests.operation_page import Row, named, rows_of
 from tests.spec_check.client import ANN, CALLS
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "operations-dotdigital.md"
-
-
-@dataclass(frozen=True)
-class Row:
-    operation: str
-    request: str
-    client: str
-    sandbox: str
-    test: str
-
-
-def table() -> list[Row]:
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
-    cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
-    return [Row(*row[:5]) for row in cells if row[0] != "operation" and set(row[0]) != {"-"}]
-
-
-ROWS = table()
+ROWS = rows_of("operations-dotdigital.md")
 BESIDE: dict[str, Callable[[ClientV2, ClientV3], object]] = {
     "get-account-information": lambda v2, _: v2.account_info(),
     "get-server-time": lambda v2, _: v2.server_time(),
@@ -59,10 +38,6 @@ BESIDE: dict[str, Callable[[ClientV2, ClientV3], object]] = {
     "exportEvents": lambda _, v3: v3.events(subscription=1),
     "importContact": lambda _, v3: v3.patch_preferences(contact_id=7, preferences={NEWS: True}),
 }
-
-
-def named(row: Row) -> str:
-    return row.operation
 
 
 def test_the_table_is_whole() -> None:
@@ -101,9 +76,7 @@ def test_the_clients_call_arrives_as_the_operation_of_its_row(
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
 def test_the_test_of_each_row_is_there(row: Row) -> None:
-    file, _, name = row.test.partition("::")
-    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert row.has_test()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=named)

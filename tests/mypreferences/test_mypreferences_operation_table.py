@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from every_call import CALLS, Known, prepared
@@ -15,30 +12,11 @@ from bridge.mypreferences.client import MyPreferencesClient
 from bridge.sandbox.mypreferences import State
 from bridge.sandbox.mypreferences.routes import OPERATIONS
 from tests.mypreferences.mp_world import World
+from tests.operation_page import Row, named, rows_of
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "operations-mypreferences.md"
-NOT_BUILT = "not built yet"
 OF_EVERY_CALL = {"calls", "account", "close"}
 
-
-@dataclass(frozen=True)
-class Row:
-    operation: str
-    request: str
-    client: str
-    sandbox: str
-    test: str
-
-
-def table() -> list[Row]:
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
-    cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
-    return [Row(*row[:5]) for row in cells if row[0] != "operation" and set(row[0]) != {"-"}]
-
-
-ROWS = table()
-BUILT = [row for row in ROWS if row.client != NOT_BUILT]
+ROWS = rows_of("operations-mypreferences.md")
 
 
 @pytest.fixture
@@ -46,18 +24,9 @@ def state() -> State:
     return prepared()
 
 
-def named(row: Row) -> str:
-    return row.operation
-
-
 def test_the_table_is_whole() -> None:
     assert len({row.operation for row in ROWS}) == len(ROWS) > 70
-    assert {row.sandbox for row in ROWS} - {NOT_BUILT} == {one.name for one in OPERATIONS}
-
-
-def test_what_is_not_built_is_not_built_anywhere() -> None:
-    missing = [row for row in ROWS if NOT_BUILT in (row.client, row.sandbox, row.test)]
-    assert all(row.client == row.sandbox == row.test == NOT_BUILT for row in missing)
+    assert {row.sandbox for row in ROWS} == {one.name for one in OPERATIONS}
 
 
 def test_every_method_of_the_client_has_a_row_and_a_call() -> None:
@@ -68,10 +37,10 @@ def test_every_method_of_the_client_has_a_row_and_a_call() -> None:
         for name in vars(kind)
         if not name.startswith("_")
     } - OF_EVERY_CALL
-    assert {row.client for row in BUILT} == methods == CALLS.keys()
+    assert {row.client for row in ROWS} == methods == CALLS.keys()
 
 
-@pytest.mark.parametrize("row", BUILT, ids=named)
+@pytest.mark.parametrize("row", ROWS, ids=named)
 def test_the_clients_call_arrives_as_the_operation_of_its_row(row: Row, world: World) -> None:
     """What comes back is the business of the tests that the table names."""
     with suppress(SideError):
@@ -79,7 +48,7 @@ def test_the_clients_call_arrives_as_the_operation_of_its_row(row: Row, world: W
     assert world.calls(row.sandbox) >= 1
 
 
-@pytest.mark.parametrize("row", BUILT, ids=named)
+@pytest.mark.parametrize("row", ROWS, ids=named)
 def test_the_path_of_a_row_is_one_that_the_sandbox_serves(row: Row) -> None:
     method, path = row.request.split(" ", 1)
     served = {
@@ -91,14 +60,12 @@ def test_the_path_of_a_row_is_one_that_the_sandbox_serves(row: Row) -> None:
     assert (method, below.count("/"), below.split("{")[0]) in served
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.test != NOT_BUILT], ids=named)
+@pytest.mark.parametrize("row", ROWS, ids=named)
 def test_the_test_of_each_row_is_there(row: Row) -> None:
-    file, _, name = row.test.partition("::")
-    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert row.has_test()
 
 
-@pytest.mark.parametrize("row", BUILT, ids=named)
+@pytest.mark.parametrize("row", ROWS, ids=named)
 def test_the_call_of_each_row_is_the_method_it_names(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
 

@@ -1,0 +1,28 @@
+"""Nothing is done that somebody has to confirm and did not."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from bridge.cli.asking import confirmed
+from bridge.core.errors import ConfigError
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_only_a_plain_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    assert confirmed("Delete it?", yes=False) is agreed
+
+
+def test_the_flag_is_a_yes_and_without_a_terminal_nobody_can_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert confirmed("Delete it?", yes=True)
+    with pytest.raises(ConfigError, match="--yes"):
+        confirmed("Delete it?", yes=False)
