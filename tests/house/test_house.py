@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.tree import ROOT, files, python, shown
+from tests.house.tree import ROOT, entries, files, python, shown
 
 MOST_LINES = 450
 FOLDERS = {".ci", ".github", "bridge", "config", "deploy", "docs", "mappings", "migrations", "tests"}
@@ -52,6 +52,12 @@ def test_files_stay_short_enough_to_read() -> None:
 def test_the_top_level_holds_known_folders_only() -> None:
     tops = {path.relative_to(ROOT).parts[0] for path in files() if path.parent != ROOT}
     assert tops <= FOLDERS
+
+
+def test_the_tree_holds_no_links() -> None:
+    """A link leads out of the clone, or to where nothing is: one in the place of the virtual environment
+    keeps a new clone from being set up."""
+    assert [shown(path) for path in entries() if path.is_symlink()] == []
 
 
 def test_no_real_address_is_in_the_tree() -> None:

@@ -12,7 +12,12 @@ NOT_OURS = {"__pycache__", "build", "dist"}
 
 
 def files() -> list[Path]:
-    """Every file that belongs to the project: git's list, or in an export without git, all that is there."""
+    """Every file that belongs to the project."""
+    return [path for path in entries() if path.is_file()]
+
+
+def entries() -> list[Path]:
+    """All that belongs to the project, links too: git's list, or where there is no git, all files."""
     if (ROOT / ".git").exists():
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -20,7 +25,7 @@ def files() -> list[Path]:
             capture_output=True,
             check=True,
         ).stdout.decode()
-        return [path for name in sorted(set(listed.split("\0"))) if name and (path := ROOT / name).is_file()]
+        return [ROOT / name for name in sorted(set(listed.split("\0"))) if name]
     return sorted(_walk())
 
 
