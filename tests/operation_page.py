@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def rows_of(page: str) -> list[Row]:
     lines = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
     cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
     return [Row(*row[:5]) for row in cells if row[0] != "operation" and set(row[0]) != {"-"}]
+
+
+def never_called(page: str) -> set[tuple[str, str]]:
+    """What a page of docs/ lists as answered by the sandbox though no client calls it: (name, request)."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return set(re.findall(r"^- `(\w[\w-]*)`, `([A-Z]+ /[^`]+)`", text, re.MULTILINE))
 
 
 def named(row: Row) -> str:

@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from bridge.sandbox.control import control_routes
 from bridge.sandbox.dotdigital import auth, routes
 from bridge.sandbox.dotdigital.exchange import Answer, Call, answer, text
-from bridge.sandbox.dotdigital.imports import settle_due
 from bridge.sandbox.dotdigital.limits import Verdict
 from bridge.sandbox.dotdigital.refusal import V2Refusal, V3Refusal
 from bridge.sandbox.dotdigital.routes import Operation
@@ -76,7 +75,7 @@ def _serve(state: State, request: Request, body: bytes) -> Answer:
 
 
 def _handle(state: State, operation: Operation, call: Call) -> Answer:
-    settle_due(state)
+    state.settle_due()
     try:
         return operation.handler(state, call)
     except V2Refusal as refusal:

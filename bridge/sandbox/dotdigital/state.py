@@ -10,10 +10,9 @@ from typing import Any
 
 from bridge.sandbox.calls import Calls
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.dotdigital import consent, dates, events, vocabulary
+from bridge.sandbox.dotdigital import consent, dates, deleting, events, imports, vocabulary
 from bridge.sandbox.dotdigital.catalogue import Catalogue
 from bridge.sandbox.dotdigital.contacts import Contacts
-from bridge.sandbox.dotdigital.imports import Import, settle_due
 from bridge.sandbox.dotdigital.limits import Limits
 from bridge.sandbox.dotdigital.multitude import Multitude
 from bridge.sandbox.dotdigital.records import Contact
@@ -59,7 +58,8 @@ class State:
         self.challenges: dict[int, int] = {}
         self.dropped_challenges: dict[int, int] = {}
         self.open_challenges: set[int] = set()
-        self.imports: dict[str, Import] = {}
+        self.imports: dict[str, imports.Import] = {}
+        self.deletions: dict[str, deleting.Deletion] = {}
         self.custom_identifiers: set[str] = set()
         self.multitude: Multitude | None = None  # in place of everybody in the v3 listing
         self._cache: dict[tuple[object, ...], list[Contact]] = {}
@@ -177,13 +177,13 @@ class State:
     def contact(self, contact_id: int) -> Contact:
         """A snapshot. Raises KeyError for an unknown contact."""
         with self.lock:
-            settle_due(self)
+            self.settle_due()
             return self._get(contact_id).copy()
 
     def find(self, email: str) -> Contact | None:
         """A snapshot of the contact with that address, case ignored, or None."""
         with self.lock:
-            settle_due(self)
+            self.settle_due()
             found = self.contacts.by_email(email, self.now())
             return None if found is None else found.copy()
 
@@ -200,8 +200,13 @@ class State:
     def people(self) -> list[dict[str, Any]]:
         """The full truth per contact, for checks."""
         with self.lock:
-            settle_due(self)
+            self.settle_due()
             return [_truth(contact) for contact in self.contacts.by_id.values()]
+
+    def settle_due(self) -> None:
+        """End every job that is due: what it did shows from then on."""
+        imports.settle_due(self)
+        deleting.settle_due(self)
 
     def cached(self, key: tuple[object, ...], build: Callable[[], list[Contact]]) -> list[Contact]:
         """`build()`, kept until a suppression or the membership changes; `key` is what else counts."""

@@ -132,6 +132,16 @@ class Switches:
     import_outcome: str = _one_of("Finished", "RejectedByWatchdog", "Failed", "ExceedsAllowedContactLimit")
     """How imports end; only Finished ones are applied."""
     max_active_imports: int = 25
+    delete_suppressed: str = _one_of("kept_blocked", "refused")
+    """Deleting a suppressed contact: binned, its address stays blocked; or refused, as a client met it."""
+    delete_polls: int = 2
+    """Status calls answered NotStarted (the first) or NotFinished before a bulk delete ends..."""
+    delete_seconds: float = 30.0
+    """...or this much time after its submission, whichever comes first."""
+    delete_outcome: str = _one_of("Finished", "Failed")
+    """How bulk deletes end; only Finished ones are applied."""
+    max_active_deletes: int = 25
+    """Bulk deletes at once. The limit exists, its number is not published."""
     failure_spelling: str = _one_of("camel", "pascal")
     """failureCode: `invalidEmail` by the specification's examples, `InvalidEmail` by the page."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import bisect
 import json
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -19,7 +18,6 @@ from bridge.sandbox.dotdigital.refusal import V3Refusal
 from bridge.sandbox.dotdigital.state import State
 
 _LIMIT = 5000
-_IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}", re.ASCII)
 _PATCH_MERGES = {
     "overwrite": "overwrite",
     "overwrite-if-not-empty": "overwriteIfNotEmpty",
@@ -60,20 +58,19 @@ def _of_multitude(multitude: Multitude, call: Call, after: int, limit: int) -> A
 
 def get_contact(state: State, call: Call) -> Answer:
     """Everything about one contact, binned ones included."""
-    identifier, value = _named(call)
+    identifier, value = v3_write.named(call)
     contact = v3_write.find(state, identifier, value)
     if contact is None:
-        details = [(value, f"Not found using the identifier '{identifier}'")]
-        raise V3Refusal(404, "contacts:contactNotFound", "The following contacts could not be found", details)
+        raise v3_write.not_found(identifier, value)
     return answer(render.v3_contact(state, contact))
 
 
 def patch_contact(state: State, call: Call) -> Answer:
     """Update, or create (201). Returns the whole contact."""
-    identifier, value = _named(call)
+    identifier, value = v3_write.named(call)
     merge = _PATCH_MERGES.get(call.query.get("merge-option", "overwrite"))
     if merge is None:
-        raise _bad_request("merge-option", "is not one of the allowed values")
+        raise v3_write.bad_request("merge-option", "is not one of the allowed values")
     body = _body(call)
     problems: list[tuple[str, str]] = []
     draft = v3_schema.parse(body, problems)
@@ -99,13 +96,13 @@ def start_import(state: State, call: Call) -> Answer:
     try:
         body = json.loads(call.body)
     except ValueError as error:
-        raise _bad_json() from error
+        raise v3_write.bad_json() from error
     contacts = body.get("contacts") if isinstance(body, dict) else None
     if not isinstance(contacts, list) or not contacts:
-        raise _bad_json()
+        raise v3_write.bad_json()
     merge = body.get("mergeOption", "overwrite")
     if merge not in _PATCH_MERGES.values():
-        raise _bad_json()
+        raise v3_write.bad_json()
     return answer({"importId": imports.submit(state, contacts, merge).id}, 202)
 
 
@@ -165,13 +162,13 @@ def _position(marker: str | None) -> tuple[int, int]:
         first, second = json.loads(base64.urlsafe_b64decode(marker.encode()))
         return int(first), int(second)
     except (ValueError, TypeError) as error:
-        raise _bad_request("marker", "is not a marker of this list") from error
+        raise v3_write.bad_request("marker", "is not a marker of this list") from error
 
 
 def _limit(call: Call) -> int:
     text = call.query.get("limit", str(_LIMIT))
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _LIMIT:
-        raise _bad_request("limit", f"must be 1 to {_LIMIT}")
+        raise v3_write.bad_request("limit", f"must be 1 to {_LIMIT}")
     return int(text)
 
 
@@ -180,7 +177,7 @@ def _include(call: Call) -> tuple[str, ...]:
     sets = tuple(text.split("|")) if text else ()
     for one in sets:
         if one not in render.SETS:
-            raise _bad_request("include", f"does not know '{one}'")
+            raise v3_write.bad_request("include", f"does not know '{one}'")
     return sets
 
 
@@ -208,20 +205,13 @@ def _list_id(call: Call) -> int | None:
     return int(text)
 
 
-def _named(call: Call) -> tuple[str, str]:
-    identifier, value = call.path["identifier"], call.path["value"]
-    if not _IDENTIFIER.fullmatch(identifier) or not 1 <= len(value) <= 256:
-        raise v3_write.invalid_id(identifier, value)
-    return identifier, value
-
-
 def _body(call: Call) -> dict[str, Any]:
     try:
         body = json.loads(call.body)
     except ValueError as error:
-        raise _bad_json() from error
+        raise v3_write.bad_json() from error
     if not isinstance(body, dict):
-        raise _bad_json()
+        raise v3_write.bad_json()
     return body
 
 
@@ -235,12 +225,4 @@ def _refuse_defects(state: State, contact: Contact | None, identifier: str, valu
     if contact.suppressed and shouting and identifier == v3_write.EMAIL:
         if state.switches.caps_suppressed_patch == "accepted":
             return
-        raise _bad_request(identifier, "is invalid")
-
-
-def _bad_json() -> V3Refusal:
-    return V3Refusal(400, "contacts:badJson", "The request JSON is badly formed")
-
-
-def _bad_request(item: str, description: str) -> V3Refusal:
-    return V3Refusal(400, "contacts:badRequest", "The request is invalid", [(item, description)])
+        raise v3_write.bad_request(identifier, "is invalid")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from bridge.sandbox.dotdigital import consent, dates, vocabulary
+from bridge.sandbox.dotdigital.exchange import Call
 from bridge.sandbox.dotdigital.records import Contact
 from bridge.sandbox.dotdigital.refusal import V3Refusal
 from bridge.sandbox.dotdigital.v3_schema import Draft
@@ -13,7 +15,16 @@ if TYPE_CHECKING:
     from bridge.sandbox.dotdigital.state import State
 
 CONTACT_ID, EMAIL, MOBILE = "contactId", "email", "mobileNumber"
+_IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}", re.ASCII)
 _STATUS = {"unsubscribed": vocabulary.UNSUBSCRIBED, "suppressed": vocabulary.SUPPRESSED}
+
+
+def named(call: Call) -> tuple[str, str]:
+    """The identifier and the value of a URL. Raises V3Refusal for what can be neither."""
+    identifier, value = call.path["identifier"], call.path["value"]
+    if not _IDENTIFIER.fullmatch(identifier) or not 1 <= len(value) <= 256:
+        raise invalid_id(identifier, value)
+    return identifier, value
 
 
 def find(state: State, identifier: str, value: str) -> Contact | None:
@@ -39,6 +50,22 @@ def invalid_id(identifier: str, value: str) -> V3Refusal:
     return V3Refusal(
         400, "contacts:invalidId", f"The value '{value}' is invalid for the identifier '{identifier}'"
     )
+
+
+def not_found(identifier: str, value: str) -> V3Refusal:
+    """Nobody has that identifier."""
+    details = [(value, f"Not found using the identifier '{identifier}'")]
+    return V3Refusal(404, "contacts:contactNotFound", "The following contacts could not be found", details)
+
+
+def bad_json() -> V3Refusal:
+    """The body is not JSON, or not of the kind that the operation takes."""
+    return V3Refusal(400, "contacts:badJson", "The request JSON is badly formed")
+
+
+def bad_request(item: str, description: str) -> V3Refusal:
+    """One part of the request is not valid."""
+    return V3Refusal(400, "contacts:badRequest", "The request is invalid", [(item, description)])
 
 
 def check(state: State, draft: Draft) -> list[tuple[str, str]]:
