@@ -27,6 +27,7 @@ FLAT_CODE = "ERROR_APIUSAGE_EXCEEDED"
 FLAT_PAUSE = 300.0  # seconds; the cap lifts as the rolling hour moves on
 FLAT_LONGEST = 3600.0
 SHORTEST, LONGEST = 1.0, 120.0  # seconds; no reset of a one-minute window lies outside
+UNKNOWN_LIMIT = 35  # calls a minute: the low tier of the smallest package, the only number that is published
 _WINDOW = timedelta(seconds=60)
 _SLICE = 5.0  # seconds; a longer wait looks up in between, as answers to others may tell of a nearer reset
 _PATIENCE = 180.0  # seconds that one call waits; after them the service itself has the word
@@ -139,6 +140,14 @@ class Limits:
             elif answer.good:
                 self._capped_until, self._next_cap = None, FLAT_PAUSE
             self._learn(operation, answer)
+
+    def allowance(self, operation: str) -> float:
+        """Calls a minute of the operation's tier that the lane of this moment may use in the long run, whatever
+        is left of them just now. Where no answer has told the tier's limit, that of the smallest package."""
+        with self._lock:
+            budget = self._budgets.get(self._tier(operation))
+            limit = budget.limit if budget is not None and budget.limit else UNKNOWN_LIMIT
+            return limit - self._kept(limit)
 
     @property
     def budget(self) -> Mapping[str, Mapping[str, int | str | None]]:

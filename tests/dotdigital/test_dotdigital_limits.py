@@ -263,6 +263,15 @@ def test_many_threads_never_take_more_than_the_bridge_share() -> None:
     assert sum(waits) == 26 * 180  # those that had to wait lost patience, time standing still
 
 
+def test_a_lane_is_told_how_many_calls_a_minute_are_meant_for_it(world: World) -> None:
+    """100 a minute, of which 20 are for strangers and polling leaves 16 to more urgent calls; unknown: 35."""
+    assert world.limits.allowance(FEED) == pytest.approx(35 * 0.8 * 0.8)
+    world.call(FEED, remaining=3, limit=100)
+    assert world.limits.allowance(FEED) == pytest.approx(64)
+    with calls_for(Lane.WITHDRAWALS):
+        assert world.limits.allowance(FEED) == 100
+
+
 def test_an_impossible_share_is_refused() -> None:
     with pytest.raises(ValueError, match="share"):
         Limits(clock=lambda: START, sleep=lambda _: None, share=1.0)
