@@ -142,8 +142,8 @@ class Limits:
             self._learn(operation, answer)
 
     def allowance(self, operation: str) -> float:
-        """Calls a minute of the operation's tier that the lane of this moment may use in the long run, whatever
-        is left of them just now. Where no answer has told the tier's limit, that of the smallest package."""
+        """Calls a minute of the operation's tier that the lane of this moment may use in the long run,
+        whatever is left of them just now. Where no answer has told the limit, the smallest package's."""
         with self._lock:
             budget = self._budgets.get(self._tier(operation))
             limit = budget.limit if budget is not None and budget.limit else UNKNOWN_LIMIT
