@@ -254,6 +254,7 @@ class App:
                 export_poll=self.options.export_poll,
                 sleep=self._sleep,
                 under_way=self.importer.under_way,
+                may_import=self.importer.may_begin,
             ),
             Side.DOTDIGITAL: DotdigitalReader(
                 self.dotdigital,

@@ -166,8 +166,9 @@ class FakeSide:
         with self._lock:
             return [self._view(one, read_at) for one in self.people.values() if one.id == hint.id]
 
-    def price(self, writes: Sequence[Write]) -> int:
-        return 2 * len(self.units(writes))
+    def price(self, people: Sequence[Sequence[Write]]) -> int:
+        raised = sum(not isinstance(write, Withdrawal) for writes in people for write in writes[:1])
+        return 2 * sum(len(self.units(writes)) for writes in people) + raised
 
     def _topics(self) -> list[TopicId]:
         return [topic.id for topic in self.mapping.all if topic.source is not None]

@@ -125,8 +125,10 @@ class ReadReplica(Protocol):
         """What exists at this side, of the kinds that the mapping names. Raises SideError."""
         ...
 
-    def price(self, writes: Sequence[Write]) -> int:
-        """How many API calls one person's writes to this side would take, reads back included."""
+    def price(self, people: Sequence[Sequence[Write]]) -> int:
+        """How many API calls these people's writes to this side would take at the fewest, together or one by
+        one: the read before an opt-in and the reads back included. All are withdrawals, or none. Costs no
+        call itself."""
         ...
 
     def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bridge.core.errors import SideError, Throttled
-from bridge.core.model import Side, Who, Withdrawal, Write, address_key
+from bridge.core.model import Side, Who, Write, address_key
 from bridge.core.ports import Outcome, Parcel
 from bridge.core.singly import write_each
 from bridge.dotdigital import changes
 from bridge.dotdigital.changes import Change
 from bridge.dotdigital.importing import Importer
 from bridge.dotdigital.roster import Roster
-from bridge.dotdigital.units import of_channel, price, withdraws
+from bridge.dotdigital.units import fits_import, of_channel, price, withdraws
 from bridge.dotdigital.wire import ContactV3
 
 Answer = Outcome | SideError
@@ -37,14 +37,14 @@ class Bulk:
     def carry(self, parcels: Sequence[Parcel], heartbeat: Callable[[], None]) -> list[Answer]:
         """One answer each, in order. What no import takes goes one by one, after it; and so do withdrawals
         that a whole import was refused with. Raises SideError where not even who is there could be read."""
-        fit = [parcel for parcel in parcels if fits(parcel)]
+        fit = [parcel for parcel in parcels if fits_import(parcel.unit)]
         people = {address_key(parcel.who.address): parcel.who for parcel in fit}
         standing = self._roster.standing(list(people.values()), heartbeat)
         answers: dict[int, Answer] = {}
         entries: dict[str, Change] = {}
         for at, parcel in enumerate(parcels):
             contact = standing.get(address_key(parcel.who.address))
-            if not fits(parcel) or contact is None or not _is_theirs(parcel.who, contact):
+            if not fits_import(parcel.unit) or contact is None or not _is_theirs(parcel.who, contact):
                 continue
             try:
                 _add(entries, contact, self._change(contact, parcel.unit))
@@ -74,7 +74,7 @@ class Bulk:
         said = self._importer.run(list(entries.values()), heartbeat, raises=raises)
         for at, parcel in enumerate(parcels):
             change = entries.get(address_key(parcel.who.address))
-            if change is None or at in answers or not fits(parcel):
+            if change is None or at in answers or not fits_import(parcel.unit):
                 continue
             answer = said[change.contact_id]
             if raises or not _was_turned_away(answer):
@@ -83,15 +83,9 @@ class Bulk:
 
 def pays(parcels: Sequence[Parcel], pages: int | None) -> bool:
     """Whether an import takes fewer calls. `pages`: of the listing, where they are known."""
-    fit = [parcel for parcel in parcels if fits(parcel)]
+    fit = [parcel for parcel in parcels if fits_import(parcel.unit)]
     people = {address_key(parcel.who.address) for parcel in fit}
     return changes.pays(len(people), sum(price(parcel.unit) for parcel in fit), pages)
-
-
-def fits(parcel: Parcel) -> bool:
-    """Whether an import can carry it. An opt-in of the channel cannot: only the single call says whether the
-    person was made mailable or sent a confirmation mail."""
-    return not of_channel(parcel.unit[0]) or isinstance(parcel.unit[0], Withdrawal)
 
 
 def _add(entries: dict[str, Change], contact: ContactV3, change: Change) -> None:

@@ -73,12 +73,17 @@ def reading(people: int, pages: int | None) -> int:
     return min(people, UNKNOWN_PAGES if pages is None else max(pages, 1))
 
 
+def together(people: int, pages: int | None) -> int:
+    """Calls to write so many people by import: who is still there is read first (a write would bring a
+    deleted contact back), then one call a bundle, the polls, and the read back. `pages` None: the listing was
+    not read yet."""
+    return 2 * reading(people, pages) + ceil(people / LARGEST_BUNDLE) + POLLS
+
+
 def pays(people: int, singly: int, pages: int | None) -> bool:
     """Whether an import takes fewer calls than `singly`, reads back included.
 
-    Together: who is still there is read first (a write would bring a deleted contact back), then one call a
-    bundle, the polls, and the read back. With a listing of p pages and n people that is
-    2 min(n, p) + ceil(n / 5000) + 3 calls, against 3 n for topics and 2 n for the channel: from five people
-    on for topics, and for the channel once n is beyond p. `pages` None: the listing was not read yet.
+    With a listing of p pages and n people it takes 2 min(n, p) + ceil(n / 5000) + 3 calls, against 3 n for
+    topics and 2 n for the channel: from five people on for topics, and for the channel once n is beyond p.
     """
-    return 2 * reading(people, pages) + ceil(people / LARGEST_BUNDLE) + POLLS < singly
+    return together(people, pages) < singly

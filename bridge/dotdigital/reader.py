@@ -21,12 +21,12 @@ from bridge.dotdigital.events import FEED as EVENTS
 from bridge.dotdigital.events import Events
 from bridge.dotdigital.importing import under_way
 from bridge.dotdigital.jobs import InProcess, Jobs
-from bridge.dotdigital.roster import Roster
+from bridge.dotdigital.pricing import price_of
+from bridge.dotdigital.roster import Roster, pages_in
 from bridge.dotdigital.snapshot import Snapshot
 from bridge.dotdigital.suppressions import Suppressions
 from bridge.dotdigital.suppressions import hint as hint_of
 from bridge.dotdigital.tree import opt_ins
-from bridge.dotdigital.units import price
 from bridge.dotdigital.wire import Contact, ContactV3, OptIn, Subscriptions
 
 SUPPRESSED = "dotdigital.suppressed"
@@ -58,7 +58,8 @@ class DotdigitalReader:
         self._access = v3 if isinstance(v3, V3Access) else V3Access(v3)
         self._listing_page = listing_page
         self._listing: Roster | None = None
-        self._jobs = Jobs(memory or InProcess(), clock)
+        self._memory = memory or InProcess()
+        self._jobs = Jobs(self._memory, clock)
         self._mapping, self._clock, self._sleep = mapping, clock, sleep
         self._events = events
         self._account: str | None = None
@@ -73,13 +74,13 @@ class DotdigitalReader:
     def _roster(self) -> Roster | None:
         v3 = self._v3
         if v3 is not None and self._listing is None:
-            self._listing = Roster(v3, self._listing_page)
+            self._listing = Roster(v3, self._listing_page, self._memory)
         return self._listing
 
     @property
     def _pages(self) -> int | None:
-        """How many pages the listing has, where it was read."""
-        return None if self._listing is None else self._listing.pages
+        """How many pages the listing has, where it was ever read. Costs no call."""
+        return pages_in(self._memory)
 
     @property
     def calls(self) -> int:
@@ -127,9 +128,10 @@ class DotdigitalReader:
         """The preference tree, by one call."""
         return read_catalogue(self._v2)
 
-    def price(self, writes: Sequence[Write]) -> int:
-        """Calls for one person: the tree before a change of topics, and a read back of each unit."""
-        return price(writes)
+    def price(self, people: Sequence[Sequence[Write]]) -> int:
+        """Singly: the tree before a change of topics, and a read back of each unit; or by import."""
+        by_import = self._access.presumed()
+        return price_of(people, pages=self._pages, feeds=len(self.feeds), by_import=by_import)
 
     def _server_time(self) -> datetime:
         """The service's own time. One answer serves all feeds that are read within half a minute: a time that

@@ -6,18 +6,31 @@ from collections.abc import Callable, Iterator, Sequence, Set
 
 from bridge.core.errors import NotFound, Refused
 from bridge.core.model import Side, Who, address_key
+from bridge.core.ports import Memory
 from bridge.dotdigital import feeds, status
 from bridge.dotdigital.changes import reading
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.wire import ContactsPage, ContactV3
 
+_PAGES = "dotdigital.pages"
+
+
+def pages_in(memory: Memory) -> int | None:
+    """How many pages the listing had when it was last read whole; None where it never was."""
+    return int(memory.meta(_PAGES) or 0) or None
+
 
 class Roster:
-    """Learns from each whole listing how many pages there are. `page` is how many contacts one holds."""
+    """Learns from each whole listing how many pages there are, and keeps it in `memory`: every command and
+    both halves of a round reckon with the same. `page` is how many contacts one holds."""
 
-    def __init__(self, v3: ClientV3, page: int) -> None:
-        self._v3, self._page = v3, page
-        self.pages: int | None = None
+    def __init__(self, v3: ClientV3, page: int, memory: Memory) -> None:
+        self._v3, self._page, self._memory = v3, page, memory
+
+    @property
+    def pages(self) -> int | None:
+        """How many pages the listing has, where it was ever read."""
+        return pages_in(self._memory)
 
     def is_cheaper(self, people: int) -> bool:
         """Whether the listing takes fewer calls than reading so many people one by one."""
@@ -29,7 +42,7 @@ class Roster:
         for contacts in feeds.drain_marker(self._fetch):
             pages += 1
             yield contacts
-        self.pages = max(pages, 1)
+        self._memory.set_meta(_PAGES, str(max(pages, 1)))
 
     def some(self, wanted: Set[str]) -> Iterator[list[ContactV3]]:
         """Those of the listing whose address keys are wanted, until all were found."""

@@ -26,6 +26,12 @@ def price(writes: Sequence[Write]) -> int:
     return sum(_CHANNEL_CALLS if of_channel(unit[0]) else _TOPICS_CALLS for unit in split(writes))
 
 
+def fits_import(unit: Sequence[Write]) -> bool:
+    """Whether an import can carry it. An opt-in of the channel cannot: only the single call says whether the
+    person was made mailable or sent a confirmation mail."""
+    return not of_channel(unit[0]) or withdraws(unit[0])
+
+
 def withdraws(write: Write) -> bool:
     return isinstance(write, Withdrawal)
 

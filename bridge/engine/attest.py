@@ -6,7 +6,8 @@ The record goes first: killed in between, the opt-in is sent again, and the reco
 from __future__ import annotations
 
 from bridge.core.errors import SideError, Verdict
-from bridge.core.model import ConsentRecord, Raise, Side, TopicId
+from bridge.core.mapping import Mapping
+from bridge.core.model import ConsentRecord, Raise, Side, TopicId, Write
 from bridge.engine.books import Errand, Sending
 from bridge.engine.parts import Eyes, Hands, Weather
 
@@ -21,13 +22,17 @@ class Attester:
 
     def concerns(self, errand: Errand) -> bool:
         """Whether somebody's writes have a record to go with them: they go by themselves then."""
-        return any(self._raised(write) is not None for side in errand.sides for write in errand.writes(side))
+        mapping = self._eyes.mapping
+        return any(wants_record(mapping, write) for side in errand.sides for write in errand.writes(side))
 
     def attest(self, sending: Sending) -> SideError | None:
         """Keep the records of this opt-in at its target. A record that is not taken keeps nobody from being
         opted in, and is told; None where the opt-in may go."""
-        raised = [found for one in sending.unit if (found := self._raised(one))]
-        dates = {one.topic: one.evidence.changed_at for one in raised}
+        dates = {
+            one.topic: one.evidence.changed_at
+            for one in sending.unit
+            if isinstance(one, Raise) and wants_record(self._eyes.mapping, one)
+        }
         if not dates:
             return None
         try:
@@ -44,9 +49,10 @@ class Attester:
     def _held(self, sending: Sending, topics: list[TopicId]) -> list[ConsentRecord]:
         return list(self._eyes.readers[sending.side.other].evidence(sending.who, topics))
 
-    def _raised(self, write: object) -> Raise | None:
-        if not isinstance(write, Raise):
-            return None
-        topic = self._eyes.mapping.topic(write.topic)
-        wanted = topic is not None and topic.record is not None and write.side is Side.DOTDIGITAL
-        return write if wanted else None
+
+def wants_record(mapping: Mapping, write: Write) -> bool:
+    """Whether a record of the consent is to go with this write."""
+    if not isinstance(write, Raise) or write.side is not Side.DOTDIGITAL:
+        return False
+    topic = mapping.topic(write.topic)
+    return topic is not None and topic.record is not None

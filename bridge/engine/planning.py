@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from bridge.core.brakes import check
-from bridge.core.decision import WORDS, Act, Held
+from bridge.core.decision import WORDS, Act, Held, writes_of
 from bridge.core.model import Choice, PersonId, RunId, Side, Who, Withdrawal, Write, mask
 from bridge.core.state import RunKind
 from bridge.engine.accounts import demand_same
+from bridge.engine.bill import Bill
 from bridge.engine.judge import Judge, Judged
 from bridge.engine.parts import Eyes
 from bridge.engine.records import Json, act_out, time_out
@@ -27,7 +28,7 @@ class Plan:
     made_at: datetime
     writes: list[Json] = field(default_factory=list)
     held: list[Json] = field(default_factory=list)
-    calls: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    calls: Mapping[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
     acts: list[Json] = field(default_factory=list)
     brakes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -51,6 +52,7 @@ class DryRun:
 
     def __init__(self, eyes: Eyes) -> None:
         self._eyes = eyes
+        self._bill = Bill(eyes)
 
     def plan(self, orders: Orders | None = None) -> Plan:
         """What a round would do now. Observations are kept, agreements are not touched."""
@@ -82,6 +84,7 @@ class DryRun:
             fresh = [person for person in held if person not in seen]
             self._people(plan, {person: judge.person(self._eyes.state.cells(person)) for person in fresh})
             seen.update(fresh)
+        plan.calls = self._bill.calls()
 
     def _held(self) -> Iterator[list[PersonId]]:
         """People with something on hold, which is decided already and so waits for no round."""
@@ -107,16 +110,7 @@ class DryRun:
                     pass
         if acts:
             plan.acts.append({"person": who.person, "shown": mask(who.address), "acts": acts})
-        for side in Side:
-            writes = [write for one in judged for write in _writes(one) if write.side is side]
-            plan.calls[side] += self._price(side, writes)
-
-    def _price(self, side: Side, writes: list[Write]) -> int:
-        """Withdrawals go before raises, so they are priced apart; a raise is guarded by one more read."""
-        reader = self._eyes.readers[side]
-        out = [write for write in writes if isinstance(write, Withdrawal)]
-        up = [write for write in writes if not isinstance(write, Withdrawal)]
-        return sum(reader.price(part) for part in (out, up) if part) + bool(up)
+        self._bill.add([write for one in judged for write in writes_of(one.decision)])
 
     def _rows(self, who: Who, one: Judged, act: Act) -> Iterator[Json]:
         for write in act.writes:
@@ -133,10 +127,6 @@ class DryRun:
             if not isinstance(write, Withdrawal) and write.frequency is not None:
                 row["frequency"] = write.frequency
             yield row
-
-
-def _writes(one: Judged) -> tuple[Write, ...]:
-    return one.decision.writes if isinstance(one.decision, Act) else ()
 
 
 def _why(act: Act, write: Write) -> str:

@@ -23,12 +23,11 @@ from bridge.core.errors import (
 from bridge.core.mapping import Topic
 from bridge.core.model import Side, Who, Withdrawal
 from bridge.core.ports import Outcome, Parcel
-from bridge.mypreferences import changes, wire
+from bridge.mypreferences import changes, pricing, wire
 from bridge.mypreferences.binding import Told
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.importing import Importer
 
-LEAST = 100  # records that are worth one of the day's few imports
 _REFUSALS = 20  # in a row, after which nobody else is tried by themselves
 _AT_ONCE = 4
 _PAGE = 100
@@ -82,7 +81,7 @@ class Burst:
         """Whether to import, by the kinds of places (filters, consents) that each parcel speaks of: each
         takes a body of its own."""
         imports = len(frozenset[object]().union(*kinds))
-        return worth_importing(sum(map(len, kinds)), imports) and self._importer.may_begin(imports)
+        return pricing.worth_importing(sum(map(len, kinds)), imports) and self._importer.may_begin(imports)
 
     def carry(self, parcels: Sequence[Parcel], heartbeat: Callable[[], None]) -> list[Outcome | SideError]:
         """Carry them all out; one result each, in order."""
@@ -91,7 +90,7 @@ class Burst:
         for wave in waves:
             # What is in doubt might cross what comes after it.
             loads = [load for load in wave if load.parcel not in results.errors]
-            if len(loads) < LEAST or not self._importer.may_begin(1):
+            if len(loads) < pricing.LEAST or not self._importer.may_begin(1):
                 self._singly(loads, results, heartbeat)
             else:
                 self._imported(loads, results, heartbeat)
@@ -197,17 +196,6 @@ class Burst:
             except SideError as error:
                 results.errors[number] = last = error
                 refusals += 1
-
-
-def worth_importing(records: int, imports: int) -> bool:
-    """Whether imports take fewer calls than a POST for each record.
-
-    The reads before and after are the same. An import takes Initiate, one Stage for each 20 MB (some 60,000
-    records), Execute, some six questions for its status and a page of exceptions: ten calls. Consents and
-    preferences go in one import each. But the account allows few a day, and each has people wait: it takes
-    100 records or more.
-    """
-    return records >= LEAST * imports and records > 10 * imports
 
 
 def _holds_consents(body: wire.Profile) -> bool:

@@ -11,9 +11,7 @@ from bridge.core.model import Side, Who, address_key
 from bridge.core.ports import PersonView
 from bridge.mypreferences import views, wire
 from bridge.mypreferences.listing import Listing, Roll
-
-WORTH_AN_EXPORT = 25  # people: an export takes about five calls, and some seconds
-_AT_A_TIME = 2000  # people whom one export is asked for
+from bridge.mypreferences.pricing import EXPORTED
 
 Chosen = tuple[list[PersonView], list[Who]]
 
@@ -28,8 +26,8 @@ class Chooser:
         """Views, and people of whom the rows do not tell enough: they are to be looked at. Now and then
         neither, as a sign of life. Where no export is to be had, that is everybody. Raises SideError for what
         stops the side."""
-        for start in range(0, len(people), _AT_A_TIME):
-            some = people[start : start + _AT_A_TIME]
+        for start in range(0, len(people), EXPORTED):
+            some = people[start : start + EXPORTED]
             sharing: dict[str, list[wire.Profile]] = {address_key(who.address): [] for who in some}
             wanted = wire.ExportRequest(match_criteria="EmailAddress", values=[who.address for who in some])
             try:

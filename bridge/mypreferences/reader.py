@@ -26,11 +26,12 @@ from bridge.core.ports import Bookmark, Hint, Page, PersonView
 from bridge.mypreferences import elsewhere, views, wire
 from bridge.mypreferences.binding import Binder
 from bridge.mypreferences.catalogue import read_catalogue
-from bridge.mypreferences.choosing import WORTH_AN_EXPORT, Chooser
+from bridge.mypreferences.choosing import Chooser
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.drain import drain_events
 from bridge.mypreferences.evidence import records_of
 from bridge.mypreferences.listing import Block, Listing, Place, Roll
+from bridge.mypreferences.pricing import WORTH_AN_EXPORT, price_of
 
 EVENTS = "mypreferences.events"
 HISTORY = timedelta(days=15)  # MyPreferences `Retrieve events`: MaxEventHistoryDays
@@ -42,7 +43,7 @@ _AT_ONCE = 4
 class MyPreferencesReader:
     """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `roll` is what holds everybody (None: people
     are read one by one); `export_poll` is seconds between questions for an export; `under_way` tells whether
-    an import is at work."""
+    an import is at work, `may_import` whether so many more may be begun."""
 
     def __init__(
         self,
@@ -57,8 +58,9 @@ class MyPreferencesReader:
         export_poll: float = 15.0,
         sleep: Callable[[float], None] = time.sleep,
         under_way: Callable[[], bool] = lambda: False,
+        may_import: Callable[[int], bool] = lambda _: False,
     ) -> None:
-        self._under_way = under_way
+        self._under_way, self._may_import = under_way, may_import
         self._client, self._mapping, self._clock = client, mapping, clock
         self._roll, self._subscription_id = roll, subscription_id
         self._binder = Binder(client, alternate_id_type)
@@ -98,11 +100,15 @@ class MyPreferencesReader:
         """Filters where the mapping names one, and consents likewise: one call each."""
         return read_catalogue(self._client, kinds_at(Side.MYPREFERENCES, self._mapping))
 
-    def price(self, writes: Sequence[Write]) -> int:
-        """Calls for one person with one profile: a read, the POSTs and the read back of each unit."""
-        sources = {type(self._topic(write).source) for write in writes if isinstance(write, Withdrawal)}
-        raises = any(not isinstance(write, Withdrawal) for write in writes)
-        return (2 + len(sources) if sources else 0) + (3 if raises else 0)
+    def price(self, people: Sequence[Sequence[Write]]) -> int:
+        """Singly, or withdrawals by import."""
+        raised = sum(not isinstance(write, Withdrawal) for writes in people for write in writes[:1])
+        kinds = [
+            {type(self._topic(write).source) for write in writes if isinstance(write, Withdrawal)}
+            for writes in people
+        ]
+        exports = self._roll is not None
+        return price_of(kinds, raised=raised, exports=exports, may_begin=self._may_import)
 
     def oldest_since(self) -> datetime | None:
         """The service keeps 15 days of events; the margin covers a clock that is off and a slow drain."""

@@ -242,7 +242,7 @@ def test_the_price_of_a_write_is_what_it_costs(bench: Bench) -> None:
     for unit in bench.replica.units(writes):
         bench.replica.write(who(ADA), unit)
         bench.replica.look(who(ADA))
-    assert bench.replica.calls - before == bench.replica.price(writes)
+    assert bench.replica.calls - before == bench.replica.price([writes])
 
 
 def test_every_feed_covers_a_topic_and_every_topic_is_covered(bench: Bench) -> None:

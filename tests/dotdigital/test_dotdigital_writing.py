@@ -81,7 +81,7 @@ def test_the_price_of_writes_is_what_they_cost(state: State, replica: Dotdigital
     for unit in replica.units(writes):
         replica.write(ONE, unit)
         replica.look(ONE)
-    assert replica.calls == replica.price(writes) == 5
+    assert replica.calls == replica.price([writes]) == 5
 
 
 # the channel

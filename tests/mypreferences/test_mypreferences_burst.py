@@ -12,10 +12,10 @@ from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, SideError
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who
 from bridge.core.ports import Outcome, Parcel
-from bridge.mypreferences import burst, importing, wire
-from bridge.mypreferences.burst import LEAST, worth_importing
+from bridge.mypreferences import burst, importing, pricing, wire
 from bridge.mypreferences.importing import Forgetful, Importer, parts
 from bridge.mypreferences.listing import Roll
+from bridge.mypreferences.pricing import LEAST, worth_importing
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import (
@@ -35,7 +35,7 @@ GONE = Topic(TopicId("gone"), FilterRef("GONE_EMAIL"), {"": 1})
 
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(burst, "LEAST", 4)
+    monkeypatch.setattr(pricing, "LEAST", 4)
 
 
 def importer(world: World, **options: Any) -> Importer:
@@ -163,7 +163,7 @@ def test_no_record_is_lost_between_parts() -> None:
 def test_an_import_is_worth_it_from_a_hundred_records(
     monkeypatch: pytest.MonkeyPatch, records: int, imports: int, worth: bool
 ) -> None:
-    monkeypatch.setattr(burst, "LEAST", LEAST)
+    monkeypatch.setattr(pricing, "LEAST", LEAST)
     assert worth_importing(records, imports) is worth
 
 

@@ -1,0 +1,42 @@
+"""What a plan says that it would cost is what it costs, however many people go together."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.core.model import Choice, Side
+from bridge.engine.planning import DryRun
+from tests.scenarios.conftest import Make
+from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
+
+A_FEW = 3  # calls by which one round's reading differs from the next one's, or a job's waiting from another's
+
+
+def idle(live: Live) -> dict[Side, int]:
+    """The calls of a round in which nobody did anything, a minute after another."""
+    live.round()
+    return dict(live.round().calls)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("many", [3, 110])
+@pytest.mark.parametrize("v3", ["always", "never"])
+@pytest.mark.parametrize("said", [IN, OUT])
+@pytest.mark.parametrize("acting", [MINE, THEIRS])
+def test_carrying_out_a_plan_takes_the_calls_that_it_named(
+    make: Make, acting: Side, said: Choice, v3: str, many: int
+) -> None:
+    live = make(rate=1000.0, v3=v3)
+    people = [live.add(f"p{number}", both={NEWS: OUT if said is IN else IN}) for number in range(many)]
+    live.started()
+    reading = idle(live)
+    for address in people:
+        live.say(acting, address, NEWS, said)
+    live.clock.advance(3600)
+    plan = DryRun(live.app.eyes()).plan()
+    assert len(plan.writes) == many
+    report = live.round()
+    assert report.tally.writes == many
+    paid = report.calls[acting.other] - reading[acting.other]
+    named = plan.calls[acting.other]
+    assert abs(paid - named) <= A_FEW + named / 20
