@@ -189,7 +189,9 @@ class App:
         base_url = self.settings.dotdigital.base_url
         if base_url is None:
             base_url = discover(self._v2(DISCOVERY_URL))
-        return self._v2(check_base_url(base_url))
+        client = self._v2(check_base_url(base_url))
+        self.limits.ask = client.account_info
+        return client
 
     @cached_property
     def dotdigital_v3(self) -> V3Access:

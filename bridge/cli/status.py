@@ -133,16 +133,15 @@ def _feeds(document: dict[str, Any]) -> Any:
 
 
 def _budget(budget: dict[str, Any]) -> Any:
-    """As the last run left it: allowances are refilled each minute."""
-    shown = table(
-        "Dotdigital's calls", "allowed a minute", "left", "left to others", "waited", right=(1, 2, 3, 4)
-    )
+    """As the last run left it: tiers are refilled each minute, the flat scheme's hour bit by bit."""
+    shown = table("Dotdigital's calls", "allowed", "left", "left to others", "waited", right=(1, 2, 3, 4))
     for tier, one in budget.items():
         if tier == "flat":
             shown.add_row("capped until", when(one["resets_at"]), "", "", "")
             continue
         numbers = [str(one.get(name, "")) for name in ("limit", "remaining", "left_to_others")]
-        shown.add_row(tier.removesuffix("CallRate"), *numbers, lasted(one.get("waited_seconds", 0)))
+        name = "all, an hour" if tier == "hour" else tier.removesuffix("CallRate")
+        shown.add_row(name, *numbers, lasted(one.get("waited_seconds", 0)))
     return shown
 
 

@@ -24,7 +24,8 @@ from bridge.core.errors import (
 )
 from bridge.core.model import Side
 from bridge.dotdigital.codes import CODES, MAPPING, PERSON, SIGN_IN, WAIT, Meaning
-from bridge.dotdigital.limits import FLAT_CODE, FLAT_PAUSE, reset_in
+from bridge.dotdigital.limits import FLAT_CODE, FLAT_PAUSE
+from bridge.dotdigital.tiers import reset_in
 from bridge.transport import Answer, retry_after
 
 SUPPRESSED = "ERROR_CONTACT_SUPPRESSED"

@@ -20,6 +20,7 @@ Heartbeat = Callable[[], None]
 
 AT_ONCE = 10  # active imports of ours; the account has 25, which others use too
 PATIENCE = timedelta(minutes=15)  # for all imports of a job together; what has not ended then is in doubt
+PATIENCE_FOR_ROOM = timedelta(minutes=2)  # for one of strangers' imports to end, where none of ours is active
 PAUSES = (5.0, 10.0, 20.0, 40.0, 60.0)  # seconds between two rounds of questions
 _BEAT = 5.0  # seconds without a heartbeat at most
 _OPERATION = "importContacts"
@@ -43,19 +44,15 @@ class Importer:
     def run(self, changes: Sequence[Change], heartbeat: Heartbeat, *, raises: bool) -> dict[int, Answer]:
         """Import these changes. Returns for each contact id what the report says, which only a read back
         proves. Never raises for what befalls an import."""
-        until = self._clock() + PATIENCE
+        began = self._clock()
         answers: dict[int, Answer] = {}
         waiting = list(bundles(changes))
         active: list[_Active] = []
         turn = 0
         while waiting or active:
-            sent = self._fill(waiting, active, answers, raises=raises)
-            if not active:
-                if waiting and (self._clock() >= until or not sent):
-                    _all(answers, waiting, _too_many())
-                    return answers
-                continue
-            if self._clock() >= until:
+            self._fill(waiting, active, answers, raises=raises)
+            patience = PATIENCE if active else PATIENCE_FOR_ROOM
+            if not (waiting or active) or self._clock() - began >= patience:
                 break
             self._pause(PAUSES[min(turn, len(PAUSES) - 1)], heartbeat)
             turn += 1
@@ -73,8 +70,8 @@ class Importer:
         answers: dict[int, Answer],
         *,
         raises: bool,
-    ) -> bool:
-        """Send what may be sent now. Returns False where the account has no room for another import."""
+    ) -> None:
+        """Send what may be sent now. What the account has no room for stays in `waiting`."""
         while waiting and len(active) < AT_ONCE:
             job = self._jobs.begin(raises=raises)
             try:
@@ -84,7 +81,7 @@ class Importer:
                 if error.code != "contacts:tooManyActiveImports":
                     _all(answers, waiting, error)
                     waiting.clear()
-                return False
+                return
             except OutcomeUnknown as error:  # it stays noted: it may be at work
                 _all(answers, [waiting.pop(0)], error)
                 continue
@@ -93,7 +90,6 @@ class Importer:
                 _all(answers, [waiting.pop(0)], error)
                 continue
             active.append(_Active(self._jobs.named(job, import_id), waiting.pop(0)))
-        return True
 
     # asking
 

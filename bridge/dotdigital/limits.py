@@ -1,12 +1,12 @@
 """Staying within what Dotdigital allows, and leaving a share of it to the account's other integrations.
 
-Calls are counted per account and tier, so strangers use the same allowance. Which scheme an API user is on,
-and which tier a call falls in, is learnt from the answers:
-tiered: `X-RateLimit-*` headers, per minute, 429 when used up;
-flat: no headers, per hour, 400 with ERROR_APIUSAGE_EXCEEDED when used up.
+Calls are counted per account, so strangers use the same allowance. Which scheme an API user is on, and which
+tier a call falls in, is learnt from the answers, and unlearnt when they change:
+tiered: `X-RateLimit-*` headers, per minute, 429 when used up (`bridge.dotdigital.tiers`);
+flat: no headers, per hour, 400 with ERROR_APIUSAGE_EXCEEDED when used up (`bridge.dotdigital.hourly`).
 
-What is left of a tier is spent by lane: each leaves a reserve to those more urgent than itself, so that no
-sweep ever makes a withdrawal wait.
+What is left is spent by lane: each leaves a reserve to those more urgent than itself, so that no sweep ever
+makes a withdrawal wait.
 """
 
 from __future__ import annotations
@@ -14,70 +14,34 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil
+from enum import Enum
 
-from bridge.core.errors import Throttled
-from bridge.core.lanes import Lane, lane
+from bridge.core.errors import SideError, Throttled
+from bridge.core.lanes import lane
 from bridge.core.model import Side
+from bridge.dotdigital.hourly import Hour
+from bridge.dotdigital.tiers import PRESUMED, Tiers, carries_headers
+from bridge.dotdigital.wire import AccountInfo, decode
 from bridge.transport import Answer
 
 FLAT_CODE = "ERROR_APIUSAGE_EXCEEDED"
 FLAT_PAUSE = 300.0  # seconds; the cap lifts as the rolling hour moves on
 FLAT_LONGEST = 3600.0
-SHORTEST, LONGEST = 1.0, 120.0  # seconds; no reset of a one-minute window lies outside
-UNKNOWN_LIMIT = 35  # calls a minute: the low tier of the smallest package, the only number that is published
-_WINDOW = timedelta(seconds=60)
+JOB_CODES = ("contacts:tooManyActiveImports", "contacts:tooManyBulkDeleteJobs")
+ACCOUNT_INFO = "get-account-information"
 _SLICE = 5.0  # seconds; a longer wait looks up in between, as answers to others may tell of a nearer reset
 _PATIENCE = 180.0  # seconds that one call waits; after them the service itself has the word
-
-KEPT_BACK: Mapping[Lane, float] = {
-    Lane.WITHDRAWALS: 0.0,
-    Lane.READ_BACKS: 0.05,
-    Lane.RAISES: 0.1,
-    Lane.POLLING: 0.2,
-    Lane.SWEEP: 0.4,
-}
-"""The part of the bridge's own share that a lane leaves to more urgent ones. Withdrawals leave nothing, and
-may use what is meant for strangers as well."""
-
-LOW, MEDIUM, HIGH = "lowCallRate", "mediumCallRate", "highCallRate"
-_PRESUMED: Mapping[str, str] = {
-    "get-suppressed-contacts-since-date": LOW,
-    "get-unsubscribed-contacts-since-date": LOW,
-    "get-contacts-opted-into-a-preference": LOW,
-    "get-contacts-with-modified-preference-opt-in-since-date": LOW,
-    "getContacts": LOW,
-    "importContacts": LOW,
-    "bulk-suppress-contacts": LOW,
-    "get-preferences": MEDIUM,
-    "get-modified-preferences-since-date": MEDIUM,
-    "set-preferences-for-contact": MEDIUM,
-    "importContact": MEDIUM,
-    "unsubscribe-contact": MEDIUM,
-    "resubscribe-contact": MEDIUM,
-    "resubscribe-contact-with-no-challenge": MEDIUM,
-    "get-preferences-for-contact": HIGH,
-    "get-subscriptions-for-contact": HIGH,
-    "get-contact": HIGH,
-    "getContact": HIGH,
-    "get-account-information": HIGH,
-    "get-server-time": HIGH,
-}
-"""The tier of an operation that has not answered yet, by the documents' rule of thumb (bulky reads and writes
-low, changes of one record medium, reads of one record high). Its first answer tells the true one."""
-
-
-@dataclass(slots=True)
-class _Budget:
-    limit: int  # 0: not known, from a 429 without headers
-    remaining: int
-    resets_at: datetime
-
+_ALL = "all, by the hour"
 
 Watch = Callable[[str, float, float], None]
 """Told while a call waits: the tier, seconds waited so far, and seconds still to go."""
+
+
+class _Scheme(Enum):
+    UNKNOWN = 0
+    TIERED = 1
+    FLAT = 2
 
 
 def unwatched(tier: str, waited: float, left: float) -> None:
@@ -87,8 +51,9 @@ def unwatched(tier: str, waited: float, left: float) -> None:
 class Limits:
     """Fills `bridge.transport.Throttle`. Thread-safe; never sleeps while holding its lock.
 
-    `share` (0 to 1) of each tier is left to strangers. `sleep` takes seconds. `watch` may be set to somebody
-    who is to see the waits.
+    `share` (0 to 1) of the allowance is left to strangers. `sleep` takes seconds. `watch` may be set to
+    somebody who is to see the waits; `ask` to what calls `Get account information`, which the flat scheme
+    needs every few minutes: its answer is seen in passing.
     """
 
     def __init__(
@@ -96,31 +61,93 @@ class Limits:
     ) -> None:
         if not 0 <= share < 1:
             raise ValueError("the share for strangers lies between 0 and 1")
-        self._clock, self._sleep, self._share = clock, sleep, share
+        self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
-        self._scopes: dict[str, str] = {}  # operation -> tier, as answers told
-        self._budgets: dict[str, _Budget] = {}
+        self._scheme = _Scheme.UNKNOWN
+        self._tiers, self._hour = Tiers(share), Hour(share)
         self._waited: dict[str, float] = {}  # seconds per tier, of all calls together
         self._capped_until: datetime | None = None
         self._next_cap = FLAT_PAUSE
+        self._asking = False
         self._log = logging.getLogger("bridge.limits")
         self.watch: Watch = unwatched
+        self.ask: Callable[[], object] | None = None
 
     def before(self, operation: str) -> None:
-        """Wait until the call fits into its lane. Raises Throttled while the flat scheme's cap lasts: that is
-        too long to wait here, and nothing was sent."""
+        """Wait until the call fits into its lane. Raises Throttled while the flat scheme's cap lasts, or
+        where its hour is used up: that is too long to wait here, and nothing was sent."""
         waited = 0.0
-        while waited < _PATIENCE:
+        while True:
             with self._lock:
                 self._check_cap(operation)
-                pause = self._take(operation)
+            self._refresh(operation)
+            with self._lock:
+                pause = self._take(operation, waited)
             if pause <= 0:
                 return
             waited += self._wait(operation, waited, pause)
 
+    def after(self, operation: str, answer: Answer) -> None:
+        """Learn from an answer."""
+        with self._lock:
+            now = self._clock()
+            if answer.status == 400 and FLAT_CODE.encode() in answer.content:
+                self._scheme = _Scheme.FLAT
+                self._cap()
+            elif answer.good:
+                self._capped_until, self._next_cap = None, FLAT_PAUSE
+                self._recognize(operation, answer)
+            self._tiers.learn(operation, answer, now, used_up=_is_used_up(answer))
+            if operation == ACCOUNT_INFO and answer.good:
+                self._hour.told(*_figures(answer), now)
+
+    def allowance(self, operation: str) -> float:
+        """Calls a minute of the operation's tier that the lane of this moment may use in the long run,
+        whatever is left of them just now. Where no answer has told the limit, the smallest package's."""
+        with self._lock:
+            flat = self._scheme is _Scheme.FLAT
+            return self._hour.allowance() if flat else self._tiers.allowance(operation)
+
+    @property
+    def budget(self) -> Mapping[str, Mapping[str, int | str | None]]:
+        """Per tier: calls allowed and left in its window, when that ends, how many are left to strangers, and
+        for how long calls have waited so far. `hour` instead of tiers on the flat scheme; `flat` while capped
+        there."""
+        with self._lock:
+            now = self._clock()
+            shown: dict[str, Mapping[str, int | str | None]] = {}
+            if self._scheme is not _Scheme.FLAT:
+                for tier, one in self._tiers.shown(now).items():
+                    shown[tier] = {**one, "waited_seconds": round(self._waited.get(tier, 0.0))}
+            elif hour := self._hour.shown(now):
+                shown["hour"] = {**hour, "waited_seconds": round(self._waited.get(_ALL, 0.0))}
+            if self._capped_until is not None and self._capped_until > now:
+                until = self._capped_until.isoformat()
+                shown["flat"] = {"limit": None, "remaining": 0, "resets_at": until}
+            return shown
+
+    # waiting
+
+    def _take(self, operation: str, waited: float) -> float:
+        """Take one call, or say how many seconds it has to wait."""
+        now = self._clock()
+        if self._scheme is not _Scheme.FLAT:
+            pause = 0.0 if waited >= _PATIENCE else self._tiers.take(operation, now)
+        elif operation == ACCOUNT_INFO:
+            pause = 0.0
+        else:
+            pause = self._hour.wait(now)
+            if pause > 0 and waited >= _PATIENCE:
+                if self._hour.is_over(now):
+                    raise _throttled("Dotdigital's hourly calls are used up.", operation, FLAT_PAUSE)
+                pause = 0.0
+        if pause <= 0:
+            self._hour.count(now)
+        return pause
+
     def _wait(self, operation: str, waited: float, pause: float) -> float:
         """Sleep for a while at most as long as `pause`, in sight of whoever watches; returns the seconds."""
-        tier = self._tier(operation)
+        tier = _ALL if self._scheme is _Scheme.FLAT else self._tiers.of(operation)
         if not waited:
             self._log.info(
                 "Dotdigital allows no more calls for now", extra={"tier": tier, "lane": lane(), "wait": pause}
@@ -132,52 +159,38 @@ class Limits:
             self._waited[tier] = self._waited.get(tier, 0.0) + slept
         return slept
 
-    def after(self, operation: str, answer: Answer) -> None:
-        """Learn from an answer."""
-        with self._lock:
-            if answer.status == 400 and FLAT_CODE.encode() in answer.content:
-                self._cap()
-            elif answer.good:
-                self._capped_until, self._next_cap = None, FLAT_PAUSE
-            self._learn(operation, answer)
+    # the flat scheme
 
-    def allowance(self, operation: str) -> float:
-        """Calls a minute of the operation's tier that the lane of this moment may use in the long run,
-        whatever is left of them just now. Where no answer has told the limit, the smallest package's."""
+    def _refresh(self, operation: str) -> None:
+        """Have account information asked for where it is due; one thread asks, the others go on."""
         with self._lock:
-            budget = self._budgets.get(self._tier(operation))
-            limit = budget.limit if budget is not None and budget.limit else UNKNOWN_LIMIT
-            return limit - self._kept(limit)
+            flat = self._scheme is _Scheme.FLAT and operation != ACCOUNT_INFO
+            if self.ask is None or self._asking or not flat or not self._hour.due(self._clock()):
+                return
+            self._asking = True
+        try:
+            self.ask()
+        except SideError as error:
+            with self._lock:
+                self._hour.unanswered(self._clock())
+            self._log.warning("Dotdigital's hourly calls could not be asked after: %s", type(error).__name__)
+        finally:
+            with self._lock:
+                self._asking = False
 
-    @property
-    def budget(self) -> Mapping[str, Mapping[str, int | str | None]]:
-        """Per tier: calls allowed and left in its window, when that ends, how many are left to strangers, and
-        for how long calls have waited so far; `flat` while capped there."""
-        with self._lock:
-            now = self._clock()
-            shown: dict[str, Mapping[str, int | str | None]] = {
-                scope: {
-                    **_shown(one.limit, one.remaining, one.resets_at),
-                    "left_to_others": ceil(self._share * one.limit),
-                    "waited_seconds": round(self._waited.get(scope, 0.0)),
-                }
-                for scope, one in sorted(self._budgets.items())
-                if one.resets_at > now
-            }
-            if self._capped_until is not None and self._capped_until > now:
-                shown["flat"] = _shown(None, 0, self._capped_until)
-            return shown
+    def _recognize(self, operation: str, answer: Answer) -> None:
+        """The scheme that an answer speaks of. Some calls may carry no headers on the tiered scheme either:
+        those that have never carried any say nothing against it."""
+        if carries_headers(answer):
+            self._scheme = _Scheme.TIERED
+        elif self._tiers.told(operation) or (self._scheme is _Scheme.UNKNOWN and operation in PRESUMED):
+            self._scheme = _Scheme.FLAT
 
     def _check_cap(self, operation: str) -> None:
         until, now = self._capped_until, self._clock()
-        if until is None or until <= now:
-            return
-        raise Throttled(
-            "Dotdigital has capped this account's calls for a while.",
-            side=Side.DOTDIGITAL, operation=operation, code=FLAT_CODE,
-            retry_after=(until - now).total_seconds(),
-            hint="Other integrations share the allowance; see Settings > Access > API rate limits there.",
-        )  # fmt: skip
+        if until is not None and until > now:
+            pause = (until - now).total_seconds()
+            raise _throttled("Dotdigital has capped this account's calls for a while.", operation, pause)
 
     def _cap(self) -> None:
         """Several calls in flight may be refused at once: that is one cap, not several doublings."""
@@ -186,78 +199,30 @@ class Limits:
             return
         self._capped_until = now + timedelta(seconds=self._next_cap)
         self._next_cap = min(self._next_cap * 2, FLAT_LONGEST)
-
-    def _tier(self, operation: str) -> str:
-        return self._scopes.get(operation) or _PRESUMED.get(operation, f"tier of {operation}")
-
-    def _take(self, operation: str) -> float:
-        """Take one call from its tier, or say how many seconds it has to wait."""
-        budget = self._budgets.get(self._tier(operation))
-        if budget is None:
-            return 0.0  # the first answer tells
-        now = self._clock()
-        if budget.resets_at <= now:
-            if not budget.limit:
-                return 0.0  # nothing is known of the new window: the next answer tells
-            windows = (now - budget.resets_at) // _WINDOW + 1
-            budget.remaining, budget.resets_at = budget.limit, budget.resets_at + windows * _WINDOW
-        if budget.remaining <= self._kept(budget.limit):
-            return _clamped((budget.resets_at - now).total_seconds())
-        budget.remaining -= 1
-        return 0.0
-
-    def _kept(self, limit: int) -> float:
-        """The calls of a window that this lane may not touch: fewer than all, or it would wait for ever."""
-        if lane() is Lane.WITHDRAWALS:
-            return 0.0
-        others = self._share * limit
-        return max(0.0, min(others + KEPT_BACK[lane()] * (limit - others), limit - 1))
-
-    def _learn(self, operation: str, answer: Answer) -> None:
-        scope = answer.headers.get("X-RateLimit-Scope", "").strip() or self._scopes.get(operation)
-        limit = _number(answer, "X-RateLimit-Limit")
-        remaining = 0.0 if answer.status == 429 else _number(answer, "X-RateLimit-Remaining")
-        if remaining is None or (limit is None and answer.status != 429):
-            return
-        scope = scope or self._tier(operation)
-        self._scopes[operation] = scope
-        now = self._clock()
-        pause = reset_in(answer, answer.server_time or now)
-        resets_at = now + (_WINDOW if pause is None else timedelta(seconds=pause))
-        known = self._budgets.get(scope)
-        if known is not None and abs(known.resets_at - resets_at) < timedelta(seconds=5):
-            # Same window: calls in flight may not be counted in this answer yet.
-            remaining = min(remaining, known.remaining)
-        allowed = limit if limit is not None else (known.limit if known else 0)
-        self._budgets[scope] = _Budget(int(allowed), int(remaining), resets_at)
+        self._hour.forget()
 
 
-def reset_in(answer: Answer, server_now: datetime | None) -> float | None:
-    """Seconds until the window resets, by X-RateLimit-Reset. The documents call it an epoch, the vendor's own
-    client seconds from now: told apart by size (above 1e12 milliseconds, above 1e9 seconds, else a span) and
-    held between 1 and 120. A span comes in whole seconds, cut off: one is added, or the window would be
-    opened too early. None where it is absent, or an epoch without a time to measure it from."""
-    raw = _number(answer, "X-RateLimit-Reset")
-    if raw is None:
-        return None
-    if raw <= 1e9:
-        return _clamped(raw + 1)
-    if server_now is None:
-        return None
-    epoch = raw / 1000 if raw > 1e12 else raw
-    return _clamped(epoch - server_now.timestamp())
+def _throttled(words: str, operation: str, pause: float) -> Throttled:
+    return Throttled(
+        words,
+        side=Side.DOTDIGITAL, operation=operation, code=FLAT_CODE, retry_after=pause,
+        hint="Other integrations share the allowance; see Settings > Access > API rate limits there.",
+    )  # fmt: skip
 
 
-def _number(answer: Answer, name: str) -> float | None:
+def _is_used_up(answer: Answer) -> bool:
+    """Whether a call was refused for lack of calls. A 429 may also mean that too many jobs are at work: then
+    calls are left, and it is the job that has to wait (`Bulk create and update contacts`, `Bulk delete`)."""
+    return answer.status == 429 and not any(code.encode() in answer.content for code in JOB_CODES)
+
+
+def _figures(answer: Answer) -> tuple[int | None, int | None]:
+    """Calls used and left in the last hour, by `Get account information`; None where it does not say."""
     try:
-        return float(answer.headers.get(name, ""))
-    except ValueError:
-        return None
-
-
-def _clamped(seconds: float) -> float:
-    return min(max(seconds, SHORTEST), LONGEST)
-
-
-def _shown(limit: int | None, remaining: int, resets_at: datetime) -> dict[str, int | str | None]:
-    return {"limit": limit, "remaining": remaining, "resets_at": resets_at.isoformat()}
+        info = decode(answer, AccountInfo, ACCOUNT_INFO)
+    except SideError:
+        return None, None
+    used, left = info.value("ApiCallsInLastHour"), info.value("ApiCallsRemaining")
+    if used is None or left is None or not (used.isdecimal() and left.isdecimal()):
+        return None, None
+    return int(used), int(left)

@@ -18,7 +18,7 @@ from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.jobs import KEY, InProcess, Jobs
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import State, imports
 from bridge.sandbox.faults import Fault
 
 PROOF = Evidence(Side.MYPREFERENCES, START, START, "v")
@@ -255,6 +255,19 @@ def test_where_too_many_imports_are_active_withdrawals_go_one_by_one(
     raises = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(isinstance(result, Throttled) for result in raises)
     assert not replica.under_way()
+
+
+def test_an_import_waits_for_one_of_strangers_to_end(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    """Contacts v3: a 429 by tooManyActiveImports is about jobs, and calls go on meanwhile."""
+    state.switches.rate_limits, state.switches.max_active_imports = "tiered", 1
+    imports.submit(state, [{}], "overwrite")
+    began = state.clock.now()
+    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert results == [Outcome.ACCEPTED] * len(people)
+    assert state.clock.now() - began >= timedelta(seconds=30), "as long as the strangers' import took"
+    assert state.calls.count("importContacts") > 1
 
 
 def test_an_import_that_does_not_end_in_time_is_in_doubt_and_remembered(

@@ -32,17 +32,20 @@ class Stranger:
 
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.refused += message["status"] == 429
+                self.refused += message["status"] in (400, 429)
             await send(message)
 
         await self._app(scope, receive, counting)
 
     def _shares(self) -> dict[str, int]:
         switches = self._state.switches
+        if switches.rate_limits == "flat":
+            return {"low": int(self._share / 2 * switches.limit_flat)}  # of any hour, at most twice of that
         return {tier: int(self._share * getattr(switches, f"limit_{tier}")) for tier in TIERS}
 
     def _spend(self) -> None:
-        minute = self._state.clock.now().replace(second=0, microsecond=0)
+        flat = self._state.switches.rate_limits == "flat"
+        minute = self._state.clock.now().replace(second=0, microsecond=0, **({"minute": 0} if flat else {}))
         if minute != self._minute:
             self._minute, self._left = minute, self._shares()
         for tier, left in self._left.items():
@@ -78,6 +81,27 @@ def test_no_call_of_a_day_is_refused(make: Make, both_servers: Street, form: str
     assert all(live.shows(address) == (OUT, OUT) for address in people)
     assert stranger.spent > 50
     assert stranger.refused == 0
+
+
+def test_no_call_of_a_day_on_the_flat_scheme_is_refused(make: Make, both_servers: Street) -> None:
+    """Without a header that tells what is left: by counting, and by asking every few minutes."""
+    live = make(rate=1000)
+    people = [live.add(f"p{number}", both={NEWS: IN, OFFERS: "DAILY"}) for number in range(40)]
+    stranger = _limited(live, both_servers, rate_limits="flat", limit_flat=250)
+    live.started()
+    for _ in range(60):
+        live.round()
+    for number, address in enumerate(people):
+        live.say((MINE, THEIRS)[number % 2], address, NEWS, OUT)
+    for _ in range(30):
+        live.round()
+    budget = live.round(full=True).budget
+    live.until_quiet()
+    assert all(live.shows(address) == (OUT, OUT) for address in people)
+    assert stranger.spent > 50
+    assert stranger.refused == 0
+    assert budget.keys() == {"hour"}
+    assert budget["hour"]["limit"] == 250
 
 
 def test_waits_are_seen_in_the_budget(make: Make, both_servers: Street) -> None:

@@ -19,19 +19,26 @@ from bridge.sandbox.dotdigital.state import State
 
 def account_info(state: State, call: Call) -> Answer:
     """Every value is a string, whatever its type says; ApiEndpoint ends in a slash."""
-    used = state.limits.last_hour(state.clock.now())
     endpoint = state.switches.api_endpoint or call.base_url + "/"
     properties = [
         ("Name", "String", "Sandbox"),
         ("MainEmail", "String", "owner@example.com"),
         ("APILocale", "String", "en-GB"),
-        ("ApiCallsInLastHour", "Int", str(used)),
-        ("ApiCallsRemaining", "Int", str(max(state.switches.limit_flat - used, 0))),
+        *_usage(state),
         ("ApiEndpoint", "String", endpoint),
         ("TimeZoneIana", "String", "Europe/London"),
     ]
     rows = [{"name": name, "type": kind, "value": value} for name, kind, value in properties]
     return answer({"id": state.account_id, "properties": rows})
+
+
+def _usage(state: State) -> list[tuple[str, str, str]]:
+    """Calls of the last hour; none are told of where none are counted."""
+    if state.switches.rate_limits == "none":
+        return []
+    used = state.limits.last_hour(state.clock.now())
+    left = max(state.switches.limit_flat - used, 0)
+    return [("ApiCallsInLastHour", "Int", str(used)), ("ApiCallsRemaining", "Int", str(left))]
 
 
 def server_time(state: State, _: Call) -> Answer:
