@@ -78,7 +78,7 @@ def doctor(
 
 def _examine(settings: Any, found: Findings) -> None:
     from bridge.app import App, Options
-    from bridge.cli import examining, examining_hooks, examining_users
+    from bridge.cli import examining, examining_hooks, examining_pinning, examining_users
     from bridge.cli.progress import watched
 
     with watched() as progress, App(settings, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
@@ -87,6 +87,7 @@ def _examine(settings: Any, found: Findings) -> None:
             examining.state_db,
             examining.mapping,
             examining.mypreferences,
+            examining_pinning.pinning,
             examining_hooks.subscriptions,
             examining_users.own_edits,
             examining.dotdigital,

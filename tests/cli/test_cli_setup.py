@@ -46,6 +46,21 @@ def test_the_doctor_names_a_wrong_region(town: Town, call: Call) -> None:
     assert "r2-api.dotdigital.com" in said.out
 
 
+def test_the_doctor_names_an_alternate_id_type_that_is_not_there(call: Call) -> None:
+    """MyPreferences matches the names of alternate-id types in any case."""
+    assert "pinned by the alternate id CRMID" in call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CRMID").out
+    said = call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CrnId")
+    assert said.code == 2
+    assert "Did you mean CrmId?" in " ".join(said.out.split())
+
+
+def test_alternate_id_types_that_may_not_be_read_fail_no_doctor(town: Town, call: Call) -> None:
+    town.world.mypreferences.faults.add(Fault("retrieveAlternateIdTypes", "status", status=403, body="{}"))
+    said = call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CrmId")
+    assert said.code == 0
+    assert "cannot be looked at" in said.out
+
+
 def test_the_doctor_warns_where_the_account_has_no_v3(town: Town, call: Call) -> None:
     town.world.dotdigital.switches.v3 = "forbidden"
     done = call("doctor", "--json")
