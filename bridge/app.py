@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from types import TracebackType
 from typing import Self, TypeVar
 
+from bridge.core.erasure import Erasing, ErasureKey
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
@@ -102,9 +103,17 @@ class App:
         )
 
     @cached_property
+    def erasing(self) -> Erasing:
+        """How people who were erased are known again."""
+        secret = self.settings.erasure_key
+        key = None if secret is None else ErasureKey(secret.get_secret_value())
+        return Erasing(key, self.tuning.skew)
+
+    @cached_property
     def store(self) -> Store:
         """The state DB, to be written. SQLite upgrades itself; otherwise raises SchemaOutOfDate."""
-        store = Store.open(self.settings.database_url, clock=self.options.clock)
+        url = self.settings.database_url
+        store = Store.open(url, clock=self.options.clock, erasing=self.erasing)
         self._open.callback(store.close)
         return store
 
@@ -115,7 +124,8 @@ class App:
     @cached_property
     def reading_store(self) -> Store:
         """The state DB, only to be read."""
-        store = Store.reader(self.settings.database_url, clock=self.options.clock)
+        url = self.settings.database_url
+        store = Store.reader(url, clock=self.options.clock, erasing=self.erasing)
         self._open.callback(store.close)
         return store
 

@@ -30,6 +30,7 @@ class Rule(StrEnum):
     ONE_WAY = "one_way"
     DISMISSED = "dismissed"
     CHALLENGE_PENDING = "challenge_pending"
+    ERASED = "erased"
     # withdrawals
     WITHDRAWAL_FOLLOWS = "withdrawal_follows"
     WITHDRAWAL_WINS = "withdrawal_wins"
@@ -81,6 +82,7 @@ WORDS: Mapping[Rule, str] = {
     Rule.ONE_WAY: "the mapping's direction sends no opt-in there",
     Rule.DISMISSED: "a person dismissed this",
     Rule.CHALLENGE_PENDING: "the person was asked by mail to confirm; they are asked once",
+    Rule.ERASED: "the person was erased since this opt-in; only a later one counts",
     Rule.WITHDRAWAL_FOLLOWS: "one side withdrew; the other follows",
     Rule.WITHDRAWAL_WINS: "the sides disagree, and a withdrawal wins under doubt",
     Rule.SAME_ADDRESS: "a withdrawal goes to every record with the same address",

@@ -136,6 +136,7 @@ class Cell:
     written_at: Mapping[Side, datetime] = field(default_factory=dict)  # bridge's time of our last write
     in_doubt_since: Mapping[Side, datetime] = field(default_factory=dict)  # a write with unknown outcome
     hold: StandingHold | None = None
+    erased_at: datetime | None = None  # the person was erased then: nothing said before raises them
 
     @property
     def versions(self) -> Mapping[Side, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.core.decision import Decision, Held, Nothing, Rule, Wait
+from bridge.core.decision import Act, Decision, Held, Nothing, Rule, Wait
 from bridge.core.mapping import Topic
 from bridge.core.model import (
     Adjustment,
@@ -17,6 +17,7 @@ from bridge.core.model import (
     Raise,
     Resubscribe,
     Side,
+    Withdrawal,
 )
 from bridge.core.policy import Clocks, is_in
 
@@ -80,6 +81,18 @@ def forbidden(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Circumst
     if _needs_desk(topic, write) and not released(cell, Rule.RESUBSCRIBE):
         return Held(Rule.RESUBSCRIBE, (write,))
     return None
+
+
+def unless_erased(cell: Cell, decision: Decision, now: Circumstances) -> Decision:
+    """What becomes of a decision about somebody who was erased: no opt-in from before raises them, nor is
+    anybody asked about it. Withdrawals go on."""
+    floor = cell.erased_at
+    if floor is None or not isinstance(decision, Act | Held):
+        return decision
+    writes = decision.writes if isinstance(decision, Act) else decision.proposed
+    dates = [write.evidence.changed_at for write in writes if not isinstance(write, Withdrawal)]
+    late = any(date <= floor + now.clocks.skew for date in dates)
+    return Nothing(Rule.ERASED) if late else decision
 
 
 def carried(agreed: Agreement | None) -> bool:

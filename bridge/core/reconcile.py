@@ -36,6 +36,7 @@ from bridge.core.permit import (
     how,
     obstacle,
     released,
+    unless_erased,
 )
 from bridge.core.policy import Doubt, Ruling, evidence_of, is_in, is_out, newest, rule_conflict
 from bridge.core.withdraw import date_of, has_changed, newest_word, untold, withdraw, withdrawn_at
@@ -52,7 +53,7 @@ def decide(topic: Topic, cell: Cell, channel: Cell | None, spreads: bool, now: C
     if cell.hold is not None and not _binds(cell):
         cell = replace(cell, hold=None)
     shown = _under_channel(cell, channel) if spreads and not topic.is_channel else cell
-    decision = _with_standing_hold(cell, _goal(topic, shown, now))
+    decision = _with_standing_hold(cell, unless_erased(shown, _goal(topic, shown, now), now))
     if spreads and not topic.is_channel and raises(decision):
         unsure = Rule.UNSEEN if channel is None else _unsure(channel, Side.DOTDIGITAL)
         return Wait(unsure, (Side.DOTDIGITAL,)) if unsure else decision

@@ -268,6 +268,19 @@ class State(Protocol):
 
     def close_hold(self, person: PersonId, topic: TopicId) -> None: ...
 
+    def vet(self) -> int:
+        """Find out who, of those made known while nobody could tell, had been erased. Returns how many of
+        whom that cannot be told yet."""
+        ...
+
+    def unreadable_marks(self) -> int:
+        """How many people were erased whose marks need another key than the one at hand."""
+        ...
+
+    def unfinished_erasures(self) -> int:
+        """How many erasures were begun and not carried to their end."""
+        ...
+
     def inbox(self, side: Side) -> list[Kept]: ...
 
     def keep_in_inbox(

@@ -62,6 +62,7 @@ class Observation:
     def read(self) -> Judge:
         """Read both sides and settle what can only be decided after a closer look."""
         epoch = self._epoch()
+        self._erasures()
         self._catalogues(fresh=self._remap())
         for side in Side:
             self.looker.retry(side)
@@ -111,6 +112,22 @@ class Observation:
             state.set_meta(OWED, MAPPING)
         state.set_meta(MAPPING, mapping.digest)
         return before is not None
+
+    def _erasures(self) -> None:
+        """Say where people who were erased cannot be told from new ones: of these no opt-in is heard that was
+        given before they were seen."""
+        state = self.eyes.state
+        waiting = state.vet()
+        if marks := state.unreadable_marks():
+            self.weather.warn(
+                f"the marks of {marks} people who were erased cannot be read: BRIDGE_ERASURE_KEY is unset or "
+                f"another than it was. Of whoever is new since ({waiting} until now) no opt-in is heard that "
+                "is older than that. Set the key again; `bridge forget --help` tells what to do without it."
+            )
+        if begun := state.unfinished_erasures():
+            self.weather.warn(
+                f"people who are not wholly erased yet: {begun}. Repeat `bridge forget` for each of them."
+            )
 
     def _catalogues(self, *, fresh: bool) -> None:
         """Find mapped topics whose counterpart is gone, so that their silence is not taken for a choice."""

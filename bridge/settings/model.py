@@ -30,10 +30,12 @@ from bridge.core.model import mask
 from bridge.hosts import is_loopback
 from bridge.settings.sources import DEFAULT, PREFIX, READING, env_name
 from bridge.settings.values import (
+    LONG,
     Network,
     check_database_url,
     check_header,
     check_header_name,
+    check_long,
     check_networks,
     check_number,
     check_segment,
@@ -228,6 +230,9 @@ class Settings(BaseSettings):
     skew_seconds: Real = _about(2.0, "seconds, 0 to 3600", 2, ge=0, le=3600)
     sweep_at: Annotated[time, BeforeValidator(check_time_of_day)] = _about(
         time(3, 0, tzinfo=UTC), "a time of day in UTC, HH:MM", "03:00"
+    )
+    erasure_key: Annotated[SecretStr, AfterValidator(check_long)] | None = _about(
+        None, f"a random word of {LONG} or more characters", "…"
     )
     mypreferences: MyPreferences = MyPreferences()
     dotdigital: Dotdigital = Dotdigital()

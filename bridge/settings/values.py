@@ -14,6 +14,7 @@ from bridge.hosts import is_loopback
 
 Network = IPv4Network | IPv6Network
 
+LONG = 16  # characters of a secret that whoever steals what it made must not find out by trying
 _DATABASES = ("sqlite://", "sqlite+pysqlite://", "postgresql://", "postgresql+psycopg://")
 
 
@@ -54,6 +55,13 @@ def check_number(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("is not a number")
     return value
+
+
+def check_long(secret: SecretStr) -> SecretStr:
+    """Too long to be tried out."""
+    if len(secret.get_secret_value()) < LONG:
+        raise ValueError(f"has fewer than {LONG} characters")
+    return secret
 
 
 def check_segment(secret: SecretStr) -> SecretStr:

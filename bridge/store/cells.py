@@ -42,10 +42,11 @@ def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, lis
     for ids in chunks(persons):
         standing = holds.standing(conn, ids)
         doubts = attempts.doubts(conn, ids)
+        floors = people.floors(conn, ids)
         query = sa.select(t.cells).where(t.cells.c.person_id.in_(ids))
         for row in conn.execute(query.order_by(t.cells.c.person_id, t.cells.c.topic)).mappings():
             key = (PersonId(row["person_id"]), TopicId(row["topic"]))
-            cell = _cell(key, row, standing.get(key), doubts.get(key, {}))
+            cell = _cell(key, row, standing.get(key), doubts.get(key, {}), floors.get(key[0]))
             found.setdefault(key[0], []).append(cell)
     return found
 
@@ -68,7 +69,13 @@ def count(conn: sa.Connection) -> int:
     return conn.scalar(sa.select(sa.func.count()).select_from(t.cells)) or 0
 
 
-def _cell(key: Key, row: Row, hold: StandingHold | None, doubts: Mapping[Side, datetime]) -> Cell:
+def _cell(
+    key: Key,
+    row: Row,
+    hold: StandingHold | None,
+    doubts: Mapping[Side, datetime],
+    erased_at: datetime | None,
+) -> Cell:
     seen = {side: found for side in Side if (found := observation(row, side)) is not None}
     written = {side: at for side in Side if (at := row[f"{side}_written_at"]) is not None}
     return Cell(
@@ -79,6 +86,7 @@ def _cell(key: Key, row: Row, hold: StandingHold | None, doubts: Mapping[Side, d
         written_at=written,
         in_doubt_since=doubts,
         hold=hold,
+        erased_at=erased_at,
     )
 
 

@@ -73,7 +73,7 @@ def _prepare_file(path: Path) -> None:
 
 def _on_sqlite_connect(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # the driver's own late BEGIN loses updates; see _on_sqlite_begin
-    for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
+    for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on", "secure_delete = on"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -174,6 +174,15 @@ class Unit:
                 conn = conn.execution_options(isolation_level="REPEATABLE READ")
             with conn.begin():
                 yield conn
+
+    def clean(self) -> None:
+        """Have what was removed leave the file's journal too, as far as nobody reads it at this moment; the
+        last to close the file takes away the rest. PostgreSQL sees to it by itself, in time."""
+        if self.engine.dialect.name == "sqlite":
+            with self._write_lock, self.engine.connect() as conn:
+                raw = conn.connection.driver_connection
+                if raw is not None:
+                    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _check_fence(self, conn: sa.Connection, name: str, fence: int) -> None:
         found = conn.execute(

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from bridge.core.model import PersonId, Side
+from bridge.core.erasure import Erasing
+from bridge.core.model import PersonId, Side, address_key
 from bridge.core.ports import Hint
 from bridge.core.state import Kept
-from bridge.store import people
+from bridge.store import erasures, people
 from bridge.store import tables as t
 from bridge.store.times import scrub
 
 
 def keep(
-    conn: sa.Connection, side: Side, now: datetime, *, hint: Hint | None, person: PersonId | None, error: str
+    conn: sa.Connection,
+    side: Side,
+    now: datetime,
+    *,
+    hint: Hint | None,
+    person: PersonId | None,
+    error: str,
+    erasing: Erasing,
 ) -> None:
     """Keep a hint or a person. What is kept again gets a new number, so that dropping the old one, after it
-    was retried in vain, does not lose it. An address is stored as the person it belongs to."""
-    names = person if hint is None or hint.address is None else _person_of(conn, hint.address, now)
+    was retried in vain, does not lose it. An address is stored as the person it belongs to, but for somebody
+    erased whose record is named as well."""
+    if hint is not None and hint.address is not None and hint.id is not None:
+        known = people.by_keys(conn, [address_key(hint.address)])
+        if not known and erasures.is_marked(conn, hint.address, erasing):
+            hint = replace(hint, address=None)
+    names = person
+    if hint is not None and hint.address is not None:
+        names = erasures.admit(conn, hint.address, erasing, now)
     values = {
         "side": side,
         "person_id": person if hint is None else None,
@@ -35,10 +51,6 @@ def keep(
     if before is not None:
         age = {"tries": before.tries + 1, "kept_at": before.kept_at}
     conn.execute(sa.insert(t.inbox).values(values | age | {"what": what, "error": scrub(error)}))
-
-
-def _person_of(conn: sa.Connection, address: str, now: datetime) -> PersonId:
-    return next(iter(people.ensure(conn, [address], now).values()))
 
 
 def of_side(conn: sa.Connection, side: Side) -> list[Kept]:
@@ -59,4 +71,8 @@ def of_side(conn: sa.Connection, side: Side) -> list[Kept]:
 
 
 def drop(conn: sa.Connection, number: int) -> None:
-    conn.execute(sa.delete(t.inbox).where(t.inbox.c.id == number))
+    i = t.inbox.c
+    named = conn.scalar(sa.select(i.hint_person_id).where(i.id == number))
+    conn.execute(sa.delete(t.inbox).where(i.id == number))
+    if named is not None:
+        erasures.leave_again(conn, PersonId(named))

@@ -9,9 +9,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from bridge.core.catalogue import Catalogue, Change
+from bridge.core.erasure import Erasing
 from bridge.core.model import Cell, HoldState, PersonId, Side, TopicId, Who
 from bridge.core.state import Attempt, Counts, HoldRow, Kept, Noticed
-from bridge.store import attempts, catalogue, cells, follow, holds, hooks, inbox, ledger, people, runs
+from bridge.store import (
+    attempts,
+    catalogue,
+    cells,
+    erasures,
+    follow,
+    holds,
+    hooks,
+    inbox,
+    ledger,
+    people,
+    runs,
+)
 from bridge.store.catalogue import DatedChange
 from bridge.store.engine import Unit
 from bridge.store.lease import NAME, holder
@@ -24,8 +37,9 @@ FIRST_RUN_COMPLETED = "first_run_completed"
 class Looking:
     """The half of the store that changes nothing."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: Unit, erasing: Erasing | None = None) -> None:
         self._unit = unit
+        self._erasing = erasing or Erasing()
 
     # people
 
@@ -63,6 +77,21 @@ class Looking:
         """Everybody to whom one record of `side` belongs."""
         with self._unit.read() as conn:
             return people.bound(conn, side, external_id)
+
+    def unreadable_marks(self) -> int:
+        """How many people were erased whose marks need another key than the one at hand."""
+        with self._unit.read() as conn:
+            return erasures.unreadable(conn, self._erasing)
+
+    def unvetted(self) -> int:
+        """How many people of whom nobody can tell whether they had been erased."""
+        with self._unit.read() as conn:
+            return erasures.unvetted(conn)
+
+    def unfinished_erasures(self) -> int:
+        """How many erasures were begun and not carried to their end."""
+        with self._unit.read() as conn:
+            return erasures.unfinished(conn)
 
     # what is to be decided, and what waits
 

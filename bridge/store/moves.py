@@ -212,6 +212,7 @@ class _Board:
             target.written_at,
             target.in_doubt_since,
             target.hold,
+            target.erased_at,
         )
         self._changed[key] = agreement
         body: Mapping[str, Any] = {"from_person": source, "withdrawn_at": agreement.at.isoformat()}

@@ -9,11 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bridge.core.erasure import Erasing
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Choice, Observation, PersonId, Side, TopicId, address_key
 from bridge.core.ports import PersonView
 from bridge.core.state import Recorded
-from bridge.store import cells, holds, moves, people
+from bridge.store import cells, erasures, holds, moves, people
 from bridge.store import tables as t
 from bridge.store.engine import inserter, inserting
 from bridge.store.merge import combine
@@ -78,14 +79,25 @@ class _Page:
 
 
 def record(
-    conn: sa.Connection, views: Sequence[PersonView], side: Side, *, now: datetime, spreads: bool
+    conn: sa.Connection,
+    views: Sequence[PersonView],
+    side: Side,
+    *,
+    now: datetime,
+    spreads: bool,
+    erasing: Erasing,
 ) -> Recorded:
     """Merge a page of views into what is stored. A cell becomes dirty when what the side says changed; where
     `spreads`, a change of the e-mail channel makes all of that person's cells dirty. So do cells become that
-    were held because the person could not be read."""
+    were held because the person could not be read. Left out is who was erased, where it tells nothing new."""
+    if not views:
+        return Recorded(0, 0, 0)
+    sifted = erasures.sift(conn, views, side, erasing, now)
+    views = sifted.views
     if not views:
         return Recorded(0, 0, 0)
     by_key = people.ensure(conn, [view.address for view in views], now)
+    again = erasures.guard(conn, sifted, by_key, erasing, now)
     persons = sorted(by_key.values())
     before = people.bound_ids(conn, side, persons)
     page = _Page(
@@ -109,7 +121,7 @@ def record(
     )
     if spreads:
         dirtied += cells.spread(conn, [person for person, topic in moved if topic == CHANNEL])
-    entries = moves.carry(conn, side, {*persons, *ousted})
+    entries = [*again, *moves.carry(conn, side, {*persons, *ousted})]
     look_again = tuple(dict.fromkeys((*page.look_again, *ousted)))
     return Recorded(len(persons), len(page.now), dirtied, look_again, left, tuple(entries))
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.model import PersonId, Side, Who, address_key
+from bridge.core.policy import newest
 from bridge.store import tables as t
 from bridge.store.engine import inserter
 from bridge.store.times import chunks
@@ -62,6 +63,14 @@ def by_keys(conn: sa.Connection, keys: Iterable[str]) -> dict[str, PersonId]:
         query = sa.select(t.people.c.address_key, t.people.c.id).where(t.people.c.address_key.in_(some))
         found.update((key, PersonId(number)) for key, number in conn.execute(query))
     return found
+
+
+def floors(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[PersonId, datetime]:
+    """Those of these people who were erased, or may have been: no opt-in from before that raises them."""
+    p = t.people.c
+    query = sa.select(p.id, p.erased_at, p.unvetted_at).where(p.id.in_(persons), t.forgotten)
+    found = {PersonId(row.id): newest(row.erased_at, row.unvetted_at) for row in conn.execute(query)}
+    return {person: at for person, at in found.items() if at is not None}
 
 
 # bindings

@@ -9,6 +9,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from bridge.core.catalogue import Catalogue, Change
+from bridge.core.erasure import Erasing, KnownWords
 from bridge.core.model import HoldState, PersonId, RunId, Side, TopicId
 from bridge.core.ports import Hint, PersonView, cursor_key
 from bridge.core.state import (
@@ -26,6 +27,7 @@ from bridge.store import (
     attempts,
     catalogue,
     cells,
+    erasures,
     follow,
     holds,
     hooks,
@@ -50,23 +52,26 @@ class Store(Looking):
     """
 
     @classmethod
-    def open(cls, url: str, clock: Clock, *, upgrade: bool | None = None) -> Self:
+    def open(
+        cls, url: str, clock: Clock, *, upgrade: bool | None = None, erasing: Erasing | None = None
+    ) -> Self:
         """Open the state DB to work with it. Without `upgrade`, SQLite makes and upgrades its own schema, and
-        PostgreSQL waits for `bridge db upgrade`. Raises SchemaOutOfDate and ConfigError."""
+        PostgreSQL waits for `bridge db upgrade`. `erasing`: how people who were erased are known again.
+        Raises SchemaOutOfDate and ConfigError."""
         engine = make_engine(url)
         try:
             _prepare(engine, upgrade=engine.dialect.name == "sqlite" if upgrade is None else upgrade)
         except BaseException:
             engine.dispose()
             raise
-        return cls(Unit(engine, clock))
+        return cls(Unit(engine, clock), erasing)
 
     @classmethod
-    def reader(cls, url: str, clock: Clock) -> Self:
+    def reader(cls, url: str, clock: Clock, *, erasing: Erasing | None = None) -> Self:
         """Open the state DB to look only: the DB itself refuses to write. An SQLite file that is out of date,
         or not there yet, is made ready first."""
         cls.open(url, clock).close()
-        return cls(Unit(make_engine(url, read_only=True), clock, read_only=True))
+        return cls(Unit(make_engine(url, read_only=True), clock, read_only=True), erasing)
 
     def close(self) -> None:
         """Close all connections."""
@@ -96,7 +101,7 @@ class Store(Looking):
         followed: all or nothing."""
         with self._unit.write() as conn:
             now = self._unit.clock()
-            recorded = observations.record(conn, views, side, now=now, spreads=spreads)
+            recorded = observations.record(conn, views, side, now=now, spreads=spreads, erasing=self._erasing)
             if feed is not None:
                 follow.note(conn, feed, followed, now)
             if feed is not None and cursor is not None:
@@ -218,7 +223,7 @@ class Store(Looking):
         people.lock(conn, [one.person for one in ended])
         attempts.end(conn, ended, now)
         cells.note_written(conn, side, ended)
-        recorded = observations.record(conn, views, side, now=now, spreads=spreads)
+        recorded = observations.record(conn, views, side, now=now, spreads=spreads, erasing=self._erasing)
         settled = cells.settle(conn, run, settlements)
         entries = [*(one.ledger for one in ended), *recorded.ledger, *settled]
         self._append(conn, run, entries, now)
@@ -296,12 +301,53 @@ class Store(Looking):
         if (hint is None) == (person is None):
             raise ValueError("either a hint or a person is kept")
         with self._unit.write() as conn:
-            inbox.keep(conn, side, self._unit.clock(), hint=hint, person=person, error=error)
+            now = self._unit.clock()
+            inbox.keep(conn, side, now, hint=hint, person=person, error=error, erasing=self._erasing)
 
     def drop_from_inbox(self, kept: int) -> None:
         """That was read. What was kept again meanwhile stays: it has another number."""
         with self._unit.write() as conn:
             inbox.drop(conn, kept)
+
+    # people who are erased
+
+    def begin_erasure(self, address: str) -> None:
+        """Mark somebody before anything is done about them: no opt-in from before raises them any more.
+        Raises ConfigError without the key."""
+        key = self._erasing.required()
+        with self._unit.write() as conn:
+            erasures.begin(conn, address, key, self._unit.clock())
+
+    def finish_erasure(self, address: str, known: KnownWords, told: Json) -> bool:
+        """Remove all that is kept of somebody, but for the mark. `known` are the withdrawals that a side
+        still shows, `told` is for the ledger. Returns whether anything was known. Raises ConfigError without
+        the key."""
+        key = self._erasing.required()
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            person = erasures.finish(conn, address, key, known, now)
+            self._append(conn, None, [LedgerEntry("erased", told, person)], now)
+        self._unit.clean()
+        return person is not None
+
+    def vet(self) -> int:
+        """Now that the key is at hand: tell of everybody who was made known without it whether they had been
+        erased. Returns how many of whom that cannot be told yet."""
+        after: int | None = 0
+        while after is not None:
+            with self._unit.write() as conn:
+                after = erasures.vet(conn, self._erasing, self._unit.clock(), after)
+        with self._unit.read() as conn:
+            return erasures.unvetted(conn)
+
+    def drop_unreadable_marks(self) -> int:
+        """Give up the marks whose key is lost: whoever they stand for may be made known again. Returns how
+        many."""
+        with self._unit.write() as conn:
+            gone = erasures.drop_unreadable(conn, self._erasing)
+            if gone:
+                self._append(conn, None, [LedgerEntry("marks_dropped", {"marks": gone})], self._unit.clock())
+        return gone
 
     # what webhooks named
 

@@ -62,6 +62,8 @@ people = sa.Table(
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("address_key", sa.Text, nullable=False, unique=True),
     sa.Column("created_at", UtcMicros, nullable=False),
+    sa.Column("erased_at", UtcMicros),  # they were erased then, and are known again, or not all gone yet
+    sa.Column("unvetted_at", UtcMicros),  # made known while nobody could tell whether they had been erased
     *(
         column
         for side in Side
@@ -76,6 +78,21 @@ people = sa.Table(
         for side in Side
     ),
     sqlite_autoincrement=True,  # an erased person's number is never given to anybody else
+)
+
+forgotten = sa.or_(people.c.erased_at.is_not(None), people.c.unvetted_at.is_not(None))
+sa.Index("ix_people_forgotten", people.c.id, sqlite_where=forgotten, postgresql_where=forgotten)
+
+erased = sa.Table(
+    "erased",
+    metadata,
+    sa.Column("token", sa.Text, primary_key=True),  # a keyed hash of the address; the key is not in here
+    sa.Column("key_id", sa.Text, nullable=False),  # tells one key from another, and nothing else
+    sa.Column("erased_at", UtcMicros, nullable=False),
+    sa.Column("finished_at", UtcMicros),  # none: not all of it is done yet
+    sa.Column("known", Document, nullable=False),  # withdrawals that a side still showed then
+    sa.CheckConstraint("length(token) = 64", name="token"),
+    sa.Index(None, "key_id"),
 )
 
 bindings = sa.Table(

@@ -1,0 +1,132 @@
+"""Somebody who was erased: what of them is still heard."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.core.decision import Act, Held, Nothing, Rule
+from bridge.core.erasure import Erasing, ErasureKey, Heard, Mark, heard
+from bridge.core.errors import ConfigError
+from bridge.core.mapping import FilterRef, Topic
+from bridge.core.model import OTHER_ADDRESS, Cell, Choice, Observation, PersonId, Side, TopicId
+from bridge.core.permit import Circumstances
+from bridge.core.policy import Clocks
+from bridge.core.reconcile import decide
+
+GONE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOW = GONE + timedelta(days=1)
+SKEW = timedelta(seconds=2)
+NEWS = TopicId("newsletter")
+IN, OUT, UNSET = Choice.OPTED_IN, Choice.OPTED_OUT, Choice.UNSET
+MINE, THEIRS = Side.MYPREFERENCES, Side.DOTDIGITAL
+
+
+def said(choice: Choice, after: float | None = None, **more: object) -> Observation:
+    """What was read a day after the erasure, dated so many seconds after it."""
+    at = None if after is None else GONE + timedelta(seconds=after)
+    return Observation(choice, NOW, changed_at=at, **more)  # type: ignore[arg-type]
+
+
+def news(seen: Observation, mark: Mark | None = None, side: Side = MINE) -> Heard:
+    return heard({NEWS: seen}, side, mark or Mark(GONE), Clocks(NOW, SKEW))
+
+
+@pytest.mark.parametrize("after", [-86400, 0, 2])
+def test_an_opt_in_not_newer_than_the_erasure_is_not_heard(after: float) -> None:
+    assert news(said(IN, after)) is Heard.NOTHING
+
+
+def test_an_opt_in_newer_by_more_than_the_skew_is_heard() -> None:
+    assert news(said(IN, 3)) is Heard.OPT_IN
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        said(IN),
+        said(IN, shallow=True),
+        said(IN, 60, stated=False),
+        said(IN, 60, reason=OTHER_ADDRESS),
+        said(IN, 3 * 86400),
+        said(UNSET),
+    ],
+    ids=["undated", "listed", "a mere state", "of another address", "dated in the future", "silent"],
+)
+def test_what_is_no_dated_opt_in_of_theirs_brings_nobody_back(seen: Observation) -> None:
+    assert news(seen) is Heard.NOTHING
+
+
+@pytest.mark.parametrize("after", [None, 0.001, 60])
+def test_a_withdrawal_is_heard_under_doubt(after: float | None) -> None:
+    assert news(said(OUT, after)) is Heard.WITHDRAWAL
+
+
+def test_a_withdrawal_from_before_is_no_news() -> None:
+    assert news(said(OUT, -60)) is Heard.NOTHING
+
+
+def test_a_withdrawal_that_was_known_stays_known_where_a_listing_gives_no_date() -> None:
+    mark = Mark(GONE, {THEIRS: {NEWS: GONE + timedelta(seconds=5)}})
+    assert news(said(OUT), mark, THEIRS) is Heard.NOTHING
+    assert news(said(OUT, 5), mark, THEIRS) is Heard.NOTHING
+    assert news(said(OUT, 6), mark, THEIRS) is Heard.WITHDRAWAL
+    assert news(said(OUT), mark, MINE) is Heard.WITHDRAWAL
+
+
+def test_one_address_has_one_mark_however_it_is_written_and_none_without_the_key() -> None:
+    key = ErasureKey("a long random word")
+    assert key.token(" Ann@Example.com") == key.token("ann@example.com")
+    assert len({key.token("ann@example.com"), key.token("bob@example.com"), key.id}) == 3
+    other = ErasureKey("another random word")
+    assert (other.id, other.token("ann@example.com")) != (key.id, key.token("ann@example.com"))
+
+
+def test_the_key_is_not_shown() -> None:
+    assert "random" not in repr(Erasing(ErasureKey("a long random word")))
+
+
+def test_nobody_is_erased_without_a_key() -> None:
+    with pytest.raises(ConfigError, match="BRIDGE_ERASURE_KEY"):
+        Erasing().required()
+
+
+# decisions about somebody who is known again
+
+TOPIC = Topic(NEWS, FilterRef("NEWS_EMAIL"), {"": 1002})
+
+
+def cell(mine: Observation, theirs: Observation) -> Cell:
+    return Cell(PersonId(1), NEWS, {MINE: mine, THEIRS: theirs}, erased_at=GONE)
+
+
+def decided(mine: Observation, theirs: Observation, **more: object) -> object:
+    now = Circumstances(Clocks(NOW, SKEW), **more)  # type: ignore[arg-type]
+    return decide(TOPIC, cell(mine, theirs), None, False, now)
+
+
+def test_an_older_opt_in_raises_nobody_who_was_erased() -> None:
+    assert decided(said(IN, -60), said(UNSET)) == Nothing(Rule.ERASED)
+
+
+def test_nobody_is_asked_about_an_older_opt_in() -> None:
+    found = decided(said(IN, -60), said(UNSET), epoch=GONE + timedelta(hours=1))
+    assert found == Nothing(Rule.ERASED)
+
+
+def test_a_later_opt_in_raises_them() -> None:
+    assert isinstance(decided(said(IN, 60), said(UNSET)), Act)
+
+
+def test_a_withdrawal_of_somebody_erased_is_carried() -> None:
+    found = decided(said(IN, -60), said(OUT, 60))
+    assert isinstance(found, Act)
+    assert found.choice is OUT
+
+
+def test_a_hold_that_proposes_a_withdrawal_stays() -> None:
+    found = decided(
+        said(IN, -60), said(OUT, 60), bursts=frozenset({GONE.replace(second=0) + timedelta(minutes=1)})
+    )
+    assert isinstance(found, Held)
