@@ -97,6 +97,7 @@ class App:
     def tuning(self) -> Tuning:
         """The settings that a round follows."""
         return Tuning(
+            poll=timedelta(seconds=self.settings.poll_seconds),
             overlap=timedelta(seconds=self.settings.overlap_seconds),
             skew=timedelta(seconds=self.settings.skew_seconds),
             limits=self.settings.brakes.limits(),
@@ -275,6 +276,7 @@ class App:
                 self.options.clock,
                 memory=self.store,
                 events=self.dotdigital_events,
+                pace=self.limits,
                 sleep=self._sleep,
             ),
         }

@@ -25,7 +25,7 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Bookmark, Hint, Outcome, Page, Parcel, PersonView
+from bridge.core.ports import Bookmark, Hint, Marks, Outcome, Page, Parcel, PersonView
 from bridge.core.singly import look_each, write_each
 
 
@@ -69,6 +69,7 @@ class FakeSide:
     bulk_from: int | None = None  # parcels from which on one job is cheaper than one call each
     shallow_many: bool = False  # reading many people at once gives no dates
     busy: bool = False
+    resting: bool = False  # its feed has no turn in a polling round
     records: dict[str, list[ConsentRecord]] = field(default_factory=dict)  # by address
     history: timedelta | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
@@ -106,6 +107,12 @@ class FakeSide:
     @property
     def feeds(self) -> Sequence[str]:
         return (f"{self.side}.feed",)
+
+    def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:
+        yield from () if self.resting else self.feeds
+
+    def turn_of(self, feed: str, every: timedelta) -> timedelta:
+        return every
 
     def covers(self, feed: str) -> frozenset[TopicId]:
         return frozenset(topic.id for topic in self.mapping.all)

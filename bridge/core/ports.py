@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -78,6 +78,10 @@ class Parcel:
     unit: Sequence[Write]
 
 
+Marks = Mapping[str, datetime]
+"""How far each feed was read, in its side's own time; feeds that never were are left out."""
+
+
 class Memory(Protocol):
     """Single facts that outlive the process: what a side has to remember of the jobs it was given."""
 
@@ -105,6 +109,16 @@ class ReadReplica(Protocol):
     @property
     def feeds(self) -> Sequence[str]:
         """The names of this side's feeds, in the order in which they are to be read."""
+        ...
+
+    def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:
+        """The feeds that a polling round reads, in order, where such rounds follow each other `every` so
+        often. Each feed's turn comes, and no feed is asked for before the
+        one in front of it was read: what that brought may decide whose turn comes next. Costs no call."""
+        ...
+
+    def turn_of(self, feed: str, every: timedelta) -> timedelta:
+        """How long it may take in such rounds until a feed's turn comes again. Costs no call."""
         ...
 
     def account(self) -> str:

@@ -29,6 +29,17 @@ def reach(
     return Reach(since=since, gap=False)
 
 
+def is_stale(mark: datetime | None, newest: datetime | None, *, turn: timedelta, overlap: timedelta) -> bool:
+    """Whether a feed whose turn has not come was read too long ago to be relied on. `newest` is how far the
+    side's newest feed was read, so both are the side's own time; `turn` is how long a whole turn takes.
+
+    Two turns and the overlap: a feed may miss one turn (a full window, a slow drain, a failure), and a
+    watermark lies behind its read by what rounds last. Whoever has missed two is not being read."""
+    if mark is None or newest is None:
+        return True
+    return newest - mark > 2 * turn + overlap
+
+
 def advance(old: datetime | None, proven: datetime) -> datetime:
     """The new watermark after a drain proven complete up to `proven`: it never goes back."""
     return proven if old is None else max(old, proven)

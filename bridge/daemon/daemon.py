@@ -158,7 +158,7 @@ class Daemon:
 
     def _health(self, hooks: Hooks) -> Health:
         settings = self._settings
-        fresh = timedelta(seconds=3 * settings.poll_seconds + settings.overlap_seconds)
+        every = timedelta(seconds=settings.poll_seconds)
         return Health(
             pulse=self._pulse,
             tallies=self._tallies,
@@ -166,7 +166,8 @@ class Daemon:
             feeds=lambda: self._work.feeds,
             schedule=self._schedule,
             clock=self._app.options.clock,
-            fresh=fresh,
+            every=every,
+            fresh=3 * every + timedelta(seconds=settings.overlap_seconds),
             hooks=hooks.counts,
         )
 

@@ -82,7 +82,8 @@ class Tallies:
 
 
 class Health:
-    """Answers for the web face (`bridge.web.app.Watched`)."""
+    """Answers for the web face (`bridge.web.app.Watched`). Rounds follow each other `every` so often, and a
+    feed is fresh within `fresh` of its turn: `feeds` tells how long that may take to come."""
 
     def __init__(
         self,
@@ -90,15 +91,16 @@ class Health:
         pulse: Pulse,
         tallies: Tallies,
         store: Feeds,
-        feeds: Callable[[], tuple[str, ...]],
+        feeds: Callable[[], Mapping[str, timedelta]],
         schedule: Callable[[], Mapping[str, int]],
         clock: Clock,
+        every: timedelta,
         fresh: timedelta,
         hooks: Callable[[], Mapping[str, int] | None] = lambda: None,
     ) -> None:
         self._pulse, self._tallies, self._store = pulse, tallies, store
         self._feeds, self._schedule, self._clock = feeds, schedule, clock
-        self._fresh = fresh
+        self._every, self._fresh = every, fresh
         self._hooks = hooks
         self._stopping = threading.Event()
 
@@ -151,11 +153,11 @@ class Health:
             return {}
         now = self._clock()
         ages: dict[str, float | None] = {}
-        for feed in feeds:
+        for feed, turn in feeds.items():
             at = watermarks.get(feed)
             ages[feed] = None if at is None else round(max(0.0, (now - at).total_seconds()), 1)
             if at is None:
                 reasons.append(f"{feed} was never read to its end")
-            elif now - at > self._fresh:
+            elif now - at > self._fresh + max(turn - self._every, timedelta(0)):
                 reasons.append(f"{feed} was last read to its end {now - at} ago")
         return ages

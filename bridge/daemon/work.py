@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Protocol
 
 from bridge.app import App
-from bridge.engine.parts import Progress
+from bridge.engine.parts import Eyes, Progress
 from bridge.engine.report import Report
 from bridge.engine.round import Orders, Round
 
@@ -15,9 +16,9 @@ class Work(Protocol):
     """One round after the other."""
 
     @property
-    def feeds(self) -> tuple[str, ...]:
-        """All feeds that must be fresh, which one that only hints need not be; empty until the sides were
-        first built."""
+    def feeds(self) -> Mapping[str, timedelta]:
+        """All feeds that must be fresh, which one that only hints need not be, and how long it may take until
+        the turn of each comes again; empty until the sides were first built."""
         ...
 
     def prepare(self) -> None:
@@ -34,11 +35,19 @@ class Rounds:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._feeds: tuple[str, ...] = ()
+        self._eyes: Eyes | None = None
 
     @property
-    def feeds(self) -> tuple[str, ...]:
-        return self._feeds
+    def feeds(self) -> Mapping[str, timedelta]:
+        eyes = self._eyes
+        if eyes is None:
+            return {}
+        return {
+            feed: reader.turn_of(feed, eyes.tuning.poll)
+            for reader in eyes.readers.values()
+            for feed in reader.feeds
+            if reader.covers(feed)
+        }
 
     def prepare(self) -> None:
         """Settings, mapping and state DB. Neither side is called: one that is down must not keep the daemon
@@ -55,8 +64,5 @@ class Rounds:
         app.store  # noqa: B018
 
     def run(self, orders: Orders, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
-        eyes = self._app.eyes(progress=progress, heartbeat=heartbeat)
-        self._feeds = tuple(
-            feed for reader in eyes.readers.values() for feed in reader.feeds if reader.covers(feed)
-        )
+        self._eyes = eyes = self._app.eyes(progress=progress, heartbeat=heartbeat)
         return Round(eyes, self._app.hands()).run(orders)

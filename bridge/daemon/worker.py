@@ -79,7 +79,8 @@ class Worker:
         if full:
             self._sweeps.begun()
         self._pulse.beat("reading everybody" if full else "reading the feeds")
-        report = self._work.run(Orders(full=full), progress=self._progress, heartbeat=self._heartbeat)
+        orders = Orders(full=full, polling=not full)
+        report = self._work.run(orders, progress=self._progress, heartbeat=self._heartbeat)
         self._told(report)
         if report.swept and not report.errors:
             self._sweeps.done()

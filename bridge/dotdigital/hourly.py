@@ -91,9 +91,19 @@ class Hour:
             return 60.0 - now.timestamp() % 60.0
         if lane() is Lane.WITHDRAWALS:
             return 0.0
-        self._drain(now)
-        too_many = self._filled[lane()] + 1.0 - max(1.0, self._share_of_lane * _BURST)
+        too_many = 1.0 - self._at_once(now)
         return 0.0 if too_many <= 0 else max(too_many / self._pace(), _LOWEST_PAUSE)
+
+    def room(self, now: datetime) -> int | None:
+        """How many calls the lane of this moment could make without waiting; None where nothing is known."""
+        if self._limit is None:
+            return None
+        left = self._left(now) - kept(self._limit, self._for_strangers)
+        return max(0, int(min(left, self._at_once(now))))
+
+    def _at_once(self, now: datetime) -> float:
+        self._drain(now)
+        return max(1.0, self._share_of_lane * _BURST) - self._filled[lane()]
 
     def is_over(self, now: datetime) -> bool:
         """Whether nothing is left but what strangers are meant to have."""

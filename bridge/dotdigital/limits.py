@@ -108,6 +108,12 @@ class Limits:
             flat = self._scheme is _Scheme.FLAT
             return self._hour.allowance() if flat else self._tiers.allowance(operation)
 
+    def room(self, operation: str) -> int | None:
+        """How many such calls the lane of this moment could make without waiting; None where nobody knows."""
+        with self._lock:
+            now, flat = self._clock(), self._scheme is _Scheme.FLAT
+            return self._hour.room(now) if flat else self._tiers.room(operation, now)
+
     @property
     def budget(self) -> Mapping[str, Mapping[str, int | str | None]]:
         """Per tier: calls allowed and left in its window, when that ends, how many are left to strangers, and

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import BadAnswer, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping, Topic
 from bridge.core.model import ConsentRecord, PersonId, Side, TopicId, Who, Write, address_key
-from bridge.core.ports import Bookmark, Hint, Memory, Page, PersonView
+from bridge.core.ports import Bookmark, Hint, Marks, Memory, Page, PersonView
 from bridge.core.singly import look_each
-from bridge.dotdigital import feeds, status, views
+from bridge.dotdigital import feeds, status, turns, views
 from bridge.dotdigital.access import V3Access
 from bridge.dotdigital.catalogue import read_catalogue
 from bridge.dotdigital.client_v2 import ClientV2
@@ -21,16 +22,20 @@ from bridge.dotdigital.events import FEED as EVENTS
 from bridge.dotdigital.events import Events
 from bridge.dotdigital.importing import under_way
 from bridge.dotdigital.jobs import InProcess, Jobs
+from bridge.dotdigital.limits import Limits
 from bridge.dotdigital.pricing import price_of
 from bridge.dotdigital.roster import Roster, pages_in
 from bridge.dotdigital.snapshot import Snapshot
 from bridge.dotdigital.suppressions import Suppressions
 from bridge.dotdigital.suppressions import hint as hint_of
 from bridge.dotdigital.tree import opt_ins
+from bridge.dotdigital.turns import Pace, Turns, turns_of
 from bridge.dotdigital.wire import Contact, ContactV3, OptIn, Subscriptions
 
 SUPPRESSED = "dotdigital.suppressed"
 OPT_INS = "dotdigital.opt_ins."
+_OPT_INS_SINCE = "get-contacts-with-modified-preference-opt-in-since-date"
+_BESIDE = 1  # call of a polling round out of the same allowance: suppressed-since
 _LOOKS_A_PAGE = 100
 _VIEWS_A_PAGE = 500  # of the thousands that one answer lists: what is stored at a time is held whole
 _TIME_SERVES = timedelta(seconds=30)
@@ -38,7 +43,8 @@ _NOBODY = PersonId(0)  # a person met at this side only, whom the store has not 
 
 
 class DotdigitalReader:
-    """Fills `bridge.core.ports.ReadReplica`. `v3=None` does without the v3 API. `clock` gives aware UTC."""
+    """Fills `bridge.core.ports.ReadReplica`. `v3=None` does without the v3 API. `clock` gives aware UTC;
+    `pace` None goes by the smallest package's allowance."""
 
     side = Side.DOTDIGITAL
 
@@ -51,6 +57,7 @@ class DotdigitalReader:
         *,
         memory: Memory | None = None,
         events: Events | None = None,
+        pace: Pace | None = None,
         sleep: Callable[[float], None] = time.sleep,
         listing_page: int = LARGEST_LIMIT,
     ) -> None:
@@ -62,6 +69,7 @@ class DotdigitalReader:
         self._jobs = Jobs(self._memory, clock)
         self._mapping, self._clock, self._sleep = mapping, clock, sleep
         self._events = events
+        self._pace = pace or Limits(clock=clock, sleep=sleep)
         self._account: str | None = None
         self._suppressions = Suppressions(v2, clock)
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
@@ -88,9 +96,29 @@ class DotdigitalReader:
 
     @property
     def feeds(self) -> Sequence[str]:
-        numbers = dict.fromkeys(self._mapping.preference_ids)
         hints = () if self._events is None else (EVENTS,)
-        return (SUPPRESSED, *(f"{OPT_INS}{number}" for number in numbers), *hints)
+        return (SUPPRESSED, *self._preferences, *hints)
+
+    @cached_property
+    def _preferences(self) -> Sequence[str]:
+        return [f"{OPT_INS}{number}" for number in dict.fromkeys(self._mapping.preference_ids)]
+
+    def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:
+        """Whoever cannot be mailed each time, and of the preferences those that were read longest ago, as
+        many as the allowance has room for."""
+        yield SUPPRESSED
+        queue = turns.in_order(self._preferences, marks)
+        yield from turns.taken(queue, self._turns(every), self._pace, _OPT_INS_SINCE)
+        if self._events is not None:
+            yield EVENTS
+
+    def turn_of(self, feed: str, every: timedelta) -> timedelta:
+        """A whole turn for a preference's feed, at what is known of the allowance now."""
+        return self._turns(every).whole if feed.startswith(OPT_INS) else every
+
+    def _turns(self, every: timedelta) -> Turns:
+        allowance = self._pace.allowance(_OPT_INS_SINCE)
+        return turns_of(len(self._preferences), allowance, every, beside=_BESIDE)
 
     def account(self) -> str:
         """The account's number, as the service tells it: users and regions may change, it does not."""

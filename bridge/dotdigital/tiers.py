@@ -73,20 +73,33 @@ class Tiers:
         limit = budget.limit if budget is not None and budget.limit else UNKNOWN_LIMIT
         return limit - kept(limit, self._share * limit)
 
+    def room(self, operation: str, now: datetime) -> int | None:
+        """How many such calls the lane of this moment could make without waiting; None where nothing is known
+        of the window."""
+        budget = self._opened(operation, now)
+        if budget is None:
+            return None
+        return max(0, ceil(budget.remaining - kept(budget.limit, self._share * budget.limit)))
+
     def take(self, operation: str, now: datetime) -> float:
         """Take one call from its tier, or say how many seconds it has to wait."""
-        budget = self._budgets.get(self.of(operation))
+        budget = self._opened(operation, now)
         if budget is None:
-            return 0.0  # the first answer tells
-        if budget.resets_at <= now:
-            if not budget.limit:
-                return 0.0  # nothing is known of the new window: the next answer tells
-            windows = (now - budget.resets_at) // _WINDOW + 1
-            budget.remaining, budget.resets_at = budget.limit, budget.resets_at + windows * _WINDOW
+            return 0.0  # the next answer tells
         if budget.remaining <= kept(budget.limit, self._share * budget.limit):
             return clamped((budget.resets_at - now).total_seconds())
         budget.remaining -= 1
         return 0.0
+
+    def _opened(self, operation: str, now: datetime) -> _Budget | None:
+        """What is known to be left in the window that is open now."""
+        budget = self._budgets.get(self.of(operation))
+        if budget is None or (budget.resets_at <= now and not budget.limit):
+            return None
+        if budget.resets_at <= now:
+            windows = (now - budget.resets_at) // _WINDOW + 1
+            budget.remaining, budget.resets_at = budget.limit, budget.resets_at + windows * _WINDOW
+        return budget
 
     def learn(self, operation: str, answer: Answer, now: datetime, *, used_up: bool) -> None:
         """What an answer's headers say; `used_up`: it was refused for lack of calls."""

@@ -13,14 +13,15 @@ from bridge.engine.judge import Judge, Judged
 from bridge.engine.look import Looker
 from bridge.engine.parts import Eyes, Weather
 
+Reread = Callable[[Side, Set[TopicId]], None]
+
 
 class Confirmer:
-    """Looks at the targets again, decides again, and keeps what still is an opt-in. `reread` reads a side's
-    feeds once more."""
+    """Looks at the targets again, decides again, and keeps what still is an opt-in. So it looks at a side
+    that said the opt-in, where a feed that would tell of its withdrawal had no turn in this run. `reread`
+    reads those of a side's feeds once more that speak of some topics."""
 
-    def __init__(
-        self, eyes: Eyes, weather: Weather, judge: Judge, looker: Looker, reread: Callable[[Side], None]
-    ) -> None:
+    def __init__(self, eyes: Eyes, weather: Weather, judge: Judge, looker: Looker, reread: Reread) -> None:
         self._eyes = eyes
         self._weather = weather
         self._judge = judge
@@ -38,14 +39,14 @@ class Confirmer:
         if self._looker.unread(person):
             return []  # something happened there that could not be read: it may be a withdrawal
         who = self._eyes.state.who(person)
-        for side in {write.side for one in judged for write in writes_of(one.decision)}:
+        topics = {one.topic.id for one in judged}
+        for side in self._sides(judged, topics):
             try:
                 view = self._eyes.readers[side].look(who)
             except SideError as error:
                 self._wait(side, error)
                 return []
             self._looker.record(side, [view])
-        topics = {one.topic.id for one in judged}
         again = self._judge.person(self._eyes.state.cells(person))
         return [one for one in again if one.topic.id in topics and raises(one.decision)]
 
@@ -53,19 +54,26 @@ class Confirmer:
         """What still stands of many people's opt-ins to one side. Where its read of many has no dates, its
         feeds are read once more: only a date tells whether somebody's no is newer than their yes."""
         wanted = {errand.who.person: {one.topic.id for one, _ in errand.acts} for errand in errands}
+        topics = set[TopicId]().union(*wanted.values())
         try:
             read = self._look(side, errands)
         except SideError as error:
             self._wait(side, error)
             return []
         if any(_undated(read.get(_key(errand)), wanted[errand.who.person]) for errand in errands):
-            self._reread(side)
+            self._reread(side, topics)
+        if side.other not in self._weather.down and topics & self._weather.behind[side.other]:
+            self._reread(side.other, topics)
         there = [
             errand
             for errand in errands
             if _key(errand) in read and not self._looker.unread(errand.who.person)
         ]
         return [] if side in self._weather.down else self._still(there, wanted)
+
+    def _sides(self, judged: Sequence[Judged], topics: Set[TopicId]) -> list[Side]:
+        written = {write.side for one in judged for write in writes_of(one.decision)}
+        return [side for side in Side if side in written or topics & self._weather.behind[side]]
 
     def _look(self, side: Side, errands: Sequence[Errand]) -> dict[str, PersonView]:
         read: dict[str, PersonView] = {}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime
 
 from bridge.core.brakes import bursts
 from bridge.core.errors import DrainIncomplete, SideError
 from bridge.core.mapping import CHANNEL
-from bridge.core.model import Choice, Observation, RunId, Side
+from bridge.core.model import Choice, Observation, RunId, Side, TopicId
 from bridge.core.ports import Hint, Page
-from bridge.core.watermark import advance, reach
+from bridge.core.watermark import advance, is_stale, reach
 from bridge.engine.look import Looker
 from bridge.engine.parts import Eyes, Weather
 from bridge.engine.sweep import OWED
@@ -32,7 +32,12 @@ class Observer:
     def feeds(self, *, first: bool) -> frozenset[Side]:
         """Read every feed of both sides. Returns the sides whose feeds cannot reach back far enough: only a
         sweep finds what happened there in between."""
-        return frozenset(side for side in Side if self.side(side, first=first))
+        readers = self._eyes.readers
+        return frozenset(side for side in Side if self._some(side, readers[side].feeds, first=first))
+
+    def turns(self) -> frozenset[Side]:
+        """Read those feeds of both sides whose turn it is. Returns the same."""
+        return frozenset(side for side in Side if self._turns_of(side))
 
     @property
     def bursts(self) -> frozenset[datetime]:
@@ -40,15 +45,47 @@ class Observer:
         most = self._eyes.tuning.limits.burst_max
         return bursts(self._minutes.elements(), most)
 
-    def side(self, side: Side, *, first: bool) -> bool:
-        """Read every feed of one side; whether one cannot reach back far enough."""
+    def covering(self, side: Side, topics: Set[TopicId], *, first: bool) -> None:
+        """Read all feeds of one side that speak of these topics, or of the channel that they go out by."""
+        reader = self._eyes.readers[side]
+        wanted = {*topics, CHANNEL}
+        self._some(side, [feed for feed in reader.feeds if reader.covers(feed) & wanted], first=first)
+        self._weather.behind[side] -= topics
+
+    def _some(self, side: Side, feeds: Iterable[str], *, first: bool) -> bool:
+        """Read these feeds; whether one cannot reach back far enough."""
         gap = False
-        for feed in self._eyes.readers[side].feeds:
+        for feed in feeds:
             if side in self._weather.down:
                 self._doubt(side, feed)
                 continue
             gap = self._feed(side, feed, first=first) or gap
         return gap
+
+    def _turns_of(self, side: Side) -> bool:
+        reader, state = self._eyes.readers[side], self._eyes.state
+        read: set[str] = set()
+        gap = False
+        for feed in reader.turns(state.watermarks(), self._eyes.tuning.poll):
+            if side in self._weather.down:
+                break
+            gap = self._feed(side, feed, first=False) or gap
+            read.add(feed)
+        self._left_out(side, [feed for feed in reader.feeds if feed not in read])
+        return gap
+
+    def _left_out(self, side: Side, feeds: Sequence[str]) -> None:
+        """Feeds that were not read: in doubt where that is not just for want of a turn."""
+        reader, tuning = self._eyes.readers[side], self._eyes.tuning
+        marks = self._eyes.state.watermarks()
+        newest = max((marks[feed] for feed in reader.feeds if feed in marks), default=None)
+        for feed in feeds:
+            turn = reader.turn_of(feed, tuning.poll)
+            if side in self._weather.down or is_stale(
+                marks.get(feed), newest, turn=turn, overlap=tuning.overlap
+            ):
+                self._doubt(side, feed)
+            self._weather.behind[side] |= reader.covers(feed)
 
     def _feed(self, side: Side, feed: str, *, first: bool) -> bool:
         reader, state = self._eyes.readers[side], self._eyes.state

@@ -33,6 +33,7 @@ def silent(step: str, done: int, total: int | None = None) -> None:
 class Tuning:
     """The operator's settings that a round follows."""
 
+    poll: timedelta = timedelta(seconds=60)  # between the daemon's rounds
     overlap: timedelta = timedelta(seconds=900)
     skew: timedelta = timedelta(seconds=2)
     limits: Limits = field(default_factory=Limits)
@@ -69,6 +70,8 @@ class Weather:
     """What is known to be wrong in this run: what may not be raised, who cannot be written to."""
 
     unsure: set[TopicId] = field(default_factory=set)  # a feed that covers these was not read to its end
+    behind: dict[Side, set[TopicId]] = field(default_factory=lambda: {side: set() for side in Side})
+    """Topics of which a feed of that side had no turn in this run: read again before anybody is raised."""
     busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be at work there
     gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what is no longer there
     down: dict[Side, SideError] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,6 +41,7 @@ class Orders:
 
     full: bool = False
     approve_raises: bool = False
+    polling: bool = False  # one of the daemon's many rounds: feeds take turns where they cannot all be read
 
 
 class Observation:
@@ -66,7 +67,7 @@ class Observation:
         self._catalogues(fresh=self._remap())
         for side in Side:
             self.looker.retry(side)
-        gaps = self._observer.feeds(first=self._first)
+        gaps = self._observer.turns() if self._polling else self._observer.feeds(first=self._first)
         for side in Side:
             self.looker.heed(side)
         for side in gaps:
@@ -88,9 +89,16 @@ class Observation:
                 state.set_meta(EPOCH, time_out(known) or "")
         return known
 
-    def reread(self, side: Side) -> None:
-        """Read the feeds of one side again: what happened since this run read them."""
-        self._observer.side(side, first=self._first)
+    @property
+    def _polling(self) -> bool:
+        """Whether feeds take turns. Never where everybody is read: that is to end with nothing unread."""
+        full = self._first or self._orders.full or bool(self.eyes.state.meta(OWED))
+        return self._orders.polling and not full
+
+    def reread(self, side: Side, topics: Set[TopicId]) -> None:
+        """Read the feeds of one side that speak of these topics again, or now where they had no turn: what
+        happened since they were read."""
+        self._observer.covering(side, topics, first=self._first)
 
     def _standing(self, epoch: datetime) -> Standing:
         """Bursts count once the bridge runs: an old suppression list is delivered on the first run."""

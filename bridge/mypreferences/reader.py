@@ -22,7 +22,7 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Bookmark, Hint, Page, PersonView
+from bridge.core.ports import Bookmark, Hint, Marks, Page, PersonView
 from bridge.mypreferences import elsewhere, views, wire
 from bridge.mypreferences.binding import Binder
 from bridge.mypreferences.catalogue import read_catalogue
@@ -79,6 +79,14 @@ class MyPreferencesReader:
     @property
     def feeds(self) -> Sequence[str]:
         return (EVENTS,)
+
+    def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:  # noqa: ARG002
+        """The one feed, each time."""
+        yield EVENTS
+
+    def turn_of(self, feed: str, every: timedelta) -> timedelta:  # noqa: ARG002
+        """Each round reads it."""
+        return every
 
     def account(self) -> str:
         """The clientId and its host, as the settings name them."""

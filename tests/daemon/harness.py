@@ -70,7 +70,7 @@ def report(kind: RunKind = RunKind.INCREMENTAL, errors: tuple[SideError, ...] = 
 class Conducted:
     """Rounds that wait, while `gate` is closed, and end as `fate` says. Fills `bridge.daemon.Work`."""
 
-    feeds: tuple[str, ...] = ()
+    feeds: Mapping[str, timedelta] = field(default_factory=dict)
     orders: list[Orders] = field(default_factory=list)
     fate: list[BaseException | Report] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)

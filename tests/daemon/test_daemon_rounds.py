@@ -20,7 +20,8 @@ from bridge.store import Store
 from tests.daemon.conftest import Start
 from tests.daemon.harness import FEED, Conducted, Running, report, wait_until
 
-FULL, FEEDS_ONLY = Orders(full=True), Orders()
+FULL, FEEDS_ONLY = Orders(full=True), Orders(polling=True)
+EACH_ROUND = timedelta(seconds=1)
 
 
 def opened() -> Conducted:
@@ -110,7 +111,7 @@ def test_a_side_that_is_down_ends_no_daemon_and_is_shown(
 def test_three_unexpected_errors_in_a_row_make_it_unready_until_a_round_ends_well(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    work = Conducted(feeds=(FEED,))
+    work = Conducted(feeds={FEED: EACH_ROUND})
     work.fate = [KeyError("x"), ValueError("y"), ZeroDivisionError("z")]
     running = start(work)
     running.read_feed()
@@ -147,7 +148,7 @@ def test_it_is_ready_once_every_feed_is_fresh(start: Start) -> None:
     work = opened()
     running = start(work, settings={"BRIDGE_OVERLAP_SECONDS": "10"})
     assert running.health()[1]["reasons"] == ["no round has begun to read yet"]
-    work.feeds = (FEED,)
+    work.feeds = {FEED: EACH_ROUND}
     assert running.health()[1]["reasons"] == [f"{FEED} was never read to its end"]
     running.read_feed(ago=timedelta(minutes=1))
     status, body = running.health()
@@ -158,10 +159,20 @@ def test_it_is_ready_once_every_feed_is_fresh(start: Start) -> None:
     assert running.health()[0] == 200
 
 
+def test_a_feed_that_waits_for_its_turn_is_fresh_for_as_long_as_that_may_take(start: Start) -> None:
+    work = opened()
+    work.feeds = {FEED: timedelta(minutes=10)}
+    running = start(work, settings={"BRIDGE_OVERLAP_SECONDS": "10"})
+    running.read_feed(ago=timedelta(minutes=10))
+    assert running.health()[0] == 200
+    work.feeds = {FEED: timedelta(minutes=9)}
+    assert running.health()[0] == 503
+
+
 def test_a_state_db_that_does_not_answer_makes_it_unready(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running = start(Conducted(feeds=(FEED,)))
+    running = start(Conducted(feeds={FEED: EACH_ROUND}))
 
     def gone(_: Store) -> dict[str, datetime]:
         raise OSError("disk is gone")
@@ -227,7 +238,7 @@ def test_the_lease_is_given_back_at_the_end(start: Start, tmp_path: Path) -> Non
 
 
 def test_stopping_finishes_the_round_in_hand_and_is_told_meanwhile(start: Start) -> None:
-    work = Conducted(feeds=(FEED,))
+    work = Conducted(feeds={FEED: EACH_ROUND})
     running = start(work)
     running.read_feed()
     wait_until(lambda: work.going_on == 1, "a round goes on")

@@ -32,12 +32,13 @@ def transport_to(
     clock: Callable[[], datetime] = lambda: START,
     transport: httpx.BaseTransport | None = None,
     read_timeout: float = 2.0,
+    throttle: Limits | None = None,
 ) -> Transport:
     return Transport(
         side=Side.DOTDIGITAL,
         base_url=base_url,
         auth=basic_auth(f" {USER.username} ", f"{USER.password}\n"),
-        throttle=Limits(clock=clock, sleep=sleep),
+        throttle=throttle or Limits(clock=clock, sleep=sleep),
         judge=judge,
         jitter=random.Random(1),
         sleep=sleep,

@@ -1,0 +1,198 @@
+"""Which preferences' feeds a polling round reads, by what the allowance has room for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import httpx
+import pytest
+from dotdigital_world import NEWS, START, transport_to
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
+from bridge.core.model import TopicId
+from bridge.core.watermark import is_stale
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.limits import Limits
+from bridge.dotdigital.reader import OPT_INS, SUPPRESSED, DotdigitalReader
+from bridge.dotdigital.turns import SPARED, in_order, taken, turns_of
+from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.dotdigital import State, create_app
+from bridge.sandbox.server import Server
+from bridge.transport import Answer
+
+MINUTE = timedelta(minutes=1)
+OPERATION = "get-contacts-with-modified-preference-opt-in-since-date"
+
+
+@dataclass
+class Paced:
+    """An allowance whose room is told before each read."""
+
+    rooms: list[int | None] = field(default_factory=list)
+    a_minute: float = 22.4
+
+    def allowance(self, operation: str) -> float:
+        return self.a_minute
+
+    def room(self, operation: str) -> int | None:
+        return self.rooms.pop(0) if self.rooms else None
+
+
+def answer(limit: int | None, remaining: int = 0, status: int = 200, content: bytes = b"[]") -> Answer:
+    headers = {} if limit is None else {
+        "X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining),
+        "X-RateLimit-Reset": "59", "X-RateLimit-Scope": "lowCallRate",
+    }  # fmt: skip
+    return Answer(status=status, headers=httpx.Headers(headers), content=content, server_time=None)
+
+
+def limits(clock: SandboxClock) -> Limits:
+    return Limits(clock=clock.now, sleep=clock.advance, share=0.2)
+
+
+# pure
+
+
+@pytest.mark.parametrize(
+    ("feeds", "allowance", "every", "a_round", "whole"),
+    [
+        (3, 22.4, MINUTE, 3, MINUTE),  # a few: all of them, every round
+        (200, 22.4, MINUTE, 17, 12 * MINUTE),
+        (200, 22.4, 5 * MINUTE, 91, 15 * MINUTE),  # rarer rounds have room for more
+        (200, 22.4, timedelta(seconds=1), 1, timedelta(seconds=200)),
+        (200, 0.5, MINUTE, 1, 200 * MINUTE),  # one at least, however little there is
+        (0, 22.4, MINUTE, 1, MINUTE),
+    ],
+)
+def test_a_round_reads_as_many_as_the_allowance_has_room_for(
+    feeds: int, allowance: float, every: timedelta, a_round: int, whole: timedelta
+) -> None:
+    turns = turns_of(feeds, allowance, every, beside=1)
+    assert min(turns.a_round, max(feeds, 1)) == a_round
+    assert turns.whole == whole
+
+
+def test_whoever_waited_longest_is_read_first_and_the_never_read_before_them() -> None:
+    marks = {"a": START, "b": START - MINUTE, "d": START - 2 * MINUTE}
+    assert in_order(["a", "b", "c", "d"], marks) == ["c", "d", "b", "a"]
+
+
+@given(feeds=st.integers(1, 300), a_minute=st.floats(0, 300), every=st.integers(1, 600))
+def test_each_feed_has_its_turn_within_a_whole_turn(feeds: int, a_minute: float, every: int) -> None:
+    pause = timedelta(seconds=every)
+    turns = turns_of(feeds, a_minute, pause, beside=2)
+    names = [f"f{number}" for number in range(feeds)]
+    marks: dict[str, datetime] = {}
+    for number in range(turns.whole // pause):
+        for feed in list(taken(in_order(names, marks), turns, Paced(), OPERATION)):
+            marks[feed] = START + number * pause
+    assert set(marks) == set(names)
+
+
+def test_turns_end_before_anything_has_to_wait() -> None:
+    turns = turns_of(10, 22.4, MINUTE, beside=1)
+    names: Sequence[str] = [f"f{number}" for number in range(10)]
+    assert list(taken(names, turns, Paced([SPARED + 2, SPARED + 1, SPARED]), OPERATION)) == names[:3]
+    assert list(taken(names, turns, Paced([0]), OPERATION)) == names[:1]
+
+
+def test_rare_rounds_may_wait_for_the_next_window() -> None:
+    turns = turns_of(10, 22.4, 5 * MINUTE, beside=1)
+    names = [f"f{number}" for number in range(10)]
+    assert list(taken(names, turns, Paced([0] * 10), OPERATION)) == names
+
+
+def test_a_feed_is_stale_once_it_has_missed_two_turns() -> None:
+    overlap, turn = 15 * MINUTE, 10 * MINUTE
+    assert not is_stale(START - 35 * MINUTE, START, turn=turn, overlap=overlap)
+    assert is_stale(START - 36 * MINUTE, START, turn=turn, overlap=overlap)
+    assert is_stale(None, START, turn=turn, overlap=overlap)
+    assert is_stale(START, None, turn=turn, overlap=overlap)
+
+
+# what the answers tell of the allowance
+
+
+def test_nothing_known_is_the_smallest_package() -> None:
+    """Dotdigital: 35 calls of the low tier a minute, the only number that is documented."""
+    clock = SandboxClock(START, frozen=True)
+    assert limits(clock).allowance(OPERATION) == pytest.approx(35 * 0.8 * 0.8)
+    assert limits(clock).room(OPERATION) is None
+
+
+def test_the_limit_of_the_tier_is_learnt() -> None:
+    clock = SandboxClock(START, frozen=True)
+    mine = limits(clock)
+    mine.after(OPERATION, answer(100, 60))
+    assert mine.allowance(OPERATION) == pytest.approx(64)
+    assert mine.room(OPERATION) == 24  # 60 are left, 36 of them not for polling
+    clock.advance(61)
+    assert mine.room(OPERATION) == 64
+
+
+def test_the_flat_scheme_is_paced_by_the_hour() -> None:
+    """Dotdigital call rate limits: the flat scheme has no headers, and 2,000 calls an hour by default."""
+    clock = SandboxClock(START, frozen=True)
+    mine = limits(clock)
+    mine.after(OPERATION, answer(None))
+    assert mine.allowance(OPERATION) == pytest.approx(2000 / 60 * 0.64 * 0.8, rel=0.02)
+    assert mine.room(OPERATION) is None  # the account's information has not been asked for
+    mine.ask = lambda: None
+    figures = [{"name": "ApiCallsInLastHour", "value": "0"}, {"name": "ApiCallsRemaining", "value": "2000"}]
+    told = json.dumps({"id": 1, "properties": figures}).encode()
+    mine.after("get-account-information", answer(None, content=told))
+    assert mine.room(OPERATION) == 256  # at once, of 1,280 an hour that are polling's
+    for _ in range(6):
+        mine.before(OPERATION)
+    assert mine.room(OPERATION) == 250
+
+
+# the reader
+
+
+def many(preferences: int) -> Mapping:
+    topics = tuple(
+        Topic(TopicId(f"t{number}"), FilterRef(f"F{number}"), {"": NEWS + number})
+        for number in range(preferences)
+    )
+    channel = Topic(CHANNEL, ConsentRef("EmailMarketing", "1.0", "en_US"), {})
+    return Mapping(topics, channel, OnUnsubscribe.CHANNEL, "digest")
+
+
+def test_a_few_preferences_are_read_every_round(reader: DotdigitalReader) -> None:
+    assert list(reader.turns({}, MINUTE)) == list(reader.feeds)
+    assert {reader.turn_of(feed, MINUTE) for feed in reader.feeds} == {MINUTE}
+
+
+@pytest.mark.parametrize("form", ["epoch_seconds", "seconds_from_now"])
+def test_two_hundred_preferences_on_the_smallest_package_never_wait(form: str) -> None:
+    """Dotdigital call rate limits: 35 calls a minute, a fifth of them left to others."""
+    state = State(clock=SandboxClock(START, frozen=True))
+    state.switches.rate_limits, state.switches.reset_form = "tiered", form
+    for number in range(200):
+        state.define_preference(NEWS + number)
+    slept: list[float] = []
+    mine = Limits(clock=state.clock.now, sleep=slept.append)
+    with Server(create_app(state)) as server:
+        transport = transport_to(server.url, slept.append, throttle=mine)
+        reader = DotdigitalReader(ClientV2(transport), None, many(200), state.clock.now, pace=mine)
+        marks: dict[str, datetime] = {}
+        rounds = 0
+        while len(marks) < 201:
+            state.clock.advance(60)
+            turn = reader.turn_of(f"{OPT_INS}{NEWS}", MINUTE)
+            read = []
+            for feed in reader.turns(marks, MINUTE):
+                list(reader.changes(feed, START))
+                read.append(feed)
+            assert read[0] == SUPPRESSED
+            marks |= dict.fromkeys(read, state.clock.now())
+            rounds += 1
+        transport.close()
+    assert not slept
+    assert rounds * MINUTE <= turn <= 15 * MINUTE
