@@ -33,7 +33,8 @@ DOTDIGITAL: tuple[tuple[str, Any], ...] = (
     ("opt_out_rows", False), ("rows_per_address_book", True), ("preference_feeds_list_suppressed", False),
     ("modified_moves_on_preferences", True), ("modified_moves_on_suppression", True),
     ("lists_suppressed", False), ("list_order", "shuffled"), ("v3_resubscribe_default", "challenge"),
-    ("v3_details_key", "error"),
+    ("v3_details_key", "error"), ("v3_schema", "closed"), ("v3_casing", "as_written"),
+    ("v3_casing", "capital"), ("v3_patch_status", "always_201"), ("unknown_in_answers", True),
     ("binned_write", "refused"), ("caps_suppressed_patch", "refused"), ("failure_spelling", "pascal"),
     ("enforce_double_opt_in", True), ("rate_limits", "tiered"), ("untrimmed_credentials_on_v2", "refused"),
 )  # fmt: skip

@@ -23,6 +23,7 @@ PATIENCE = timedelta(minutes=15)  # for all imports of a job together; what has 
 PATIENCE_FOR_ROOM = timedelta(minutes=2)  # for one of strangers' imports to end, where none of ours is active
 PAUSES = (5.0, 10.0, 20.0, 40.0, 60.0)  # seconds between two rounds of questions
 _BEAT = 5.0  # seconds without a heartbeat at most
+_TOO_LARGE = 413
 _OPERATION = "importContacts"
 
 
@@ -87,7 +88,11 @@ class Importer:
                 continue
             except SideError as error:
                 self._jobs.ended(job)
-                _all(answers, [waiting.pop(0)], error)
+                bundle = waiting.pop(0)
+                if error.status == _TOO_LARGE and len(bundle) > 1:
+                    waiting[:0] = [bundle[: len(bundle) // 2], bundle[len(bundle) // 2 :]]
+                else:
+                    _all(answers, [bundle], error)
                 continue
             active.append(_Active(self._jobs.named(job, import_id), waiting.pop(0)))
 

@@ -257,6 +257,37 @@ def test_where_too_many_imports_are_active_withdrawals_go_one_by_one(
     assert not replica.under_way()
 
 
+def test_an_import_that_is_too_large_is_halved_until_it_fits(
+    replica: DotdigitalReplica, people: list[str], state: State
+) -> None:
+    state.switches.import_bytes = 600
+    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert results == [Outcome.ACCEPTED] * len(people)
+    assert len(state.imports) > 1
+    assert not replica.under_way()
+    state.switches.import_bytes = 10
+    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert all(isinstance(result, Refused) and result.status == 413 for result in results)
+
+
+@pytest.mark.parametrize(
+    ("switch", "position"),
+    [
+        ("import_summary", "missing"),
+        ("import_type_errors", "at_once"),
+        ("v3_schema", "closed"),
+        ("v3_schema", "lenient"),
+        ("unknown_in_answers", True),
+    ],
+)
+def test_an_import_is_read_in_every_form(
+    replica: DotdigitalReplica, people: list[str], state: State, switch: str, position: object
+) -> None:
+    setattr(state.switches, switch, position)
+    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert results == [Outcome.ACCEPTED] * len(people)
+
+
 def test_an_import_waits_for_one_of_strangers_to_end(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -71,7 +73,10 @@ def _serve(state: State, request: Request, body: bytes) -> Answer:
         return _too_many(state, verdict)
     pairs = parse_qsl(request.url.query, keep_blank_values=True)
     call = Call(path, {name.lower(): value for name, value in pairs}, body, _base_url(request))
-    return _with_headers(_handle(state, operation, call), verdict)
+    served = _handle(state, operation, call)
+    if state.switches.unknown_in_answers:
+        served = _with_unknown(served)
+    return _with_headers(served, verdict)
 
 
 def _handle(state: State, operation: Operation, call: Call) -> Answer:
@@ -86,6 +91,23 @@ def _handle(state: State, operation: Operation, call: Call) -> Answer:
             inner = state.switches.v3_details_key
             shown["details"] = [{"item": item, inner: words} for item, words in refusal.details]
         return answer(shown, refusal.status)
+
+
+def _with_unknown(served: Answer) -> Answer:
+    if not served.content_type.startswith("application/json") or not served.body:
+        return served
+    return answer(_extended(json.loads(served.body)), served.status)
+
+
+def _extended(value: Any) -> Any:
+    """With a property that no document names, but in objects whose names are the account's own."""
+    if isinstance(value, list):
+        return [_extended(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    free = ("dataFields", "identifiers", "identifier")
+    extended = {key: one if key in free else _extended(one) for key, one in value.items()}
+    return {"addedLater": {"status": "unheardOf"}, **extended}
 
 
 def v2_message(state: State, refusal: V2Refusal) -> str:

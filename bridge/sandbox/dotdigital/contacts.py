@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 
 from bridge.sandbox.dotdigital import vocabulary
@@ -135,6 +135,28 @@ class Contacts:
         """Forget every opt-in of a deleted definition."""
         for contact in self.by_preference.pop(preference_id, {}).values():
             contact.opt_ins.pop(preference_id, None)
+
+    def drop_opt_ins(self, contact: Contact, preference_ids: Collection[int], now: datetime) -> None:
+        """Forget the contact's word on these preferences."""
+        for preference_id in preference_ids:
+            del contact.opt_ins[preference_id]
+            self.by_preference[preference_id].pop(contact.id, None)
+        if preference_ids:
+            contact.preferences_changed = now
+            self._tell("contact.preferenceUpdated", contact)
+
+    def keep_identifiers(self, contact: Contact, names: Collection[str], now: datetime) -> None:
+        """Take every identifier from the contact but those named."""
+        if contact.email is not None and "email" not in names:
+            del self._by_email[contact.email.lower()]
+            contact.email = None
+        if contact.mobile is not None and "mobileNumber" not in names:
+            del self._by_mobile[contact.mobile]
+            contact.mobile = None
+        for name in [name for name in contact.identifiers if name not in names]:
+            del self._by_custom[name, contact.identifiers.pop(name)]
+        contact.data_changed = now
+        self.version += 1
 
     def bin(self, contact: Contact, now: datetime) -> None:
         """Delete: to the recycle bin. Opt-ins are gone; a block is remembered with the record."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ class Subscription:
     collects_from: datetime | None
     last_read: datetime
     acknowledged: int = 0
+    happened: int = 0
     events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -56,7 +58,8 @@ def capture(state: State, kind: str, contact: Contact) -> None:
     now = state.now()
     for one in state.event_exports.values():
         if one.is_active(now) and one.collects_from and one.collects_from <= now and kind in one.types:
-            one.events.append(_event(state, kind, contact, now))
+            one.happened += 1
+            _collect(state, one, _event(state, kind, contact, now))
 
 
 def list_subscriptions(state: State, call: Call) -> Answer:
@@ -100,8 +103,25 @@ def export_events(state: State, call: Call) -> Answer:
     found.last_read = now
     if (given := call.query.get("checkpoint")) is not None:
         found.acknowledged = _position(found, given)
-    page = found.events[found.acknowledged : found.acknowledged + int(limit)]
-    return answer({"checkPoint": f"{found.id}.{found.acknowledged + len(page)}", "events": page})
+    shown = _shown_by(state, found, now)
+    page = shown[found.acknowledged : found.acknowledged + int(limit)]
+    check_point = f"{found.id}.{found.acknowledged + len(page)}"
+    if page and found.acknowledged and state.switches.event_delivery == "replayed":
+        page = [found.events[found.acknowledged - 1], *page]
+    return answer({"checkPoint": check_point, "events": page})
+
+
+def _collect(state: State, subscription: Subscription, event: dict[str, Any]) -> None:
+    delivery = state.switches.event_delivery
+    if delivery == "lost" and subscription.happened % 2:
+        return
+    subscription.events += [event, event] if delivery == "doubled" else [event]
+
+
+def _shown_by(state: State, subscription: Subscription, now: datetime) -> list[dict[str, Any]]:
+    """What is old enough to be given out; events are collected in the order they happened."""
+    latest = dates.render(now - timedelta(seconds=state.switches.event_lag_seconds))
+    return subscription.events[: bisect_right(subscription.events, latest, key=lambda one: one["eventDate"])]
 
 
 def _event(state: State, kind: str, contact: Contact, now: datetime) -> dict[str, Any]:

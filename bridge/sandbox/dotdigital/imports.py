@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bridge.sandbox.dotdigital.state import State
 
 NOT_FINISHED = "NotFinished"
+PARTS = v3_schema.PARTS | {"matchIdentifier"}
 _NAMESPACE = uuid.UUID("6f0d7a52-4f0b-4b6e-9d53-7c1f5a1f2c11")
 _COUNTED = {"GloballySuppressed": "globallySuppressed", "DuplicateIdentifier": "duplicateIdentifiers"}
 
@@ -53,12 +54,14 @@ def submit(state: State, contacts: list[Any], merge: str) -> Import:
 
 
 def poll(state: State, job: Import) -> dict[str, Any]:
-    """One status call. While the job runs there is no summary."""
+    """One status call. While the job runs there is no summary, or a null."""
     job.polls += 1
     settle_due(state)
-    shown: dict[str, Any] = {"importId": job.id, "status": job.status, "summary": None}
+    shown: dict[str, Any] = {"importId": job.id, "status": job.status}
     if not job.active:
         shown["summary"] = _summary(job)
+    elif state.switches.import_summary == "null":
+        shown["summary"] = None
     return {**shown, "created": job.created, "updated": job.updated, "failures": job.failures}
 
 
@@ -88,7 +91,7 @@ def _apply_entry(state: State, job: Import, entry: Any, seen: set[tuple[str, str
         _fail(state, job, {}, None, "ApiSchemaViolation", "The contact is not an object")
         return
     problems: list[tuple[str, str]] = []
-    draft = v3_schema.parse(entry, problems)
+    draft = v3_schema.parse(entry, problems, state.switches.v3_schema, PARTS)
     if problems:
         _fail(state, job, entry, None, "ApiSchemaViolation", problems[0][1])
         return

@@ -133,6 +133,23 @@ def v3_contact(
         _show_preferences(state, contact, shown)
     if "consentRecords" in include:
         shown["consentRecords"] = contact.consent_records
+    return _cased(shown, state.switches.v3_casing)
+
+
+def _cased(shown: dict[str, Any], casing: str) -> dict[str, Any]:
+    """Reads and writes spell words differently, and no two documents agree how."""
+    if casing == "published":
+        return shown
+    change = str.upper if casing == "capital" else str.lower
+
+    def spelled(part: dict[str, Any]) -> dict[str, Any]:
+        words = ("status", "emailType", "optInType")
+        return {key: change(one[:1]) + one[1:] if key in words else one for key, one in part.items()}
+
+    shown = spelled(shown)
+    if "channelProperties" in shown:
+        channels = shown["channelProperties"]
+        shown["channelProperties"] = {name: spelled(channel) for name, channel in channels.items()}
     return shown
 
 

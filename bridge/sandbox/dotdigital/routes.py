@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from bridge.sandbox.dotdigital import deleting, events, feeds, v2_contacts, v2_preferences, v3
+from bridge.sandbox.dotdigital import deleting, events, feeds, v2_contacts, v2_preferences, v3, v3_whole
 from bridge.sandbox.dotdigital.exchange import Answer, Call
 from bridge.sandbox.dotdigital.limits import HIGH, LOW, MEDIUM, UNLIMITED
 from bridge.sandbox.dotdigital.state import State
@@ -120,12 +120,14 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("get-contact", "GET", "/v2/contacts/{contactIdentifier}", HIGH, v2_contacts.get_contact),
     Operation("delete-contact", "DELETE", "/v2/contacts/{contactIdentifier}", MEDIUM, deleting.delete_by_v2),
     Operation("getContacts", "GET", "/contacts/v3", LOW, v3.list_contacts),
+    Operation("createContact", "POST", "/contacts/v3", MEDIUM, v3_whole.create),
     Operation("importContacts", "PUT", "/contacts/v3/import", LOW, v3.start_import),
     Operation("getImportStatus", "GET", "/contacts/v3/import/{importId}", UNLIMITED, v3.import_status),
     Operation("deleteContacts", "POST", "/contacts/v3/delete", LOW, deleting.start),
     Operation("getDeleteStatus", "GET", "/contacts/v3/delete/{deleteId}", UNLIMITED, deleting.status),
     Operation("getContact", "GET", "/contacts/v3/{identifier}/{value}", HIGH, v3.get_contact),
     Operation("importContact", "PATCH", "/contacts/v3/{identifier}/{value}", MEDIUM, v3.patch_contact),
+    Operation("replaceContact", "PUT", "/contacts/v3/{identifier}/{value}", MEDIUM, v3_whole.replace),
     Operation("deleteContact", "DELETE", "/contacts/v3/{identifier}/{value}", MEDIUM, deleting.delete_by_v3),
     Operation("createSubscription", "POST", _EXPORTS, MEDIUM, events.create_subscription),
     Operation("listSubscriptions", "GET", _EXPORTS, MEDIUM, events.list_subscriptions),

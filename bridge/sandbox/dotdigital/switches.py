@@ -40,6 +40,9 @@ class Switches:
     enforce_double_opt_in: bool = False
     """Account setting: new contacts wait as PendingOptIn until they confirm."""
 
+    unknown_in_answers: bool = False
+    """Objects in answers hold a property that no document names."""
+
     # v2 errors
     error_text: str = _one_of("plain", "error_prefix", "trailing_space", "no_code")
     """Message forms seen: `Text. CODE`, `Error: CODE`, `Text. CODE ` and text without any code."""
@@ -119,12 +122,26 @@ class Switches:
     list_order: str = _one_of("contact_id", "shuffled")
     v3_resubscribe_default: str = _one_of("silent", "challenge")
     """resubscribeWithNoChallenge when absent: true by the specification, false by the vendor's engineers."""
+    v3_schema: str = _one_of("published", "closed", "lenient")
+    """Unknown properties of a request: refused where the specification closes an object, or in the whole
+    contact, or ignored everywhere."""
+    v3_patch_status: str = _one_of("by_outcome", "always_200", "always_201")
+    """A PATCH answers 200 for an update and 201 for a new contact, or the same for both."""
+    v3_casing: str = _one_of("published", "as_written", "capital")
+    """Words of a contact that is read: `Html` and `unsubscribed`, all as they are written (`html`), or all
+    with a capital letter (`Unsubscribed`)."""
     v3_details_key: str = _one_of("description", "error")
     """Inner key of an error's details."""
     caps_suppressed_patch: str = _one_of("accepted", "refused")
     """A defect seen: a suppressed contact stored in capitals, PATCHed in lower case, answers 400."""
     binned_write: str = _one_of("revived", "refused")
     """A write to a contact in the recycle bin: brings it back, or 409 as for an id that somebody else has."""
+    import_bytes: int = 50 * 2**20
+    """The largest body of an import; 413 beyond it."""
+    import_type_errors: str = _one_of("in_report", "at_once")
+    """Wrong types in an import: told by its report only, as clients found, or the call is refused."""
+    import_summary: str = _one_of("null", "missing")
+    """`summary` while an import runs."""
     import_polls: int = 1
     """Status calls answered NotFinished before an import ends..."""
     import_seconds: float = 30.0
@@ -150,6 +167,11 @@ class Switches:
     """`forbidden`: 403 to every call, as on a package without it. `absent`: 404, without words."""
     event_data: str = _one_of("contactId", "nested", "identifiers", "email", "nobody")
     """Where the data of contact events name the contact: no document says."""
+    event_delivery: str = _one_of("once", "doubled", "replayed", "lost")
+    """At least once, or not at all: each event collected twice, or given out once more after it was
+    acknowledged; or every second one never collected."""
+    event_lag_seconds: float = 0.0
+    """An event is given out only this long after it happened."""
     event_activation_seconds: float = 300.0
     """A subscription collects only this long after it was made active: up to five minutes."""
 

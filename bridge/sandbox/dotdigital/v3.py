@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from bridge.sandbox.dotdigital import dates, imports, render, v3_schema, v3_write
+from bridge.sandbox.dotdigital import dates, exchange, imports, render, v3_schema, v3_write
 from bridge.sandbox.dotdigital.exchange import Answer, Call, answer
 from bridge.sandbox.dotdigital.multitude import Multitude
 from bridge.sandbox.dotdigital.records import Contact
@@ -71,28 +71,23 @@ def patch_contact(state: State, call: Call) -> Answer:
     merge = _PATCH_MERGES.get(call.query.get("merge-option", "overwrite"))
     if merge is None:
         raise v3_write.bad_request("merge-option", "is not one of the allowed values")
-    body = _body(call)
-    problems: list[tuple[str, str]] = []
-    draft = v3_schema.parse(body, problems)
-    problems += [] if problems else v3_write.check(state, draft)
-    if draft.bad_consents:
-        problems.append(("consentRecords", "A part of a record is missing"))
-    if problems:
-        raise V3Refusal(400, "contacts:badRequest", "The request is invalid", problems)
+    draft = v3_write.drafted(state, call)
     contact = v3_write.find(state, identifier, value)
     _refuse_defects(state, contact, identifier, value)
     wanted = dict(draft.identifiers)
     if contact is None:
         wanted.setdefault(identifier, value)
     if v3_write.taken(state, contact, wanted) or v3_write.stays_binned(state, contact):
-        text = "An id value already exists. All identifiers must be unique"
-        raise V3Refusal(409, "contacts:idAlreadyExists", text)
+        raise v3_write.id_in_use()
     written, created = v3_write.upsert(state, contact, wanted, draft, merge)
-    return answer(render.v3_contact(state, written), 201 if created else 200)
+    told = {"always_200": False, "always_201": True}.get(state.switches.v3_patch_status, created)
+    return answer(render.v3_contact(state, written), 201 if told else 200)
 
 
 def start_import(state: State, call: Call) -> Answer:
-    """202: accepted, not done. Only the shape of the envelope is judged here."""
+    """202: accepted, not done. Only the shape of the envelope is judged here, unless by switch."""
+    if len(call.body) > state.switches.import_bytes:
+        return exchange.text("Request Entity Too Large", 413)
     try:
         body = json.loads(call.body)
     except ValueError as error:
@@ -103,6 +98,8 @@ def start_import(state: State, call: Call) -> Answer:
     merge = body.get("mergeOption", "overwrite")
     if merge not in _PATCH_MERGES.values():
         raise v3_write.bad_json()
+    if state.switches.import_type_errors == "at_once":
+        _refuse_types(state, contacts)
     return answer({"importId": imports.submit(state, contacts, merge).id}, 202)
 
 
@@ -112,6 +109,17 @@ def import_status(state: State, call: Call) -> Answer:
     if job is None:
         raise V3Refusal(404, "contacts:importNotFound", "The import request could not be found")
     return answer(imports.poll(state, job))
+
+
+def _refuse_types(state: State, contacts: list[Any]) -> None:
+    problems: list[tuple[str, str]] = []
+    for entry in contacts:
+        if isinstance(entry, dict):
+            v3_schema.parse(entry, problems, state.switches.v3_schema, imports.PARTS)
+        else:
+            problems.append(("contacts", "The contact is not an object"))
+    if problems:
+        raise V3Refusal(400, "contacts:badRequest", "The request is invalid", problems[:10])
 
 
 def _matching(state: State, call: Call, after: tuple[int, int]) -> Iterator[Contact]:
@@ -203,16 +211,6 @@ def _list_id(call: Call) -> int | None:
     if not (text.isascii() and text.isdigit()):
         raise V3Refusal(400, "contacts:invalidFilter", f"The filter value '{text}' is invalid")
     return int(text)
-
-
-def _body(call: Call) -> dict[str, Any]:
-    try:
-        body = json.loads(call.body)
-    except ValueError as error:
-        raise v3_write.bad_json() from error
-    if not isinstance(body, dict):
-        raise v3_write.bad_json()
-    return body
 
 
 def _refuse_defects(state: State, contact: Contact | None, identifier: str, value: str) -> None:

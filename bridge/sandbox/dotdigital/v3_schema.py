@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
+PUBLISHED, CLOSED, LENIENT = "published", "closed", "lenient"
+PARTS = frozenset(
+    {"identifiers", "dataFields", "channelProperties", "lists", "preferences", "consentRecords"}
+)
 WRITE_STATUSES = ("subscribed", "unsubscribed", "suppressed")
 _CHANNEL_STATUSES = ("noSubscription", *WRITE_STATUSES)
 _OPT_IN_TYPES = ("unknown", "single", "double", "verifiedDouble")
 _EMAIL_TYPES = ("plainText", "html")
+_OF_EMAIL = ("emailType", "optInType", "status", "resubscribeOptions")
 _CONSENT_KEYS = ("text", "dateTimeConsented", "url", "ipAddress", "userAgent")
 _LISTS_MOST, _CONSENTS_MOST = 100, 5
 
@@ -32,16 +37,27 @@ class Draft:
     bad_consents: bool = False
 
 
-def parse(body: dict[str, Any], problems: list[tuple[str, str]]) -> Draft:
-    """Read a contact write; what is wrong with it is added to `problems` as (item, description)."""
+def parse(
+    body: dict[str, Any],
+    problems: list[tuple[str, str]],
+    schema: str = PUBLISHED,
+    known: Collection[str] = PARTS,
+) -> Draft:
+    """Read a contact write; what is wrong with it is added to `problems` as (item, description).
+
+    Properties that no document names are refused everywhere (closed), nowhere (lenient), or where the
+    specification says so (published): in channels and consent records. `known` are those of the whole.
+    """
     draft = Draft()
 
     def wrong(item: str, description: str = "has the wrong type") -> None:
         problems.append((item, f"'{item}' {description}"))
 
+    if schema == CLOSED:
+        _refuse_others(body, known, "", wrong)
     draft.identifiers = _object(body, "identifiers", wrong)
     draft.data_fields = _object(body, "dataFields", wrong)
-    _channels(_object(body, "channelProperties", wrong), draft, wrong)
+    _channels(_object(body, "channelProperties", wrong), draft, wrong, schema)
     draft.lists = _list(body, "lists", wrong, _LISTS_MOST)
     if any(type(one) is not int for one in draft.lists):
         wrong("lists")
@@ -50,7 +66,9 @@ def parse(body: dict[str, Any], problems: list[tuple[str, str]]) -> Draft:
             wrong("preferences")
             break
         draft.preferences[row["id"]] = row["isOptedIn"]
-    _consents(_list(body, "consentRecords", wrong, _CONSENTS_MOST), draft, wrong)
+        if schema == CLOSED:
+            _refuse_others(row, ("id", "isOptedIn"), "preferences.", wrong)
+    _consents(_list(body, "consentRecords", wrong, _CONSENTS_MOST), draft, wrong, schema)
     return draft
 
 
@@ -78,17 +96,21 @@ def _list(body: dict[str, Any], key: str, wrong: _Wrong, most: int | None = None
     return value
 
 
-def _channels(channels: dict[str, Any], draft: Draft, wrong: _Wrong) -> None:
-    for name in channels:
-        if name not in ("email", "sms", "whatsApp"):
-            wrong(f"channelProperties.{name}", "is not known")
+def _refuse_others(body: dict[str, Any], known: Collection[str], path: str, wrong: _Wrong) -> None:
+    for name in body:
+        if name not in known:
+            wrong(f"{path}{name}", "is not known")
+
+
+def _channels(channels: dict[str, Any], draft: Draft, wrong: _Wrong, schema: str) -> None:
+    if schema != LENIENT:
+        _refuse_others(channels, ("email", "sms", "whatsApp"), "channelProperties.", wrong)
     for name in ("sms", "whatsApp"):
         inner = _object(channels, name, wrong)
         _choice(inner, "status", _CHANNEL_STATUSES, f"channelProperties.{name}.status", wrong)
     email = _object(channels, "email", wrong)
-    for name in email:
-        if name not in ("emailType", "optInType", "status", "resubscribeOptions"):
-            wrong(f"channelProperties.email.{name}", "is not known")
+    if schema != LENIENT:
+        _refuse_others(email, _OF_EMAIL, "channelProperties.email.", wrong)
     draft.email_type = _choice(email, "emailType", _EMAIL_TYPES, "emailType", wrong)
     draft.opt_in_type = _choice(email, "optInType", _OPT_IN_TYPES, "optInType", wrong)
     draft.status = _choice(email, "status", WRITE_STATUSES, "status", wrong)
@@ -110,12 +132,12 @@ def _choice(body: dict[str, Any], key: str, choices: tuple[str, ...], item: str,
     return value
 
 
-def _consents(rows: list[Any], draft: Draft, wrong: _Wrong) -> None:
+def _consents(rows: list[Any], draft: Draft, wrong: _Wrong, schema: str) -> None:
     """Records with a missing, empty or malformed part do not fail the contact, they are only not applied."""
     for row in rows:
         if not isinstance(row, dict):
             wrong("consentRecords")
-        elif _is_consent(row):
+        elif _is_consent(row) and (schema == LENIENT or row.keys() <= set(_CONSENT_KEYS)):
             draft.consents.append({key: row[key] for key in _CONSENT_KEYS})
         else:
             draft.bad_consents = True

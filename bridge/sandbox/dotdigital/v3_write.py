@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from bridge.sandbox.dotdigital import consent, dates, vocabulary
+from bridge.sandbox.dotdigital import consent, dates, v3_schema, vocabulary
 from bridge.sandbox.dotdigital.exchange import Call
 from bridge.sandbox.dotdigital.records import Contact
 from bridge.sandbox.dotdigital.refusal import V3Refusal
@@ -58,6 +60,12 @@ def not_found(identifier: str, value: str) -> V3Refusal:
     return V3Refusal(404, "contacts:contactNotFound", "The following contacts could not be found", details)
 
 
+def id_in_use() -> V3Refusal:
+    """An identifier belongs to another contact."""
+    text = "An id value already exists. All identifiers must be unique"
+    return V3Refusal(409, "contacts:idAlreadyExists", text)
+
+
 def bad_json() -> V3Refusal:
     """The body is not JSON, or not of the kind that the operation takes."""
     return V3Refusal(400, "contacts:badJson", "The request JSON is badly formed")
@@ -66,6 +74,24 @@ def bad_json() -> V3Refusal:
 def bad_request(item: str, description: str) -> V3Refusal:
     """One part of the request is not valid."""
     return V3Refusal(400, "contacts:badRequest", "The request is invalid", [(item, description)])
+
+
+def drafted(state: State, call: Call, known: Collection[str] = v3_schema.PARTS) -> Draft:
+    """The write of a single contact that a body asks for. Raises V3Refusal 400 for what is wrong with it."""
+    try:
+        body = json.loads(call.body)
+    except ValueError as error:
+        raise bad_json() from error
+    if not isinstance(body, dict):
+        raise bad_json()
+    problems: list[tuple[str, str]] = []
+    draft = v3_schema.parse(body, problems, state.switches.v3_schema, known)
+    problems += [] if problems else check(state, draft)
+    if draft.bad_consents:
+        problems.append(("consentRecords", "A part of a record is missing"))
+    if problems:
+        raise V3Refusal(400, "contacts:badRequest", "The request is invalid", problems)
+    return draft
 
 
 def check(state: State, draft: Draft) -> list[tuple[str, str]]:
