@@ -101,6 +101,7 @@ class App:
             overlap=timedelta(seconds=self.settings.overlap_seconds),
             skew=timedelta(seconds=self.settings.skew_seconds),
             limits=self.settings.brakes.limits(),
+            challenge_wait=timedelta(days=self.settings.dotdigital.challenge_days),
         )
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +34,8 @@ def explain(
     settings = settings_from(config, database_url, mapping)
     known = load_mapping(settings.mapping)
     with reading(settings) as store:
-        document = _explained(store, email, known)
+        wait = timedelta(days=settings.dotdigital.challenge_days)
+        document = _explained(store, email, known, wait)
     if json:
         print_json(document)
     else:
@@ -41,7 +43,7 @@ def explain(
     return 0
 
 
-def _explained(store: Store, email: str, known: Any) -> dict[str, Any]:
+def _explained(store: Store, email: str, known: Any, wait: timedelta) -> dict[str, Any]:
     from bridge.engine.explain import explain as told
 
     who = _held(store, int(email)) if email.isdecimal() else store.find(email)
@@ -52,7 +54,7 @@ def _explained(store: Store, email: str, known: Any) -> dict[str, Any]:
             "Nobody with this address is known to the bridge.",
             hint="Check the spelling; whoever is new at a side is known after the next `bridge reconcile`.",
         )
-    return dict(told(known, who, store.cells(who.person), store.history(who.person)))
+    return dict(told(known, who, store.cells(who.person), store.history(who.person), wait))
 
 
 def _held(store: Store, number: int) -> Who | None:
@@ -73,6 +75,8 @@ def _print(email: str, document: dict[str, Any]) -> None:
         lines = [(name, _said(topic[side])) for side, name in SIDES.items()]
         if topic["agreed"] is not None:
             lines.append(("Agreed", _agreed(topic["agreed"])))
+        if "challenge" in topic:
+            lines.append(("Asked by mail", _asked(topic["challenge"])))
         _print_lines(lines)
         _print_history(topic["history"])
     if not document["topics"]:
@@ -126,6 +130,19 @@ def _agreed(agreed: dict[str, Any]) -> str:
     return f"{_choice(agreed)}, decided {when(agreed['decided_at'])}: {rule_in_words(agreed['rule'])}"
 
 
+_ASKED = {
+    "pending": "not confirmed yet; expires {}",
+    "confirmed": "confirmed",
+    "expired": "not confirmed; expired {}",
+    "ended": "overtaken: the opt-in stands no longer",
+}
+
+
+def _asked(challenge: dict[str, Any]) -> str:
+    words = _ASKED[challenge["state"]].format(when(challenge["expires_at"]))
+    return f"{when(challenge['asked_at'])}, {words}"
+
+
 def rule_in_words(rule: str) -> str:
     """What a rule's name stands for."""
     from bridge.core.decision import WORDS, Rule
@@ -139,6 +156,14 @@ def _print_history(history: list[dict[str, Any]]) -> None:
     _print_lines([(when(line["at"]), _happened(line)) for line in history[-LATEST:]], style="dim")
 
 
+_CONFIRMATION = {
+    "pending": "asked for",
+    "confirmed": "given",
+    "expired": "waited for in vain",
+    "ended": "overtaken",
+}
+
+
 def _happened(line: dict[str, Any]) -> str:
     match line["kind"]:
         case "decided":
@@ -148,6 +173,8 @@ def _happened(line: dict[str, Any]) -> str:
             return f"write to {SIDES[line['side']]} {line['fate'].replace('_', ' ')}{error}"
         case "agreed":
             return f"agreed: {CHOICES[line['choice']]}" if "choice" in line else "agreed"
+        case "challenge":
+            return f"confirmation by mail {_CONFIRMATION[line['state']]}"
         case "address_changed":
             return f"withdrawn with a change of address: {line['why']}"
         case kind:

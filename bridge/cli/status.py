@@ -32,6 +32,7 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
 def standing(store: Store, now: datetime) -> dict[str, Any]:
     """The status as JSON. `lag_seconds` is measured from each feed's watermark to now."""
     watermarks, counts, runs = store.watermarks(), store.counts(), store.last_runs(10)
+    asked = store.challenges()
     last = next((run.report for run in runs if run.report and "writes" in run.report), None)
     return {
         "watermarks": {feed: _z(at) for feed, at in watermarks.items()},
@@ -42,6 +43,7 @@ def standing(store: Store, now: datetime) -> dict[str, Any]:
         "unproven": counts.unproven,
         "held": counts.held,
         "dead": counts.dead,
+        "challenges": {"pending": asked.pending, "oldest": _z(asked.oldest), "expired": asked.expired},
         "brakes": list((last or {}).get("brakes", [])),
         "last_runs": [_run(run) for run in runs],
         "budget": dict((last or {}).get("budget", {})),
@@ -84,6 +86,8 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
         note(Mark.NEXT, "See why: `bridge doctor`. Nothing is lost; the next run goes on from there.")
     for line in _waits(document):
         note(Mark.WARN, line)
+    if confirmations := _confirmations(document["challenges"]):
+        note(Mark.NEXT, confirmations)
     for brake in document["brakes"]:
         note(Mark.BAD, ("brake ", "bold"), brake)
     if first:
@@ -143,6 +147,14 @@ def _budget(budget: dict[str, Any]) -> Any:
         name = "all, an hour" if tier == "hour" else tier.removesuffix("CallRate")
         shown.add_row(name, *numbers, lasted(one.get("waited_seconds", 0)))
     return shown
+
+
+def _confirmations(asked: dict[str, Any]) -> str:
+    """Whom Dotdigital asked by mail, and nobody has to do anything about."""
+    if not asked["pending"]:
+        return ""
+    people = counted(asked["pending"], "person was", "people were")
+    return f"{people} asked by mail to confirm; the first of them {when(asked['oldest'])}."
 
 
 def _waits(document: dict[str, Any]) -> list[str]:

@@ -47,6 +47,7 @@ class Rule(StrEnum):
     UNDATED = "undated"
     FUTURE = "future"
     CONFLICT = "conflict"
+    CHALLENGE_EXPIRED = "challenge_expired"
     CLEARED = "cleared"
     COMPLAINT = "complaint"
     CONTROLLER = "controller"
@@ -94,6 +95,7 @@ WORDS: Mapping[Rule, str] = {
     Rule.UNDATED: "the opt-in has no date, and cannot raise anybody",
     Rule.FUTURE: "the opt-in is dated in the future",
     Rule.CONFLICT: "both sides changed to opposite choices, and the mapping asks a person",
+    Rule.CHALLENGE_EXPIRED: "the person was asked by mail to confirm and did not; nobody is asked twice",
     Rule.CLEARED: "one side no longer records the choice; that is neither yes nor no",
     Rule.COMPLAINT: "the person complained; only a person at the desk may lift that",
     Rule.CONTROLLER: "the account's owner suppressed the address",

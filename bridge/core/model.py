@@ -125,6 +125,24 @@ class StandingHold:
     state: HoldState
 
 
+class ChallengeState(StrEnum):
+    """How the question stands whether somebody wants e-mail again."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    EXPIRED = "expired"  # nobody confirmed in time; a later confirmation still counts
+    ENDED = "ended"  # the opt-in that was asked about stands no longer
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """The confirmation mail that went, or may have gone, to a person last, and the opt-in it was about."""
+
+    opt_in_at: datetime  # when that opt-in was said at MyPreferences
+    sent_at: datetime
+    state: ChallengeState = ChallengeState.PENDING
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One person's topic: what each side shows, what was agreed, what is under way."""
@@ -137,6 +155,7 @@ class Cell:
     in_doubt_since: Mapping[Side, datetime] = field(default_factory=dict)  # a write with unknown outcome
     hold: StandingHold | None = None
     erased_at: datetime | None = None  # the person was erased then: nothing said before raises them
+    challenge: Challenge | None = None  # only for the e-mail channel
 
     @property
     def versions(self) -> Mapping[Side, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from bridge.core.challenge import WAIT
 from bridge.core.decision import Act, Decision, Held, Nothing, Rule, Wait
 from bridge.core.mapping import Topic
 from bridge.core.model import (
@@ -19,7 +20,7 @@ from bridge.core.model import (
     Side,
     Withdrawal,
 )
-from bridge.core.policy import Clocks, is_in
+from bridge.core.policy import Clocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Circumstances:
     first_run: bool = False
     raises_approved: bool = False
     bursts: frozenset[datetime] = frozenset()  # minutes in which a list was cleaned up at Dotdigital
+    challenge_wait: timedelta = WAIT  # for how long a confirmation by mail is waited for
 
 
 _HELD = {
@@ -118,17 +120,6 @@ def released(cell: Cell, rule: Rule) -> bool:
     """Whether a person at the desk released the hold that `rule` put on this cell."""
     hold = cell.hold
     return hold is not None and hold.state is HoldState.RELEASED and hold.reason == rule
-
-
-def asked(cell: Cell) -> bool:
-    """Whether the person was asked by mail about the very opt-in that MyPreferences shows, and has not said
-    yes since. Nobody is asked twice, whatever else comes and goes meanwhile."""
-    hold, mine = cell.hold, cell.seen.get(Side.MYPREFERENCES)
-    if hold is None or mine is None or hold.reason != Rule.CHALLENGE_PENDING:
-        return False
-    theirs = cell.seen.get(Side.DOTDIGITAL)
-    said = "~".join(mine.version.split("~")[:2])  # the choice and its date
-    return hold.ground.startswith(f"{said}~") and not (theirs is not None and is_in(theirs))
 
 
 def how(topic: Topic, target: Side) -> Resubscribe | None:

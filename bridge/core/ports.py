@@ -68,6 +68,7 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     ALREADY_SO = "already_so"
     CHALLENGED = "challenged"  # the person was sent a confirmation mail: they are still out
+    UNCLEAR = "unclear"  # the answer says nothing that is known: only a read can tell
 
 
 @dataclass(frozen=True, slots=True)

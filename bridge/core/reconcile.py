@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bridge.core.challenge import after_asking
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, raises, writes_of
 from bridge.core.mapping import OnDeletion, Topic
 from bridge.core.model import (
@@ -29,7 +30,6 @@ from bridge.core.model import (
 from bridge.core.permit import (
     Circumstances,
     approved,
-    asked,
     carried,
     forbidden,
     frequency_trouble,
@@ -53,7 +53,8 @@ def decide(topic: Topic, cell: Cell, channel: Cell | None, spreads: bool, now: C
     if cell.hold is not None and not _binds(cell):
         cell = replace(cell, hold=None)
     shown = _under_channel(cell, channel) if spreads and not topic.is_channel else cell
-    decision = _with_standing_hold(cell, unless_erased(shown, _goal(topic, shown, now), now))
+    wanted = unless_erased(shown, _goal(topic, shown, now), now)
+    decision = _with_standing_hold(cell, after_asking(cell, wanted, now.clocks, now.challenge_wait))
     if spreads and not topic.is_channel and raises(decision):
         unsure = Rule.UNSEEN if channel is None else _unsure(channel, Side.DOTDIGITAL)
         return Wait(unsure, (Side.DOTDIGITAL,)) if unsure else decision
@@ -83,13 +84,10 @@ def _unsure(cell: Cell, side: Side) -> Rule | None:
 
 def _binds(cell: Cell) -> bool:
     """A hold binds while its ground stands. Approval of an opt-in from before the bridge also outlasts the
-    closer look that finds its date; and who was asked by mail was asked about one opt-in: while
-    MyPreferences says that same one, a date learnt at Dotdigital is no reason to ask again."""
+    closer look that finds its date."""
     hold = cell.hold
     if hold is None or hold.reason == Rule.FIRST_RUN:
         return hold is not None
-    if hold.reason == Rule.CHALLENGE_PENDING:
-        return asked(cell)
     return hold.ground == cell.ground
 
 
@@ -315,15 +313,12 @@ def _agree(cell: Cell, choice: Choice, rule: Rule, now: Circumstances) -> Decisi
 
 
 def _with_standing_hold(cell: Cell, decision: Decision) -> Decision:
-    """What a hold that still binds makes of a decision: dismissed it stays silent, and somebody asked by mail
-    is not asked again."""
+    """What a hold that still binds makes of a decision: dismissed it stays silent."""
     hold = cell.hold
     if hold is None:
         return decision
     if isinstance(decision, Held) and hold.reason == decision.rule and hold.state is HoldState.DISMISSED:
         return Nothing(Rule.DISMISSED)
-    if hold.reason == Rule.CHALLENGE_PENDING and raises(decision):
-        return Nothing(Rule.CHALLENGE_PENDING)
     if hold.reason in (Rule.REFUSED, Rule.NOT_HONOURED) and isinstance(decision, Act):
         return _tried_before(hold, decision)
     return decision

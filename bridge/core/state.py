@@ -9,7 +9,18 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from bridge.core.catalogue import Catalogue, Change
-from bridge.core.model import Agreement, Cell, HoldState, PersonId, RunId, Side, TopicId, Who
+from bridge.core.model import (
+    Agreement,
+    Cell,
+    Challenge,
+    ChallengeState,
+    HoldState,
+    PersonId,
+    RunId,
+    Side,
+    TopicId,
+    Who,
+)
 from bridge.core.ports import Hint, PersonView
 
 Json = Mapping[str, Any]
@@ -155,6 +166,24 @@ class Counts:
     unproven: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody who was asked by mail to confirm."""
+
+    person: PersonId
+    challenge: Challenge
+
+
+@dataclass(frozen=True, slots=True)
+class AskedCounts:
+    """How many people were asked by mail and have not confirmed: those who still may, since when the oldest
+    of them was asked, and those whose time is over."""
+
+    pending: int
+    oldest: datetime | None
+    expired: int
+
+
 class State(Protocol):
     """The state DB as the engine sees it. Every method is one transaction."""
 
@@ -279,6 +308,24 @@ class State(Protocol):
 
     def unfinished_erasures(self) -> int:
         """How many erasures were begun and not carried to their end."""
+        ...
+
+    def note_challenge(
+        self, run: RunId, person: PersonId, opt_in_at: datetime, *, sent_at: datetime, look_at: datetime
+    ) -> None:
+        """The person was asked by mail, or may have been, about the opt-in of that date."""
+        ...
+
+    def move_challenge(self, run: RunId, person: PersonId, state: ChallengeState) -> None:
+        """How the person's last question stands now."""
+        ...
+
+    def challenges_due(self, now: datetime, limit: int) -> list[Asked]:
+        """Whom to look at, whether they have confirmed."""
+        ...
+
+    def note_looks(self, looks: Mapping[PersonId, datetime | None], lapsed: Sequence[PersonId]) -> None:
+        """When to look at these people next; for whom the time is over: their channel is decided again."""
         ...
 
     def inbox(self, side: Side) -> list[Kept]: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from bridge.core.errors import GoalMet, MappingStale, NotFound, OutcomeUnknown, Refused, SideError
+from bridge.core.errors import GoalMet, MappingStale, NotFound, Refused, SideError
 from bridge.core.model import (
     Adjustment,
     ConsentRecord,
@@ -190,11 +190,8 @@ def _resubscribed(answer: Resubscription) -> Outcome:
                 side=Side.DOTDIGITAL, operation=_RESUBSCRIBE, code="ContactCannotBeUnsuppressed",
                 hint="Only Dotdigital's support can lift it: dismiss the hold, or ask there.",
             )  # fmt: skip
-        case _:
-            raise OutcomeUnknown(
-                "Dotdigital did not say what came of a resubscribe.",
-                side=Side.DOTDIGITAL, operation=_RESUBSCRIBE, hint="The next read back settles it.",
-            )  # fmt: skip
+        case _:  # `NotAvailableInThisVersion`, which nobody explains, or a message alone
+            return Outcome.UNCLEAR
 
 
 def _refused(what: str) -> Refused:

@@ -10,8 +10,8 @@ from bridge.core.brakes import Brakes, Load, check
 from bridge.core.decision import WORDS, Act, Agree, Decision, Held, Nothing, Rule, Wait, raises, writes_of
 from bridge.core.lanes import Lane, calls_for, same_lane
 from bridge.core.model import RunId, Side, Who
-from bridge.core.permit import asked
 from bridge.core.state import LedgerEntry, Settlement
+from bridge.engine.asking import note_decided
 from bridge.engine.books import Errand
 from bridge.engine.burst import Burst
 from bridge.engine.carry import Carrier
@@ -22,7 +22,7 @@ from bridge.engine.parts import Eyes, Weather
 from bridge.engine.records import ground_out, writes_out
 from bridge.engine.report import Tally
 
-_KEEPS_HOLD = frozenset({Rule.DISMISSED, Rule.CHALLENGE_PENDING})
+_KEEPS_HOLD = frozenset({Rule.DISMISSED})
 
 
 class Applier:
@@ -151,8 +151,7 @@ class Applier:
         state = self._eyes.state
         settlements = [_settlement(one) for one in judged if not isinstance(one.decision, Act | Wait)]
         for one in judged:
-            if asked(one.cell):
-                continue  # it is the record of the question
+            note_decided(state, self._run, one)
             if isinstance(one.decision, Held):
                 self._hold(one, one.decision)
             elif one.cell.hold is not None and _over(one.decision):

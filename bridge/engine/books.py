@@ -10,8 +10,10 @@ from enum import StrEnum
 from bridge.core.decision import WORDS, Act, Rule
 from bridge.core.errors import SideError
 from bridge.core.model import Agreement, Cell, PersonId, RunId, Side, TopicId, Who, Write
+from bridge.core.policy import is_in
 from bridge.core.ports import PersonView
 from bridge.core.state import AttemptState, Begun, Ended, LedgerEntry, Settlement
+from bridge.engine.asking import note_asked
 from bridge.engine.judge import Judged
 from bridge.engine.parts import Eyes
 from bridge.engine.records import act_out, ground_out, writes_out
@@ -133,7 +135,8 @@ class Books:
         for _, sending, result in ended:
             if result.fate is Fate.CHALLENGED:
                 # Before the attempt ends: killed in between, nobody is asked twice.
-                self._open_holds(sending, Rule.CHALLENGE_PENDING, WORDS[Rule.CHALLENGE_PENDING])
+                sent_at = result.sent_at or self._eyes.clock()
+                note_asked(self._eyes.state, self._run, sending.who.person, sending.unit, sent_at)
         self._eyes.state.end_attempts(
             self._run,
             side,
@@ -142,6 +145,8 @@ class Books:
             spreads=self._eyes.mapping.spreads,
         )
         for _, sending, result in ended:
+            if result.fate is Fate.CHALLENGED:
+                self._wait_for_confirmation(sending)
             self._hold_where_needed(sending, result)
 
     def agree(self, errands: Sequence[Errand]) -> None:
@@ -185,13 +190,22 @@ class Books:
         entry = LedgerEntry("agreed", body, one.cell.person, one.topic.id)
         return Settlement(one.cell.person, one.topic.id, ground, agreement, entry)
 
+    def _wait_for_confirmation(self, sending: Sending) -> None:
+        """Nothing is left to decide before the person confirms, unless they have already."""
+        state, person = self._eyes.state, sending.who.person
+        now = {cell.topic: cell for cell in state.cells(person)}
+        asked = [now[one.topic.id] for one, _ in sending.acts]
+        for cell in asked:
+            if cell.hold is not None:
+                state.close_hold(person, cell.topic)
+        waiting = [cell for cell in asked if sending.side in cell.seen and not is_in(cell.seen[sending.side])]
+        state.settle(self._run, [Settlement(person, cell.topic, cell.ground) for cell in waiting])
+
     def _hold_where_needed(self, sending: Sending, result: Result) -> None:
         """A person at the desk is needed where no repetition helps."""
         match result.fate:
             case Fate.REFUSED:
                 rule, why = Rule.REFUSED, str(result.error)
-            case Fate.CHALLENGED:
-                rule, why = Rule.CHALLENGE_PENDING, WORDS[Rule.CHALLENGE_PENDING]
             case Fate.UNFOLLOWED:
                 rule, why = Rule.NOT_HONOURED, WORDS[Rule.NOT_HONOURED]
             case _:

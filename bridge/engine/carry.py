@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bridge.core.errors import SideError, Verdict
+from bridge.core.errors import Refused, SideError, Verdict
 from bridge.core.lanes import Lane, calls_for
 from bridge.core.mapping import Mapping
-from bridge.core.model import RunId, Side, Who, Write
+from bridge.core.model import Raise, Resubscribe, RunId, Side, Who, Write
 from bridge.core.ports import Outcome, PersonView
 from bridge.core.proof import proves
 from bridge.engine.attest import Attester
@@ -76,13 +76,17 @@ class Weigher:
                 view = read()
         except SideError as error:
             return Result(Fate.UNPROVEN, error=error, sent_at=sent_at)
-        return Result(self._fate(unit, outcome, view), view, sent_at=sent_at)
+        fate = self._fate(unit, outcome, view)
+        why = _unclear(unit[0].side) if fate is Fate.REFUSED else None
+        return Result(fate, view, why, sent_at)
 
     def _fate(self, unit: Sequence[Write], outcome: Outcome, view: PersonView) -> Fate:
         if outcome is Outcome.CHALLENGED:
             return Fate.CHALLENGED
         if all(shows(self._eyes.mapping, write, view) for write in unit):
             return Fate.PROVEN
+        if outcome is Outcome.UNCLEAR:
+            return Fate.CHALLENGED if _asks(unit) else Fate.REFUSED
         pending = any(seen.reason == "pending_update" for seen in view.topics.values())
         return Fate.UNPROVEN if pending else Fate.UNFOLLOWED
 
@@ -146,6 +150,20 @@ def count(tally: Tally, sending: Sending, result: Result) -> None:
         for write in sending.unit:
             tally.count(write)
     tally.failed += result.fate in (Fate.FAILED, Fate.UNFOLLOWED)
+
+
+def _unclear(side: Side) -> SideError:
+    """The error for a write whose answer said nothing, and which the side does not show."""
+    return Refused(
+        "The side neither followed the write nor said why.",
+        side=side, operation="read back",
+        hint="Look at this person there; `bridge holds release` tries once more.",
+    )  # fmt: skip
+
+
+def _asks(unit: Sequence[Write]) -> bool:
+    """Whether this may have sent a confirmation mail: where nobody can know, it counts as sent."""
+    return any(isinstance(write, Raise) and write.how is Resubscribe.CHALLENGE for write in unit)
 
 
 def shows(mapping: Mapping, write: Write, view: PersonView) -> bool:

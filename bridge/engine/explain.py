@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from bridge.core.decision import WORDS, Rule
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Cell, Side, TopicId, Who, mask
-from bridge.engine.records import Json, agreement_out, observation_out
+from bridge.engine.records import Json, agreement_out, observation_out, time_out
 
 
-def explain(mapping: ConsentMapping, who: Who, cells: Iterable[Cell], ledger: Iterable[Json]) -> Json:
-    """One person, as JSON. `ledger` are the entries about them, oldest first."""
+def explain(
+    mapping: ConsentMapping,
+    who: Who,
+    cells: Iterable[Cell],
+    ledger: Iterable[Json],
+    challenge_wait: timedelta,
+) -> Json:
+    """One person, as JSON. `ledger` are the entries about them, oldest first; `challenge_wait` is for how
+    long a confirmation by mail is waited for."""
     by_topic = {cell.topic: cell for cell in cells}
     entries = list(ledger)
     return {
         "person": mask(who.address),
         "topics": [
-            _topic(topic.id, by_topic[topic.id], entries) for topic in mapping.all if topic.id in by_topic
+            _topic(topic.id, by_topic[topic.id], entries, challenge_wait)
+            for topic in mapping.all
+            if topic.id in by_topic
         ],
     }
 
 
-def _topic(topic: TopicId, cell: Cell, entries: list[Json]) -> Json:
+def _topic(topic: TopicId, cell: Cell, entries: list[Json], challenge_wait: timedelta) -> Json:
     shown: Json = {
         "topic": topic,
         **{side.value: observation_out(cell.seen.get(side)) for side in Side},
@@ -35,6 +45,12 @@ def _topic(topic: TopicId, cell: Cell, entries: list[Json]) -> Json:
             "why": WORDS[Rule(cell.hold.reason)],
             "reason": cell.hold.reason,
             "state": cell.hold.state.value,
+        }
+    if (challenge := cell.challenge) is not None:
+        shown["challenge"] = {
+            "state": challenge.state.value,
+            "asked_at": time_out(challenge.sent_at),
+            "expires_at": time_out(challenge.sent_at + challenge_wait),
         }
     return shown
 
@@ -63,6 +79,8 @@ def _history(topic: TopicId, entry: Json) -> Iterable[Json]:
             rule = body.get("rule")
             shown = {key: body[key] for key in ("choice", "rule") if key in body}
             yield {**line, **shown, **({"why": WORDS[Rule(rule)]} if rule else {})}
+        case "challenge" if entry["topic"] == topic:
+            yield {**line, "state": body["state"]}
         case Rule.ADDRESS_CHANGED if entry["topic"] == topic:
             yield {**line, "withdrawn_at": body["withdrawn_at"], "why": WORDS[Rule.CARRIED]}
         case _:

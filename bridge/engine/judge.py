@@ -104,4 +104,5 @@ class Judge:
             first_run=standing.first_run,
             raises_approved=standing.raises_approved,
             bursts=standing.bursts,
+            challenge_wait=self._eyes.tuning.challenge_wait,
         )

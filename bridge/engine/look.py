@@ -12,7 +12,6 @@ from bridge.core.decision import Rule
 from bridge.core.errors import SideError, Verdict
 from bridge.core.lanes import same_lane
 from bridge.core.model import PersonId, RunId, Side, Who, address_key
-from bridge.core.permit import asked
 from bridge.core.ports import Hint, PersonView
 from bridge.core.state import Recorded, Settlement
 from bridge.engine.parts import Eyes, Weather
@@ -185,8 +184,6 @@ class Looker:
         """This person cannot be read at that side: a person at the desk has to know."""
         state = self._eyes.state
         for cell in state.cells(person):
-            if asked(cell):
-                continue
             state.open_hold(
                 self._run,
                 person,

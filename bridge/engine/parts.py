@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from bridge.core.brakes import Limits
+from bridge.core.challenge import WAIT
 from bridge.core.errors import SideError, Throttled, Unreachable, Verdict
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side, TopicId
@@ -41,6 +42,7 @@ class Tuning:
     page: int = 500  # people decided at a time
     wave: int = 20_000  # people whose writes are gathered, so that a side may take them in one bulk job
     catalogue_every: timedelta = timedelta(minutes=10)
+    challenge_wait: timedelta = WAIT  # for how long a confirmation by mail is waited for
     settling: timedelta = timedelta(minutes=2)  # how long what a feed tells of is looked into again
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bridge.core.decision import WORDS, Act, Rule
+from bridge.core.decision import Act
 from bridge.core.errors import SideError
 from bridge.core.lanes import Lane, calls_for
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import Agreement, Raise, Resubscribe, RunId, Side, Write, address_key
+from bridge.core.model import Agreement, Block, Raise, Resubscribe, RunId, Side, Write, address_key
 from bridge.core.ports import PersonView
 from bridge.core.state import Attempt, AttemptState, LedgerEntry, Settlement
+from bridge.engine.asking import note_asked
 from bridge.engine.burst import not_read
 from bridge.engine.carry import shows
 from bridge.engine.parts import Eyes, Weather
@@ -88,9 +88,9 @@ class Recovery:
         writes = [write_in(write) for write in attempt.body["writes"]]
         proven = all(shows(self._eyes.mapping, write, view) for write in writes)
         state = AttemptState.DONE if proven else AttemptState.FAILED
-        if not proven and any(_asked(write) for write in writes):
+        if not proven and any(_may_have_asked(write, view) for write in writes):
             # Before the attempt ends: killed in between, nobody is asked twice.
-            self._remember_asking(attempt)
+            note_asked(self._eyes.state, self._run, attempt.person, writes, attempt.begun_at)
         self._eyes.state.end_attempt(
             self._run,
             attempt.id,
@@ -124,19 +124,6 @@ class Recovery:
         # no ground: the cell stays to be decided, and is found in agreement if nothing moved since
         return Settlement(attempt.person, topic_id, "", agreement, entry)
 
-    def _remember_asking(self, attempt: Attempt) -> None:
-        """A confirmation mail may have gone out: nobody is asked twice."""
-        state = self._eyes.state
-        cell = next(cell for cell in state.cells(attempt.person) if cell.topic == CHANNEL)
-        state.open_hold(
-            self._run,
-            attempt.person,
-            CHANNEL,
-            reason=Rule.CHALLENGE_PENDING.value,
-            why=WORDS[Rule.CHALLENGE_PENDING],
-            ground=cell.ground,
-        )
-
 
 def _outcome(attempt: Attempt, writes: list[Write], state: AttemptState) -> LedgerEntry:
     body = {
@@ -149,5 +136,10 @@ def _outcome(attempt: Attempt, writes: list[Write], state: AttemptState) -> Ledg
     return LedgerEntry("outcome", body, attempt.person)
 
 
-def _asked(write: Write) -> bool:
-    return isinstance(write, Raise) and write.how is Resubscribe.CHALLENGE
+def _may_have_asked(write: Write, view: PersonView) -> bool:
+    """Whether a confirmation mail may have gone out: whoever cannot know counts it as sent. The silent form
+    asks only where the account demands a confirmation, and then a pending one shows."""
+    if not isinstance(write, Raise) or write.how is None:
+        return False
+    seen = view.topics.get(write.topic)
+    return write.how is Resubscribe.CHALLENGE or (seen is not None and seen.block is Block.PENDING)

@@ -16,6 +16,7 @@ from bridge.core.model import RunId, Side, TopicId
 from bridge.core.state import RunKind
 from bridge.engine.accounts import demand_same
 from bridge.engine.apply import Applier
+from bridge.engine.asking import Lookout
 from bridge.engine.burst import Burst
 from bridge.engine.carry import Carrier
 from bridge.engine.confirm import Confirmer
@@ -70,6 +71,7 @@ class Observation:
         gaps = self._observer.turns() if self._polling else self._observer.feeds(first=self._first)
         for side in Side:
             self.looker.heed(side)
+        Lookout(self.eyes, self.weather, self.looker).look()
         for side in gaps:
             self.weather.warn(f"{side}: its feed does not reach back to the last read; everybody is read")
         if self._first or self._orders.full or self.eyes.state.meta(OWED):

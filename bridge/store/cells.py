@@ -9,10 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bridge.core.mapping import CHANNEL
 from bridge.core.model import (
     Agreement,
     Block,
     Cell,
+    Challenge,
     Choice,
     Observation,
     PersonId,
@@ -22,7 +24,7 @@ from bridge.core.model import (
     TopicId,
 )
 from bridge.core.state import Ended, LedgerEntry, Settlement
-from bridge.store import attempts, holds, people, runs
+from bridge.store import attempts, challenges, holds, people, runs
 from bridge.store import tables as t
 from bridge.store.times import canonical, chunks
 
@@ -43,10 +45,13 @@ def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, lis
         standing = holds.standing(conn, ids)
         doubts = attempts.doubts(conn, ids)
         floors = people.floors(conn, ids)
+        asked = challenges.of_people(conn, ids)
         query = sa.select(t.cells).where(t.cells.c.person_id.in_(ids))
         for row in conn.execute(query.order_by(t.cells.c.person_id, t.cells.c.topic)).mappings():
             key = (PersonId(row["person_id"]), TopicId(row["topic"]))
-            cell = _cell(key, row, standing.get(key), doubts.get(key, {}), floors.get(key[0]))
+            challenge = asked.get(key[0]) if key[1] == CHANNEL else None
+            floor = floors.get(key[0])
+            cell = _cell(key, row, standing.get(key), doubts.get(key, {}), floor, challenge)
             found.setdefault(key[0], []).append(cell)
     return found
 
@@ -75,6 +80,7 @@ def _cell(
     hold: StandingHold | None,
     doubts: Mapping[Side, datetime],
     erased_at: datetime | None,
+    challenge: Challenge | None,
 ) -> Cell:
     seen = {side: found for side in Side if (found := observation(row, side)) is not None}
     written = {side: at for side in Side if (at := row[f"{side}_written_at"]) is not None}
@@ -87,6 +93,7 @@ def _cell(
         in_doubt_since=doubts,
         hold=hold,
         erased_at=erased_at,
+        challenge=challenge,
     )
 
 

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from bridge.core.catalogue import Catalogue, Change
 from bridge.core.erasure import Erasing
 from bridge.core.model import Cell, HoldState, PersonId, Side, TopicId, Who
-from bridge.core.state import Attempt, Counts, HoldRow, Kept, Noticed
+from bridge.core.state import Asked, AskedCounts, Attempt, Counts, HoldRow, Kept, Noticed
 from bridge.store import (
     attempts,
     catalogue,
     cells,
+    challenges,
     erasures,
     follow,
     holds,
@@ -151,6 +152,16 @@ class Looking:
         """Standing holds with a number beyond `after`, the oldest first; None for those in every state."""
         with self._unit.read() as conn:
             return holds.listing(conn, state, reason, limit, after)
+
+    def challenges_due(self, now: datetime, limit: int) -> list[Asked]:
+        """Whom to look at now, whether they have confirmed what they were asked by mail."""
+        with self._unit.read() as conn:
+            return challenges.due(conn, now, limit)
+
+    def challenges(self) -> AskedCounts:
+        """How many people were asked by mail and have not confirmed."""
+        with self._unit.read() as conn:
+            return challenges.count(conn)
 
     def inbox(self, side: Side) -> list[Kept]:
         """Whom to try to read again at `side`."""

@@ -11,7 +11,14 @@ import sqlalchemy as sa
 from bridge.core.errors import ConfigError, SchemaOutOfDate
 from bridge.store.engine import READ_ONLY, make_engine
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")  # every revision this program knows, the newest last
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+)  # every revision this program knows, the newest last
 HEAD = REVISIONS[-1]
 
 

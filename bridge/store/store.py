@@ -39,12 +39,13 @@ from bridge.store import (
     people,
     runs,
 )
+from bridge.store.asking import Asking
 from bridge.store.engine import Clock, Unit, make_engine
 from bridge.store.lease import NAME, Lease
-from bridge.store.looking import FIRST_RUN_COMPLETED, Looking
+from bridge.store.looking import FIRST_RUN_COMPLETED
 
 
-class Store(Looking):
+class Store(Asking):
     """Opened by `Store.open` or, to look only, by `Store.reader`. May be used by several threads.
 
     Methods raise LookupError for a person, cell, attempt or run that does not exist, and LeaseHeld when a

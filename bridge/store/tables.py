@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bridge.core.catalogue import Kind
-from bridge.core.model import Block, Choice, HoldState, Side
+from bridge.core.model import Block, ChallengeState, Choice, HoldState, Side
 from bridge.core.state import AttemptState
 from bridge.store.times import Document, UtcMicros, Words
 
@@ -273,6 +273,18 @@ sa.Index(
     unique=True,
     sqlite_where=holds.c.closed_at.is_(None),
     postgresql_where=holds.c.closed_at.is_(None),
+)
+
+challenges = sa.Table(
+    "challenges",
+    metadata,
+    _person(primary_key=True),
+    sa.Column("opt_in_at", UtcMicros, nullable=False),  # the opt-in that was asked about
+    sa.Column("sent_at", UtcMicros, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("look_at", UtcMicros),  # when to look again whether they confirmed
+    _one_of("state", ChallengeState),
+    sa.Index(None, "look_at"),
 )
 
 inbox = sa.Table(

@@ -30,7 +30,8 @@ def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call)
     assert said.code == 3  # something waits for a person
     document = said.json
     assert document.keys() == {
-        "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "brakes", "last_runs", "budget",
+        "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
+        "last_runs", "budget",
     }  # fmt: skip
     assert document["held"] == 1
     assert document["lag_seconds"].keys() == document["watermarks"].keys() != set()
@@ -187,6 +188,33 @@ def test_the_number_of_a_hold_explains_the_person_without_the_address(town: Town
     assert "cora" not in said.out
     assert "in at Dotdigital" in call("holds", "list").out
     assert call("explain", "4711").code == 2
+
+
+def test_who_was_asked_by_mail_is_counted_and_explained(
+    town: Town, call: Call, settings: dict[str, str]
+) -> None:
+    call("reconcile")
+    asked = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    with Store.open(settings["BRIDGE_DATABASE_URL"], lambda: datetime.now(UTC)) as store:
+        anna = store.find("anna.archer@example.com")
+        assert anna is not None
+        run = store.last_runs(1)[0].id
+        store.note_challenge(run, anna.person, asked, sent_at=asked, look_at=asked)
+    assert call("status", "--json").json["challenges"] == {
+        "pending": 1, "oldest": "2026-03-02T12:00:00Z", "expired": 0,
+    }  # fmt: skip
+    shown = call("status")
+    assert shown.code == 0  # nobody at the desk has anything to do
+    assert "1 person was asked by mail to confirm" in shown.out
+    said = call("explain", "anna.archer@example.com", DOTDIGITAL__CHALLENGE_DAYS="3")
+    words = " ".join(said.out.split())
+    assert "Asked by mail 2026-03-02 12:00:00, not confirmed yet; expires 2026-03-05 12:00:00" in words
+    topics = call("explain", "anna.archer@example.com", "--json").json["topics"]
+    [channel] = [one for one in topics if "challenge" in one]
+    assert channel["topic"] == "email"
+    assert channel["challenge"] == {
+        "state": "pending", "asked_at": "2026-03-02T12:00:00Z", "expires_at": "2026-03-05T12:00:00Z",
+    }  # fmt: skip
 
 
 def test_a_run_that_failed_is_not_told_as_nothing_waits(town: Town, call: Call) -> None:

@@ -15,18 +15,17 @@ from core_cells import (
     day,
     no,
     silent,
-    with_hold,
     yes,
 )
 
-from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait
+from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Wait
 from bridge.core.mapping import Conflict, Direction, Topic
 from bridge.core.model import (
     Adjustment,
     Block,
     Cell,
+    Challenge,
     Choice,
-    HoldState,
     Raise,
     Resubscribe,
     Withdrawal,
@@ -90,7 +89,8 @@ OPPOSED = cell(yes(20), no(10))
 OLD_YES, FRESH_YES = cell(yes(20), silent()), cell(yes(36), silent())
 LISTED_YES = cell(silent(), yes(shallow=True))
 BACK = cell(yes(20), no(6), WERE_OUT, EMAIL)
-ASKED = with_hold(BACK, Rule.CHALLENGE_PENDING, HoldState.OPEN)
+ASKED = replace(BACK, challenge=Challenge(day(20), day(30)))
+UNANSWERED = replace(BACK, challenge=Challenge(day(20), day(26)))
 GONE, UNDATED_GONE = cell(silent(), no(20), topic=EMAIL), cell(silent(), no(), topic=EMAIL)
 COMPLAINED = cell(silent(), no(20, block=Block.COMPLAINT), topic=EMAIL)
 CLEANED = cell(yes(5), no(20), WERE_IN)

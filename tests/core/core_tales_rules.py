@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from core_cells import (
     ABSENT,
-    DD,
     EMAIL,
     MAILABLE,
     MP,
@@ -26,10 +25,7 @@ from core_cells import (
     yes,
 )
 from core_tales import (
-    ASKED,
-    BACK,
     BURST,
-    BY_MAIL,
     CLEANED,
     COMPLAINED,
     DAILY,
@@ -50,8 +46,15 @@ from core_tales import (
 )
 
 from bridge.core.decision import Rule
-from bridge.core.mapping import Conflict, OnDeletion
-from bridge.core.model import OTHER_ADDRESS, Agreement, Block, Choice, HoldState, Observation
+from bridge.core.mapping import OnDeletion
+from bridge.core.model import (
+    OTHER_ADDRESS,
+    Agreement,
+    Block,
+    Choice,
+    HoldState,
+    Observation,
+)
 
 MOVED = Agreement(Choice.OPTED_OUT, day(10), Rule.ADDRESS_CHANGED, day(20), {})
 
@@ -120,39 +123,6 @@ IN_THE_WAY: dict[str, Tale] = {
         "withdraw dotdigital: undated_opt_in",
         EMAIL,
         cell(no(5), MAILABLE, WERE_OUT),
-    ),
-    "hold: resubscribing waits for the desk": (
-        "hold resubscribe (raise dotdigital by challenge)",
-        EMAIL,
-        BACK,
-    ),
-    "hold, released: the subscriber is asked by mail": (
-        "raise dotdigital by challenge: newer_opt_in",
-        EMAIL,
-        with_hold(BACK, Rule.RESUBSCRIBE, HoldState.RELEASED),
-    ),
-    "challenge: asked by mail at once": ("raise dotdigital by challenge: newer_opt_in", BY_MAIL, BACK),
-    "silent: subscribed on newer evidence": ("raise dotdigital by silent: newer_opt_in", SILENTLY, BACK),
-    "silent: an unsubscribe without a date is never older": (
-        "withdraw mypreferences: late_opt_in",
-        replace(SILENTLY, conflict=Conflict.LATEST),
-        cell(yes(20), no()),
-    ),
-    "Asked once by mail, nobody is asked again": ("nothing: challenge_pending", BY_MAIL, ASKED),
-    "Nor when only the unsubscribe's date becomes known": (
-        "nothing: challenge_pending",
-        BY_MAIL,
-        replace(ASKED, seen={MP: yes(20), DD: no(5.5)}),
-    ),
-    "A new opt-in may ask again": (
-        "raise dotdigital by challenge: newer_opt_in",
-        BY_MAIL,
-        replace(ASKED, seen={MP: yes(30), DD: no(6)}),
-    ),
-    "A withdrawal passes whoever was asked": (
-        "withdraw dotdigital: withdrawal_follows",
-        BY_MAIL,
-        with_hold(cell(no(30), MAILABLE, WERE_IN), Rule.CHALLENGE_PENDING, HoldState.OPEN),
     ),
     "A complaint is lifted by nobody but a person": (
         "hold complaint",

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from core_cells import DD, MP, NOW, ORDINARY, TOPIC, cell, day, no, yes
 from core_tales import CLEANED, FIRST, OLD_YES, OPPOSED, OUT, UNDATED_GONE, WERE_IN, decided, said
+from core_tales_asking import COMING_BACK
 from core_tales_rules import IN_THE_WAY
 from core_tales_words import WORDS_SAID
 
@@ -15,7 +16,7 @@ from bridge.core.decision import WORDS, Act, Rule, raises, writes_of
 from bridge.core.model import Withdrawal
 from bridge.core.reconcile import decide
 
-TALES = WORDS_SAID | IN_THE_WAY
+TALES = WORDS_SAID | IN_THE_WAY | COMING_BACK
 
 
 @pytest.mark.parametrize("sentence", TALES)

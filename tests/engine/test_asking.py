@@ -1,0 +1,133 @@
+"""What an answer to a resubscribe comes to, and what is remembered of it when a run ends in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bridge.core.errors import OutcomeUnknown
+from bridge.core.mapping import CHANNEL
+from bridge.core.model import Block, ChallengeState, Resubscribe
+from bridge.core.ports import Outcome
+from tests.engine.world import ADA, IN, MAPPING, MINE, OUT, THEIRS, UNSET, World, trouble
+
+
+def world_of(tmp_path: Path, how: Resubscribe) -> World:
+    world = World(tmp_path, replace(MAPPING, channel=replace(MAPPING.channel, resubscribe=how)))
+    world.both(ADA, CHANNEL, OUT)
+    world.started()
+    world.say(MINE, ADA, CHANNEL, IN)
+    return world
+
+
+@pytest.fixture(params=[Resubscribe.CHALLENGE, Resubscribe.SILENT])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    made = world_of(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def by_mail(tmp_path: Path) -> Iterator[World]:
+    made = world_of(tmp_path, Resubscribe.CHALLENGE)
+    yield made
+    made.close()
+
+
+def answers(world: World, outcome: Outcome) -> list[object]:
+    """Dotdigital takes the call, answers so, and changes nothing. Returns the calls."""
+    calls: list[object] = []
+
+    def write(who: object, unit: object) -> Outcome:
+        calls.append(unit)
+        return outcome
+
+    world.sides[THEIRS].write = write  # type: ignore[method-assign,assignment]
+    return calls
+
+
+def state(world: World) -> ChallengeState | None:
+    who = world.store.find(ADA)
+    assert who is not None
+    cell = next(cell for cell in world.store.cells(who.person) if cell.topic == CHANNEL)
+    return None if cell.challenge is None else cell.challenge.state
+
+
+def reasons(world: World) -> list[str]:
+    return [hold.reason for hold in world.store.holds()]
+
+
+def test_who_was_challenged_by_either_form_waits_and_is_asked_once(world: World) -> None:
+    """Dotdigital `Resubscribe contact with no challenge` may answer ContactChallenged all the same."""
+    calls = answers(world, Outcome.CHALLENGED)
+    for _ in range(4):
+        world.round()
+        world.pass_time(hours=20)
+    assert len(calls) == 1
+    assert state(world) is ChallengeState.PENDING
+    assert reasons(world) == []
+
+
+def test_an_answer_that_says_nothing_counts_as_sent_where_it_may_have_been(by_mail: World) -> None:
+    calls = answers(by_mail, Outcome.UNCLEAR)
+    for _ in range(3):
+        by_mail.round()
+    assert len(calls) == 1
+    assert state(by_mail) is ChallengeState.PENDING
+
+
+def test_an_answer_that_says_nothing_to_the_silent_form_goes_to_the_desk(tmp_path: Path) -> None:
+    world = world_of(tmp_path, Resubscribe.SILENT)
+    calls = answers(world, Outcome.UNCLEAR)
+    for _ in range(3):
+        world.round()
+    assert len(calls) == 1
+    assert state(world) is None
+    assert reasons(world) == ["refused"]
+    world.close()
+
+
+def test_a_call_of_unknown_outcome_counts_as_sent(by_mail: World) -> None:
+    theirs = by_mail.sides[THEIRS]
+    theirs.write_fate = [("lost_before", trouble(OutcomeUnknown))]
+    for _ in range(4):
+        by_mail.round()
+        by_mail.pass_time(minutes=30)
+    assert theirs.log.count((CHANNEL, "Raise")) == 0
+    assert state(by_mail) is ChallengeState.PENDING
+    by_mail.pass_time(days=15)
+    by_mail.round()
+    assert reasons(by_mail) == ["challenge_expired"]
+
+
+def test_a_silent_call_of_unknown_outcome_counts_as_a_question_where_one_shows(tmp_path: Path) -> None:
+    world = world_of(tmp_path, Resubscribe.SILENT)
+    theirs = world.sides[THEIRS]
+    theirs.write_fate = [("lost_before", trouble(OutcomeUnknown))]
+    view = theirs._view
+
+    def pending(person: object, read_at: object) -> object:
+        shown = view(person, read_at)  # type: ignore[arg-type]
+        seen = replace(shown.topics[CHANNEL], choice=UNSET, changed_at=None, block=Block.PENDING)
+        return replace(shown, topics={**shown.topics, CHANNEL: seen})
+
+    write = theirs.write
+
+    def then_pending(who: object, unit: object) -> Outcome:
+        theirs._view = pending  # type: ignore[method-assign,assignment]
+        return write(who, unit)  # type: ignore[arg-type]
+
+    theirs.write = then_pending  # type: ignore[method-assign,assignment]
+    for _ in range(3):
+        world.round()
+    assert state(world) is ChallengeState.PENDING
+    world.close()
+
+
+def test_a_plan_shows_nobody_who_was_asked(by_mail: World) -> None:
+    answers(by_mail, Outcome.CHALLENGED)
+    by_mail.round()
+    assert by_mail.plan().writes == []
