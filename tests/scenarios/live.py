@@ -122,6 +122,7 @@ class Plan:
     alternate_ids: bool = False
     on_deletion: str = "unlink"
     rate: float = 5.0  # calls a second to MyPreferences
+    events: bool = False
 
     @property
     def mapping(self) -> str:
@@ -161,6 +162,7 @@ class Live:
             "BRIDGE_DOTDIGITAL__USERNAME": self.dotdigital.api_user.username,
             "BRIDGE_DOTDIGITAL__PASSWORD": self.dotdigital.api_user.password,
             "BRIDGE_DOTDIGITAL__V3": self.plan.v3,
+            "BRIDGE_DOTDIGITAL__EVENTS": str(self.plan.events).lower(),
         }
         if self.plan.segment:
             found["BRIDGE_MYPREFERENCES__SEGMENT"] = "EVERYBODY"

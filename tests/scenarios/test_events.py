@@ -1,0 +1,143 @@
+"""Dotdigital's events export beside polling: it makes things quicker, and nothing else of it shows."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from bridge.core.model import Choice
+from bridge.dotdigital.events import WITHOUT
+from tests.scenarios.conftest import Make
+from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, PROFILING, THEIRS, Live
+
+NAMES = tuple(f"p{number}" for number in range(8))
+End = dict[str, tuple[Choice | str, Choice | str]]
+
+
+def _started(live: Live) -> Live:
+    """After a first run; the subscription it made collects by now."""
+    for name in NAMES:
+        live.add(name, both={NEWS: IN, OFFERS: "DAILY", PROFILING: OUT})
+    return live.started()
+
+
+def _days(live: Live, number: int = 3) -> None:
+    """People change their minds at both sides, and the bridge runs now and then."""
+    dice = random.Random(7)
+    for _ in range(number):
+        for name in NAMES:
+            address = f"{name}@example.com"
+            said: tuple[str, Choice | str] = dice.choice(
+                [
+                    (NEWS, IN),
+                    (NEWS, OUT),
+                    (OFFERS, "WEEKLY"),
+                    (OFFERS, OUT),
+                    (PROFILING, IN),
+                    (PROFILING, OUT),
+                ]
+            )
+            live.say(dice.choice([MINE, THEIRS]), address, *said)
+            live.clock.advance(30)
+            if dice.random() < 0.4:
+                live.round()
+        leaving = f"{dice.choice(NAMES)}@example.com"
+        if live.status(leaving) == "Subscribed":
+            live.unsubscribe(leaving)
+        for _ in range(6):
+            live.round()
+            live.clock.advance(1800)
+        live.clock.advance(timedelta(hours=10).total_seconds())
+        live.round(full=True)
+
+
+def _end(live: Live) -> End:
+    live.until_quiet()
+    return {
+        f"{name} {topic}": live.shows(f"{name}@example.com", topic)
+        for name in NAMES
+        for topic in (NEWS, OFFERS, PROFILING, EMAIL)
+    }
+
+
+@pytest.mark.parametrize(("events", "after_one_round"), [(True, OUT), (False, IN)])
+def test_an_event_tells_of_a_withdrawal_before_the_feeds_do(
+    make: Make, events: bool, after_one_round: Choice
+) -> None:
+    live = _started(make(events=events))
+    live.dotdigital.switches.feed_lag_seconds = 600.0
+    address = f"{NAMES[0]}@example.com"
+    live.say(THEIRS, address, NEWS, OUT)
+    live.round()
+    assert live.mine(address, NEWS) == after_one_round
+    live.clock.advance(600)
+    live.until_quiet()
+    assert live.shows(address) == (OUT, OUT)
+
+
+@pytest.mark.parametrize(
+    ("switch", "position"),
+    [
+        ("event_delivery", "once"),
+        ("event_delivery", "doubled"),
+        ("event_delivery", "replayed"),
+        ("event_delivery", "lost"),
+        ("event_lag_seconds", 5400.0),
+        ("event_activation_seconds", 0.0),
+        ("event_data", "nested"),
+        ("event_data", "email"),
+        ("event_data", "nobody"),
+    ],
+)
+def test_days_with_events_end_as_days_of_polling_alone(make: Make, switch: str, position: object) -> None:
+    alone = _started(make())
+    _days(alone)
+    expected = _end(alone)
+    alone.close()
+    (alone.folder / "bridge.db").unlink()
+    live = make(events=True)
+    setattr(live.dotdigital.switches, switch, position)
+    _started(live)
+    _days(live)
+    assert _end(live) == expected
+    assert live.dotdigital.calls.count("exportEvents") > 0
+    assert not live.held()
+    before = live.dotdigital.calls.count("set-preferences-for-contact")
+    live.clock.advance(86_400)
+    assert live.round(full=True).tally.writes == 0
+    assert live.dotdigital.calls.count("set-preferences-for-contact") == before
+
+
+def test_a_subscription_that_the_service_made_inactive_is_woken(make: Make) -> None:
+    live = _started(make(events=True))
+    (export,) = live.dotdigital.event_exports.values()
+    export.collects_from = None
+    address = f"{NAMES[0]}@example.com"
+    live.say(THEIRS, address, NEWS, OUT)
+    report = live.round()
+    assert [warning for warning in report.warnings if "active again" in warning]
+    assert not report.errors
+    live.until_quiet()
+    assert live.shows(address) == (OUT, OUT), "polling has found what was not collected"
+    live.clock.advance(300)
+    live.dotdigital.switches.feed_lag_seconds = 600.0
+    live.say(THEIRS, address, PROFILING, IN)
+    live.round()
+    assert live.mine(address, PROFILING) == IN, "events are collected again"
+
+
+@pytest.mark.parametrize("how", ["forbidden", "absent"])
+def test_a_feature_taken_away_is_told_once_and_polling_goes_on(make: Make, how: str) -> None:
+    live = _started(make(events=True))
+    live.dotdigital.switches.events = how
+    address = f"{NAMES[0]}@example.com"
+    live.say(THEIRS, address, NEWS, OUT)
+    reports = [live.round() for _ in range(4)]
+    assert [warning for report in reports for warning in report.warnings] == [f"dotdigital.events: {WITHOUT}"]
+    assert not any(report.errors for report in reports)
+    assert live.shows(address) == (OUT, OUT)
+    calls = live.dotdigital.calls.count("exportEvents")
+    live.round()
+    assert live.dotdigital.calls.count("exportEvents") == calls
