@@ -13,8 +13,8 @@ from bridge.core.errors import ConfigError
 from bridge.core.model import Side
 
 if TYPE_CHECKING:
+    from bridge.app import App
     from bridge.core.scaffold import Lonely, Match, Sketch
-    from bridge.settings import Settings
 
 
 def scaffold(
@@ -30,7 +30,10 @@ def scaffold(
 
     if out is not None and out.exists():
         raise _there(out)
-    made = _sketched(settings_from(config))
+    from bridge.app import App
+
+    with App(settings_from(config)) as app:
+        made = sketched(app)
     text = draft(made)
     if out is not None:
         _save(out, text)
@@ -42,15 +45,15 @@ def scaffold(
     return 0
 
 
-def _sketched(settings: Settings) -> Sketch:
-    from bridge.app import App
+def sketched(app: App) -> Sketch:
+    """What matches at both sides, and what is left over. Raises SideError."""
     from bridge.cli import live
     from bridge.cli.progress import watched
     from bridge.core.catalogue import Catalogue, Kind
     from bridge.core.scaffold import sketch
 
     catalogue = Catalogue()
-    with watched() as progress, App(settings) as app:
+    with watched() as progress:
         for number, side in enumerate(Side):
             progress("reading catalogues", number, len(Side))
             catalogue |= live.look(app, side, (Kind.FILTER, Kind.CONSENT)).catalogue

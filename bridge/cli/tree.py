@@ -153,6 +153,7 @@ def _setting_up(app: typer.Typer) -> None:
     group.command("schema", cls=Command, epilog=examples("bridge mapping schema > mappings/schema.json"))(
         mapping.schema
     )
+    _preferences(group)
     group = _group("The state DB's schema.")
     app.add_typer(group, name="db", rich_help_panel=SETUP)
     group.command("upgrade", cls=Command, epilog=examples("bridge db upgrade --config bridge.toml"))(
@@ -160,6 +161,25 @@ def _setting_up(app: typer.Typer) -> None:
     )
     group.command("check", cls=Command, epilog=examples("bridge db check"))(db.check)
     group.command("adopt", cls=Command, epilog=examples("bridge db adopt"))(db.adopt)
+
+
+def _preferences(mapping: typer.Typer) -> None:
+    from bridge.cli import preferences
+
+    group = _group("What is defined at Dotdigital. No run changes it; these commands do, after asking.")
+    mapping.add_typer(group, name="preferences")
+
+    def add(name: str, *lines: str) -> Any:
+        return group.command(name, cls=Command, epilog=examples(*(f"bridge mapping {one}" for one in lines)))
+
+    add("list", "preferences list", "preferences list --changed-since 2026-03-01")(preferences.list_)
+    creating = (
+        "preferences create --name Events --category 1",
+        "preferences create --for EVENTS_EMAIL --dry-run",
+    )
+    add("create", *creating)(preferences.create)
+    add("update", "preferences update 1012 --name Surveys --private")(preferences.update)
+    add("delete", "preferences delete 1012")(preferences.delete)
 
 
 def _hooks(app: typer.Typer) -> None:

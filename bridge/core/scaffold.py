@@ -57,7 +57,7 @@ def sketch(catalogue: Catalogue) -> Sketch:
     channel = _channel(catalogue)
     rest = [one for one in catalogue.of(Kind.CONSENT) if channel is None or one != channel.source]
     sources = [*catalogue.of(Kind.FILTER), *rest]
-    candidates = [one for source in sources if not _unfit(source) for one in _candidates(source, catalogue)]
+    candidates = [one for source in sources if not unfit(source) for one in _candidates(source, catalogue)]
     taken = _assigned(candidates)
     topics = [_judged(one, candidates) for one in taken]
     used = {number for one in topics for number in one.preferences.values()}
@@ -70,7 +70,7 @@ def sketch(catalogue: Catalogue) -> Sketch:
 
 def _channel(catalogue: Catalogue) -> Match | None:
     """The consent that speaks for all e-mail, if one is called so."""
-    found = [(best(_names(one), _CHANNEL), one) for one in catalogue.of(Kind.CONSENT) if not _unfit(one)]
+    found = [(best(_names(one), _CHANNEL), one) for one in catalogue.of(Kind.CONSENT) if not unfit(one)]
     found = sorted((pair for pair in found if pair[0].score >= WORTH_ASKING), key=lambda pair: -pair[0].score)
     if not found:
         return None
@@ -184,7 +184,7 @@ def _doubts(source: Entry) -> Iterator[str]:
         yield f"its locales are: {', '.join(active[0].locales or ()) or 'none'}"
 
 
-def _unfit(source: Entry) -> str:
+def unfit(source: Entry) -> str:
     """Why something cannot be mapped at all; empty where it can."""
     if source.kind is Kind.FILTER and source.channel and source.channel.casefold() != "email":
         return f"it is of the channel {source.channel}: only e-mail is carried"
@@ -208,7 +208,7 @@ def _edition(source: Entry) -> Edition | None:
 
 
 def _lonely(entry: Entry, candidates: Sequence[Match]) -> Lonely:
-    return Lonely(entry, _unfit(entry) or _nearest(candidates, entry))
+    return Lonely(entry, unfit(entry) or _nearest(candidates, entry))
 
 
 def _nearest(candidates: Iterable[Match], entry: Entry) -> str:

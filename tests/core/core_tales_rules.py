@@ -66,6 +66,11 @@ def elsewhere(at: int | None = None) -> Observation:
 
 
 IN_THE_WAY: dict[str, Tale] = {
+    "An opt-in from before somebody was erased raises nobody": (
+        "nothing: erased",
+        TOPIC,
+        replace(cell(yes(20), silent()), erased_at=day(30)),
+    ),
     # a deletion
     "Who was deleted at one side stays as they are at the other": (
         "nothing: nobody_there",

@@ -1,0 +1,137 @@
+"""`bridge mapping preferences`: definitions change on a person's word only, and what became of it is read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from cli_town import Call, Town
+
+from bridge.sandbox.faults import Fault
+
+LIST, CREATE = ("mapping", "preferences", "list"), ("mapping", "preferences", "create")
+UPDATE, DELETE = ("mapping", "preferences", "update"), ("mapping", "preferences", "delete")
+CHANGES = ("create-preference", "update-preference", "delete-preference")
+
+
+def sent(town: Town) -> int:
+    return sum(town.world.dotdigital.calls.count(name) for name in CHANGES)
+
+
+def tree(call: Call) -> dict[int, dict[str, object]]:
+    return {one["id"]: one for one in call(*LIST, "--json").json["preferences"]}
+
+
+def test_all_that_is_defined_is_listed_with_its_category(town: Town, call: Call) -> None:
+    shown = tree(call)
+    assert shown[1002]["kind"] == "preference"
+    categories = [one["id"] for one in shown.values() if one["kind"] == "category"]
+    assert shown[1003]["category"] in categories
+    assert "1002" in call(*LIST).out
+
+
+@pytest.mark.parametrize("flag", ["isPreference2", "isPreference", "both"])
+def test_what_was_redefined_since_a_day_is_listed_alone(town: Town, call: Call, flag: str) -> None:
+    """Dotdigital `Get modified preferences since date`: the flag is spelt in three ways."""
+    state = town.world.dotdigital
+    state.switches.modified_flag = flag
+    made = state.define_preference(name="Brand new")
+    day = state.now() + timedelta(days=1)
+    shown = call(*LIST, "--json", "--changed-since", (day - timedelta(days=2)).strftime("%Y-%m-%d")).json
+    assert made in [one["id"] for one in shown["preferences"]]
+    assert call(*LIST, "--changed-since", day.strftime("%Y-%m-%dT%H:%M:%S")).out.startswith("✓ Nothing")
+    assert state.calls.count("get-modified-preferences-since-date") == 2
+
+
+def test_nothing_is_sent_before_somebody_says_so(town: Town, call: Call) -> None:
+    said = call(*CREATE, "--name", "Events")
+    assert said.code == 2
+    assert "Nobody is there to confirm" in said.err
+    assert "preference 'Events'" in said.err  # what would be sent was shown first
+    for command in ((*CREATE, "--name", "Events"), (*UPDATE, "1012", "--name", "Polls"), (*DELETE, "1012")):
+        assert call(*command, "--dry-run").code == 0
+    assert sent(town) == 0
+
+
+@pytest.mark.parametrize("form", ["seed", "full", "short"])
+def test_a_preference_is_defined_and_read_again(town: Town, call: Call, form: str) -> None:
+    town.world.dotdigital.switches.definition_answers = form
+    category = tree(call)[1003]["category"]
+    said = call(*CREATE, "--name", "Events", "--category", str(category), "--private", "--yes", "--json")
+    assert said.code == 0, said.err
+    [made] = said.json["created"]
+    now = tree(call)[made["id"]]
+    assert (now["name"], now["kind"], now["public"], now["category"]) == (
+        "Events", "preference", False, category,
+    )  # fmt: skip
+
+
+def test_a_second_preference_of_one_name_in_one_place_is_refused(town: Town, call: Call) -> None:
+    assert call(*CREATE, "--name", "Events", "--yes").code == 0
+    again = call(*CREATE, "--name", "events", "--yes")
+    assert again.code == 2
+    assert "already" in again.err
+    assert sent(town) == 1
+
+
+def test_what_the_scaffold_leaves_over_can_be_drafted(town: Town, call: Call) -> None:
+    said = call(*CREATE, "--for", "EVENTS_EMAIL", "--yes", "--json")
+    assert said.code == 0, said.err
+    made = said.json["created"]
+    assert made[0]["private_name"] == "EVENTS_EMAIL"
+    drafted = call("mapping", "scaffold", "--json").json
+    matched = [one["mypreferences"].get("filter") for one in drafted["topics"]]
+    assert "EVENTS_EMAIL" in matched
+    for mapped in ("NEWS_EMAIL", "NEWS_PHONE", "nothing"):  # mapped, of another channel, unknown
+        assert call(*CREATE, "--for", mapped, "--yes").code == 2
+
+
+def test_a_filter_with_frequencies_is_drafted_as_a_category_of_them() -> None:
+    from bridge.core.catalogue import Entry, Kind
+    from bridge.core.scaffold import Lonely, Sketch
+    from bridge.core.wishes import wishes_for
+
+    entry = Entry(Kind.FILTER, "TIPS_EMAIL", "Tips", channel="Email", frequencies=("DAILY", "WEEKLY"))
+    whole, *parts = wishes_for(Sketch(left=[Lonely(entry, "nothing is like it")]), (), ())
+    assert not whole.is_leaf
+    assert [(one.public_name, one.within) for one in parts] == [
+        ("Tips: daily", whole), ("Tips: weekly", whole),
+    ]  # fmt: skip
+    assert wishes_for(Sketch(left=[Lonely(entry, "")]), ("tips_email",), ()) == []
+
+
+def test_an_update_leaves_what_is_not_named_as_it_is(town: Town, call: Call) -> None:
+    """Dotdigital `Update preference`: an absent `isPreference` would make a leaf a category."""
+    before = tree(call)[1003]
+    assert call(*UPDATE, "1003", "--name", "Each day", "--yes").code == 0
+    assert tree(call)[1003] == before | {"name": "Each day"}
+    category = str(before["category"])
+    assert call(*UPDATE, category, "--private", "--yes").code == 0
+    assert tree(call)[int(category)]["public"] is False
+    assert call(*UPDATE, "4711", "--name", "x", "--yes").code == 2
+
+
+def test_a_mapped_preference_is_never_deleted(town: Town, call: Call) -> None:
+    for number in ("1002", str(tree(call)[1003]["category"])):  # itself, or with its category
+        said = call(*DELETE, number, "--yes")
+        assert said.code == 2
+        assert "The mapping names" in said.err
+    assert sent(town) == 0
+
+
+def test_a_deletion_says_what_is_lost_and_is_read_again(town: Town, call: Call) -> None:
+    said = call(*DELETE, "1012", "--yes")
+    assert said.code == 0, said.err
+    assert "with every opt-in to it" in said.err
+    assert 1012 not in tree(call)
+
+
+@pytest.mark.parametrize(("kind", "done"), [("reset_after", True), ("reset", False), ("html", False)])
+def test_a_call_without_an_answer_is_settled_by_reading_and_never_repeated(
+    town: Town, call: Call, kind: str, done: bool
+) -> None:
+    town.world.dotdigital.faults.add(Fault("create-preference", kind))
+    said = call(*CREATE, "--name", "Events", "--yes")
+    assert said.code == (0 if done else 5)
+    names = [one["name"] for one in tree(call).values()]
+    assert names.count("Events") == int(done)
