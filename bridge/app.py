@@ -278,6 +278,7 @@ class App:
                 memory=self.store,
                 events=self.dotdigital_events,
                 pace=self.limits,
+                ours=partial(self.store.written_since, Side.DOTDIGITAL),
                 sleep=self._sleep,
             ),
         }

@@ -114,6 +114,9 @@ class FakeSide:
     def turn_of(self, feed: str, every: timedelta) -> timedelta:
         return every
 
+    def learn(self) -> Sequence[str]:
+        return ()
+
     def covers(self, feed: str) -> frozenset[TopicId]:
         return frozenset(topic.id for topic in self.mapping.all)
 

@@ -122,6 +122,11 @@ class ReadReplica(Protocol):
         """How long it may take in such rounds until a feed's turn comes again. Costs no call."""
         ...
 
+    def learn(self) -> Sequence[str]:
+        """Find out, once in a while, what this side's answers may be trusted with, by what was read before.
+        Writes nothing there; trouble changes nothing. Returns what is to be told, never with an address."""
+        ...
+
     def account(self) -> str:
         """What tells the account behind this side from every other. May take a call, once per process."""
         ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import BadAnswer, NotFound, Refused
@@ -13,7 +12,7 @@ from bridge.core.mapping import CHANNEL, Mapping, Topic
 from bridge.core.model import ConsentRecord, PersonId, Side, TopicId, Who, Write, address_key
 from bridge.core.ports import Bookmark, Hint, Marks, Memory, Page, PersonView
 from bridge.core.singly import look_each
-from bridge.dotdigital import feeds, status, turns, views
+from bridge.dotdigital import feeds, status, views
 from bridge.dotdigital.access import V3Access
 from bridge.dotdigital.catalogue import read_catalogue
 from bridge.dotdigital.client_v2 import ClientV2
@@ -22,20 +21,23 @@ from bridge.dotdigital.events import FEED as EVENTS
 from bridge.dotdigital.events import Events
 from bridge.dotdigital.importing import under_way
 from bridge.dotdigital.jobs import InProcess, Jobs
+from bridge.dotdigital.learnt import Kind
 from bridge.dotdigital.limits import Limits
+from bridge.dotdigital.modified import FEED as MODIFIED
+from bridge.dotdigital.modified import Modified
+from bridge.dotdigital.polling import Polling
 from bridge.dotdigital.pricing import price_of
+from bridge.dotdigital.probe import Ours, Probe, nobody
 from bridge.dotdigital.roster import Roster, pages_in
 from bridge.dotdigital.snapshot import Snapshot
 from bridge.dotdigital.suppressions import Suppressions
 from bridge.dotdigital.suppressions import hint as hint_of
 from bridge.dotdigital.tree import opt_ins
-from bridge.dotdigital.turns import Pace, Turns, turns_of
+from bridge.dotdigital.turns import Pace
 from bridge.dotdigital.wire import Contact, ContactV3, OptIn, Subscriptions
 
 SUPPRESSED = "dotdigital.suppressed"
 OPT_INS = "dotdigital.opt_ins."
-_OPT_INS_SINCE = "get-contacts-with-modified-preference-opt-in-since-date"
-_BESIDE = 1  # call of a polling round out of the same allowance: suppressed-since
 _LOOKS_A_PAGE = 100
 _VIEWS_A_PAGE = 500  # of the thousands that one answer lists: what is stored at a time is held whole
 _TIME_SERVES = timedelta(seconds=30)
@@ -44,7 +46,7 @@ _NOBODY = PersonId(0)  # a person met at this side only, whom the store has not 
 
 class DotdigitalReader:
     """Fills `bridge.core.ports.ReadReplica`. `v3=None` does without the v3 API. `clock` gives aware UTC;
-    `pace` None goes by the smallest package's allowance."""
+    `pace` None goes by the smallest package's allowance; `ours` tells the bridge's own writes."""
 
     side = Side.DOTDIGITAL
 
@@ -58,6 +60,7 @@ class DotdigitalReader:
         memory: Memory | None = None,
         events: Events | None = None,
         pace: Pace | None = None,
+        ours: Ours = nobody,
         sleep: Callable[[float], None] = time.sleep,
         listing_page: int = LARGEST_LIMIT,
     ) -> None:
@@ -69,7 +72,12 @@ class DotdigitalReader:
         self._jobs = Jobs(self._memory, clock)
         self._mapping, self._clock, self._sleep = mapping, clock, sleep
         self._events = events
-        self._pace = pace or Limits(clock=clock, sleep=sleep)
+        self._probe = Probe(self._access, self._memory, clock, ours)
+        numbers = dict.fromkeys(mapping.preference_ids)
+        self._preferences = [f"{OPT_INS}{number}" for number in numbers]
+        self._modified = Modified(self._access, most=len(numbers))
+        paced = pace or Limits(clock=clock, sleep=sleep)
+        self._polling = Polling(self._preferences, paced, self._probe, self._modified)
         self._account: str | None = None
         self._suppressions = Suppressions(v2, clock)
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
@@ -99,26 +107,20 @@ class DotdigitalReader:
         hints = () if self._events is None else (EVENTS,)
         return (SUPPRESSED, *self._preferences, *hints)
 
-    @cached_property
-    def _preferences(self) -> Sequence[str]:
-        return [f"{OPT_INS}{number}" for number in dict.fromkeys(self._mapping.preference_ids)]
-
     def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:
-        """Whoever cannot be mailed each time, and of the preferences those that were read longest ago, as
-        many as the allowance has room for."""
+        """Whoever cannot be mailed each time, and those preferences whose turn it is."""
         yield SUPPRESSED
-        queue = turns.in_order(self._preferences, marks)
-        yield from turns.taken(queue, self._turns(every), self._pace, _OPT_INS_SINCE)
+        yield from self._polling.turns(marks, every)
         if self._events is not None:
             yield EVENTS
 
     def turn_of(self, feed: str, every: timedelta) -> timedelta:
         """A whole turn for a preference's feed, at what is known of the allowance now."""
-        return self._turns(every).whole if feed.startswith(OPT_INS) else every
+        return self._polling.whole_turn(every) if feed.startswith(OPT_INS) else every
 
-    def _turns(self, every: timedelta) -> Turns:
-        allowance = self._pace.allowance(_OPT_INS_SINCE)
-        return turns_of(len(self._preferences), allowance, every, beside=_BESIDE)
+    def learn(self) -> Sequence[str]:
+        """What the v3 listing may be trusted with, about once a day, by what this process has read."""
+        return () if self._told is None else self._probe.run(self._told[1])
 
     def account(self) -> str:
         """The account's number, as the service tells it: users and regions may change, it does not."""
@@ -130,23 +132,32 @@ class DotdigitalReader:
         """The last page carries the service's own time from before the first row was asked for. Raises
         DrainIncomplete instead of that page where the feed's end cannot be proven; ValueError for a feed
         that is not this side's."""
-        if feed not in self.feeds:
-            raise ValueError(f"not a feed of Dotdigital: {feed}")
+        self._demand(feed)
         if feed == EVENTS and self._events is not None:
             yield from self._events.pages()
             return
         until = self._server_time()
-        if feed == SUPPRESSED:
-            yield from self._suppressions.since(since)
-        else:
-            yield from self._opt_ins(int(feed.removeprefix(OPT_INS)), since)
+        if feed == MODIFIED:
+            yield from self._modified.pages(until)
+            return
+        for page in self._dated(feed, since):
+            self._probe.saw(Kind.SUPPRESSION if feed == SUPPRESSED else Kind.PREFERENCE, page)
+            yield page
         yield Page(watermark=until)
+
+    def _dated(self, feed: str, since: datetime) -> Iterator[Page]:
+        if feed == SUPPRESSED:
+            return self._suppressions.since(since)
+        return self._opt_ins(int(feed.removeprefix(OPT_INS)), since)
+
+    def _demand(self, feed: str) -> None:
+        if feed not in self.feeds and feed != MODIFIED:
+            raise ValueError(f"not a feed of Dotdigital: {feed}")
 
     def covers(self, feed: str) -> frozenset[TopicId]:
         """Raises ValueError for a feed that is not this side's."""
-        if feed not in self.feeds:
-            raise ValueError(f"not a feed of Dotdigital: {feed}")
-        if feed == EVENTS:
+        self._demand(feed)
+        if feed in (EVENTS, MODIFIED):
             return frozenset()
         if feed == SUPPRESSED:
             return frozenset({CHANNEL})

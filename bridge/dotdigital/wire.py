@@ -190,6 +190,18 @@ class ContactV3(_Wire, frozen=True):
     channel_properties: Channels | None = None
     preferences: list[PreferenceV3] | None = None
     consent_records: list[ConsentRecordV3] | None = None
+    created: str | None = None
+    updated: str | None = None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the contact was made; None where that cannot be read, and nobody is kept waiting for it."""
+        return _moment(self.created)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the contact was last modified, in whatever sense the service has of it."""
+        return _moment(self.updated)
 
     @property
     def address(self) -> str | None:
@@ -298,6 +310,13 @@ def utc(moment: datetime | None) -> datetime | None:
     if moment is None or moment.year < _FIRST_YEAR:
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return utc(datetime.fromisoformat(text or ""))
+    except ValueError:
+        return None
 
 
 def parse_server_time(text: str) -> datetime:

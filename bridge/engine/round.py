@@ -71,6 +71,7 @@ class Observation:
         gaps = self._observer.turns() if self._polling else self._observer.feeds(first=self._first)
         for side in Side:
             self.looker.heed(side)
+            self._learn(side)
         Lookout(self.eyes, self.weather, self.looker).look()
         for side in gaps:
             self.weather.warn(f"{side}: its feed does not reach back to the last read; everybody is read")
@@ -90,6 +91,13 @@ class Observation:
             if not self._dry:
                 state.set_meta(EPOCH, time_out(known) or "")
         return known
+
+    def _learn(self, side: Side) -> None:
+        """A dry run leaves it to the next run."""
+        if self._dry or side in self.weather.down:
+            return
+        for words in self.eyes.readers[side].learn():
+            self.weather.warn(f"{side}: {words}")
 
     @property
     def _polling(self) -> bool:

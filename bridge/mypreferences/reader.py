@@ -88,6 +88,10 @@ class MyPreferencesReader:
         """Each round reads it."""
         return every
 
+    def learn(self) -> Sequence[str]:
+        """Nothing: its one feed hints, and the profiles are read."""
+        return ()
+
     def account(self) -> str:
         """The clientId and its host, as the settings name them."""
         return self._client.account

@@ -141,6 +141,20 @@ def last_written(conn: sa.Connection, side: Side) -> PersonId | None:
     return None if number is None else PersonId(number)
 
 
+def written_since(conn: sa.Connection, side: Side, ids: Sequence[str], since: datetime) -> frozenset[str]:
+    """Those records of `side` about whose people a write to it was begun since then, whatever came of it."""
+    a, b = t.attempts.c, t.bindings.c
+    found: set[str] = set()
+    for some in chunks(ids):
+        query = (
+            sa.select(b.external_id)
+            .join_from(t.bindings, t.attempts, b.person_id == a.person_id)
+            .where(b.side == side, b.external_id.in_(some), a.side == side, a.begun_at >= since)
+        )
+        found.update(conn.scalars(query))
+    return frozenset(found)
+
+
 def doubts(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[Key, dict[Side, datetime]]:
     """Since when the outcome of a write about these people's cells is unknown, by side: the newest counts."""
     a, at = t.attempts.c, t.attempt_topics.c

@@ -136,6 +136,11 @@ class Looking:
         with self._unit.read() as conn:
             return attempts.of_person(conn, person)
 
+    def written_since(self, side: Side, ids: Sequence[str], since: datetime) -> frozenset[str]:
+        """Those records of `side` about whose people a write to it was begun since then."""
+        with self._unit.read() as conn:
+            return attempts.written_since(conn, side, ids, since)
+
     def last_written(self, side: Side) -> PersonId | None:
         """The person of the latest proven write at `side`."""
         with self._unit.read() as conn:

@@ -1,0 +1,50 @@
+"""Which feeds the daemon's rounds read: by the allowance, and by `~modified` once that was shown to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from bridge.core.ports import Marks
+from bridge.dotdigital.learnt import What
+from bridge.dotdigital.modified import FEED as MODIFIED
+from bridge.dotdigital.modified import LONGEST, Modified
+from bridge.dotdigital.probe import Probe
+from bridge.dotdigital.turns import Pace, Turns, in_order, taken, turns_of
+
+OPERATION = "get-contacts-with-modified-preference-opt-in-since-date"
+_FEW = 1  # feeds that take no more calls than asking whether they have to be read
+
+
+class Polling:
+    """`feeds` are those that take turns: one for each preference."""
+
+    def __init__(self, feeds: Sequence[str], pace: Pace, probe: Probe, modified: Modified) -> None:
+        self._feeds, self._pace = feeds, pace
+        self._probe, self._modified = probe, modified
+
+    def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:
+        """Those read longest ago, as many as the allowance has room for. Where `~modified` is trusted it is
+        asked first, and only those are read that are due, unless it could not be asked."""
+        turns, queue = self._turns(every), in_order(self._feeds, marks)
+        if self._is_helped():
+            yield MODIFIED
+            if self._modified.read_at is not None:
+                queue = [feed for feed in queue if self._modified.is_due(marks.get(feed), every)]
+        yield from taken(queue, turns, self._pace, OPERATION)
+
+    def whole_turn(self, every: timedelta) -> timedelta:
+        """How long it may take until each of them has had its turn, at what is known of the allowance."""
+        whole = self._turns(every).whole
+        return max(whole, LONGEST) if self._is_helped() else whole
+
+    def _is_helped(self) -> bool:
+        return (
+            len(self._feeds) > _FEW
+            and self._modified.is_there()
+            and self._probe.trusts(What.MOVES_ON_PREFERENCES)
+        )
+
+    def _turns(self, every: timedelta) -> Turns:
+        beside = 1 + self._is_helped()  # suppressed-since, and `~modified`
+        return turns_of(len(self._feeds), self._pace.allowance(OPERATION), every, beside=beside)

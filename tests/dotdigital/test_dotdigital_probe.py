@@ -1,0 +1,249 @@
+"""What the v3 listing may be trusted with is learnt from the account, and never believed beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from datetime import datetime, timedelta
+from itertools import product
+
+import pytest
+from dotdigital_world import NEWS, START
+
+from bridge.core.mapping import Mapping
+from bridge.dotdigital.access import V3Access
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.jobs import InProcess
+from bridge.dotdigital.learnt import ENOUGH, Evidence, Finding, Kind, Learnt, Verdict, What, kept
+from bridge.dotdigital.probe import AFTER_TROUBLE, EVERY, HANDFUL, WHILE_UNKNOWN, Ours, nobody
+from bridge.dotdigital.reader import DotdigitalReader
+from bridge.sandbox.dotdigital import State
+from bridge.sandbox.faults import Fault
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+PREFERENCES, SUPPRESSIONS, LISTED = (
+    What.MOVES_ON_PREFERENCES,
+    What.MOVES_ON_SUPPRESSIONS,
+    What.LISTS_SUPPRESSED,
+)
+SHOWN, NOT_SHOWN, UNKNOWN = Verdict.SHOWN, Verdict.NOT_SHOWN, Verdict.UNKNOWN
+
+
+class Town:
+    """People who change their minds at Dotdigital, and a process that reads its feeds."""
+
+    def __init__(self, state: State, v2: ClientV2, v3: ClientV3 | None, mapping: Mapping) -> None:
+        self.state, self.memory = state, InProcess()
+        self._parts = v2, V3Access(v3), mapping
+        self.reader = self.process()
+        self._people = 0
+
+    def process(self, ours: Ours = nobody) -> DotdigitalReader:
+        """Another process with the same state DB."""
+        v2, access, mapping = self._parts
+        self.reader = DotdigitalReader(
+            v2, access, mapping, self.state.clock.now, memory=self.memory, ours=ours
+        )
+        return self.reader
+
+    def changes(self, number: int, *, suppressed: bool = False, new: bool = False) -> list[int]:
+        """So many people, made hours ago unless they are new, change something now; their ids."""
+        first = self._people
+        self._people += number
+        ids = [self.state.add_contact(f"p{one}@example.com") for one in range(first, self._people)]
+        self.state.clock.advance(0 if new else 7200)
+        for contact in ids:
+            if suppressed:
+                self.state.unsubscribe(contact, self.state.clock.now())
+            else:
+                self.state.set_preference(contact, NEWS, True, self.state.clock.now())
+        return ids
+
+    def reads(self) -> None:
+        """Half an hour later the feeds are read."""
+        self.state.clock.advance(1800)
+        for feed in self.reader.feeds:
+            list(self.reader.changes(feed, self.state.clock.now() - 20 * HOUR))
+
+    def learns(self) -> Learnt:
+        self.reads()
+        self.reader.learn()
+        return kept(self.memory)
+
+
+@pytest.fixture
+def town(state: State, v2: ClientV2, v3: ClientV3, mapping: Mapping) -> Town:
+    return Town(state, v2, v3, mapping)
+
+
+def moving(state: State, *, preferences: bool = True, suppressions: bool = True, listed: bool = True) -> None:
+    state.switches.modified_moves_on_preferences = preferences
+    state.switches.modified_moves_on_suppression = suppressions
+    state.switches.lists_suppressed = listed
+
+
+@pytest.mark.parametrize(("preferences", "suppressions", "listed"), list(product([True, False], repeat=3)))
+def test_each_position_of_the_open_questions_is_found(
+    state: State, town: Town, preferences: bool, suppressions: bool, listed: bool
+) -> None:
+    """Dotdigital `getContacts`: what moves `updated`, and whom the listing shows, is documented nowhere."""
+    moving(state, preferences=preferences, suppressions=suppressions, listed=listed)
+    town.changes(4)
+    town.changes(4, suppressed=True)
+    found = town.learns()
+    assert found[PREFERENCES].verdict is (SHOWN if preferences else NOT_SHOWN)
+    assert found[SUPPRESSIONS].verdict is (SHOWN if suppressions else NOT_SHOWN)
+    assert found[LISTED].verdict is (SHOWN if listed else NOT_SHOWN)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_whoever_was_not_modified_does_not_tell_whether_such_people_are_listed(
+    state: State, town: Town, listed: bool
+) -> None:
+    moving(state, suppressions=False, listed=listed)
+    town.changes(4, suppressed=True)
+    assert town.learns()[LISTED] == Finding()
+
+
+def test_nothing_is_written_and_few_calls_are_made(state: State, town: Town) -> None:
+    moving(state, listed=False)
+    town.changes(20)
+    town.changes(20, suppressed=True)
+    town.reads()
+    before, calls = state.people(), town.reader.calls
+    town.reader.learn()
+    assert state.people() == before
+    assert town.reader.calls - calls <= 1 + 1 + HANDFUL  # the listing, whether it is there, whom it lacks
+    assert town.reader.learn() == ()
+    calls = town.reader.calls
+    town.reads()
+    after_reading = town.reader.calls
+    town.reader.learn()
+    assert town.reader.calls == after_reading
+    assert after_reading > calls
+
+
+@pytest.mark.parametrize("number", [0, 1, ENOUGH - 1])
+def test_too_few_prove_nothing(state: State, town: Town, number: int) -> None:
+    moving(state)
+    town.changes(number)
+    assert town.learns()[PREFERENCES] == Finding(by=number)
+
+
+def test_days_add_up_and_nobody_counts_twice(state: State, town: Town) -> None:
+    moving(state)
+    found = []
+    for _ in range(3):
+        town.changes(1)
+        found.append(town.learns()[PREFERENCES])
+        state.clock.advance(WHILE_UNKNOWN.total_seconds())
+        town.learns()
+        state.clock.advance(EVERY.total_seconds())
+    assert [one.by for one in found] == [1, 2, 3]
+    assert [one.verdict for one in found] == [UNKNOWN, UNKNOWN, SHOWN]
+
+
+def test_one_who_is_missed_is_enough_to_trust_it_no_more(state: State, town: Town) -> None:
+    moving(state)
+    town.changes(4)
+    assert town.learns()[PREFERENCES].is_shown
+    state.clock.advance(EVERY.total_seconds())
+    moving(state, preferences=False)
+    town.changes(1)
+    town.reads()
+    told = town.reader.learn()
+    assert kept(town.memory)[PREFERENCES].verdict is NOT_SHOWN
+    assert "polling goes by the v2 feeds" in told[0]
+    state.clock.advance(EVERY.total_seconds())
+    moving(state)
+    town.changes(ENOUGH - 1)
+    assert town.learns()[PREFERENCES].verdict is NOT_SHOWN
+    state.clock.advance(EVERY.total_seconds())
+    town.changes(1)
+    assert town.learns()[PREFERENCES].is_shown
+
+
+def test_whoever_moved_later_for_another_reason_proves_nothing(state: State, town: Town) -> None:
+    moving(state, preferences=False, suppressions=False)
+    for contact in town.changes(4):
+        state.clock.advance(300)
+        state.change_email(contact, f"new{contact}@example.com")
+    assert town.learns()[PREFERENCES] == Finding()
+
+
+def test_whoever_was_made_along_with_the_change_proves_nothing(state: State, town: Town) -> None:
+    """Most opt-ins come with a sign-up: a new contact is a modified one."""
+    moving(state, preferences=False)
+    town.changes(4, new=True)
+    assert town.learns()[PREFERENCES] == Finding()
+
+
+def test_the_bridges_own_writes_prove_nothing(state: State, town: Town) -> None:
+    """An import moves `updated` by itself; a person's click may not."""
+    moving(state)
+    mine = {str(contact) for contact in town.changes(4)}
+    asked: list[datetime] = []
+
+    def ours(ids: object, since: datetime) -> Set[str]:
+        asked.append(since)
+        return mine
+
+    town.process(ours)
+    assert town.learns()[PREFERENCES] == Finding()
+    assert asked == [START + 2 * HOUR - 5 * MINUTE]
+
+
+def test_what_has_just_changed_may_not_be_everywhere_yet(state: State, town: Town) -> None:
+    moving(state)
+    town.reads()
+    town.changes(4)
+    state.clock.advance(60)
+    for feed in town.reader.feeds:
+        list(town.reader.changes(feed, START))
+    town.reader.learn()
+    assert kept(town.memory).asked_at is None
+
+
+@pytest.mark.parametrize("kind", ["status", "html", "null", "truncate"])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_probe_that_fails_changes_nothing_and_is_tried_again(
+    state: State, town: Town, kind: str, nth: int
+) -> None:
+    moving(state, listed=False)
+    town.changes(4)
+    town.changes(4, suppressed=True)
+    town.reads()
+    state.faults.add(Fault("getContacts" if nth == 1 else "getContact", kind, nth=1, times=99))
+    told = town.reader.learn()
+    assert len(told) == 1
+    assert "@" not in told[0]
+    assert kept(town.memory) == Learnt()
+    state.faults.clear()
+    assert town.reader.learn() == ()
+    assert kept(town.memory) == Learnt()  # not in each round
+    state.clock.advance(AFTER_TROUBLE.total_seconds())
+    town.reader.learn()
+    assert kept(town.memory)[PREFERENCES].is_shown
+
+
+def test_without_v3_nothing_is_asked(state: State, v2: ClientV2, mapping: Mapping) -> None:
+    moving(state)
+    town = Town(state, v2, None, mapping)
+    town.changes(4)
+    town.reads()
+    calls = town.reader.calls
+    assert town.reader.learn() == ()
+    assert town.reader.calls == calls
+
+
+def test_evidence_is_weighed_by_kind() -> None:
+    found = Learnt().after(
+        [Evidence(PREFERENCES, speaks_for=True)] * ENOUGH + [Evidence(LISTED, speaks_for=False)], START, {}
+    )
+    assert found[PREFERENCES] == Finding(SHOWN, START, ENOUGH)
+    assert found[LISTED] == Finding(NOT_SHOWN, START, 0)
+    assert found[SUPPRESSIONS] == Finding()
+    assert not found.is_complete
+    later = found.after([Evidence(LISTED, speaks_for=False)], START + HOUR, {Kind.PREFERENCE: START})
+    assert later[LISTED].since == START
+    assert later[PREFERENCES].since == START

@@ -1,0 +1,111 @@
+"""The daemon's rounds: feeds take turns, and `~modified` helps as far as it was shown to."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.dotdigital.learnt import What, kept
+from bridge.dotdigital.modified import LONGEST
+from bridge.sandbox.faults import Fault
+from tests.scenarios.conftest import Make
+from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
+
+TRUSTED = What.MOVES_ON_PREFERENCES
+
+
+def polled(live: Live, rounds: int = 1) -> int:
+    """So many rounds, a minute apart; how many opt-ins they sent."""
+    return sum(sum(live.round(polling=True).tally.raises.values()) for _ in range(rounds))
+
+
+def shows_itself(live: Live) -> Live:
+    """People change their minds at Dotdigital, and `~modified` moves along."""
+    live.dotdigital.switches.modified_moves_on_preferences = True
+    for number in range(4):
+        live.say(THEIRS, f"witness{number}@example.com", NEWS, OUT)
+    polled(live, 12)
+    assert kept(live.app.store)[TRUSTED].is_shown
+    return live
+
+
+@pytest.fixture
+def watched(make: Make) -> Live:
+    """A bridge that has found `~modified` to move."""
+    live = make()
+    for number in range(4):
+        live.add(f"witness{number}", both={NEWS: IN})
+    for name in ("ada", "bob"):
+        live.add(name, both={NEWS: IN})
+    return shows_itself(live.started())
+
+
+def test_the_bridges_own_writes_do_not_show_that_it_moves(make: Make) -> None:
+    live = make()
+    live.dotdigital.switches.modified_moves_on_preferences = True
+    people = [live.add(f"p{number}", both={NEWS: IN}) for number in range(6)]
+    live.started()
+    for address in people:
+        live.say(MINE, address, NEWS, OUT)
+    polled(live, 14)
+    assert all(live.shows(address) == (OUT, OUT) for address in people)
+    assert not kept(live.app.store)[TRUSTED].is_shown
+
+
+def test_an_opt_out_is_carried_by_the_next_round(watched: Live) -> None:
+    calls = watched.app.readers[THEIRS].calls
+    polled(watched)
+    assert watched.app.readers[THEIRS].calls - calls <= 4  # nothing to read but what has happened
+    watched.say(THEIRS, "ada@example.com", NEWS, OUT)
+    polled(watched)
+    assert watched.shows("ada@example.com") == (OUT, OUT)
+
+
+def test_what_it_misses_is_carried_when_the_feeds_turn_comes(watched: Live) -> None:
+    """Trusted wrongly, it costs time and nothing else."""
+    watched.dotdigital.switches.modified_moves_on_preferences = False
+    watched.say(THEIRS, "ada@example.com", NEWS, OUT)
+    polled(watched, int(LONGEST.total_seconds() // 60) + 1)
+    assert watched.shows("ada@example.com") == (OUT, OUT)
+
+
+def test_what_it_missed_is_not_trusted_the_day_after(watched: Live) -> None:
+    watched.clock.advance(24 * 3600)
+    watched.round()
+    watched.dotdigital.switches.modified_moves_on_preferences = False
+    watched.say(THEIRS, "ada@example.com", NEWS, OUT)
+    polled(watched, 40)
+    assert not kept(watched.app.store)[TRUSTED].is_shown
+
+
+def test_no_opt_in_passes_a_withdrawal_that_it_misses(watched: Live) -> None:
+    """Opted in at Dotdigital while MyPreferences was away, and out again, unseen, before that was back."""
+    watched.dotdigital.switches.modified_moves_on_preferences = False
+    address = "witness0@example.com"
+    polled(watched, 20)
+    assert watched.shows(address) == (OUT, OUT)
+    watched.say(THEIRS, address, NEWS, IN)
+    watched.mypreferences.faults.add(Fault("*", "status", status=503, times=10_000))
+    rounds = 0
+    while watched.cell(address).seen[THEIRS].choice is not IN:
+        polled(watched)
+        rounds += 1
+        assert rounds <= LONGEST // watched.app.tuning.poll
+    watched.say(THEIRS, address, NEWS, OUT)
+    watched.mypreferences.faults.clear()
+    assert polled(watched) == 0
+    assert watched.shows(address) == (OUT, OUT)
+
+
+def test_a_round_in_turns_reads_every_feed_before_long(make: Make) -> None:
+    """Twelve calls a minute are room for one preference in a round."""
+    live = make()
+    address = live.add("ada", both={NEWS: IN})
+    live.dotdigital.switches.rate_limits, live.dotdigital.switches.limit_low = "tiered", 12
+    live.started()
+    polled(live)
+    every = live.app.tuning.poll
+    turn = live.app.readers[THEIRS].turn_of("dotdigital.opt_ins.1002", every)
+    assert turn > every
+    live.say(THEIRS, address, NEWS, OUT)
+    polled(live, turn // every)
+    assert live.shows(address) == (OUT, OUT)
