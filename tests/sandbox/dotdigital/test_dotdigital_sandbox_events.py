@@ -143,6 +143,25 @@ def test_events_come_at_least_once_or_not_at_all(
     assert len(set(ids)) == len({whom for page in seen for whom in page}), "the same event keeps its id"
 
 
+@pytest.mark.parametrize(
+    ("position", "data"),
+    [
+        ("contactId", {"contactId": 1}),
+        ("nested", {"contact": {"contactId": 1}}),
+        ("identifiers", {"identifiers": {"email": "a@example.com"}}),
+        ("email", {"email": "a@example.com"}),
+        ("nobody", {}),
+    ],
+)
+def test_where_events_name_the_contact(
+    http: httpx.Client, export: State, position: str, data: dict[str, Any]
+) -> None:
+    export.switches.event_data = position
+    export.add_contact("a@example.com")
+    (event,) = _page(http)["events"]
+    assert event["data"] == data
+
+
 @pytest.mark.parametrize("lag", [0.0, 60.0])
 def test_events_may_come_late(http: httpx.Client, export: State, lag: float) -> None:
     export.switches.event_lag_seconds = lag

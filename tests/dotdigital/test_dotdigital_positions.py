@@ -1,0 +1,157 @@
+"""What the documents leave open about single calls, and the client right in each position of it.
+
+The contract suite and an ordinary day of the whole bridge run in each position of tests/positions.py; here is
+what neither of them comes by.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from dotdigital_world import CATEGORY, DAILY, NEWS, NEWSLETTER, START, WEEKLY, who
+
+from bridge.core.errors import Refused, SideError
+from bridge.core.model import Evidence, Raise, Side, Withdrawal
+from bridge.core.ports import Outcome, Parcel
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.events import Events
+from bridge.dotdigital.feeds import drain_marker
+from bridge.dotdigital.jobs import InProcess
+from bridge.dotdigital.replica import DotdigitalReplica
+from bridge.dotdigital.wire import Addressee, ContactsPage
+from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital.switches import Switches
+
+TESTS = Path(__file__).resolve().parents[1]
+BEFORE = START - timedelta(days=3)
+ONE = "one@example.com"
+WITHDRAWN = Withdrawal(Side.DOTDIGITAL, NEWSLETTER, START, START)
+RAISED = Raise(Side.DOTDIGITAL, NEWSLETTER, Evidence(Side.MYPREFERENCES, START, START, "v"))
+
+
+@pytest.mark.parametrize("position", ["without_email", "null_email"])
+def test_a_batch_of_blocks_tells_who_was_not_there(v2: ClientV2, state: State, position: str) -> None:
+    state.switches.suppress_echo_of_unknown = position
+    known = state.add_contact(ONE)
+    said = v2.bulk_suppress_contacts(
+        [Addressee(id=known), Addressee(id=99), Addressee(email="x@example.com")]
+    )
+    assert [entry.id for entry in said.suppressed or []] == [known]
+    assert [(entry.id, entry.email) for entry in said.not_found or []] == [(99, None), (0, "x@example.com")]
+
+
+@pytest.mark.parametrize("position", ["seed", "full", "short"])
+def test_definitions_are_written_whatever_their_answers_hold(
+    v2: ClientV2, state: State, position: str
+) -> None:
+    state.switches.definition_answers = position
+    v2.create_preference(public_name="New", private_name="new", is_preference=True, category_id=CATEGORY)
+    (new,) = {node.id for node in state.catalogue.children(CATEGORY)} - {DAILY, WEEKLY}
+    v2.update_preference(
+        preference_id=new, public_name="Newer", private_name="new", is_preference=True, is_public=True
+    )
+    node = state.catalogue.get(new)
+    assert node is not None
+    assert (node.public_name, node.is_leaf) == ("Newer", True)
+
+
+@pytest.mark.parametrize("position", ["by_outcome", "always_200", "always_201"])
+@pytest.mark.parametrize("address", [ONE, ONE.upper()])
+@pytest.mark.parametrize("caps", ["accepted", "refused"])
+def test_a_suppressed_persons_topic_is_written_by_id(
+    replica: DotdigitalReplica, state: State, position: str, address: str, caps: str
+) -> None:
+    """A defect that was seen concerns patches by address, of addresses that are stored in capitals."""
+    state.switches.v3_patch_status, state.switches.caps_suppressed_patch = position, caps
+    number = state.add_contact(address, "Unsubscribed", {NEWS: (True, BEFORE)}, when=BEFORE)
+    assert replica.write(who(ONE), [WITHDRAWN]) is Outcome.ACCEPTED
+    assert not state.contact(number).opt_ins[NEWS].opted_in
+    assert state.contact(number).status == "Unsubscribed"
+
+
+@pytest.mark.parametrize("position", ["revived", "refused"])
+@pytest.mark.parametrize("bulk", [True, False])
+def test_nobody_is_brought_back_from_the_recycle_bin(
+    replica: DotdigitalReplica, state: State, position: str, bulk: bool
+) -> None:
+    state.switches.binned_write = position
+    numbers = [state.add_contact(f"p{number}@example.com") for number in range(8)]
+    for number in numbers:
+        state.delete_contact(number)
+    parcels = [Parcel(who(f"p{number}@example.com"), [RAISED]) for number in range(8)]
+    if bulk:
+        said: Sequence[object] = replica.write_many(parcels, heartbeat=lambda: None)
+        assert all(isinstance(one, SideError) for one in said)
+    else:
+        with pytest.raises(Refused):
+            replica.write(parcels[0].who, parcels[0].unit)
+    assert all(state.contact(number).binned for number in numbers)
+
+
+@pytest.mark.parametrize("position", ["silent", "challenge"])
+@pytest.mark.parametrize("schema", ["published", "closed", "lenient"])
+def test_topics_of_many_suppressed_people_bring_nobody_back_and_mail_nobody(
+    replica: DotdigitalReplica, state: State, position: str, schema: str
+) -> None:
+    """Without a status in the write, no default of a resubscription can matter."""
+    state.switches.v3_resubscribe_default, state.switches.v3_schema = position, schema
+    state.switches.import_polls = 0
+    people = [f"p{number}@example.com" for number in range(8)]
+    for address in people:
+        state.add_contact(address, "Unsubscribed", {NEWS: (False, BEFORE)}, when=BEFORE)
+    parcels = [Parcel(who(address), [RAISED]) for address in people]
+    assert set(replica.write_many(parcels, heartbeat=lambda: None)) == {Outcome.ACCEPTED}
+    assert {person["status"] for person in state.people()} == {"Unsubscribed"}
+    assert all(person["preferences"][str(NEWS)]["opted_in"] for person in state.people())
+    assert state.challenges == {}
+
+
+@pytest.mark.parametrize("order", ["contact_id", "shuffled"])
+def test_a_listing_that_grows_while_it_is_read_loses_nobody(v3: ClientV3, state: State, order: str) -> None:
+    state.switches.list_order = order
+    there = {state.add_contact(f"p{number}@example.com") for number in range(50)}
+
+    def fetch(marker: str | None) -> ContactsPage:
+        page = v3.contacts(marker=marker, limit=10)
+        state.add_contact(f"new{len(state.people())}@example.com")
+        return page
+
+    found = [contact.contact_id for page in drain_marker(fetch) for contact in page]
+    assert there <= set(found)
+    assert len(found) == len(set(found))
+
+
+def test_a_sixth_subscription_is_refused_and_polling_goes_on(v3: ClientV3, state: State) -> None:
+    for number in range(5):
+        v3.create_event_subscription(name=f"other {number}", types=["contact.updated"])
+    events = Events(v3, "consent-bridge", InProcess())
+    events.permit()
+    (page,) = events.pages()
+    assert "polling makes up for" in page.warnings[0]
+    assert len(state.event_exports) == 5
+
+
+def test_every_position_is_tested_in_the_sandbox_and_with_the_bridge() -> None:
+    """Sizes and spans have no positions; deletions are no call of this client's."""
+    sandbox = _text("sandbox/dotdigital")
+    bridge = _text("dotdigital") + _text("scenarios") + _text("cli") + _text("positions.py")
+    for switch in fields(Switches):
+        choices = switch.metadata.get("choices", ())
+        has_positions = choices or isinstance(switch.default, bool)
+        if not has_positions or switch.name.startswith("delete_"):
+            continue
+        for text in (sandbox, bridge):
+            assert re.search(rf"\b{switch.name}\b", text), switch.name
+            assert all(f'"{choice}"' in text for choice in choices[1:]), switch.name
+
+
+def _text(place: str) -> str:
+    path = TESTS / place
+    files = [path] if path.is_file() else sorted(path.glob("*.py"))
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
