@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from types import TracebackType
 from typing import Self, TypeVar
 
+from bridge.core.erasers import Eraser
 from bridge.core.erasure import Erasing, ErasureKey
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
@@ -21,6 +22,7 @@ from bridge.dotdigital.access import V3Access
 from bridge.dotdigital.auth import basic_auth
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.erasing import DotdigitalEraser
 from bridge.dotdigital.errors import judge as judge_dotdigital
 from bridge.dotdigital.events import Events
 from bridge.dotdigital.limits import Limits
@@ -30,8 +32,10 @@ from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.parts import Eyes, Hands, Progress, Tuning, silent
 from bridge.mapping_file import load_mapping
 from bridge.mypreferences.auth import ClientCredentials
+from bridge.mypreferences.binding import Binder
 from bridge.mypreferences.certificate import CertificateDesk
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.erasing import MyPreferencesEraser
 from bridge.mypreferences.errors import judging as judging_mypreferences
 from bridge.mypreferences.importing import Importer
 from bridge.mypreferences.listing import Roll
@@ -308,6 +312,22 @@ class App:
                 memory=self.store,
                 sleep=self._sleep,
             ),
+        }
+
+    @cached_property
+    def erasers(self) -> Mapping[Side, Eraser]:
+        """Both sides, as far as erasing somebody goes."""
+        mine = self.settings.mypreferences
+        return {
+            Side.MYPREFERENCES: MyPreferencesEraser(
+                self.mypreferences,
+                Binder(self.mypreferences, mine.alternate_id_type),
+                self.replicas[Side.MYPREFERENCES],
+                self.mapping,
+                self.options.clock,
+                self._sleep,
+            ),
+            Side.DOTDIGITAL: DotdigitalEraser(self.dotdigital, self.dotdigital_v3, self._sleep),
         }
 
     @cached_property

@@ -93,7 +93,7 @@ def _top(
 
 
 def _everyday(app: typer.Typer) -> None:
-    from bridge.cli import apply, plan, reconcile
+    from bridge.cli import apply, forget, plan, reconcile
 
     def add(name: str, *lines: str) -> Any:
         return app.command(name, cls=Command, epilog=examples(*lines), rich_help_panel=EVERYDAY)
@@ -102,6 +102,9 @@ def _everyday(app: typer.Typer) -> None:
     add("apply", "bridge apply plan.json")(apply.apply)
     add("reconcile", "bridge reconcile", "bridge reconcile --full --json")(reconcile.reconcile)
     add("run", "bridge run --config bridge.toml")(_run)
+    add("forget", "bridge forget ada@example.com --dry-run", "bridge forget - --yes < address.txt")(
+        forget.forget
+    )
 
 
 def _run(config: Config = None) -> Any:

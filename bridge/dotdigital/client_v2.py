@@ -109,6 +109,16 @@ class ClientV2:
         path = f"/v2/contacts/{wire.path_id(contact_id, operation)}"
         return decode(self.transport.read(operation, "GET", path), Contact, operation)
 
+    def delete_contact(self, *, contact_id: int) -> None:
+        """Move a contact to the recycle bin, from which it may be imported again, subscribed: suppress it
+        before. Raises NotFound, and Refused where the service deletes nobody suppressed."""
+        operation = "delete-contact"
+        answer = self.transport.write(
+            operation, "DELETE", f"/v2/contacts/{wire.path_id(contact_id, operation)}"
+        )
+        if b"<html" in answer.content[:1000].lower():
+            raise wire.untrusted(answer, operation, is_write=True)
+
     # feeds
 
     def get_suppressed_contacts_since_date(

@@ -21,6 +21,8 @@ from bridge.dotdigital.wire import (
     ConsentRecordV3,
     ContactsPage,
     ContactV3,
+    DeleteAccepted,
+    DeleteReport,
     EventSubscription,
     EventSubscriptions,
     ExportedEvents,
@@ -31,6 +33,7 @@ from bridge.dotdigital.wire import (
 from bridge.transport import Transport
 
 LARGEST_LIMIT = 5000
+LARGEST_DELETION = 5000  # contacts of one job
 MOST_RECORDS = 5  # consent records of one contact in one call
 _IMPORT_ID = re.compile(r"[-A-Za-z0-9_.]{1,100}")
 _SUBSCRIPTIONS = "/events/v3/export/subscriptions"
@@ -124,6 +127,25 @@ class ClientV3:
         operation = "getImportStatus"
         path = f"/contacts/v3/import/{quote(import_id, safe='')}"
         return decode(self.transport.read(operation, "GET", path), ImportReport, operation)
+
+    def delete_contacts(self, contact_ids: Sequence[int]) -> str:
+        """Have contacts moved to the recycle bin (`Bulk delete contacts`). Returns the job's id: nothing is
+        done before `delete_report` says so. Raises ValueError for none or more than 5,000."""
+        if not 0 < len(contact_ids) <= LARGEST_DELETION:
+            raise ValueError(f"a deletion takes 1 to {LARGEST_DELETION} contacts")
+        operation = "deleteContacts"
+        body = [{"contactId": number} for number in contact_ids]
+        answer = self.transport.write(operation, "POST", "/contacts/v3/delete", json=body)
+        delete_id = decode(answer, DeleteAccepted, operation, is_write=True).delete_id
+        if _IMPORT_ID.fullmatch(delete_id) is None:
+            raise wire.untrusted(answer, operation, is_write=True)
+        return delete_id
+
+    def delete_report(self, delete_id: str) -> DeleteReport:
+        """How far a deletion is (`Get bulk delete status`), and whom it left out."""
+        operation = "getDeleteStatus"
+        path = f"/contacts/v3/delete/{quote(delete_id, safe='')}"
+        return decode(self.transport.read(operation, "GET", path), DeleteReport, operation)
 
     # events export
 

@@ -257,6 +257,17 @@ class ImportReport(_Wire, frozen=True):
     failures: list[ImportRow] | None = None
 
 
+class DeleteAccepted(_Wire, frozen=True):
+    delete_id: str
+
+
+class DeleteReport(_Wire, frozen=True):
+    """The state of a deletion, and who was left out of it."""
+
+    status: str
+    failures: list[object] | None = None
+
+
 class EventSubscription(_Wire, frozen=True):
     """A durable export of events, as far as it matters here."""
 

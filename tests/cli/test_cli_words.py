@@ -9,7 +9,7 @@ COMMANDS = [
     "demo", "sandbox", "doctor", "plan", "apply", "reconcile", "run", "status", "explain", "mapping check",
     "mapping schema", "holds list", "holds release", "holds dismiss", "ledger verify", "ledger export",
     "db upgrade", "db check", "hooks list", "hooks create", "hooks pause", "hooks resume", "hooks delete",
-    "hooks settings",
+    "hooks settings", "forget",
 ]  # fmt: skip
 LONG_RUNNING = ("sandbox", "run")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,7 @@ class Plan:
     couplings: tuple[Any, ...] = ()
     alternate_ids: bool = False
     on_deletion: str = "unlink"
+    erasure_key: str = "a long random word"
     rate: float = 5.0  # calls a second to MyPreferences
     events: bool = False
 
@@ -164,6 +165,8 @@ class Live:
             "BRIDGE_DOTDIGITAL__V3": self.plan.v3,
             "BRIDGE_DOTDIGITAL__EVENTS": str(self.plan.events).lower(),
         }
+        if self.plan.erasure_key:
+            found["BRIDGE_ERASURE_KEY"] = self.plan.erasure_key
         if self.plan.segment:
             found["BRIDGE_MYPREFERENCES__SEGMENT"] = "EVERYBODY"
         if self.plan.alternate_ids:
@@ -201,6 +204,12 @@ class Live:
         assert not report.errors, report.warnings
         self.clock.advance(3600)
         return self
+
+    def restart(self, **words: object) -> None:
+        """The bridge is started again, with other settings."""
+        self.plan = replace(self.plan, **words)  # type: ignore[arg-type]
+        self.app.close()
+        self.app = self._app()
 
     def remap(self, old: str, new: str) -> None:
         """The operator edits the mapping, and the bridge is started again."""

@@ -1,0 +1,208 @@
+"""`bridge forget`: erases a person at both services and here, asked first."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.asking import confirmed
+from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
+from bridge.cli.output import SIDES, Mark, counted, failure, note, print_json
+from bridge.core.errors import ConfigError
+from bridge.core.model import mask
+
+if TYPE_CHECKING:
+    from bridge.app import App
+    from bridge.engine.forget import Forgotten, Survey
+    from bridge.settings import Settings
+
+UNREACHED, LEFT = 5, 3
+_AGAIN = "Repeat `bridge forget` for this person: it goes on from there."
+
+
+def forget(
+    email: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EMAIL",
+            help="The person's address; - reads it from standard input, which keeps it out of the shell's "
+            "history and the list of processes.",
+        ),
+    ] = None,
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    mapping: MappingFile = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    only_here: Annotated[
+        bool, typer.Option("--only-here", help="Erase from the state DB alone; call neither service.")
+    ] = False,
+    drop_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--drop-unreadable",
+            help="Instead: give up marks made with a BRIDGE_ERASURE_KEY that is lost. Whoever they stand "
+            "for may then be made anew.",
+        ),
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
+    """Erase a person: block and delete them at Dotdigital, withdraw and delete them at MyPreferences, forget
+    them here. A keyed hash of the address stays: no old record brings them back, only a later opt-in does."""
+    settings = settings_from(config, database_url, mapping)
+    if drop_unreadable:
+        return _drop_unreadable(settings, email, yes=yes, json=json)
+    address = _address(email)
+    if not dry_run:
+        _require_key(settings)
+    if only_here:
+        return _only_here(settings, address, dry_run=dry_run, yes=yes, json=json)
+    return _everywhere(settings, address, dry_run=dry_run, yes=yes, json=json)
+
+
+def _address(given: str | None) -> str:
+    """Raises ConfigError for what is no address, and does not repeat it."""
+    text = sys.stdin.readline() if given == "-" else given or ""
+    address = text.strip()
+    local, at, domain = address.partition("@")
+    if not (local and at and domain) or "@" in domain or len(address.split()) != 1:
+        raise ConfigError(
+            "Whom? No e-mail address was given.", hint="`bridge forget ada@example.com`, or - to read it."
+        )
+    return address
+
+
+def _require_key(settings: Settings) -> None:
+    from bridge.app import App
+
+    with App(settings) as app:
+        app.erasing.required()
+
+
+def _everywhere(settings: Settings, address: str, *, dry_run: bool, yes: bool, json: bool) -> int:
+    from bridge.app import App
+    from bridge.cli.opening import writing
+    from bridge.cli.progress import watched
+    from bridge.engine.forget import Forgetter
+
+    with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
+        eyes = app.eyes(progress=progress, heartbeat=heartbeat)
+        forgetter = Forgetter(eyes, app.store, app.erasers)
+        survey = forgetter.survey(address)
+        _announce(address, survey, stderr=json or not dry_run)
+        if dry_run:
+            return _planned(address, survey, json=json)
+        if not confirmed("Erase this person? It cannot be undone.", yes=yes):
+            return 0
+        done = forgetter.forget(address)
+    return _told(address, done, json=json)
+
+
+def _only_here(settings: Settings, address: str, *, dry_run: bool, yes: bool, json: bool) -> int:
+    from bridge.app import App
+    from bridge.cli.opening import writing
+    from bridge.engine.forget import Survey, forget_here
+
+    with App(settings) as app, writing(app.lease()):
+        survey = Survey(app.store.find(address) is not None)
+        _announce(address, survey, stderr=json or not dry_run)
+        if dry_run:
+            return _planned(address, survey, json=json)
+        if not confirmed("Erase this person here, and here alone? It cannot be undone.", yes=yes):
+            return 0
+        done = forget_here(app.store, address)
+    return _told(address, done, json=json)
+
+
+def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: bool) -> int:
+    from bridge.app import App
+    from bridge.cli.opening import writing
+
+    if email is not None:
+        raise ConfigError("--drop-unreadable is about no single person.", hint="Leave the address away.")
+    with App(settings) as app, writing(app.lease()):
+        marks = _unreadable(app)
+        if marks and not confirmed(f"Give up {counted(marks, 'mark')}? They cannot be made again.", yes=yes):
+            return 0
+        dropped = app.store.drop_unreadable_marks()
+    if json:
+        print_json({"dropped": dropped})
+    else:
+        note(Mark.GOOD, f"{counted(dropped, 'mark')} given up." if dropped else "Every mark can be read.")
+    return 0
+
+
+def _unreadable(app: App) -> int:
+    """Raises ConfigError where no key is set: that may be a mere oversight, and all marks would be lost."""
+    app.erasing.required()
+    return app.store.unreadable_marks()
+
+
+# words
+
+
+def _announce(address: str, survey: Survey, *, stderr: bool) -> None:
+    note(Mark.NEXT, f"To be erased: {mask(address)}", stderr=stderr)
+    here = "known, and to be forgotten" if survey.here else "not known"
+    note(Mark.NEXT, f"In the state DB: {here}.", indent=2, stderr=stderr)
+    for side, traces in survey.traces.items():
+        for trace in traces:
+            words = f"{SIDES[side]}: {trace.record} ({trace.state}): {trace.plan}."
+            note(Mark.NEXT, words, indent=2, stderr=stderr)
+        if not traces:
+            note(Mark.NEXT, f"{SIDES[side]}: nobody with this address.", indent=2, stderr=stderr)
+    for side, error in survey.errors.items():
+        note(Mark.WARN, f"{SIDES[side]}: {error}", indent=2, stderr=stderr)
+    if not (survey.here or survey.errors or any(survey.traces.values())):
+        words = "Nobody with this address is known anywhere: only the mark would be left."
+        note(Mark.WARN, words, stderr=stderr)
+
+
+def _planned(address: str, survey: Survey, *, json: bool) -> int:
+    if json:
+        sides = {
+            side.value: [{"record": one.record, "state": one.state, "plan": one.plan} for one in traces]
+            for side, traces in survey.traces.items()
+        }
+        errors = {side.value: str(error) for side, error in survey.errors.items()}
+        print_json(
+            {"person": mask(address), "erased": False, "here": survey.here, "sides": sides, "errors": errors}
+        )
+    return UNREACHED if survey.errors else 0
+
+
+def _told(address: str, done: Forgotten, *, json: bool) -> int:
+    left = [f"{SIDES[side]}: {words}" for side, erasure in done.sides.items() for words in erasure.left]
+    if json:
+        print_json(_document(address, done))
+    else:
+        for side, erasure in done.sides.items():
+            for words in erasure.done:
+                note(Mark.GOOD, f"{SIDES[side]}: {words}.")
+        if done.finished:
+            note(Mark.GOOD, "Nothing of this person is kept here, but for the mark.")
+    for words in left:
+        note(Mark.WARN, f"{words}.", stderr=json)
+    for side, error in done.errors.items():
+        failure(f"{SIDES[side]}: {error.what}", error.hint)
+    if not done.finished:
+        note(Mark.NEXT, f"They are marked: no opt-in from before raises them. {_AGAIN}", stderr=True)
+        return UNREACHED
+    return LEFT if left else 0
+
+
+def _document(address: str, done: Forgotten) -> dict[str, Any]:
+    return {
+        "person": mask(address),
+        "erased": done.finished,
+        "here": done.was_here,
+        "sides": {
+            side.value: {"done": list(erasure.done), "left": list(erasure.left)}
+            for side, erasure in done.sides.items()
+        },
+        "errors": {side.value: str(error) for side, error in done.errors.items()},
+    }

@@ -1,0 +1,138 @@
+"""Erasing a person: marked first, so that nothing raises them meanwhile, then gone at both sides, then here.
+
+No step is noted: each side is read before anything is done there, so that the same command goes on from
+wherever it stopped, whatever stopped it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bridge.core.erasers import Eraser, Erasure, Trace
+from bridge.core.erasure import KnownWords
+from bridge.core.errors import SideError, Throttled
+from bridge.core.lanes import Lane, calls_for
+from bridge.core.model import Cell, Observation, PersonId, Side, TopicId, Who
+from bridge.core.policy import is_out
+from bridge.engine.accounts import demand_same
+from bridge.engine.parts import Eyes, Weather
+
+ORDER = (Side.DOTDIGITAL, Side.MYPREFERENCES)  # where mail is sent from comes first
+_NOBODY = PersonId(0)  # whom the state DB does not know
+
+
+class ErasureState(Protocol):
+    """The state DB, as far as erasing goes."""
+
+    def find(self, address: str) -> Who | None: ...
+
+    def cells(self, person: PersonId) -> list[Cell]: ...
+
+    def begin_erasure(self, address: str) -> None: ...
+
+    def finish_erasure(self, address: str, known: KnownWords, told: Mapping[str, Any]) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is of a person, before anything is done. A side that could not be asked is in `errors`."""
+
+    here: bool
+    traces: Mapping[Side, Sequence[Trace]] = field(default_factory=dict)
+    errors: Mapping[Side, SideError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What became of it. `finished` False: repeating the command goes on."""
+
+    finished: bool
+    was_here: bool
+    sides: Mapping[Side, Erasure] = field(default_factory=dict)
+    errors: Mapping[Side, SideError] = field(default_factory=dict)
+
+
+def forget_here(state: ErasureState, address: str) -> Forgotten:
+    """Erase somebody from the state DB alone. What both sides were last seen to say is no news after that."""
+    state.begin_erasure(address)
+    who = state.find(address)
+    cells = [] if who is None else state.cells(who.person)
+    known = {
+        side: _outs({cell.topic: cell.seen[side] for cell in cells if side in cell.seen}) for side in Side
+    }
+    was_here = state.finish_erasure(address, known, {side.value: "left alone" for side in Side})
+    return Forgotten(True, was_here)
+
+
+class Forgetter:
+    """Erases people at both sides and in the state DB."""
+
+    def __init__(self, eyes: Eyes, state: ErasureState, erasers: Mapping[Side, Eraser]) -> None:
+        self._eyes, self._state, self._erasers = eyes, state, erasers
+
+    def survey(self, address: str) -> Survey:
+        """What there is of somebody. Changes nothing. Raises ConfigError where the state DB belongs to other
+        accounts."""
+        errors = self._down()
+        traces: dict[Side, Sequence[Trace]] = {}
+        who = self._who(address)
+        for side in ORDER:
+            if side not in errors:
+                try:
+                    traces[side] = self._erasers[side].traces(who)
+                except SideError as error:
+                    errors[side] = error
+        return Survey(who.person != _NOBODY, traces, errors)
+
+    def forget(self, address: str) -> Forgotten:
+        """Erase somebody. A side that fails keeps the state DB's part for the next time, and not the other
+        side's. Raises ConfigError as `survey` does, and without the key."""
+        errors = self._down()
+        self._state.begin_erasure(address)
+        who = self._who(address)
+        sides: dict[Side, Erasure] = {}
+        known: dict[Side, Mapping[TopicId, datetime | None]] = {}
+        with calls_for(Lane.WITHDRAWALS):
+            for side in ORDER:
+                if side in errors:
+                    continue
+                try:
+                    self._demand_quiet(side)
+                    sides[side] = self._erasers[side].erase(who)
+                    known[side] = _outs(self._eyes.readers[side].look(who).topics)
+                except SideError as error:
+                    errors[side] = error
+                self._eyes.heartbeat()
+        was_here = who.person != _NOBODY
+        if not errors:
+            self._state.finish_erasure(address, known, {side.value: _told(sides[side]) for side in ORDER})
+        return Forgotten(not errors, was_here, sides, errors)
+
+    def _who(self, address: str) -> Who:
+        return self._state.find(address) or Who(_NOBODY, address)
+
+    def _down(self) -> dict[Side, SideError]:
+        weather = Weather()
+        demand_same(self._eyes, weather)
+        return dict(weather.down)
+
+    def _demand_quiet(self, side: Side) -> None:
+        """An import that is still at work could bring a deleted record back."""
+        if self._eyes.readers[side].under_way():
+            raise Throttled(
+                "A bulk job of the bridge may still be at work there: it could bring a deleted record back.",
+                side=side, operation="forget", hint="Repeat `bridge forget` when it has ended.",
+            )  # fmt: skip
+
+
+def _outs(topics: Mapping[TopicId, Observation]) -> dict[TopicId, datetime | None]:
+    return {topic: seen.changed_at for topic, seen in topics.items() if is_out(seen)}
+
+
+def _told(erasure: Erasure) -> str:
+    if erasure.left:
+        return "in part"
+    return "erased" if erasure.done else "not there"

@@ -1,0 +1,152 @@
+"""`bridge forget`: says what it will do, asks, does it, and says what is left."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cli_town import Call, Town
+
+from bridge.core.erasers import Erasure
+from bridge.dotdigital.erasing import DotdigitalEraser
+from bridge.mypreferences.erasing import MyPreferencesEraser
+from bridge.store import Store
+
+ANNA = "anna.archer@example.com"
+KEY = "a long random word"
+
+
+@pytest.fixture
+def keyed(call: Call, town: Town, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """With the key, both sides read once, and nobody at a terminal."""
+    monkeypatch.setenv("BRIDGE_ERASURE_KEY", KEY)
+    town.world.dotdigital.switches.delete_polls = 0
+    assert call("reconcile").code in (0, 3)
+    return call
+
+
+def is_there(town: Town) -> tuple[bool, bool]:
+    contact = town.world.dotdigital.find(ANNA)
+    return bool(town.world.mypreferences.find(ANNA)), contact is not None and not contact.binned
+
+
+def database(tmp_path: Path) -> bytes:
+    return b"".join(one.read_bytes() for one in tmp_path.glob("bridge.db*"))
+
+
+def test_without_a_key_nobody_is_erased(call: Call, town: Town) -> None:
+    said = call("forget", ANNA, "--yes")
+    assert said.code == 2
+    assert "BRIDGE_ERASURE_KEY" in said.err
+    assert "openssl rand" in said.err
+    assert is_there(town) == (True, True)
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(keyed: Call, town: Town) -> None:
+    said = keyed("forget", ANNA, "--dry-run")
+    assert said.code == 0
+    assert "a…@example.com" in said.out
+    assert "suppressed, then deleted" in said.out
+    assert f"profile {town.profiles['anna']}" in said.out
+    assert ANNA not in said.out + said.err
+    told = keyed("forget", ANNA, "--dry-run", "--json").json
+    assert (told["erased"], told["here"]) == (False, True)
+    assert is_there(town) == (True, True)
+    assert keyed("explain", ANNA).code == 0
+
+
+def test_nobody_is_erased_unasked(keyed: Call, town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    said = keyed("forget", ANNA)
+    assert said.code == 2
+    assert "--yes" in said.err
+    assert is_there(town) == (True, True)
+
+
+def test_a_person_is_erased_everywhere_and_no_output_holds_the_address(
+    keyed: Call, process: Call, town: Town, tmp_path: Path
+) -> None:
+    assert ANNA.encode() in database(tmp_path)
+    said = process("forget", ANNA, "--yes", "--debug", BRIDGE_ERASURE_KEY=KEY)
+    assert said.code == 0, said.err
+    assert is_there(town) == (False, False)
+    assert ANNA not in said.out + said.err
+    assert "Nothing of this person is kept" in said.out
+    assert ANNA.encode() not in database(tmp_path)
+    assert keyed("ledger", "verify").code == 0
+    assert "Nobody with this address" in keyed("explain", ANNA).err
+    again = keyed("reconcile", "--full", "--json")
+    assert sum(sum(writes.values()) for writes in again.json["writes"].values()) == 0
+    assert ANNA.encode() not in database(tmp_path)
+
+
+def test_the_address_may_come_by_standard_input(
+    keyed: Call, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f" {ANNA}\n"))
+    said = keyed("forget", "-", "--yes", "--json")
+    assert said.code == 0, said.err
+    assert (said.json["person"], said.json["erased"]) == ("a…@example.com", True)
+    assert said.json["sides"]["mypreferences"]["left"] == []
+    assert is_there(town) == (False, False)
+
+
+def test_repeating_it_finds_nobody_and_is_no_error(keyed: Call) -> None:
+    keyed("forget", ANNA, "--yes")
+    said = keyed("forget", ANNA, "--yes")
+    assert said.code == 0
+    assert "Nobody with this address is known anywhere" in said.err
+
+
+def test_erasing_here_alone_calls_nobody(keyed: Call, town: Town, tmp_path: Path) -> None:
+    before = town.world.dotdigital.calls.count("getContact")
+    said = keyed("forget", ANNA, "--only-here", "--yes")
+    assert said.code == 0
+    assert is_there(town) == (True, True)
+    assert town.world.dotdigital.calls.count("getContact") == before
+    assert ANNA.encode() not in database(tmp_path)
+    keyed("forget", ANNA, "--only-here", "--dry-run")
+
+
+@pytest.mark.parametrize("text", ["", "anna", "a@b@c", "a b@example.com", "@example.com"])
+def test_what_is_no_address_is_not_looked_for(keyed: Call, text: str) -> None:
+    said = keyed("forget", text, "--yes")
+    assert said.code == 2
+    assert "address" in said.err
+
+
+def test_a_side_that_cannot_be_reached_leaves_it_to_be_repeated(
+    keyed: Call, town: Town, settings: dict[str, str]
+) -> None:
+    said = keyed("forget", ANNA, "--yes", DOTDIGITAL__BASE_URL="http://127.0.0.1:9")
+    assert said.code == 5
+    assert "Repeat `bridge forget`" in said.err
+    assert is_there(town) == (False, True)
+    done = keyed("forget", ANNA, "--yes", DOTDIGITAL__BASE_URL=settings["BRIDGE_DOTDIGITAL__BASE_URL"])
+    assert done.code == 0
+    assert is_there(town) == (False, False)
+
+
+def test_what_a_person_has_to_do_is_said_and_ends_with_3(
+    keyed: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MyPreferencesEraser, "erase", lambda *_: Erasure(left=("delete profile 7 by hand",)))
+    monkeypatch.setattr(DotdigitalEraser, "erase", lambda *_: Erasure())
+    said = keyed("forget", ANNA, "--yes")
+    assert said.code == 3
+    assert "MyPreferences: delete profile 7 by hand." in said.out
+
+
+def test_marks_of_a_lost_key_are_given_up_only_on_command(keyed: Call, settings: dict[str, str]) -> None:
+    keyed("forget", ANNA, "--yes")
+    other = {"ERASURE_KEY": "quite another random word"}
+    warned = keyed("reconcile", "--json", **other)
+    assert any("BRIDGE_ERASURE_KEY" in warning for warning in warned.json["warnings"])
+    assert keyed("forget", ANNA, "--drop-unreadable").code == 2
+    said = keyed("forget", "--drop-unreadable", "--yes", "--json")
+    assert (said.code, said.json) == (0, {"dropped": 1})
+    assert "can be read" in keyed("forget", "--drop-unreadable", "--yes").out
+    with Store.reader(settings["BRIDGE_DATABASE_URL"], lambda: datetime.now(UTC)) as store:
+        assert store.unreadable_marks() == 0

@@ -1,0 +1,183 @@
+"""Erasing somebody at Dotdigital: blocked first, then deleted, each proven by a read."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from dotdigital_world import NEWS, START, Mocked, who
+
+from bridge.core.errors import BadAnswer, OutcomeUnknown, Refused, SideError
+from bridge.dotdigital.access import V3Access
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.erasing import DotdigitalEraser
+from bridge.sandbox.dotdigital import State
+
+ANN = "ann@example.com"
+BOTH = pytest.mark.parametrize("with_v3", [True, False], ids=["v3", "v2"])
+
+
+@pytest.fixture
+def ann(state: State) -> int:
+    return state.add_contact(ANN, opt_ins={NEWS: (True, START)})
+
+
+def eraser(v2: ClientV2, v3: ClientV3, state: State, with_v3: bool = True) -> DotdigitalEraser:
+    access = V3Access(v3 if with_v3 else None)
+    return DotdigitalEraser(v2, access, state.clock.advance)
+
+
+def order(state: State) -> list[str]:
+    wanted = ("bulk-suppress-contacts", "delete-contact", "deleteContacts")
+    return [name for name in wanted if state.calls.count(name)]
+
+
+@BOTH
+def test_somebody_is_blocked_before_they_are_deleted(
+    v2: ClientV2, v3: ClientV3, state: State, ann: int, with_v3: bool
+) -> None:
+    found = eraser(v2, v3, state, with_v3)
+    (trace,) = found.traces(who(ANN))
+    assert (trace.record, trace.plan) == (f"contact {ann}", "suppressed, then deleted")
+    erased = found.erase(who(ANN, ann))
+    assert (state.contact(ann).binned, state.contact(ann).status) == (True, "Suppressed")
+    assert (len(erased.done), erased.left) == (2, ())
+    assert order(state) == ["bulk-suppress-contacts", "deleteContacts" if with_v3 else "delete-contact"]
+
+
+@BOTH
+@pytest.mark.parametrize("status", ["Unsubscribed", "IspComplained", "Suppressed"])
+def test_a_block_that_stands_is_kept_as_it_is(
+    v2: ClientV2, v3: ClientV3, state: State, ann: int, with_v3: bool, status: str
+) -> None:
+    state.unsubscribe(ann, START, status)
+    eraser(v2, v3, state, with_v3).erase(who(ANN))
+    assert state.contact(ann).status == status
+    assert state.calls.count("bulk-suppress-contacts") == 0
+
+
+@BOTH
+def test_where_nobody_blocked_is_deleted_that_is_told_and_done(
+    v2: ClientV2, v3: ClientV3, state: State, ann: int, with_v3: bool
+) -> None:
+    """Dotdigital's own Magento connector met an account that refuses it."""
+    state.switches.delete_suppressed = "refused"
+    erased = eraser(v2, v3, state, with_v3).erase(who(ANN))
+    assert (state.contact(ann).binned, state.contact(ann).status) == (False, "Suppressed")
+    assert any("deletes nobody who is blocked" in line for line in erased.done)
+
+
+@BOTH
+def test_erasing_twice_does_nothing_more(
+    v2: ClientV2, v3: ClientV3, state: State, ann: int, with_v3: bool
+) -> None:
+    found = eraser(v2, v3, state, with_v3)
+    found.erase(who(ANN))
+    assert (found.traces(who(ANN)), found.erase(who(ANN)).done) == ((), ())
+
+
+@BOTH
+def test_somebody_unknown_there_is_left_alone(
+    v2: ClientV2, v3: ClientV3, state: State, with_v3: bool
+) -> None:
+    assert eraser(v2, v3, state, with_v3).erase(who(ANN)).done == ()
+    assert order(state) == []
+
+
+def test_a_deletion_that_does_not_end_is_gone_on_with(
+    v2: ClientV2, v3: ClientV3, state: State, ann: int
+) -> None:
+    state.switches.delete_polls, state.switches.delete_seconds = 1000, 1e9
+    found = eraser(v2, v3, state)
+    with pytest.raises(OutcomeUnknown, match="Repeat"):
+        found.erase(who(ANN))
+    assert state.contact(ann).status == "Suppressed"
+    state.switches.delete_polls = 0
+    found.erase(who(ANN))
+    assert state.contact(ann).binned
+
+
+def test_a_deletion_that_failed_is_no_deletion(v2: ClientV2, v3: ClientV3, state: State, ann: int) -> None:
+    """They are blocked: nobody is mailed, and what else Dotdigital holds is told to be left."""
+    state.switches.delete_outcome = "Failed"
+    erased = eraser(v2, v3, state).erase(who(ANN))
+    assert not state.contact(ann).binned
+    assert "deleted" not in " ".join(erased.done)
+
+
+# a service that does not do as it says
+
+
+def scripted(
+    mocked: Mocked, *, after_suppression: str, deletes: int = 204
+) -> tuple[DotdigitalEraser, list[str]]:
+    """v2 alone; the contact shows a status from the suppression on, and is never gone."""
+    calls: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        calls.append(request.method)
+        word = after_suppression if "PUT" in calls else "Subscribed"
+        match request.method:
+            case "GET":
+                return httpx.Response(200, json={"id": 7, "email": ANN, "status": word})
+            case "PUT":
+                return httpx.Response(200, json={"suppressed": [{"email": ANN}], "notFound": []})
+            case _:
+                return httpx.Response(
+                    deletes, json=None if deletes == 204 else {"message": "no ERROR_UNKNOWN"}
+                )
+
+    return DotdigitalEraser(ClientV2(mocked(answer)), V3Access(None), lambda _: None), calls
+
+
+def test_nothing_is_deleted_before_the_block_shows(mocked: Mocked) -> None:
+    """Deleting alone would lose the opt-out."""
+    found, calls = scripted(mocked, after_suppression="Subscribed")
+    with pytest.raises(OutcomeUnknown, match="Nothing was deleted"):
+        found.erase(who(ANN))
+    assert "DELETE" not in calls
+
+
+def test_a_contact_that_stays_after_its_deletion_is_told(mocked: Mocked) -> None:
+    found, _ = scripted(mocked, after_suppression="Suppressed")
+    with pytest.raises(BadAnswer, match="Repeat"):
+        found.erase(who(ANN))
+
+
+def test_a_deletion_without_an_answer_ends_it_for_now(mocked: Mocked) -> None:
+    found, _ = scripted(mocked, after_suppression="Suppressed", deletes=500)
+    with pytest.raises(OutcomeUnknown):
+        found.erase(who(ANN))
+
+
+def test_another_contact_than_was_asked_for_is_not_touched(mocked: Mocked) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"id": 7, "email": "bob@example.com", "status": "Subscribed"})
+
+    with pytest.raises(Refused, match="another contact"):
+        DotdigitalEraser(ClientV2(mocked(answer)), V3Access(None), lambda _: None).erase(who(ANN))
+
+
+@pytest.mark.parametrize("body", [{}, {"deleteId": "../x"}])
+def test_a_deletion_without_a_usable_id_is_in_doubt(mocked: Mocked, body: object) -> None:
+    client = ClientV3(mocked(lambda _: httpx.Response(202, json=body)))
+    with pytest.raises(OutcomeUnknown):
+        client.delete_contacts([7])
+
+
+def test_a_page_in_place_of_an_empty_answer_proves_no_deletion(mocked: Mocked) -> None:
+    client = ClientV2(mocked(lambda _: httpx.Response(200, text="<html>sign in</html>")))
+    with pytest.raises(OutcomeUnknown):
+        client.delete_contact(contact_id=7)
+
+
+@pytest.mark.parametrize("number", [0, 5001])
+def test_a_deletion_has_a_size(v3: ClientV3, number: int) -> None:
+    with pytest.raises(ValueError, match="takes 1 to"):
+        v3.delete_contacts(range(number))
+
+
+def test_a_refused_read_is_passed_on(mocked: Mocked) -> None:
+    found = DotdigitalEraser(ClientV2(mocked(lambda _: httpx.Response(401))), V3Access(None), lambda _: None)
+    with pytest.raises(SideError):
+        found.traces(who(ANN))

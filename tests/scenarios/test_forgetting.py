@@ -1,0 +1,262 @@
+"""People who were erased: gone at both sides and here, and brought back by nothing old."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from bridge.core.errors import Unreachable
+from bridge.core.model import Side
+from bridge.engine.forget import Forgetter, Forgotten, forget_here
+from bridge.store import tables as t
+from bridge.store.engine import make_engine
+from tests.scenarios.conftest import Make
+from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OUT, THEIRS, Live
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def forget(live: Live, address: str) -> Forgotten:
+    live.clock.advance(60)
+    done = Forgetter(live.app.eyes(), live.app.store, live.app.erasers).forget(address)
+    live.clock.advance(3600)
+    return done
+
+
+def written(live: Live) -> str:
+    """Every value of every table."""
+    engine = make_engine(live.app.settings.database_url)
+    with engine.connect() as conn:
+        rows = [str(row) for table in t.metadata.sorted_tables for row in conn.execute(sa.select(table))]
+    engine.dispose()
+    return "\n".join(rows).casefold()
+
+
+def quiet(live: Live) -> None:
+    """Sweeps and rounds write nothing, and go well."""
+    reports = [live.round(full=True), *live.until_quiet(), live.round(full=True)]
+    assert sum(report.tally.writes for report in reports) == 0, [report.shown() for report in reports]
+    assert not any(report.errors for report in reports)
+
+
+def is_gone(live: Live, address: str) -> None:
+    found = live.dotdigital.find(address)
+    assert found is None or found.binned or found.suppressed
+    assert live.mypreferences.find(address) == []
+    assert live.app.store.find(address) is None
+    assert address not in written(live)
+
+
+def imported(live: Live, side: Side, address: str, at: datetime) -> None:
+    """A batch of others brings somebody back, opted in on that date."""
+    if side is MINE:
+        live.add_mine(address, {NEWS: IN}, at)
+    else:
+        live.add_theirs(address, {NEWS: IN}, at)
+    live.clock.advance(2)
+
+
+@pytest.mark.parametrize("v3", ["auto", "never"])
+@pytest.mark.parametrize("status", ["Subscribed", "Unsubscribed"])
+@pytest.mark.parametrize("suppressed", ["kept_blocked", "refused"])
+def test_whoever_is_erased_is_gone_and_stays_gone(make: Make, v3: str, status: str, suppressed: str) -> None:
+    live = make(v3=v3)
+    live.dotdigital.switches.delete_suppressed = suppressed
+    ada = live.add("ada", both={NEWS: IN}, status=status, consent="" if status != "Subscribed" else "Granted")
+    bob = live.add("bob", both={NEWS: IN})
+    live.started()
+    done = forget(live, ada)
+    assert (done.finished, done.was_here) == (True, True)
+    is_gone(live, ada)
+    quiet(live)
+    is_gone(live, ada)
+    assert live.shows(bob) == (IN, IN)
+    live.app.store.verify_ledger()
+
+
+@pytest.mark.parametrize("rule", ["unlink", "withdraw"])
+def test_no_rule_about_deletions_is_applied_to_them(make: Make, rule: str) -> None:
+    live = make(on_deletion=rule)
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    forget(live, ada)
+    quiet(live)
+    assert live.held() == []
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_later_batch_brings_nobody_back(live: Live, side: Side) -> None:
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    forget(live, ada)
+    imported(live, side, ada, live.clock.now() - timedelta(days=30))
+    quiet(live)
+    assert live.app.store.find(ada) is None
+    if side is MINE:
+        found = live.dotdigital.find(ada)
+        assert found is None or found.binned
+    else:
+        assert live.mypreferences.find(ada) == []
+
+
+def test_a_batch_at_both_sides_raises_nobody(live: Live) -> None:
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    forget(live, ada)
+    then = live.clock.now() - timedelta(days=30)
+    live.add_mine(ada, {NEWS: IN}, then)
+    live.add_theirs(ada, {}, then)
+    quiet(live)
+    assert live.app.store.find(ada) is None
+
+
+def test_a_later_opt_in_of_their_own_comes_through(live: Live) -> None:
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    forget(live, ada)
+    live.add_mine(ada, {}, live.clock.now() - timedelta(days=30), consent="")
+    live.add_theirs(ada, {NEWS: IN}, live.clock.now())
+    live.clock.advance(10)
+    live.until_quiet()
+    assert live.shows(ada) == (IN, IN)
+    told = live.app.store.find(ada)
+    assert told is not None
+    assert "erased_known_again" in [entry["kind"] for entry in live.app.store.history(told.person)]
+
+
+def test_with_the_new_opt_in_no_old_one_comes_back(live: Live) -> None:
+    """Whoever signs up for one thing again has not asked for what they had before."""
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    forget(live, ada)
+    live.add_mine(ada, {"profiling": IN}, live.clock.now() - timedelta(days=30), consent="")
+    live.add_theirs(ada, {NEWS: IN}, live.clock.now())
+    live.clock.advance(10)
+    live.until_quiet()
+    assert live.shows(ada) == (IN, IN)
+    assert live.theirs(ada, "profiling") != IN
+
+
+def test_a_later_withdrawal_of_somebody_erased_comes_through(live: Live) -> None:
+    """The other side may have kept, or been given, a copy."""
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    forget_here(live.app.store, ada)
+    live.clock.advance(3600)
+    quiet(live)
+    assert live.app.store.find(ada) is None
+    live.unsubscribe(ada)
+    live.until_quiet()
+    assert (live.mine(ada, EMAIL), live.status(ada)) == (OUT, "Unsubscribed")
+    assert live.shows(ada) == (IN, IN)
+
+
+def test_erased_here_alone_both_sides_are_left_as_they_are(live: Live) -> None:
+    ada = live.add("ada", mine={NEWS: IN}, theirs={NEWS: OUT})
+    live.started()
+    live.until_quiet()
+    assert forget_here(live.app.store, ada).was_here
+    assert ada not in written(live)
+    quiet(live)
+    assert live.app.store.find(ada) is None
+
+
+STEPS = {
+    "the mark": ("store", "begin_erasure"),
+    "the suppression": ("dotdigital", "bulk_suppress_contacts"),
+    "the deletion at Dotdigital": ("dotdigital_client", "delete_report"),
+    "the withdrawal": ("mypreferences", "update_profile"),
+    "the deletion at MyPreferences": ("mypreferences", "delete_profile"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_step_it_goes_on_from_there(
+    live: Live, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    part, method = STEPS[step]
+    holder = live.app.dotdigital_v3.client() if part == "dotdigital_client" else getattr(live.app, part)
+    real = getattr(holder, method)
+
+    def killed(*args: object, **named: object) -> None:
+        if after:
+            real(*args, **named)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(holder, method, killed)
+        with pytest.raises(Killed):
+            forget(live, ada)
+    raised = [report.tally.raises for report in (live.round(), live.round(full=True))]
+    assert sum(sum(each.values()) for each in raised) == 0
+    assert forget(live, ada).finished
+    is_gone(live, ada)
+    quiet(live)
+
+
+@pytest.mark.parametrize("down", list(Side))
+def test_a_side_that_is_down_is_erased_by_the_same_command_later(
+    live: Live, monkeypatch: pytest.MonkeyPatch, down: Side
+) -> None:
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+
+    def fail(_: object) -> None:
+        raise Unreachable("It does not answer.", side=down, operation="test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live.app.erasers[down], "erase", fail)
+        done = forget(live, ada)
+    assert (done.finished, set(done.errors), set(done.sides)) == (False, {down}, {down.other})
+    report = live.round()
+    assert any("not wholly erased" in warning for warning in report.warnings)
+    assert forget(live, ada).finished
+    is_gone(live, ada)
+    assert not live.round().warnings
+
+
+def test_while_an_import_is_at_work_nothing_is_deleted(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could bring a contact back from the recycle bin."""
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    monkeypatch.setattr(live.app.readers[THEIRS], "under_way", lambda: True)
+    done = forget(live, ada)
+    assert set(done.errors) == {THEIRS}
+    assert live.status(ada) == "Subscribed"
+
+
+def test_erasing_twice_is_erasing_once(live: Live) -> None:
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    forget(live, ada)
+    again = forget(live, ada)
+    assert (again.finished, again.was_here) == (True, False)
+    assert all(not erasure.done for erasure in again.sides.values())
+    is_gone(live, ada)
+
+
+def test_without_the_key_nobody_who_is_new_is_raised_by_what_is_old(live: Live) -> None:
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    forget(live, ada)
+    live.restart(erasure_key="")
+    then = live.clock.now() - timedelta(days=30)
+    live.add_theirs(ada, {}, then)
+    live.add_mine(ada, {NEWS: IN}, then)
+    cid = live.add("cid", mine={NEWS: OUT}, theirs={NEWS: IN})
+    report = live.round(full=True)
+    assert any("BRIDGE_ERASURE_KEY" in warning for warning in report.warnings)
+    live.until_quiet()
+    assert live.theirs(cid, NEWS) is OUT
+    live.restart(erasure_key="a long random word")
+    report = live.round(full=True)
+    assert not any("BRIDGE_ERASURE_KEY" in warning for warning in report.warnings)
+    assert live.app.store.find(ada) is None
+    assert live.app.store.find(cid) is not None
