@@ -78,7 +78,7 @@ def doctor(
 
 def _examine(settings: Any, found: Findings) -> None:
     from bridge.app import App, Options
-    from bridge.cli import examining, examining_hooks, examining_pinning, examining_users
+    from bridge.cli import examining, examining_hooks, examining_pinning, examining_users, polled
     from bridge.cli.progress import watched
 
     with watched() as progress, App(settings, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
@@ -91,6 +91,7 @@ def _examine(settings: Any, found: Findings) -> None:
             examining_hooks.subscriptions,
             examining_users.own_edits,
             examining.dotdigital,
+            polled.examine,
             examining.catalogues,
         )
         for number, step in enumerate(steps):

@@ -6,7 +6,20 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
-from bridge.cli.output import SIDES, Mark, console, counted, lasted, note, print_json, table, when
+from bridge.cli.output import (
+    SIDES,
+    Mark,
+    console,
+    counted,
+    hanging,
+    lasted,
+    note,
+    print_json,
+    say,
+    table,
+    when,
+)
+from bridge.cli.polled import lines, polling
 
 if TYPE_CHECKING:
     from bridge.store import RunRow, Store
@@ -47,6 +60,7 @@ def standing(store: Store, now: datetime) -> dict[str, Any]:
         "brakes": list((last or {}).get("brakes", [])),
         "last_runs": [_run(run) for run in runs],
         "budget": dict((last or {}).get("budget", {})),
+        "polling": polling(store),
     }
 
 
@@ -79,6 +93,8 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
     if document["budget"]:
         out.print(_budget(document["budget"]))
         out.print()
+    for line in lines(document["polling"]):
+        hanging(out, say(), say(line))
     out.print(f"{counted(people, 'person', 'people')} known.")
     failed = _failed(document["last_runs"])
     if failed:

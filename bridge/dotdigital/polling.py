@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
-from bridge.core.ports import Marks
+from bridge.core.ports import Marks, Memory
 from bridge.dotdigital.learnt import What
 from bridge.dotdigital.modified import FEED as MODIFIED
 from bridge.dotdigital.modified import LONGEST, Modified
@@ -13,19 +15,40 @@ from bridge.dotdigital.probe import Probe
 from bridge.dotdigital.turns import Pace, Turns, in_order, taken, turns_of
 
 OPERATION = "get-contacts-with-modified-preference-opt-in-since-date"
+KEY = "dotdigital.turn"
 _FEW = 1  # feeds that take no more calls than asking whether they have to be read
 
 
-class Polling:
-    """`feeds` are those that take turns: one for each preference."""
+@dataclass(frozen=True, slots=True)
+class WholeTurn:
+    """So many feeds, each of which is read within `whole`."""
 
-    def __init__(self, feeds: Sequence[str], pace: Pace, probe: Probe, modified: Modified) -> None:
+    feeds: int
+    whole: timedelta
+
+
+def kept_turn(memory: Memory) -> WholeTurn | None:
+    """How long a whole turn takes, as the last polling round noted it; None before the first."""
+    row = json.loads(memory.meta(KEY) or "null")
+    return None if row is None else WholeTurn(row["feeds"], timedelta(seconds=row["seconds"]))
+
+
+class Polling:
+    """`feeds` are those that take turns: one for each preference. How long that takes is noted in `memory`,
+    for whoever only looks."""
+
+    def __init__(
+        self, feeds: Sequence[str], pace: Pace, probe: Probe, modified: Modified, memory: Memory
+    ) -> None:
         self._feeds, self._pace = feeds, pace
         self._probe, self._modified = probe, modified
+        self._memory = memory
+        self._noted: str | None = None  # by this process
 
     def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:
         """Those read longest ago, as many as the allowance has room for. Where `~modified` is trusted it is
         asked first, and only those are read that are due, unless it could not be asked."""
+        self._note(self.whole_turn(every))
         turns, queue = self._turns(every), in_order(self._feeds, marks)
         if self._is_helped():
             yield MODIFIED
@@ -37,6 +60,12 @@ class Polling:
         """How long it may take until each of them has had its turn, at what is known of the allowance."""
         whole = self._turns(every).whole
         return max(whole, LONGEST) if self._is_helped() else whole
+
+    def _note(self, whole: timedelta) -> None:
+        row = json.dumps({"feeds": len(self._feeds), "seconds": whole.total_seconds()})
+        if row != self._noted:
+            self._memory.set_meta(KEY, row)
+            self._noted = row
 
     def _is_helped(self) -> bool:
         return (

@@ -77,7 +77,7 @@ class DotdigitalReader:
         self._preferences = [f"{OPT_INS}{number}" for number in numbers]
         self._modified = Modified(self._access, most=len(numbers))
         paced = pace or Limits(clock=clock, sleep=sleep)
-        self._polling = Polling(self._preferences, paced, self._probe, self._modified)
+        self._polling = Polling(self._preferences, paced, self._probe, self._modified, self._memory)
         self._account: str | None = None
         self._suppressions = Suppressions(v2, clock)
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which

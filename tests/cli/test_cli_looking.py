@@ -11,7 +11,11 @@ from pathlib import Path
 
 from cli_town import IN, Call, Town
 
+from bridge.dotdigital.learnt import Finding, Learnt, Verdict, What, keep
+from bridge.dotdigital.polling import KEY as TURN
 from bridge.store import Store
+
+LONG_AGO = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_status_before_any_run_says_what_to_do(call: Call) -> None:
@@ -31,7 +35,7 @@ def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call)
     document = said.json
     assert document.keys() == {
         "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
-        "last_runs", "budget",
+        "last_runs", "budget", "polling",
     }  # fmt: skip
     assert document["held"] == 1
     assert document["lag_seconds"].keys() == document["watermarks"].keys() != set()
@@ -48,6 +52,40 @@ def test_status_tells_what_dotdigital_still_allows(town: Town, call: Call) -> No
     shown = call("status").out
     assert "Dotdigital's calls" in shown
     assert re.search(r"^low +35 +\d+ +7 +0\.0 s$", shown, re.MULTILINE)
+
+
+def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
+    town: Town, call: Call, tmp_path: Path
+) -> None:
+    call("reconcile")
+    polling = call("status", "--json").json["polling"]
+    assert polling["turn"] is None
+    assert {one["verdict"] for one in polling["v3"].values()} == {"unknown"}
+    assert "v3 listing" not in call("status").out
+    with Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", lambda: datetime.now(UTC)) as store:
+        found = Learnt({What.MOVES_ON_PREFERENCES: Finding(Verdict.SHOWN, LONG_AGO, 4)}, {}, LONG_AGO)
+        keep(store, found)
+        store.set_meta(TURN, json.dumps({"feeds": 200, "seconds": 780}))
+    polling = call("status", "--json").json["polling"]
+    assert polling["turn"] == {"feeds": 200, "seconds": 780}
+    assert polling["v3"]["moves_on_preferences"] == {
+        "verdict": "shown", "since": "2026-03-01T12:00:00Z", "by": 4,
+    }  # fmt: skip
+    for command in ("status", "doctor"):
+        words = " ".join(call(command).out.split())
+        assert "200 preferences' feeds at Dotdigital: each has its turn within 13 min" in words
+        assert "shows changes of preferences: shown since 2026-03-01 12:00:00 by 4 people" in words
+        assert "trusted to tell whose turn it is" in words
+    assert "Each preference's feed was read within the last" in " ".join(call("doctor").out.split())
+
+
+def test_what_v3_was_not_seen_to_show_is_said_as_well(town: Town, call: Call, tmp_path: Path) -> None:
+    call("reconcile")
+    with Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", lambda: datetime.now(UTC)) as store:
+        keep(store, Learnt({What.MOVES_ON_PREFERENCES: Finding(Verdict.NOT_SHOWN, LONG_AGO)}, {}, LONG_AGO))
+    words = " ".join(call("status").out.split())
+    assert "not shown since 2026-03-01 12:00:00; the v2 feeds decide" in words
+    assert "not known yet, 0 people so far" in words
 
 
 def test_explain_tells_what_was_said_agreed_and_written(town: Town, call: Call) -> None:
