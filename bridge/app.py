@@ -284,6 +284,7 @@ class App:
                 pace=self.limits,
                 ours=partial(self.store.written_since, Side.DOTDIGITAL),
                 sleep=self._sleep,
+                profile_identifier=self.settings.dotdigital.profile_identifier,
             ),
         }
 
@@ -311,6 +312,7 @@ class App:
                 self.options.clock,
                 memory=self.store,
                 sleep=self._sleep,
+                profile_identifier=self.settings.dotdigital.profile_identifier,
             ),
         }
 

@@ -156,6 +156,7 @@ class Cell:
     hold: StandingHold | None = None
     erased_at: datetime | None = None  # the person was erased then: nothing said before raises them
     challenge: Challenge | None = None  # only for the e-mail channel
+    elsewhere: bool = False  # the contact names a profile that has other addresses only
 
     @property
     def versions(self) -> Mapping[Side, str]:

@@ -55,7 +55,7 @@ def obstacle(topic: Topic, cell: Cell, target: Side) -> Nothing | Held | None:
         return Nothing(Rule.NOBODY_THERE)
     if not topic.direction.allows(target):
         return Nothing(Rule.ONE_WAY)
-    if seen.elsewhere:
+    if seen.elsewhere or cell.elsewhere:
         stated = cell.seen[target.other].stated
         return Held(Rule.OTHER_ADDRESS) if stated else Nothing(Rule.NOT_A_STATEMENT)
     if seen.block in _IDLE:

@@ -21,6 +21,7 @@ class PersonView:
     ids: tuple[str, ...]  # ProfileIds or the contactId
     topics: Mapping[TopicId, Observation]
     complete: bool = False  # True: every record that shares the address was read
+    pins: tuple[str, ...] | None = None  # the other side's records that this one names; None: not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,8 @@ def _goal(topic: Topic, cell: Cell, now: Circumstances) -> Decision:
 
 def _both_silent(topic: Topic, cell: Cell, now: Circumstances) -> Decision:
     agreed = cell.agreed
+    if cell.elsewhere and cell.seen[Side.DOTDIGITAL].shallow:
+        return Wait(Rule.NEEDS_DATE, (Side.DOTDIGITAL,))  # a no that a listing hides is the profile's too
     if agreed is None or agreed.choice is Choice.UNSET:
         return Nothing(Rule.SILENCE)
     if carried(agreed) and (targets := [side for side in Side if untold(topic, cell, side)]):

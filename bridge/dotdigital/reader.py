@@ -63,10 +63,11 @@ class DotdigitalReader:
         ours: Ours = nobody,
         sleep: Callable[[float], None] = time.sleep,
         listing_page: int = LARGEST_LIMIT,
+        profile_identifier: str | None = None,
     ) -> None:
         self._v2 = v2
         self._access = v3 if isinstance(v3, V3Access) else V3Access(v3)
-        self._listing_page = listing_page
+        self._listing_page, self._identifier = listing_page, profile_identifier
         self._listing: Roster | None = None
         self._memory = memory or InProcess()
         self._jobs = Jobs(self._memory, clock)
@@ -286,10 +287,13 @@ class DotdigitalReader:
         read_at = self._clock()
         for contacts in roster.everybody():
             for part in _parts(contacts):
-                found = [views.from_listing(contact, self._mapping, read_at) for contact in part]
+                found = [self._listed_view(contact, read_at) for contact in part]
                 there = [view for view in found if view is not None]
                 yield Page(views=there, skipped=len(found) - len(there))
             read_at = self._clock()
+
+    def _listed_view(self, contact: ContactV3, read_at: datetime) -> PersonView | None:
+        return views.from_listing(contact, self._mapping, read_at, self._identifier)
 
     def _shown(
         self, contacts: Sequence[ContactV3], asked: dict[str, Who], read_at: datetime
@@ -297,7 +301,7 @@ class DotdigitalReader:
         """What the listing shows of those who were asked for, who are then asked for no more."""
         found = []
         for contact in contacts:
-            view = views.from_listing(contact, self._mapping, read_at)
+            view = self._listed_view(contact, read_at)
             who = None if view is None else asked.pop(address_key(view.address), None)
             if view is not None and who is not None:
                 found.append(view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ from bridge.dotdigital import status
 from bridge.dotdigital.wire import ContactV3, OptIn, Suppression
 
 Topics = dict[TopicId, Observation]
+_PROFILE_ID = re.compile(r"[-A-Za-z0-9_]{1,64}")
 _DATELESS = datetime.min.replace(tzinfo=UTC)
 
 
@@ -78,8 +80,11 @@ def from_suppression(row: Suppression, read_at: datetime) -> PersonView | None:
     return PersonView(contact.address, ids_of(contact.contact_id), {CHANNEL: seen})
 
 
-def from_listing(contact: ContactV3, mapping: TopicMapping, read_at: datetime) -> PersonView | None:
-    """A row of the v3 listing, undated throughout; None where it has no address."""
+def from_listing(
+    contact: ContactV3, mapping: TopicMapping, read_at: datetime, identifier: str | None = None
+) -> PersonView | None:
+    """A row of the v3 listing, undated throughout; None where it has no address. `identifier` is the custom
+    one that holds a ProfileId, if the account has any."""
     if contact.address is None:
         return None
     ids = ids_of(contact.contact_id)
@@ -89,7 +94,14 @@ def from_listing(contact: ContactV3, mapping: TopicMapping, read_at: datetime) -
     topics: Topics = {CHANNEL: status.observe(email_status(contact), read_at=read_at, shallow=True)}
     for topic in mapping.topics:
         topics[topic.id] = from_states(topic, states, read_at, listed=True)
-    return PersonView(contact.address, ids, topics)
+    pins = None if identifier is None else _pins(contact, identifier)
+    return PersonView(contact.address, ids, topics, pins=pins)
+
+
+def _pins(contact: ContactV3, identifier: str) -> tuple[str, ...]:
+    """The ProfileId that a contact names. What cannot be one is left alone: it may be an address."""
+    named = contact.named(identifier) or ""
+    return (named,) if _PROFILE_ID.fullmatch(named) else ()
 
 
 def email_status(contact: ContactV3) -> str | None:

@@ -154,10 +154,6 @@ class AccountInfo(_Wire, frozen=True):
         return None
 
 
-class Identifiers(_Wire, frozen=True):
-    email: str | None = None
-
-
 class EmailChannel(_Wire, frozen=True):
     status: str | None = None
 
@@ -186,7 +182,7 @@ class ContactV3(_Wire, frozen=True):
 
     contact_id: int
     status: str | None = None
-    identifiers: Identifiers | None = None
+    identifiers: dict[str, Any] | None = None
     channel_properties: Channels | None = None
     preferences: list[PreferenceV3] | None = None
     consent_records: list[ConsentRecordV3] | None = None
@@ -205,7 +201,12 @@ class ContactV3(_Wire, frozen=True):
 
     @property
     def address(self) -> str | None:
-        return ((self.identifiers and self.identifiers.email) or "").strip() or None
+        return self.named("email")
+
+    def named(self, identifier: str) -> str | None:
+        """What one of the account's identifiers says, trimmed; None where it says nothing."""
+        value = (self.identifiers or {}).get(identifier)
+        return (value.strip() or None) if isinstance(value, str) else None
 
     @property
     def email_status(self) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from bridge.core.challenge import WAIT
 from bridge.core.decision import WORDS, Rule
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Cell, Side, TopicId, Who, mask
@@ -17,7 +18,7 @@ def explain(
     who: Who,
     cells: Iterable[Cell],
     ledger: Iterable[Json],
-    challenge_wait: timedelta,
+    challenge_wait: timedelta = WAIT,
 ) -> Json:
     """One person, as JSON. `ledger` are the entries about them, oldest first; `challenge_wait` is for how
     long a confirmation by mail is waited for."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from bridge.core.errors import DrainIncomplete, SideError
 from bridge.core.lanes import Lane, calls_for
 from bridge.core.model import RunId, Side, Who
-from bridge.core.ports import Bookmark, Page
+from bridge.core.ports import Bookmark, Hint, Page
 from bridge.engine.look import Looker
 from bridge.engine.parts import Eyes, Weather
 from bridge.engine.records import time_in, time_out
@@ -33,7 +33,17 @@ class Sweeper:
         began = self._eyes.clock()
         with calls_for(Lane.SWEEP):
             results = [self._side(side, began) for side in (Side.DOTDIGITAL, Side.MYPREFERENCES)]
+            self._unmet()
         return all(results)
+
+    def _unmet(self) -> None:
+        """Look for profiles that contacts name: their addresses may be none that either listing showed."""
+        after, size = "", self._eyes.tuning.page
+        while page := self._eyes.state.unmet_pins(after, size):
+            if Side.MYPREFERENCES in self._weather.down:
+                return
+            self._looker.follow(Side.MYPREFERENCES, [Hint(profile) for profile in page])
+            after = page[-1]
 
     def _side(self, side: Side, began: datetime) -> bool:
         if side in self._weather.down:

@@ -137,6 +137,9 @@ class Dotdigital(_Group):
     events_name: Annotated[str, Field(min_length=1, max_length=50)] = _about(
         "consent-bridge", "the name of this bridge's own subscription, 1 to 50 characters", "consent-bridge"
     )
+    profile_identifier: Annotated[str, Field(pattern=r"^[-A-Za-z0-9_]{1,50}$")] | None = _about(
+        None, "the name of the custom identifier that holds the ProfileId", "mypreferences-id"
+    )
     challenge_days: Whole = _about(14, "days to wait for a confirmation by mail, 1 to 365", 14, ge=1, le=365)
     share_left: Real = _about(
         0.2, "the share of the account's calls left to others, 0 to 0.9", 0.2, ge=0, le=0.9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -46,12 +47,15 @@ def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, lis
         doubts = attempts.doubts(conn, ids)
         floors = people.floors(conn, ids)
         asked = challenges.of_people(conn, ids)
+        elsewhere = people.pinned_elsewhere(conn, ids)
         query = sa.select(t.cells).where(t.cells.c.person_id.in_(ids))
         for row in conn.execute(query.order_by(t.cells.c.person_id, t.cells.c.topic)).mappings():
             key = (PersonId(row["person_id"]), TopicId(row["topic"]))
             challenge = asked.get(key[0]) if key[1] == CHANNEL else None
             floor = floors.get(key[0])
             cell = _cell(key, row, standing.get(key), doubts.get(key, {}), floor, challenge)
+            if key[0] in elsewhere:
+                cell = replace(cell, elsewhere=True)
             found.setdefault(key[0], []).append(cell)
     return found
 

@@ -231,6 +231,9 @@ def _records_of(conn: sa.Connection, side: Side, persons: Sequence[PersonId]) ->
 
 def _forget_records(conn: sa.Connection, side: Side, records: Sequence[str]) -> None:
     f = t.followed.c
+    if side is Side.MYPREFERENCES:
+        for some in chunks(records):
+            conn.execute(sa.delete(t.pins).where(t.pins.c.profile_id.in_(some)))
     for some in chunks(records):
         for table, column in ((t.hook_hints, t.hook_hints.c.profile_id), (t.inbox, t.inbox.c.hint_id)):
             conn.execute(sa.delete(table).where(table.c.side == side, column.in_(some)))

@@ -24,6 +24,7 @@ from bridge.store import (
     inbox,
     ledger,
     people,
+    pins,
     runs,
 )
 from bridge.store.catalogue import DatedChange
@@ -93,6 +94,11 @@ class Looking:
         """How many erasures were begun and not carried to their end."""
         with self._unit.read() as conn:
             return erasures.unfinished(conn)
+
+    def unmet_pins(self, after: str, limit: int) -> list[str]:
+        """The next profiles, beyond the one given, that contacts name and nobody is known to have."""
+        with self._unit.read() as conn:
+            return pins.unmet(conn, after, limit)
 
     # what is to be decided, and what waits
 

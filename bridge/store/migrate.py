@@ -18,6 +18,7 @@ REVISIONS = (
     "0004",
     "0005",
     "0006",
+    "0007",
 )  # every revision this program knows, the newest last
 HEAD = REVISIONS[-1]
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from bridge.core.model import Agreement, Cell, PersonId, Side, TopicId, address_key
 from bridge.core.moves import follow_moved, merge_moved
+from bridge.core.policy import is_in
 from bridge.core.state import LedgerEntry
 from bridge.store import cells, people, runs
 from bridge.store import tables as t
@@ -136,7 +137,7 @@ def carry(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> lis
         return []
     everybody = {person for one in (*fresh, *known) for person in (one.former, one.heir)}
     people.lock(conn, everybody)
-    board = _Board(conn, everybody)
+    board = Board(conn, everybody)
     for one in fresh:
         board.merge(one)
     vacant = _vacant(conn, known)
@@ -151,7 +152,7 @@ def _any(conn: sa.Connection, table: sa.Table) -> bool:
     return conn.scalar(sa.select(sa.exists(sa.select(1).select_from(table)))) or False
 
 
-class _Board:
+class Board:
     """The cells of linked people, changed together and then written."""
 
     def __init__(self, conn: sa.Connection, persons: Iterable[PersonId]) -> None:
@@ -172,6 +173,17 @@ class _Board:
         for topic in self._topics(source, target):
             there = self._cell(target, topic)
             self._take(there, follow_moved(self._cell(source, topic), there), source)
+
+    def follow_all(self, sources: Sequence[PersonId], target: PersonId) -> None:
+        """The same for somebody with several addresses: what they still say yes to under one of them at
+        MyPreferences is not withdrawn for the person."""
+        for topic in self._topics(*sources, target):
+            said = [self._cell(source, topic) for source in sources]
+            if any(is_in(seen) for cell in said if (seen := cell.seen.get(Side.MYPREFERENCES)) is not None):
+                continue
+            for cell in said:
+                there = self._cell(target, topic)
+                self._take(there, follow_moved(cell, there), cell.person)
 
     def save(self) -> list[LedgerEntry]:
         """Write what was carried, and have it decided."""

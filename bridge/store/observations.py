@@ -14,7 +14,7 @@ from bridge.core.mapping import CHANNEL
 from bridge.core.model import Choice, Observation, PersonId, Side, TopicId, address_key
 from bridge.core.ports import PersonView
 from bridge.core.state import Recorded
-from bridge.store import cells, erasures, holds, moves, people
+from bridge.store import cells, erasures, holds, moves, people, pins
 from bridge.store import tables as t
 from bridge.store.engine import inserter, inserting
 from bridge.store.merge import combine
@@ -121,7 +121,10 @@ def record(
     )
     if spreads:
         dirtied += cells.spread(conn, [person for person, topic in moved if topic == CHANNEL])
-    entries = [*again, *moves.carry(conn, side, {*persons, *ousted})]
+    if named := {by_key[address_key(view.address)]: view.pins for view in views if view.pins is not None}:
+        pins.note(conn, named)
+    concerned = {*persons, *ousted}
+    entries = [*again, *moves.carry(conn, side, concerned), *pins.carry(conn, concerned)]
     look_again = tuple(dict.fromkeys((*page.look_again, *ousted)))
     return Recorded(len(persons), len(page.now), dirtied, look_again, left, tuple(entries))
 

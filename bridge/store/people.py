@@ -73,6 +73,16 @@ def floors(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[PersonId, d
     return {person: at for person, at in found.items() if at is not None}
 
 
+def pinned_elsewhere(conn: sa.Connection, persons: Sequence[PersonId]) -> set[PersonId]:
+    """Those of these people whose contact names a profile that is known, under other addresses only."""
+    c, b = t.pins.c, t.bindings.c
+    theirs = sa.and_(b.side == Side.MYPREFERENCES, b.external_id == c.profile_id)
+    known = sa.exists().where(theirs)
+    here = sa.exists().where(theirs, b.person_id == c.person_id)
+    query = sa.select(c.person_id).where(c.person_id.in_(persons), known, ~here)
+    return {PersonId(person) for person in conn.scalars(query)}
+
+
 # bindings
 
 

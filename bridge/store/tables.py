@@ -135,6 +135,15 @@ successions = sa.Table(
     sa.Index(None, "heir_id"),
 )
 
+pins = sa.Table(
+    "pins",
+    metadata,
+    _person(primary_key=True),  # whose contact
+    sa.Column("profile_id", sa.Text, primary_key=True),  # names this profile
+    sa.CheckConstraint("profile_id <> ''", name="profile_id"),
+    sa.Index(None, "profile_id"),
+)
+
 # cells
 
 SEEN = ("choice", "changed_at", "frequencies", "present", "stated", "shallow", "uniform", "records", "block",

@@ -120,6 +120,7 @@ class Plan:
     v3: str = "auto"
     couplings: tuple[Any, ...] = ()
     alternate_ids: bool = False
+    profile_identifier: str = ""
     on_deletion: str = "unlink"
     erasure_key: str = "a long random word"
     rate: float = 5.0  # calls a second to MyPreferences
@@ -169,6 +170,8 @@ class Live:
             found["BRIDGE_ERASURE_KEY"] = self.plan.erasure_key
         if self.plan.segment:
             found["BRIDGE_MYPREFERENCES__SEGMENT"] = "EVERYBODY"
+        if self.plan.profile_identifier:
+            found["BRIDGE_DOTDIGITAL__PROFILE_IDENTIFIER"] = self.plan.profile_identifier
         if self.plan.alternate_ids:
             found["BRIDGE_MYPREFERENCES__ALTERNATE_ID_TYPE"] = "CrmId"
         return found
@@ -296,6 +299,14 @@ class Live:
         else:
             self.mypreferences.set_preference(self.profile(address), FILTERS[topic], inside, when, frequency)
         self.clock.advance(2)
+
+    def pin(self, address: str, profile: int | str) -> None:
+        """Dotdigital's contact of that address names a profile by its custom identifier."""
+        name, contact = self.plan.profile_identifier, self.contact(address)
+        with self.dotdigital.lock:
+            there = self.dotdigital.contacts.by_id[contact]
+            self.dotdigital.define_identifier(name)
+            self.dotdigital.contacts.set_custom(there, name, str(profile), self.dotdigital.now())
 
     def unsubscribe(self, address: str, reason: str = "Unsubscribed") -> None:
         """The unsubscribe link, or what else suppresses an address."""
