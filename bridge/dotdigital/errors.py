@@ -23,7 +23,7 @@ from bridge.core.errors import (
     Throttled,
 )
 from bridge.core.model import Side
-from bridge.dotdigital.codes import CODES, MAPPING, PERSON, SIGN_IN, WAIT, Meaning
+from bridge.dotdigital.codes import CODES, MAPPING, PERSON, REPORT, SIGN_IN, WAIT, Meaning
 from bridge.dotdigital.limits import FLAT_CODE, FLAT_PAUSE
 from bridge.dotdigital.tiers import reset_in
 from bridge.transport import Answer, retry_after
@@ -90,6 +90,8 @@ def _by_status(operation: str, status: int, said: _Envelope | None) -> Meaning:
             return Meaning(SignInRefused, _REGION)
         case 404:
             return _missing(operation, said)
+        case 413:
+            return Meaning(Refused, REPORT)
         case 429:
             return Meaning(Throttled, "The account's calls of this minute are used up.")
         case _ if status >= 500:

@@ -88,6 +88,12 @@ def test_what_v3_was_not_seen_to_show_is_said_as_well(town: Town, call: Call, tm
     assert "not known yet, 0 people so far" in words
 
 
+def test_status_tells_what_the_flat_scheme_still_allows(town: Town, call: Call) -> None:
+    town.world.dotdigital.switches.rate_limits = "flat"
+    call("reconcile")
+    assert re.search(r"^all, an hour +2000 +19\d\d +400 +0\.0 s$", call("status").out, re.MULTILINE)
+
+
 def test_explain_tells_what_was_said_agreed_and_written(town: Town, call: Call) -> None:
     call("reconcile")
     said = call("explain", "Ben.Baker@example.com")

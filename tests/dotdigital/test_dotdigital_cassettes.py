@@ -104,7 +104,11 @@ def exported(clients: Any) -> Any:
 
 
 GOOD: dict[str, Episode] = {
-    "get-account-information": Episode(lambda c: c.v2.account_info().id, 1),
+    "get-account-information": Episode(
+        lambda c: (c.v2.account_info().id, c.v2.account_info().value("ApiCallsRemaining")),
+        (1, "1998"),
+        switch(rate_limits="flat"),
+    ),
     "get-server-time": Episode(lambda c: c.v2.server_time(), START),
     "get-contact": Episode(lambda c: c.v2.contact_by_email(email=ONE).status, "Subscribed"),
     "unsubscribe-contact": Episode(lambda c: c.v2.unsubscribe_contact(email=ONE).removed_at, START),
@@ -281,6 +285,7 @@ BAD: dict[str, Episode] = {
         switch(rate_limits="flat", limit_flat=0),
         code="ERROR_APIUSAGE_EXCEEDED",
     ),
+    "413-import": Episode(imported, errors.Refused, switch(import_bytes=10)),
     "429-tiered-limit": Episode(
         lambda c: c.v2.get_preferences(), errors.Throttled, switch(rate_limits="tiered", limit_medium=0)
     ),
