@@ -93,6 +93,11 @@ def imported(clients: Any) -> str:
     )
 
 
+def deleted(clients: Any) -> Any:
+    """One contact that is there, and one that is not."""
+    return clients.v3.delete_report(clients.v3.delete_contacts([1, 99]))
+
+
 def subscribed(clients: Any) -> int:
     return int(clients.v3.create_event_subscription(name="bridge", types=TYPES).id)
 
@@ -111,6 +116,9 @@ GOOD: dict[str, Episode] = {
     ),
     "get-server-time": Episode(lambda c: c.v2.server_time(), START),
     "get-contact": Episode(lambda c: c.v2.contact_by_email(email=ONE).status, "Subscribed"),
+    "delete-contact": Episode(lambda c: c.v2.delete_contact(contact_id=1), None),
+    "v3-deleteContacts": Episode(lambda c: len(c.v3.delete_contacts([1])) > 0, True),
+    "v3-getDeleteStatus": Episode(lambda c: deleted(c).status, "Finished", switch(delete_polls=0)),
     "unsubscribe-contact": Episode(lambda c: c.v2.unsubscribe_contact(email=ONE).removed_at, START),
     "bulk-suppress-contacts": Episode(
         lambda c: len(c.v2.bulk_suppress_contacts([Addressee(email=ONE), Addressee(id=99)]).not_found or ()),
@@ -284,6 +292,15 @@ BAD: dict[str, Episode] = {
         errors.Throttled,
         switch(rate_limits="flat", limit_flat=0),
         code="ERROR_APIUSAGE_EXCEEDED",
+    ),
+    "400-suppressed-not-deleted": Episode(
+        lambda c: [c.v2.contact_by_email(email=TWO), c.v2.delete_contact(contact_id=2)],
+        errors.Refused,
+        lambda state: [blocked(state), switch(delete_suppressed="refused")(state)],
+        code="ERROR_CONTACT_SUPPRESSED",
+    ),
+    "429-too-many-deletions": Episode(
+        deleted, errors.Throttled, switch(max_active_deletes=0), code="contacts:tooManyBulkDeleteJobs"
     ),
     "413-import": Episode(imported, errors.Refused, switch(import_bytes=10)),
     "429-tiered-limit": Episode(
