@@ -67,7 +67,8 @@ class Options:
 
     clock: Clock = utc_now
     sleep: Callable[[float], None] = time.sleep
-    export_poll: float = 15.0  # seconds between questions for an export
+    export_poll: float = 15.0  # seconds between questions for a job of MyPreferences
+    import_poll: float = 5.0  # seconds before the first question for an import of Dotdigital
     read_timeout: float = 121.0  # seconds; Dotdigital gives up at 120
     tries: int = 4
 
@@ -311,6 +312,7 @@ class App:
                 self.mapping,
                 self.options.clock,
                 memory=self.store,
+                import_poll=self.options.import_poll,
                 sleep=self._sleep,
                 profile_identifier=self.settings.dotdigital.profile_identifier,
             ),

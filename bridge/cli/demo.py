@@ -102,7 +102,7 @@ def demo(
     began = time.monotonic()
     with _folder(keep) as folder, World(people, seed) as world:
         settings = _settings(world, folder)
-        options = Options(clock=world.clock.now, export_poll=0.05)
+        options = Options(clock=world.clock.now, export_poll=0.05, import_poll=0.05)
         with App(settings, options) as app:
             crowd = Crowd(world, seed)
             play = _play(app, world, crowd, began)

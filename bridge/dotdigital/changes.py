@@ -17,6 +17,7 @@ from bridge.dotdigital.wire import Json
 
 LARGEST_BUNDLE = 5000  # contacts in one import: undocumented; few enough to look through a report of
 LARGEST_BODY = 45_000_000  # bytes; the service takes 50 MB
+FEWEST = 5  # contacts worth an import: whoever is in one waits for it to end
 POLLS = 3  # questions for a job's state that an import is reckoned with
 UNKNOWN_PAGES = 200  # pages of a listing that nobody has read yet: a million contacts
 
@@ -86,4 +87,4 @@ def pays(people: int, singly: int, pages: int | None) -> bool:
     With a listing of p pages and n people it takes 2 min(n, p) + ceil(n / 5000) + 3 calls, against 3 n for
     topics and 2 n for the channel: from five people on for topics, and for the channel once n is beyond p.
     """
-    return together(people, pages) < singly
+    return people >= FEWEST and together(people, pages) < singly

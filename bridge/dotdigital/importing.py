@@ -21,7 +21,8 @@ Heartbeat = Callable[[], None]
 AT_ONCE = 10  # active imports of ours; the account has 25, which others use too
 PATIENCE = timedelta(minutes=15)  # for all imports of a job together; what has not ended then is in doubt
 PATIENCE_FOR_ROOM = timedelta(minutes=2)  # for one of strangers' imports to end, where none of ours is active
-PAUSES = (5.0, 10.0, 20.0, 40.0, 60.0)  # seconds between two rounds of questions
+PAUSE = 5.0  # seconds before the first round of questions
+_LONGER = (1, 2, 4, 8, 12)  # so many times as long before the next ones
 _BEAT = 5.0  # seconds without a heartbeat at most
 _TOO_LARGE = 413
 _OPERATION = "importContacts"
@@ -34,13 +35,19 @@ class _Active:
 
 
 class Importer:
-    """`sleep` takes seconds."""
+    """`sleep` takes seconds; `pause` is as many before the first questions for an import's end."""
 
     def __init__(
-        self, v3: ClientV3, jobs: Jobs, clock: Callable[[], datetime], sleep: Callable[[float], None]
+        self,
+        v3: ClientV3,
+        jobs: Jobs,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        *,
+        pause: float = PAUSE,
     ) -> None:
         self._v3, self._jobs = v3, jobs
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._pause = clock, sleep, pause
 
     def run(self, changes: Sequence[Change], heartbeat: Heartbeat, *, raises: bool) -> dict[int, Answer]:
         """Import these changes. Returns for each contact id what the report says, which only a read back
@@ -55,7 +62,7 @@ class Importer:
             patience = PATIENCE if active else PATIENCE_FOR_ROOM
             if not (waiting or active) or self._clock() - began >= patience:
                 break
-            self._pause(PAUSES[min(turn, len(PAUSES) - 1)], heartbeat)
+            self._wait(self._pause * _LONGER[min(turn, len(_LONGER) - 1)], heartbeat)
             turn += 1
             active = [one for one in active if not self._ended(one, answers)]
         _all(answers, waiting, _too_many())
@@ -98,7 +105,7 @@ class Importer:
 
     # asking
 
-    def _pause(self, seconds: float, heartbeat: Heartbeat) -> None:
+    def _wait(self, seconds: float, heartbeat: Heartbeat) -> None:
         while seconds > 0:
             self._sleep(min(seconds, _BEAT))
             seconds -= _BEAT

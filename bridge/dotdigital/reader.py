@@ -19,7 +19,7 @@ from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.events import FEED as EVENTS
 from bridge.dotdigital.events import Events
-from bridge.dotdigital.importing import under_way
+from bridge.dotdigital.importing import PAUSE, under_way
 from bridge.dotdigital.jobs import InProcess, Jobs
 from bridge.dotdigital.learnt import Kind
 from bridge.dotdigital.limits import Limits
@@ -46,7 +46,8 @@ _NOBODY = PersonId(0)  # a person met at this side only, whom the store has not 
 
 class DotdigitalReader:
     """Fills `bridge.core.ports.ReadReplica`. `v3=None` does without the v3 API. `clock` gives aware UTC;
-    `pace` None goes by the smallest package's allowance; `ours` tells the bridge's own writes."""
+    `pace` None goes by the smallest package's allowance; `ours` tells the bridge's own writes; `import_poll`
+    is seconds before the first question for an import's end."""
 
     side = Side.DOTDIGITAL
 
@@ -64,7 +65,9 @@ class DotdigitalReader:
         sleep: Callable[[float], None] = time.sleep,
         listing_page: int = LARGEST_LIMIT,
         profile_identifier: str | None = None,
+        import_poll: float = PAUSE,
     ) -> None:
+        self._import_poll = import_poll
         self._v2 = v2
         self._access = v3 if isinstance(v3, V3Access) else V3Access(v3)
         self._listing_page, self._identifier = listing_page, profile_identifier
@@ -171,7 +174,9 @@ class DotdigitalReader:
     def price(self, people: Sequence[Sequence[Write]]) -> int:
         """Singly: the tree before a change of topics, and a read back of each unit; or by import."""
         by_import = self._access.presumed()
-        return price_of(people, pages=self._pages, feeds=len(self.feeds), by_import=by_import)
+        spoken = {CHANNEL, *(write.topic for writes in people for write in writes)}
+        feeds = sum(bool(self.covers(feed) & spoken) for feed in self.feeds)
+        return price_of(people, pages=self._pages, feeds=feeds, by_import=by_import)
 
     def _server_time(self) -> datetime:
         """The service's own time. One answer serves all feeds that are read within half a minute: a time that

@@ -74,7 +74,7 @@ class DotdigitalReplica(DotdigitalReader):
         v3, roster = self._v3, self._roster
         if v3 is None or roster is None:
             return None
-        importer = Importer(v3, self._jobs, self._clock, self._sleep)
+        importer = Importer(v3, self._jobs, self._clock, self._sleep, pause=self._import_poll)
         return Bulk(roster, importer, overlay=self._overlay, write=self.write)
 
     # the channel
