@@ -91,6 +91,7 @@ def _examine(settings: Any, found: Findings) -> None:
             examining_hooks.subscriptions,
             examining_users.own_edits,
             examining.dotdigital,
+            examining_pinning.identifier,
             polled.examine,
             examining.catalogues,
         )

@@ -21,6 +21,7 @@ from bridge.dotdigital.wire import (
     ConsentRecordV3,
     ContactsPage,
     ContactV3,
+    CustomIdentifier,
     DeleteAccepted,
     DeleteReport,
     EventSubscription,
@@ -146,6 +147,12 @@ class ClientV3:
         operation = "getDeleteStatus"
         path = f"/contacts/v3/delete/{quote(delete_id, safe='')}"
         return decode(self.transport.read(operation, "GET", path), DeleteReport, operation)
+
+    def custom_identifiers(self) -> list[str]:
+        """The names of the account's custom identifiers (`Get all custom identifiers`)."""
+        operation = "getCustomIdentifiers"
+        answer = self.transport.read(operation, "GET", "/configuration/v3/customIdentifiers")
+        return [one.name for one in decode(answer, list[CustomIdentifier], operation)]
 
     # events export
 

@@ -276,6 +276,12 @@ class EventSubscription(_Wire, frozen=True):
     name: str | None = None
 
 
+class CustomIdentifier(_Wire, frozen=True):
+    """A custom identifier of the account: further unique names that contacts may have."""
+
+    name: str
+
+
 class EventSubscriptions(_Wire, frozen=True):
     items: list[EventSubscription] = msgspec.field(name="_items")
 

@@ -61,6 +61,25 @@ def test_alternate_id_types_that_may_not_be_read_fail_no_doctor(town: Town, call
     assert "cannot be looked at" in said.out
 
 
+def test_the_doctor_names_a_custom_identifier_that_is_not_there(town: Town, call: Call) -> None:
+    town.world.dotdigital.define_identifier("mypreferences-id")
+    named = call("doctor", DOTDIGITAL__PROFILE_IDENTIFIER="mypreferences-id")
+    assert "by the custom identifier mypreferences-id" in " ".join(named.out.split())
+    said = call("doctor", DOTDIGITAL__PROFILE_IDENTIFIER="mypreference-id")
+    assert said.code == 2
+    assert "Did you mean mypreferences-id" in " ".join(said.out.split())
+
+
+@pytest.mark.parametrize("position", ["forbidden", "absent"])
+def test_custom_identifiers_that_may_not_be_read_fail_no_doctor(
+    town: Town, call: Call, position: str
+) -> None:
+    town.world.dotdigital.switches.configuration = position
+    said = call("doctor", DOTDIGITAL__PROFILE_IDENTIFIER="mypreferences-id")
+    assert said.code == 0
+    assert "cannot be told" in " ".join(said.out.split())
+
+
 def test_the_doctor_warns_where_the_account_has_no_v3(town: Town, call: Call) -> None:
     town.world.dotdigital.switches.v3 = "forbidden"
     done = call("doctor", "--json")

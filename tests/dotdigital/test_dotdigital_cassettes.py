@@ -207,6 +207,7 @@ GOOD: dict[str, Episode] = {
         [(1, ["invalidContactId"])],
         switch(import_polls=0),
     ),
+    "v3-getCustomIdentifiers": Episode(lambda c: c.v3.custom_identifiers(), []),
     "v3-createSubscription": Episode(subscribed, 1),
     "v3-listSubscriptions": Episode(lambda c: c.v3.event_subscriptions(), []),
     "v3-updateSubscription": Episode(

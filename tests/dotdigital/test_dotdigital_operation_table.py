@@ -30,6 +30,7 @@ BESIDE: dict[str, Callable[[ClientV2, ClientV3], object]] = {
     "getDeleteStatus": lambda _, v3: v3.delete_report("some-job"),
     "getContacts": lambda _, v3: v3.contacts(),
     "getContact": lambda _, v3: v3.contact(identifier="email", value=ANN),
+    "getCustomIdentifiers": lambda _, v3: v3.custom_identifiers(),
     "importContacts": lambda _, v3: v3.import_contacts([Change(7, {NEWS: True})]),
     "getImportStatus": lambda _, v3: v3.import_report("some-import"),
     "importContact with consent records": lambda _, v3: v3.add_consent_records(

@@ -21,7 +21,7 @@ from bridge.sandbox.dotdigital.routes import Operation
 from bridge.sandbox.dotdigital.state import State
 from bridge.sandbox.frontdoor import FrontDoor
 
-_V3 = ("/contacts/v3", "/events/v3")
+_V3 = ("/contacts/v3", "/events/v3", "/configuration/v3")
 
 
 def create_app(state: State) -> Starlette:
@@ -63,7 +63,7 @@ def _serve(state: State, request: Request, body: bytes) -> Answer:
         return text("Forbidden: Access is denied.", 403)
     if not auth.signed_in(state, request.headers.get("authorization", ""), is_v3):
         return _unauthorized(is_v3)
-    service = state.switches.events if place.startswith(_V3[1]) else state.switches.v3
+    service = _service(state, place)
     if is_v3 and service != "there":
         return _nowhere([]) if service == "absent" else text("Forbidden: Access is denied.", 403)
     if operation is None:
@@ -125,6 +125,13 @@ def _nowhere(methods: list[str]) -> Answer:
         return answer({"message": "No HTTP resource was found for this request."}, 404)
     refused = answer({"message": "The requested resource does not support this method."}, 405)
     return Answer(refused.body, 405, refused.content_type, {"Allow": ", ".join(methods)})
+
+
+def _service(state: State, place: str) -> str:
+    """Whether the service of v3 that a path belongs to is there."""
+    switches = state.switches
+    by_place = zip(_V3, (switches.v3, switches.events, switches.configuration), strict=True)
+    return next((position for prefix, position in by_place if place.startswith(prefix)), switches.v3)
 
 
 def _unauthorized(is_v3: bool) -> Answer:

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from bridge.sandbox.dotdigital import deleting, events, feeds, v2_contacts, v2_preferences, v3, v3_whole
+from bridge.sandbox.dotdigital import (
+    configuration,
+    deleting,
+    events,
+    feeds,
+    v2_contacts,
+    v2_preferences,
+    v3,
+    v3_whole,
+)
 from bridge.sandbox.dotdigital.exchange import Answer, Call
 from bridge.sandbox.dotdigital.limits import HIGH, LOW, MEDIUM, UNLIMITED
 from bridge.sandbox.dotdigital.state import State
@@ -28,7 +37,7 @@ class Operation:
     @property
     def is_v3(self) -> bool:
         """Whether the operation belongs to the v3 framework."""
-        return self.path.startswith(("/contacts/v3", "/events/v3"))
+        return self.path.startswith(("/contacts/v3", "/events/v3", "/configuration/v3"))
 
     def match(self, segments: list[str]) -> dict[str, str] | None:
         """The path's parameters when `segments` fit, else None. Fixed segments ignore case."""
@@ -39,7 +48,7 @@ class Operation:
         for want, got in zip(wanted, segments, strict=True):
             if want.startswith("{"):
                 found[want[1:-1]] = unquote(got)
-            elif want != got.lower():
+            elif want.lower() != got.lower():
                 return None
         return found if all(found.values()) else None
 
@@ -129,6 +138,13 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("importContact", "PATCH", "/contacts/v3/{identifier}/{value}", MEDIUM, v3.patch_contact),
     Operation("replaceContact", "PUT", "/contacts/v3/{identifier}/{value}", MEDIUM, v3_whole.replace),
     Operation("deleteContact", "DELETE", "/contacts/v3/{identifier}/{value}", MEDIUM, deleting.delete_by_v3),
+    Operation(
+        "getCustomIdentifiers",
+        "GET",
+        "/configuration/v3/customIdentifiers",
+        MEDIUM,
+        configuration.list_identifiers,
+    ),
     Operation("createSubscription", "POST", _EXPORTS, MEDIUM, events.create_subscription),
     Operation("listSubscriptions", "GET", _EXPORTS, MEDIUM, events.list_subscriptions),
     Operation(

@@ -165,6 +165,8 @@ class Switches:
     # Events export
     events: str = _one_of("there", "forbidden", "absent")
     """`forbidden`: 403 to every call, as on a package without it. `absent`: 404, without words."""
+    configuration: str = _one_of("there", "forbidden", "absent")
+    """The configuration service of v3: `forbidden`: 403 to every call. `absent`: 404, without words."""
     event_data: str = _one_of("contactId", "nested", "identifiers", "email", "nobody")
     """Where the data of contact events name the contact: no document says."""
     event_delivery: str = _one_of("once", "doubled", "replayed", "lost")
