@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bridge.app import App
     from bridge.cli.live import Looked
     from bridge.core.catalogue import Catalogue
+    from bridge.store import Store
 
 MINE, THEIRS = "MyPreferences", "Dotdigital"
 _NTP = "Set this machine's clock right (NTP)."
@@ -66,6 +67,20 @@ def _new_file(found: Findings, section: str, path: Path) -> None:
         found.bad(section, f"The folder {folder} for the state DB is not there.", "Make it.", SETUP)
 
 
+def _erasures(store: Store, found: Findings, section: str) -> None:
+    if marks := store.unreadable_marks():
+        found.bad(
+            section,
+            f"The marks of {counted(marks, 'person', 'people')} who were erased need another "
+            "BRIDGE_ERASURE_KEY than is set: of whoever is new no older opt-in is heard.",
+            "Set the key that they were made with. If it is lost: `bridge forget --drop-unreadable`.",
+            SETUP,
+        )
+    if begun := store.unfinished_erasures():
+        words = counted(begun, "person is", "people are")
+        found.warn(section, f"{words} not wholly erased.", "Repeat `bridge forget` for each of them.")
+
+
 def _contents(app: App, found: Findings, section: str) -> None:
     store = app.reading_store
     counts, people = store.counts(), store.people_count()
@@ -76,6 +91,7 @@ def _contents(app: App, found: Findings, section: str) -> None:
             f"{counted(counts.held + counts.dead, 'thing')} wait for a person.",
             "`bridge holds list`",
         )
+    _erasures(store, found, section)
     holder = store.lease_holder()
     if holder is not None:
         who, until = holder

@@ -9,7 +9,7 @@ import typer
 
 from bridge.cli.asking import confirmed
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
-from bridge.cli.output import SIDES, Mark, counted, failure, note, print_json
+from bridge.cli.output import SIDES, Mark, counted, failure, listed, note, print_json
 from bridge.core.errors import ConfigError
 from bridge.core.model import mask
 
@@ -105,10 +105,10 @@ def _everywhere(settings: Settings, address: str, *, dry_run: bool, yes: bool, j
 def _only_here(settings: Settings, address: str, *, dry_run: bool, yes: bool, json: bool) -> int:
     from bridge.app import App
     from bridge.cli.opening import writing
-    from bridge.engine.forget import Survey, forget_here
+    from bridge.engine.forget import forget_here, survey_here
 
     with App(settings) as app, writing(app.lease()):
-        survey = Survey(app.store.find(address) is not None)
+        survey = survey_here(app.store, address)
         _announce(address, survey, stderr=json or not dry_run)
         if dry_run:
             return _planned(address, survey, json=json)
@@ -155,6 +155,9 @@ def _announce(address: str, survey: Survey, *, stderr: bool) -> None:
             note(Mark.NEXT, words, indent=2, stderr=stderr)
         if not traces:
             note(Mark.NEXT, f"{SIDES[side]}: nobody with this address.", indent=2, stderr=stderr)
+    if survey.others:
+        words = f"They have or had records together with {listed(survey.others)}: erase those by themselves."
+        note(Mark.WARN, words, indent=2, stderr=stderr)
     for side, error in survey.errors.items():
         note(Mark.WARN, f"{SIDES[side]}: {error}", indent=2, stderr=stderr)
     if not (survey.here or survey.errors or any(survey.traces.values())):
@@ -168,10 +171,15 @@ def _planned(address: str, survey: Survey, *, json: bool) -> int:
             side.value: [{"record": one.record, "state": one.state, "plan": one.plan} for one in traces]
             for side, traces in survey.traces.items()
         }
-        errors = {side.value: str(error) for side, error in survey.errors.items()}
-        print_json(
-            {"person": mask(address), "erased": False, "here": survey.here, "sides": sides, "errors": errors}
-        )
+        document = {
+            "person": mask(address),
+            "erased": False,
+            "here": survey.here,
+            "other_addresses": list(survey.others),
+            "sides": sides,
+            "errors": {side.value: str(error) for side, error in survey.errors.items()},
+        }
+        print_json(document)
     return UNREACHED if survey.errors else 0
 
 

@@ -39,7 +39,8 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
         print_json(document)
     else:
         _print(document, people=people, first=first)
-    return WAITS if document["held"] or document["dead"] or document["brakes"] else 0
+    waits = any(document[key] for key in ("held", "dead", "brakes", "unfinished_erasures"))
+    return WAITS if waits else 0
 
 
 def standing(store: Store, now: datetime) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def standing(store: Store, now: datetime) -> dict[str, Any]:
         "unproven": counts.unproven,
         "held": counts.held,
         "dead": counts.dead,
+        "unfinished_erasures": store.unfinished_erasures(),
         "challenges": {"pending": asked.pending, "oldest": _z(asked.oldest), "expired": asked.expired},
         "brakes": list((last or {}).get("brakes", [])),
         "last_runs": [_run(run) for run in runs],
@@ -177,6 +179,11 @@ def _waits(document: dict[str, Any]) -> list[str]:
     words = {
         "held": ("choice is held", "choices are held", "for a person: `bridge holds list`"),
         "dead": ("write was given up", "writes were given up", ": `bridge holds list`"),
+        "unfinished_erasures": (
+            "erasure is not finished",
+            "erasures are not finished",
+            ": repeat `bridge forget` for each",
+        ),
         "unproven": ("write is not proven", "writes are not proven", "yet: the next run reads it back"),
         "waiting": ("choice waits", "choices wait", "for the next run"),
     }

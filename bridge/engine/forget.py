@@ -15,7 +15,7 @@ from bridge.core.erasers import Eraser, Erasure, Trace
 from bridge.core.erasure import KnownWords
 from bridge.core.errors import SideError, Throttled
 from bridge.core.lanes import Lane, calls_for
-from bridge.core.model import Cell, Observation, PersonId, Side, TopicId, Who
+from bridge.core.model import Cell, Observation, PersonId, Side, TopicId, Who, mask
 from bridge.core.policy import is_out
 from bridge.engine.accounts import demand_same
 from bridge.engine.parts import Eyes, Weather
@@ -31,6 +31,8 @@ class ErasureState(Protocol):
 
     def cells(self, person: PersonId) -> list[Cell]: ...
 
+    def kin(self, person: PersonId) -> list[Who]: ...
+
     def begin_erasure(self, address: str) -> None: ...
 
     def finish_erasure(self, address: str, known: KnownWords, told: Mapping[str, Any]) -> bool: ...
@@ -38,9 +40,11 @@ class ErasureState(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What there is of a person, before anything is done. A side that could not be asked is in `errors`."""
+    """What there is of a person, before anything is done. `others` are addresses, masked, that have or had a
+    record together with this one. A side that could not be asked is in `errors`."""
 
     here: bool
+    others: Sequence[str] = ()
     traces: Mapping[Side, Sequence[Trace]] = field(default_factory=dict)
     errors: Mapping[Side, SideError] = field(default_factory=dict)
 
@@ -53,6 +57,13 @@ class Forgotten:
     was_here: bool
     sides: Mapping[Side, Erasure] = field(default_factory=dict)
     errors: Mapping[Side, SideError] = field(default_factory=dict)
+
+
+def survey_here(state: ErasureState, address: str) -> Survey:
+    """What the state DB knows of somebody."""
+    who = state.find(address)
+    others = () if who is None else tuple(mask(one.address) for one in state.kin(who.person))
+    return Survey(who is not None, others)
 
 
 def forget_here(state: ErasureState, address: str) -> Forgotten:
@@ -85,7 +96,8 @@ class Forgetter:
                     traces[side] = self._erasers[side].traces(who)
                 except SideError as error:
                     errors[side] = error
-        return Survey(who.person != _NOBODY, traces, errors)
+        here = survey_here(self._state, address)
+        return Survey(here.here, here.others, traces, errors)
 
     def forget(self, address: str) -> Forgotten:
         """Erase somebody. A side that fails keeps the state DB's part for the next time, and not the other

@@ -204,6 +204,26 @@ def _known_in(shown: Mapping[str, Mapping[str, str | None]]) -> KnownWords:
     }
 
 
+def kin(conn: sa.Connection, person: PersonId) -> list[PersonId]:
+    """Who has, or had, a record together with this person: it may be the same human."""
+    s = t.successions.c
+    found = {PersonId(number) for number in conn.scalars(sa.select(s.heir_id).where(s.former_id == person))}
+    found |= {PersonId(number) for number in conn.scalars(sa.select(s.former_id).where(s.heir_id == person))}
+    records = {
+        (side, external)
+        for table in (t.bindings, t.former_bindings)
+        for side, external in conn.execute(
+            sa.select(table.c.side, table.c.external_id).where(table.c.person_id == person)
+        )
+    }
+    for side, external in sorted(records):
+        for table in (t.bindings, t.former_bindings):
+            c = table.c
+            query = sa.select(c.person_id).where(c.side == side, c.external_id == external)
+            found.update(PersonId(number) for number in conn.scalars(query))
+    return sorted(found - {person})
+
+
 def wipe(conn: sa.Connection, persons: Sequence[PersonId]) -> None:
     """Remove these people: what is theirs goes with them, and so does what only names their records."""
     people.lock(conn, persons)

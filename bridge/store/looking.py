@@ -80,6 +80,11 @@ class Looking:
         with self._unit.read() as conn:
             return people.bound(conn, side, external_id)
 
+    def kin(self, person: PersonId) -> list[Who]:
+        """Who has, or had, a record together with this person."""
+        with self._unit.read() as conn:
+            return people.who_many(conn, erasures.kin(conn, person))
+
     def unreadable_marks(self) -> int:
         """How many people were erased whose marks need another key than the one at hand."""
         with self._unit.read() as conn:

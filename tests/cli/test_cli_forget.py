@@ -124,6 +124,9 @@ def test_a_side_that_cannot_be_reached_leaves_it_to_be_repeated(
     assert said.code == 5
     assert "Repeat `bridge forget`" in said.err
     assert is_there(town) == (False, True)
+    status = keyed("status")
+    assert (status.code, "not finished: repeat `bridge forget`" in status.out) == (3, True)
+    assert any("not wholly erased" in one["what"] for one in keyed("doctor", "--json").json["checks"])
     done = keyed("forget", ANNA, "--yes", DOTDIGITAL__BASE_URL=settings["BRIDGE_DOTDIGITAL__BASE_URL"])
     assert done.code == 0
     assert is_there(town) == (False, False)
@@ -144,9 +147,29 @@ def test_marks_of_a_lost_key_are_given_up_only_on_command(keyed: Call, settings:
     other = {"ERASURE_KEY": "quite another random word"}
     warned = keyed("reconcile", "--json", **other)
     assert any("BRIDGE_ERASURE_KEY" in warning for warning in warned.json["warnings"])
+    checks = keyed("doctor", "--json").json["checks"]
+    assert any("BRIDGE_ERASURE_KEY" in one["what"] and one["state"] == "bad" for one in checks)
     assert keyed("forget", ANNA, "--drop-unreadable").code == 2
     said = keyed("forget", "--drop-unreadable", "--yes", "--json")
     assert (said.code, said.json) == (0, {"dropped": 1})
     assert "can be read" in keyed("forget", "--drop-unreadable", "--yes").out
     with Store.reader(settings["BRIDGE_DATABASE_URL"], lambda: datetime.now(UTC)) as store:
         assert store.unreadable_marks() == 0
+
+
+def test_other_addresses_of_a_shared_record_are_named_and_left(
+    keyed: Call, town: Town, tmp_path: Path
+) -> None:
+    """It may be the same human, or somebody else in the house."""
+    both = [("Primary", ANNA), ("Work", "work@example.com")]
+    town.world.mypreferences.add_profile(both, preferences={})
+    town.world.dotdigital.add_contact("work@example.com")
+    keyed("reconcile", "--full")
+    said = keyed("forget", ANNA, "--dry-run")
+    assert "records together with w…@example.com" in " ".join(said.out.split())
+    assert keyed("forget", ANNA, "--dry-run", "--json").json["other_addresses"] == ["w…@example.com"]
+    done = keyed("forget", ANNA, "--yes")
+    assert done.code == 3
+    assert "holds other addresses too" in " ".join(done.out.split())
+    assert keyed("explain", "work@example.com").code == 0
+    assert ANNA.encode() not in database(tmp_path)

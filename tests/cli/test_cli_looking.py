@@ -35,7 +35,7 @@ def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call)
     document = said.json
     assert document.keys() == {
         "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
-        "last_runs", "budget", "polling",
+        "last_runs", "budget", "polling", "unfinished_erasures",
     }  # fmt: skip
     assert document["held"] == 1
     assert document["lag_seconds"].keys() == document["watermarks"].keys() != set()

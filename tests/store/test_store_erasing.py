@@ -179,6 +179,14 @@ def test_where_there_is_no_record_the_address_goes_when_it_was_read(
     assert store.find(ANN) is None
 
 
+def test_who_shares_a_record_or_came_from_one_is_kin(store: Store, run: RunId, clock: Clock) -> None:
+    store.record([news("work@example.com", IN, 1, "a")], MINE, run=run)
+    store.note_former(MINE, "a", [(BOB, at(-5))])
+    found = [who.address for who in store.kin(person(store, ANN))]
+    assert found == [BOB, "work@example.com"]
+    assert store.kin(person(store, BOB))
+
+
 # the key
 
 
