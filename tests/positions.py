@@ -36,6 +36,7 @@ DOTDIGITAL: tuple[tuple[str, Any], ...] = (
     ("v3_details_key", "error"), ("v3_schema", "closed"), ("v3_casing", "as_written"),
     ("v3_casing", "capital"), ("v3_patch_status", "always_201"), ("unknown_in_answers", True),
     ("binned_write", "refused"), ("caps_suppressed_patch", "refused"), ("failure_spelling", "pascal"),
-    ("enforce_double_opt_in", True), ("rate_limits", "tiered"), ("untrimmed_credentials_on_v2", "refused"),
+    ("enforce_double_opt_in", True), ("rate_limits", "tiered"), ("rate_limits", "flat"),
+    ("untrimmed_credentials_on_v2", "refused"),
 )  # fmt: skip
 ONLY_A_SWEEP_TELLS = {("opt_out_rows", False), ("preference_feeds_list_suppressed", False)}
