@@ -14,11 +14,11 @@ _WITHOUT_CONSENTS = v3_schema.PARTS - {"consentRecords"}
 
 def create(state: State, call: Call) -> Answer:
     """201; 409 where an identifier is in use. The contact is subscribed unless the body says otherwise."""
-    draft = v3_write.drafted(state, call)
-    if not draft.identifiers:
-        raise v3_write.bad_request("identifiers", "is missing")
+    draft = _named(v3_write.drafted(state, call))
     owner = _owner(state, draft)
     if owner is not None and (not owner.binned or v3_write.stays_binned(state, owner)):
+        raise v3_write.id_in_use()
+    if v3_write.taken(state, owner, draft.identifiers):
         raise v3_write.id_in_use()
     written, _ = v3_write.upsert(state, owner, draft.identifiers, draft, "overwrite")
     return answer(render.v3_contact(state, written), 201)
@@ -27,9 +27,7 @@ def create(state: State, call: Call) -> Answer:
 def replace(state: State, call: Call) -> Answer:
     """200; 404 where nobody is there. What the body does not name is lost."""
     identifier, value = v3_write.named(call)
-    draft = v3_write.drafted(state, call, _WITHOUT_CONSENTS)
-    if not draft.identifiers:
-        raise v3_write.bad_request("identifiers", "is missing")
+    draft = _named(v3_write.drafted(state, call, _WITHOUT_CONSENTS))
     draft.consents = []  # not accepted here
     contact = v3_write.find(state, identifier, value)
     if contact is None:
@@ -39,6 +37,13 @@ def replace(state: State, call: Call) -> Answer:
     _empty(state, contact, draft)
     written, _ = v3_write.upsert(state, contact, draft.identifiers, draft, "overwrite")
     return answer(render.v3_contact(state, written))
+
+
+def _named(draft: Draft) -> Draft:
+    """With an identifier that can be chosen: the service gives out contact ids by itself."""
+    if not draft.identifiers or v3_write.CONTACT_ID in draft.identifiers:
+        raise v3_write.bad_request("identifiers", "are missing, or name a contactId")
+    return draft
 
 
 def _owner(state: State, draft: Draft) -> Contact | None:

@@ -40,7 +40,24 @@ def test_creating_somebody_in_the_recycle_bin(
     assert state.contact(contact_id).binned is (position == "refused")
 
 
-@pytest.mark.parametrize("body", [{}, {"identifiers": {}}, {"identifiers": {"email": "nobody"}}])
+@pytest.mark.parametrize("position", ["revived", "refused"])
+def test_one_of_two_identifiers_in_use_is_enough(http: httpx.Client, state: State, position: str) -> None:
+    state.switches.binned_write = position
+    state.delete_contact(state.add_contact(ANN))
+    state.add_contact(BOB, mobile="447123123123")
+    body = {"identifiers": {"email": ANN, "mobileNumber": "447123123123"}}
+    assert http.post("/contacts/v3", json=body).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"identifiers": {}},
+        {"identifiers": {"email": "nobody"}},
+        {"identifiers": {"contactId": 7}},
+    ],
+)
 def test_a_whole_contact_needs_an_identifier(http: httpx.Client, state: State, body: object) -> None:
     state.add_contact(ANN)
     for refused in (
