@@ -175,6 +175,8 @@ def _happened(line: dict[str, Any]) -> str:
             return f"agreed: {CHOICES[line['choice']]}" if "choice" in line else "agreed"
         case "challenge":
             return f"confirmation by mail {_CONFIRMATION[line['state']]}"
+        case "erased_known_again":
+            return f"known again: {line['why']}"
         case "address_changed":
             return f"withdrawn with a change of address: {line['why']}"
         case kind:

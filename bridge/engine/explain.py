@@ -12,6 +12,11 @@ from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Cell, Side, TopicId, Who, mask
 from bridge.engine.records import Json, agreement_out, observation_out, time_out
 
+_KNOWN_AGAIN = {
+    "opt_in": "they had been erased; an opt-in from after that",
+    "withdrawal": "they had been erased; a withdrawal has to be carried",
+}
+
 
 def explain(
     mapping: ConsentMapping,
@@ -82,6 +87,8 @@ def _history(topic: TopicId, entry: Json) -> Iterable[Json]:
             yield {**line, **shown, **({"why": WORDS[Rule(rule)]} if rule else {})}
         case "challenge" if entry["topic"] == topic:
             yield {**line, "state": body["state"]}
+        case "erased_known_again":
+            yield {**line, "why": _KNOWN_AGAIN.get(body["by"], body["by"])}
         case Rule.ADDRESS_CHANGED if entry["topic"] == topic:
             yield {**line, "withdrawn_at": body["withdrawn_at"], "why": WORDS[Rule.CARRIED]}
         case _:

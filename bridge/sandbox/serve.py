@@ -56,7 +56,8 @@ def serve(
 
 def guide(world: World) -> str:
     """Where both services are, what to export, and how to act as the people of the sandbox."""
-    settings = {**world.settings(), "BRIDGE_DATABASE_URL": "sqlite:///sandbox.db"}
+    own = {"BRIDGE_DATABASE_URL": "sqlite:///sandbox.db", "BRIDGE_ERASURE_KEY": "a-word-for-the-sandbox"}
+    settings = {**world.settings(), **own}
     exports = "\n".join(f"export {name}='{value}'" for name, value in settings.items())
     mine, theirs = world.mypreferences_url, world.dotdigital_url
     return f"""\

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -216,16 +216,7 @@ class Board:
         if agreement is None:
             return
         key = (target.person, target.topic)
-        self._cells[key] = Cell(
-            target.person,
-            target.topic,
-            target.seen,
-            agreement,
-            target.written_at,
-            target.in_doubt_since,
-            target.hold,
-            target.erased_at,
-        )
+        self._cells[key] = replace(target, agreed=agreement)
         self._changed[key] = agreement
         body: Mapping[str, Any] = {"from_person": source, "withdrawn_at": agreement.at.isoformat()}
         self._entries.append(LedgerEntry(agreement.rule, body, target.person, target.topic))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from bridge.core.errors import Unreachable
 from bridge.core.model import Side
+from bridge.engine.explain import explain
 from bridge.engine.forget import Forgetter, Forgotten, forget_here
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
@@ -125,7 +126,10 @@ def test_a_later_opt_in_of_their_own_comes_through(live: Live) -> None:
     assert live.shows(ada) == (IN, IN)
     told = live.app.store.find(ada)
     assert told is not None
-    assert "erased_known_again" in [entry["kind"] for entry in live.app.store.history(told.person)]
+    cells, history = live.app.store.cells(told.person), live.app.store.history(told.person)
+    shown = explain(live.app.mapping, told, cells, history)
+    lines = [line for topic in shown["topics"] for line in topic["history"]]
+    assert "they had been erased; an opt-in from after that" in [line.get("why") for line in lines]
 
 
 def test_with_the_new_opt_in_no_old_one_comes_back(live: Live) -> None:
@@ -171,6 +175,7 @@ STEPS = {
     "the deletion at Dotdigital": ("dotdigital_client", "delete_report"),
     "the withdrawal": ("mypreferences", "update_profile"),
     "the deletion at MyPreferences": ("mypreferences", "delete_profile"),
+    "the end": ("store", "finish_erasure"),
 }
 
 
@@ -220,6 +225,22 @@ def test_a_side_that_is_down_is_erased_by_the_same_command_later(
     assert forget(live, ada).finished
     is_gone(live, ada)
     assert not live.round().warnings
+
+
+def test_a_profile_that_stays_brings_nobody_back(live: Live) -> None:
+    """It has another address too, so it is withdrawn and left. What it goes on to say is known."""
+    ada = live.add("ada", both={NEWS: IN}, consent="")
+    profile = live.mypreferences.add_profile(
+        [("Primary", "ada@home.example"), ("Work", ada)],
+        preferences={"NEWS_EMAIL": (True, live.clock.now() - timedelta(days=30))},
+    )
+    live.started()
+    done = forget(live, ada)
+    assert done.finished
+    assert [str(profile) in words for words in done.sides[MINE].left] == [True]
+    assert live.mypreferences.find(ada) == [profile]
+    quiet(live)
+    assert live.app.store.find(ada) is None
 
 
 def test_while_an_import_is_at_work_nothing_is_deleted(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
