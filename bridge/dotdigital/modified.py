@@ -55,9 +55,9 @@ class Modified:
         self.read_at = now
 
     def is_due(self, mark: datetime | None, every: timedelta) -> bool:
-        """Whether a feed that was read so far is to be read now: since it is its turn, or since many people
-        were modified after that."""
-        if mark is None or self.read_at is None or self.read_at - mark >= LONGEST - every:
+        """Whether a feed that was read so far is to be read now: since its turn is nearer to this round than
+        to the next, or since many people were modified after that."""
+        if mark is None or self.read_at is None or self.read_at - mark >= LONGEST - every / 2:
             return True
         return self._many is not None and mark < self._many + _SETTLING
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from tests.bench import idle, reading, writing
 from tests.bench.measure import MOST, Measured, shown
@@ -12,6 +13,8 @@ from tests.bench.snapshot import MOST_MEMORY, snapshot
 
 JOBS: tuple[Callable[[], Measured], ...] = (
     lambda: idle.rounds(40),
+    *(partial(idle.polls, 40, v3) for v3 in idle.V3),
+    lambda: idle.in_turns(200, 35),
     lambda: reading.changes(100_000, 1),
     lambda: reading.changes(100_000, 40),
     lambda: reading.unsubscribes(10_000),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import TopicId
+from bridge.core.ports import Memory
 from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.limits import Limits
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import State, create_app
@@ -42,13 +44,29 @@ class Account:
     state: State
     url: str
     mapping: Mapping
+    _waits: list[float] = field(default_factory=list)
+
+    def _wait(self, seconds: float) -> None:
+        self._waits.append(seconds)
+        self.state.clock.advance(seconds)
+
+    @property
+    def waited(self) -> float:
+        """Seconds that calls have waited for their allowance."""
+        return sum(self._waits)
 
     @contextmanager
-    def replica(self) -> Iterator[DotdigitalReplica]:
+    def replica(self, *, v3: bool = True, memory: Memory | None = None) -> Iterator[DotdigitalReplica]:
         clock = self.state.clock
-        transport = transport_to(self.url, clock.advance, clock=clock.now, read_timeout=120.0)
+        limits = Limits(clock=clock.now, sleep=self._wait)
+        transport = transport_to(
+            self.url, clock.advance, clock=clock.now, read_timeout=120.0, throttle=limits
+        )
+        client = ClientV3(transport) if v3 else None
         try:
-            yield DotdigitalReplica(ClientV2(transport), ClientV3(transport), self.mapping, clock.now)
+            yield DotdigitalReplica(
+                ClientV2(transport), client, self.mapping, clock.now, memory=memory, pace=limits
+            )
         finally:
             transport.close()
 

@@ -3,46 +3,116 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from bridge.core.model import Side
+from bridge.dotdigital.jobs import InProcess
+from bridge.dotdigital.learnt import Finding, Learnt, Verdict, What, keep
+from bridge.dotdigital.modified import LONGEST
+from bridge.dotdigital.reader import OPT_INS
+from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.parts import Eyes, Hands, Tuning
 from bridge.engine.round import Orders, Round
+from bridge.sandbox.clock import SandboxClock
 from bridge.store import Store
-from tests.bench.account import account
+from tests.bench.account import FIRST, START, Account, account
 from tests.bench.measure import Measured
+from tests.bench.reading import CLOCK
 from tests.fakes import FakeSide
 
 PEOPLE = 10
+MINUTE = timedelta(minutes=1)
+TREE = 10  # rounds for which a reading of the preference tree serves
+WHOLE, IN_TURNS = Orders(), Orders(polling=True)
+V3 = {
+    "v2 only": None,
+    "v3 not shown": Verdict.NOT_SHOWN,
+    "v3 shown": Verdict.SHOWN,
+}
 
 
 def rounds(preferences: int, number: int = 20) -> Measured:
-    """So many rounds, a minute apart, after a first one. A real state DB; MyPreferences is a stand-in."""
-    with account(preferences) as there, tempfile.TemporaryDirectory() as folder, there.replica() as replica:
-        clock = there.state.clock
-        sides = {
-            Side.MYPREFERENCES: FakeSide(Side.MYPREFERENCES, there.mapping, clock.now),
-            Side.DOTDIGITAL: replica,
-        }
-        for one in range(PEOPLE):
-            there.state.add_contact(f"p{one}@example.com")
-        store = Store.open(f"sqlite:///{Path(folder) / 'bridge.db'}", clock=clock.now)
-        try:
-            eyes = Eyes(store, sides, there.mapping, Tuning(), clock.now)
-            Round(eyes, Hands(sides)).run(Orders())
-            clock.advance(timedelta(days=1).total_seconds())
-            Round(eyes, Hands(sides)).run(Orders())  # asks the catalogue, which serves for ten minutes
-            before = replica.calls
-            for _ in range(number):
-                clock.advance(60)
-                report = Round(eyes, Hands(sides)).run(Orders())
-                if report.errors or report.tally.writes:
-                    raise AssertionError(report.shown())
-            calls = replica.calls - before
-        finally:
-            store.close()
-    fewest = number * (preferences + 1) + number // 10
+    """So many one-shot rounds, a minute apart: each reads every feed."""
+    with account(preferences) as there, there.replica() as replica:
+        calls = _idle(there, replica, number, WHOLE)
+    fewest = number * (preferences + 1) + number // TREE
     return Measured(
         f"{number} idle rounds, P = {preferences}", calls, fewest, "rounds x (P + 1) + the tree each 10 min"
     )
+
+
+def polls(preferences: int, v3: str, number: int = 60) -> Measured:
+    """So many of the daemon's rounds, where the allowance has room for all preferences in each."""
+    verdict = V3[v3]
+    with (
+        account(preferences) as there,
+        there.replica(v3=verdict is not None, memory=_seen(verdict)) as replica,
+    ):
+        there.state.switches.rate_limits, there.state.switches.limit_low = "tiered", 8 * preferences
+        calls = _idle(there, replica, number, IN_TURNS)
+    each, formula = preferences + 1 + CLOCK, "rounds x (P + 2) + the tree"
+    fewest = number * each + number // TREE
+    if verdict is Verdict.SHOWN:
+        turns = number * MINUTE // LONGEST
+        fewest = number * (2 + CLOCK) + turns * preferences + number // TREE
+        formula = "rounds x 3 + P each 15 min + the tree"
+    return Measured(f"{number} idle polls, P = {preferences}, {v3}", calls, fewest, formula)
+
+
+def in_turns(preferences: int, a_minute: int) -> Measured:
+    """One whole turn of the daemon's rounds, where a minute's calls are too few for all preferences."""
+    with account(preferences) as there, there.replica(v3=False) as replica:
+        there.state.switches.rate_limits, there.state.switches.limit_low = "tiered", a_minute
+        list(replica.changes(replica.feeds[0], START))  # its answer tells the limit
+        number = replica.turn_of(f"{OPT_INS}{FIRST}", MINUTE) // MINUTE
+        calls = _idle(there, replica, number, IN_TURNS)
+    fewest = number * (1 + CLOCK) + preferences + number // TREE
+    job = f"{number} idle polls, P = {preferences}, {a_minute} calls a minute"
+    return Measured(job, calls, fewest, "rounds x 2 + P + the tree")
+
+
+def _seen(verdict: Verdict | None) -> InProcess:
+    memory = InProcess()
+    if verdict is not None:
+        keep(memory, Learnt({What.MOVES_ON_PREFERENCES: Finding(verdict, START, 3)}, {}, START))
+    return memory
+
+
+def _idle(there: Account, replica: DotdigitalReplica, number: int, orders: Orders) -> int:
+    """The calls of so many rounds, after a first one. A real state DB; MyPreferences is a stand-in. Raises
+    AssertionError where anything was written or went wrong, or a call of a poll had to wait."""
+    clock = there.state.clock
+    for one in range(PEOPLE):
+        there.state.add_contact(f"p{one}@example.com")
+    sides = {
+        Side.MYPREFERENCES: FakeSide(Side.MYPREFERENCES, there.mapping, clock.now),
+        Side.DOTDIGITAL: replica,
+    }
+    with _store(clock) as store:
+        eyes = Eyes(store, sides, there.mapping, Tuning(), clock.now)
+        Round(eyes, Hands(sides)).run(Orders())
+        clock.advance(timedelta(days=1).total_seconds())
+        Round(eyes, Hands(sides)).run(Orders())  # asks the catalogue, which serves for ten minutes
+        clock.advance(MINUTE.total_seconds())
+        before, waited = replica.calls, there.waited
+        for _ in range(number):
+            clock.advance(MINUTE.total_seconds())
+            report = Round(eyes, Hands(sides)).run(orders)
+            if report.errors or report.tally.writes or report.partial:
+                raise AssertionError(report.shown())
+        if there.waited > waited:
+            raise AssertionError(f"calls waited {there.waited - waited} s for the next minute")
+        return replica.calls - before
+
+
+@contextmanager
+def _store(clock: SandboxClock) -> Iterator[Store]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(f"sqlite:///{Path(folder) / 'bridge.db'}", clock=clock.now)
+        try:
+            yield store
+        finally:
+            store.close()

@@ -12,6 +12,10 @@ from tests.bench.snapshot import MOST_MEMORY, snapshot
 
 JOBS: dict[str, Callable[[], Measured]] = {
     "idle": lambda: idle.rounds(40, 10),
+    "idle polls by v2": lambda: idle.polls(40, "v2 only", 10),
+    "idle polls before v3 has shown anything": lambda: idle.polls(40, "v3 not shown", 10),
+    "idle polls with v3": lambda: idle.polls(40, "v3 shown", 60),
+    "idle polls in turns": lambda: idle.in_turns(200, 35),
     "changes of one preference": lambda: reading.changes(20_000, 1),
     "changes of many": lambda: reading.changes(3000, 20),
     "unsubscribes": lambda: reading.unsubscribes(2000),
