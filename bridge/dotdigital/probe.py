@@ -18,7 +18,7 @@ from bridge.core.ports import Memory, Page
 from bridge.dotdigital import feeds, status
 from bridge.dotdigital.access import V3Access
 from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.learnt import Evidence, Kind, Learnt, What, keep, kept
+from bridge.dotdigital.learnt import ENOUGH, Evidence, Kind, Learnt, What, keep, kept
 from bridge.dotdigital.views import email_status
 from bridge.dotdigital.wire import ContactsPage, ContactV3
 
@@ -28,6 +28,7 @@ EVERY = timedelta(days=1)
 WHILE_UNKNOWN = timedelta(hours=4)
 AFTER_TROUBLE = timedelta(hours=1)
 _RIPE = timedelta(minutes=10)  # what changed later may not be everywhere yet
+_PATIENCE = timedelta(hours=1)
 _OLDEST = timedelta(days=2)  # or the listing gets long
 _SKEW = timedelta(seconds=2)
 _CLOSE = timedelta(minutes=1)  # `updated` much later than the change moved for another reason
@@ -107,7 +108,7 @@ class Probe:
         if not self._access.presumed() or not self._is_due(before):
             return ()
         witnesses = [one for kind in Kind for one in self._witnesses.ripe(kind, now, before.upto.get(kind))]
-        if not witnesses:
+        if not _worth_asking(witnesses, now):
             return ()
         try:
             v3 = self._access.client()
@@ -125,6 +126,13 @@ class Probe:
             return False
         pause = EVERY if before.is_complete else WHILE_UNKNOWN
         return before.asked_at is None or now - before.asked_at >= pause
+
+
+def _worth_asking(witnesses: Sequence[Witness], now: datetime) -> bool:
+    """Whether there are enough of them, or more did not come while they were waited for."""
+    if any(sum(one.kind is kind for one in witnesses) >= ENOUGH for kind in Kind):
+        return True
+    return any(now - one.at >= _PATIENCE for one in witnesses)
 
 
 def _newest(witnesses: Sequence[Witness]) -> Mapping[Kind, datetime]:

@@ -60,8 +60,8 @@ class Town:
         return ids
 
     def reads(self) -> None:
-        """Half an hour later the feeds are read."""
-        self.state.clock.advance(1800)
+        """More than an hour later the feeds are read."""
+        self.state.clock.advance(4000)
         for feed in self.reader.feeds:
             list(self.reader.changes(feed, self.state.clock.now() - 20 * HOUR))
 
@@ -128,6 +128,18 @@ def test_too_few_prove_nothing(state: State, town: Town, number: int) -> None:
     moving(state)
     town.changes(number)
     assert town.learns()[PREFERENCES] == Finding(by=number)
+
+
+def test_a_few_are_waited_for_until_they_are_enough(state: State, town: Town) -> None:
+    moving(state)
+    town.changes(ENOUGH - 1)
+    state.clock.advance(660)
+    for feed in town.reader.feeds:
+        list(town.reader.changes(feed, START))
+    town.reader.learn()
+    assert kept(town.memory).asked_at is None
+    town.changes(1)
+    assert town.learns()[PREFERENCES].is_shown
 
 
 def test_days_add_up_and_nobody_counts_twice(state: State, town: Town) -> None:

@@ -23,7 +23,7 @@ def shows_itself(live: Live) -> Live:
     live.dotdigital.switches.modified_moves_on_preferences = True
     for number in range(4):
         live.say(THEIRS, f"witness{number}@example.com", NEWS, OUT)
-    polled(live, 12)
+    polled(live, 13)
     assert kept(live.app.store)[TRUSTED].is_shown
     return live
 
@@ -46,7 +46,7 @@ def test_the_bridges_own_writes_do_not_show_that_it_moves(make: Make) -> None:
     live.started()
     for address in people:
         live.say(MINE, address, NEWS, OUT)
-    polled(live, 14)
+    polled(live, 75)
     assert all(live.shows(address) == (OUT, OUT) for address in people)
     assert not kept(live.app.store)[TRUSTED].is_shown
 
@@ -73,7 +73,8 @@ def test_what_it_missed_is_not_trusted_the_day_after(watched: Live) -> None:
     watched.round()
     watched.dotdigital.switches.modified_moves_on_preferences = False
     watched.say(THEIRS, "ada@example.com", NEWS, OUT)
-    polled(watched, 40)
+    polled(watched, 75)
+    assert kept(watched.app.store).asked_at is not None
     assert not kept(watched.app.store)[TRUSTED].is_shown
 
 
