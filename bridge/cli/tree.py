@@ -140,6 +140,7 @@ def _looking(app: typer.Typer) -> None:
 
 def _setting_up(app: typer.Typer) -> None:
     from bridge.cli import db, demo, doctor, mapping, sandbox, scaffold
+    from bridge.cli import pinning as pin
 
     def add(name: str, *lines: str) -> Any:
         return app.command(name, cls=Command, epilog=examples(*lines), rich_help_panel=SETUP)
@@ -156,6 +157,8 @@ def _setting_up(app: typer.Typer) -> None:
     group.command("schema", cls=Command, epilog=examples("bridge mapping schema > mappings/schema.json"))(
         mapping.schema
     )
+    pinning = examples("bridge mapping pin --dry-run", "bridge mapping pin --yes")
+    group.command("pin", cls=Command, epilog=pinning)(pin.pin)
     _preferences(group)
     group = _group("The state DB's schema.")
     app.add_typer(group, name="db", rich_help_panel=SETUP)

@@ -1,8 +1,8 @@
 """What an import may say of people, and when one pays. Pure.
 
-A `Change` names a contact by its id, which cannot create anybody, and can do two things: leave e-mail, and
-set preferences. There is no way to build one that subscribes somebody, that brings a mail address along, or
-that has the service's defaults decide.
+A `Change` names a contact by its id, which cannot create anybody, and can do three things: leave e-mail, set
+preferences, and give a custom identifier. There is no way to build one that subscribes somebody, that brings
+a mail address along, or that has the service's defaults decide.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ LARGEST_BUNDLE = 5000  # contacts in one import: undocumented; few enough to loo
 LARGEST_BODY = 45_000_000  # bytes; the service takes 50 MB
 FEWEST = 5  # contacts worth an import: whoever is in one waits for it to end
 POLLS = 3  # questions for a job's state that an import is reckoned with
+_BUILT_IN = frozenset({"contactid", "email", "mobilenumber"})
 UNKNOWN_PAGES = 200  # pages of a listing that nobody has read yet: a million contacts
 
 
@@ -30,10 +31,13 @@ class Change:
     contact_id: int
     preferences: Mapping[int, bool] = field(default_factory=dict)
     unsubscribes: bool = False
+    identifiers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.contact_id <= 0 or not (self.preferences or self.unsubscribes):
+        if self.contact_id <= 0 or not (self.preferences or self.unsubscribes or self.identifiers):
             raise ValueError("a change names a contact, and what is to change")
+        if _BUILT_IN & {name.casefold() for name in self.identifiers}:
+            raise ValueError("a change gives nobody another address, number or id")
 
     def with_preferences(self, more: Mapping[int, bool]) -> Change:
         return replace(self, preferences={**self.preferences, **more})
@@ -41,7 +45,10 @@ class Change:
     @property
     def body(self) -> Json:
         """As the service takes it. A status is named only to take somebody out; empty lists are refused."""
-        body: Json = {"matchIdentifier": "contactId", "identifiers": {"contactId": self.contact_id}}
+        body: Json = {
+            "matchIdentifier": "contactId",
+            "identifiers": {"contactId": self.contact_id, **self.identifiers},
+        }
         if self.unsubscribes:
             body["channelProperties"] = {"email": {"status": "unsubscribed"}}
         if self.preferences:

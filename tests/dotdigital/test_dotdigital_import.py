@@ -80,7 +80,9 @@ def status(state: State, address: str) -> str:
 
 def test_a_change_has_no_place_for_anything_that_subscribes() -> None:
     """Omitting the status leaves it; naming any but unsubscribed could make somebody mailable."""
-    assert {one.name for one in fields(Change)} == {"contact_id", "preferences", "unsubscribes"}
+    assert {one.name for one in fields(Change)} == {
+        "contact_id", "preferences", "unsubscribes", "identifiers",
+    }  # fmt: skip
     quiet = Change(7, {NEWS: True}).body
     assert set(quiet) == {"matchIdentifier", "identifiers", "preferences"}
     loud = Change(7, unsubscribes=True).body
@@ -425,3 +427,11 @@ def test_an_import_that_is_gone_is_over(mapping: Mapping, v2: ClientV2, v3: Clie
     assert not replica.under_way()
     with pytest.raises(NotFound):
         v3.import_report("forgotten")
+
+
+@pytest.mark.parametrize("name", ["email", "EMAIL", "mobileNumber", "contactId"])
+def test_no_import_gives_somebody_another_address_number_or_id(name: str) -> None:
+    with pytest.raises(ValueError, match="another address"):
+        Change(7, identifiers={name: "somebody@example.com"})
+    body = Change(7, identifiers={"crm": "P-1"}).body
+    assert body == {"matchIdentifier": "contactId", "identifiers": {"contactId": 7, "crm": "P-1"}}
