@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from bridge.core.erasers import Eraser
-from bridge.core.erasure import Erasing, ErasureKey
+from bridge.core.erasure import Erasing
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
@@ -30,6 +30,7 @@ from bridge.dotdigital.reader import DotdigitalReader
 from bridge.dotdigital.region import DISCOVERY_URL, check_base_url, discover
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.parts import Eyes, Hands, Progress, Tuning, silent
+from bridge.erasure_key import key_of
 from bridge.mapping_file import load_mapping
 from bridge.mypreferences.auth import ClientCredentials
 from bridge.mypreferences.binding import Binder
@@ -112,9 +113,7 @@ class App:
     @cached_property
     def erasing(self) -> Erasing:
         """How people who were erased are known again."""
-        secret = self.settings.erasure_key
-        key = None if secret is None else ErasureKey(secret.get_secret_value())
-        return Erasing(key, self.tuning.skew)
+        return Erasing(key_of(self.settings), self.tuning.skew)
 
     @cached_property
     def store(self) -> Store:

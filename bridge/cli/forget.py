@@ -77,10 +77,17 @@ def _address(given: str | None) -> str:
 
 
 def _require_key(settings: Settings) -> None:
+    """Have a key: the operator's, or one made now. None is made while there are marks that need another."""
     from bridge.app import App
+    from bridge.erasure_key import key_file, make_key
 
     with App(settings) as app:
-        app.erasing.required()
+        path = key_file(settings)
+        if app.erasing.key is None and path is not None and not app.store.unreadable_marks():
+            make_key(path)
+            note(Mark.NEXT, f"Made a key for the mark that stays: {path}. Keep it safe.", stderr=True)
+        else:
+            app.erasing.required()
 
 
 def _everywhere(settings: Settings, address: str, *, dry_run: bool, yes: bool, json: bool) -> int:

@@ -11,7 +11,9 @@ from cli_town import Call, Town
 
 from bridge.core.erasers import Erasure
 from bridge.dotdigital.erasing import DotdigitalEraser
+from bridge.erasure_key import key_file, key_of
 from bridge.mypreferences.erasing import MyPreferencesEraser
+from bridge.settings import Settings
 from bridge.store import Store
 
 ANNA = "anna.archer@example.com"
@@ -33,15 +35,49 @@ def is_there(town: Town) -> tuple[bool, bool]:
 
 
 def database(tmp_path: Path) -> bytes:
-    return b"".join(one.read_bytes() for one in tmp_path.glob("bridge.db*"))
+    files = [one for one in tmp_path.glob("bridge.db*") if one.suffix != ".erasure-key"]
+    return b"".join(one.read_bytes() for one in files)
 
 
-def test_without_a_key_nobody_is_erased(call: Call, town: Town) -> None:
+def test_without_a_key_the_first_erasure_makes_one_beside_the_state_db(
+    call: Call, town: Town, tmp_path: Path
+) -> None:
+    town.world.dotdigital.switches.delete_polls = 0
+    said = call("forget", ANNA, "--yes")
+    assert said.code == 0
+    assert is_there(town) == (False, False)
+    key = tmp_path / "bridge.db.erasure-key"
+    assert key.name in "".join(said.err.split())
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert key.read_text().strip() not in said.out + said.err
+    made = key.read_bytes()
+    assert call("forget", "bert@example.com", "--only-here", "--yes").code == 0
+    assert key.read_bytes() == made
+    assert made.strip() not in database(tmp_path)
+    assert not call("reconcile", "--json").json["warnings"]
+
+
+def test_no_new_key_is_made_while_there_are_marks_of_a_lost_one(
+    call: Call, town: Town, tmp_path: Path
+) -> None:
+    call("forget", "bert@example.com", "--only-here", "--yes")
+    key = tmp_path / "bridge.db.erasure-key"
+    kept = key.read_text()
+    key.unlink()
     said = call("forget", ANNA, "--yes")
     assert said.code == 2
     assert "BRIDGE_ERASURE_KEY" in said.err
-    assert "openssl rand" in said.err
     assert is_there(town) == (True, True)
+    key.write_text("\n")
+    assert call("forget", ANNA, "--yes").code == 2
+    key.unlink()
+    assert call("forget", ANNA, "--yes", ERASURE_KEY=kept.strip()).code == 0
+
+
+def test_a_state_db_that_is_no_file_needs_the_operators_key() -> None:
+    url = "postgresql+psycopg://bridge@localhost/bridge"
+    assert key_file(Settings(database_url=url)) is None
+    assert key_of(Settings(database_url=url)) is None
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(keyed: Call, town: Town) -> None:
