@@ -25,7 +25,7 @@ _USED = "moves_on_preferences"
 def polling(memory: Memory) -> dict[str, Any]:
     """As JSON: `turn` is null before the daemon's first round."""
     from bridge.dotdigital.learnt import kept, shown
-    from bridge.dotdigital.polling import kept_turn
+    from bridge.dotdigital.turns import kept_turn
 
     learnt, turn = kept(memory), kept_turn(memory)
     return {

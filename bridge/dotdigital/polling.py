@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from bridge.core.ports import Marks, Memory
@@ -12,25 +11,10 @@ from bridge.dotdigital.learnt import What
 from bridge.dotdigital.modified import FEED as MODIFIED
 from bridge.dotdigital.modified import LONGEST, Modified
 from bridge.dotdigital.probe import Probe
-from bridge.dotdigital.turns import Pace, Turns, in_order, taken, turns_of
+from bridge.dotdigital.turns import KEY, Pace, Turns, in_order, taken, turns_of
 
 OPERATION = "get-contacts-with-modified-preference-opt-in-since-date"
-KEY = "dotdigital.turn"
 _FEW = 1  # feeds that take no more calls than asking whether they have to be read
-
-
-@dataclass(frozen=True, slots=True)
-class WholeTurn:
-    """So many feeds, each of which is read within `whole`."""
-
-    feeds: int
-    whole: timedelta
-
-
-def kept_turn(memory: Memory) -> WholeTurn | None:
-    """How long a whole turn takes, as the last polling round noted it; None before the first."""
-    row = json.loads(memory.meta(KEY) or "null")
-    return None if row is None else WholeTurn(row["feeds"], timedelta(seconds=row["seconds"]))
 
 
 class Polling:

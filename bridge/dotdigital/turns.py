@@ -7,12 +7,16 @@ anybody is raised on it (see `bridge.engine.confirm`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil, floor
 from typing import Protocol
 
+from bridge.core.ports import Memory
+
+KEY = "dotdigital.turn"
 SPARED = 4  # calls of a window that turns leave alone: the next round may fall into the same one
 _MINUTE = timedelta(minutes=1)
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -64,3 +68,17 @@ def taken(feeds: Sequence[str], turns: Turns, pace: Pace, operation: str) -> Ite
         if room is not None and room <= SPARED:
             return
         yield feed
+
+
+@dataclass(frozen=True, slots=True)
+class WholeTurn:
+    """So many feeds, each of which is read within `whole`."""
+
+    feeds: int
+    whole: timedelta
+
+
+def kept_turn(memory: Memory) -> WholeTurn | None:
+    """How long a whole turn takes, as the last polling round noted it; None before the first."""
+    row = json.loads(memory.meta(KEY) or "null")
+    return None if row is None else WholeTurn(row["feeds"], timedelta(seconds=row["seconds"]))

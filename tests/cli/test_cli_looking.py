@@ -12,7 +12,7 @@ from pathlib import Path
 from cli_town import IN, Call, Town
 
 from bridge.dotdigital.learnt import Finding, Learnt, Verdict, What, keep
-from bridge.dotdigital.polling import KEY as TURN
+from bridge.dotdigital.turns import KEY as TURN
 from bridge.store import Store
 
 LONG_AGO = datetime(2026, 3, 1, 12, tzinfo=UTC)
