@@ -11,7 +11,7 @@ from bridge.cli.asking import confirmed
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
 from bridge.cli.output import SIDES, Mark, counted, failure, listed, note, print_json
 from bridge.core.errors import ConfigError
-from bridge.core.model import mask
+from bridge.core.model import address_key, mask
 
 if TYPE_CHECKING:
     from bridge.app import App
@@ -27,8 +27,8 @@ def forget(
         str | None,
         typer.Argument(
             metavar="EMAIL",
-            help="The person's address; - reads it from standard input, which keeps it out of the shell's "
-            "history and the list of processes.",
+            help="The person's address; - reads addresses from standard input, one a line, which keeps them "
+            "out of the shell's history and the list of processes.",
         ),
     ] = None,
     config: Config = None,
@@ -56,24 +56,33 @@ def forget(
     settings = settings_from(config, database_url, mapping)
     if drop_unreadable:
         return _drop_unreadable(settings, email, yes=yes, json=json)
-    address = _address(email)
+    addresses = _addresses(email)
     if not dry_run:
         _require_key(settings)
     if only_here:
-        return _only_here(settings, address, dry_run=dry_run, yes=yes, json=json)
-    return _everywhere(settings, address, dry_run=dry_run, yes=yes, json=json)
+        return _only_here(settings, addresses, dry_run=dry_run, yes=yes, json=json)
+    return _everywhere(settings, addresses, dry_run=dry_run, yes=yes, json=json)
 
 
-def _address(given: str | None) -> str:
-    """Raises ConfigError for what is no address, and does not repeat it."""
-    text = sys.stdin.readline() if given == "-" else given or ""
-    address = text.strip()
-    local, at, domain = address.partition("@")
-    if not (local and at and domain) or "@" in domain or len(address.split()) != 1:
+def _addresses(given: str | None) -> list[str]:
+    """Whom: the one given, or a line of standard input each. Raises ConfigError for what is no address, and
+    does not repeat it."""
+    lines = sys.stdin.read().splitlines() if given == "-" else [given or ""]
+    found: dict[str, str] = {}
+    for line in lines:
+        if address := line.strip():
+            found.setdefault(address_key(address), address)
+    for address in found.values():
+        local, at, domain = address.partition("@")
+        if not (local and at and domain) or "@" in domain or len(address.split()) != 1:
+            found = {}
+            break
+    if not found:
         raise ConfigError(
-            "Whom? No e-mail address was given.", hint="`bridge forget ada@example.com`, or - to read it."
+            "Whom? No e-mail address was given, or something else beside it.",
+            hint="`bridge forget ada@example.com`, or - to read addresses, one a line.",
         )
-    return address
+    return list(found.values())
 
 
 def _require_key(settings: Settings) -> None:
@@ -90,7 +99,7 @@ def _require_key(settings: Settings) -> None:
             app.erasing.required()
 
 
-def _everywhere(settings: Settings, address: str, *, dry_run: bool, yes: bool, json: bool) -> int:
+def _everywhere(settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool) -> int:
     from bridge.app import App
     from bridge.cli.opening import writing
     from bridge.cli.progress import watched
@@ -99,30 +108,38 @@ def _everywhere(settings: Settings, address: str, *, dry_run: bool, yes: bool, j
     with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
         eyes = app.eyes(progress=progress, heartbeat=heartbeat)
         forgetter = Forgetter(eyes, app.store, app.erasers)
-        survey = forgetter.survey(address)
-        _announce(address, survey, stderr=json or not dry_run)
+        surveys = {address: forgetter.survey(address) for address in addresses}
+        for address, survey in surveys.items():
+            _announce(address, survey, stderr=json or not dry_run)
         if dry_run:
-            return _planned(address, survey, json=json)
-        if not confirmed("Erase this person? It cannot be undone.", yes=yes):
+            return _planned(surveys, json=json)
+        if not confirmed(f"Erase {_whom(addresses)}? It cannot be undone.", yes=yes):
             return 0
-        done = forgetter.forget(address)
-    return _told(address, done, json=json)
+        if len(addresses) > 1:
+            forgetter.block(addresses)
+        done = {address: forgetter.forget(address) for address in addresses}
+    return _told(done, json=json)
 
 
-def _only_here(settings: Settings, address: str, *, dry_run: bool, yes: bool, json: bool) -> int:
+def _only_here(settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool) -> int:
     from bridge.app import App
     from bridge.cli.opening import writing
     from bridge.engine.forget import forget_here, survey_here
 
     with App(settings) as app, writing(app.lease()):
-        survey = survey_here(app.store, address)
-        _announce(address, survey, stderr=json or not dry_run)
+        surveys = {address: survey_here(app.store, address) for address in addresses}
+        for address, survey in surveys.items():
+            _announce(address, survey, stderr=json or not dry_run)
         if dry_run:
-            return _planned(address, survey, json=json)
-        if not confirmed("Erase this person here, and here alone? It cannot be undone.", yes=yes):
+            return _planned(surveys, json=json)
+        if not confirmed(f"Erase {_whom(addresses)} here, and here alone? It cannot be undone.", yes=yes):
             return 0
-        done = forget_here(app.store, address)
-    return _told(address, done, json=json)
+        done = {address: forget_here(app.store, address) for address in addresses}
+    return _told(done, json=json)
+
+
+def _whom(addresses: list[str]) -> str:
+    return "this person" if len(addresses) == 1 else f"these {len(addresses)} people"
 
 
 def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: bool) -> int:
@@ -172,29 +189,40 @@ def _announce(address: str, survey: Survey, *, stderr: bool) -> None:
         note(Mark.WARN, words, stderr=stderr)
 
 
-def _planned(address: str, survey: Survey, *, json: bool) -> int:
+def _planned(surveys: dict[str, Survey], *, json: bool) -> int:
     if json:
-        sides = {
-            side.value: [{"record": one.record, "state": one.state, "plan": one.plan} for one in traces]
-            for side, traces in survey.traces.items()
-        }
-        document = {
-            "person": mask(address),
-            "erased": False,
-            "here": survey.here,
-            "other_addresses": list(survey.others),
-            "sides": sides,
-            "errors": {side.value: str(error) for side, error in survey.errors.items()},
-        }
-        print_json(document)
-    return UNREACHED if survey.errors else 0
+        _print_json([_survey(address, survey) for address, survey in surveys.items()])
+    return UNREACHED if any(survey.errors for survey in surveys.values()) else 0
 
 
-def _told(address: str, done: Forgotten, *, json: bool) -> int:
+def _survey(address: str, survey: Survey) -> dict[str, Any]:
+    sides = {
+        side.value: [{"record": one.record, "state": one.state, "plan": one.plan} for one in traces]
+        for side, traces in survey.traces.items()
+    }
+    return {
+        "person": mask(address),
+        "erased": False,
+        "here": survey.here,
+        "other_addresses": list(survey.others),
+        "sides": sides,
+        "errors": {side.value: str(error) for side, error in survey.errors.items()},
+    }
+
+
+def _told(forgotten: dict[str, Forgotten], *, json: bool) -> int:
+    """What became of everybody; the exit code is that of the worst."""
+    if json:
+        _print_json([_document(address, done) for address, done in forgotten.items()])
+    codes = {_tell(address, done, named=len(forgotten) > 1, json=json) for address, done in forgotten.items()}
+    return max(codes)
+
+
+def _tell(address: str, done: Forgotten, *, named: bool, json: bool) -> int:
     left = [f"{SIDES[side]}: {words}" for side, erasure in done.sides.items() for words in erasure.left]
-    if json:
-        print_json(_document(address, done))
-    else:
+    if named:
+        note(Mark.NEXT, mask(address), stderr=json)
+    if not json:
         for side, erasure in done.sides.items():
             for words in erasure.done:
                 note(Mark.GOOD, f"{SIDES[side]}: {words}.")
@@ -208,6 +236,11 @@ def _told(address: str, done: Forgotten, *, json: bool) -> int:
         note(Mark.NEXT, f"They are marked: no opt-in from before raises them. {_AGAIN}", stderr=True)
         return UNREACHED
     return LEFT if left else 0
+
+
+def _print_json(documents: list[dict[str, Any]]) -> None:
+    """One person as they are, several under `people`."""
+    print_json(documents[0] if len(documents) == 1 else {"people": documents})
 
 
 def _document(address: str, done: Forgotten) -> dict[str, Any]:

@@ -35,6 +35,11 @@ class Eraser(Protocol):
         """The records of this person. Raises SideError."""
         ...
 
+    def block(self, people: Sequence[Who]) -> None:
+        """Keep these people from being mailed, in few calls, before each is erased: whom this misses `erase`
+        blocks. Raises SideError."""
+        ...
+
     def erase(self, who: Who) -> Erasure:
         """Keep the person from being mailed, then delete their records. Raises SideError for what is not
         known or may go better later."""

@@ -15,13 +15,14 @@ from bridge.core.errors import BadAnswer, GoalMet, NotFound, OutcomeUnknown, Ref
 from bridge.core.model import Block, Choice, Who, address_key
 from bridge.dotdigital import status, views
 from bridge.dotdigital.access import V3Access
-from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v2 import LARGEST_BATCH, ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.wire import Addressee
 
 SHOWN_WITHIN = (0.0, 2.0, 5.0, 10.0)  # seconds between reads: what was done may show a little later
 JOB_PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
 _SIDE = "dotdigital"
+_TOO_MANY = (400, 413)
 _ENDED = ("finished", "failed")
 _REPEAT = "Repeat `bridge forget`: it goes on from there."
 
@@ -50,6 +51,24 @@ class DotdigitalEraser:
             return ()
         first = "its block stays" if found.blocked else "suppressed"
         return (Trace(f"contact {found.contact_id}", found.word, f"{first}, then deleted"),)
+
+    def block(self, people: Sequence[Who]) -> None:
+        """Suppress whoever is not blocked already, in batches: a block of the person's own is kept as it is.
+        How many one call takes is not documented: a batch that is refused is halved."""
+        open_to_mail = [who for who in people if (found := self._find(who)) is not None and not found.blocked]
+        waiting = [
+            open_to_mail[start : start + LARGEST_BATCH]
+            for start in range(0, len(open_to_mail), LARGEST_BATCH)
+        ]
+        while waiting:
+            batch = waiting.pop()
+            try:
+                self._v2.bulk_suppress_contacts([Addressee(email=who.address) for who in batch])
+            except (Refused, BadAnswer) as error:
+                if error.status not in _TOO_MANY:
+                    raise
+                half = len(batch) // 2
+                waiting += [batch[:half], batch[half:]] if half else []
 
     def erase(self, who: Who) -> Erasure:
         found = self._find(who)

@@ -7,6 +7,7 @@ wherever it stopped, whatever stopped it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -98,6 +99,18 @@ class Forgetter:
                     errors[side] = error
         here = survey_here(self._state, address)
         return Survey(here.here, here.others, traces, errors)
+
+    def block(self, addresses: Sequence[str]) -> None:
+        """Mark several people and keep them from being mailed, before the first of them is erased. A side
+        that fails is told of when they are."""
+        down = self._down()
+        for address in addresses:
+            self._state.begin_erasure(address)
+        with calls_for(Lane.WITHDRAWALS):
+            for side in ORDER:
+                if side not in down:
+                    with suppress(SideError):  # each is blocked by themselves then, and what hinders it told
+                        self._erasers[side].block([self._who(address) for address in addresses])
 
     def forget(self, address: str) -> Forgotten:
         """Erase somebody. A side that fails keeps the state DB's part for the next time, and not the other

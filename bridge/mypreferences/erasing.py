@@ -50,6 +50,9 @@ class MyPreferencesEraser:
             for profile in self._profiles(who)
         ]
 
+    def block(self, people: Sequence[Who]) -> None:
+        """Nothing: no mail is sent from here."""
+
     def erase(self, who: Who) -> Erasure:
         profiles = self._profiles(who)
         if not profiles:

@@ -129,6 +129,35 @@ def test_the_address_may_come_by_standard_input(
     assert is_there(town) == (False, False)
 
 
+def test_several_addresses_come_by_standard_input_one_a_line(
+    keyed: Call, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are blocked before the first is deleted."""
+    lines = f"{ANNA}\n\n{ANNA.upper()}\nben.baker@example.com\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    planned = keyed("forget", "-", "--dry-run", "--json")
+    assert [one["person"] for one in planned.json["people"]] == ["a…@example.com", "b…@example.com"]
+    assert is_there(town) == (True, True)
+    town.world.dotdigital.calls.reset()
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    said = keyed("forget", "-", "--yes", "--json")
+    assert said.code == 0, said.err
+    assert [one["erased"] for one in said.json["people"]] == [True, True]
+    assert is_there(town) == (False, False)
+    calls = town.world.dotdigital.calls
+    assert (calls.count("bulk-suppress-contacts"), calls.count("deleteContacts")) == (1, 2)
+
+
+def test_a_list_with_something_else_in_it_erases_nobody(
+    keyed: Call, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{ANNA}\nname,address\n"))
+    said = keyed("forget", "-", "--yes")
+    assert said.code == 2
+    assert ANNA not in said.out + said.err
+    assert is_there(town) == (True, True)
+
+
 def test_repeating_it_finds_nobody_and_is_no_error(keyed: Call) -> None:
     keyed("forget", ANNA, "--yes")
     said = keyed("forget", ANNA, "--yes")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 import pytest
 from dotdigital_world import NEWS, START, Mocked, who
@@ -12,6 +14,7 @@ from bridge.dotdigital.client_v2 import ClientV2
 from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.erasing import DotdigitalEraser
 from bridge.sandbox.dotdigital import State
+from bridge.sandbox.faults import Fault
 
 ANN = "ann@example.com"
 BOTH = pytest.mark.parametrize("with_v3", [True, False], ids=["v3", "v2"])
@@ -181,3 +184,40 @@ def test_a_refused_read_is_passed_on(mocked: Mocked) -> None:
     found = DotdigitalEraser(ClientV2(mocked(lambda _: httpx.Response(401))), V3Access(None), lambda _: None)
     with pytest.raises(SideError):
         found.traces(who(ANN))
+
+
+def test_many_are_blocked_in_one_batch_and_blocks_that_stand_are_kept(
+    v2: ClientV2, v3: ClientV3, state: State
+) -> None:
+    people = [who(f"p{number}@example.com") for number in range(5)]
+    for one in people[:4]:
+        state.add_contact(one.address)
+    state.add_contact(people[4].address, status="Unsubscribed")
+    eraser(v2, v3, state).block([*people, who("nobody@example.com")])
+    contacts = [state.find(one.address) for one in people]
+    assert [contact and contact.status for contact in contacts] == [*["Suppressed"] * 4, "Unsubscribed"]
+    assert state.calls.count("bulk-suppress-contacts") == 1
+
+
+@pytest.mark.parametrize(("status", "code"), [(413, ""), (400, "ERROR_PARAMETER_INVALID")])
+def test_a_batch_that_is_too_large_is_halved(
+    v2: ClientV2, v3: ClientV3, state: State, status: int, code: str
+) -> None:
+    """How many contacts `Bulk suppress contacts` takes is not documented."""
+    people = [who(f"p{number}@example.com") for number in range(5)]
+    for one in people:
+        state.add_contact(one.address)
+    body = json.dumps({"message": f"Too many. {code}"})
+    state.faults.add(Fault("bulk-suppress-contacts", "status", status=status, body=body, times=2))
+    eraser(v2, v3, state).block(people)
+    found = [state.find(one.address) for one in people]
+    assert {contact.status for contact in found if contact is not None} == {"Suppressed"}
+
+
+def test_a_batch_that_may_have_gone_through_is_not_sent_again(
+    v2: ClientV2, v3: ClientV3, state: State, ann: int
+) -> None:
+    state.faults.add(Fault("bulk-suppress-contacts", "reset_after"))
+    with pytest.raises(OutcomeUnknown):
+        eraser(v2, v3, state).block([who(ANN)])
+    assert state.contact(ann).status == "Suppressed"
