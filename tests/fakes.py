@@ -249,7 +249,7 @@ class FakeSide:
         self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
     ) -> Sequence[Outcome | SideError]:
         if self.bulk_from is None:
-            return write_each(self.write, parcels, heartbeat)
+            return write_each(lambda parcel: self.write(parcel.who, parcel.unit), parcels, heartbeat)
         self._call("write_many")
         fate = self.write_fate.pop(0) if self.write_fate else None
         if fate is not None and fate[0] == "lost_before":
@@ -260,6 +260,8 @@ class FakeSide:
 
     def _carry(self, parcel: Parcel) -> Outcome | SideError:
         with self._lock:
+            kept = self.records.setdefault(parcel.who.address, [])
+            kept.extend(record for record in parcel.records if record not in kept)
             person = self.people.get(address_key(parcel.who.address))
             if person is None:
                 return NotFound("nobody there", side=self.side, operation="write_many")

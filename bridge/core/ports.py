@@ -67,6 +67,7 @@ class Outcome(StrEnum):
     """What the answer to a write says; only a read back proves it."""
 
     ACCEPTED = "accepted"
+    UNRECORDED = "unrecorded"  # accepted, but for records that were to go with it
     ALREADY_SO = "already_so"
     CHALLENGED = "challenged"  # the person was sent a confirmation mail: they are still out
     UNCLEAR = "unclear"  # the answer says nothing that is known: only a read can tell
@@ -74,10 +75,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One unit of one person's writes, to be sent along with other people's."""
+    """One unit of one person's writes, to be sent along with other people's. `records` are to be kept with
+    the person there, but for those that are kept already."""
 
     who: Who
     unit: Sequence[Write]
+    records: Sequence[ConsentRecord] = ()
 
 
 Marks = Mapping[str, datetime]

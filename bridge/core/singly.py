@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from bridge.core.errors import SideError, Throttled, Unreachable, Verdict
-from bridge.core.model import Who, Write
+from bridge.core.model import Who
 from bridge.core.ports import Outcome, Page, Parcel, PersonView
 
 PAGE = 100  # people a page
@@ -27,7 +27,7 @@ def look_each(look: Callable[[Who], PersonView], people: Sequence[Who]) -> Itera
 
 
 def write_each(
-    write: Callable[[Who, Sequence[Write]], Outcome],
+    write: Callable[[Parcel], Outcome],
     parcels: Sequence[Parcel],
     heartbeat: Callable[[], None],
 ) -> list[Outcome | SideError]:
@@ -40,7 +40,7 @@ def write_each(
             continue
         heartbeat()
         try:
-            results.append(write(parcel.who, parcel.unit))
+            results.append(write(parcel))
         except SideError as error:
             results.append(error)
             if error.verdict is Verdict.STOP or isinstance(error, Unreachable | Throttled):

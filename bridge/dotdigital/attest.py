@@ -8,7 +8,8 @@ from ipaddress import ip_address
 from bridge.core.errors import Refused
 from bridge.core.model import ConsentRecord, Side, Who, address_key
 from bridge.dotdigital import status
-from bridge.dotdigital.client_v3 import MOST_RECORDS, ClientV3
+from bridge.dotdigital.changes import MOST_RECORDS
+from bridge.dotdigital.client_v3 import ClientV3
 from bridge.dotdigital.wire import ConsentRecordV3, ContactV3, render_date
 
 
@@ -33,6 +34,13 @@ def attest(v3: ClientV3 | None, who: Who, records: Sequence[ConsentRecord]) -> N
             "A consent record holds an IP address that Dotdigital does not take.",
             "Correct the preference's attributes in MyPreferences.",
         )
+
+
+def lacking(contact: ContactV3, records: Sequence[ConsentRecord]) -> tuple[list[ConsentRecordV3], bool]:
+    """Those records that the contact does not show, to be written; and whether one is left out, since no
+    call would take it."""
+    good = [record for record in records if _takes(record)]
+    return [_rendered(one) for one in _without(contact, good)], len(good) < len(records)
 
 
 def _contact(v3: ClientV3, who: Who) -> ContactV3:

@@ -10,18 +10,19 @@ from bridge.core.model import Side, Who, Write, address_key
 from bridge.core.ports import Outcome, Parcel
 from bridge.core.singly import write_each
 from bridge.dotdigital import changes
+from bridge.dotdigital.attest import lacking
 from bridge.dotdigital.changes import Change
 from bridge.dotdigital.importing import Importer
 from bridge.dotdigital.roster import Roster
 from bridge.dotdigital.units import fits_import, of_channel, price, withdraws
-from bridge.dotdigital.wire import ContactV3
+from bridge.dotdigital.wire import ConsentRecordV3, ContactV3
 
 Answer = Outcome | SideError
 _TURNED_AWAY = frozenset({"RejectedByWatchdog", "ExceedsAllowedContactLimit"})
 
 
 class Bulk:
-    """`overlay` says what a unit of topics sets, `write` sends one unit by itself."""
+    """`overlay` says what a unit of topics sets, `write` sends one parcel by itself."""
 
     def __init__(
         self,
@@ -29,7 +30,7 @@ class Bulk:
         importer: Importer,
         *,
         overlay: Callable[[Sequence[Write]], dict[int, bool]],
-        write: Callable[[Who, Sequence[Write]], Outcome],
+        write: Callable[[Parcel], Outcome],
     ) -> None:
         self._roster, self._importer = roster, importer
         self._overlay, self._write = overlay, write
@@ -39,27 +40,37 @@ class Bulk:
         that a whole import was refused with. Raises SideError where not even who is there could be read."""
         fit = [parcel for parcel in parcels if fits_import(parcel.unit)]
         people = {address_key(parcel.who.address): parcel.who for parcel in fit}
-        standing = self._roster.standing(list(people.values()), heartbeat)
+        recorded = any(parcel.records for parcel in fit)
+        standing = self._roster.standing(list(people.values()), heartbeat, recorded=recorded)
         answers: dict[int, Answer] = {}
         entries: dict[str, Change] = {}
+        bare: set[int] = set()
         for at, parcel in enumerate(parcels):
             contact = standing.get(address_key(parcel.who.address))
             if not fits_import(parcel.unit) or contact is None or not _is_theirs(parcel.who, contact):
                 continue
+            records, left_out = lacking(contact, parcel.records)
+            if len(records) > changes.MOST_RECORDS:
+                continue
             try:
-                _add(entries, contact, self._change(contact, parcel.unit))
+                _add(entries, contact, self._change(contact, parcel.unit, records))
             except SideError as error:
                 answers[at] = error
+            if left_out:
+                bare.add(at)
         self._import(parcels, entries, answers, heartbeat)
+        answers |= {at: Outcome.UNRECORDED for at in bare if answers.get(at) is Outcome.ACCEPTED}
         left = [at for at in range(len(parcels)) if at not in answers]
         singly = write_each(self._write, [parcels[at] for at in left], heartbeat)
         answers |= dict(zip(left, singly, strict=True))
         return [answers[at] for at in range(len(parcels))]
 
-    def _change(self, contact: ContactV3, unit: Sequence[Write]) -> Change:
+    def _change(
+        self, contact: ContactV3, unit: Sequence[Write], records: Sequence[ConsentRecordV3]
+    ) -> Change:
         if of_channel(unit[0]):
             return Change(contact.contact_id, unsubscribes=True)
-        return Change(contact.contact_id, self._overlay(unit))
+        return Change(contact.contact_id, self._overlay(unit), records=tuple(records))
 
     def _import(
         self,
@@ -93,8 +104,12 @@ def _add(entries: dict[str, Change], contact: ContactV3, change: Change) -> None
     key = address_key(contact.address or "")
     known = entries.get(key)
     if known is not None:
-        merged = known.with_preferences(change.preferences)
-        change = replace(merged, unsubscribes=known.unsubscribes or change.unsubscribes)
+        change = replace(
+            change,
+            preferences={**known.preferences, **change.preferences},
+            unsubscribes=known.unsubscribes or change.unsubscribes,
+            records=(*known.records, *change.records),
+        )
     entries[key] = change
 
 

@@ -1,23 +1,24 @@
 """What an import may say of people, and when one pays. Pure.
 
 A `Change` names a contact by its id, which cannot create anybody, and can do three things: leave e-mail, set
-preferences, and give a custom identifier. There is no way to build one that subscribes somebody, that brings
-a mail address along, or that has the service's defaults decide.
+preferences with the records of consents to them, and give a custom identifier. There is no way to build one
+that subscribes somebody, that brings a mail address along, or that has the service's defaults decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil
 
 import msgspec
 
-from bridge.dotdigital.wire import Json
+from bridge.dotdigital.wire import ConsentRecordV3, Json
 
 LARGEST_BUNDLE = 5000  # contacts in one import: undocumented; few enough to look through a report of
 LARGEST_BODY = 45_000_000  # bytes; the service takes 50 MB
 FEWEST = 5  # contacts worth an import: whoever is in one waits for it to end
+MOST_RECORDS = 5  # consent records of one contact in one call
 POLLS = 3  # questions for a job's state that an import is reckoned with
 _BUILT_IN = frozenset({"contactid", "email", "mobilenumber"})
 UNKNOWN_PAGES = 200  # pages of a listing that nobody has read yet: a million contacts
@@ -32,15 +33,15 @@ class Change:
     preferences: Mapping[int, bool] = field(default_factory=dict)
     unsubscribes: bool = False
     identifiers: Mapping[str, str] = field(default_factory=dict)
+    records: tuple[ConsentRecordV3, ...] = ()  # of consents, which go along with preferences
 
     def __post_init__(self) -> None:
         if self.contact_id <= 0 or not (self.preferences or self.unsubscribes or self.identifiers):
             raise ValueError("a change names a contact, and what is to change")
         if _BUILT_IN & {name.casefold() for name in self.identifiers}:
             raise ValueError("a change gives nobody another address, number or id")
-
-    def with_preferences(self, more: Mapping[int, bool]) -> Change:
-        return replace(self, preferences={**self.preferences, **more})
+        if len(self.records) > MOST_RECORDS:
+            raise ValueError(f"a change takes {MOST_RECORDS} consent records at most")
 
     @property
     def body(self) -> Json:
@@ -55,6 +56,8 @@ class Change:
             body["preferences"] = [
                 {"id": number, "isOptedIn": state} for number, state in self.preferences.items()
             ]
+        if self.records:
+            body["consentRecords"] = msgspec.to_builtins(list(self.records))
         return body
 
 

@@ -16,7 +16,7 @@ import msgspec
 from bridge.core.errors import Refused
 from bridge.core.model import Side
 from bridge.dotdigital import wire
-from bridge.dotdigital.changes import LARGEST_BUNDLE, Change
+from bridge.dotdigital.changes import LARGEST_BUNDLE, MOST_RECORDS, Change
 from bridge.dotdigital.wire import (
     ConsentRecordV3,
     ContactsPage,
@@ -34,8 +34,8 @@ from bridge.dotdigital.wire import (
 from bridge.transport import Transport
 
 LARGEST_LIMIT = 5000
+CHOICES = ("channelProperties", "preferences")
 LARGEST_DELETION = 5000  # contacts of one job
-MOST_RECORDS = 5  # consent records of one contact in one call
 _IMPORT_ID = re.compile(r"[-A-Za-z0-9_.]{1,100}")
 _SUBSCRIPTIONS = "/events/v3/export/subscriptions"
 _IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}")
@@ -53,7 +53,7 @@ class ClientV3:
         marker: str | None = None,
         limit: int = LARGEST_LIMIT,
         modified_since: datetime | None = None,
-        include: Sequence[str] = ("channelProperties", "preferences"),
+        include: Sequence[str] = CHOICES,
     ) -> ContactsPage:
         """One page of all contacts, or of those modified since. Go on with `next_marker`, never by link."""
         if not 0 < limit <= LARGEST_LIMIT:

@@ -159,16 +159,17 @@ def _read(report: ImportReport, changes: Sequence[Change]) -> dict[int, Answer]:
     outs = {change.contact_id for change in changes if change.unsubscribes}
     for row in report.failures or ():
         for failure in row.failures or ():
-            if row.contact_id in found and (error := _failure(failure.failure_code, row.contact_id in outs)):
-                found[row.contact_id] = error
+            number = row.contact_id or 0
+            if isinstance(found.get(number), Outcome):  # an error is not made less by what follows
+                found[number] = _failure(failure.failure_code, number in outs)
     return found
 
 
-def _failure(code: str | None, out: bool) -> SideError | None:
-    """What one contact's failure means; None where the choice was written all the same."""
+def _failure(code: str | None, out: bool) -> Answer:
+    """What one contact's failure means. Where only records were left out the choice was written."""
     meaning = import_failure(code or "")
     if meaning.partly:
-        return None
+        return Outcome.UNRECORDED
     kind = (meaning.for_opt_out or meaning.kind) if out else meaning.kind
     return kind(
         f"Dotdigital's import left somebody out ({code or 'without a code'}).",

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import BadAnswer, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping, Topic
-from bridge.core.model import ConsentRecord, PersonId, Side, TopicId, Who, Write, address_key
+from bridge.core.model import ConsentRecord, PersonId, Raise, Side, TopicId, Who, Write, address_key
 from bridge.core.ports import Bookmark, Hint, Marks, Memory, Page, PersonView
 from bridge.core.singly import look_each
 from bridge.dotdigital import feeds, status, views
@@ -176,7 +176,11 @@ class DotdigitalReader:
         by_import = self._access.presumed()
         spoken = {CHANNEL, *(write.topic for writes in people for write in writes)}
         feeds = sum(bool(self.covers(feed) & spoken) for feed in self.feeds)
-        return price_of(people, pages=self._pages, feeds=feeds, by_import=by_import)
+        kept = {topic.id for topic in self._mapping.topics if topic.record is not None}
+        recorded = sum(
+            any(isinstance(one, Raise) and one.topic in kept for one in writes) for writes in people
+        )
+        return price_of(people, recorded=recorded, pages=self._pages, feeds=feeds, by_import=by_import)
 
     def _server_time(self) -> datetime:
         """The service's own time. One answer serves all feeds that are read within half a minute: a time that

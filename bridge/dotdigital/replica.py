@@ -66,7 +66,7 @@ class DotdigitalReplica(DotdigitalReader):
         """By import, as far as one can carry it: of contacts that are there, and nothing but the change."""
         bulk = self._bulk
         if bulk is None:
-            return write_each(self.write, parcels, heartbeat)
+            return write_each(self._send, parcels, heartbeat)
         return bulk.carry(parcels, heartbeat)
 
     @cached_property
@@ -75,7 +75,18 @@ class DotdigitalReplica(DotdigitalReader):
         if v3 is None or roster is None:
             return None
         importer = Importer(v3, self._jobs, self._clock, self._sleep, pause=self._import_poll)
-        return Bulk(roster, importer, overlay=self._overlay, write=self.write)
+        return Bulk(roster, importer, overlay=self._overlay, write=self._send)
+
+    def _send(self, parcel: Parcel) -> Outcome:
+        """One parcel by itself, its records before it."""
+        kept = True
+        if parcel.records:
+            try:
+                self.attest(parcel.who, parcel.records)
+            except Refused:
+                kept = False
+        outcome = self.write(parcel.who, parcel.unit)
+        return outcome if kept or outcome is not Outcome.ACCEPTED else Outcome.UNRECORDED
 
     # the channel
 

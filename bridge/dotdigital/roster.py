@@ -9,7 +9,7 @@ from bridge.core.model import Side, Who, address_key
 from bridge.core.ports import Memory
 from bridge.dotdigital import feeds, status
 from bridge.dotdigital.changes import reading
-from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.client_v3 import CHOICES, ClientV3
 from bridge.dotdigital.wire import ContactsPage, ContactV3
 
 _PAGES = "dotdigital.pages"
@@ -36,30 +36,38 @@ class Roster:
         """Whether the listing takes fewer calls than reading so many people one by one."""
         return reading(people, self.pages) < people
 
-    def everybody(self) -> Iterator[list[ContactV3]]:
+    def everybody(self, include: Sequence[str] = CHOICES) -> Iterator[list[ContactV3]]:
         """The whole listing. Raises DrainIncomplete where it goes in a circle."""
         pages = 0
-        for contacts in feeds.drain_marker(self._fetch):
+
+        def fetch(marker: str | None) -> ContactsPage:
+            return self._v3.contacts(marker=marker, limit=self._page, include=include)
+
+        for contacts in feeds.drain_marker(fetch):
             pages += 1
             yield contacts
         self._memory.set_meta(_PAGES, str(max(pages, 1)))
 
-    def some(self, wanted: Set[str]) -> Iterator[list[ContactV3]]:
+    def some(self, wanted: Set[str], include: Sequence[str] = CHOICES) -> Iterator[list[ContactV3]]:
         """Those of the listing whose address keys are wanted, until all were found."""
         missing = set(wanted)
-        for contacts in self.everybody():
+        for contacts in self.everybody(include):
             found = [one for one in contacts if one.address and address_key(one.address) in missing]
             missing -= {address_key(one.address or "") for one in found}
             yield found
             if not missing:
                 return
 
-    def standing(self, people: Sequence[Who], heartbeat: Callable[[], None]) -> dict[str, ContactV3]:
+    def standing(
+        self, people: Sequence[Who], heartbeat: Callable[[], None], *, recorded: bool = False
+    ) -> dict[str, ContactV3]:
         """By address key, the contacts of these people that may be written to: there, and not deleted. Each
-        is read by the id that is known of them, or found in the listing."""
+        is read by the id that is known of them, or found in the listing; if `recorded`, with the records of
+        their consents."""
         wanted = {address_key(who.address) for who in people}
+        include = (*CHOICES, "consentRecords") if recorded else CHOICES
         found: dict[str, ContactV3] = {}
-        pages = self.some(wanted) if self.is_cheaper(len(wanted)) else self._each(people)
+        pages = self.some(wanted, include) if self.is_cheaper(len(wanted)) else self._each(people)
         for contacts in pages:
             for one in contacts:
                 if one.address and not (status.is_gone(one.status) or status.is_gone(one.email_status)):
@@ -77,6 +85,3 @@ class Roster:
                     yield [self._v3.contact(identifier="email", value=who.address)]
             except (NotFound, Refused):
                 continue
-
-    def _fetch(self, marker: str | None) -> ContactsPage:
-        return self._v3.contacts(marker=marker, limit=self._page)

@@ -109,7 +109,7 @@ class Applier:
     ) -> Tally:
         """Whoever is written at one side only goes with the others there, if that side takes many at once."""
         total, singly = Tally(), []
-        for side, errands in _by_side(wave, alone=self._carrier.alone):
+        for side, errands in _by_side(wave):
             if side is not None and self._burst.prefers(side, errands):
                 total.add(many(side, errands))
             else:
@@ -144,8 +144,9 @@ class Applier:
         return self._carrier.carry(who, confirmed) if confirmed else Tally()
 
     def _raise_many(self, side: Side, errands: Sequence[Errand]) -> Tally:
-        confirmed = self._confirmer.many(side, errands)
-        return self._burst.carry(side, confirmed) if confirmed else Tally()
+        evidence = self._burst.gather(side, errands)
+        confirmed = self._confirmer.many(side, [one for one in errands if one.who.person in evidence])
+        return self._burst.carry(side, confirmed, evidence) if confirmed else Tally()
 
     def _settle(self, judged: Sequence[Judged]) -> None:
         state = self._eyes.state
@@ -174,15 +175,11 @@ class Applier:
         )
 
 
-def _by_side(
-    wave: Sequence[Errand], alone: Callable[[Errand], bool]
-) -> Iterator[tuple[Side | None, list[Errand]]]:
-    """Those who are written at one side only, by that side; under None those who are written at both, or have
-    to go `alone`."""
+def _by_side(wave: Sequence[Errand]) -> Iterator[tuple[Side | None, list[Errand]]]:
+    """Those who are written at one side only, by that side; under None those who are written at both."""
     found: dict[Side | None, list[Errand]] = {side: [] for side in (*Side, None)}
     for errand in wave:
-        together = len(errand.sides) == 1 and not alone(errand)
-        found[next(iter(errand.sides)) if together else None].append(errand)
+        found[next(iter(errand.sides)) if len(errand.sides) == 1 else None].append(errand)
     yield from ((side, mine) for side, mine in found.items() if mine)
 
 

@@ -9,8 +9,7 @@ from bridge.core.model import Side, Withdrawal, Write
 from bridge.engine.attest import wants_record
 from bridge.engine.parts import Eyes
 
-_READ_EVIDENCE = 1  # at the side that holds it
-_KEEP_EVIDENCE = 2  # at the other: the contact, and the call that adds the records
+_READ_EVIDENCE = 1  # call for each person, at the side that holds it
 
 
 class Bill:
@@ -27,15 +26,13 @@ class Bill:
         for out in (True, False):
             same = [write for write in writes if isinstance(write, Withdrawal) is out]
             sides = {side: mine for side in Side if (mine := [one for one in same if one.side is side])}
-            recorded = any(wants_record(self._eyes.mapping, write) for write in same)
             for side, mine in sides.items():
-                if recorded or len(sides) > 1:
+                if len(sides) > 1:
                     self._calls[side] += self._eyes.readers[side].price([mine])
                 else:
                     self._gather(side, mine, out=out)
-            if recorded:
+            if any(wants_record(self._eyes.mapping, write) for write in same):
                 self._calls[Side.MYPREFERENCES] += _READ_EVIDENCE
-                self._calls[Side.DOTDIGITAL] += _KEEP_EVIDENCE
 
     def calls(self) -> Mapping[Side, int]:
         """Calls per side, for everybody added."""

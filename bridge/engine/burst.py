@@ -8,6 +8,7 @@ from bridge.core.errors import BadAnswer, SideError, Verdict
 from bridge.core.lanes import Lane, calls_for
 from bridge.core.model import RunId, Side, Who, address_key
 from bridge.core.ports import Outcome, Parcel, PersonView
+from bridge.engine.attest import Attester, Evidence
 from bridge.engine.books import Books, Errand, Result, Sending
 from bridge.engine.carry import Weigher, count
 from bridge.engine.look import batched
@@ -27,6 +28,7 @@ class Burst:
         self._weather = weather
         self._books = Books(eyes, run)
         self._weigher = Weigher(eyes, weather)
+        self._attester = Attester(eyes, hands, weather)
 
     def prefers(self, side: Side, errands: Sequence[Errand]) -> bool:
         """Whether `side` would rather have these together."""
@@ -34,15 +36,20 @@ class Burst:
             [Parcel(one.who, one.unit) for errand in errands for one in self._sendings(side, errand)]
         )
 
-    def carry(self, side: Side, errands: Sequence[Errand]) -> Tally:
-        """Send everything these people's decisions have for `side`."""
+    def gather(self, side: Side, errands: Sequence[Errand]) -> Evidence:
+        """What is to go with these people's opt-ins; whose could not be read is left out. Read before they
+        are confirmed, since it may take long."""
+        return self._attester.gather(side, errands)
+
+    def carry(self, side: Side, errands: Sequence[Errand], evidence: Evidence | None = None) -> Tally:
+        """Send everything these people's decisions have for `side`, with the evidence of their opt-ins."""
         tally = Tally()
         if side in self._weather.down:
             return tally
         planned = [(errand, one) for errand in errands for one in self._sendings(side, errand)]
         sendings = [one for _, one in planned]
         attempts = self._books.begin(side, sendings)
-        answers = self._send(side, sendings)
+        answers = self._send(side, sendings, evidence or {})
         sent_at = self._eyes.clock()
         with calls_for(Lane.READ_BACKS):
             read = self._read_back(side, sendings, answers)
@@ -68,12 +75,18 @@ class Burst:
         self._books.end(side, ended)
         self._eyes.heartbeat()
 
-    def _send(self, side: Side, sendings: Sequence[Sending]) -> Sequence[Answer]:
-        parcels = [Parcel(one.who, one.unit) for one in sendings]
+    def _send(self, side: Side, sendings: Sequence[Sending], evidence: Evidence) -> Sequence[Answer]:
+        parcels = [
+            Parcel(one.who, one.unit, self._attester.matching(one.unit, evidence.get(one.who.person, ())))
+            for one in sendings
+        ]
         try:
-            return self._hands.replicas[side].write_many(parcels, heartbeat=self._eyes.heartbeat)
+            answers = self._hands.replicas[side].write_many(parcels, heartbeat=self._eyes.heartbeat)
         except SideError as error:  # nothing at all was sent
             return [error] * len(parcels)
+        if unrecorded := answers.count(Outcome.UNRECORDED):
+            self._weather.warn(f"{side}: consent records of {unrecorded} people were not kept")
+        return answers
 
     def _read_back(
         self, side: Side, sendings: Sequence[Sending], answers: Sequence[Answer]

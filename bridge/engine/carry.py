@@ -114,10 +114,6 @@ class Carrier:
         self._books.agree([errand])
         return tally
 
-    def alone(self, errand: Errand) -> bool:
-        """Whether these writes are to be sent by themselves, in no job of many."""
-        return self._attester.concerns(errand)
-
     def _unit(self, sending: Sending, tally: Tally) -> Result:
         side = sending.side
         if side in self._weather.down:

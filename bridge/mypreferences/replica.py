@@ -91,7 +91,7 @@ class MyPreferencesReplica(MyPreferencesReader):
         """Withdrawals together, as far as that takes fewer calls; opt-ins one after the other."""
         writes = [write for parcel in parcels for write in parcel.unit]
         if self._burst is None or not all(isinstance(write, Withdrawal) for write in writes):
-            return write_each(self.write, parcels, heartbeat)
+            return write_each(lambda parcel: self.write(parcel.who, parcel.unit), parcels, heartbeat)
         return self._burst.carry(parcels, heartbeat)
 
     def _asked(self, parcel: Parcel) -> Asked:

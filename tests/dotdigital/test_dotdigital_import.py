@@ -81,7 +81,7 @@ def status(state: State, address: str) -> str:
 def test_a_change_has_no_place_for_anything_that_subscribes() -> None:
     """Omitting the status leaves it; naming any but unsubscribed could make somebody mailable."""
     assert {one.name for one in fields(Change)} == {
-        "contact_id", "preferences", "unsubscribes", "identifiers",
+        "contact_id", "preferences", "unsubscribes", "identifiers", "records",
     }  # fmt: skip
     quiet = Change(7, {NEWS: True}).body
     assert set(quiet) == {"matchIdentifier", "identifiers", "preferences"}

@@ -6,11 +6,14 @@ contact in one call, each write adding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bridge.core.errors import BadAnswer
+from bridge.core.model import ConsentRecord, TopicId, Who
 from bridge.sandbox.faults import Fault
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
@@ -116,3 +119,88 @@ def test_no_record_goes_with_a_withdrawal(asking: Live) -> None:
     asking.until_quiet()
     assert asking.shows("ada@example.com") == (OUT, OUT)
     assert len(_records(asking)) == 1
+
+
+MANY = [f"p{number}@example.com" for number in range(7)]
+
+
+@pytest.fixture
+def crowd(make: Make) -> Live:
+    """A bridge whose newsletter asks for consent records, and people who are out at both sides and have just
+    said yes, one of them without evidence."""
+    live = make()
+    live.remap('id = "newsletter"', f'id = "newsletter"\n{KEYS}')
+    for address in MANY:
+        live.add(address.partition("@")[0], both={NEWS: OUT})
+    live.started()
+    for address in MANY:
+        held = {} if address == MANY[0] else HELD
+        live.mypreferences.set_preference(
+            live.profile(address), "NEWS_EMAIL", True, live.clock.now(), attributes=held
+        )
+    live.clock.advance(2)
+    return live
+
+
+def _kept(live: Live) -> list[int]:
+    return [len(live.dotdigital.contact(live.contact(address)).consent_records) for address in MANY]
+
+
+def test_many_opt_ins_take_their_evidence_along_in_one_import(crowd: Live) -> None:
+    crowd.until_quiet()
+    assert {crowd.shows(address) for address in MANY} == {(IN, IN)}
+    assert _kept(crowd) == [0, *[1] * (len(MANY) - 1)]
+    calls = crowd.dotdigital.calls
+    assert (calls.count("importContacts"), calls.count("importContact")) == (1, 0)
+
+
+@pytest.mark.parametrize("kind", ["reset", "reset_after"])
+def test_records_of_an_import_whose_answer_was_lost_are_kept_once(crowd: Live, kind: str) -> None:
+    crowd.dotdigital.faults.add(Fault("importContacts", kind))
+    crowd.round()
+    crowd.clock.advance(3600)
+    crowd.until_quiet()
+    assert {crowd.shows(address) for address in MANY} == {(IN, IN)}
+    assert _kept(crowd) == [0, *[1] * (len(MANY) - 1)]
+
+
+def test_whose_evidence_cannot_be_read_waits_and_nobody_else(
+    crowd: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, unread = crowd.app.readers[MINE], MANY[3]
+    read = reader.evidence
+
+    def failing(who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
+        if who.address == unread:
+            raise BadAnswer("half a page", side=MINE, operation="profiles_by_email")
+        return read(who, topics)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "evidence", failing)
+        crowd.round()
+    assert crowd.shows(unread) == (IN, OUT)
+    assert {crowd.shows(address) for address in MANY if address != unread} == {(IN, IN)}
+    crowd.until_quiet()
+    assert crowd.shows(unread) == (IN, IN)
+    assert _kept(crowd) == [0, *[1] * (len(MANY) - 1)]
+
+
+def test_whoever_says_no_while_evidence_is_read_is_not_opted_in(
+    crowd: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = crowd.app.readers[MINE]
+    read = reader.evidence
+    late = MANY[3]
+
+    def slow(*args: Any) -> Any:
+        found = read(*args)
+        if crowd.theirs(late, NEWS) is OUT and crowd.status(late) == "Subscribed":
+            crowd.clock.advance(60)
+            crowd.unsubscribe(late)
+            crowd.say(THEIRS, late, NEWS, OUT)
+        return found
+
+    monkeypatch.setattr(reader, "evidence", slow)
+    crowd.until_quiet()
+    assert crowd.shows(late) == (OUT, OUT)
+    assert {crowd.shows(address) for address in MANY if address != late} == {(IN, IN)}

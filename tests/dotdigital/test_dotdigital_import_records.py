@@ -1,0 +1,106 @@
+"""Consent records that go along in an import (Dotdigital v3, `Bulk create and update contacts`)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from dotdigital_world import NEWS, NEWSLETTER, START, who
+
+from bridge.core.mapping import Mapping
+from bridge.core.model import ConsentRecord, Evidence, Raise, Side
+from bridge.core.ports import Outcome, Parcel
+from bridge.dotdigital import attest
+from bridge.dotdigital.changes import MOST_RECORDS, Change
+from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.replica import DotdigitalReplica
+from bridge.dotdigital.wire import ConsentRecordV3
+from bridge.sandbox.dotdigital import State
+
+PEOPLE = [f"p{number}@example.com" for number in range(8)]
+YES = Raise(Side.DOTDIGITAL, NEWSLETTER, Evidence(Side.MYPREFERENCES, START, START, "v"), None, None)
+
+
+def record(number: int = 0, ip: str = "192.0.2.7") -> ConsentRecord:
+    at = START - timedelta(days=number)
+    return ConsentRecord(NEWSLETTER, at, text=f"Yes {number}", url="https://example.com", ip=ip, agent="X/1")
+
+
+def nothing() -> None:
+    """A heart that beats unheard."""
+
+
+@pytest.fixture
+def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> DotdigitalReplica:
+    for address in PEOPLE:
+        state.add_contact(address)
+    return DotdigitalReplica(v2, v3, mapping, state.clock.now, sleep=state.clock.advance)
+
+
+def send(replica: DotdigitalReplica, *records: ConsentRecord) -> list[object]:
+    """Everybody is opted in with these records."""
+    parcels = [Parcel(who(address), [YES], records) for address in PEOPLE]
+    assert replica.prefers_bulk(parcels)
+    return list(replica.write_many(parcels, heartbeat=nothing))
+
+
+def kept(state: State) -> list[list[str]]:
+    found = [state.find(address) for address in PEOPLE]
+    return [
+        [record["text"] for record in contact.consent_records] for contact in found if contact is not None
+    ]
+
+
+def opted_in(state: State) -> int:
+    found = [state.find(address) for address in PEOPLE]
+    return sum(contact is not None and contact.opt_ins[NEWS].opted_in for contact in found)
+
+
+def test_records_go_along_in_the_import(state: State, replica: DotdigitalReplica) -> None:
+    assert send(replica, record(1), record(2)) == [Outcome.ACCEPTED] * len(PEOPLE)
+    assert kept(state) == [["Yes 1", "Yes 2"]] * len(PEOPLE)
+    assert (opted_in(state), state.calls.count("importContact")) == (len(PEOPLE), 0)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_record_that_is_there_is_not_imported_again(
+    state: State, replica: DotdigitalReplica, listed: bool
+) -> None:
+    """Each write adds: whether people are read by the listing or one by one, their records are read too."""
+    if listed:
+        assert sum(len(page.views) for page in replica.everyone([])) == len(PEOPLE)
+    send(replica, record(1))
+    state.calls.reset()
+    assert send(replica, record(1), record(2), record(2)) == [Outcome.ACCEPTED] * len(PEOPLE)
+    assert kept(state) == [["Yes 1", "Yes 2"]] * len(PEOPLE)
+    assert (state.calls.count("getContact") == 0) is listed
+
+
+def test_what_an_import_reports_as_not_kept_is_told_and_keeps_nobody_out(
+    state: State, replica: DotdigitalReplica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attest, "_takes", lambda _: True)
+    assert send(replica, record(ip="not an address")) == [Outcome.UNRECORDED] * len(PEOPLE)
+    assert opted_in(state) == len(PEOPLE)
+
+
+def test_a_record_that_no_call_takes_is_left_out_and_told(state: State, replica: DotdigitalReplica) -> None:
+    """Dotdigital was seen to refuse a loopback address."""
+    assert send(replica, record(1), record(2, ip="::1")) == [Outcome.UNRECORDED] * len(PEOPLE)
+    assert kept(state) == [["Yes 1"]] * len(PEOPLE)
+    assert opted_in(state) == len(PEOPLE)
+
+
+def test_more_records_than_an_import_takes_go_singly(state: State, replica: DotdigitalReplica) -> None:
+    records = [record(number) for number in range(MOST_RECORDS + 2)]
+    assert send(replica, *records) == [Outcome.ACCEPTED] * len(PEOPLE)
+    assert kept(state) == [[one.text for one in records]] * len(PEOPLE)
+    assert (opted_in(state), state.calls.count("importContacts")) == (len(PEOPLE), 0)
+    with pytest.raises(ValueError, match="5 consent records"):
+        Change(7, {NEWS: True}, records=(ConsentRecordV3(),) * (MOST_RECORDS + 1))
+
+
+def test_a_record_alone_is_no_change() -> None:
+    with pytest.raises(ValueError, match="what is to change"):
+        Change(7, records=(ConsentRecordV3(text="Yes"),))
