@@ -20,16 +20,13 @@ def attest(v3: ClientV3 | None, who: Who, records: Sequence[ConsentRecord]) -> N
     if v3 is None:
         raise _refused("Consent records need Dotdigital's v3 API.", "Allow it by BRIDGE_DOTDIGITAL__V3.")
     contact = _contact(v3, who)
-    good = [record for record in records if _takes(record)]
-    missing = _without(contact, good)
+    missing, left_out = lacking(contact, records)
     for start in range(0, len(missing), MOST_RECORDS):
         some = missing[start : start + MOST_RECORDS]
-        contact = v3.add_consent_records(
-            contact_id=contact.contact_id, records=[_rendered(one) for one in some]
-        )
+        contact = v3.add_consent_records(contact_id=contact.contact_id, records=some)
         if _without(contact, some):
             raise _refused("Dotdigital took a consent record and does not show it.")
-    if len(good) < len(records):
+    if left_out:
         raise _refused(
             "A consent record holds an IP address that Dotdigital does not take.",
             "Correct the preference's attributes in MyPreferences.",
@@ -39,8 +36,8 @@ def attest(v3: ClientV3 | None, who: Who, records: Sequence[ConsentRecord]) -> N
 def lacking(contact: ContactV3, records: Sequence[ConsentRecord]) -> tuple[list[ConsentRecordV3], bool]:
     """Those records that the contact does not show, to be written; and whether one is left out, since no
     call would take it."""
-    good = [record for record in records if _takes(record)]
-    return [_rendered(one) for one in _without(contact, good)], len(good) < len(records)
+    good = [_rendered(record) for record in records if _takes(record)]
+    return _without(contact, good), len(good) < len(records)
 
 
 def _contact(v3: ClientV3, who: Who) -> ContactV3:
@@ -60,10 +57,10 @@ def _takes(record: ConsentRecord) -> bool:
         return False
 
 
-def _without(contact: ContactV3, records: Sequence[ConsentRecord]) -> list[ConsentRecord]:
+def _without(contact: ContactV3, records: Sequence[ConsentRecordV3]) -> list[ConsentRecordV3]:
     """Those that the contact does not show, each once."""
     held = {_key(one) for one in contact.consent_records or ()}
-    missing = {_key(_rendered(one)): one for one in records}
+    missing = {_key(one): one for one in records}
     return [one for key, one in missing.items() if key not in held]
 
 

@@ -20,7 +20,7 @@ from bridge.engine.parts import Eyes, Hands, Weather
 
 _AT_A_TIME = 100  # people
 
-Evidence = dict[PersonId, Sequence[ConsentRecord]]
+Gathered = dict[PersonId, Sequence[ConsentRecord]]
 """What is held of people's opt-ins; whose could not be read is left out."""
 
 
@@ -32,7 +32,7 @@ class Attester:
         self._hands = hands
         self._weather = weather
 
-    def gather(self, side: Side, errands: Sequence[Errand]) -> Evidence:
+    def gather(self, side: Side, errands: Sequence[Errand]) -> Gathered:
         """What the other side holds of these people's opt-ins at `side`. It takes its time: whom they are
         about is to be confirmed after it. Whoever's could not be read is left out."""
         wanted = {
@@ -40,7 +40,7 @@ class Attester:
             for errand in errands
             if (topics := list(self._dates(errand.writes(side))))
         }
-        found: Evidence = {errand.who.person: () for errand in errands if errand.who.person not in wanted}
+        found: Gathered = {errand.who.person: () for errand in errands if errand.who.person not in wanted}
         for some in batched(wanted.items(), _AT_A_TIME):
             if side.other in self._weather.down:
                 break

@@ -8,7 +8,7 @@ from bridge.core.errors import BadAnswer, SideError, Verdict
 from bridge.core.lanes import Lane, calls_for
 from bridge.core.model import RunId, Side, Who, address_key
 from bridge.core.ports import Outcome, Parcel, PersonView
-from bridge.engine.attest import Attester, Evidence
+from bridge.engine.attest import Attester, Gathered
 from bridge.engine.books import Books, Errand, Result, Sending
 from bridge.engine.carry import Weigher, count
 from bridge.engine.look import batched
@@ -36,12 +36,12 @@ class Burst:
             [Parcel(one.who, one.unit) for errand in errands for one in self._sendings(side, errand)]
         )
 
-    def gather(self, side: Side, errands: Sequence[Errand]) -> Evidence:
+    def gather(self, side: Side, errands: Sequence[Errand]) -> Gathered:
         """What is to go with these people's opt-ins; whose could not be read is left out. Read before they
         are confirmed, since it may take long."""
         return self._attester.gather(side, errands)
 
-    def carry(self, side: Side, errands: Sequence[Errand], evidence: Evidence | None = None) -> Tally:
+    def carry(self, side: Side, errands: Sequence[Errand], evidence: Gathered | None = None) -> Tally:
         """Send everything these people's decisions have for `side`, with the evidence of their opt-ins."""
         tally = Tally()
         if side in self._weather.down:
@@ -75,7 +75,7 @@ class Burst:
         self._books.end(side, ended)
         self._eyes.heartbeat()
 
-    def _send(self, side: Side, sendings: Sequence[Sending], evidence: Evidence) -> Sequence[Answer]:
+    def _send(self, side: Side, sendings: Sequence[Sending], evidence: Gathered) -> Sequence[Answer]:
         parcels = [
             Parcel(one.who, one.unit, self._attester.matching(one.unit, evidence.get(one.who.person, ())))
             for one in sendings

@@ -13,6 +13,7 @@ from bridge.core.erasers import Erasure
 from bridge.dotdigital.erasing import DotdigitalEraser
 from bridge.erasure_key import key_file, key_of
 from bridge.mypreferences.erasing import MyPreferencesEraser
+from bridge.sandbox.faults import Fault
 from bridge.settings import Settings
 from bridge.store import Store
 
@@ -146,6 +147,19 @@ def test_several_addresses_come_by_standard_input_one_a_line(
     assert is_there(town) == (False, False)
     calls = town.world.dotdigital.calls
     assert (calls.count("bulk-suppress-contacts"), calls.count("deleteContacts")) == (1, 2)
+
+
+def test_a_batch_that_cannot_be_blocked_together_is_blocked_one_by_one(
+    keyed: Call, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = Fault("bulk-suppress-contacts", "status", status=403, body="{}", times=1)
+    town.world.dotdigital.faults.add(refusal)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{ANNA}\nben.baker@example.com\n"))
+    said = keyed("forget", "-", "--yes", "--json")
+    assert said.code == 0, said.err
+    assert [one["erased"] for one in said.json["people"]] == [True, True]
+    assert is_there(town) == (False, False)
+    assert town.world.dotdigital.calls.count("bulk-suppress-contacts") == 3
 
 
 def test_a_list_with_something_else_in_it_erases_nobody(
