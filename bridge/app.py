@@ -13,42 +13,42 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from bridge.core.erasers import Eraser
-from bridge.core.erasure import Erasing
+from bridge.core.erasure import ErasureSettings
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
 from bridge.core.ports import ReadReplica, Replica
-from bridge.dotdigital.access import V3Access
-from bridge.dotdigital.auth import basic_auth
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.erasing import DotdigitalEraser
-from bridge.dotdigital.errors import judge as judge_dotdigital
-from bridge.dotdigital.events import Events
-from bridge.dotdigital.limits import Limits
+from bridge.dotdigital.client.auth import basic_auth
+from bridge.dotdigital.client.errors import to_error as judge_dotdigital
+from bridge.dotdigital.client.region import DISCOVERY_URL, check_base_url, discover
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.v3_access import V3Access
+from bridge.dotdigital.eraser import DotdigitalEraser
+from bridge.dotdigital.limits.limiter import RateLimiter
+from bridge.dotdigital.polling.events import EventsExport
 from bridge.dotdigital.reader import DotdigitalReader
-from bridge.dotdigital.region import DISCOVERY_URL, check_base_url, discover
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.engine.parts import Eyes, Hands, Progress, Tuning, silent
-from bridge.erasure_key import key_of
+from bridge.engine.context import Progress, Services, Tuning, Writers, silent
 from bridge.mapping_file import load_mapping
-from bridge.mypreferences.auth import ClientCredentials
-from bridge.mypreferences.binding import Binder
-from bridge.mypreferences.certificate import CertificateDesk
+from bridge.mypreferences.auth.base import SignIn as MyPreferencesSignIn
+from bridge.mypreferences.auth.mtls import MtlsTokenClient
+from bridge.mypreferences.auth.oauth import ClientCredentials
+from bridge.mypreferences.auth.pnauthinfo import PnAuthInfo3
+from bridge.mypreferences.bulk.importer import Importer
+from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.erasing import MyPreferencesEraser
-from bridge.mypreferences.errors import judging as judging_mypreferences
-from bridge.mypreferences.importing import Importer
-from bridge.mypreferences.listing import Roll
-from bridge.mypreferences.pnauthinfo import PnAuthInfo3
+from bridge.mypreferences.client.errors import error_mapper as judging_mypreferences
+from bridge.mypreferences.client.routes import load_routes
+from bridge.mypreferences.client.throttle import RateLimit
+from bridge.mypreferences.eraser import MyPreferencesEraser
+from bridge.mypreferences.profile_lookup import ProfileFinder
 from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
-from bridge.mypreferences.routes import load_routes
-from bridge.mypreferences.signing import SignIn as MyPreferencesSignIn
-from bridge.mypreferences.throttle import RateLimit
-from bridge.process import is_gone, this_process
-from bridge.settings import V3, Auth, Settings
+from bridge.settings import V3, AuthScheme, Settings
+from bridge.settings.erasure_key import key_of
 from bridge.store import Lease, Store
-from bridge.transport import Judge, SignIn, Throttle, Transport
+from bridge.store.lease_owner import is_gone, this_process
+from bridge.transport import ErrorMapper, SignIn, Throttle, Transport
 
 T = TypeVar("T")
 
@@ -111,9 +111,9 @@ class App:
         )
 
     @cached_property
-    def erasing(self) -> Erasing:
+    def erasing(self) -> ErasureSettings:
         """How people who were erased are known again."""
-        return Erasing(key_of(self.settings), self.tuning.skew)
+        return ErasureSettings(key_of(self.settings), self.tuning.skew)
 
     @cached_property
     def store(self) -> Store:
@@ -158,13 +158,17 @@ class App:
     def sign_in(self) -> MyPreferencesSignIn:
         """How MyPreferences is signed in to. Raises ConfigError for settings or files that cannot do it."""
         self.settings.require_mypreferences()
-        made = self._signature() if self.settings.mypreferences.auth is Auth.PNAUTHINFO3 else self._tokens()
+        made = (
+            self._signature()
+            if self.settings.mypreferences.auth is AuthScheme.PNAUTHINFO3
+            else self._tokens()
+        )
         self._open.callback(made.close)
         return made
 
     def _tokens(self) -> MyPreferencesSignIn:
         mine = self.settings.mypreferences
-        certified = mine.auth is Auth.CERTIFICATE
+        certified = mine.auth is AuthScheme.CERTIFICATE
         return ClientCredentials(
             token_url=_given(mine.token_url),
             client_id=_given(mine.client_id),
@@ -175,9 +179,9 @@ class App:
             clock=self.options.clock,
         )
 
-    def _desk(self) -> CertificateDesk:
+    def _desk(self) -> MtlsTokenClient:
         mine = self.settings.mypreferences
-        return CertificateDesk(
+        return MtlsTokenClient(
             _given(mine.token_url), _given(mine.certificate_file), mine.certificate_key_file
         )
 
@@ -193,10 +197,10 @@ class App:
         )
 
     @cached_property
-    def limits(self) -> Limits:
+    def limits(self) -> RateLimiter:
         """Dotdigital's allowance, as its answers tell."""
         share = self.settings.dotdigital.share_left
-        return Limits(clock=self.options.clock, sleep=self._sleep, share=share)
+        return RateLimiter(clock=self.options.clock, sleep=self._sleep, share=share)
 
     @cached_property
     def dotdigital(self) -> ClientV2:
@@ -217,12 +221,12 @@ class App:
         return V3Access(client, required=wanted is V3.ALWAYS)
 
     @cached_property
-    def dotdigital_events(self) -> Events | None:
+    def dotdigital_events(self) -> EventsExport | None:
         """Dotdigital's events export, where the settings ask for it."""
         theirs = self.settings.dotdigital
         if not theirs.events:
             return None
-        return Events(ClientV3(self.dotdigital.transport), theirs.events_name, self.store)
+        return EventsExport(ClientV3(self.dotdigital.transport), theirs.events_name, self.store)
 
     def _v2(self, base_url: str) -> ClientV2:
         theirs = self.settings.dotdigital
@@ -236,7 +240,7 @@ class App:
         base_url: str,
         auth: SignIn,
         throttle: Throttle,
-        judge: Judge,
+        to_error: ErrorMapper,
         calls_beside: Callable[[], int] = lambda: 0,
     ) -> Transport:
         transport = Transport(
@@ -244,7 +248,7 @@ class App:
             base_url=base_url,
             auth=auth,
             throttle=throttle,
-            judge=judge,
+            to_error=to_error,
             jitter=random.Random(),
             sleep=self._sleep,
             read_timeout=self.options.read_timeout,
@@ -271,7 +275,7 @@ class App:
                 alternate_id_type=mine.alternate_id_type,
                 export_poll=self.options.export_poll,
                 sleep=self._sleep,
-                under_way=self.importer.under_way,
+                has_running_jobs=self.importer.has_running_jobs,
                 may_import=self.importer.may_begin,
             ),
             Side.DOTDIGITAL: DotdigitalReader(
@@ -302,7 +306,7 @@ class App:
                 alternate_id_type=mine.alternate_id_type,
                 export_poll=self.options.export_poll,
                 sleep=self._sleep,
-                under_way=self.importer.under_way,
+                has_running_jobs=self.importer.has_running_jobs,
                 importer=self.importer,
             ),
             Side.DOTDIGITAL: DotdigitalReplica(
@@ -324,7 +328,7 @@ class App:
         return {
             Side.MYPREFERENCES: MyPreferencesEraser(
                 self.mypreferences,
-                Binder(self.mypreferences, mine.alternate_id_type),
+                ProfileFinder(self.mypreferences, mine.alternate_id_type),
                 self.replicas[Side.MYPREFERENCES],
                 self.mapping,
                 self.options.clock,
@@ -346,16 +350,18 @@ class App:
         )
 
     @property
-    def _roll(self) -> Roll | None:
+    def _roll(self) -> SegmentRef | None:
         mine = self.settings.mypreferences
         if mine.segment_group is not None:
-            return Roll(mine.segment_group, is_group=True)
-        return None if mine.segment is None else Roll(mine.segment)
+            return SegmentRef(mine.segment_group, is_group=True)
+        return None if mine.segment is None else SegmentRef(mine.segment)
 
-    def eyes(self, *, progress: Progress = silent, heartbeat: Callable[[], None] = lambda: None) -> Eyes:
+    def services(
+        self, *, progress: Progress = silent, heartbeat: Callable[[], None] = lambda: None
+    ) -> Services:
         """All that looking and deciding needs."""
         self.limits.watch = partial(_show_wait, progress)
-        return Eyes(
+        return Services(
             state=self.store,
             readers=self.readers,
             mapping=self.mapping,
@@ -366,12 +372,12 @@ class App:
             budget=lambda: self.limits.budget,
         )
 
-    def hands(self) -> Hands:
+    def writers(self) -> Writers:
         """All that writing needs. Raises ConfigError for a mapping that nobody has confirmed."""
         self.require_confirmed()
         if self.dotdigital_events is not None:
             self.dotdigital_events.permit()
-        return Hands(self.replicas)
+        return Writers(self.replicas)
 
     def require_confirmed(self) -> None:
         """Raise ConfigError where the mapping is a draft: a wrong match would write to everybody it names."""

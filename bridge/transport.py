@@ -23,16 +23,16 @@ import httpx
 
 from bridge import __version__
 from bridge.core.errors import (
-    BadAnswer,
     ConfigError,
+    InvalidResponse,
     OutcomeUnknown,
-    ServerTrouble,
+    ServerError,
     SideError,
     Throttled,
     Unreachable,
 )
 from bridge.core.model import Side
-from bridge.hosts import is_loopback
+from bridge.net import is_loopback
 
 FIRST_PAUSE = 0.5  # seconds before the second try; doubles from there
 LONGEST_PAUSE = 60.0  # seconds; a side that asks for more is left to the engine, which has other work
@@ -42,7 +42,7 @@ Params = Mapping[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What came back. `server_time` is the answer's own Date header (None: absent or unreadable)."""
 
     status: int
@@ -62,13 +62,13 @@ class Throttle(Protocol):
         """Called before each request; may sleep."""
         ...
 
-    def after(self, operation: str, answer: Answer) -> None:
+    def after(self, operation: str, answer: Response) -> None:
         """Called with each answer, also with refusals."""
         ...
 
 
 SignIn = httpx.Auth  # puts credentials on each request
-Judge = Callable[[str, Answer, bool], SideError | None]
+ErrorMapper = Callable[[str, Response, bool], SideError | None]
 
 
 class Transport:
@@ -86,7 +86,7 @@ class Transport:
         base_url: str,
         auth: httpx.Auth | None,
         throttle: Throttle,
-        judge: Judge,
+        to_error: ErrorMapper,
         jitter: random.Random,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
@@ -97,7 +97,7 @@ class Transport:
     ) -> None:
         self.side = side
         self._base_url = check_url(base_url)
-        self._throttle, self._judge = throttle, judge
+        self._throttle, self._to_error = throttle, to_error
         self._sleep, self._jitter, self._tries = sleep, jitter, max(1, tries)
         self._ticks = ticks  # seconds, for the log only
         self._calls, self._calls_beside = 0, calls_beside
@@ -131,14 +131,14 @@ class Transport:
 
     def read(
         self, operation: str, method: str, path: str, *, params: Params | None = None, json: object = None
-    ) -> Answer:
+    ) -> Response:
         """Ask, up to `tries` times. Raises SideError; what a 2xx body holds is not looked at."""
         for attempt in range(1, self._tries + 1):
             try:
                 return self._once(
                     operation, self._request(method, path, params, json), attempt, is_write=False
                 )
-            except (Unreachable, ServerTrouble, Throttled) as error:
+            except (Unreachable, ServerError, Throttled) as error:
                 pause = self._pause(attempt, error.retry_after)
                 if attempt == self._tries or pause > LONGEST_PAUSE:
                     raise
@@ -154,7 +154,7 @@ class Transport:
         params: Params | None = None,
         json: object = None,
         content_type: str | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Send once; `content_type` is for JSON that goes by another name. Raises OutcomeUnknown where it may
         have been applied; any other SideError means that it was not."""
         request = self._request(method, path, params, json)
@@ -170,7 +170,7 @@ class Transport:
         url = f"{self._base_url}/{path.lstrip('/')}"
         return self._client.build_request(method, url, params=given or None, json=json)
 
-    def _once(self, operation: str, request: httpx.Request, attempt: int, *, is_write: bool) -> Answer:
+    def _once(self, operation: str, request: httpx.Request, attempt: int, *, is_write: bool) -> Response:
         self._throttle.before(operation)
         began = self._ticks()
         try:
@@ -188,8 +188,8 @@ class Transport:
             raise verdict
         return answer
 
-    def _verdict(self, operation: str, answer: Answer, is_write: bool) -> SideError | None:
-        error = self._judge(operation, answer, is_write)
+    def _verdict(self, operation: str, answer: Response, is_write: bool) -> SideError | None:
+        error = self._to_error(operation, answer, is_write)
         if is_write and answer.status >= 500 and not isinstance(error, Throttled | OutcomeUnknown):
             return OutcomeUnknown(
                 f"{self.side} answered {answer.status} to a write: it may have been applied, or not.",
@@ -199,7 +199,7 @@ class Transport:
                 hint="The next read back settles it.",
             )  # fmt: skip
         if error is None and not answer.good:
-            kind = OutcomeUnknown if is_write else BadAnswer
+            kind = OutcomeUnknown if is_write else InvalidResponse
             return kind(
                 f"{self.side} answered with status {answer.status}, which its documents do not speak of.",
                 side=self.side, operation=operation, status=answer.status,
@@ -284,7 +284,7 @@ def tls_error(error: BaseException) -> ssl.SSLError | None:
     return cause
 
 
-def retry_after(answer: Answer) -> float | None:
+def retry_after(answer: Response) -> float | None:
     """Seconds to wait by the Retry-After header, given as seconds or as a date (measured from the answer's
     own Date header); None where it is absent or unreadable."""
     raw = answer.headers.get("Retry-After", "").strip()
@@ -296,9 +296,9 @@ def retry_after(answer: Answer) -> float | None:
     return max(0.0, (until - answer.server_time).total_seconds())
 
 
-def _answer(response: httpx.Response) -> Answer:
+def _answer(response: httpx.Response) -> Response:
     date = _http_date(response.headers.get("Date", ""))
-    return Answer(response.status_code, response.headers, response.content, date)
+    return Response(response.status_code, response.headers, response.content, date)
 
 
 def _http_date(raw: str) -> datetime | None:

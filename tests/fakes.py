@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bridge.core.catalogue import Catalogue, Entry, Kind
+from bridge.core.catalogue import Catalogue, CatalogueKind, Entry
 from bridge.core.errors import NotFound, SideError
-from bridge.core.fit import kinds_at
 from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.mapping import Mapping as ConsentMapping
+from bridge.core.mapping_check import kinds_used
 from bridge.core.model import (
     Choice,
     ConsentRecord,
@@ -25,8 +25,8 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Bookmark, Hint, Marks, Outcome, Page, Parcel, PersonView
-from bridge.core.singly import look_each, write_each
+from bridge.core.one_by_one import read_each, write_each
+from bridge.core.ports import Hint, ListingCursor, Page, PersonView, Watermarks, WriteRequest, WriteResponse
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class FakeSide:
     calls: int = 0
     account_name: str = "ours"
     bulk_from: int | None = None  # parcels from which on one job is cheaper than one call each
-    shallow_many: bool = False  # reading many people at once gives no dates
+    undated_reads: bool = False  # reading many people at once gives no dates
     busy: bool = False
     resting: bool = False  # its feed has no turn in a polling round
     records: dict[str, list[ConsentRecord]] = field(default_factory=dict)  # by address
@@ -108,16 +108,16 @@ class FakeSide:
     def feeds(self) -> Sequence[str]:
         return (f"{self.side}.feed",)
 
-    def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:
+    def turns(self, marks: Watermarks, every: timedelta) -> Iterator[str]:
         yield from () if self.resting else self.feeds
 
-    def turn_of(self, feed: str, every: timedelta) -> timedelta:
+    def rotation_period(self, feed: str, every: timedelta) -> timedelta:
         return every
 
-    def learn(self) -> Sequence[str]:
+    def probe_capabilities(self) -> Sequence[str]:
         return ()
 
-    def covers(self, feed: str) -> frozenset[TopicId]:
+    def topics_of(self, feed: str) -> frozenset[TopicId]:
         return frozenset(topic.id for topic in self.mapping.all)
 
     def catalogue(self) -> Catalogue:
@@ -126,7 +126,7 @@ class FakeSide:
         entries = tuple(
             entry for topic in topics for entry in named_by(topic) if entry.kind.side is self.side
         )
-        return Catalogue(entries, kinds_at(self.side, self.mapping))
+        return Catalogue(entries, kinds_used(self.side, self.mapping))
 
     def account(self) -> str:
         return self.account_name
@@ -145,10 +145,10 @@ class FakeSide:
         self._call("changes")
         yield Page(watermark=start)
 
-    def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:
+    def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
         people = list(self.people.values())
         for at in range(0, len(people), self.page_size):
-            self._call("everyone")
+            self._call("list_people")
             yield Page(views=[self._view(one, self.clock()) for one in people[at : at + self.page_size]])
 
     def look(self, who: Who) -> PersonView:
@@ -157,17 +157,17 @@ class FakeSide:
         with self._lock:
             return self._seen(who, read_at)
 
-    def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
+    def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
         if self.bulk_from is None:
-            yield from look_each(self.look, people)
+            yield from read_each(self.look, people)
             return
         read_at = self.clock()
-        self._call("look_many")
+        self._call("read_people")
         with self._lock:
-            yield Page(views=[self._seen(who, read_at, shallow=self.shallow_many) for who in people])
+            yield Page(views=[self._seen(who, read_at, undated=self.undated_reads) for who in people])
 
-    def under_way(self) -> bool:
-        self._call("under_way")
+    def has_running_jobs(self) -> bool:
+        self._call("has_running_jobs")
         return self.busy
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:
@@ -183,13 +183,13 @@ class FakeSide:
     def _topics(self) -> list[TopicId]:
         return [topic.id for topic in self.mapping.all if topic.source is not None]
 
-    def _seen(self, who: Who, read_at: datetime, *, shallow: bool = False) -> PersonView:
+    def _seen(self, who: Who, read_at: datetime, *, undated: bool = False) -> PersonView:
         person = self.people.get(address_key(who.address))
         if person is None:
             absent = Observation(Choice.UNSET, read_at, present=False, records=0)
             return PersonView(who.address, (), dict.fromkeys(self._topics(), absent), complete=True)
         view = self._view(person, read_at)
-        return _undated(view) if shallow else view
+        return _undated(view) if undated else view
 
     def _view(self, person: FakePerson, read_at: datetime) -> PersonView:
         topics = {}
@@ -213,12 +213,12 @@ class FakeSide:
         up = [write for write in writes if not isinstance(write, Withdrawal)]
         return [unit for unit in (down, up) if unit]
 
-    def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
+    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
         self._call("write")
         fate = self.write_fate.pop(0) if self.write_fate else None
         if fate is not None and fate[0] == "lost_before":
             raise fate[1]
-        outcome = Outcome.ACCEPTED
+        outcome = WriteResponse.ACCEPTED
         with self._lock:
             person = self.people.get(address_key(who.address))
             if person is None:
@@ -226,7 +226,7 @@ class FakeSide:
             for write in unit:
                 self.log.append((write.topic, type(write).__name__))
                 if isinstance(write, Raise) and write.how is Resubscribe.CHALLENGE:
-                    outcome = Outcome.CHALLENGED
+                    outcome = WriteResponse.CHALLENGED
                     continue
                 self._apply(person, write)
         if fate is not None:
@@ -242,33 +242,33 @@ class FakeSide:
         kept = self.records.setdefault(who.address, [])
         kept.extend(record for record in records if record not in kept)
 
-    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
-        return self.bulk_from is not None and len(parcels) >= self.bulk_from
+    def prefers_bulk(self, requests: Sequence[WriteRequest]) -> bool:
+        return self.bulk_from is not None and len(requests) >= self.bulk_from
 
     def write_many(
-        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
-    ) -> Sequence[Outcome | SideError]:
+        self, requests: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
+    ) -> Sequence[WriteResponse | SideError]:
         if self.bulk_from is None:
-            return write_each(lambda parcel: self.write(parcel.who, parcel.unit), parcels, heartbeat)
+            return write_each(lambda request: self.write(request.who, request.unit), requests, heartbeat)
         self._call("write_many")
         fate = self.write_fate.pop(0) if self.write_fate else None
         if fate is not None and fate[0] == "lost_before":
-            return [fate[1]] * len(parcels)
-        results = [self._carry(parcel) for parcel in parcels]
+            return [fate[1]] * len(requests)
+        results = [self._carry(request) for request in requests]
         heartbeat()
-        return results if fate is None else [fate[1]] * len(parcels)
+        return results if fate is None else [fate[1]] * len(requests)
 
-    def _carry(self, parcel: Parcel) -> Outcome | SideError:
+    def _carry(self, request: WriteRequest) -> WriteResponse | SideError:
         with self._lock:
-            kept = self.records.setdefault(parcel.who.address, [])
-            kept.extend(record for record in parcel.records if record not in kept)
-            person = self.people.get(address_key(parcel.who.address))
+            kept = self.records.setdefault(request.who.address, [])
+            kept.extend(record for record in request.records if record not in kept)
+            person = self.people.get(address_key(request.who.address))
             if person is None:
                 return NotFound("nobody there", side=self.side, operation="write_many")
-            for write in parcel.unit:
+            for write in request.unit:
                 self.log.append((write.topic, type(write).__name__))
                 self._apply(person, write)
-        return Outcome.ACCEPTED
+        return WriteResponse.ACCEPTED
 
     def _apply(self, person: FakePerson, write: Write) -> None:
         match write:
@@ -292,7 +292,7 @@ def _undated(view: PersonView) -> PersonView:
             seen.read_at,
             frequencies=seen.frequencies,
             stated=seen.choice is Choice.OPTED_IN,
-            shallow=True,
+            undated=True,
         )
         for topic, seen in view.topics.items()
     }
@@ -303,8 +303,8 @@ def named_by(topic: Topic) -> Iterator[Entry]:
     """All that a topic names, as both sides would have it."""
     match topic.source:
         case FilterRef(filter=name):
-            yield Entry(Kind.FILTER, name)
+            yield Entry(CatalogueKind.FILTER, name)
         case ConsentRef(consent=name):
-            yield Entry(Kind.CONSENT, name)
+            yield Entry(CatalogueKind.CONSENT, name)
     for number in topic.preferences.values():
-        yield Entry(Kind.PREFERENCE, str(number))
+        yield Entry(CatalogueKind.PREFERENCE, str(number))

@@ -11,7 +11,7 @@ from bridge.app import App
 from bridge.core.errors import ConfigError
 from bridge.core.model import Side
 from bridge.core.ports import Replica
-from bridge.engine.parts import Eyes
+from bridge.engine.context import Services
 from bridge.settings import load
 
 ROOT = Path(__file__).parent.parent
@@ -38,11 +38,11 @@ def test_what_a_dry_run_gets_has_no_way_to_write_to_a_side(tmp_path: Path) -> No
     writing = {name for name in vars(Replica) if not name.startswith("_")} - {"side", "calls", "feeds"}
     assert writing == {"units", "write", "attest", "prefers_bulk", "write_many"}
     with app(tmp_path) as made:
-        eyes = made.eyes()
+        services = made.services()
         for side in Side:
-            assert not any(hasattr(eyes.readers[side], name) for name in writing)
-        for field in dataclasses.fields(Eyes):
-            assert not any(hasattr(getattr(eyes, field.name), name) for name in writing)
+            assert not any(hasattr(services.readers[side], name) for name in writing)
+        for field in dataclasses.fields(Services):
+            assert not any(hasattr(getattr(services, field.name), name) for name in writing)
 
 
 @pytest.mark.parametrize(

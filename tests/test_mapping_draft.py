@@ -8,8 +8,8 @@ import tomllib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.catalogue import Catalogue, Edition, Entry, Kind
-from bridge.core.scaffold import sketch
+from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
+from bridge.core.scaffold.matching import match_catalogues
 from bridge.mapping_file import check_mapping_text, read_mapping
 from bridge.mapping_file.draft import draft
 
@@ -19,14 +19,14 @@ NAMES = st.sampled_from(
 NAME = NAMES | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 WORD = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=22)
 EDITIONS = st.lists(
-    st.builds(Edition, WORD, st.none() | st.tuples(WORD), st.booleans()),
+    st.builds(CatalogueVersion, WORD, st.none() | st.tuples(WORD), st.booleans()),
     max_size=2,
     unique_by=lambda one: one.version,
 ).map(tuple)
 SOURCES = st.lists(
     st.builds(
         Entry,
-        kind=st.sampled_from([Kind.FILTER, Kind.CONSENT]),
+        kind=st.sampled_from([CatalogueKind.FILTER, CatalogueKind.CONSENT]),
         id=NAME,
         name=NAME,
         channel=st.sampled_from(["", "Email", "Text"]),
@@ -40,7 +40,7 @@ SOURCES = st.lists(
 LEAVES = st.lists(
     st.builds(
         Entry,
-        kind=st.just(Kind.PREFERENCE),
+        kind=st.just(CatalogueKind.PREFERENCE),
         id=st.integers(1, 99).map(str),
         name=NAME,
         group=st.sampled_from(["", "100"]),
@@ -48,7 +48,7 @@ LEAVES = st.lists(
     max_size=5,
     unique_by=lambda one: one.id,
 )
-BOX = Entry(Kind.CATEGORY, "100", "Offers")
+BOX = Entry(CatalogueKind.CATEGORY, "100", "Offers")
 
 
 def uncommented(text: str) -> str:
@@ -59,7 +59,7 @@ def uncommented(text: str) -> str:
 @settings(deadline=None)
 @given(SOURCES, LEAVES)
 def test_a_draft_is_a_mapping_whatever_it_is_made_of(sources: list[Entry], leaves: list[Entry]) -> None:
-    made = sketch(Catalogue((*sources, BOX, *leaves), frozenset(Kind)))
+    made = match_catalogues(Catalogue((*sources, BOX, *leaves), frozenset(CatalogueKind)))
     text = draft(made)
     assert check_mapping_text(text, "draft.toml") == []
     known = read_mapping(text, "draft.toml")
@@ -71,14 +71,18 @@ def test_a_draft_is_a_mapping_whatever_it_is_made_of(sources: list[Entry], leave
 
 
 def test_a_draft_says_what_it_is_not_sure_of_and_what_is_left_over() -> None:
-    news = Entry(Kind.FILTER, "NEWS_EMAIL", "Newsletter", channel="Email")
-    club = Entry(Kind.FILTER, "CLUB_EMAIL", "Club letter", channel="Email")
+    news = Entry(CatalogueKind.FILTER, "NEWS_EMAIL", "Newsletter", channel="Email")
+    club = Entry(CatalogueKind.FILTER, "CLUB_EMAIL", "Club letter", channel="Email")
     leaves = (
-        Entry(Kind.PREFERENCE, "7", "Newsletter"),
-        Entry(Kind.PREFERENCE, "8", "Letter of the club, in print"),
+        Entry(CatalogueKind.PREFERENCE, "7", "Newsletter"),
+        Entry(CatalogueKind.PREFERENCE, "8", "Letter of the club, in print"),
     )
     text = draft(
-        sketch(Catalogue((news, club, *leaves, Entry(Kind.PREFERENCE, "9", "Xyz")), frozenset(Kind)))
+        match_catalogues(
+            Catalogue(
+                (news, club, *leaves, Entry(CatalogueKind.PREFERENCE, "9", "Xyz")), frozenset(CatalogueKind)
+            )
+        )
     )
     assert tomllib.loads(text)["topics"] == [
         {"id": "newsletter", "mypreferences": {"filter": "NEWS_EMAIL"}, "dotdigital": {"preference": 7}}

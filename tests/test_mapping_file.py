@@ -53,7 +53,7 @@ def test_the_example_means_what_it_says() -> None:
     mapping = load_mapping(EXAMPLE)
     assert mapping.channel == Topic(CHANNEL, ConsentRef("EmailMarketing", "1.0", "en_US"), {})
     assert mapping.on_unsubscribe is OnUnsubscribe.CHANNEL
-    assert not mapping.spreads
+    assert not mapping.unsubscribe_withdraws_topics
     newsletter, profiling, offers = mapping.topics
     assert newsletter == Topic(TopicId("newsletter"), FilterRef("NEWS_EMAIL", "Primary"), {"": 1002})
     assert profiling.conflict is Conflict.HOLD
@@ -66,7 +66,7 @@ def test_the_example_means_what_it_says() -> None:
 def test_what_is_left_out_is_the_cautious_choice() -> None:
     mapping = read_mapping(f"version = 1\n{NEWS}", "m.toml")
     assert mapping.channel.source is None
-    assert mapping.spreads
+    assert mapping.unsubscribe_withdraws_topics
     assert mapping.channel.resubscribe is Resubscribe.HOLD
     assert (mapping.topics[0].conflict, mapping.topics[0].direction) == (
         Conflict.WITHDRAWAL_WINS,
@@ -96,7 +96,7 @@ def test_the_channel_may_be_a_filter_and_may_withdraw_all_topics() -> None:
     text += 'on_unsubscribe = "all_topics"\nresubscribe = "challenge"\n'
     mapping = read_mapping(text + NEWS, "m.toml")
     assert mapping.channel.source == FilterRef("ALL")
-    assert mapping.spreads
+    assert mapping.unsubscribe_withdraws_topics
     assert mapping.channel.resubscribe is Resubscribe.CHALLENGE
 
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bridge.core.brakes import Limits
+from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import ConfigError
-from bridge.settings import V3, Auth, Settings, load
+from bridge.settings import V3, AuthScheme, Settings, load
 from tests.house.tree import ROOT
 from tests.settings_names import CONTRACT, SECRETS
 
@@ -55,12 +55,12 @@ def test_with_nothing_set_the_defaults_hold() -> None:
     assert settings.mapping == Path("mappings/bridge.toml")
     assert (settings.poll_seconds, settings.overlap_seconds, settings.skew_seconds) == (60, 900, 2)
     assert settings.sweep_at == time(3, 0, tzinfo=UTC)
-    assert (settings.mypreferences.auth, settings.mypreferences.hash) == (Auth.OAUTH, "sha256")
+    assert (settings.mypreferences.auth, settings.mypreferences.hash) == (AuthScheme.OAUTH, "sha256")
     assert settings.mypreferences.keyed is True
     assert settings.mypreferences.client_credentials == "basic"
     assert settings.dotdigital.v3 is V3.AUTO
     assert settings.dotdigital.share_left == 0.2
-    assert settings.brakes.limits() == Limits()
+    assert settings.brakes.limits() == BrakeLimits()
     assert (settings.web.host, settings.web.port) == ("127.0.0.1", 8080)
     assert {source for _, _, source in settings.shown()} == {"default"}
 
@@ -343,7 +343,7 @@ def test_the_brakes_reach_the_core_as_they_are_set() -> None:
     settings = load(
         environ=env(BRAKES__RAISES_MAX="7", BRAKES__HOLD_WITHDRAWALS="true", BRAKES__BURST_MAX="9")
     )
-    assert settings.brakes.limits() == Limits(raises_max=7, hold_withdrawals=True, burst_max=9)
+    assert settings.brakes.limits() == BrakeLimits(raises_max=7, hold_withdrawals=True, burst_max=9)
 
 
 def test_a_flag_that_is_no_setting_is_the_programs_mistake() -> None:

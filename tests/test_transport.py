@@ -13,18 +13,18 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from bridge.core.errors import (
-    BadAnswer,
     ConfigError,
+    InvalidResponse,
     OutcomeUnknown,
     Refused,
-    ServerTrouble,
+    ServerError,
     SideError,
     Throttled,
     Unreachable,
 )
 from bridge.core.model import Side
 from bridge.sandbox.server import Server
-from bridge.transport import Answer, Transport, _is_of, check_url, retry_after
+from bridge.transport import Response, Transport, _is_of, check_url, retry_after
 from tests.tls import Authority
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -40,12 +40,12 @@ class Open:
     def before(self, operation: str) -> None:
         self.told.append(("before", operation))
 
-    def after(self, operation: str, answer: Answer) -> None:
+    def after(self, operation: str, answer: Response) -> None:
         self.told.append(("after", answer.status))
 
 
-def plain_judge(operation: str, answer: Answer, is_write: bool) -> SideError | None:
-    kinds = {429: Throttled, 400: Refused, 500: ServerTrouble, 503: ServerTrouble}
+def plain_judge(operation: str, answer: Response, is_write: bool) -> SideError | None:
+    kinds = {429: Throttled, 400: Refused, 500: ServerError, 503: ServerError}
     kind = kinds.get(answer.status)
     if kind is None:
         return None
@@ -174,7 +174,7 @@ def test_a_throttled_write_is_known_not_to_be_applied() -> None:
 
 
 def test_an_answer_nobody_judges_is_not_taken_for_success() -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         Rig(script(httpx.Response(302))).transport.read("list", "GET", "/people")
     with pytest.raises(OutcomeUnknown):
         Rig(script(httpx.Response(302))).transport.write("change", "POST", "/people")
@@ -259,9 +259,9 @@ def test_the_server_time_is_the_date_header_in_utc() -> None:
 def test_a_retry_after_date_is_measured_by_the_servers_own_clock() -> None:
     headers = httpx.Headers({"Retry-After": "Wed, 06 Jan 2021 05:00:30 GMT"})
     now = datetime(2021, 1, 6, 5, tzinfo=UTC)
-    assert retry_after(Answer(429, headers, b"", now)) == 30
-    assert retry_after(Answer(429, headers, b"", None)) is None
-    assert retry_after(Answer(429, httpx.Headers({"Retry-After": "soon"}), b"", now)) is None
+    assert retry_after(Response(429, headers, b"", now)) == 30
+    assert retry_after(Response(429, headers, b"", None)) is None
+    assert retry_after(Response(429, httpx.Headers({"Retry-After": "soon"}), b"", now)) is None
 
 
 @pytest.mark.parametrize(

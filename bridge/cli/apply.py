@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, settings_from
-from bridge.cli.output import Mark, failure, note, print_json
+from bridge.cli.output import StatusMark, failure, note, print_json
 from bridge.core.errors import ConfigError, PlanMoved
 
 if TYPE_CHECKING:
@@ -31,17 +31,17 @@ def apply(
     settings = settings_from(config, database_url, mapping)
 
     from bridge.app import App
-    from bridge.cli.opening import writing
     from bridge.cli.progress import watched
     from bridge.cli.report import tell
-    from bridge.engine.saved import SavedPlan
+    from bridge.cli.store_access import writing
+    from bridge.engine.apply_plan import PlanRunner
 
     with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
         _check_instance(app, saved)
         if reasons := _brakes(app, saved["acts"]):
             return _braked(reasons, json=json)
-        eyes = app.eyes(progress=progress, heartbeat=heartbeat)
-        report = SavedPlan(eyes, app.hands()).carry_out(saved["acts"], mapping=saved["mapping"])
+        services = app.services(progress=progress, heartbeat=heartbeat)
+        report = PlanRunner(services, app.writers()).carry_out(saved["acts"], mapping=saved["mapping"])
     return tell(report, json=json)
 
 
@@ -67,7 +67,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def _check_acts(path: Path, acts: list[Any]) -> None:
     """An edited file must fail here, before anything is called."""
-    from bridge.engine.records import act_in
+    from bridge.engine.serialize import act_in
 
     try:
         for act in acts:
@@ -88,15 +88,15 @@ def _check_instance(app: App, saved: dict[str, Any]) -> None:
 
 def _brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
     """A plan that was saved under a brake does not get past it: it was shown, and changes nothing."""
-    from bridge.core.brakes import Load, check
+    from bridge.core.brakes import RunVolume, check_brakes
 
     kinds = [{write["kind"] for one in act["acts"].values() for write in one["writes"]} for act in acts]
-    load_ = Load(
+    load_ = RunVolume(
         raises=sum(bool(kind - {"withdrawal"}) for kind in kinds),
         withdrawals=sum("withdrawal" in kind for kind in kinds),
         people=app.store.people_count(),
     )
-    return check(load_, app.tuning.limits).reasons
+    return check_brakes(load_, app.tuning.limits).reasons
 
 
 def _braked(reasons: tuple[str, ...], *, json: bool) -> int:
@@ -105,7 +105,7 @@ def _braked(reasons: tuple[str, ...], *, json: bool) -> int:
     for reason in reasons:
         failure(f"A brake stops this plan: {reason}.")
     mend = f"Nothing was written. If it is right, set {limits_of(reasons)} for once, and apply it again."
-    note(Mark.NEXT, mend, stderr=True)
+    note(StatusMark.NEXT, mend, stderr=True)
     if json:
         print_json({"brakes": list(reasons), "writes_sent": 0})
     return BRAKE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
-from bridge.cli.output import Mark, note, print_json
+from bridge.cli.output import StatusMark, note, print_json
 
 if TYPE_CHECKING:
     from bridge.store.migrate import SchemaState
@@ -33,9 +33,9 @@ def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
 
 def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Let the next run bind this state DB to the accounts that the settings name: the same ones, moved."""
-    from bridge.cli.opening import opened
+    from bridge.cli.store_access import opened
     from bridge.core.model import Side
-    from bridge.engine.accounts import ACCOUNT
+    from bridge.engine.account_guard import ACCOUNT
 
     with opened(settings_from(config, database_url)) as store:
         before = {side.value: store.meta(f"{ACCOUNT}{side}") for side in Side}
@@ -45,8 +45,11 @@ def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
         print_json({"was": before})
         return 0
     for name, known in before.items():
-        note(Mark.GOOD, f"{name}: no longer bound to {known or 'any account'}.")
-    note(Mark.NEXT, "The next run binds it to what the settings name: make sure that is the same account.")
+        note(StatusMark.GOOD, f"{name}: no longer bound to {known or 'any account'}.")
+    note(
+        StatusMark.NEXT,
+        "The next run binds it to what the settings name: make sure that is the same account.",
+    )
     return 0
 
 
@@ -55,11 +58,11 @@ def _tell(state: SchemaState, *, json: bool) -> None:
         print_json({"current": state.current, "head": state.head, "up_to_date": state.up_to_date})
         return
     if state.up_to_date:
-        note(Mark.GOOD, f"The schema is up to date ({state.head}).")
+        note(StatusMark.GOOD, f"The schema is up to date ({state.head}).")
         return
     has = "no schema yet" if state.current is None else f"schema {state.current}"
-    note(Mark.WARN, f"The state DB has {has}; this program needs {state.head}.")
+    note(StatusMark.WARN, f"The state DB has {has}; this program needs {state.head}.")
     if state.is_newer:
-        note(Mark.NEXT, "It was made by a newer version of the bridge: install that again.")
+        note(StatusMark.NEXT, "It was made by a newer version of the bridge: install that again.")
     else:
-        note(Mark.NEXT, "Run `bridge db upgrade`.")
+        note(StatusMark.NEXT, "Run `bridge db upgrade`.")

@@ -38,7 +38,7 @@ _OWN = {
 
 
 @dataclass(slots=True)
-class Play:
+class DemoResult:
     """What happened, act by act."""
 
     people: int
@@ -58,7 +58,7 @@ class Play:
 
     @property
     def exit_code(self) -> int:
-        if not self.agrees or self.again.tally.writes or self.again.errors:
+        if not self.agrees or self.again.written.writes or self.again.errors:
             return DISAGREE
         return WAITS if self.again.counts.held or self.again.counts.dead else 0
 
@@ -94,7 +94,7 @@ def demo(
 ) -> int:
     """Emulate both services, fill them with people, sync them over real HTTP, and show what happened."""
     from bridge.app import App, Options
-    from bridge.cli import demo_story
+    from bridge.cli import demo_report
     from bridge.sandbox.crowd import Crowd
     from bridge.sandbox.world import World
 
@@ -109,7 +109,7 @@ def demo(
             if json:
                 print_json(play.shown())
             else:
-                demo_story.tell(play, kept=folder if keep else None, serve=serve)
+                demo_report.tell(play, kept=folder if keep else None, serve=serve)
             if serve:
                 return _stay(app, world, crowd, json=json)
     return play.exit_code
@@ -150,7 +150,7 @@ def _settings(world: World, folder: Path) -> Settings:
     return load(None, environ={**world.settings(), **_OWN}, flags=flags)
 
 
-def _play(app: App, world: World, crowd: Crowd, began: float) -> Play:
+def _play(app: App, world: World, crowd: Crowd, began: float) -> DemoResult:
     from bridge.cli.progress import watched
 
     with watched() as progress:
@@ -163,17 +163,19 @@ def _play(app: App, world: World, crowd: Crowd, began: float) -> Play:
         again = _round(app, progress)
         progress("comparing both services", 0)
         agreement = _compared(app, world)
-    play = Play(world.people, world.seed, first, acts, second, again, agreement, time.monotonic() - began)
+    play = DemoResult(
+        world.people, world.seed, first, acts, second, again, agreement, time.monotonic() - began
+    )
     _recall(app, play)
     return play
 
 
 def _round(app: App, progress: Any) -> Report:
-    from bridge.cli.opening import writing
-    from bridge.engine.round import Round
+    from bridge.cli.store_access import writing
+    from bridge.engine.run import Run
 
     with writing(app.lease()) as heartbeat:
-        return Round(app.eyes(progress=progress, heartbeat=heartbeat), app.hands()).run()
+        return Run(app.services(progress=progress, heartbeat=heartbeat), app.writers()).run()
 
 
 def _compared(app: App, world: World) -> Agreement:
@@ -207,7 +209,7 @@ def _compared(app: App, world: World) -> Agreement:
     return compare(mine, theirs, pairs, source(app.mapping.channel.source))
 
 
-def _recall(app: App, play: Play) -> None:
+def _recall(app: App, play: DemoResult) -> None:
     """What the ledger says about the run that carried the changes."""
     from bridge.core.model import PersonId, mask
 
@@ -223,7 +225,7 @@ def _stay(app: App, world: World, crowd: Crowd, *, json: bool) -> int:
     import threading
     from dataclasses import asdict
 
-    from bridge.cli import demo_story
+    from bridge.cli import demo_report
     from bridge.daemon import Daemon
 
     one_at_a_time = threading.Lock()
@@ -233,7 +235,7 @@ def _stay(app: App, world: World, crowd: Crowd, *, json: bool) -> int:
             return [asdict(one) for one in crowd.act(count, pause=0)]
 
     world.acting = act
-    demo_story.tell_how_to_watch(world.mypreferences_url, world.dotdigital_url, stderr=json)
+    demo_report.tell_how_to_watch(world.mypreferences_url, world.dotdigital_url, stderr=json)
     return Daemon(app, announce=lambda line: _announce(line, to_stderr=json)).run()
 
 

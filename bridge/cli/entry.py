@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _invoke(args: list[str]) -> int:
-    from bridge.cli.tree import build
+    from bridge.cli.commands import build
 
     code = build()(args=args, prog_name="bridge", standalone_mode=False)
     return code if isinstance(code, int) else 0

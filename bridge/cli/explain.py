@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, settings_from
-from bridge.cli.output import CHOICES, GOOD, SIDES, WARN, console, hanging, print_json, say, when
+from bridge.cli.output import CHOICES, GOOD, SIDES, WARN, console, hanging, print_json, relative_time, say
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def explain(
     json: Json = False,
 ) -> int:
     """For one person: what each side said and when, what was agreed, by which rule, what was written."""
-    from bridge.cli.opening import reading
+    from bridge.cli.store_access import reading
     from bridge.mapping_file import load_mapping
 
     settings = settings_from(config, database_url, mapping)
@@ -119,15 +119,18 @@ def _said(seen: dict[str, Any] | None) -> str:
     if seen is None:
         return "not read yet"
     if seen.get("present") is False:
-        return f"not known there, seen {when(seen['seen_at'])}"
+        return f"not known there, seen {relative_time(seen['seen_at'])}"
     reason = seen.get("reason", "")
     why = f" ({reason[:1].upper()}{reason[1:]})" if reason else ""  # the service writes it either way
-    dated = f", said {when(seen['changed_at'])}" if seen["changed_at"] else ", undated"
-    return f"{_choice(seen)}{why}{dated if seen['choice'] != 'unset' else ''}, seen {when(seen['seen_at'])}"
+    dated = f", said {relative_time(seen['changed_at'])}" if seen["changed_at"] else ", undated"
+    said = dated if seen["choice"] != "unset" else ""
+    return f"{_choice(seen)}{why}{said}, seen {relative_time(seen['seen_at'])}"
 
 
 def _agreed(agreed: dict[str, Any]) -> str:
-    return f"{_choice(agreed)}, decided {when(agreed['decided_at'])}: {rule_in_words(agreed['rule'])}"
+    return (
+        f"{_choice(agreed)}, decided {relative_time(agreed['decided_at'])}: {rule_in_words(agreed['rule'])}"
+    )
 
 
 _ASKED = {
@@ -139,21 +142,21 @@ _ASKED = {
 
 
 def _asked(challenge: dict[str, Any]) -> str:
-    words = _ASKED[challenge["state"]].format(when(challenge["expires_at"]))
-    return f"{when(challenge['asked_at'])}, {words}"
+    words = _ASKED[challenge["state"]].format(relative_time(challenge["expires_at"]))
+    return f"{relative_time(challenge['asked_at'])}, {words}"
 
 
 def rule_in_words(rule: str) -> str:
     """What a rule's name stands for."""
-    from bridge.core.decision import WORDS, Rule
+    from bridge.core.decision import RULE_TEXT, Rule
 
-    return WORDS[Rule(rule)]
+    return RULE_TEXT[Rule(rule)]
 
 
 def _print_history(history: list[dict[str, Any]]) -> None:
     if len(history) > LATEST:
         console().print(f"  … {len(history) - LATEST} earlier entries: --json shows all")
-    _print_lines([(when(line["at"]), _happened(line)) for line in history[-LATEST:]], style="dim")
+    _print_lines([(relative_time(line["at"]), _happened(line)) for line in history[-LATEST:]], style="dim")
 
 
 _CONFIRMATION = {

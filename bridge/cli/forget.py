@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.asking import confirmed
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
-from bridge.cli.output import SIDES, Mark, counted, failure, listed, note, print_json
+from bridge.cli.output import SIDES, StatusMark, failure, listed, note, plural, print_json
+from bridge.cli.prompt import confirmed
 from bridge.core.errors import ConfigError
 from bridge.core.model import address_key, mask
 
 if TYPE_CHECKING:
     from bridge.app import App
-    from bridge.engine.forget import Forgotten, Survey
+    from bridge.engine.erase import ErasurePreview, ErasureResult
     from bridge.settings import Settings
 
 UNREACHED, LEFT = 5, 3
@@ -88,26 +88,26 @@ def _addresses(given: str | None) -> list[str]:
 def _require_key(settings: Settings) -> None:
     """Have a key: the operator's, or one made now. None is made while there are marks that need another."""
     from bridge.app import App
-    from bridge.erasure_key import key_file, make_key
+    from bridge.settings.erasure_key import key_file, make_key
 
     with App(settings) as app:
         path = key_file(settings)
         if app.erasing.key is None and path is not None and not app.store.unreadable_marks():
             make_key(path)
-            note(Mark.NEXT, f"Made a key for the mark that stays: {path}. Keep it safe.", stderr=True)
+            note(StatusMark.NEXT, f"Made a key for the mark that stays: {path}. Keep it safe.", stderr=True)
         else:
             app.erasing.required()
 
 
 def _everywhere(settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool) -> int:
     from bridge.app import App
-    from bridge.cli.opening import writing
     from bridge.cli.progress import watched
-    from bridge.engine.forget import Forgetter
+    from bridge.cli.store_access import writing
+    from bridge.engine.erase import PersonEraser
 
     with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
-        eyes = app.eyes(progress=progress, heartbeat=heartbeat)
-        forgetter = Forgetter(eyes, app.store, app.erasers)
+        services = app.services(progress=progress, heartbeat=heartbeat)
+        forgetter = PersonEraser(services, app.store, app.erasers)
         surveys = {address: forgetter.survey(address) for address in addresses}
         for address, survey in surveys.items():
             _announce(address, survey, stderr=json or not dry_run)
@@ -123,18 +123,18 @@ def _everywhere(settings: Settings, addresses: list[str], *, dry_run: bool, yes:
 
 def _only_here(settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool) -> int:
     from bridge.app import App
-    from bridge.cli.opening import writing
-    from bridge.engine.forget import forget_here, survey_here
+    from bridge.cli.store_access import writing
+    from bridge.engine.erase import erase_local, preview_local
 
     with App(settings) as app, writing(app.lease()):
-        surveys = {address: survey_here(app.store, address) for address in addresses}
+        surveys = {address: preview_local(app.store, address) for address in addresses}
         for address, survey in surveys.items():
             _announce(address, survey, stderr=json or not dry_run)
         if dry_run:
             return _planned(surveys, json=json)
         if not confirmed(f"Erase {_whom(addresses)} here, and here alone? It cannot be undone.", yes=yes):
             return 0
-        done = {address: forget_here(app.store, address) for address in addresses}
+        done = {address: erase_local(app.store, address) for address in addresses}
     return _told(done, json=json)
 
 
@@ -144,19 +144,21 @@ def _whom(addresses: list[str]) -> str:
 
 def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: bool) -> int:
     from bridge.app import App
-    from bridge.cli.opening import writing
+    from bridge.cli.store_access import writing
 
     if email is not None:
         raise ConfigError("--drop-unreadable is about no single person.", hint="Leave the address away.")
     with App(settings) as app, writing(app.lease()):
         marks = _unreadable(app)
-        if marks and not confirmed(f"Give up {counted(marks, 'mark')}? They cannot be made again.", yes=yes):
+        if marks and not confirmed(f"Give up {plural(marks, 'mark')}? They cannot be made again.", yes=yes):
             return 0
         dropped = app.store.drop_unreadable_marks()
     if json:
         print_json({"dropped": dropped})
     else:
-        note(Mark.GOOD, f"{counted(dropped, 'mark')} given up." if dropped else "Every mark can be read.")
+        note(
+            StatusMark.GOOD, f"{plural(dropped, 'mark')} given up." if dropped else "Every mark can be read."
+        )
     return 0
 
 
@@ -169,33 +171,33 @@ def _unreadable(app: App) -> int:
 # words
 
 
-def _announce(address: str, survey: Survey, *, stderr: bool) -> None:
-    note(Mark.NEXT, f"To be erased: {mask(address)}", stderr=stderr)
+def _announce(address: str, survey: ErasurePreview, *, stderr: bool) -> None:
+    note(StatusMark.NEXT, f"To be erased: {mask(address)}", stderr=stderr)
     here = "known, and to be forgotten" if survey.here else "not known"
-    note(Mark.NEXT, f"In the state DB: {here}.", indent=2, stderr=stderr)
+    note(StatusMark.NEXT, f"In the state DB: {here}.", indent=2, stderr=stderr)
     for side, traces in survey.traces.items():
         for trace in traces:
             words = f"{SIDES[side]}: {trace.record} ({trace.state}): {trace.plan}."
-            note(Mark.NEXT, words, indent=2, stderr=stderr)
+            note(StatusMark.NEXT, words, indent=2, stderr=stderr)
         if not traces:
-            note(Mark.NEXT, f"{SIDES[side]}: nobody with this address.", indent=2, stderr=stderr)
+            note(StatusMark.NEXT, f"{SIDES[side]}: nobody with this address.", indent=2, stderr=stderr)
     if survey.others:
         words = f"They have or had records together with {listed(survey.others)}: erase those by themselves."
-        note(Mark.WARN, words, indent=2, stderr=stderr)
+        note(StatusMark.WARN, words, indent=2, stderr=stderr)
     for side, error in survey.errors.items():
-        note(Mark.WARN, f"{SIDES[side]}: {error}", indent=2, stderr=stderr)
+        note(StatusMark.WARN, f"{SIDES[side]}: {error}", indent=2, stderr=stderr)
     if not (survey.here or survey.errors or any(survey.traces.values())):
         words = "Nobody with this address is known anywhere: only the mark would be left."
-        note(Mark.WARN, words, stderr=stderr)
+        note(StatusMark.WARN, words, stderr=stderr)
 
 
-def _planned(surveys: dict[str, Survey], *, json: bool) -> int:
+def _planned(surveys: dict[str, ErasurePreview], *, json: bool) -> int:
     if json:
         _print_json([_survey(address, survey) for address, survey in surveys.items()])
     return UNREACHED if any(survey.errors for survey in surveys.values()) else 0
 
 
-def _survey(address: str, survey: Survey) -> dict[str, Any]:
+def _survey(address: str, survey: ErasurePreview) -> dict[str, Any]:
     sides = {
         side.value: [{"record": one.record, "state": one.state, "plan": one.plan} for one in traces]
         for side, traces in survey.traces.items()
@@ -210,7 +212,7 @@ def _survey(address: str, survey: Survey) -> dict[str, Any]:
     }
 
 
-def _told(forgotten: dict[str, Forgotten], *, json: bool) -> int:
+def _told(forgotten: dict[str, ErasureResult], *, json: bool) -> int:
     """What became of everybody; the exit code is that of the worst."""
     if json:
         _print_json([_document(address, done) for address, done in forgotten.items()])
@@ -218,22 +220,22 @@ def _told(forgotten: dict[str, Forgotten], *, json: bool) -> int:
     return max(codes)
 
 
-def _tell(address: str, done: Forgotten, *, named: bool, json: bool) -> int:
+def _tell(address: str, done: ErasureResult, *, named: bool, json: bool) -> int:
     left = [f"{SIDES[side]}: {words}" for side, erasure in done.sides.items() for words in erasure.left]
     if named:
-        note(Mark.NEXT, mask(address), stderr=json)
+        note(StatusMark.NEXT, mask(address), stderr=json)
     if not json:
         for side, erasure in done.sides.items():
             for words in erasure.done:
-                note(Mark.GOOD, f"{SIDES[side]}: {words}.")
+                note(StatusMark.GOOD, f"{SIDES[side]}: {words}.")
         if done.finished:
-            note(Mark.GOOD, "Nothing of this person is kept here, but for the mark.")
+            note(StatusMark.GOOD, "Nothing of this person is kept here, but for the mark.")
     for words in left:
-        note(Mark.WARN, f"{words}.", stderr=json)
+        note(StatusMark.WARN, f"{words}.", stderr=json)
     for side, error in done.errors.items():
         failure(f"{SIDES[side]}: {error.what}", error.hint)
     if not done.finished:
-        note(Mark.NEXT, f"They are marked: no opt-in from before raises them. {_AGAIN}", stderr=True)
+        note(StatusMark.NEXT, f"They are marked: no opt-in from before raises them. {_AGAIN}", stderr=True)
         return UNREACHED
     return LEFT if left else 0
 
@@ -243,7 +245,7 @@ def _print_json(documents: list[dict[str, Any]]) -> None:
     print_json(documents[0] if len(documents) == 1 else {"people": documents})
 
 
-def _document(address: str, done: Forgotten) -> dict[str, Any]:
+def _document(address: str, done: ErasureResult) -> dict[str, Any]:
     return {
         "person": mask(address),
         "erased": done.finished,

@@ -12,22 +12,22 @@ import typer
 from bridge.cli.options import Config, DatabaseUrl, Json, Yes, settings_from
 from bridge.cli.output import (
     SIDES,
-    Mark,
+    StatusMark,
     console,
-    counted,
     hanging,
     listed,
     note,
+    plural,
     print_json,
+    relative_time,
     say,
     table,
-    when,
 )
 from bridge.core.errors import ConfigError
 from bridge.core.model import HoldState, mask
 
 if TYPE_CHECKING:
-    from bridge.core.state import HoldRow
+    from bridge.core.store_port import HoldRow
     from bridge.settings import Settings
     from bridge.store import Store
 
@@ -60,7 +60,7 @@ def list_(
     json: Json = False,
 ) -> int:
     """List what is held, oldest first."""
-    from bridge.cli.opening import reading
+    from bridge.cli.store_access import reading
 
     wanted = None if state is Which.ALL else HoldState(state.value)
     with reading(settings_from(config, database_url)) as store:
@@ -143,13 +143,13 @@ def _shown(store: Store, rows: list[HoldRow]) -> list[dict[str, Any]]:
 def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
     out = console()
     if not rows:
-        note(Mark.GOOD, "Nothing is held." if not held else "None of the open holds fits.")
+        note(StatusMark.GOOD, "Nothing is held." if not held else "None of the open holds fits.")
         return
     shown = table("id", "since (UTC)", "person", "topic", "would be", "reason", right=(0,), fixed=(0,))
     whys: dict[str, list[str]] = {}
     for row in rows:
         state = "" if row["state"] == "open" else f" ({row['state']})"
-        since, would = when(row["opened_at"])[:16], listed(map(_in_words, row["proposed"])) or "-"
+        since, would = relative_time(row["opened_at"])[:16], listed(map(_in_words, row["proposed"])) or "-"
         shown.add_row(str(row["id"]), since, row["person"], row["topic"], would, row["reason"] + state)
         if row["why"] not in whys.setdefault(row["reason"], []):
             whys[row["reason"]].append(row["why"])
@@ -157,11 +157,11 @@ def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
     out.print()
     for reason, words in whys.items():
         hanging(out, say((f"{reason}: ", "bold")), say("; ".join(words)))
-    out.print(f"{counted(held, 'hold is', 'holds are')} open.")
+    out.print(f"{plural(held, 'hold is', 'holds are')} open.")
     if more is not None:
-        note(Mark.NEXT, f"More: `bridge holds list --after {more}`")
+        note(StatusMark.NEXT, f"More: `bridge holds list --after {more}`")
     for line in _next(rows):
-        note(Mark.NEXT, line)
+        note(StatusMark.NEXT, line)
 
 
 def _in_words(write: dict[str, Any]) -> str:
@@ -187,7 +187,7 @@ def _answer(
     yes: bool,
     json: bool,
 ) -> int:
-    from bridge.cli.opening import opened
+    from bridge.cli.store_access import opened
 
     if sum((bool(numbers), reason is not None, everything)) != 1:
         raise ConfigError(
@@ -228,10 +228,10 @@ def _confirmed(number: int, state: HoldState) -> bool:
     verb = "Release" if state is HoldState.RELEASED else "Dismiss"
     if not sys.stdin.isatty():
         raise ConfigError(
-            f"{verb} {counted(number, 'hold')}? Nobody is there to confirm.",
+            f"{verb} {plural(number, 'hold')}? Nobody is there to confirm.",
             hint="Give --yes to do it unasked.",
         )
-    return bool(typer.confirm(f"{verb} {counted(number, 'hold')}?", err=True))
+    return bool(typer.confirm(f"{verb} {plural(number, 'hold')}?", err=True))
 
 
 def _tell(done: int, state: HoldState, *, json: bool) -> None:
@@ -239,11 +239,13 @@ def _tell(done: int, state: HoldState, *, json: bool) -> None:
         print_json({state.value: done})
         return
     if not done:
-        note(Mark.WARN, f"None of them is open: nothing was {state.value}.")
-        note(Mark.NEXT, "See `bridge holds list --state all`.")
+        note(StatusMark.WARN, f"None of them is open: nothing was {state.value}.")
+        note(StatusMark.NEXT, "See `bridge holds list --state all`.")
         return
-    note(Mark.GOOD, f"{counted(done, 'hold')} {state.value}.")
+    note(StatusMark.GOOD, f"{plural(done, 'hold')} {state.value}.")
     if state is HoldState.RELEASED:
-        note(Mark.NEXT, "The next `bridge reconcile`, or round of `bridge run`, sends what still stands.")
+        note(
+            StatusMark.NEXT, "The next `bridge reconcile`, or round of `bridge run`, sends what still stands."
+        )
     else:
-        note(Mark.NEXT, "Both sides stay as they are, until one of them says something new.")
+        note(StatusMark.NEXT, "Both sides stay as they are, until one of them says something new.")

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
-from bridge.cli.output import Mark, counted, note, print_json
+from bridge.cli.output import StatusMark, note, plural, print_json
 
 
 def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Check the chain of the decision ledger: any edit, removal or reordering is found."""
-    from bridge.cli.opening import reading
+    from bridge.cli.store_access import reading
     from bridge.store import LedgerBroken
 
     with reading(settings_from(config, database_url)) as store:
@@ -27,14 +27,14 @@ def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json =
     if json:
         print_json({"ok": True, "entries": found.entries, "head": found.head})
     else:
-        note(Mark.GOOD, f"The ledger is whole: {counted(found.entries, 'entry', 'entries')}.")
-        note(Mark.NEXT, f"Its head, kept elsewhere, proves this state later: {found.head}")
+        note(StatusMark.GOOD, f"The ledger is whole: {plural(found.entries, 'entry', 'entries')}.")
+        note(StatusMark.NEXT, f"Its head, kept elsewhere, proves this state later: {found.head}")
     return 0
 
 
 def export(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Print every entry as a line of JSON, oldest first; with --json as one array. No address is in it."""
-    from bridge.cli.opening import reading
+    from bridge.cli.store_access import reading
 
     with reading(settings_from(config, database_url)) as store:
         entries = store.export_ledger()

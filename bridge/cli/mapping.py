@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, IgnoredConfig, Json, settings_from
-from bridge.cli.output import SIDES, Mark, console, counted, note, print_json
+from bridge.cli.output import SIDES, StatusMark, console, note, plural, print_json
 from bridge.core.errors import ConfigError, SideError
 from bridge.core.model import Side
 
@@ -87,7 +87,7 @@ def _held_against(settings: Settings, document: Document) -> list[SideError]:
     """Add what does not fit to the document's problems, and what else was found out. Returns the errors of
     sides that could not be read."""
     from bridge.app import App
-    from bridge.cli import live
+    from bridge.cli import live_catalogue
     from bridge.cli.progress import watched
 
     errors: list[SideError] = []
@@ -97,7 +97,7 @@ def _held_against(settings: Settings, document: Document) -> list[SideError]:
         for number, side in enumerate(Side):
             progress("reading catalogues", number, len(Side))
             try:
-                looked = live.look(app, side)
+                looked = live_catalogue.look(app, side)
             except SideError as error:
                 errors.append(error)
                 told["unread"].append({"side": side.value, "what": error.what, "hint": error.hint})
@@ -105,8 +105,8 @@ def _held_against(settings: Settings, document: Document) -> list[SideError]:
             told["compared"].append(side.value)
             told["notes"] += looked.notes
             read.append(looked.catalogue)
-            document["problems"] += [_shown(one) for one in live.unfit(app, looked.catalogue)]
-        told["changed"] = live.changed(app, read)
+            document["problems"] += [_shown(one) for one in live_catalogue.unfit(app, looked.catalogue)]
+        told["changed"] = live_catalogue.changed(app, read)
     document |= {"ok": not (document["problems"] or errors), "live": told}
     return errors
 
@@ -120,22 +120,25 @@ def _shown(one: Any) -> Document:
 def _print(document: Document, *, live: bool) -> None:
     out = console()
     for problem in document["problems"]:
-        note(Mark.BAD, (problem["place"], "bold"), f": {problem['what']}.")
-        note(Mark.NEXT, problem["hint"], indent=2)
+        note(StatusMark.BAD, (problem["place"], "bold"), f": {problem['what']}.")
+        note(StatusMark.NEXT, problem["hint"], indent=2)
     told = document.get("live", {"compared": [], "notes": [], "unread": [], "changed": []})
     for error in told["unread"]:
-        note(Mark.BAD, (f"{SIDES[error['side']]}: ", "bold"), error["what"])
-        note(Mark.NEXT, error["hint"], indent=2)
+        note(StatusMark.BAD, (f"{SIDES[error['side']]}: ", "bold"), error["what"])
+        note(StatusMark.NEXT, error["hint"], indent=2)
     for line in (*told["changed"], *told["notes"]):
-        note(Mark.WARN, line)
+        note(StatusMark.WARN, line)
     if document["problems"]:
-        out.print(f"\n{counted(len(document['problems']), 'problem')} in {document['file']}.")
+        out.print(f"\n{plural(len(document['problems']), 'problem')} in {document['file']}.")
         return
     topics = ", ".join(document["topics"])
-    note(Mark.GOOD, f"{document['file']} is a mapping: {topics} (digest {document['digest']}).")
+    note(StatusMark.GOOD, f"{document['file']} is a mapping: {topics} (digest {document['digest']}).")
     for side in told["compared"]:
-        note(Mark.GOOD, f"All that it names exists at {SIDES[side]}.")
+        note(StatusMark.GOOD, f"All that it names exists at {SIDES[side]}.")
     if document["draft"]:
-        note(Mark.WARN, "It is a draft: nothing is written by it until you take out the line draft = true.")
+        note(
+            StatusMark.WARN,
+            "It is a draft: nothing is written by it until you take out the line draft = true.",
+        )
     if not live:
-        note(Mark.NEXT, "Against both live catalogues: `bridge mapping check --live`.")
+        note(StatusMark.NEXT, "Against both live catalogues: `bridge mapping check --live`.")

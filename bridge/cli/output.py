@@ -56,7 +56,7 @@ def say(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*parts)
 
 
-class Mark(StrEnum):
+class StatusMark(StrEnum):
     """What a line begins with."""
 
     GOOD = "✓"
@@ -66,14 +66,14 @@ class Mark(StrEnum):
 
 
 _MARK_STYLES = {
-    Mark.GOOD: f"bold {GOOD}",
-    Mark.WARN: f"bold {WARN}",
-    Mark.BAD: f"bold {BAD}",
-    Mark.NEXT: "bold",
+    StatusMark.GOOD: f"bold {GOOD}",
+    StatusMark.WARN: f"bold {WARN}",
+    StatusMark.BAD: f"bold {BAD}",
+    StatusMark.NEXT: "bold",
 }
 
 
-def note(mark: Mark, *parts: str | tuple[str, str], indent: int = 0, stderr: bool = False) -> None:
+def note(mark: StatusMark, *parts: str | tuple[str, str], indent: int = 0, stderr: bool = False) -> None:
     """A sentence behind its mark. A log that nobody watches gets it whole."""
     out = console(stderr=stderr)
     head = say(" " * indent, (mark.value, _MARK_STYLES[mark]), " ")
@@ -107,7 +107,7 @@ def failure(what: str, hint: str = "", problems: Iterable[str] = ()) -> None:
     for problem in problems:
         out.print(say("  - ", problem), soft_wrap=whole)
     if hint:
-        note(Mark.NEXT, hint, stderr=True)
+        note(StatusMark.NEXT, hint, stderr=True)
 
 
 def table(*columns: str, right: Sequence[int] = (), fixed: Sequence[int] = ()) -> Table:
@@ -143,7 +143,7 @@ def side_first(warning: str) -> str:
     return words if SIDES[side] in words else f"{SIDES[side]}: {words}"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
+def plural(number: int, one: str, many: str | None = None) -> str:
     """`1 hold`, `2 holds`, `1,234 people`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
@@ -154,7 +154,7 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def when(at: datetime | str | None) -> str:
+def relative_time(at: datetime | str | None) -> str:
     """An instant for people, in UTC to the second."""
     if at is None:
         return "no date"
@@ -163,7 +163,7 @@ def when(at: datetime | str | None) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def lasted(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A length of time for people."""
     if seconds < 0:
         return "0 s"

@@ -14,21 +14,21 @@ from bridge.cli.options import ApproveRaises, Config, DatabaseUrl, Full, Json, M
 from bridge.cli.output import (
     SIDES,
     WARN,
-    Mark,
+    StatusMark,
     console,
-    counted,
     note,
+    plural,
     print_json,
+    relative_time,
     rows,
     say,
     side_first,
-    when,
 )
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bridge.engine.planning import Plan
-    from bridge.engine.round import Orders
+    from bridge.engine.dry_run import Plan
+    from bridge.engine.run import RunOptions
     from bridge.settings import Settings
     from bridge.store import Store
 
@@ -50,25 +50,27 @@ def plan(
     json: Json = False,
 ) -> int:
     """Print each write a run would send, and why. Nothing is sent, and no agreement is changed."""
-    from bridge.engine.round import Orders
+    from bridge.engine.run import RunOptions
 
     settings = settings_from(config, database_url, mapping)
-    return make(settings, Orders(full=full, approve_raises=approve_raises), json=json, out=out, force=force)
+    return make(
+        settings, RunOptions(full=full, approve_raises=approve_raises), json=json, out=out, force=force
+    )
 
 
 def make(
-    settings: Settings, orders: Orders, *, json: bool, out: Path | None = None, force: bool = False
+    settings: Settings, orders: RunOptions, *, json: bool, out: Path | None = None, force: bool = False
 ) -> int:
     """Plan, print, and save where asked. Returns the exit code."""
     from bridge.app import App
-    from bridge.cli.opening import writing
     from bridge.cli.progress import watched
-    from bridge.engine.planning import DryRun
+    from bridge.cli.store_access import writing
+    from bridge.engine.dry_run import DryRun
 
     if out is not None and out.exists() and not force:
         raise ConfigError(f"{out} is there already.", hint="Name another file, or give --force.")
     with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
-        made = DryRun(app.eyes(progress=progress, heartbeat=heartbeat)).plan(orders)
+        made = DryRun(app.services(progress=progress, heartbeat=heartbeat)).plan(orders)
         if out is not None:
             _save(out, made, instance_of(app.store))
     if json:
@@ -132,9 +134,9 @@ def _print(made: Plan, saved: Path | None) -> None:
     if max(len(made.writes), len(made.held)) > LONGEST:
         out.print(f"Only {LONGEST} rows of each are shown; --json shows all.")
     for brake in made.brakes:
-        note(Mark.BAD, ("brake ", "bold"), brake)
+        note(StatusMark.BAD, ("brake ", "bold"), brake)
     for warning in made.warnings:
-        note(Mark.WARN, side_first(warning))
+        note(StatusMark.WARN, side_first(warning))
     _print_end(made, saved)
 
 
@@ -156,27 +158,30 @@ def _reason(row: dict[str, Any]) -> tuple[str, str]:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     said = _reason(row)[1]
-    dated = f"said {when(said)[:16]}" if said else "undated"
+    dated = f"said {relative_time(said)[:16]}" if said else "undated"
     return SIDES[row["side"]], row["person"], row["topic"], _change(row), dated
 
 
 def _print_end(made: Plan, saved: Path | None) -> None:
-    calls = " and ".join(f"{counted(made.calls[side], 'call')} to {SIDES[side]}" for side in made.calls)
+    calls = " and ".join(f"{plural(made.calls[side], 'call')} to {SIDES[side]}" for side in made.calls)
     if made.writes:
-        would = f"{counted(len(made.writes), 'write')} would be sent, {calls}; nothing was sent."
-        note(Mark.GOOD, would)
+        would = f"{plural(len(made.writes), 'write')} would be sent, {calls}; nothing was sent."
+        note(StatusMark.GOOD, would)
     elif not made.exit_code:
-        note(Mark.GOOD, "Nothing would be written.")
+        note(StatusMark.GOOD, "Nothing would be written.")
     if made.exit_code:
-        note(Mark.BAD, "A side could not be read, so this is not the whole plan. Nothing was sent.")
+        note(StatusMark.BAD, "A side could not be read, so this is not the whole plan. Nothing was sent.")
     if made.held:
-        note(Mark.WARN, f"{counted(len(made.held), 'choice')} would be held for a person.")
+        note(StatusMark.WARN, f"{plural(len(made.held), 'choice')} would be held for a person.")
     if made.gone:
-        note(Mark.NEXT, "See what the mapping names and a side no longer has: `bridge mapping check --live`.")
+        note(
+            StatusMark.NEXT,
+            "See what the mapping names and a side no longer has: `bridge mapping check --live`.",
+        )
     if saved is not None:
-        note(Mark.NEXT, f"Carry it out exactly so: `bridge apply {saved}`")
+        note(StatusMark.NEXT, f"Carry it out exactly so: `bridge apply {saved}`")
     elif made.writes:
-        note(Mark.NEXT, "Send it: `bridge reconcile`. Save it: `bridge plan --out FILE`.")
+        note(StatusMark.NEXT, "Send it: `bridge reconcile`. Save it: `bridge plan --out FILE`.")
 
 
 def _change(row: dict[str, Any]) -> str:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.asking import confirmed
 from bridge.cli.options import Config, Json, MappingFile, Yes, settings_from
-from bridge.cli.output import Mark, console, counted, listed, note, print_json, table
+from bridge.cli.output import StatusMark, console, listed, note, plural, print_json, table
+from bridge.cli.prompt import confirmed
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.app import App
-    from bridge.core.wishes import Wish
-    from bridge.dotdigital.definitions import Definitions, Node
+    from bridge.core.scaffold.missing import NewPreference
+    from bridge.dotdigital.preference_admin import PreferenceAdmin, PreferenceDraft
 
 READ_TIMEOUT = 30.0  # seconds: somebody waits at the desk
 
@@ -53,7 +53,9 @@ def list_(
     if json:
         print_json({"preferences": [_shown(node) for node in nodes]})
     elif not nodes:
-        note(Mark.GOOD, "No preference is defined." if changed_since is None else "Nothing has changed.")
+        note(
+            StatusMark.GOOD, "No preference is defined." if changed_since is None else "Nothing has changed."
+        )
     else:
         _print(nodes)
     return 0
@@ -80,13 +82,15 @@ def create(
     json: Json = False,
 ) -> int:
     """Define preferences, after asking: one by its name, or those that MyPreferences' filters lack."""
-    from bridge.core.wishes import Wish
+    from bridge.core.scaffold.missing import NewPreference
 
     if sum((name is not None, bool(for_), unmatched)) != 1:
         raise ConfigError("Which preferences?", hint="Give --name NAME, or --for ID, or --unmatched.")
     with _desk(config, mapping) as (app, definitions):
         if name is not None:
-            wishes = [Wish(name, private_name or name, not as_category, not private, order, category)]
+            wishes = [
+                NewPreference(name, private_name or name, not as_category, not private, order, category)
+            ]
         else:
             wishes = [replace(wish, is_public=not private) for wish in _drafted(app, for_ or ())]
         _require_new(wishes, definitions.tree())
@@ -110,11 +114,11 @@ def update(
     json: Json = False,
 ) -> int:
     """Redefine a preference or a category, after asking. What is not named stays as it is."""
-    from bridge.core.wishes import Wish
+    from bridge.core.scaffold.missing import NewPreference
 
     with _desk(config) as (_, definitions):
         node = _found(definitions.tree(), number)
-        wish = Wish(
+        wish = NewPreference(
             node.public_name if name is None else name,
             node.private_name if private_name is None else private_name,
             node.is_leaf,
@@ -150,20 +154,20 @@ def delete(
 
 
 @contextmanager
-def _desk(config: Any, mapping: Any = None) -> Iterator[tuple[App, Definitions]]:
+def _desk(config: Any, mapping: Any = None) -> Iterator[tuple[App, PreferenceAdmin]]:
     from bridge.app import App, Options
-    from bridge.dotdigital.definitions import Definitions
+    from bridge.dotdigital.preference_admin import PreferenceAdmin
 
     with App(settings_from(config, mapping=mapping), Options(read_timeout=READ_TIMEOUT, tries=2)) as app:
-        yield app, Definitions(app.dotdigital)
+        yield app, PreferenceAdmin(app.dotdigital)
 
 
-def _drafted(app: App, chosen: Sequence[str]) -> list[Wish]:
+def _drafted(app: App, chosen: Sequence[str]) -> list[NewPreference]:
     """What to define for filters and consents without a counterpart."""
     from bridge.cli.scaffold import sketched
-    from bridge.core.wishes import wishes_for
+    from bridge.core.scaffold.missing import missing_preferences
 
-    return wishes_for(sketched(app), _mapped_sources(app), chosen)
+    return missing_preferences(sketched(app), _mapped_sources(app), chosen)
 
 
 def _mapped_sources(app: App) -> set[str]:
@@ -173,7 +177,7 @@ def _mapped_sources(app: App) -> set[str]:
     return {one.filter if isinstance(one, FilterRef) else one.consent for one in sources}
 
 
-def _create(definitions: Definitions, wishes: Sequence[Wish]) -> list[dict[str, Any]]:
+def _create(definitions: PreferenceAdmin, wishes: Sequence[NewPreference]) -> list[dict[str, Any]]:
     """One after the other: what belongs into a category that is new itself needs its number."""
     made: dict[str, int] = {}
     shown = []
@@ -185,7 +189,7 @@ def _create(definitions: Definitions, wishes: Sequence[Wish]) -> list[dict[str, 
     return shown
 
 
-def _require_new(wishes: Sequence[Wish], tree: Sequence[Node]) -> None:
+def _require_new(wishes: Sequence[NewPreference], tree: Sequence[PreferenceDraft]) -> None:
     """Names are what imports and people tell preferences by: two alike in one place help nobody."""
     known = {(node.category, node.public_name.casefold()) for node in tree}
     double = [
@@ -200,7 +204,7 @@ def _require_new(wishes: Sequence[Wish], tree: Sequence[Node]) -> None:
         )
 
 
-def _require_unmapped(app: App, doomed: Sequence[Node]) -> None:
+def _require_unmapped(app: App, doomed: Sequence[PreferenceDraft]) -> None:
     mapped = set(app.mapping.preference_ids)
     if named := [str(node.id) for node in doomed if node.is_leaf and node.id in mapped]:
         raise ConfigError(
@@ -209,7 +213,7 @@ def _require_unmapped(app: App, doomed: Sequence[Node]) -> None:
         )
 
 
-def _found(tree: Sequence[Node], number: int) -> Node:
+def _found(tree: Sequence[PreferenceDraft], number: int) -> PreferenceDraft:
     for node in tree:
         if node.id == number:
             return node
@@ -218,22 +222,22 @@ def _found(tree: Sequence[Node], number: int) -> Node:
     )
 
 
-def _kept_category(node: Node) -> int | None:
+def _kept_category(node: PreferenceDraft) -> int | None:
     return node.category if node.is_leaf else None
 
 
 def _agreed(lines: Sequence[str], *, dry_run: bool, yes: bool, json: bool) -> bool:
     """Show what is to be sent, then ask. False where nothing is to be done, or nobody wants it."""
     for line in lines:
-        note(Mark.NEXT, line, stderr=True)
+        note(StatusMark.NEXT, line, stderr=True)
     if not lines:
-        note(Mark.GOOD, "Nothing lacks a counterpart: nothing is to be defined.", stderr=json)
+        note(StatusMark.GOOD, "Nothing lacks a counterpart: nothing is to be defined.", stderr=json)
     if dry_run or not lines:
         return False
-    return confirmed(f"Send {counted(len(lines), 'change')} to Dotdigital?", yes=yes)
+    return confirmed(f"Send {plural(len(lines), 'change')} to Dotdigital?", yes=yes)
 
 
-def _line(verb: str, wish: Wish) -> str:
+def _line(verb: str, wish: NewPreference) -> str:
     kind = "preference" if wish.is_leaf else "category"
     place = f", in the category '{wish.within.public_name}'" if wish.within is not None else ""
     place = f", in the category {wish.category}" if wish.category else place
@@ -241,7 +245,7 @@ def _line(verb: str, wish: Wish) -> str:
     return f"{verb}: {kind} '{wish.public_name}' (private name '{wish.private_name}'){place}, {shown}"
 
 
-def _wish(wish: Wish) -> dict[str, Any]:
+def _wish(wish: NewPreference) -> dict[str, Any]:
     return {
         "name": wish.public_name,
         "private_name": wish.private_name,
@@ -252,7 +256,7 @@ def _wish(wish: Wish) -> dict[str, Any]:
     }
 
 
-def _shown(node: Node) -> dict[str, Any]:
+def _shown(node: PreferenceDraft) -> dict[str, Any]:
     return {
         "id": node.id,
         "name": node.public_name,
@@ -269,12 +273,12 @@ def _tell(document: dict[str, Any], asked: bool, done: str, *, json: bool) -> in
     elif asked:
         rows = next(rows for name, rows in document.items() if name != "wanted")
         for row in rows:
-            note(Mark.GOOD, f"{row['kind']} {row['id']}, '{row['name']}', is {done}.")
-        note(Mark.NEXT, "Hold the mapping against it: `bridge mapping check --live`.")
+            note(StatusMark.GOOD, f"{row['kind']} {row['id']}, '{row['name']}', is {done}.")
+        note(StatusMark.NEXT, "Hold the mapping against it: `bridge mapping check --live`.")
     return 0
 
 
-def _print(nodes: Sequence[Node]) -> None:
+def _print(nodes: Sequence[PreferenceDraft]) -> None:
     shown = table("id", "kind", "name", "private name", "category", "public", right=(0,), fixed=(0,))
     for node in nodes:
         kind, public = "preference" if node.is_leaf else "category", "yes" if node.is_public else "no"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from bridge.engine.parts import Progress
+    from bridge.engine.context import Progress
 
 
 class _Steps:
@@ -39,7 +39,7 @@ class _Steps:
 @contextmanager
 def watched() -> Iterator[Progress]:
     """What to hand to the engine as its progress."""
-    from bridge.engine.parts import silent
+    from bridge.engine.context import silent
 
     if not sys.stderr.isatty():
         yield silent

@@ -21,20 +21,20 @@ def reconcile(
     json: Json = False,
 ) -> int:
     """Observe, decide, write, settle, once; then exit."""
-    from bridge.engine.round import Orders, Round
+    from bridge.engine.run import Run, RunOptions
 
     settings = settings_from(config, database_url, mapping)
-    orders = Orders(full=full, approve_raises=approve_raises)
+    orders = RunOptions(full=full, approve_raises=approve_raises)
     if dry_run:
         from bridge.cli.plan import make
 
         return make(settings, orders, json=json)
 
     from bridge.app import App
-    from bridge.cli.opening import writing
     from bridge.cli.progress import watched
     from bridge.cli.report import tell
+    from bridge.cli.store_access import writing
 
     with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
-        report = Round(app.eyes(progress=progress, heartbeat=heartbeat), app.hands()).run(orders)
+        report = Run(app.services(progress=progress, heartbeat=heartbeat), app.writers()).run(orders)
     return tell(report, json=json)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 from bridge.cli.output import (
     SIDES,
-    Mark,
+    StatusMark,
     console,
-    counted,
+    duration,
     failure,
-    lasted,
     listed,
     note,
+    plural,
     print_json,
     say,
     side_first,
     table,
 )
 from bridge.core.model import Side
-from bridge.core.state import RunKind
+from bridge.core.store_port import RunKind
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,37 +49,37 @@ def tell(report: Report, *, json: bool) -> int:
 def _print(report: Report) -> None:
     out = console()
     kind = _KINDS.get(report.kind, report.kind.value)
-    people = f", {counted(report.people, 'person', 'people')} known"
-    out.print(say((kind, "bold"), f" {report.run}: {lasted(report.seconds)}{people}\n"))
+    people = f", {plural(report.people, 'person', 'people')} known"
+    out.print(say((kind, "bold"), f" {report.run}: {duration(report.seconds)}{people}\n"))
     out.print(_sides(report))
     out.print()
     down = {f"{error.side}: {error}" for error in report.errors}
     for brake in report.brakes:
-        note(Mark.BAD, ("brake ", "bold"), brake)
+        note(StatusMark.BAD, ("brake ", "bold"), brake)
     for warning in report.warnings:
         if warning not in down:
-            note(Mark.WARN, side_first(warning))
+            note(StatusMark.WARN, side_first(warning))
     _print_verdict(report)
     for line in _next(report):
-        note(Mark.NEXT, line)
+        note(StatusMark.NEXT, line)
 
 
 def _sides(report: Report) -> Table:
     shown = table("", "people read", "opt-outs sent", "opt-ins sent", "other", "API calls", right=range(1, 6))
-    tally = report.tally
+    written = report.written
     for side in Side:
-        numbers = (report.observed, tally.withdrawals, tally.raises, tally.other, report.calls)
+        numbers = (report.observed, written.withdrawals, written.raises, written.other, report.calls)
         shown.add_row(SIDES[side], *(f"{number[side]:,}" for number in numbers))
     return shown
 
 
 def _print_verdict(report: Report) -> None:
     if report.in_sync:
-        note(Mark.GOOD, "In sync: nothing waits.")
+        note(StatusMark.GOOD, "In sync: nothing waits.")
         return
     counts = report.counts
     if _left_over(report):
-        note(Mark.GOOD, "The plan is carried out, and read back.")
+        note(StatusMark.GOOD, "The plan is carried out, and read back.")
         return
     waits = [
         words
@@ -87,19 +87,19 @@ def _print_verdict(report: Report) -> None:
             (counts.held, f"{counts.held:,} held for a person"),
             (counts.dead, f"{counts.dead:,} given up"),
             (counts.unproven, f"{counts.unproven:,} not yet proven"),
-            (report.tally.failed, f"{report.tally.failed:,} failed"),
+            (report.written.failed, f"{report.written.failed:,} failed"),
             (counts.waiting, f"{counts.waiting:,} to decide"),
         )
         if number
     ]
     text = f"Not in sync: {listed(waits)}." if waits else "Not in sync: a side could not be used."
-    note(Mark.WARN, text)
+    note(StatusMark.WARN, text)
 
 
 def _left_over(report: Report) -> bool:
     """A plan was carried out whole, and all that waits is what it did not speak of."""
     counts = report.counts
-    trouble = report.errors or report.tally.failed or report.gone or report.brakes
+    trouble = report.errors or report.written.failed or report.gone or report.brakes
     waits = counts.held or counts.dead or counts.unproven
     return report.kind is RunKind.APPLY and not trouble and not waits
 
@@ -114,11 +114,11 @@ def _next(report: Report) -> Iterator[str]:
     if report.brakes:
         yield "See what it would send: `bridge plan`."
         yield f"If that is right, set {limits_of(report.brakes)} for one run, and run again."
-    elif (counts.unproven or report.tally.failed) and not report.errors:
+    elif (counts.unproven or report.written.failed) and not report.errors:
         yield "The next `bridge reconcile` reads it back and tries again."
     elif _left_over(report):
         if counts.waiting:
-            yield f"Not part of it: {counted(counts.waiting, 'choice')}. `bridge reconcile` decides them."
+            yield f"Not part of it: {plural(counts.waiting, 'choice')}. `bridge reconcile` decides them."
     elif report.gone:
         yield "See what the mapping names and a side no longer has: `bridge doctor`."
     elif counts.waiting and not report.errors:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, Json, settings_from
-from bridge.cli.output import Mark, counted, note, print_json
+from bridge.cli.output import StatusMark, note, plural, print_json
 from bridge.core.errors import ConfigError
 from bridge.core.model import Side
 
 if TYPE_CHECKING:
     from bridge.app import App
-    from bridge.core.scaffold import Lonely, Match, Sketch
+    from bridge.core.scaffold.matching import Match, MatchResult, Unmatched
 
 
 def scaffold(
@@ -45,19 +45,21 @@ def scaffold(
     return 0
 
 
-def sketched(app: App) -> Sketch:
+def sketched(app: App) -> MatchResult:
     """What matches at both sides, and what is left over. Raises SideError."""
-    from bridge.cli import live
+    from bridge.cli import live_catalogue
     from bridge.cli.progress import watched
-    from bridge.core.catalogue import Catalogue, Kind
-    from bridge.core.scaffold import sketch
+    from bridge.core.catalogue import Catalogue, CatalogueKind
+    from bridge.core.scaffold.matching import match_catalogues
 
     catalogue = Catalogue()
     with watched() as progress:
         for number, side in enumerate(Side):
             progress("reading catalogues", number, len(Side))
-            catalogue |= live.look(app, side, (Kind.FILTER, Kind.CONSENT)).catalogue
-    return sketch(catalogue)
+            catalogue |= live_catalogue.look(
+                app, side, (CatalogueKind.FILTER, CatalogueKind.CONSENT)
+            ).catalogue
+    return match_catalogues(catalogue)
 
 
 def _save(path: Path, text: str) -> None:
@@ -77,7 +79,7 @@ def _there(path: Path) -> ConfigError:
     return ConfigError(f"{path} is there already.", hint="Name another file: a draft overwrites nothing.")
 
 
-def _document(made: Sketch, text: str, out: Path | None) -> dict[str, Any]:
+def _document(made: MatchResult, text: str, out: Path | None) -> dict[str, Any]:
     from bridge.core.mapping import CHANNEL
     from bridge.mapping_file.draft import DraftedTopic, drafted
 
@@ -108,17 +110,17 @@ def _topic(one: Any) -> dict[str, Any]:
     }
 
 
-def _left(one: Lonely) -> dict[str, str]:
+def _left(one: Unmatched) -> dict[str, str]:
     return {"kind": one.entry.kind.value, "id": one.entry.id, "name": one.entry.name, "why": one.why}
 
 
-def _tell(made: Sketch, out: Path | None) -> None:
+def _tell(made: MatchResult, out: Path | None) -> None:
     """For people, on stderr: stdout has the draft itself."""
     matches = [*made.topics, *([made.channel] if made.channel else [])]
     sure = sum(one.sure for one in matches)
     asked = len(matches) - sure
-    told = f"{counted(sure, 'sure match', 'sure matches')}, {counted(asked, 'suggestion')} commented out"
-    note(Mark.GOOD, f"{told}, {counted(len(made.left), 'thing')} left over.", stderr=True)
-    note(Mark.WARN, "It is a draft: nothing is written by it until a person confirms it.", stderr=True)
+    told = f"{plural(sure, 'sure match', 'sure matches')}, {plural(asked, 'suggestion')} commented out"
+    note(StatusMark.GOOD, f"{told}, {plural(len(made.left), 'thing')} left over.", stderr=True)
+    note(StatusMark.WARN, "It is a draft: nothing is written by it until a person confirms it.", stderr=True)
     name = "--out FILE saves it" if out is None else f"Read {out}, then `bridge mapping check {out} --live`"
-    note(Mark.NEXT, f"{name}.", stderr=True)
+    note(StatusMark.NEXT, f"{name}.", stderr=True)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from bridge.cli.doctor.polling import lines, polling
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import (
     SIDES,
-    Mark,
+    StatusMark,
     console,
-    counted,
+    duration,
     hanging,
-    lasted,
     note,
+    plural,
     print_json,
+    relative_time,
     say,
     table,
-    when,
 )
-from bridge.cli.polled import lines, polling
 
 if TYPE_CHECKING:
     from bridge.store import RunRow, Store
@@ -29,7 +29,7 @@ WAITS = 3
 
 def status(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Lag, watermarks, last runs, waiting writes, holds, brakes, API budget."""
-    from bridge.cli.opening import now, reading
+    from bridge.cli.store_access import now, reading
 
     with reading(settings_from(config, database_url)) as store:
         document = standing(store, now())
@@ -84,8 +84,8 @@ def _run(run: RunRow) -> dict[str, Any]:
 def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
     out = console()
     if not document["last_runs"]:
-        note(Mark.WARN, "No run yet.")
-        note(Mark.NEXT, "`bridge doctor` checks the setup, `bridge reconcile` runs once.")
+        note(StatusMark.WARN, "No run yet.")
+        note(StatusMark.NEXT, "`bridge doctor` checks the setup, `bridge reconcile` runs once.")
         return
     out.print(_runs(document["last_runs"]))
     out.print()
@@ -97,21 +97,21 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
         out.print()
     for line in lines(document["polling"]):
         hanging(out, say(), say(line))
-    out.print(f"{counted(people, 'person', 'people')} known.")
+    out.print(f"{plural(people, 'person', 'people')} known.")
     failed = _failed(document["last_runs"])
     if failed:
-        note(Mark.BAD, failed)
-        note(Mark.NEXT, "See why: `bridge doctor`. Nothing is lost; the next run goes on from there.")
+        note(StatusMark.BAD, failed)
+        note(StatusMark.NEXT, "See why: `bridge doctor`. Nothing is lost; the next run goes on from there.")
     for line in _waits(document):
-        note(Mark.WARN, line)
+        note(StatusMark.WARN, line)
     if confirmations := _confirmations(document["challenges"]):
-        note(Mark.NEXT, confirmations)
+        note(StatusMark.NEXT, confirmations)
     for brake in document["brakes"]:
-        note(Mark.BAD, ("brake ", "bold"), brake)
+        note(StatusMark.BAD, ("brake ", "bold"), brake)
     if first:
-        note(Mark.WARN, "The first run is not complete: opt-ins from before it are held.")
+        note(StatusMark.WARN, "The first run is not complete: opt-ins from before it are held.")
     if not (failed or document["brakes"] or _waits(document) or first):
-        note(Mark.GOOD, "Nothing waits.")
+        note(StatusMark.GOOD, "Nothing waits.")
 
 
 def _failed(runs: list[dict[str, Any]]) -> str:
@@ -120,7 +120,7 @@ def _failed(runs: list[dict[str, Any]]) -> str:
     if last is None or last["state"] not in ("failed", "stopped"):
         return ""
     how = "failed" if last["state"] == "failed" else "was stopped before its end"
-    return f"The last run ({when(last['started_at'])}) {how}."
+    return f"The last run ({relative_time(last['started_at'])}) {how}."
 
 
 def _runs(runs: list[dict[str, Any]]) -> Any:
@@ -130,9 +130,9 @@ def _runs(runs: list[dict[str, Any]]) -> Any:
         began, ended = run["started_at"], run["ended_at"]
         took = ""
         if ended:
-            took = lasted((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
+            took = duration((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
         state = "refused" if report.get("refused") else run["state"]
-        shown.add_row(when(began), run["kind"], state, *_work(run["kind"], report), took)
+        shown.add_row(relative_time(began), run["kind"], state, *_work(run["kind"], report), took)
     return shown
 
 
@@ -150,7 +150,7 @@ def _feeds(document: dict[str, Any]) -> Any:
     for feed, at in document["watermarks"].items():
         side, _, name = feed.partition(".")
         words = f"{SIDES[side]} {name}" if side in SIDES and name else feed
-        shown.add_row(words, when(at), lasted(document["lag_seconds"][feed]))
+        shown.add_row(words, relative_time(at), duration(document["lag_seconds"][feed]))
     return shown
 
 
@@ -159,11 +159,11 @@ def _budget(budget: dict[str, Any]) -> Any:
     shown = table("Dotdigital's calls", "allowed", "left", "left to others", "waited", right=(1, 2, 3, 4))
     for tier, one in budget.items():
         if tier == "flat":
-            shown.add_row("capped until", when(one["resets_at"]), "", "", "")
+            shown.add_row("capped until", relative_time(one["resets_at"]), "", "", "")
             continue
         numbers = [str(one.get(name, "")) for name in ("limit", "remaining", "left_to_others")]
         name = "all, an hour" if tier == "hour" else tier.removesuffix("CallRate")
-        shown.add_row(name, *numbers, lasted(one.get("waited_seconds", 0)))
+        shown.add_row(name, *numbers, duration(one.get("waited_seconds", 0)))
     return shown
 
 
@@ -171,8 +171,8 @@ def _confirmations(asked: dict[str, Any]) -> str:
     """Whom Dotdigital asked by mail, and nobody has to do anything about."""
     if not asked["pending"]:
         return ""
-    people = counted(asked["pending"], "person was", "people were")
-    return f"{people} asked by mail to confirm; the first of them {when(asked['oldest'])}."
+    people = plural(asked["pending"], "person was", "people were")
+    return f"{people} asked by mail to confirm; the first of them {relative_time(asked['oldest'])}."
 
 
 def _waits(document: dict[str, Any]) -> list[str]:

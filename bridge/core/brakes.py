@@ -10,7 +10,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BrakeLimits:
     """How much one run may change: a brake trips when both the count and the share are passed."""
 
     raises_max: int = 1000
@@ -22,7 +22,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class RunVolume:
     """What a run would change, counted in people, beside the number of people known."""
 
     raises: int
@@ -31,7 +31,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Brakes:
+class BrakeResult:
     """Which brakes are on, and why, in words for a person."""
 
     raises: bool = False
@@ -40,7 +40,7 @@ class Brakes:
     alerts: tuple[str, ...] = ()
 
 
-def check(load: Load, limits: Limits) -> Brakes:
+def check_brakes(load: RunVolume, limits: BrakeLimits) -> BrakeResult:
     """Decide which brakes a run's load trips."""
     raises = _over(load.raises, load.people, limits.raises_max, limits.raises_share)
     withdrawals = _over(load.withdrawals, load.people, limits.withdrawals_max, limits.withdrawals_share)
@@ -60,7 +60,7 @@ def check(load: Load, limits: Limits) -> Brakes:
             reasons.append(f"{text}; held, as BRIDGE_BRAKES__HOLD_WITHDRAWALS says")
         else:
             alerts.append(f"{text}; they are delivered all the same")
-    return Brakes(
+    return BrakeResult(
         raises=raises,
         withdrawals=withdrawals and limits.hold_withdrawals,
         reasons=tuple(reasons),
@@ -72,7 +72,7 @@ def _over(count: int, people: int, most: int, share: float) -> bool:
     return count > most and count > share * max(people, 1)
 
 
-def bursts(dates: Iterable[datetime], most: int) -> frozenset[datetime]:
+def burst_minutes(dates: Iterable[datetime], most: int) -> frozenset[datetime]:
     """The minutes in which more than `most` unsubscribes fall: a clean-up of the list, not many wishes.
 
     Source: Dotdigital global suppression check, which unsubscribes a group at one moment.

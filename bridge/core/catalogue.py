@@ -9,7 +9,7 @@ from enum import StrEnum
 from bridge.core.model import Side
 
 
-class Kind(StrEnum):
+class CatalogueKind(StrEnum):
     """What an entry is. Filters, consents and e-mail types are MyPreferences', the others Dotdigital's."""
 
     FILTER = "filter"
@@ -20,16 +20,20 @@ class Kind(StrEnum):
 
     @property
     def side(self) -> Side:
-        return Side.DOTDIGITAL if self in (Kind.PREFERENCE, Kind.CATEGORY) else Side.MYPREFERENCES
+        return (
+            Side.DOTDIGITAL
+            if self in (CatalogueKind.PREFERENCE, CatalogueKind.CATEGORY)
+            else Side.MYPREFERENCES
+        )
 
     @property
     def words(self) -> str:
         """The kind as people call it."""
-        return "e-mail type" if self is Kind.EMAIL_TYPE else self.value
+        return "e-mail type" if self is CatalogueKind.EMAIL_TYPE else self.value
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
+class CatalogueVersion:
     """A version of a consent; `locales` None: the side does not say in which it is worded."""
 
     version: str
@@ -45,7 +49,7 @@ class Entry:
     `group_name` that one's name. What a side does not say is empty, and None for frequencies and editions.
     """
 
-    kind: Kind
+    kind: CatalogueKind
     id: str
     name: str = ""
     also: tuple[str, ...] = ()
@@ -54,10 +58,10 @@ class Entry:
     channel: str = ""
     active: bool = True
     frequencies: tuple[str, ...] | None = None
-    editions: tuple[Edition, ...] | None = None
+    editions: tuple[CatalogueVersion, ...] | None = None
 
     @property
-    def key(self) -> tuple[Kind, str]:
+    def key(self) -> tuple[CatalogueKind, str]:
         """What makes it the same entry at another time; MyPreferences leaves open whether case counts."""
         return self.kind, self.id.casefold()
 
@@ -67,7 +71,7 @@ class Entry:
         name = f" ({self.name})" if self.name and self.name.casefold() != self.id.casefold() else ""
         return f"{self.kind.words} {self.id}{name}"
 
-    def edition(self, version: str) -> Edition | None:
+    def edition(self, version: str) -> CatalogueVersion | None:
         """A consent's version, in any case."""
         wanted = version.casefold()
         return next((one for one in self.editions or () if one.version.casefold() == wanted), None)
@@ -78,22 +82,22 @@ class Catalogue:
     """The entries of one side, or of both. `kinds` are those it was read for: of others it says nothing."""
 
     entries: tuple[Entry, ...] = ()
-    kinds: frozenset[Kind] = frozenset()
+    kinds: frozenset[CatalogueKind] = frozenset()
 
     def __or__(self, more: Catalogue) -> Catalogue:
         return Catalogue((*self.entries, *more.entries), self.kinds | more.kinds)
 
-    def of(self, kind: Kind) -> list[Entry]:
+    def of(self, kind: CatalogueKind) -> list[Entry]:
         """All entries of a kind, in their side's order."""
         return [entry for entry in self.entries if entry.kind is kind]
 
-    def find(self, kind: Kind, name: str) -> Entry | None:
+    def find(self, kind: CatalogueKind, name: str) -> Entry | None:
         """The entry of that id, in any case."""
         key = (kind, name.casefold())
         return next((entry for entry in self.entries if entry.key == key), None)
 
 
-class News(StrEnum):
+class ChangeKind(StrEnum):
     """What may have happened to an entry."""
 
     ADDED = "added"
@@ -110,60 +114,60 @@ class News(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CatalogueChange:
     """One thing that happened to an entry between two readings, in words."""
 
-    kind: Kind
+    kind: CatalogueKind
     id: str
-    news: News
+    news: ChangeKind
     what: str
 
 
-def changes(before: Catalogue, after: Catalogue) -> list[Change]:
+def catalogue_changes(before: Catalogue, after: Catalogue) -> list[CatalogueChange]:
     """What happened between two readings, as far as both speak of the same kinds."""
     both = before.kinds & after.kinds
     old = {entry.key: entry for entry in before.entries if entry.kind in both}
     new = {entry.key: entry for entry in after.entries if entry.kind in both}
-    found = [_change(entry, News.REMOVED, "is gone") for key, entry in old.items() if key not in new]
-    found += [_change(entry, News.ADDED, "is new") for key, entry in new.items() if key not in old]
+    found = [_change(entry, ChangeKind.REMOVED, "is gone") for key, entry in old.items() if key not in new]
+    found += [_change(entry, ChangeKind.ADDED, "is new") for key, entry in new.items() if key not in old]
     for key, entry in new.items():
         if key in old:
             found += [_change(entry, news, what) for news, what in _turns(old[key], entry)]
     return found
 
 
-def _change(entry: Entry, news: News, what: str) -> Change:
-    return Change(entry.kind, entry.id, news, f"{entry.called} {what}")
+def _change(entry: Entry, news: ChangeKind, what: str) -> CatalogueChange:
+    return CatalogueChange(entry.kind, entry.id, news, f"{entry.called} {what}")
 
 
-def _turns(before: Entry, after: Entry) -> Iterator[tuple[News, str]]:
+def _turns(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, str]]:
     if before.name != after.name and before.name and after.name:
-        yield News.RENAMED, f"was called {before.name} before"
+        yield ChangeKind.RENAMED, f"was called {before.name} before"
     if before.active and not after.active:
-        yield News.DEACTIVATED, "was made inactive"
+        yield ChangeKind.DEACTIVATED, "was made inactive"
     if after.active and not before.active:
-        yield News.REACTIVATED, "is active again"
+        yield ChangeKind.REACTIVATED, "is active again"
     if before.channel.casefold() != after.channel.casefold() and before.channel and after.channel:
-        yield News.CHANNEL_CHANGED, f"went from the channel {before.channel} to {after.channel}"
+        yield ChangeKind.CHANNEL_CHANGED, f"went from the channel {before.channel} to {after.channel}"
     if before.frequencies is not None and after.frequencies is not None:
         gone, more = _apart(before.frequencies, after.frequencies)
-        yield from ((News.FREQUENCY_GONE, f"lost the frequency {name}") for name in gone)
-        yield from ((News.FREQUENCY_ADDED, f"got the frequency {name}") for name in more)
+        yield from ((ChangeKind.FREQUENCY_GONE, f"lost the frequency {name}") for name in gone)
+        yield from ((ChangeKind.FREQUENCY_ADDED, f"got the frequency {name}") for name in more)
     if before.editions is not None and after.editions is not None:
         yield from _editions(before, after)
 
 
-def _editions(before: Entry, after: Entry) -> Iterator[tuple[News, str]]:
+def _editions(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, str]]:
     now = [one.version for one in after.editions or () if one.active]
     gone, more = _apart([one.version for one in before.editions or () if one.active], now)
-    yield from ((News.VERSION_GONE, f"lost its version {name}") for name in gone)
-    yield from ((News.VERSION_ADDED, f"got a version {name}") for name in more)
+    yield from ((ChangeKind.VERSION_GONE, f"lost its version {name}") for name in gone)
+    yield from ((ChangeKind.VERSION_ADDED, f"got a version {name}") for name in more)
     for one in before.editions or ():
         there = after.edition(one.version)
         if there is None or there.locales is None or one.locales is None:
             continue
         for locale in _apart(one.locales, there.locales)[0]:
-            yield News.LOCALE_GONE, f"lost the locale {locale} of its version {one.version}"
+            yield ChangeKind.LOCALE_GONE, f"lost the locale {locale} of its version {one.version}"
 
 
 def _apart(before: Iterable[str], after: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -11,7 +11,7 @@ from bridge.core.model import Agreement, Choice, Side, Withdrawal, Write
 
 
 class Rule(StrEnum):
-    """Why a decision is what it is. The explanation of each stands in `WORDS`."""
+    """Why a decision is what it is. The explanation of each stands in `RULE_TEXT`."""
 
     # nothing to decide yet
     IN_DOUBT = "in_doubt"
@@ -67,7 +67,7 @@ class Rule(StrEnum):
     NOT_HONOURED = "not_honoured"
 
 
-WORDS: Mapping[Rule, str] = {
+RULE_TEXT: Mapping[Rule, str] = {
     Rule.IN_DOUBT: "a write's outcome is unknown; nothing is decided before a newer read",
     Rule.UNSEEN: "one side has not been read yet",
     Rule.STALE: "the read began before our last write to that side",
@@ -169,6 +169,6 @@ def writes_of(decision: Decision) -> tuple[Write, ...]:
     return decision.writes if isinstance(decision, Act) else ()
 
 
-def raises(decision: Decision) -> bool:
+def is_raise(decision: Decision) -> bool:
     """Whether it would send anything but withdrawals."""
     return any(not isinstance(write, Withdrawal) for write in writes_of(decision))

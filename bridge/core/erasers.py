@@ -10,7 +10,7 @@ from bridge.core.model import Who
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class RecordFound:
     """A record that a side holds of a person: which, how it stands there, and what erasing does about it."""
 
     record: str
@@ -19,7 +19,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Erasure:
+class SideErasure:
     """What was done at a side, proven by reading back, and what a person has to do there by hand. Words for
     people, without an address."""
 
@@ -31,7 +31,7 @@ class Eraser(Protocol):
     """One side, as far as erasing goes. Repeating it after whatever befell it goes on where it stopped: each
     step begins with a read."""
 
-    def traces(self, who: Who) -> Sequence[Trace]:
+    def traces(self, who: Who) -> Sequence[RecordFound]:
         """The records of this person. Raises SideError."""
         ...
 
@@ -40,7 +40,7 @@ class Eraser(Protocol):
         blocks. Raises SideError."""
         ...
 
-    def erase(self, who: Who) -> Erasure:
+    def erase(self, who: Who) -> SideErasure:
         """Keep the person from being mailed, then delete their records. Raises SideError for what is not
         known or may go better later."""
         ...

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bridge.core.conflict import ClockReading, evidence_of, is_in, is_out, newest
 from bridge.core.errors import ConfigError
 from bridge.core.model import Evidence, Observation, Side, TopicId, address_key
-from bridge.core.policy import Clocks, evidence_of, is_in, is_out, newest
 
-KnownWords = Mapping[Side, Mapping[TopicId, datetime | None]]
+KnownWithdrawals = Mapping[Side, Mapping[TopicId, datetime | None]]
 
 _WHICH = b"consent bridge: which key is this"
 
@@ -40,7 +40,7 @@ class ErasureKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Erasing:
+class ErasureSettings:
     """How erased people are known again. `key` None: they cannot be."""
 
     key: ErasureKey | None = field(default=None, repr=False)
@@ -59,16 +59,16 @@ class Erasing:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ErasureMarker:
     """What is left of somebody: when they were erased, and the withdrawals that each side still showed then,
     with their dates: these are no news."""
 
     at: datetime
-    known: KnownWords = field(default_factory=dict)
+    known: KnownWithdrawals = field(default_factory=dict)
     finished: bool = True  # False: they are still being erased
 
 
-class Heard(StrEnum):
+class ErasedSignal(StrEnum):
     """What a side says of somebody erased that is news."""
 
     NOTHING = "nothing"
@@ -76,22 +76,24 @@ class Heard(StrEnum):
     OPT_IN = "opt_in"
 
 
-def heard(topics: Mapping[TopicId, Observation], side: Side, mark: Mark, clocks: Clocks) -> Heard:
+def erased_signal(
+    topics: Mapping[TopicId, Observation], side: Side, mark: ErasureMarker, clocks: ClockReading
+) -> ErasedSignal:
     """What of these words is news after the erasure."""
     if any(_opts_in(seen, side, mark, clocks) for seen in topics.values()):
-        return Heard.OPT_IN
+        return ErasedSignal.OPT_IN
     if any(_withdraws(topic, seen, side, mark) for topic, seen in topics.items()):
-        return Heard.WITHDRAWAL
-    return Heard.NOTHING
+        return ErasedSignal.WITHDRAWAL
+    return ErasedSignal.NOTHING
 
 
-def _opts_in(seen: Observation, side: Side, mark: Mark, clocks: Clocks) -> bool:
+def _opts_in(seen: Observation, side: Side, mark: ErasureMarker, clocks: ClockReading) -> bool:
     if not is_in(seen) or seen.elsewhere:
         return False
     return isinstance(evidence_of(side, seen, newer_than=mark.at, clocks=clocks), Evidence)
 
 
-def _withdraws(topic: TopicId, seen: Observation, side: Side, mark: Mark) -> bool:
+def _withdraws(topic: TopicId, seen: Observation, side: Side, mark: ErasureMarker) -> bool:
     """Under doubt it is one: without a date, and not known from before."""
     if not is_out(seen):
         return False

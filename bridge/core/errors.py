@@ -36,7 +36,7 @@ class Verdict(StrEnum):
     HOLD = "hold"  # no repetition helps; a person decides
     STOP = "stop"  # nothing on this side can go on
     DONE = "done"  # the goal stands already
-    MEND = "mend"  # the mapping or the account must be changed first
+    FIX_CONFIG = "mend"  # the mapping or the account must be changed first
 
 
 class BridgeError(Exception):
@@ -126,7 +126,7 @@ class OutcomeUnknown(SideError):
     verdict = Verdict.IN_DOUBT
 
 
-class BadAnswer(SideError):
+class InvalidResponse(SideError):
     """An answer to a read that is not what the documents promise: HTML, null, half a page, wrong types."""
 
 
@@ -134,7 +134,7 @@ class Throttled(SideError):
     """The side asks for a pause; `retry_after` says how long, in seconds."""
 
 
-class ServerTrouble(SideError):
+class ServerError(SideError):
     """A 5xx answer to a read."""
 
 
@@ -168,13 +168,13 @@ class Refused(SideError):
     verdict = Verdict.HOLD
 
 
-class GoalMet(SideError):
+class AlreadyDone(SideError):
     """Refused because what was asked for is so already."""
 
     verdict = Verdict.DONE
 
 
-class ChangedMeanwhile(SideError):
+class PreconditionFailed(SideError):
     """A write that was to hold only for what had been read was refused: the person must be read again."""
 
     verdict = Verdict.IN_DOUBT
@@ -183,4 +183,4 @@ class ChangedMeanwhile(SideError):
 class MappingStale(SideError):
     """Something the mapping names does not exist at that side."""
 
-    verdict = Verdict.MEND
+    verdict = Verdict.FIX_CONFIG

@@ -117,7 +117,7 @@ class Mapping:
         return next((topic for topic in self.all if topic.id == topic_id), None)
 
     @property
-    def spreads(self) -> bool:
+    def unsubscribe_withdraws_topics(self) -> bool:
         """Whether an unsubscribe at Dotdigital also withdraws every topic."""
         return self.channel.source is None or self.on_unsubscribe is OnUnsubscribe.ALL_TOPICS
 

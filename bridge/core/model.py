@@ -60,8 +60,8 @@ class Observation:
     frequencies: tuple[str, ...] = ()
     present: bool = True  # False: the person is not known at that side
     stated: bool = True  # False: a mere state of the system, nobody's statement
-    shallow: bool = False  # True: read from a listing without dates that a closer look would give
-    uniform: bool = True  # False: several records share the address and do not all say this
+    undated: bool = False  # True: read from a listing without dates that a closer look would give
+    consistent: bool = True  # False: several records share the address and do not all say this
     records: int = 1  # how many records share the address
     block: Block | None = None
     reason: str | None = None  # the vendor's own word behind `block` or `choice`
@@ -73,15 +73,15 @@ class Observation:
         return self.reason == OTHER_ADDRESS
 
     @property
-    def left_out(self) -> bool:
+    def unlisted(self) -> bool:
         """Whether the person is taken for absent by a listing alone, which may lack or hide people."""
-        return self.shallow and not self.present
+        return self.undated and not self.present
 
     @property
     def version(self) -> str:
         """A token that differs whenever what the side says differs, whatever the time of reading."""
         when = "" if self.changed_at is None else self.changed_at.isoformat(timespec="milliseconds")
-        flags = f"{int(self.present)}{int(self.uniform)}{int(self.records > 1)}"
+        flags = f"{int(self.present)}{int(self.consistent)}{int(self.records > 1)}"
         return "~".join((self.choice, when, ",".join(self.frequencies), self.block or "", flags))
 
 

@@ -37,7 +37,7 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
-class Bookmark:
+class ListingCursor:
     """How far a listing of everybody was read, so that another process can go on with it. `began` is the
     bridge's time just before the listing was made: it tells of nothing later."""
 
@@ -57,13 +57,13 @@ class Page:
     repeated: Sequence[str] = ()  # keys about records that an earlier page of this drain has hinted at
     skipped: int = 0  # rows without an address: nobody to bind them to
     unread: int = 0  # people asked for singly who could not be read: they are anything but absent
-    bookmark: Bookmark | None = None  # where a listing goes on after this page
+    bookmark: ListingCursor | None = None  # where a listing goes on after this page
     done: int | None = None  # rows of a listing read so far, those of an earlier process too
     total: int | None = None  # rows of the whole listing
     cursor: str | None = None  # a place in the side's own words, stored with the page and only then sent back
 
 
-class Outcome(StrEnum):
+class WriteResponse(StrEnum):
     """What the answer to a write says; only a read back proves it."""
 
     ACCEPTED = "accepted"
@@ -74,7 +74,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class WriteRequest:
     """One unit of one person's writes, to be sent along with other people's. `records` are to be kept with
     the person there, but for those that are kept already."""
 
@@ -83,11 +83,11 @@ class Parcel:
     records: Sequence[ConsentRecord] = ()
 
 
-Marks = Mapping[str, datetime]
+Watermarks = Mapping[str, datetime]
 """How far each feed was read, in its side's own time; feeds that never were are left out."""
 
 
-class Memory(Protocol):
+class KeyValue(Protocol):
     """Single facts that outlive the process: what a side has to remember of the jobs it was given."""
 
     def meta(self, key: str) -> str | None: ...
@@ -116,17 +116,17 @@ class ReadReplica(Protocol):
         """The names of this side's feeds, in the order in which they are to be read."""
         ...
 
-    def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:
+    def turns(self, marks: Watermarks, every: timedelta) -> Iterator[str]:
         """The feeds that a polling round reads, in order, where such rounds follow each other `every` so
         often. Each feed's turn comes, and no feed is asked for before the
         one in front of it was read: what that brought may decide whose turn comes next. Costs no call."""
         ...
 
-    def turn_of(self, feed: str, every: timedelta) -> timedelta:
+    def rotation_period(self, feed: str, every: timedelta) -> timedelta:
         """How long it may take in such rounds until a feed's turn comes again. Costs no call."""
         ...
 
-    def learn(self) -> Sequence[str]:
+    def probe_capabilities(self) -> Sequence[str]:
         """Find out, once in a while, what this side's answers may be trusted with, by what was read before.
         Writes nothing there; trouble changes nothing. Returns what is to be told, never with an address."""
         ...
@@ -140,7 +140,7 @@ class ReadReplica(Protocol):
         DrainIncomplete after the last readable page where the end cannot be proven."""
         ...
 
-    def covers(self, feed: str) -> frozenset[TopicId]:
+    def topics_of(self, feed: str) -> frozenset[TopicId]:
         """The topics that this feed speaks of: while it cannot be read, none of them is raised. None: it
         only hints at what other feeds bring."""
         ...
@@ -155,7 +155,7 @@ class ReadReplica(Protocol):
         call itself."""
         ...
 
-    def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:
+    def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
         """Every person of this side, in pages; `known` are asked for singly where it cannot list. A listing
         with bookmarks goes on at `since`, or begins anew where that cannot be had any more."""
         ...
@@ -168,14 +168,14 @@ class ReadReplica(Protocol):
         """Read one person closely, with dates. Somebody unknown there comes back with `present=False`."""
         ...
 
-    def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
+    def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
         """Read these people afresh, as cheaply as the side can, in pages: each view under the address that
         was asked for, somebody unknown with `present=False`. Where the cheapest read has no dates its views
         are shallow: good to prove a write, not to tell whether a withdrawal is older than an opt-in. Whom a
         read refuses is left out and counted in `unread`. Raises SideError for what stops the side."""
         ...
 
-    def under_way(self) -> bool:
+    def has_running_jobs(self) -> bool:
         """Whether a bulk job of ours may still be at work there: whom it was to change is not yet told by
         any read. May take calls; raises SideError."""
         ...
@@ -197,7 +197,7 @@ class Replica(ReadReplica, Protocol):
         """Split one person's writes to this side into the calls that would carry them."""
         ...
 
-    def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
+    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
         """Carry out one unit. Raises SideError, whose verdict says what is known of the outcome."""
         ...
 
@@ -206,13 +206,13 @@ class Replica(ReadReplica, Protocol):
         others were sent, where one is not taken; any other SideError where it is not known."""
         ...
 
-    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
+    def prefers_bulk(self, parcels: Sequence[WriteRequest]) -> bool:
         """Whether one bulk job carries these in fewer calls than one by one. Costs no call."""
         ...
 
     def write_many(
-        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
-    ) -> Sequence[Outcome | SideError]:
+        self, parcels: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
+    ) -> Sequence[WriteResponse | SideError]:
         """Carry out many people's units, all of them withdrawals or none. One result each, in order: never
         raises for one of them, and raises SideError only when nothing at all was sent. `heartbeat` is called
         at least every few seconds and may raise, which ends the waiting and not the job."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ReadWindow:
     """Where a feed is to be read from. `gap` is true where the feed cannot reach back to the watermark: what
     happened in between is found by a full sweep only."""
 
@@ -16,17 +16,17 @@ class Reach:
     gap: bool
 
 
-def reach(
+def read_window(
     watermark: datetime | None, *, overlap: timedelta, oldest: datetime | None, start: datetime
-) -> Reach:
+) -> ReadWindow:
     """From when to read: the watermark less the overlap, but no further back than the side allows.
 
     `start` is where a feed begins that has no watermark yet.
     """
     since = start if watermark is None else watermark - overlap
     if oldest is not None and since < oldest:
-        return Reach(since=oldest, gap=watermark is not None and watermark < oldest)
-    return Reach(since=since, gap=False)
+        return ReadWindow(since=oldest, gap=watermark is not None and watermark < oldest)
+    return ReadWindow(since=since, gap=False)
 
 
 def is_stale(mark: datetime | None, newest: datetime | None, *, turn: timedelta, overlap: timedelta) -> bool:

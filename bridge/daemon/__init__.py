@@ -1,6 +1,6 @@
 """`bridge run`: rounds on a schedule, and a web face that tells how it is."""
 
 from bridge.daemon.daemon import Daemon
-from bridge.daemon.work import Work
+from bridge.daemon.runner import Runner
 
-__all__ = ["Daemon", "Work"]
+__all__ = ["Daemon", "Runner"]

@@ -12,17 +12,17 @@ from datetime import timedelta
 from queue import Empty, SimpleQueue
 
 from bridge.app import App
-from bridge.daemon.agenda import Agenda, Due
-from bridge.daemon.health import Health, Tallies
-from bridge.daemon.hooks import Hooks
-from bridge.daemon.keeper import Keeper, Renewable
-from bridge.daemon.kicker import Kicker
-from bridge.daemon.notify import Notifier
-from bridge.daemon.pulse import Pulse
+from bridge.daemon.health import Health, RunStats
+from bridge.daemon.heartbeat import Heartbeat
+from bridge.daemon.job_queue import Job, JobQueue
+from bridge.daemon.lease_renewer import LeaseRenewer, Renewable
+from bridge.daemon.runner import EngineRunner, Runner
+from bridge.daemon.scheduler import Scheduler
 from bridge.daemon.signals import caught
-from bridge.daemon.sweeps import Sweeps
-from bridge.daemon.watch import Watch
-from bridge.daemon.work import Rounds, Work
+from bridge.daemon.sweep_schedule import SweepSchedule
+from bridge.daemon.systemd import SystemdNotifier
+from bridge.daemon.watchdog import Watchdog
+from bridge.daemon.webhooks import WebhookServer
 from bridge.daemon.worker import Worker
 from bridge.web.app import make_app
 from bridge.web.server import WebServer
@@ -53,7 +53,7 @@ class Daemon:
         self,
         app: App,
         *,
-        work: Work | None = None,
+        work: Runner | None = None,
         limit: timedelta = NO_PROGRESS,
         announce: Callable[[str], None] = to_stdout,
         end_hard: Callable[[int], None] = os._exit,
@@ -62,18 +62,18 @@ class Daemon:
         minding: float = 5.0,
     ) -> None:
         self._app, self._settings = app, app.settings
-        self._work: Work = work or Rounds(app)
+        self._work: Runner = work or EngineRunner(app)
         self._announce, self._end_hard = announce, end_hard
         self._minding = minding
         self._why: SimpleQueue[str] = SimpleQueue()  # put to from signal handlers, which must take no lock
-        self._notifier = Notifier(environ)
-        self._pulse = Pulse(limit, monotonic)
-        self._watch = Watch(self._pulse, self._notifier, every=minding)
-        self._agenda = Agenda()
+        self._notifier = SystemdNotifier(environ)
+        self._pulse = Heartbeat(limit, monotonic)
+        self._watch = Watchdog(self._pulse, self._notifier, every=minding)
+        self._agenda = JobQueue()
         every = timedelta(seconds=self._settings.poll_seconds)
         pause = timedelta(seconds=self._settings.web.hook_pause)
-        self._kicker = Kicker(self._agenda, every=every, sweep_at=self._settings.sweep_at, pause=pause)
-        self._tallies = Tallies(app.options.clock)
+        self._kicker = Scheduler(self._agenda, every=every, sweep_at=self._settings.sweep_at, pause=pause)
+        self._tallies = RunStats(app.options.clock)
 
     def stop(self, why: str = "asked to") -> None:
         """Finish the round in hand and end. May be called from any thread."""
@@ -90,9 +90,9 @@ class Daemon:
                 return self._live(lease)
 
     def _live(self, lease: Renewable) -> int:
-        hooks = Hooks(self._settings, self._app.options.clock, self._kicker.soon)
+        hooks = WebhookServer(self._settings, self._app.options.clock, self._kicker.soon)
         health = self._health(hooks)
-        keeper = Keeper(
+        keeper = LeaseRenewer(
             lease=lease,
             pulse=self._pulse,
             lost=lambda: self._why.put("the lease was lost"),
@@ -124,10 +124,10 @@ class Daemon:
             except Empty:
                 self._watch.look()
 
-    def _start(self, web: WebServer, keeper: Keeper, worker: Worker) -> None:
+    def _start(self, web: WebServer, keeper: LeaseRenewer, worker: Worker) -> None:
         web.start()
         keeper.start()
-        self._agenda.ask(Due.POLL)  # the schedule's first poll is a whole pause away
+        self._agenda.ask(Job.POLL)  # the schedule's first poll is a whole pause away
         worker.start()
         self._kicker.start()
         every, sweep = self._settings.poll_seconds, self._settings.sweep_at
@@ -136,7 +136,7 @@ class Daemon:
         self._notifier.ready(rest)
         self._announce(f"bridge is running: {web.url}/ {rest}")
 
-    def _finish(self, worker: Worker, keeper: Keeper) -> None:
+    def _finish(self, worker: Worker, keeper: LeaseRenewer) -> None:
         """Wait for the round in hand. One that lost its lease and does not end is ended with the process:
         without the lease it would go on unguarded."""
         while not worker.join(min(1.0, self._watch.every)):
@@ -146,7 +146,7 @@ class Daemon:
                 self._end_hard(FAILED)
                 return
 
-    def _code(self, worker: Worker, keeper: Keeper, why: str) -> int:
+    def _code(self, worker: Worker, keeper: LeaseRenewer, why: str) -> int:
         error = keeper.error or worker.error
         if error is not None:
             _log.error("ended", extra={"why": str(error), "error": type(error).__name__})
@@ -156,7 +156,7 @@ class Daemon:
         _log.info("ended")
         return DONE
 
-    def _health(self, hooks: Hooks) -> Health:
+    def _health(self, hooks: WebhookServer) -> Health:
         settings = self._settings
         every = timedelta(seconds=settings.poll_seconds)
         return Health(
@@ -180,18 +180,18 @@ class Daemon:
             "coalesced": agenda.coalesced,
         }
 
-    def _worker(self, keeper: Keeper) -> Worker:
+    def _worker(self, keeper: LeaseRenewer) -> Worker:
         return Worker(
             agenda=self._agenda,
             work=self._work,
             pulse=self._pulse,
             tallies=self._tallies,
-            sweeps=Sweeps(self._app.store, self._app.options.clock),
+            sweeps=SweepSchedule(self._app.store, self._app.options.clock),
             heartbeat=keeper.heartbeat,
             ended=lambda: self._why.put("the worker ended"),
         )
 
-    def _web(self, health: Health, hooks: Hooks) -> WebServer:
+    def _web(self, health: Health, hooks: WebhookServer) -> WebServer:
         web = self._settings.web
         token = None if web.token is None else web.token.get_secret_value()
         return WebServer(

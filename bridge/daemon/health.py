@@ -7,21 +7,21 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from bridge.daemon.pulse import Pulse
+from bridge.daemon.heartbeat import Heartbeat
 from bridge.engine.report import Report
-from bridge.web.app import Answer
+from bridge.web.app import HttpAnswer
 
 Clock = Callable[[], datetime]
 MOST_IN_A_ROW = 3  # rounds ended by an unexpected error, after which the daemon is not ready
 
 
-class Feeds(Protocol):
+class FeedSource(Protocol):
     """How far each feed was read, as the state DB has it."""
 
     def watermarks(self) -> dict[str, datetime]: ...
 
 
-class Tallies:
+class RunStats:
     """What became of the rounds so far. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
@@ -88,9 +88,9 @@ class Health:
     def __init__(
         self,
         *,
-        pulse: Pulse,
-        tallies: Tallies,
-        store: Feeds,
+        pulse: Heartbeat,
+        tallies: RunStats,
+        store: FeedSource,
         feeds: Callable[[], Mapping[str, timedelta]],
         schedule: Callable[[], Mapping[str, int]],
         clock: Clock,
@@ -108,7 +108,7 @@ class Health:
         """No more rounds will begin."""
         self._stopping.set()
 
-    def alive(self) -> Answer:
+    def alive(self) -> HttpAnswer:
         hang = self._pulse.hang()
         beat = self._pulse.now()
         body: dict[str, Any] = {
@@ -120,9 +120,9 @@ class Health:
         }
         if (hooks := self._hooks()) is not None:
             body["hooks"] = dict(hooks)
-        return Answer(hang is None, body)
+        return HttpAnswer(hang is None, body)
 
-    def ready(self) -> Answer:
+    def ready(self) -> HttpAnswer:
         reasons: list[str] = []
         if self._stopping.is_set():
             reasons.append("it is stopping")
@@ -139,7 +139,7 @@ class Health:
             "fresh_seconds": self._fresh.total_seconds(),
             "last_round": None if last is None else dict(last),
         }
-        return Answer(not reasons, body)
+        return HttpAnswer(not reasons, body)
 
     def _ages(self, reasons: list[str]) -> dict[str, float | None]:
         """How old each feed's watermark is, in seconds; what is wrong with that is added to `reasons`."""

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 
 from bridge.core.errors import BridgeError, LeaseHeld
-from bridge.daemon.agenda import Agenda, Due
-from bridge.daemon.health import Tallies
-from bridge.daemon.pulse import Pulse
-from bridge.daemon.sweeps import Sweeps
-from bridge.daemon.work import Work
+from bridge.daemon.health import RunStats
+from bridge.daemon.heartbeat import Heartbeat
+from bridge.daemon.job_queue import Job, JobQueue
+from bridge.daemon.runner import Runner
+from bridge.daemon.sweep_schedule import SweepSchedule
 from bridge.engine.report import Report
-from bridge.engine.round import Orders
+from bridge.engine.run import RunOptions
 
 _log = logging.getLogger(__name__)
 
@@ -25,11 +25,11 @@ class Worker:
     def __init__(
         self,
         *,
-        agenda: Agenda,
-        work: Work,
-        pulse: Pulse,
-        tallies: Tallies,
-        sweeps: Sweeps,
+        agenda: JobQueue,
+        work: Runner,
+        pulse: Heartbeat,
+        tallies: RunStats,
+        sweeps: SweepSchedule,
         heartbeat: Callable[[], None],
         ended: Callable[[], None],
     ) -> None:
@@ -60,7 +60,7 @@ class Worker:
         finally:
             self._ended()
 
-    def _round(self, due: Due) -> None:
+    def _round(self, due: Job) -> None:
         try:
             self._carry_out(due)
         except LeaseHeld:
@@ -74,12 +74,12 @@ class Worker:
         finally:
             self._pulse.rest()
 
-    def _carry_out(self, due: Due) -> None:
-        full = due is Due.SWEEP or self._sweeps.owed()
+    def _carry_out(self, due: Job) -> None:
+        full = due is Job.SWEEP or self._sweeps.owed()
         if full:
             self._sweeps.begun()
         self._pulse.beat("reading everybody" if full else "reading the feeds")
-        orders = Orders(full=full, polling=not full)
+        orders = RunOptions(full=full, polling=not full)
         report = self._work.run(orders, progress=self._progress, heartbeat=self._heartbeat)
         self._told(report)
         if report.swept and not report.errors:

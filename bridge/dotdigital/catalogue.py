@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from bridge.core.catalogue import Catalogue, Entry, Kind
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.wire import Preference
+from bridge.core.catalogue import Catalogue, CatalogueKind, Entry
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.wire import PreferenceNode
 
 
 def read_catalogue(v2: ClientV2) -> Catalogue:
     """The whole tree, by one call: what changed since some date would not tell what was deleted. Raises
     SideError."""
     entries = tuple(_entries(v2.get_preferences(), None))
-    return Catalogue(entries, frozenset({Kind.PREFERENCE, Kind.CATEGORY}))
+    return Catalogue(entries, frozenset({CatalogueKind.PREFERENCE, CatalogueKind.CATEGORY}))
 
 
-def _entries(tree: Iterable[Preference], above: Preference | None) -> Iterator[Entry]:
+def _entries(tree: Iterable[PreferenceNode], above: PreferenceNode | None) -> Iterator[Entry]:
     for node in tree:
         names = [name for name in (node.public_name, node.private_name) if name]
         yield Entry(
-            kind=Kind.PREFERENCE if node.is_leaf else Kind.CATEGORY,
+            kind=CatalogueKind.PREFERENCE if node.is_leaf else CatalogueKind.CATEGORY,
             id=str(node.id),
             name=names[0] if names else "",
             also=tuple(names[1:]),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.core.model import Write
-from bridge.dotdigital.changes import pays, reading, together
-from bridge.dotdigital.units import fits_import, price, split, withdraws
+from bridge.dotdigital.bulk.import_changes import pays, reading, together
+from bridge.dotdigital.write_batches import fits_import, price, split, withdraws
 
 _RECORD = 2  # calls: the contact, and the one that adds to it
 

@@ -7,34 +7,35 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from bridge.core.catalogue import Catalogue
-from bridge.core.errors import BadAnswer, NotFound, Refused
+from bridge.core.errors import InvalidResponse, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping, Topic
 from bridge.core.model import ConsentRecord, PersonId, Raise, Side, TopicId, Who, Write, address_key
-from bridge.core.ports import Bookmark, Hint, Marks, Memory, Page, PersonView
-from bridge.core.singly import look_each
-from bridge.dotdigital import feeds, status, views
-from bridge.dotdigital.access import V3Access
+from bridge.core.one_by_one import read_each
+from bridge.core.ports import Hint, KeyValue, ListingCursor, Page, PersonView, Watermarks
+from bridge.dotdigital import status, views
+from bridge.dotdigital.bulk.importer import PAUSE, has_running_imports
+from bridge.dotdigital.bulk.jobs import InMemoryKeyValue, JobStore
 from bridge.dotdigital.catalogue import read_catalogue
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import LARGEST_LIMIT, ClientV3
-from bridge.dotdigital.events import FEED as EVENTS
-from bridge.dotdigital.events import Events
-from bridge.dotdigital.importing import PAUSE, under_way
-from bridge.dotdigital.jobs import InProcess, Jobs
-from bridge.dotdigital.learnt import Kind
-from bridge.dotdigital.limits import Limits
-from bridge.dotdigital.modified import FEED as MODIFIED
-from bridge.dotdigital.modified import Modified
-from bridge.dotdigital.polling import Polling
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
+from bridge.dotdigital.client.v3_access import V3Access
+from bridge.dotdigital.client.wire import Contact, ContactV3, OptIn, Subscriptions
+from bridge.dotdigital.limits.limiter import RateLimiter
+from bridge.dotdigital.polling import drains
+from bridge.dotdigital.polling.capabilities import ChangeType
+from bridge.dotdigital.polling.contact_listing import ContactListing, pages_in
+from bridge.dotdigital.polling.events import FEED as EVENTS
+from bridge.dotdigital.polling.events import EventsExport
+from bridge.dotdigital.polling.feed_scheduler import FeedScheduler
+from bridge.dotdigital.polling.modified import FEED as MODIFIED
+from bridge.dotdigital.polling.modified import ModifiedFeed
+from bridge.dotdigital.polling.probe import CapabilityProbe, Ours, nobody
+from bridge.dotdigital.polling.rotation import RateBudget
+from bridge.dotdigital.polling.suppressions import Suppressions
+from bridge.dotdigital.polling.suppressions import hint as hint_of
+from bridge.dotdigital.polling.v2_listing import V2Listing
+from bridge.dotdigital.preference_tree import opt_ins
 from bridge.dotdigital.pricing import price_of
-from bridge.dotdigital.probe import Ours, Probe, nobody
-from bridge.dotdigital.roster import Roster, pages_in
-from bridge.dotdigital.snapshot import Snapshot
-from bridge.dotdigital.suppressions import Suppressions
-from bridge.dotdigital.suppressions import hint as hint_of
-from bridge.dotdigital.tree import opt_ins
-from bridge.dotdigital.turns import Pace
-from bridge.dotdigital.wire import Contact, ContactV3, OptIn, Subscriptions
 
 SUPPRESSED = "dotdigital.suppressed"
 OPT_INS = "dotdigital.opt_ins."
@@ -58,9 +59,9 @@ class DotdigitalReader:
         mapping: Mapping,
         clock: Callable[[], datetime],
         *,
-        memory: Memory | None = None,
-        events: Events | None = None,
-        pace: Pace | None = None,
+        memory: KeyValue | None = None,
+        events: EventsExport | None = None,
+        pace: RateBudget | None = None,
         ours: Ours = nobody,
         sleep: Callable[[float], None] = time.sleep,
         listing_page: int = LARGEST_LIMIT,
@@ -71,17 +72,17 @@ class DotdigitalReader:
         self._v2 = v2
         self._access = v3 if isinstance(v3, V3Access) else V3Access(v3)
         self._listing_page, self._identifier = listing_page, profile_identifier
-        self._listing: Roster | None = None
-        self._memory = memory or InProcess()
-        self._jobs = Jobs(self._memory, clock)
+        self._listing: ContactListing | None = None
+        self._memory = memory or InMemoryKeyValue()
+        self._jobs = JobStore(self._memory, clock)
         self._mapping, self._clock, self._sleep = mapping, clock, sleep
         self._events = events
-        self._probe = Probe(self._access, self._memory, clock, ours)
+        self._probe = CapabilityProbe(self._access, self._memory, clock, ours)
         numbers = dict.fromkeys(mapping.preference_ids)
         self._preferences = [f"{OPT_INS}{number}" for number in numbers]
-        self._modified = Modified(self._access, most=len(numbers))
-        paced = pace or Limits(clock=clock, sleep=sleep)
-        self._polling = Polling(self._preferences, paced, self._probe, self._modified, self._memory)
+        self._modified = ModifiedFeed(self._access, most=len(numbers))
+        paced = pace or RateLimiter(clock=clock, sleep=sleep)
+        self._polling = FeedScheduler(self._preferences, paced, self._probe, self._modified, self._memory)
         self._account: str | None = None
         self._suppressions = Suppressions(v2, clock)
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
@@ -91,10 +92,10 @@ class DotdigitalReader:
         return self._access.client()
 
     @property
-    def _roster(self) -> Roster | None:
+    def _roster(self) -> ContactListing | None:
         v3 = self._v3
         if v3 is not None and self._listing is None:
-            self._listing = Roster(v3, self._listing_page, self._memory)
+            self._listing = ContactListing(v3, self._listing_page, self._memory)
         return self._listing
 
     @property
@@ -111,18 +112,18 @@ class DotdigitalReader:
         hints = () if self._events is None else (EVENTS,)
         return (SUPPRESSED, *self._preferences, *hints)
 
-    def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:
+    def turns(self, marks: Watermarks, every: timedelta) -> Iterator[str]:
         """Whoever cannot be mailed each time, and those preferences whose turn it is."""
         yield SUPPRESSED
         yield from self._polling.turns(marks, every)
         if self._events is not None:
             yield EVENTS
 
-    def turn_of(self, feed: str, every: timedelta) -> timedelta:
+    def rotation_period(self, feed: str, every: timedelta) -> timedelta:
         """A whole turn for a preference's feed, at what is known of the allowance now."""
         return self._polling.whole_turn(every) if feed.startswith(OPT_INS) else every
 
-    def learn(self) -> Sequence[str]:
+    def probe_capabilities(self) -> Sequence[str]:
         """What the v3 listing may be trusted with, about once a day, by what this process has read."""
         return () if self._told is None else self._probe.run(self._told[1])
 
@@ -145,7 +146,7 @@ class DotdigitalReader:
             yield from self._modified.pages(until)
             return
         for page in self._dated(feed, since):
-            self._probe.saw(Kind.SUPPRESSION if feed == SUPPRESSED else Kind.PREFERENCE, page)
+            self._probe.saw(ChangeType.SUPPRESSION if feed == SUPPRESSED else ChangeType.PREFERENCE, page)
             yield page
         yield Page(watermark=until)
 
@@ -158,7 +159,7 @@ class DotdigitalReader:
         if feed not in self.feeds and feed != MODIFIED:
             raise ValueError(f"not a feed of Dotdigital: {feed}")
 
-    def covers(self, feed: str) -> frozenset[TopicId]:
+    def topics_of(self, feed: str) -> frozenset[TopicId]:
         """Raises ValueError for a feed that is not this side's."""
         self._demand(feed)
         if feed in (EVENTS, MODIFIED):
@@ -175,7 +176,7 @@ class DotdigitalReader:
         """Singly: the tree before a change of topics, and a read back of each unit; or by import."""
         by_import = self._access.presumed()
         spoken = {CHANNEL, *(write.topic for writes in people for write in writes)}
-        feeds = sum(bool(self.covers(feed) & spoken) for feed in self.feeds)
+        feeds = sum(bool(self.topics_of(feed) & spoken) for feed in self.feeds)
         kept = {topic.id for topic in self._mapping.topics if topic.record is not None}
         recorded = sum(
             any(isinstance(one, Raise) and one.topic in kept for one in writes) for writes in people
@@ -194,7 +195,7 @@ class DotdigitalReader:
         """None: the feeds show who is in a state now, and since when; no bound is documented."""
         return None
 
-    def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:  # noqa: ARG002
+    def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:  # noqa: ARG002
         """By the v3 listing, then everybody suppressed, with dates and reasons, since nobody promises that
         the listing shows them. Without v3 by those who cannot be mailed, those who are opted in to anything
         mapped, and a look at each of `known` who is among neither."""
@@ -224,7 +225,7 @@ class DotdigitalReader:
             topics[topic.id] = views.from_rows(topic, rows, read_at)
         return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
 
-    def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
+    def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
         """By the v3 listing where that takes fewer calls, without dates; whoever it does not show, or
         everybody, by a look at each."""
         left = list(people)
@@ -237,11 +238,11 @@ class DotdigitalReader:
                     yield Page(views=self._shown(part, asked, read_at))
                 read_at = self._clock()
             left = list(asked.values())
-        yield from look_each(self.look, left)
+        yield from read_each(self.look, left)
 
-    def under_way(self) -> bool:
+    def has_running_jobs(self) -> bool:
         """Asks after each import that is not known to have ended."""
-        return under_way(self._v3, self._jobs)
+        return has_running_imports(self._v3, self._jobs)
 
     def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:  # noqa: ARG002
         """None: no choice made here tells how it was made."""
@@ -262,7 +263,7 @@ class DotdigitalReader:
             )
 
         read_at = self._clock()
-        for rows in feeds.drain_min_id(fetch, _id_of, _opt_in_key):
+        for rows in drains.drain_min_id(fetch, _id_of, _opt_in_key):
             yield self._opt_in_page(preference, rows, read_at)
 
     def _opt_in_page(self, preference: int, rows: Sequence[Subscriptions], read_at: datetime) -> Page:
@@ -292,7 +293,7 @@ class DotdigitalReader:
 
     # sweeps
 
-    def _listed(self, roster: Roster) -> Iterator[Page]:
+    def _listed(self, roster: ContactListing) -> Iterator[Page]:
         read_at = self._clock()
         for contacts in roster.everybody():
             for part in _parts(contacts):
@@ -320,7 +321,7 @@ class DotdigitalReader:
         unmailable: set[str] = set()
         yield from self._suppressions.whole(unmailable)
         listed: set[int] = set()  # fewer bytes than the addresses themselves
-        for page in Snapshot(self._v2, self._mapping, self._clock).people(unmailable):
+        for page in V2Listing(self._v2, self._mapping, self._clock).people(unmailable):
             listed.update(hash(address_key(view.address)) for view in page.views)
             yield page
         yield from self._known(who for who in known if hash(address_key(who.address)) not in listed)
@@ -376,7 +377,7 @@ class DotdigitalReader:
     def _checked(self, contact: Contact | None, who: Who) -> Contact:
         """The contact, if it is the one asked for: what one person chose must never be told of another."""
         if contact is None or (contact.address and address_key(contact.address) != address_key(who.address)):
-            raise BadAnswer(
+            raise InvalidResponse(
                 "Dotdigital answered with nobody, or with another contact than was asked for.",
                 side=self.side, operation="get-subscriptions-for-contact",
                 hint="A proxy may change addresses in URLs; check with `bridge doctor`.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from bridge.core.errors import GoalMet, MappingStale, NotFound, Refused, SideError
+from bridge.core.errors import AlreadyDone, MappingStale, NotFound, Refused, SideError
 from bridge.core.model import (
     Adjustment,
     ConsentRecord,
@@ -17,18 +17,18 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Outcome, Parcel
-from bridge.core.singly import write_each
+from bridge.core.one_by_one import write_each
+from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.dotdigital import status
-from bridge.dotdigital.attest import attest
-from bridge.dotdigital.bulk import Bulk, pays
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.errors import SUPPRESSED
-from bridge.dotdigital.importing import Importer
+from bridge.dotdigital.bulk.bulk import BulkWriter, pays
+from bridge.dotdigital.bulk.importer import ImportRunner
+from bridge.dotdigital.client.errors import SUPPRESSED
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import Resubscription
+from bridge.dotdigital.consent_records import add_consent_records
+from bridge.dotdigital.preference_tree import opt_ins, put_body
 from bridge.dotdigital.reader import DotdigitalReader
-from bridge.dotdigital.tree import opt_ins, put_body
-from bridge.dotdigital.units import of_channel, split, withdraws
-from bridge.dotdigital.wire import Resubscription
+from bridge.dotdigital.write_batches import of_channel, split, withdraws
 
 __all__ = ["DotdigitalReader", "DotdigitalReplica"]
 
@@ -42,7 +42,7 @@ class DotdigitalReplica(DotdigitalReader):
         """The channel by itself, the topics together; withdrawals before everything else."""
         return split(writes)
 
-    def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
+    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
         """Raises ValueError for what `units` would not have put together."""
         if len(split(unit)) != 1:
             raise ValueError("a unit holds the channel or topics, withdrawals or raises")
@@ -54,50 +54,50 @@ class DotdigitalReplica(DotdigitalReader):
 
     def attest(self, who: Who, records: Sequence[ConsentRecord]) -> None:
         """By v3, since v2 has no consent records of its own."""
-        attest(self._v3, who, records)
+        add_consent_records(self._v3, who, records)
 
-    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
+    def prefers_bulk(self, requests: Sequence[WriteRequest]) -> bool:
         """Whether an import takes fewer calls; never without v3."""
-        return self._access.presumed() and pays(parcels, self._pages)
+        return self._access.presumed() and pays(requests, self._pages)
 
     def write_many(
-        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
-    ) -> Sequence[Outcome | SideError]:
+        self, requests: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
+    ) -> Sequence[WriteResponse | SideError]:
         """By import, as far as one can carry it: of contacts that are there, and nothing but the change."""
         bulk = self._bulk
         if bulk is None:
-            return write_each(self._send, parcels, heartbeat)
-        return bulk.carry(parcels, heartbeat)
+            return write_each(self._send, requests, heartbeat)
+        return bulk.carry(requests, heartbeat)
 
     @cached_property
-    def _bulk(self) -> Bulk | None:
+    def _bulk(self) -> BulkWriter | None:
         v3, roster = self._v3, self._roster
         if v3 is None or roster is None:
             return None
-        importer = Importer(v3, self._jobs, self._clock, self._sleep, pause=self._import_poll)
-        return Bulk(roster, importer, overlay=self._overlay, write=self._send)
+        importer = ImportRunner(v3, self._jobs, self._clock, self._sleep, pause=self._import_poll)
+        return BulkWriter(roster, importer, overlay=self._overlay, write=self._send)
 
-    def _send(self, parcel: Parcel) -> Outcome:
+    def _send(self, request: WriteRequest) -> WriteResponse:
         """One parcel by itself, its records before it."""
         kept = True
-        if parcel.records:
+        if request.records:
             try:
-                self.attest(parcel.who, parcel.records)
+                self.attest(request.who, request.records)
             except Refused:
                 kept = False
-        outcome = self.write(parcel.who, parcel.unit)
-        return outcome if kept or outcome is not Outcome.ACCEPTED else Outcome.UNRECORDED
+        outcome = self.write(request.who, request.unit)
+        return outcome if kept or outcome is not WriteResponse.ACCEPTED else WriteResponse.UNRECORDED
 
     # the channel
 
-    def _unsubscribe(self, who: Who) -> Outcome:
+    def _unsubscribe(self, who: Who) -> WriteResponse:
         try:
             self._v2.unsubscribe_contact(email=who.address)
-        except (GoalMet, NotFound):  # suppressed already, or nobody there to be mailed
-            return Outcome.ALREADY_SO
-        return Outcome.ACCEPTED
+        except (AlreadyDone, NotFound):  # suppressed already, or nobody there to be mailed
+            return WriteResponse.ALREADY_SO
+        return WriteResponse.ACCEPTED
 
-    def _resubscribe(self, who: Who, write: Write) -> Outcome:
+    def _resubscribe(self, who: Who, write: Write) -> WriteResponse:
         how = write.how if isinstance(write, Raise) else None
         match how:
             case Resubscribe.SILENT:
@@ -114,7 +114,7 @@ class DotdigitalReplica(DotdigitalReader):
 
     # topics
 
-    def _write_topics(self, who: Who, unit: Sequence[Write]) -> Outcome:
+    def _write_topics(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
         """Read, lay over, write the whole tree: whether the call merges or replaces is not documented."""
         overlay = self._overlay(unit)
         takes_back = withdraws(unit[0])
@@ -125,7 +125,7 @@ class DotdigitalReplica(DotdigitalReader):
             v3 = self._v3
             if v3 is None and not takes_back:
                 raise
-            return Outcome.ALREADY_SO if v3 is None else self._patch(v3, who, overlay, takes_back)
+            return WriteResponse.ALREADY_SO if v3 is None else self._patch(v3, who, overlay, takes_back)
         except Refused as error:
             # Some refusals come without their code; a withdrawal is then tried by the other way as well.
             hidden = error.code == SUPPRESSED or (error.code is None and takes_back)
@@ -134,32 +134,32 @@ class DotdigitalReplica(DotdigitalReader):
                 raise
             return self._patch(v3, who, overlay, takes_back)
 
-    def _put(self, who: Who, overlay: dict[int, bool]) -> Outcome:
+    def _put(self, who: Who, overlay: dict[int, bool]) -> WriteResponse:
         tree = self._v2.get_preferences_for_contact(contact=who.address)
         body = put_body(tree, overlay)
         states = opt_ins(tree)
         if all(states[number] is wanted for number, wanted in overlay.items()):
-            return Outcome.ALREADY_SO
+            return WriteResponse.ALREADY_SO
         self._v2.set_preferences_for_contact(contact=who.address, tree=body)
-        return Outcome.ACCEPTED
+        return WriteResponse.ACCEPTED
 
-    def _patch(self, v3: ClientV3, who: Who, overlay: dict[int, bool], takes_back: bool) -> Outcome:
+    def _patch(self, v3: ClientV3, who: Who, overlay: dict[int, bool], takes_back: bool) -> WriteResponse:
         """v3 takes preferences of suppressed people too. It would also revive a deleted contact, so the
         contact is read first, and the change goes to its id alone."""
         try:
             contact = v3.contact(identifier="email", value=who.address)
         except NotFound:
             if takes_back:
-                return Outcome.ALREADY_SO
+                return WriteResponse.ALREADY_SO
             raise
         if status.is_gone(contact.status) or status.is_gone(contact.email_status):
             if takes_back:
-                return Outcome.ALREADY_SO
+                return WriteResponse.ALREADY_SO
             raise _refused("The contact was deleted at Dotdigital; writing to it would bring it back.")
         if contact.address is None or address_key(contact.address) != address_key(who.address):
             raise _refused("Dotdigital answered with another contact than was asked for.")
         v3.patch_preferences(contact_id=contact.contact_id, preferences=overlay)
-        return Outcome.ACCEPTED
+        return WriteResponse.ACCEPTED
 
     def _overlay(self, unit: Sequence[Write]) -> dict[int, bool]:
         """The state to set per preference. Raises MappingStale for a topic or frequency the mapping lacks."""
@@ -188,13 +188,13 @@ def _frequency(write: Write) -> str | None:
             return write.frequency
 
 
-def _resubscribed(answer: Resubscription) -> Outcome:
+def _resubscribed(answer: Resubscription) -> WriteResponse:
     """By the answer's status alone: the contact nested in it still shows its old state."""
     match answer.status:
         case "ContactAdded":
-            return Outcome.ACCEPTED
+            return WriteResponse.ACCEPTED
         case "ContactChallenged":
-            return Outcome.CHALLENGED
+            return WriteResponse.CHALLENGED
         case "ContactCannotBeUnsuppressed":
             raise Refused(
                 "Dotdigital will not make this person mailable again (complaint, or suppressed by others).",
@@ -202,7 +202,7 @@ def _resubscribed(answer: Resubscription) -> Outcome:
                 hint="Only Dotdigital's support can lift it: dismiss the hold, or ask there.",
             )  # fmt: skip
         case _:  # `NotAvailableInThisVersion`, which nobody explains, or a message alone
-            return Outcome.UNCLEAR
+            return WriteResponse.UNCLEAR
 
 
 def _refused(what: str) -> Refused:

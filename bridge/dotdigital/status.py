@@ -17,7 +17,7 @@ SUBSCRIBED = "subscribed"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ContactStatus:
     """A status, read for consent."""
 
     choice: Choice
@@ -26,16 +26,16 @@ class Standing:
     present: bool = True
 
 
-_OUT = Standing(Choice.OPTED_OUT, stated=True)
-_COMPLAINED = Standing(Choice.OPTED_OUT, stated=True, block=Block.COMPLAINT)
-_UNREACHABLE = Standing(Choice.UNSET, block=Block.UNREACHABLE)
+_OUT = ContactStatus(Choice.OPTED_OUT, stated=True)
+_COMPLAINED = ContactStatus(Choice.OPTED_OUT, stated=True, block=Block.COMPLAINT)
+_UNREACHABLE = ContactStatus(Choice.UNSET, block=Block.UNREACHABLE)
 # The owner suppressed the address, or ran the check that found it among purchased, trapped or litigious ones.
-_CONTROLLER = Standing(Choice.UNSET, block=Block.CONTROLLER)
-_GONE = Standing(Choice.UNSET, present=False)
-_UNKNOWN = Standing(Choice.UNSET, block=Block.UNKNOWN)
+_CONTROLLER = ContactStatus(Choice.UNSET, block=Block.CONTROLLER)
+_GONE = ContactStatus(Choice.UNSET, present=False)
+_UNKNOWN = ContactStatus(Choice.UNSET, block=Block.UNKNOWN)
 
-STANDINGS: Mapping[str, Standing] = {
-    SUBSCRIBED: Standing(Choice.OPTED_IN),
+STANDINGS: Mapping[str, ContactStatus] = {
+    SUBSCRIBED: ContactStatus(Choice.OPTED_IN),
     "unsubscribed": _OUT,
     "ispcomplained": _COMPLAINED,
     "directcomplaint": _COMPLAINED,
@@ -54,14 +54,14 @@ STANDINGS: Mapping[str, Standing] = {
     "shareddomainsuppression": _UNREACHABLE,
     "sharedsuppression": _UNREACHABLE,
     "nomxrecord": _UNREACHABLE,
-    "pendingoptin": Standing(Choice.UNSET, block=Block.PENDING),
-    "nosubscription": Standing(Choice.UNSET),  # v3: has an address, was never subscribed by e-mail
+    "pendingoptin": ContactStatus(Choice.UNSET, block=Block.PENDING),
+    "nosubscription": ContactStatus(Choice.UNSET),  # v3: has an address, was never subscribed by e-mail
     "deleted": _GONE,
     "binned": _GONE,
 }
 
 
-def standing(status: str | None) -> Standing:
+def contact_status(status: str | None) -> ContactStatus:
     """What a status says. One newer than this program is neither mailable nor a statement."""
     return STANDINGS.get((status or "").strip().casefold(), _UNKNOWN)
 
@@ -72,21 +72,21 @@ def is_subscribed(status: str | None) -> bool:
 
 def is_gone(status: str | None) -> bool:
     """Whether the contact was deleted, or lies in the recycle bin."""
-    return not standing(status).present
+    return not contact_status(status).present
 
 
 def observe(
-    status: str | None, *, read_at: datetime, changed_at: datetime | None = None, shallow: bool = False
+    status: str | None, *, read_at: datetime, changed_at: datetime | None = None, undated: bool = False
 ) -> Observation:
     """The e-mail channel as a status shows it."""
-    found = standing(status)
+    found = contact_status(status)
     return Observation(
         choice=found.choice,
         read_at=read_at,
         changed_at=changed_at,
         present=found.present,
         stated=found.stated,
-        shallow=shallow,
+        undated=undated,
         block=found.block,
         reason=(status or "").strip() or None,
     )

@@ -11,7 +11,7 @@ from bridge.core.mapping import Mapping as TopicMapping
 from bridge.core.model import Block, Choice, Observation, TopicId
 from bridge.core.ports import PersonView
 from bridge.dotdigital import status
-from bridge.dotdigital.wire import ContactV3, OptIn, Suppression
+from bridge.dotdigital.client.wire import ContactV3, OptIn, Suppression
 
 Topics = dict[TopicId, Observation]
 _PROFILE_ID = re.compile(r"[-A-Za-z0-9_]{1,64}")
@@ -57,11 +57,11 @@ def from_states(
     tells; of somebody suppressed and hidden nothing does, and no opt-in is sent to them until they show."""
     inside = tuple(name for name, number in topic.preferences.items() if states.get(number))
     if not inside and listed:
-        return Observation(Choice.UNSET, read_at, stated=False, shallow=True)
+        return Observation(Choice.UNSET, read_at, stated=False, undated=True)
     if not inside:
         return Observation(Choice.UNSET, read_at, stated=False, block=Block.UNREACHABLE, reason="hidden")
     return Observation(
-        Choice.OPTED_IN, read_at, frequencies=inside if topic.has_frequencies else (), shallow=listed
+        Choice.OPTED_IN, read_at, frequencies=inside if topic.has_frequencies else (), undated=listed
     )
 
 
@@ -91,7 +91,7 @@ def from_listing(
     if status.is_gone(contact.status) or status.is_gone(contact.email_status):
         return PersonView(contact.address, ids, absent(mapping, read_at))
     states: dict[int, bool | None] = {one.id: one.is_opted_in for one in contact.preferences or ()}
-    topics: Topics = {CHANNEL: status.observe(email_status(contact), read_at=read_at, shallow=True)}
+    topics: Topics = {CHANNEL: status.observe(email_status(contact), read_at=read_at, undated=True)}
     for topic in mapping.topics:
         topics[topic.id] = from_states(topic, states, read_at, listed=True)
     pins = None if identifier is None else _pins(contact, identifier)

@@ -6,21 +6,32 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from bridge.core.brakes import Brakes, Load, check
-from bridge.core.decision import WORDS, Act, Agree, Decision, Held, Nothing, Rule, Wait, raises, writes_of
-from bridge.core.lanes import Lane, calls_for, same_lane
+from bridge.core.brakes import BrakeResult, RunVolume, check_brakes
+from bridge.core.decision import (
+    RULE_TEXT,
+    Act,
+    Agree,
+    Decision,
+    Held,
+    Nothing,
+    Rule,
+    Wait,
+    is_raise,
+    writes_of,
+)
 from bridge.core.model import RunId, Side, Who
-from bridge.core.state import LedgerEntry, Settlement
-from bridge.engine.asking import note_decided
-from bridge.engine.books import Errand
-from bridge.engine.burst import Burst
-from bridge.engine.carry import Carrier
-from bridge.engine.confirm import Confirmer, can_write
-from bridge.engine.judge import Judge, Judged
-from bridge.engine.look import batched
-from bridge.engine.parts import Eyes, Weather
-from bridge.engine.records import ground_out, writes_out
-from bridge.engine.report import Tally
+from bridge.core.priority import Priority, keep_priority, with_priority
+from bridge.core.store_port import LedgerEntry, Settlement
+from bridge.engine.attempts import PersonWrites
+from bridge.engine.context import RunHealth, Services
+from bridge.engine.deciding import CellDecision, Decider
+from bridge.engine.double_opt_in import note_decided
+from bridge.engine.fetch import batched
+from bridge.engine.recheck import PreRaiseCheck, can_write
+from bridge.engine.report import WriteCounts
+from bridge.engine.send import Sender
+from bridge.engine.send_bulk import BulkSender
+from bridge.engine.serialize import ground_out, writes_out
 
 _KEEPS_HOLD = frozenset({Rule.DISMISSED})
 
@@ -30,128 +41,130 @@ class Applier:
 
     def __init__(
         self,
-        eyes: Eyes,
+        services: Services,
         run: RunId,
-        weather: Weather,
+        health: RunHealth,
         *,
-        judge: Judge,
-        confirmer: Confirmer,
-        carrier: Carrier,
-        burst: Burst,
-        brakes: Brakes,
+        decider: Decider,
+        confirmer: PreRaiseCheck,
+        carrier: Sender,
+        burst: BulkSender,
+        brakes: BrakeResult,
     ) -> None:
-        self._eyes = eyes
+        self._services = services
         self._run = run
-        self._weather = weather
-        self._judge = judge
+        self._health = health
+        self._decider = decider
         self._confirmer = confirmer
         self._carrier = carrier
         self._burst = burst
         self.brakes = brakes
         self._raised = 0  # people whom this run has opted in, or tried to
 
-    def withdrawals(self) -> Tally:
+    def withdrawals(self) -> WriteCounts:
         """Settle what is agreed, open and close holds, and send every withdrawal."""
         burst = self._burst.carry
-        with calls_for(Lane.WITHDRAWALS):
+        with with_priority(Priority.WITHDRAWALS):
             return self._pass("withdrawals", self._withdrawals_of, self._carrier.carry, burst)
 
-    def raises(self, *, people: int) -> Tally:
+    def raises(self, *, people: int) -> WriteCounts:
         """Send raises and frequency changes, unless a brake or bad weather forbids them. `people` is how many
         are known. What comes to be raised after the run was weighed, since a person released it meanwhile,
         counts too."""
 
-        def brake(page: list[list[Judged]]) -> bool:
+        def brake(page: list[list[CellDecision]]) -> bool:
             self._raised += sum(any(self._confirmer.may_raise(one) for one in person) for person in page)
-            found = check(Load(self._raised, 0, people), self._eyes.tuning.limits)
+            found = check_brakes(RunVolume(self._raised, 0, people), self._services.tuning.limits)
             if found.raises:
                 reasons = (*self.brakes.reasons, *found.reasons)
                 self.brakes = replace(self.brakes, raises=True, reasons=reasons)
             return found.raises
 
         if self.brakes.raises:
-            return Tally()
-        with calls_for(Lane.RAISES):
+            return WriteCounts()
+        with with_priority(Priority.RAISES):
             return self._pass("opt-ins", self._raises_of, self._raise, self._raise_many, brake)
 
     def _pass(
         self,
         name: str,
-        wanted: Callable[[list[Judged]], list[Judged]],
-        one: Callable[[Who, Sequence[Judged]], Tally],
-        many: Callable[[Side, Sequence[Errand]], Tally],
-        brake: Callable[[list[list[Judged]]], bool] = lambda _: False,
-    ) -> Tally:
+        wanted: Callable[[list[CellDecision]], list[CellDecision]],
+        one: Callable[[Who, Sequence[CellDecision]], WriteCounts],
+        many: Callable[[Side, Sequence[PersonWrites]], WriteCounts],
+        brake: Callable[[list[list[CellDecision]]], bool] = lambda _: False,
+    ) -> WriteCounts:
         """Gather everybody's writes in waves, and send each wave: together where a side would rather."""
-        total, wave, done = Tally(), [], 0
-        for page in self._judge.people():
-            self._settle([judged for person in page for judged in person])
+        total, wave, done = WriteCounts(), [], 0
+        for page in self._decider.people():
+            self._settle([decisions for person in page for decisions in person])
             if brake(page):
                 return total
-            wave += self._errands([found for person in page if (found := wanted(person))])
+            wave += self._work([found for person in page if (found := wanted(person))])
             done += len(page)
-            self._eyes.progress(f"sending {name}", done)
-            if len(wave) >= self._eyes.tuning.wave:
+            self._services.progress(f"sending {name}", done)
+            if len(wave) >= self._services.tuning.wave:
                 total.add(self._send(wave, one, many))
                 wave = []
         total.add(self._send(wave, one, many))
         return total
 
-    def _errands(self, people: Sequence[list[Judged]]) -> list[Errand]:
-        whose = {who.person: who for who in self._eyes.state.who_many([one[0].cell.person for one in people])}
-        return [Errand.of(whose[judged[0].cell.person], judged) for judged in people]
+    def _work(self, people: Sequence[list[CellDecision]]) -> list[PersonWrites]:
+        whose = {
+            who.person: who for who in self._services.state.who_many([one[0].cell.person for one in people])
+        }
+        return [PersonWrites.of(whose[decisions[0].cell.person], decisions) for decisions in people]
 
     def _send(
         self,
-        wave: Sequence[Errand],
-        one: Callable[[Who, Sequence[Judged]], Tally],
-        many: Callable[[Side, Sequence[Errand]], Tally],
-    ) -> Tally:
+        wave: Sequence[PersonWrites],
+        one: Callable[[Who, Sequence[CellDecision]], WriteCounts],
+        many: Callable[[Side, Sequence[PersonWrites]], WriteCounts],
+    ) -> WriteCounts:
         """Whoever is written at one side only goes with the others there, if that side takes many at once."""
-        total, singly = Tally(), []
-        for side, errands in _by_side(wave):
-            if side is not None and self._burst.prefers(side, errands):
-                total.add(many(side, errands))
+        total, singly = WriteCounts(), []
+        for side, work in _by_side(wave):
+            if side is not None and self._burst.prefers(side, work):
+                total.add(many(side, work))
             else:
-                singly += errands
+                singly += work
 
-        def alone(errand: Errand) -> Tally:
-            return one(errand.who, errand.judged)
+        def alone(person_writes: PersonWrites) -> WriteCounts:
+            return one(person_writes.who, person_writes.decisions)
 
-        for some in batched(singly, self._eyes.tuning.page):
-            with ThreadPoolExecutor(self._eyes.tuning.workers) as pool:
-                for tally in pool.map(same_lane(alone), some):
-                    total.add(tally)
-            self._eyes.heartbeat()
+        for some in batched(singly, self._services.tuning.page):
+            with ThreadPoolExecutor(self._services.tuning.workers) as pool:
+                for written in pool.map(keep_priority(alone), some):
+                    total.add(written)
+            self._services.heartbeat()
         return total
 
-    def _withdrawals_of(self, judged: list[Judged]) -> list[Judged]:
+    def _withdrawals_of(self, decisions: list[CellDecision]) -> list[CellDecision]:
         if self.brakes.withdrawals:
             return []
-        acts = [one for one in judged if isinstance(one.decision, Act) and not raises(one.decision)]
-        return [one for one in acts if can_write(self._weather, one.decision) and self._free(one, judged)]
+        acts = [one for one in decisions if isinstance(one.decision, Act) and not is_raise(one.decision)]
+        return [one for one in acts if can_write(self._health, one.decision) and self._free(one, decisions)]
 
-    def _raises_of(self, judged: list[Judged]) -> list[Judged]:
-        return [one for one in judged if self._confirmer.may_raise(one) and self._free(one, judged)]
+    def _raises_of(self, decisions: list[CellDecision]) -> list[CellDecision]:
+        return [one for one in decisions if self._confirmer.may_raise(one) and self._free(one, decisions)]
 
-    def _free(self, one: Judged, judged: Sequence[Judged]) -> bool:
+    def _free(self, one: CellDecision, decisions: Sequence[CellDecision]) -> bool:
         """Whether nothing of this person is still in a bulk job that this write might cross."""
-        doubted = {side for other in judged for side in other.cell.in_doubt_since} & self._weather.busy
+        doubted = {side for other in decisions for side in other.cell.in_doubt_since} & self._health.busy
         return not any(write.side in doubted for write in writes_of(one.decision))
 
-    def _raise(self, who: Who, judged: Sequence[Judged]) -> Tally:
-        confirmed = self._confirmer.one(judged)
-        return self._carrier.carry(who, confirmed) if confirmed else Tally()
+    def _raise(self, who: Who, decisions: Sequence[CellDecision]) -> WriteCounts:
+        confirmed = self._confirmer.one(decisions)
+        return self._carrier.carry(who, confirmed) if confirmed else WriteCounts()
 
-    def _raise_many(self, side: Side, errands: Sequence[Errand]) -> Tally:
-        evidence = self._burst.gather(side, errands)
-        confirmed = self._confirmer.many(side, [one for one in errands if one.who.person in evidence])
-        return self._burst.carry(side, confirmed, evidence) if confirmed else Tally()
+    def _raise_many(self, side: Side, work: Sequence[PersonWrites]) -> WriteCounts:
+        evidence = self._burst.gather(side, work)
+        confirmed = self._confirmer.many(side, [one for one in work if one.who.person in evidence])
+        return self._burst.carry(side, confirmed, evidence) if confirmed else WriteCounts()
 
-    def _settle(self, judged: Sequence[Judged]) -> None:
-        state = self._eyes.state
-        settlements = [_settlement(one) for one in judged if not isinstance(one.decision, Act | Wait)]
-        for one in judged:
+    def _settle(self, decisions: Sequence[CellDecision]) -> None:
+        state = self._services.state
+        settlements = [_settlement(one) for one in decisions if not isinstance(one.decision, Act | Wait)]
+        for one in decisions:
             note_decided(state, self._run, one)
             if isinstance(one.decision, Held):
                 self._hold(one, one.decision)
@@ -160,10 +173,10 @@ class Applier:
         if settlements:
             state.settle(self._run, settlements)
 
-    def _hold(self, one: Judged, held: Held) -> None:
-        why = WORDS[held.rule]
-        body = {"rule": held.rule.value, "why": why, "mapping": self._eyes.mapping.digest}
-        self._eyes.state.open_hold(
+    def _hold(self, one: CellDecision, held: Held) -> None:
+        why = RULE_TEXT[held.rule]
+        body = {"rule": held.rule.value, "why": why, "mapping": self._services.mapping.digest}
+        self._services.state.open_hold(
             self._run,
             one.cell.person,
             one.topic.id,
@@ -175,11 +188,13 @@ class Applier:
         )
 
 
-def _by_side(wave: Sequence[Errand]) -> Iterator[tuple[Side | None, list[Errand]]]:
+def _by_side(wave: Sequence[PersonWrites]) -> Iterator[tuple[Side | None, list[PersonWrites]]]:
     """Those who are written at one side only, by that side; under None those who are written at both."""
-    found: dict[Side | None, list[Errand]] = {side: [] for side in (*Side, None)}
-    for errand in wave:
-        found[next(iter(errand.sides)) if len(errand.sides) == 1 else None].append(errand)
+    found: dict[Side | None, list[PersonWrites]] = {side: [] for side in (*Side, None)}
+    for person_writes in wave:
+        found[next(iter(person_writes.sides)) if len(person_writes.sides) == 1 else None].append(
+            person_writes
+        )
     yield from ((side, mine) for side, mine in found.items() if mine)
 
 
@@ -190,7 +205,7 @@ def _over(decision: Decision) -> bool:
     return not (isinstance(decision, Nothing) and decision.rule in _KEEPS_HOLD)
 
 
-def _settlement(one: Judged) -> Settlement:
+def _settlement(one: CellDecision) -> Settlement:
     agreement = one.decision.agreement if isinstance(one.decision, Agree) else None
     before = one.cell.agreed
     entry = None

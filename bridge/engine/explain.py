@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from bridge.core.challenge import WAIT
-from bridge.core.decision import WORDS, Rule
+from bridge.core.decision import RULE_TEXT, Rule
+from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Cell, Side, TopicId, Who, mask
-from bridge.engine.records import Json, agreement_out, observation_out, time_out
+from bridge.engine.serialize import Json, agreement_out, observation_out, time_out
 
 _KNOWN_AGAIN = {
     "opt_in": "they had been erased; an opt-in from after that",
@@ -23,7 +23,7 @@ def explain(
     who: Who,
     cells: Iterable[Cell],
     ledger: Iterable[Json],
-    challenge_wait: timedelta = WAIT,
+    challenge_wait: timedelta = CONFIRMATION_WAIT,
 ) -> Json:
     """One person, as JSON. `ledger` are the entries about them, oldest first; `challenge_wait` is for how
     long a confirmation by mail is waited for."""
@@ -48,7 +48,7 @@ def _topic(topic: TopicId, cell: Cell, entries: list[Json], challenge_wait: time
     }
     if cell.hold is not None:
         shown["held"] = {
-            "why": WORDS[Rule(cell.hold.reason)],
+            "why": RULE_TEXT[Rule(cell.hold.reason)],
             "reason": cell.hold.reason,
             "state": cell.hold.state.value,
         }
@@ -69,7 +69,7 @@ def _history(topic: TopicId, entry: Json) -> Iterable[Json]:
         case "decided" if topic in body["grounds"]:
             ground = body["grounds"][topic]
             writes = [write for write in body["writes"] if write["topic"] == topic]
-            why = WORDS[Rule(ground["rule"])]
+            why = RULE_TEXT[Rule(ground["rule"])]
             yield {
                 **line,
                 "rule": ground["rule"],
@@ -84,12 +84,12 @@ def _history(topic: TopicId, entry: Json) -> Iterable[Json]:
         case "agreed" | "held" | "released" | "dismissed" if entry["topic"] == topic:
             rule = body.get("rule")
             shown = {key: body[key] for key in ("choice", "rule") if key in body}
-            yield {**line, **shown, **({"why": WORDS[Rule(rule)]} if rule else {})}
+            yield {**line, **shown, **({"why": RULE_TEXT[Rule(rule)]} if rule else {})}
         case "challenge" if entry["topic"] == topic:
             yield {**line, "state": body["state"]}
         case "erased_known_again":
             yield {**line, "why": _KNOWN_AGAIN.get(body["by"], body["by"])}
         case Rule.ADDRESS_CHANGED if entry["topic"] == topic:
-            yield {**line, "withdrawn_at": body["withdrawn_at"], "why": WORDS[Rule.CARRIED]}
+            yield {**line, "withdrawn_at": body["withdrawn_at"], "why": RULE_TEXT[Rule.CARRIED]}
         case _:
             return

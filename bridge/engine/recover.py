@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from bridge.core.decision import Act
 from bridge.core.errors import SideError
-from bridge.core.lanes import Lane, calls_for
 from bridge.core.model import Agreement, Block, Raise, Resubscribe, RunId, Side, Write, address_key
 from bridge.core.ports import PersonView
-from bridge.core.state import Attempt, AttemptState, LedgerEntry, Settlement
-from bridge.engine.asking import note_asked
-from bridge.engine.burst import not_read
-from bridge.engine.carry import shows
-from bridge.engine.parts import Eyes, Weather
-from bridge.engine.records import act_in, write_in
+from bridge.core.priority import Priority, with_priority
+from bridge.core.store_port import Attempt, AttemptState, LedgerEntry, Settlement
+from bridge.engine.context import RunHealth, Services
+from bridge.engine.double_opt_in import note_asked
+from bridge.engine.send import is_reflected
+from bridge.engine.send_bulk import not_read
+from bridge.engine.serialize import act_in, write_in
 
 MANY = 50  # attempts in doubt at one side from which on they are read back together
 
@@ -20,60 +20,60 @@ MANY = 50  # attempts in doubt at one side from which on they are read back toge
 class Recovery:
     """Settles attempts that a crash, a time-out or a slow side left in doubt."""
 
-    def __init__(self, eyes: Eyes, run: RunId, weather: Weather) -> None:
-        self._eyes = eyes
+    def __init__(self, services: Services, run: RunId, health: RunHealth) -> None:
+        self._services = services
         self._run = run
-        self._weather = weather
+        self._health = health
 
     def settle(self) -> None:
         """Read back every attempt in doubt. One that cannot be read stays in doubt, and so does what a bulk
         job may still be at work on."""
-        attempts = self._eyes.state.in_doubt()
+        attempts = self._services.state.in_doubt()
         for side in Side:
             mine = [attempt for attempt in attempts if attempt.side is side]
-            with calls_for(Lane.READ_BACKS):
+            with with_priority(Priority.READ_BACKS):
                 if mine and not self._busy(side):
                     self._side(side, mine)
 
     def _busy(self, side: Side) -> bool:
         try:
-            busy = self._eyes.readers[side].under_way()
+            busy = self._services.readers[side].has_running_jobs()
         except SideError as error:
-            self._weather.failed(side, side, error)
+            self._health.failed(side, side, error)
             busy = True
         if busy:
-            self._weather.busy.add(side)
-            self._weather.warn(f"{side}: a bulk job has not ended yet; whoever is in it is not written to")
+            self._health.busy.add(side)
+            self._health.warn(f"{side}: a bulk job has not ended yet; whoever is in it is not written to")
         return busy
 
     def _side(self, side: Side, attempts: list[Attempt]) -> None:
         read = self._read(side, attempts)
         for number, attempt in enumerate(attempts, 1):
-            if side in self._weather.down:
+            if side in self._health.down:
                 return
             self._settle(attempt, read)
-            self._eyes.progress("reading back writes in doubt", number, len(attempts))
-            self._eyes.heartbeat()
+            self._services.progress("reading back writes in doubt", number, len(attempts))
+            self._services.heartbeat()
 
     def _read(self, side: Side, attempts: list[Attempt]) -> dict[str, PersonView] | None:
         """Where they are many, what the side shows of all of them; None where each is read by itself."""
         if len(attempts) < MANY:
             return None
-        people = self._eyes.state.who_many(list(dict.fromkeys(attempt.person for attempt in attempts)))
+        people = self._services.state.who_many(list(dict.fromkeys(attempt.person for attempt in attempts)))
         found: dict[str, PersonView] = {}
         try:
-            for page in self._eyes.readers[side].look_many(people):
+            for page in self._services.readers[side].read_people(people):
                 found |= {address_key(view.address): view for view in page.views}
-                self._eyes.heartbeat()
+                self._services.heartbeat()
         except SideError as error:
-            self._weather.failed(side, side, error)
+            self._health.failed(side, side, error)
         return found
 
     def _settle(self, attempt: Attempt, read: dict[str, PersonView] | None) -> None:
-        who = self._eyes.state.who(attempt.person)
+        who = self._services.state.who(attempt.person)
         try:
             view = (
-                self._eyes.readers[attempt.side].look(who)
+                self._services.readers[attempt.side].look(who)
                 if read is None
                 else read.get(address_key(who.address))
             )
@@ -86,25 +86,25 @@ class Recovery:
         if any(seen.reason == "pending_update" for seen in view.topics.values()):
             return
         writes = [write_in(write) for write in attempt.body["writes"]]
-        proven = all(shows(self._eyes.mapping, write, view) for write in writes)
+        proven = all(is_reflected(self._services.mapping, write, view) for write in writes)
         state = AttemptState.DONE if proven else AttemptState.FAILED
         if not proven and any(_may_have_asked(write, view) for write in writes):
             # Before the attempt ends: killed in between, nobody is asked twice.
-            note_asked(self._eyes.state, self._run, attempt.person, writes, attempt.begun_at)
-        self._eyes.state.end_attempt(
+            note_asked(self._services.state, self._run, attempt.person, writes, attempt.begun_at)
+        self._services.state.end_attempt(
             self._run,
             attempt.id,
             state,
             ledger=_outcome(attempt, writes, state),
             topics=[write.topic for write in writes],
             views=(view,),
-            spreads=self._eyes.mapping.spreads,
+            unsubscribe_withdraws_topics=self._services.mapping.unsubscribe_withdraws_topics,
         )
         if proven:
             self._agree(attempt, writes, view)
 
     def _in_doubt(self, attempt: Attempt, error: SideError) -> None:
-        self._weather.warn(f"{attempt.side}: a write stays in doubt ({error})")
+        self._health.warn(f"{attempt.side}: a write stays in doubt ({error})")
 
     def _agree(self, attempt: Attempt, writes: list[Write], view: PersonView) -> None:
         """Agree on what is proven, as it was decided then: a change of the other side since is a change."""
@@ -112,11 +112,11 @@ class Recovery:
         for act in map(act_in, attempt.body["acts"].values()):
             if all(write in writes for write in act.writes):
                 settlements.append(self._settlement(attempt, act, view))
-        self._eyes.state.settle(self._run, settlements)
+        self._services.state.settle(self._run, settlements)
 
     def _settlement(self, attempt: Attempt, act: Act, view: PersonView) -> Settlement:
         versions = {**act.versions, **{write.side: view.topics[write.topic].version for write in act.writes}}
-        now = self._eyes.clock()
+        now = self._services.clock()
         agreement = Agreement(act.choice, act.at, act.rule.value, now, versions, act.frequencies)
         body = {"choice": act.choice.value, "rule": act.rule.value, "attempt": attempt.id}
         topic_id = act.writes[0].topic

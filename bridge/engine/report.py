@@ -9,12 +9,12 @@ from typing import Any
 
 from bridge.core.errors import SideError
 from bridge.core.model import Raise, RunId, Side, Withdrawal, Write
-from bridge.core.state import Counts, RunKind
-from bridge.engine.records import time_out
+from bridge.core.store_port import Counts, RunKind
+from bridge.engine.serialize import time_out
 
 
 @dataclass(slots=True)
-class Tally:
+class WriteCounts:
     """Writes by side and kind, and what did not go well."""
 
     raises: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
@@ -32,7 +32,7 @@ class Tally:
             case _:
                 self.other[write.side] += 1
 
-    def add(self, more: Tally) -> None:
+    def add(self, more: WriteCounts) -> None:
         """Add another tally to this one."""
         for mine, theirs in (
             (self.raises, more.raises),
@@ -57,7 +57,7 @@ class Report:
     started_at: datetime
     seconds: float
     observed: dict[Side, int]
-    tally: Tally
+    written: WriteCounts
     counts: Counts
     calls: dict[Side, int]
     brakes: list[str]
@@ -73,7 +73,7 @@ class Report:
     def in_sync(self) -> bool:
         """Nothing is left to do, to prove, or to be looked at by a person; and everything was read."""
         waits = self.counts.waiting or self.counts.held or self.counts.unproven or self.counts.dead
-        return not (waits or self.errors or self.tally.failed or self.gone or self.partial)
+        return not (waits or self.errors or self.written.failed or self.gone or self.partial)
 
     @property
     def exit_code(self) -> int:
@@ -82,7 +82,7 @@ class Report:
             return max(error.exit_code for error in self.errors)
         if self.brakes:
             return 4
-        return 3 if self.counts.held or self.counts.dead or self.tally.failed or self.gone else 0
+        return 3 if self.counts.held or self.counts.dead or self.written.failed or self.gone else 0
 
     def shown(self) -> dict[str, Any]:
         """The report as JSON."""
@@ -94,15 +94,15 @@ class Report:
             "observed": {side.value: self.observed[side] for side in Side},
             "writes": {
                 side.value: {
-                    "raises": self.tally.raises[side],
-                    "withdrawals": self.tally.withdrawals[side],
-                    "other": self.tally.other[side],
+                    "raises": self.written.raises[side],
+                    "withdrawals": self.written.withdrawals[side],
+                    "other": self.written.other[side],
                 }
                 for side in Side
             },
             "held": self.counts.held,
             "unproven": self.counts.unproven,
-            "failed": self.tally.failed + self.counts.dead,
+            "failed": self.written.failed + self.counts.dead,
             "waiting": self.counts.waiting,
             "in_sync": self.in_sync,
             "calls": {side.value: self.calls[side] for side in Side},

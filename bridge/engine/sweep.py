@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from bridge.core.errors import DrainIncomplete, SideError
-from bridge.core.lanes import Lane, calls_for
 from bridge.core.model import RunId, Side, Who
-from bridge.core.ports import Bookmark, Hint, Page
-from bridge.engine.look import Looker
-from bridge.engine.parts import Eyes, Weather
-from bridge.engine.records import time_in, time_out
+from bridge.core.ports import Hint, ListingCursor, Page
+from bridge.core.priority import Priority, with_priority
+from bridge.engine.context import RunHealth, Services
+from bridge.engine.fetch import Fetcher
+from bridge.engine.serialize import time_in, time_out
 
-OWED = "sweep_owed"  # the fact that something came to pass which only a whole sweep can mend
+SWEEP_DUE = "sweep_owed"  # the fact that something came to pass which only a whole sweep can mend
 
 
 class Sweeper:
@@ -22,33 +22,33 @@ class Sweeper:
     without a listing is asked for. A listing that was cut short is gone on with where it stopped, as far as
     the side can still do so."""
 
-    def __init__(self, eyes: Eyes, run: RunId, weather: Weather, looker: Looker) -> None:
-        self._eyes = eyes
+    def __init__(self, services: Services, run: RunId, health: RunHealth, fetcher: Fetcher) -> None:
+        self._services = services
         self._run = run
-        self._weather = weather
-        self._looker = looker
+        self._health = health
+        self._fetcher = fetcher
 
-    def everyone(self) -> bool:
+    def list_people(self) -> bool:
         """Sweep both sides. Returns whether both were read to a proven end."""
-        began = self._eyes.clock()
-        with calls_for(Lane.SWEEP):
+        began = self._services.clock()
+        with with_priority(Priority.SWEEP):
             results = [self._side(side, began) for side in (Side.DOTDIGITAL, Side.MYPREFERENCES)]
             self._unmet()
         return all(results)
 
     def _unmet(self) -> None:
         """Look for profiles that contacts name: their addresses may be none that either listing showed."""
-        after, size = "", self._eyes.tuning.page
-        while page := self._eyes.state.unmet_pins(after, size):
-            if Side.MYPREFERENCES in self._weather.down:
+        after, size = "", self._services.tuning.page
+        while page := self._services.state.unresolved_profile_links(after, size):
+            if Side.MYPREFERENCES in self._health.down:
                 return
-            self._looker.follow(Side.MYPREFERENCES, [Hint(profile) for profile in page])
+            self._fetcher.follow(Side.MYPREFERENCES, [Hint(profile) for profile in page])
             after = page[-1]
 
     def _side(self, side: Side, began: datetime) -> bool:
-        if side in self._weather.down:
+        if side in self._health.down:
             return False
-        marks = _Bookmarks(self._eyes, side)
+        marks = _Bookmarks(self._services, side)
         since = marks.kept()
         try:
             unread, listed_at = self._list(side, since, marks)
@@ -57,28 +57,35 @@ class Sweeper:
             self._partial(side, str(error))
             return False
         except SideError as error:
-            self._weather.failed(side, side, error)
+            self._health.failed(side, side, error)
             self._partial(side, "its people could not all be read")
             return False
         marks.drop()
         self._missing(side, listed_at or began, unread=unread)
-        return side not in self._weather.down
+        return side not in self._health.down
 
-    def _list(self, side: Side, since: Bookmark | None, marks: _Bookmarks) -> tuple[int, datetime | None]:
+    def _list(
+        self, side: Side, since: ListingCursor | None, marks: _Bookmarks
+    ) -> tuple[int, datetime | None]:
         """Read and store everybody. Returns how many of those asked for singly could not be read, and when
         the listing was made, where the side makes one."""
-        reader, state = self._eyes.readers[side], self._eyes.state
+        reader, state = self._services.readers[side], self._services.state
         done = skipped = unread = 0
         listed_at = None
-        for page in reader.everyone(self._known(), since):
-            recorded = state.record(page.views, side, run=self._run, spreads=self._eyes.mapping.spreads)
-            self._looker.observed[side] += len(page.views)
-            self._looker.pursue(side, recorded)
-            self._looker.follow(side, page.hints)
-            if side in self._weather.down:
-                raise self._weather.down[side]
+        for page in reader.list_people(self._known(), since):
+            recorded = state.record(
+                page.views,
+                side,
+                run=self._run,
+                unsubscribe_withdraws_topics=self._services.mapping.unsubscribe_withdraws_topics,
+            )
+            self._fetcher.observed[side] += len(page.views)
+            self._fetcher.read_related(side, recorded)
+            self._fetcher.follow(side, page.hints)
+            if side in self._health.down:
+                raise self._health.down[side]
             for warning in page.warnings:
-                self._weather.warn(f"{side}: {warning}")
+                self._health.warn(f"{side}: {warning}")
             if page.bookmark is not None:
                 listed_at = page.bookmark.began
                 marks.keep(page.bookmark)
@@ -86,51 +93,51 @@ class Sweeper:
             skipped += page.skipped
             unread += page.unread
             self._tell(side, done, page)
-            self._eyes.heartbeat()
+            self._services.heartbeat()
         if skipped:
-            self._weather.warn(f"{side}: records without an address, left out of the sweep: {skipped}")
+            self._health.warn(f"{side}: records without an address, left out of the sweep: {skipped}")
         return unread, listed_at
 
     def _tell(self, side: Side, done: int, page: Page) -> None:
         rows = done if page.done is None else page.done
-        self._eyes.progress(f"reading everybody at {side}", rows, page.total)
+        self._services.progress(f"reading everybody at {side}", rows, page.total)
 
     def _known(self) -> Iterator[Who]:
-        for page in self._eyes.state.known():
+        for page in self._services.state.known():
             yield from page
 
     def _missing(self, side: Side, began: datetime, *, unread: int) -> None:
         """People the sweep did not show: those never seen there are not there, unless it was a read that
         failed; the others are looked for."""
-        state, topics = self._eyes.state, [topic.id for topic in self._eyes.mapping.all]
+        state, topics = self._services.state, [topic.id for topic in self._services.mapping.all]
         for page in state.unseen_since(side, began):
-            self._looker.look(side, [who.person for who in page])
-            if side in self._weather.down:
+            self._fetcher.look(side, [who.person for who in page])
+            if side in self._health.down:
                 return
         if not unread:
             state.mark_absent(side, topics, run=self._run, read_at=began)
 
     def _partial(self, side: Side, why: str) -> None:
-        self._weather.unsure |= {topic.id for topic in self._eyes.mapping.all}
-        self._weather.warn(f"{side}: the sweep is incomplete ({why}); no opt-in is sent in this run")
+        self._health.untrusted_topics |= {topic.id for topic in self._services.mapping.all}
+        self._health.warn(f"{side}: the sweep is incomplete ({why}); no opt-in is sent in this run")
 
 
 class _Bookmarks:
     """Where the listing of one side stands, kept until it was read to its end."""
 
-    def __init__(self, eyes: Eyes, side: Side) -> None:
-        self._state, self._mapping = eyes.state, eyes.mapping.digest
+    def __init__(self, services: Services, side: Side) -> None:
+        self._state, self._mapping = services.state, services.mapping.digest
         self._key = f"listing:{side}"
 
-    def kept(self) -> Bookmark | None:
+    def kept(self) -> ListingCursor | None:
         """Where an earlier process stopped; None where what it stored was read by another mapping."""
         kept = json.loads(self._state.meta(self._key) or "{}")
         began = time_in(kept.get("began"))
         if began is None or kept["mapping"] != self._mapping:
             return None
-        return Bookmark(kept["place"], began)
+        return ListingCursor(kept["place"], began)
 
-    def keep(self, mark: Bookmark) -> None:
+    def keep(self, mark: ListingCursor) -> None:
         """Note it, after the page before it was stored."""
         kept = {"place": mark.place, "began": time_out(mark.began), "mapping": self._mapping}
         self._state.set_meta(self._key, json.dumps(kept))

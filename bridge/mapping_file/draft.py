@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bridge.core.catalogue import Kind
+from bridge.core.catalogue import CatalogueKind
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Side
-from bridge.core.scaffold import Match, Sketch
+from bridge.core.scaffold.matching import Match, MatchResult
 
 _HEAD = """\
 # A draft, made by `bridge mapping scaffold` from the names that both sides use. Nobody has read it yet: as
@@ -43,7 +43,7 @@ class DraftedTopic:
     def mypreferences(self) -> Mapping[str, str]:
         """Its source, as the file has it."""
         source, edition = self.match.source, self.match.edition
-        if source.kind is Kind.FILTER or edition is None:
+        if source.kind is CatalogueKind.FILTER or edition is None:
             return {"filter": source.id}
         return {"consent": source.id, "version": edition.version, "locale": (edition.locales or ("",))[0]}
 
@@ -54,7 +54,7 @@ class DraftedTopic:
         return {"preference": numbers[""]} if "" in numbers else {"frequencies": dict(numbers)}
 
 
-def drafted(sketch: Sketch) -> list[DraftedTopic]:
+def drafted(sketch: MatchResult) -> list[DraftedTopic]:
     """The topics of a sketch with ids of their own, also those that will be commented out."""
     taken = {str(CHANNEL)}
     found = []
@@ -66,7 +66,7 @@ def drafted(sketch: Sketch) -> list[DraftedTopic]:
     return found
 
 
-def draft(sketch: Sketch) -> str:
+def draft(sketch: MatchResult) -> str:
     """The text of the file."""
     parts = [_HEAD, _channel(sketch.channel)]
     parts += [_topic(one) for one in drafted(sketch)]

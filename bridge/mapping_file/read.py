@@ -15,11 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import CHANNEL, Mapping, Topic
-from bridge.mapping_file import parts
+from bridge.mapping_file import to_core
 from bridge.mapping_file.format import MappingFile, known_keys
-from bridge.mapping_file.places import line_of
+from bridge.mapping_file.line_numbers import line_of
+from bridge.mapping_file.lint import LocatedTopic, lint
 from bridge.mapping_file.problems import Problem, describe
-from bridge.mapping_file.rules import Placed, breaches
 
 
 def load_mapping(path: Path) -> Mapping:
@@ -120,10 +120,10 @@ def _form(document: MappingOf[str, Any]) -> list[_Finding]:
 
 
 def _rules(document: MappingOf[str, Any]) -> list[_Finding]:
-    channel = parts.channel_of(document)
-    topics = [Placed(at, one) for at, one in enumerate(parts.topics_of(document)) if one is not None]
-    found = breaches(
-        None if channel is None else Placed(None, channel), topics, parts.on_unsubscribe_of(document)
+    channel = to_core.channel_of(document)
+    topics = [LocatedTopic(at, one) for at, one in enumerate(to_core.topics_of(document)) if one is not None]
+    found = lint(
+        None if channel is None else LocatedTopic(None, channel), topics, to_core.on_unsubscribe_of(document)
     )
     return [_Finding((*_table_path(one.index), *one.key), one.what, one.hint) for one in found]
 
@@ -152,14 +152,14 @@ def _built(document: MappingOf[str, Any]) -> Mapping:
         CHANNEL,
         None,
         {},
-        parts.conflict_of({}, document),
-        parts.direction_of({}, document),
-        parts.on_deletion_of(document),
+        to_core.conflict_of({}, document),
+        to_core.direction_of({}, document),
+        to_core.on_deletion_of(document),
     )
     mapping = Mapping(
-        topics=tuple(topic for topic in parts.topics_of(document) if topic is not None),
-        channel=parts.channel_of(document) or nowhere,
-        on_unsubscribe=parts.on_unsubscribe_of(document),
+        topics=tuple(topic for topic in to_core.topics_of(document) if topic is not None),
+        channel=to_core.channel_of(document) or nowhere,
+        on_unsubscribe=to_core.on_unsubscribe_of(document),
         digest="",
         draft=document.get("draft") is True,
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
-from bridge.core.catalogue import Catalogue, Edition, Entry, Kind
+from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
 from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
 
 
-def read_catalogue(client: MyPreferencesClient, kinds: Set[Kind]) -> Catalogue:
+def read_catalogue(client: MyPreferencesClient, kinds: Set[CatalogueKind]) -> Catalogue:
     """The entries of these kinds, one call a kind. Raises SideError."""
-    readers: Mapping[Kind, Callable[[], Iterable[Entry]]] = {
-        Kind.FILTER: lambda: _filters(client.programs()),
-        Kind.CONSENT: lambda: map(_consent, client.consent_types()),
-        Kind.EMAIL_TYPE: lambda: map(_email_type, client.email_types()),
+    readers: Mapping[CatalogueKind, Callable[[], Iterable[Entry]]] = {
+        CatalogueKind.FILTER: lambda: _filters(client.programs()),
+        CatalogueKind.CONSENT: lambda: map(_consent, client.consent_types()),
+        CatalogueKind.EMAIL_TYPE: lambda: map(_email_type, client.email_types()),
     }
     wanted = [kind for kind in readers if kind in kinds]
     entries = tuple(entry for kind in wanted for entry in readers[kind]())
@@ -27,7 +27,7 @@ def _filters(programs: Iterable[wire.Program]) -> Iterator[Entry]:
         names = [tag.name for tag in program.text_tags or () if tag.name]
         for item in program.filters or ():
             yield Entry(
-                kind=Kind.FILTER,
+                kind=CatalogueKind.FILTER,
                 id=item.filter_id,
                 name=names[0] if names else "",
                 also=(*names[1:], str(program.program_id)),
@@ -54,7 +54,7 @@ def _consent(item: wire.ConsentType) -> Entry:
         if field.name and field.name != item.type_name
     ]
     return Entry(
-        kind=Kind.CONSENT,
+        kind=CatalogueKind.CONSENT,
         id=item.type_name,
         name=worded[0] if worded else item.type_name,
         also=tuple(dict.fromkeys(worded[1:])),
@@ -63,11 +63,11 @@ def _consent(item: wire.ConsentType) -> Entry:
     )
 
 
-def _edition(version: wire.ConsentVersion) -> Edition:
+def _edition(version: wire.ConsentVersion) -> CatalogueVersion:
     fields = version.localized_fields
     locales = None if fields is None else tuple(one.locale for one in fields if one.locale)
-    return Edition(version.consent_version, locales, version.is_active is not False)
+    return CatalogueVersion(version.consent_version, locales, version.is_active is not False)
 
 
 def _email_type(item: wire.ContactType) -> Entry:
-    return Entry(Kind.EMAIL_TYPE, item.type_name, item.type_name, active=item.is_active is not False)
+    return Entry(CatalogueKind.EMAIL_TYPE, item.type_name, item.type_name, active=item.is_active is not False)

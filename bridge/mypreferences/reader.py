@@ -11,8 +11,8 @@ from itertools import islice
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import MappingStale, SideError, Verdict
-from bridge.core.fit import kinds_at
 from bridge.core.mapping import Mapping, Topic
+from bridge.core.mapping_check import kinds_used
 from bridge.core.model import (
     ConsentRecord,
     Side,
@@ -22,16 +22,16 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Bookmark, Hint, Marks, Page, PersonView
-from bridge.mypreferences import elsewhere, views, wire
-from bridge.mypreferences.binding import Binder
+from bridge.core.ports import Hint, ListingCursor, Page, PersonView, Watermarks
+from bridge.mypreferences import linked_profiles, views, wire
+from bridge.mypreferences.bulk.filtered_export import FilteredExport
+from bridge.mypreferences.bulk.pricing import WORTH_AN_EXPORT, price_of
+from bridge.mypreferences.bulk.segment_export import ExportCursor, ExportPage, SegmentExport, SegmentRef
 from bridge.mypreferences.catalogue import read_catalogue
-from bridge.mypreferences.choosing import Chooser
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
-from bridge.mypreferences.drain import drain_events
-from bridge.mypreferences.evidence import records_of
-from bridge.mypreferences.listing import Block, Listing, Place, Roll
-from bridge.mypreferences.pricing import WORTH_AN_EXPORT, price_of
+from bridge.mypreferences.consent_records import records_of
+from bridge.mypreferences.events.drain import drain_events
+from bridge.mypreferences.profile_lookup import ProfileFinder
 
 EVENTS = "mypreferences.events"
 HISTORY = timedelta(days=15)  # MyPreferences `Retrieve events`: MaxEventHistoryDays
@@ -42,8 +42,8 @@ _AT_ONCE = 4
 
 class MyPreferencesReader:
     """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `roll` is what holds everybody (None: people
-    are read one by one); `export_poll` is seconds between questions for an export; `under_way` tells whether
-    an import is at work, `may_import` whether so many more may be begun."""
+    are read one by one); `export_poll` is seconds between questions for an export; `has_running_jobs` tells
+    whether an import is at work, `may_import` whether so many more may be begun."""
 
     def __init__(
         self,
@@ -51,21 +51,21 @@ class MyPreferencesReader:
         mapping: Mapping,
         clock: Callable[[], datetime],
         *,
-        roll: Roll | None = None,
+        roll: SegmentRef | None = None,
         subscription_id: int | None = None,
         alternate_id_type: str | None = None,
         poll_window: timedelta = timedelta(hours=1),
         export_poll: float = 15.0,
         sleep: Callable[[float], None] = time.sleep,
-        under_way: Callable[[], bool] = lambda: False,
+        has_running_jobs: Callable[[], bool] = lambda: False,
         may_import: Callable[[int], bool] = lambda _: False,
     ) -> None:
-        self._under_way, self._may_import = under_way, may_import
+        self._has_running_jobs, self._may_import = has_running_jobs, may_import
         self._client, self._mapping, self._clock = client, mapping, clock
         self._roll, self._subscription_id = roll, subscription_id
-        self._binder = Binder(client, alternate_id_type)
+        self._binder = ProfileFinder(client, alternate_id_type)
         self._poll_window = poll_window
-        self._listing = Listing(client, clock=clock, pause=export_poll, sleep=sleep)
+        self._listing = SegmentExport(client, clock=clock, pause=export_poll, sleep=sleep)
 
     @property
     def side(self) -> Side:
@@ -80,15 +80,15 @@ class MyPreferencesReader:
     def feeds(self) -> Sequence[str]:
         return (EVENTS,)
 
-    def turns(self, marks: Marks, every: timedelta) -> Iterator[str]:  # noqa: ARG002
+    def turns(self, marks: Watermarks, every: timedelta) -> Iterator[str]:  # noqa: ARG002
         """The one feed, each time."""
         yield EVENTS
 
-    def turn_of(self, feed: str, every: timedelta) -> timedelta:  # noqa: ARG002
+    def rotation_period(self, feed: str, every: timedelta) -> timedelta:  # noqa: ARG002
         """Each round reads it."""
         return every
 
-    def learn(self) -> Sequence[str]:
+    def probe_capabilities(self) -> Sequence[str]:
         """Nothing: its one feed hints, and the profiles are read."""
         return ()
 
@@ -102,7 +102,7 @@ class MyPreferencesReader:
             raise ValueError(f"MyPreferences has no feed called {feed}")
         return drain_events(self._events, since, window=self._poll_window, clock=self._clock)
 
-    def covers(self, feed: str) -> frozenset[TopicId]:
+    def topics_of(self, feed: str) -> frozenset[TopicId]:
         """The one feed tells of every topic that has a place here."""
         if feed != EVENTS:
             raise ValueError(f"MyPreferences has no feed called {feed}")
@@ -110,7 +110,7 @@ class MyPreferencesReader:
 
     def catalogue(self) -> Catalogue:
         """Filters where the mapping names one, and consents likewise: one call each."""
-        return read_catalogue(self._client, kinds_at(Side.MYPREFERENCES, self._mapping))
+        return read_catalogue(self._client, kinds_used(Side.MYPREFERENCES, self._mapping))
 
     def price(self, people: Sequence[Sequence[Write]]) -> int:
         """Singly, or withdrawals by import."""
@@ -126,11 +126,11 @@ class MyPreferencesReader:
         """The service keeps 15 days of events; the margin covers a clock that is off and a slow drain."""
         return self._clock() - HISTORY + _HISTORY_MARGIN
 
-    def everyone(self, known: Iterable[Who], since: Bookmark | None = None) -> Iterator[Page]:
+    def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
         """The whole roll, or without one each of `known`. Somebody who cannot be read is counted in the
         page's warnings and left out of its views; whatever stops the side stops the sweep."""
         if self._roll is not None:
-            place = None if since is None else Place.read(since.place)
+            place = None if since is None else ExportCursor.read(since.place)
             return map(self._page, self._listing.everybody(self._roll, place))
         return self._one_by_one(known)
 
@@ -141,19 +141,19 @@ class MyPreferencesReader:
         bound = self._binder.bound(who)
         shown = views.view(who.address, bound.here, self._mapping, read_at, complete=True)
         if bound.elsewhere:
-            return elsewhere.heard(shown, bound.elsewhere, self._mapping, read_at)
+            return linked_profiles.heard(shown, bound.elsewhere, self._mapping, read_at)
         return views.addressed(shown) if bound.pinned is not None and len(bound.here) > 1 else shown
 
-    def look_many(self, people: Sequence[Who]) -> Iterator[Page]:
+    def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
         """A few by a look at each. Many by exports that are narrowed to their addresses, where a roll is
         set: whoever is not wholly there is looked at."""
         if self._roll is None or len(people) < WORTH_AN_EXPORT:
             return self._one_by_one(people)
         return self._chosen(self._roll, people)
 
-    def under_way(self) -> bool:
+    def has_running_jobs(self) -> bool:
         """Whether an import may still be at work."""
-        return self._under_way()
+        return self._has_running_jobs()
 
     def follow(self, hint: Hint) -> Sequence[PersonView]:
         """What a hint names: by id, one view for each active address of that profile (others may share it);
@@ -201,7 +201,7 @@ class MyPreferencesReader:
             for address in views.addresses(profile)
         ]
 
-    def _page(self, block: Block) -> Page:
+    def _page(self, block: ExportPage) -> Page:
         sharing: dict[str, list[wire.Profile]] = {}
         spelled: dict[str, str] = {}
         skipped = 0
@@ -220,13 +220,13 @@ class MyPreferencesReader:
         return Page(
             views=seen,
             skipped=skipped,
-            bookmark=Bookmark(block.place.written(), began),
+            bookmark=ListingCursor(block.place.written(), began),
             done=block.place.rows,
             total=block.total,
         )
 
-    def _chosen(self, roll: Roll, people: Sequence[Who]) -> Iterator[Page]:
-        for seen, rest in Chooser(self._listing, roll, self._mapping).shown(people, self._clock()):
+    def _chosen(self, roll: SegmentRef, people: Sequence[Who]) -> Iterator[Page]:
+        for seen, rest in FilteredExport(self._listing, roll, self._mapping).shown(people, self._clock()):
             yield Page(views=seen)
             yield from self._one_by_one(rest)
 

@@ -18,13 +18,13 @@ from bridge.core.model import (
     Withdrawal,
     Write,
 )
-from bridge.core.ports import Outcome, Parcel
-from bridge.core.singly import write_each
-from bridge.mypreferences import changes, views, wire
-from bridge.mypreferences.binding import Bound, Told
-from bridge.mypreferences.burst import Asked, Burst
+from bridge.core.one_by_one import write_each
+from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.mypreferences import profile_updates, views, wire
+from bridge.mypreferences.bulk.importer import Importer
+from bridge.mypreferences.bulk.withdrawals import BulkWithdrawals, RequestedWithdrawals
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.importing import Importer
+from bridge.mypreferences.profile_lookup import ProfileMatch, Target
 from bridge.mypreferences.reader import MyPreferencesReader
 
 __all__ = ["MyPreferencesReader", "MyPreferencesReplica"]
@@ -46,12 +46,12 @@ class MyPreferencesReplica(MyPreferencesReader):
         super().__init__(client, mapping, clock, **reading)
         self._burst = None
         if importer is not None:
-            self._burst = Burst(
+            self._burst = BulkWithdrawals(
                 client,
                 importer,
                 asked=self._asked,
                 told=lambda who: self._binder.bound(who).all,
-                write=lambda parcel: self.write(parcel.who, parcel.unit),
+                write=lambda request: self.write(request.who, request.unit),
             )
 
     def units(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
@@ -60,7 +60,7 @@ class MyPreferencesReplica(MyPreferencesReader):
         others = [write for write in writes if not isinstance(write, Withdrawal)]
         return [unit for unit in (withdrawals, others) if unit]
 
-    def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
+    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
         """Carry out one unit on a fresh read of the profiles. ACCEPTED says that the service took it, not
         that it honours it: an older date than the one it holds is taken and passed over."""
         withdrawals = [(write, self._topic(write)) for write in unit if isinstance(write, Withdrawal)]
@@ -78,30 +78,30 @@ class MyPreferencesReplica(MyPreferencesReader):
         """Raises Refused: there is no place for them, and the engine sends none here."""
         raise _error(Refused, "MyPreferences keeps no consent records of elsewhere.")
 
-    def prefers_bulk(self, parcels: Sequence[Parcel]) -> bool:
+    def prefers_bulk(self, requests: Sequence[WriteRequest]) -> bool:
         """Whether imports carry these in fewer calls. Opt-ins always go by themselves: see `burst`."""
-        writes = [write for parcel in parcels for write in parcel.unit]
+        writes = [write for request in requests for write in request.unit]
         if self._burst is None or not all(isinstance(write, Withdrawal) for write in writes):
             return False
-        return self._burst.prefers([self._kinds(parcel) for parcel in parcels])
+        return self._burst.prefers([self._kinds(request) for request in requests])
 
     def write_many(
-        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
-    ) -> Sequence[Outcome | SideError]:
+        self, requests: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
+    ) -> Sequence[WriteResponse | SideError]:
         """Withdrawals together, as far as that takes fewer calls; opt-ins one after the other."""
-        writes = [write for parcel in parcels for write in parcel.unit]
+        writes = [write for request in requests for write in request.unit]
         if self._burst is None or not all(isinstance(write, Withdrawal) for write in writes):
-            return write_each(lambda parcel: self.write(parcel.who, parcel.unit), parcels, heartbeat)
-        return self._burst.carry(parcels, heartbeat)
+            return write_each(lambda request: self.write(request.who, request.unit), requests, heartbeat)
+        return self._burst.carry(requests, heartbeat)
 
-    def _asked(self, parcel: Parcel) -> Asked:
-        return [(write, self._topic(write)) for write in parcel.unit if isinstance(write, Withdrawal)]
+    def _asked(self, request: WriteRequest) -> RequestedWithdrawals:
+        return [(write, self._topic(write)) for write in request.unit if isinstance(write, Withdrawal)]
 
-    def _kinds(self, parcel: Parcel) -> frozenset[object]:
-        topics = (self._mapping.topic(write.topic) for write in parcel.unit)
+    def _kinds(self, request: WriteRequest) -> frozenset[object]:
+        topics = (self._mapping.topic(write.topic) for write in request.unit)
         return frozenset(type(topic.source) for topic in topics if topic is not None)
 
-    def _withdraw(self, told: Sequence[Told], writes: Sequence[tuple[Withdrawal, Topic]]) -> Outcome:
+    def _withdraw(self, told: Sequence[Target], writes: Sequence[tuple[Withdrawal, Topic]]) -> WriteResponse:
         """Every profile of the person is told, also after one of them was refused; then that is raised, an
         unknown outcome before a known one."""
         failures: list[SideError] = []
@@ -112,7 +112,7 @@ class MyPreferencesReplica(MyPreferencesReader):
                 break  # the same would befall the rest
         if failures:
             raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
-        return Outcome.ACCEPTED if sent else Outcome.ALREADY_SO
+        return WriteResponse.ACCEPTED if sent else WriteResponse.ALREADY_SO
 
     def _tell(
         self,
@@ -123,23 +123,25 @@ class MyPreferencesReplica(MyPreferencesReader):
     ) -> bool:
         """Send one profile its withdrawals; whether anything was sent. Refused together, they go one by one:
         a filter that is gone must not keep the other opt-outs from arriving."""
-        bodies = changes.withdrawing(profile, address, writes)
+        bodies = profile_updates.withdrawing(profile, address, writes)
         for body in bodies:
             try:
                 self._client.update_profile(profile.id, body)
             except SideError as error:
-                if error.verdict in (Verdict.HOLD, Verdict.MEND) and len(writes) > 1:
+                if error.verdict in (Verdict.HOLD, Verdict.FIX_CONFIG) and len(writes) > 1:
                     for write in writes:
                         self._tell(profile, address, [write], failures)
                     return True
                 failures.append(error)
         return bool(bodies)
 
-    def _raise(self, who: Who, bound: Bound, writes: Sequence[tuple[Raise | Adjustment, Topic]]) -> Outcome:
+    def _raise(
+        self, who: Who, bound: ProfileMatch, writes: Sequence[tuple[Raise | Adjustment, Topic]]
+    ) -> WriteResponse:
         self._refuse_outdated(who.address, bound.here, writes)
         target = self._target(who, bound)
         try:
-            body = changes.raising(target, who.address, writes)
+            body = profile_updates.raising(target, who.address, writes)
         except LookupError:
             raise _error(
                 Refused,
@@ -147,7 +149,7 @@ class MyPreferencesReplica(MyPreferencesReader):
                 "Mend email_type in the mapping, or the profile in MyPreferences.",
             ) from None
         self._client.update_profile(target.id, body)
-        return Outcome.ACCEPTED
+        return WriteResponse.ACCEPTED
 
     def _refuse_outdated(
         self,
@@ -163,7 +165,7 @@ class MyPreferencesReplica(MyPreferencesReader):
                     if out and said.changed_at is not None and said.changed_at >= write.evidence.changed_at:
                         raise _error(Refused, "A withdrawal at MyPreferences is newer than this opt-in.")
 
-    def _target(self, who: Who, bound: Bound) -> wire.Profile:
+    def _target(self, who: Who, bound: ProfileMatch) -> wire.Profile:
         """The one profile that consent may be given on: the pinned one, else the only one. It holds the
         address that the person opted in with."""
         profiles = bound.here

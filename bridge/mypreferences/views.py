@@ -15,7 +15,7 @@ PENDING = "pending_update"  # the word by which core knows an observation that p
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Statement:
     """What one record says of one topic."""
 
     choice: Choice
@@ -77,7 +77,7 @@ def addressed(view: PersonView) -> PersonView:
     return replace(view, topics=topics)
 
 
-def said_of(profile: wire.Profile, address: str | None, topic: Topic) -> list[Said] | None:
+def said_of(profile: wire.Profile, address: str | None, topic: Topic) -> list[Statement] | None:
     """What a profile says of a topic, once for each record that may speak of it; None where the answer does
     not speak of such things at all (rows of a segment hold what the segment is set up for)."""
     match topic.source:
@@ -122,7 +122,7 @@ def is_mapped(item: wire.Consent, ref: ConsentRef) -> bool:
 
 def _said_by_filter(
     profile: wire.Profile, emails: list[wire.Email], topic: Topic, ref: FilterRef
-) -> list[Said] | None:
+) -> list[Statement] | None:
     fitting = of_type(emails, ref)
     by_element = [of_filter(email.email_preferences, ref) for email in fitting]
     if not any(by_element):
@@ -130,25 +130,25 @@ def _said_by_filter(
         if on_profile:
             return [_preference(item, topic) for item in on_profile]
         silent = all(email.email_preferences is None for email in fitting) and fitting
-        return None if silent and profile.profile_preferences is None else [Said(Choice.UNSET)]
+        return None if silent and profile.profile_preferences is None else [Statement(Choice.UNSET)]
     return [
         said
         for found in by_element
-        for said in ([_preference(item, topic) for item in found] or [Said(Choice.UNSET)])
+        for said in ([_preference(item, topic) for item in found] or [Statement(Choice.UNSET)])
     ]
 
 
-def _preference(item: wire.Preference, topic: Topic) -> Said:
+def _preference(item: wire.Preference, topic: Topic) -> Statement:
     status = (item.preference_status or "").strip().casefold()
     if status in ("expired", "archived"):
-        return Said(Choice.UNSET, reason=status)
+        return Statement(Choice.UNSET, reason=status)
     if item.kind == wire.OPT_OUT:
-        return Said(Choice.OPTED_OUT, item.changed_at)
+        return Statement(Choice.OPTED_OUT, item.changed_at)
     if item.kind != wire.OPT_IN:
-        return Said(Choice.UNSET, block=Block.UNKNOWN, reason="unknown preference type")
+        return Statement(Choice.UNSET, block=Block.UNKNOWN, reason="unknown preference type")
     if status not in ("", "active"):
-        return Said(Choice.UNSET, block=Block.UNKNOWN, reason="unknown preference status")
-    return Said(Choice.OPTED_IN, item.changed_at, _frequencies(item, topic))
+        return Statement(Choice.UNSET, block=Block.UNKNOWN, reason="unknown preference status")
+    return Statement(Choice.OPTED_IN, item.changed_at, _frequencies(item, topic))
 
 
 def _frequencies(item: wire.Preference, topic: Topic) -> tuple[str, ...]:
@@ -158,7 +158,9 @@ def _frequencies(item: wire.Preference, topic: Topic) -> tuple[str, ...]:
     return (spelled.get(item.frequency_id.casefold(), item.frequency_id),)
 
 
-def _said_by_consent(profile: wire.Profile, emails: list[wire.Email], ref: ConsentRef) -> list[Said] | None:
+def _said_by_consent(
+    profile: wire.Profile, emails: list[wire.Email], ref: ConsentRef
+) -> list[Statement] | None:
     if profile.consents is None and all(email.consents is None for email in emails):
         return None
     found = of_consent(profile, emails, ref)
@@ -166,12 +168,12 @@ def _said_by_consent(profile: wire.Profile, emails: list[wire.Email], ref: Conse
     granted = [item for item in found if item.kind == wire.GRANTED and is_mapped(item, ref)]
     live = [item for item in granted if not item.expired]
     if withdrawn and not _outlived(withdrawn, live):
-        return [Said(Choice.OPTED_OUT, _newest(withdrawn))]
+        return [Statement(Choice.OPTED_OUT, _newest(withdrawn))]
     if any(item.kind not in wire.CONSENT_CODES for item in found):
-        return [Said(Choice.UNSET, block=Block.UNKNOWN, reason="unknown consent status")]
+        return [Statement(Choice.UNSET, block=Block.UNKNOWN, reason="unknown consent status")]
     if live:
-        return [Said(Choice.OPTED_IN, _newest(live))]
-    return [Said(Choice.UNSET, reason="expired" if granted else None)]
+        return [Statement(Choice.OPTED_IN, _newest(live))]
+    return [Statement(Choice.UNSET, reason="expired" if granted else None)]
 
 
 def _outlived(withdrawn: list[wire.Consent], granted: list[wire.Consent]) -> bool:
@@ -182,7 +184,7 @@ def _outlived(withdrawn: list[wire.Consent], granted: list[wire.Consent]) -> boo
     return given is not None and all(date is not None and date < given for date in dates)
 
 
-def _newest(items: Iterable[wire.Consent | Said]) -> datetime | None:
+def _newest(items: Iterable[wire.Consent | Statement]) -> datetime | None:
     return max((item.changed_at for item in items if item.changed_at is not None), default=None)
 
 
@@ -197,7 +199,7 @@ def _hidden(profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
     )
 
 
-def _merged(said: Sequence[Said], profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
+def _merged(said: Sequence[Statement], profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
     """Any opt-out outweighs every opt-in, any opt-in outweighs silence."""
     choice = min((item.choice for item in said), key=_WEIGHT.__getitem__)
     heard = [item for item in said if item.choice is choice]
@@ -208,7 +210,7 @@ def _merged(said: Sequence[Said], profiles: Sequence[wire.Profile], read_at: dat
         read_at,
         _newest(heard) if choice is not Choice.UNSET else None,
         tuple(dict.fromkeys(name for item in heard for name in item.frequencies)),
-        uniform=len({(item.choice, item.frequencies) for item in said}) == 1,
+        consistent=len({(item.choice, item.frequencies) for item in said}) == 1,
         records=len(profiles),
         block=doubt.block if doubt else None,
         reason=PENDING if any(profile.pending for profile in profiles) else reason,

@@ -24,10 +24,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import PydanticBaseSettingsSource as Source
 
-from bridge.core.brakes import Limits
+from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import ConfigError
 from bridge.core.model import mask
-from bridge.hosts import is_loopback
+from bridge.net import is_loopback
 from bridge.settings.sources import DEFAULT, PREFIX, READING, env_name
 from bridge.settings.values import (
     LONG,
@@ -57,7 +57,7 @@ def _about(default: Any, what: str, example: object, **bounds: Any) -> Any:
     return Field(default=default, description=what, examples=[example], **bounds)
 
 
-class Auth(StrEnum):
+class AuthScheme(StrEnum):
     """How the bridge signs in to MyPreferences."""
 
     OAUTH = "oauth"
@@ -93,7 +93,7 @@ class MyPreferences(_Group):
     account: Text | None = _about(None, "the account's clientId, the first segment of every path", "ACME")
     user_id: Text | None = _about(None, "the bridge's own API user", "consent-bridge", repr=False)
     source_group: Text | None = _about(None, "the source group of that user", "SYNC")
-    auth: Auth = _about(Auth.OAUTH, "oauth, certificate or pnauthinfo3", "oauth")
+    auth: AuthScheme = _about(AuthScheme.OAUTH, "oauth, certificate or pnauthinfo3", "oauth")
     token_url: Url | None = _about(None, "the address of the OAuth token endpoint", "https://…/oauth/token")
     client_id: Text | None = _about(None, "the OAuth client id", "…")
     client_secret: SecretStr | None = _about(None, "the OAuth client secret", "…")
@@ -146,7 +146,7 @@ class Dotdigital(_Group):
     )
 
 
-class Brakes(_Group):
+class BrakeSettings(_Group):
     """How much one run may change."""
 
     raises_max: Whole = _about(1000, "a number of people, 0 or more", 1000, ge=0)
@@ -156,9 +156,9 @@ class Brakes(_Group):
     hold_withdrawals: bool = _about(False, "true to hold a mass opt-out, false to deliver it", "false")
     burst_max: Whole = _about(1000, "unsubscribes within one minute, 1 or more", 1000, ge=1)
 
-    def limits(self) -> Limits:
+    def limits(self) -> BrakeLimits:
         """The same, as the core takes it."""
-        return Limits(**self.model_dump())
+        return BrakeLimits(**self.model_dump())
 
 
 class Web(_Group):
@@ -240,7 +240,7 @@ class Settings(BaseSettings):
     )
     mypreferences: MyPreferences = MyPreferences()
     dotdigital: Dotdigital = Dotdigital()
-    brakes: Brakes = Brakes()
+    brakes: BrakeSettings = BrakeSettings()
     web: Web = Web()
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
@@ -269,11 +269,11 @@ class Settings(BaseSettings):
         """Raises ConfigError naming everything that is missing before MyPreferences can be called."""
         needed = ["base_url", "account", "user_id"]
         match self.mypreferences.auth:
-            case Auth.OAUTH:
+            case AuthScheme.OAUTH:
                 needed += ["token_url", "client_id", "client_secret"]
-            case Auth.CERTIFICATE:
+            case AuthScheme.CERTIFICATE:
                 needed += ["token_url", "client_id", "certificate_file"]
-            case Auth.PNAUTHINFO3:
+            case AuthScheme.PNAUTHINFO3:
                 needed += ["private_key"]
         files = ("certificate_file", "certificate_key_file", "routes_file")
         self._require("MyPreferences", [f"mypreferences__{name}" for name in needed])

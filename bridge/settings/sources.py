@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import PydanticBaseSettingsSource as Source
 
-from bridge.nearest import nearest
+from bridge.did_you_mean import nearest
 
 PREFIX = "BRIDGE_"
 # Names that begin like settings and are none: the config file's own, and those of the test suite.

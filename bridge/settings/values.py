@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from bridge.hosts import is_loopback
+from bridge.net import is_loopback
 
 Network = IPv4Network | IPv6Network
 

@@ -1,9 +1,9 @@
 """The state DB: SQLite embedded, or PostgreSQL by URL."""
 
-from bridge.store.hookbox import HookBox, Stored
 from bridge.store.lease import Lease
 from bridge.store.ledger import LedgerBroken, Verified
 from bridge.store.runs import RunRow
 from bridge.store.store import Store
+from bridge.store.webhook_inbox import InboxResult, WebhookInbox
 
-__all__ = ["HookBox", "Lease", "LedgerBroken", "RunRow", "Store", "Stored", "Verified"]
+__all__ = ["InboxResult", "Lease", "LedgerBroken", "RunRow", "Store", "Verified", "WebhookInbox"]

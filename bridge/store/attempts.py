@@ -8,9 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.model import PersonId, RunId, Side, TopicId
-from bridge.core.state import Attempt, AttemptState, Begun, Ended
+from bridge.core.store_port import Attempt, AttemptFinished, AttemptStarted, AttemptState
 from bridge.store import tables as t
-from bridge.store.times import chunks, scrub
+from bridge.store.types import chunks, scrub
 
 Key = tuple[PersonId, TopicId]
 
@@ -18,7 +18,7 @@ _UNPROVEN = (AttemptState.BEGUN, AttemptState.IN_DOUBT)
 
 
 def begin(
-    conn: sa.Connection, run: RunId, side: Side, begun: Sequence[Begun], now: datetime
+    conn: sa.Connection, run: RunId, side: Side, begun: Sequence[AttemptStarted], now: datetime
 ) -> tuple[list[int], list[Key]]:
     """Note writes that are about to be sent. Returns their numbers in order, and the cells they are about."""
     topics = [list(dict.fromkeys(TopicId(write["topic"]) for write in one.body["writes"])) for one in begun]
@@ -41,7 +41,7 @@ def begin(
     return numbers, keys
 
 
-def end(conn: sa.Connection, ended: Sequence[Ended], now: datetime) -> None:
+def end(conn: sa.Connection, ended: Sequence[AttemptFinished], now: datetime) -> None:
     """Note what became of writes."""
     for changed in (True, False):
         rows = [_ended(one, now) for one in ended if (one.written_at is not None) is changed]
@@ -53,7 +53,7 @@ def end(conn: sa.Connection, ended: Sequence[Ended], now: datetime) -> None:
         conn.execute(sa.update(t.attempts).where(c.id == sa.bindparam("number")).values(values), rows)
 
 
-def _ended(one: Ended, now: datetime) -> dict[str, object]:
+def _ended(one: AttemptFinished, now: datetime) -> dict[str, object]:
     values = {
         "number": one.attempt,
         "new_state": one.state,
@@ -172,7 +172,7 @@ def doubts(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[Key, dict[S
     return found
 
 
-def unfollowed(conn: sa.Connection, person: PersonId, topic: TopicId) -> int:
+def ineffective_writes(conn: sa.Connection, person: PersonId, topic: TopicId) -> int:
     """How many writes about a cell were accepted and not followed since it was last agreed."""
     a, at = t.attempts.c, t.attempt_topics.c
     query = (

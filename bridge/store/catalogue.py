@@ -9,11 +9,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bridge.core.catalogue import Catalogue, Change, Edition, Entry, Kind, News, changes
-from bridge.core.state import Json
+from bridge.core.catalogue import (
+    Catalogue,
+    CatalogueChange,
+    CatalogueKind,
+    CatalogueVersion,
+    ChangeKind,
+    Entry,
+    catalogue_changes,
+)
+from bridge.core.store_port import Json
 from bridge.store import tables as t
 from bridge.store.engine import upsert
-from bridge.store.times import canonical, chunks, scrub
+from bridge.store.types import canonical, chunks, scrub
 
 KEPT = 1000  # changes, the newest
 
@@ -23,23 +31,23 @@ class DatedChange:
     """A change, and when the bridge noticed it."""
 
     at: datetime
-    change: Change
+    change: CatalogueChange
 
 
 def load(conn: sa.Connection) -> Catalogue:
     """The catalogue as it was last kept."""
-    kinds = frozenset(Kind(kind) for kind in conn.scalars(sa.select(t.catalogue_reads.c.kind)))
+    kinds = frozenset(CatalogueKind(kind) for kind in conn.scalars(sa.select(t.catalogue_reads.c.kind)))
     query = sa.select(t.catalogue).order_by(t.catalogue.c.kind, t.catalogue.c.position)
-    return Catalogue(tuple(_entry(Kind(row.kind), row.body) for row in conn.execute(query)), kinds)
+    return Catalogue(tuple(_entry(CatalogueKind(row.kind), row.body) for row in conn.execute(query)), kinds)
 
 
-def news(conn: sa.Connection, fresh: Catalogue) -> list[Change]:
+def news(conn: sa.Connection, fresh: Catalogue) -> list[CatalogueChange]:
     """What happened since the catalogue was last kept. Both are compared as they are kept: without
     addresses."""
-    return changes(load(conn), _as_kept(fresh))
+    return catalogue_changes(load(conn), _as_kept(fresh))
 
 
-def keep(conn: sa.Connection, fresh: Catalogue, now: datetime) -> list[Change]:
+def keep(conn: sa.Connection, fresh: Catalogue, now: datetime) -> list[CatalogueChange]:
     """Keep what was read in place of what was known of these kinds, and what happened since."""
     found = news(conn, fresh)
     known = t.catalogue
@@ -60,7 +68,9 @@ def noticed(conn: sa.Connection, since: datetime) -> list[DatedChange]:
     c = t.catalogue_changes.c
     query = sa.select(t.catalogue_changes).where(c.at >= since).order_by(c.id)
     return [
-        DatedChange(row.at, Change(Kind(row.kind), row.entry, News(row.news), row.what))
+        DatedChange(
+            row.at, CatalogueChange(CatalogueKind(row.kind), row.entry, ChangeKind(row.news), row.what)
+        )
         for row in conn.execute(query)
     ]
 
@@ -76,7 +86,7 @@ def _row(entry: Entry, position: int) -> dict[str, Any]:
     return {"kind": kind.value, "key": scrub(key), "position": position, "body": asdict(entry)}
 
 
-def _noted(one: Change, now: datetime) -> dict[str, Any]:
+def _noted(one: CatalogueChange, now: datetime) -> dict[str, Any]:
     what = scrub(one.what)
     return {"at": now, "kind": one.kind.value, "entry": scrub(one.id), "news": one.news.value, "what": what}
 
@@ -87,7 +97,7 @@ def _as_kept(fresh: Catalogue) -> Catalogue:
     return Catalogue(tuple(entries), fresh.kinds)
 
 
-def _entry(kind: Kind, body: Json) -> Entry:
+def _entry(kind: CatalogueKind, body: Json) -> Entry:
     editions = body["editions"]
     return Entry(
         kind=kind,
@@ -103,8 +113,8 @@ def _entry(kind: Kind, body: Json) -> Entry:
     )
 
 
-def _edition(body: Json) -> Edition:
-    return Edition(body["version"], _maybe(body["locales"]), body["active"])
+def _edition(body: Json) -> CatalogueVersion:
+    return CatalogueVersion(body["version"], _maybe(body["locales"]), body["active"])
 
 
 def _maybe(words: list[str] | None) -> tuple[str, ...] | None:

@@ -24,10 +24,10 @@ from bridge.core.model import (
     StandingHold,
     TopicId,
 )
-from bridge.core.state import Ended, LedgerEntry, Settlement
+from bridge.core.store_port import AttemptFinished, LedgerEntry, Settlement
 from bridge.store import attempts, challenges, holds, people, runs
 from bridge.store import tables as t
-from bridge.store.times import canonical, chunks
+from bridge.store.types import canonical, chunks
 
 Key = tuple[PersonId, TopicId]
 Row = Mapping[Any, Any]
@@ -114,8 +114,8 @@ def observation(row: Row, side: Side) -> Observation | None:
         frequencies=row[f"{side}_frequencies"],
         present=row[f"{side}_present"],
         stated=row[f"{side}_stated"],
-        shallow=row[f"{side}_shallow"],
-        uniform=row[f"{side}_uniform"],
+        undated=row[f"{side}_shallow"],
+        consistent=row[f"{side}_uniform"],
         records=row[f"{side}_records"],
         block=None if block is None else Block(block),
         reason=row[f"{side}_reason"],
@@ -231,7 +231,7 @@ def remap(conn: sa.Connection, topics: Sequence[TopicId], after: int) -> int | N
     return last
 
 
-def note_written(conn: sa.Connection, side: Side, ended: Sequence[Ended]) -> None:
+def note_written(conn: sa.Connection, side: Side, ended: Sequence[AttemptFinished]) -> None:
     """Writes of ours to these topics had ended: reads that began earlier show nothing of them."""
     c = t.cells.c
     at = f"{side}_written_at"

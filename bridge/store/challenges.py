@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.model import Challenge, ChallengeState, PersonId
-from bridge.core.state import Asked, AskedCounts
+from bridge.core.store_port import ConfirmationCounts, PendingConfirmation
 from bridge.store import tables as t
 
 
@@ -44,11 +44,11 @@ def move(conn: sa.Connection, person: PersonId, state: ChallengeState) -> None:
     conn.execute(sa.update(t.challenges).where(t.challenges.c.person_id == person).values(values))
 
 
-def due(conn: sa.Connection, now: datetime, limit: int) -> list[Asked]:
+def due(conn: sa.Connection, now: datetime, limit: int) -> list[PendingConfirmation]:
     """Whom to look at now, those who have waited longest first."""
     c = t.challenges.c
     query = sa.select(t.challenges).where(c.look_at <= now).order_by(c.look_at, c.person_id).limit(limit)
-    return [Asked(PersonId(row.person_id), _challenge(row)) for row in conn.execute(query)]
+    return [PendingConfirmation(PersonId(row.person_id), _challenge(row)) for row in conn.execute(query)]
 
 
 def looked(conn: sa.Connection, looks: Mapping[PersonId, datetime | None]) -> None:
@@ -61,13 +61,13 @@ def looked(conn: sa.Connection, looks: Mapping[PersonId, datetime | None]) -> No
     conn.execute(statement.values(look_at=sa.bindparam("at", type_=c.look_at.type)), rows)
 
 
-def count(conn: sa.Connection) -> AskedCounts:
+def count(conn: sa.Connection) -> ConfirmationCounts:
     """How many questions are out, since when, and how many were never answered."""
     c = t.challenges.c
     query = sa.select(c.state, sa.func.count(), sa.func.min(c.sent_at)).group_by(c.state)
     found = {ChallengeState(state): (number, oldest) for state, number, oldest in conn.execute(query)}
     pending, oldest = found.get(ChallengeState.PENDING, (0, None))
-    return AskedCounts(pending, oldest, found.get(ChallengeState.EXPIRED, (0, None))[0])
+    return ConfirmationCounts(pending, oldest, found.get(ChallengeState.EXPIRED, (0, None))[0])
 
 
 def _challenge(row: sa.Row[tuple[object, ...]]) -> Challenge:

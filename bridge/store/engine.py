@@ -143,7 +143,7 @@ def upsert(conn: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]],
     conn.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=given), rows)
 
 
-class Unit:
+class UnitOfWork:
     """Units of work: each is one transaction, rolled back whole when anything in it fails."""
 
     def __init__(self, engine: sa.Engine, clock: Clock, *, read_only: bool = False) -> None:

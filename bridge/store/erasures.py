@@ -15,42 +15,49 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bridge.core.erasure import Erasing, ErasureKey, Heard, KnownWords, Mark, heard
+from bridge.core.conflict import ClockReading
+from bridge.core.erasure import (
+    ErasedSignal,
+    ErasureKey,
+    ErasureMarker,
+    ErasureSettings,
+    KnownWithdrawals,
+    erased_signal,
+)
 from bridge.core.model import PersonId, Side, TopicId, address_key
-from bridge.core.policy import Clocks
 from bridge.core.ports import PersonView
-from bridge.core.state import LedgerEntry
+from bridge.core.store_port import LedgerEntry
 from bridge.store import cells, people
 from bridge.store import tables as t
 from bridge.store.engine import upsert
-from bridge.store.times import chunks
+from bridge.store.types import chunks
 
 KNOWN_AGAIN = "erased_known_again"  # the ledger's word for somebody erased who is there again
 VET_PAGE = 5000  # people of one transaction
 
 
 @dataclass(slots=True)
-class Sifted:
+class ErasureFilter:
     """A page without those who were erased and of whom nothing new is told. All else by address key."""
 
     views: Sequence[PersonView]
     floors: dict[str, datetime] = field(default_factory=dict)  # erased then, and in the page all the same
-    why: dict[str, Heard] = field(default_factory=dict)  # made known by that, or free of their mark
+    why: dict[str, ErasedSignal] = field(default_factory=dict)  # made known by that, or free of their mark
     unvetted: set[str] = field(default_factory=set)  # not known, and nobody can tell whether erased
 
 
-def sift(
-    conn: sa.Connection, views: Sequence[PersonView], side: Side, erasing: Erasing, now: datetime
-) -> Sifted:
+def filter_erased(
+    conn: sa.Connection, views: Sequence[PersonView], side: Side, erasing: ErasureSettings, now: datetime
+) -> ErasureFilter:
     """Take out of a page whoever was erased and has said nothing new. One query where nobody ever was."""
     whose = _whose(conn, erasing)
     if whose is None:
-        return Sifted(views)
+        return ErasureFilter(views)
     keys = {address_key(view.address) for view in views}
     marks = _marks(conn, keys, erasing.key)
     known = people.by_keys(conn, keys if whose.others else marks)
-    sifted = Sifted([], unvetted=(keys - marks.keys() - known.keys()) if whose.others else set())
-    clocks = Clocks(now, erasing.skew)
+    sifted = ErasureFilter([], unvetted=(keys - marks.keys() - known.keys()) if whose.others else set())
+    clocks = ClockReading(now, erasing.skew)
     sifted.views = [view for view in views if _stays(view, side, sifted, marks, known, clocks)]
     return sifted
 
@@ -58,19 +65,19 @@ def sift(
 def _stays(
     view: PersonView,
     side: Side,
-    sifted: Sifted,
-    marks: Mapping[str, Mark],
+    sifted: ErasureFilter,
+    marks: Mapping[str, ErasureMarker],
     known: Mapping[str, PersonId],
-    clocks: Clocks,
+    clocks: ClockReading,
 ) -> bool:
     key = address_key(view.address)
     mark = marks.get(key)
     if mark is None:
         return True
-    news = heard(view.topics, side, mark, clocks)
-    if news is Heard.OPT_IN and mark.finished:
+    news = erased_signal(view.topics, side, mark, clocks)
+    if news is ErasedSignal.OPT_IN and mark.finished:
         sifted.why[key] = news
-    elif news is not Heard.NOTHING and key not in known:
+    elif news is not ErasedSignal.NOTHING and key not in known:
         sifted.why.setdefault(key, news)
     if key not in known and key not in sifted.why:
         return False
@@ -78,8 +85,12 @@ def _stays(
     return True
 
 
-def guard(
-    conn: sa.Connection, sifted: Sifted, by_key: Mapping[str, PersonId], erasing: Erasing, now: datetime
+def apply_erasure_floor(
+    conn: sa.Connection,
+    sifted: ErasureFilter,
+    by_key: Mapping[str, PersonId],
+    erasing: ErasureSettings,
+    now: datetime,
 ) -> list[LedgerEntry]:
     """Keep older opt-ins from raising those who were erased; a later one ends the mark, and that alone stays.
     Returns what the ledger has to say of it."""
@@ -87,7 +98,7 @@ def guard(
     p, e = t.people.c, t.erased.c
     for ids in chunks(by_key[key] for key in sorted(sifted.unvetted)):
         conn.execute(sa.update(t.people).where(p.id.in_(ids)).values(unvetted_at=now))
-    back = [key for key, news in sifted.why.items() if news is Heard.OPT_IN]
+    back = [key for key, news in sifted.why.items() if news is ErasedSignal.OPT_IN]
     for some in chunks(_tokens(back, erasing.key)):
         conn.execute(sa.delete(t.erased).where(e.token.in_(some), e.finished_at.is_not(None)))
     return [LedgerEntry(KNOWN_AGAIN, {"by": news.value}, by_key[key]) for key, news in sifted.why.items()]
@@ -104,7 +115,7 @@ def _save_floors(conn: sa.Connection, rows: Mapping[PersonId, datetime]) -> None
         )
 
 
-def admit(conn: sa.Connection, address: str, erasing: Erasing, now: datetime) -> PersonId:
+def ensure_person(conn: sa.Connection, address: str, erasing: ErasureSettings, now: datetime) -> PersonId:
     """The person of an address, made known if need be: something is to be read about them."""
     key = address_key(address)
     known = people.by_keys(conn, [key])
@@ -113,12 +124,12 @@ def admit(conn: sa.Connection, address: str, erasing: Erasing, now: datetime) ->
     if whose is not None:
         marks = _marks(conn, [key], erasing.key)
         unvetted = {key} if whose.others and not marks else set()
-        sifted = Sifted([], {one: mark.at for one, mark in marks.items()}, unvetted=unvetted)
-        guard(conn, sifted, {key: person}, erasing, now)
+        sifted = ErasureFilter([], {one: mark.at for one, mark in marks.items()}, unvetted=unvetted)
+        apply_erasure_floor(conn, sifted, {key: person}, erasing, now)
     return person
 
 
-def leave_again(conn: sa.Connection, person: PersonId) -> None:
+def drop_if_empty(conn: sa.Connection, person: PersonId) -> None:
     """What was to be read about somebody is read: where they were erased, and nothing new was found, they are
     not known any more."""
     p = t.people.c
@@ -126,7 +137,7 @@ def leave_again(conn: sa.Connection, person: PersonId) -> None:
     conn.execute(sa.delete(t.people).where(p.id == person, p.erased_at.is_not(None), ~spoken))
 
 
-def is_marked(conn: sa.Connection, address: str, erasing: Erasing) -> bool:
+def is_marked(conn: sa.Connection, address: str, erasing: ErasureSettings) -> bool:
     """Whether the person of an address was erased, as far as can be told."""
     return _whose(conn, erasing) is not None and bool(_marks(conn, [address_key(address)], erasing.key))
 
@@ -141,7 +152,7 @@ class _Whose:
     others: bool
 
 
-def _whose(conn: sa.Connection, erasing: Erasing) -> _Whose | None:
+def _whose(conn: sa.Connection, erasing: ErasureSettings) -> _Whose | None:
     """None where nobody was ever erased."""
     e = t.erased.c
     first, last = (sa.select(edge(e.key_id)).scalar_subquery() for edge in (sa.func.min, sa.func.max))
@@ -152,16 +163,16 @@ def _whose(conn: sa.Connection, erasing: Erasing) -> _Whose | None:
     return _Whose(others=not low == high == mine)
 
 
-def _marks(conn: sa.Connection, keys: Iterable[str], key: ErasureKey | None) -> dict[str, Mark]:
+def _marks(conn: sa.Connection, keys: Iterable[str], key: ErasureKey | None) -> dict[str, ErasureMarker]:
     """The marks of those of these address keys that were erased."""
     tokens = _tokens(keys, key)
     e = t.erased.c
-    found: dict[str, Mark] = {}
+    found: dict[str, ErasureMarker] = {}
     for some in chunks(tokens):
         query = sa.select(e.token, e.erased_at, e.finished_at, e.known).where(e.token.in_(some))
         for row in conn.execute(query):
             finished = row.finished_at is not None
-            found[tokens[row.token]] = Mark(row.erased_at, _known_in(row.known), finished)
+            found[tokens[row.token]] = ErasureMarker(row.erased_at, _known_in(row.known), finished)
     return found
 
 
@@ -178,7 +189,7 @@ def begin(conn: sa.Connection, address: str, key: ErasureKey, now: datetime) -> 
 
 
 def finish(
-    conn: sa.Connection, address: str, key: ErasureKey, known: KnownWords, now: datetime
+    conn: sa.Connection, address: str, key: ErasureKey, known: KnownWithdrawals, now: datetime
 ) -> PersonId | None:
     """Everything about the person goes, but for the mark. Returns who it was, where anybody was known."""
     shown = {
@@ -195,7 +206,7 @@ def _save(conn: sa.Connection, address: str, key: ErasureKey, values: Mapping[st
     upsert(conn, t.erased, [{"token": key.token(address), "key_id": key.id, **values}], ["token"])
 
 
-def _known_in(shown: Mapping[str, Mapping[str, str | None]]) -> KnownWords:
+def _known_in(shown: Mapping[str, Mapping[str, str | None]]) -> KnownWithdrawals:
     return {
         Side(side): {
             TopicId(topic): None if at is None else datetime.fromisoformat(at) for topic, at in words.items()
@@ -204,7 +215,7 @@ def _known_in(shown: Mapping[str, Mapping[str, str | None]]) -> KnownWords:
     }
 
 
-def kin(conn: sa.Connection, person: PersonId) -> list[PersonId]:
+def related_people(conn: sa.Connection, person: PersonId) -> list[PersonId]:
     """Who has, or had, a record together with this person: it may be the same human."""
     s = t.successions.c
     found = {PersonId(number) for number in conn.scalars(sa.select(s.heir_id).where(s.former_id == person))}
@@ -268,7 +279,7 @@ def _forget_records(conn: sa.Connection, side: Side, records: Sequence[str]) -> 
 # while the key was not at hand
 
 
-def vet(conn: sa.Connection, erasing: Erasing, now: datetime, after: int) -> int | None:
+def recheck_erased(conn: sa.Connection, erasing: ErasureSettings, now: datetime, after: int) -> int | None:
     """Tell of the next people beyond number `after`, made known while nobody could, whether they had been
     erased. Returns where to go on; None where nobody is left, or nobody can tell."""
     whose = _whose(conn, erasing)
@@ -281,7 +292,7 @@ def vet(conn: sa.Connection, erasing: Erasing, now: datetime, after: int) -> int
         return None
     people.lock(conn, ids.values())
     marks = {ids[key]: mark for key, mark in _marks(conn, ids, erasing.key).items()}
-    gone = _silent(conn, marks, Clocks(now, erasing.skew))
+    gone = _silent(conn, marks, ClockReading(now, erasing.skew))
     wipe(conn, sorted(gone))
     staying = [person for person in ids.values() if person not in gone]
     for some in chunks(staying):
@@ -291,17 +302,21 @@ def vet(conn: sa.Connection, erasing: Erasing, now: datetime, after: int) -> int
     return max(ids.values())
 
 
-def _silent(conn: sa.Connection, marks: Mapping[PersonId, Mark], clocks: Clocks) -> set[PersonId]:
+def _silent(
+    conn: sa.Connection, marks: Mapping[PersonId, ErasureMarker], clocks: ClockReading
+) -> set[PersonId]:
     """Those of whom neither side tells anything new."""
     loaded = cells.load(conn, list(marks))
     gone: set[PersonId] = set()
     for person, mark in marks.items():
         mine = loaded.get(person, [])
         words = (
-            heard({cell.topic: cell.seen[side] for cell in mine if side in cell.seen}, side, mark, clocks)
+            erased_signal(
+                {cell.topic: cell.seen[side] for cell in mine if side in cell.seen}, side, mark, clocks
+            )
             for side in Side
         )
-        if all(one is Heard.NOTHING for one in words):
+        if all(one is ErasedSignal.NOTHING for one in words):
             gone.add(person)
     return gone
 
@@ -313,7 +328,7 @@ def unvetted(conn: sa.Connection) -> int:
     return conn.scalar(query.where(t.forgotten, p.unvetted_at.is_not(None))) or 0
 
 
-def unreadable(conn: sa.Connection, erasing: Erasing) -> int:
+def unreadable(conn: sa.Connection, erasing: ErasureSettings) -> int:
     """How many marks were made with another key than the one at hand."""
     whose = _whose(conn, erasing)
     if whose is None or not whose.others:
@@ -322,12 +337,12 @@ def unreadable(conn: sa.Connection, erasing: Erasing) -> int:
     return conn.scalar(query.where(_of_others(erasing))) or 0
 
 
-def drop_unreadable(conn: sa.Connection, erasing: Erasing) -> int:
+def drop_unreadable(conn: sa.Connection, erasing: ErasureSettings) -> int:
     """Give up the marks that were made with another key. Returns how many."""
     return conn.execute(sa.delete(t.erased).where(_of_others(erasing))).rowcount
 
 
-def _of_others(erasing: Erasing) -> sa.ColumnElement[bool]:
+def _of_others(erasing: ErasureSettings) -> sa.ColumnElement[bool]:
     return sa.true() if erasing.key is None else t.erased.c.key_id != erasing.key.id
 
 

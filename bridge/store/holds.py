@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from bridge.core.decision import Rule
 from bridge.core.model import HoldState, PersonId, Side, StandingHold, TopicId
-from bridge.core.state import HoldRow, Json
+from bridge.core.store_port import HoldRow, Json
 from bridge.store import tables as t
-from bridge.store.times import chunks, scrub
+from bridge.store.types import chunks, scrub
 
 Key = tuple[PersonId, TopicId]
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from bridge.core.errors import LeaseHeld
 from bridge.store import runs
 from bridge.store import tables as t
-from bridge.store.engine import Unit, inserter
+from bridge.store.engine import UnitOfWork, inserter
 
 NAME = "writer"
 
@@ -26,7 +26,7 @@ class Lease:
     has it, and on renewing one that was lost."""
 
     def __init__(
-        self, unit: Unit, *, name: str, owner: str, ttl: timedelta, is_gone: Callable[[str], bool]
+        self, unit: UnitOfWork, *, name: str, owner: str, ttl: timedelta, is_gone: Callable[[str], bool]
     ) -> None:
         if ttl <= timedelta(0):
             raise ValueError("a lease needs a time to live")

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 
 from bridge.core.errors import BridgeError
 from bridge.core.model import PersonId, RunId, TopicId
-from bridge.core.state import LedgerEntry
+from bridge.core.store_port import LedgerEntry
 from bridge.store import tables as t
-from bridge.store.times import canonical, scrub
+from bridge.store.types import canonical, scrub
 
 NOTHING = "0" * 64  # what the first entry follows
 PAGE = 1000

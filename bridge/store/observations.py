@@ -9,16 +9,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bridge.core.erasure import Erasing
+from bridge.core.erasure import ErasureSettings
 from bridge.core.mapping import CHANNEL
+from bridge.core.merge_observation import combine
 from bridge.core.model import Choice, Observation, PersonId, Side, TopicId, address_key
 from bridge.core.ports import PersonView
-from bridge.core.state import Recorded
-from bridge.store import cells, erasures, holds, moves, people, pins
+from bridge.core.store_port import RecordResult
+from bridge.store import address_changes, cells, erasures, holds, people, profile_links
 from bridge.store import tables as t
 from bridge.store.engine import inserter, inserting
-from bridge.store.merge import combine
-from bridge.store.times import chunks
+from bridge.store.types import chunks
 
 Key = tuple[PersonId, TopicId]
 _Reads = dict[PersonId, tuple[datetime, bool] | None]  # the newest read of a person; whether they were there
@@ -43,13 +43,13 @@ class _Page:
     ids: dict[PersonId, set[str]]  # bindings as they become
     reads: _Reads
     now: dict[Key, Observation] = field(default_factory=dict)
-    look_again: dict[PersonId, None] = field(default_factory=dict)
+    read_again: dict[PersonId, None] = field(default_factory=dict)
 
     def take(self, person: PersonId, view: PersonView) -> None:
         mine = self.ids.setdefault(person, set())
         if view.complete:
             mine.clear()
-            self.look_again.pop(person, None)
+            self.read_again.pop(person, None)
         mine.update(view.ids)
         part = not view.complete and len(mine) > 1 and not mine <= set(view.ids)
         for topic, seen in view.topics.items():
@@ -61,8 +61,8 @@ class _Page:
         old = self.now.get(key, None if stored is None else stored.seen)
         written_at = None if stored is None else stored.written_at
         merged = combine(old, seen, written_at=written_at, part=part)
-        if merged.look_again:
-            self.look_again[key[0]] = None
+        if merged.read_again:
+            self.read_again[key[0]] = None
         if merged.observation is not None and merged.observation is not old:
             self.now[key] = merged.observation
 
@@ -84,20 +84,21 @@ def record(
     side: Side,
     *,
     now: datetime,
-    spreads: bool,
-    erasing: Erasing,
-) -> Recorded:
+    unsubscribe_withdraws_topics: bool,
+    erasing: ErasureSettings,
+) -> RecordResult:
     """Merge a page of views into what is stored. A cell becomes dirty when what the side says changed; where
-    `spreads`, a change of the e-mail channel makes all of that person's cells dirty. So do cells become that
-    were held because the person could not be read. Left out is who was erased, where it tells nothing new."""
+    `unsubscribe_withdraws_topics`, a change of the e-mail channel makes all of that person's cells dirty.
+    So do cells become that were held because the person could not be read. Left out is who was erased,
+    where it tells nothing new."""
     if not views:
-        return Recorded(0, 0, 0)
-    sifted = erasures.sift(conn, views, side, erasing, now)
+        return RecordResult(0, 0, 0)
+    sifted = erasures.filter_erased(conn, views, side, erasing, now)
     views = sifted.views
     if not views:
-        return Recorded(0, 0, 0)
+        return RecordResult(0, 0, 0)
     by_key = people.ensure(conn, [view.address for view in views], now)
-    again = erasures.guard(conn, sifted, by_key, erasing, now)
+    again = erasures.apply_erasure_floor(conn, sifted, by_key, erasing, now)
     persons = sorted(by_key.values())
     before = people.bound_ids(conn, side, persons)
     page = _Page(
@@ -119,14 +120,14 @@ def record(
         conn,
         holds.unreadable(conn, side, [by_key[address_key(one.address)] for one in views if one.complete]),
     )
-    if spreads:
+    if unsubscribe_withdraws_topics:
         dirtied += cells.spread(conn, [person for person, topic in moved if topic == CHANNEL])
     if named := {by_key[address_key(view.address)]: view.pins for view in views if view.pins is not None}:
-        pins.note(conn, named)
+        profile_links.note(conn, named)
     concerned = {*persons, *ousted}
-    entries = [*again, *moves.carry(conn, side, concerned), *pins.carry(conn, concerned)]
-    look_again = tuple(dict.fromkeys((*page.look_again, *ousted)))
-    return Recorded(len(persons), len(page.now), dirtied, look_again, left, tuple(entries))
+    entries = [*again, *address_changes.carry(conn, side, concerned), *profile_links.carry(conn, concerned)]
+    look_again = tuple(dict.fromkeys((*page.read_again, *ousted)))
+    return RecordResult(len(persons), len(page.now), dirtied, look_again, left, tuple(entries))
 
 
 # reading
@@ -180,14 +181,16 @@ def _save_bindings(
     ]
     removed = [(who, one) for who, ids in before.items() for one in sorted(ids - after.get(who, nobody))]
     left = [
-        moves.Left(who, one, was[0], read[0])
+        address_changes.FormerBinding(who, one, was[0], read[0])
         for who, one in removed
         if (was := known.get(who)) is not None and (read := reads.get(who)) is not None
     ]
     people.bind(conn, side, added, removed)
-    moves.note_left(conn, side, left)
-    moves.forget_left(conn, side, [(who, one) for who, one, _ in added])
-    return moves.oust(conn, side, added), tuple(dict.fromkeys(external for _, external in removed))
+    address_changes.note_left(conn, side, left)
+    address_changes.forget_left(conn, side, [(who, one) for who, one, _ in added])
+    return address_changes.unbind_previous(conn, side, added), tuple(
+        dict.fromkeys(external for _, external in removed)
+    )
 
 
 def _save_reads(conn: sa.Connection, side: Side, reads: _Reads) -> None:
@@ -230,8 +233,8 @@ def _differ_in_time_only(old: Observation, seen: Observation) -> bool:
         and old.changed_at == seen.changed_at
         and old.frequencies == seen.frequencies
         and old.block is seen.block
-        and (old.present, old.stated, old.shallow, old.uniform, old.records, old.reason)
-        == (seen.present, seen.stated, seen.shallow, seen.uniform, seen.records, seen.reason)
+        and (old.present, old.stated, old.undated, old.consistent, old.records, old.reason)
+        == (seen.present, seen.stated, seen.undated, seen.consistent, seen.records, seen.reason)
     )
 
 
@@ -270,8 +273,8 @@ def _row(side: Side, key: Key, seen: Observation, *, dirty: bool) -> dict[str, A
         f"{side}_frequencies": tuple(seen.frequencies),
         f"{side}_present": seen.present,
         f"{side}_stated": seen.stated,
-        f"{side}_shallow": seen.shallow,
-        f"{side}_uniform": seen.uniform,
+        f"{side}_shallow": seen.undated,
+        f"{side}_uniform": seen.consistent,
         f"{side}_records": seen.records,
         f"{side}_block": None if seen.block is None else seen.block.value,
         f"{side}_reason": seen.reason,
@@ -307,7 +310,7 @@ def _fill_absent(
 ) -> None:
     """Absence for one topic of everybody concerned, in one statement. Only silence is replaced: a cell in
     which that side says something keeps it until the person was looked for."""
-    nobody = Observation(Choice.UNSET, read_at, present=False, stated=False, shallow=True, records=0)
+    nobody = Observation(Choice.UNSET, read_at, present=False, stated=False, undated=True, records=0)
     row = _row(side, (PersonId(0), topic), nobody, dirty=True)
     del row["person_id"]
     c = t.cells.c

@@ -7,11 +7,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from bridge.core.conflict import newest
 from bridge.core.model import PersonId, Side, Who, address_key
-from bridge.core.policy import newest
 from bridge.store import tables as t
 from bridge.store.engine import inserter
-from bridge.store.times import chunks
+from bridge.store.types import chunks
 
 PAGE = 500  # people of one page of a listing
 

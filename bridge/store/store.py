@@ -8,44 +8,44 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from bridge.core.catalogue import Catalogue, Change
-from bridge.core.erasure import Erasing, KnownWords
+from bridge.core.catalogue import Catalogue, CatalogueChange
+from bridge.core.erasure import ErasureSettings, KnownWithdrawals
 from bridge.core.model import HoldState, PersonId, RunId, Side, TopicId
 from bridge.core.ports import Hint, PersonView, cursor_key
-from bridge.core.state import (
+from bridge.core.store_port import (
+    AttemptFinished,
+    AttemptStarted,
     AttemptState,
-    Begun,
-    Ended,
     HoldRow,
     Json,
     LedgerEntry,
-    Recorded,
+    RecordResult,
     RunKind,
     Settlement,
 )
 from bridge.store import (
+    address_changes,
     attempts,
     catalogue,
     cells,
     erasures,
-    follow,
     holds,
-    hooks,
-    inbox,
     ledger,
     migrate,
-    moves,
     observations,
     people,
+    retry_queue,
     runs,
+    seen_hints,
+    webhook_events,
 )
-from bridge.store.asking import Asking
-from bridge.store.engine import Clock, Unit, make_engine
+from bridge.store.confirmations import ConfirmationStore
+from bridge.store.engine import Clock, UnitOfWork, make_engine
 from bridge.store.lease import NAME, Lease
-from bridge.store.looking import FIRST_RUN_COMPLETED
+from bridge.store.reader import FIRST_RUN_COMPLETED
 
 
-class Store(Asking):
+class Store(ConfirmationStore):
     """Opened by `Store.open` or, to look only, by `Store.reader`. May be used by several threads.
 
     Methods raise LookupError for a person, cell, attempt or run that does not exist, and LeaseHeld when a
@@ -54,7 +54,7 @@ class Store(Asking):
 
     @classmethod
     def open(
-        cls, url: str, clock: Clock, *, upgrade: bool | None = None, erasing: Erasing | None = None
+        cls, url: str, clock: Clock, *, upgrade: bool | None = None, erasing: ErasureSettings | None = None
     ) -> Self:
         """Open the state DB to work with it. Without `upgrade`, SQLite makes and upgrades its own schema, and
         PostgreSQL waits for `bridge db upgrade`. `erasing`: how people who were erased are known again.
@@ -65,14 +65,14 @@ class Store(Asking):
         except BaseException:
             engine.dispose()
             raise
-        return cls(Unit(engine, clock), erasing)
+        return cls(UnitOfWork(engine, clock), erasing)
 
     @classmethod
-    def reader(cls, url: str, clock: Clock, *, erasing: Erasing | None = None) -> Self:
+    def reader(cls, url: str, clock: Clock, *, erasing: ErasureSettings | None = None) -> Self:
         """Open the state DB to look only: the DB itself refuses to write. An SQLite file that is out of date,
         or not there yet, is made ready first."""
         cls.open(url, clock).close()
-        return cls(Unit(make_engine(url, read_only=True), clock, read_only=True), erasing)
+        return cls(UnitOfWork(make_engine(url, read_only=True), clock, read_only=True), erasing)
 
     def close(self) -> None:
         """Close all connections."""
@@ -94,33 +94,42 @@ class Store(Asking):
         run: RunId,
         feed: str | None = None,
         watermark: datetime | None = None,
-        spreads: bool = False,
+        unsubscribe_withdraws_topics: bool = False,
         followed: Sequence[str] = (),
         cursor: str | None = None,
-    ) -> Recorded:
+    ) -> RecordResult:
         """Store a page of views and, with it, how far its feed was read and which of its hints were
         followed: all or nothing."""
         with self._unit.write() as conn:
             now = self._unit.clock()
-            recorded = observations.record(conn, views, side, now=now, spreads=spreads, erasing=self._erasing)
+            recorded = observations.record(
+                conn,
+                views,
+                side,
+                now=now,
+                unsubscribe_withdraws_topics=unsubscribe_withdraws_topics,
+                erasing=self._erasing,
+            )
             if feed is not None:
-                follow.note(conn, feed, followed, now)
+                seen_hints.note(conn, feed, followed, now)
             if feed is not None and cursor is not None:
                 runs.set_fact(conn, cursor_key(feed), cursor)
             if feed is not None and watermark is not None:
                 runs.save_watermark(conn, feed, watermark, run, now)
-                follow.forget(conn, feed, now)
-                hooks.forget(conn, now)
+                seen_hints.forget(conn, feed, now)
+                webhook_events.forget(conn, now)
             self._append(conn, run, recorded.ledger, now)
         return recorded
 
-    def note_former(
+    def record_former_addresses(
         self, side: Side, external_id: str, former: Sequence[tuple[str, datetime | None]]
     ) -> list[PersonId]:
         """A record had these addresses before, each until the time given, as its side tells. Nobody is made
         known by that. Returns those of these people who were never seen with that record."""
         with self._unit.write() as conn:
-            return moves.note_former(conn, side, external_id, former, self._unit.clock())
+            return address_changes.record_former_addresses(
+                conn, side, external_id, former, self._unit.clock()
+            )
 
     def mark_absent(self, side: Side, topics: Sequence[TopicId], *, run: RunId, read_at: datetime) -> int:
         """After a complete sweep that began at `read_at`: whoever was never seen at `side` is not there.
@@ -162,9 +171,9 @@ class Store(Asking):
     def begin_attempt(self, run: RunId, person: PersonId, side: Side, body: Json, ledger: LedgerEntry) -> int:
         """Note a write before it is sent. `body["writes"]` lists what it does, each with its `topic`. The
         cells concerned stay dirty until they are settled."""
-        return self.begin_attempts(run, side, [Begun(person, body, ledger)])[0]
+        return self.begin_attempts(run, side, [AttemptStarted(person, body, ledger)])[0]
 
-    def begin_attempts(self, run: RunId, side: Side, begun: Sequence[Begun]) -> list[int]:
+    def begin_attempts(self, run: RunId, side: Side, begun: Sequence[AttemptStarted]) -> list[int]:
         """Note many writes before any of them is sent. Returns their numbers, in order."""
         with self._unit.write() as conn:
             now = self._unit.clock()
@@ -187,44 +196,61 @@ class Store(Asking):
         topics: Sequence[TopicId] = (),
         views: Sequence[PersonView] = (),
         settlements: Sequence[Settlement] = (),
-        spreads: bool = False,
+        unsubscribe_withdraws_topics: bool = False,
     ) -> None:
         """Note what became of a write, what was read back, and what that settles. `written_at` is when the
         call had ended, None if it changed nothing."""
         with self._unit.write() as conn:
             person, side = attempts.whose(conn, attempt)
-            ended = Ended(attempt, person, state, ledger, topics, error_code, error, written_at)
-            self._end(conn, run, side, [ended], views, settlements, spreads=spreads)
+            ended = AttemptFinished(attempt, person, state, ledger, topics, error_code, error, written_at)
+            self._end(
+                conn,
+                run,
+                side,
+                [ended],
+                views,
+                settlements,
+                unsubscribe_withdraws_topics=unsubscribe_withdraws_topics,
+            )
 
     def end_attempts(
         self,
         run: RunId,
         side: Side,
-        ended: Sequence[Ended],
+        ended: Sequence[AttemptFinished],
         *,
         views: Sequence[PersonView] = (),
-        spreads: bool = False,
+        unsubscribe_withdraws_topics: bool = False,
     ) -> None:
         """Note what became of many writes to one side, and what was read back."""
         with self._unit.write() as conn:
-            self._end(conn, run, side, ended, views, (), spreads=spreads)
+            self._end(
+                conn, run, side, ended, views, (), unsubscribe_withdraws_topics=unsubscribe_withdraws_topics
+            )
 
     def _end(
         self,
         conn: sa.Connection,
         run: RunId,
         side: Side,
-        ended: Sequence[Ended],
+        ended: Sequence[AttemptFinished],
         views: Sequence[PersonView],
         settlements: Sequence[Settlement],
         *,
-        spreads: bool,
+        unsubscribe_withdraws_topics: bool,
     ) -> None:
         now = self._unit.clock()
         people.lock(conn, [one.person for one in ended])
         attempts.end(conn, ended, now)
         cells.note_written(conn, side, ended)
-        recorded = observations.record(conn, views, side, now=now, spreads=spreads, erasing=self._erasing)
+        recorded = observations.record(
+            conn,
+            views,
+            side,
+            now=now,
+            unsubscribe_withdraws_topics=unsubscribe_withdraws_topics,
+            erasing=self._erasing,
+        )
         settled = cells.settle(conn, run, settlements)
         entries = [*(one.ledger for one in ended), *recorded.ledger, *settled]
         self._append(conn, run, entries, now)
@@ -295,7 +321,7 @@ class Store(Asking):
 
     # people who could not be read
 
-    def keep_in_inbox(
+    def add_retry(
         self, side: Side, *, hint: Hint | None = None, person: PersonId | None = None, error: str
     ) -> None:
         """Keep a hint, or a known person, to be read later."""
@@ -303,12 +329,12 @@ class Store(Asking):
             raise ValueError("either a hint or a person is kept")
         with self._unit.write() as conn:
             now = self._unit.clock()
-            inbox.keep(conn, side, now, hint=hint, person=person, error=error, erasing=self._erasing)
+            retry_queue.keep(conn, side, now, hint=hint, person=person, error=error, erasing=self._erasing)
 
-    def drop_from_inbox(self, kept: int) -> None:
+    def drop_retry(self, kept: int) -> None:
         """That was read. What was kept again meanwhile stays: it has another number."""
         with self._unit.write() as conn:
-            inbox.drop(conn, kept)
+            retry_queue.drop(conn, kept)
 
     # people who are erased
 
@@ -319,7 +345,7 @@ class Store(Asking):
         with self._unit.write() as conn:
             erasures.begin(conn, address, key, self._unit.clock())
 
-    def finish_erasure(self, address: str, known: KnownWords, told: Json) -> bool:
+    def finish_erasure(self, address: str, known: KnownWithdrawals, told: Json) -> bool:
         """Remove all that is kept of somebody, but for the mark. `known` are the withdrawals that a side
         still shows, `told` is for the ledger. Returns whether anything was known. Raises ConfigError without
         the key."""
@@ -331,13 +357,13 @@ class Store(Asking):
         self._unit.clean()
         return person is not None
 
-    def vet(self) -> int:
+    def recheck_erased(self) -> int:
         """Now that the key is at hand: tell of everybody who was made known without it whether they had been
         erased. Returns how many of whom that cannot be told yet."""
         after: int | None = 0
         while after is not None:
             with self._unit.write() as conn:
-                after = erasures.vet(conn, self._erasing, self._unit.clock(), after)
+                after = erasures.recheck_erased(conn, self._erasing, self._unit.clock(), after)
         with self._unit.read() as conn:
             return erasures.unvetted(conn)
 
@@ -352,14 +378,14 @@ class Store(Asking):
 
     # what webhooks named
 
-    def heed(self, notices: Sequence[int]) -> None:
+    def mark_processed(self, notices: Sequence[int]) -> None:
         """A round has looked into these."""
         with self._unit.write() as conn:
-            hooks.heed(conn, notices, self._unit.clock())
+            webhook_events.mark_processed(conn, notices, self._unit.clock())
 
     # what exists at both sides
 
-    def keep_catalogue(self, fresh: Catalogue) -> list[Change]:
+    def keep_catalogue(self, fresh: Catalogue) -> list[CatalogueChange]:
         """Keep what was read of some kinds; returns what happened since they were last read."""
         with self._unit.write() as conn:
             return catalogue.keep(conn, fresh, self._unit.clock())

@@ -10,10 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bridge.core.catalogue import Kind
+from bridge.core.catalogue import CatalogueKind
 from bridge.core.model import Block, ChallengeState, Choice, HoldState, Side
-from bridge.core.state import AttemptState
-from bridge.store.times import Document, UtcMicros, Words
+from bridge.core.store_port import AttemptState
+from bridge.store.types import Document, UtcMicros, Words
 
 metadata = sa.MetaData(
     naming_convention={
@@ -375,7 +375,7 @@ catalogue_reads = sa.Table(
     metadata,
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("read_at", UtcMicros, nullable=False),
-    _one_of("kind", Kind),
+    _one_of("kind", CatalogueKind),
 )
 
 catalogue = sa.Table(
@@ -385,7 +385,7 @@ catalogue = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("body", Document, nullable=False),
-    _one_of("kind", Kind),
+    _one_of("kind", CatalogueKind),
 )
 
 catalogue_changes = sa.Table(
@@ -397,7 +397,7 @@ catalogue_changes = sa.Table(
     sa.Column("entry", sa.Text, nullable=False),
     sa.Column("news", sa.Text, nullable=False),
     sa.Column("what", sa.Text, nullable=False),
-    _one_of("kind", Kind),
+    _one_of("kind", CatalogueKind),
 )
 
 # the ledger

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bridge.web.hooks import PATH, Receiver
+from bridge.web.webhooks import PATH, WebhookReceiver
 
 ALIVE, READY = "/healthz", "/readyz"
 OPEN = frozenset({ALIVE})  # whoever restarts a hung process has no token
@@ -23,26 +23,28 @@ _UNSTORED = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """The answer to one question about the daemon: yes or no, and what it knows about it."""
 
     ok: bool
     body: Mapping[str, Any]
 
 
-class Watched(Protocol):
+class HealthSource(Protocol):
     """What can be asked how it is. Called from the web server's threads."""
 
-    def alive(self) -> Answer:
+    def alive(self) -> HttpAnswer:
         """Whether work that was begun goes on."""
         ...
 
-    def ready(self) -> Answer:
+    def ready(self) -> HttpAnswer:
         """Whether choices made now will be carried over soon."""
         ...
 
 
-def make_app(watched: Watched, *, token: str | None = None, receiver: Receiver | None = None) -> Starlette:
+def make_app(
+    watched: HealthSource, *, token: str | None = None, receiver: WebhookReceiver | None = None
+) -> Starlette:
     """The web face. With a `token`, everything but the question whether it lives, and webhooks, needs
     `Authorization: Bearer` and that token. Without a `receiver` there is nothing where webhooks go."""
 
@@ -54,18 +56,18 @@ def make_app(watched: Watched, *, token: str | None = None, receiver: Receiver |
 
     return Starlette(
         routes=[Route(ALIVE, alive), Route(READY, ready), *_hooks(receiver)],
-        middleware=[] if token is None else [Middleware(Guard, token=token)],
+        middleware=[] if token is None else [Middleware(BearerAuth, token=token)],
         exception_handlers={HTTPException: _refused, Exception: _refused},
     )
 
 
-def _hooks(receiver: Receiver | None) -> list[Route]:
+def _hooks(receiver: WebhookReceiver | None) -> list[Route]:
     if receiver is None:
         return []
     return [Route(f"{PATH}{{secret}}", receiver.__call__, methods=["GET", "POST"])]
 
 
-class Guard:
+class BearerAuth:
     """Lets nobody in who does not bring the token."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
@@ -94,7 +96,7 @@ def _is_open(path: str) -> bool:
     return path in OPEN or path.startswith(PATH)
 
 
-def _answered(answer: Answer) -> JSONResponse:
+def _answered(answer: HttpAnswer) -> JSONResponse:
     return JSONResponse(dict(answer.body), 200 if answer.ok else 503, _UNSTORED)
 
 

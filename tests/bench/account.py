@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import TopicId
-from bridge.core.ports import Memory
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.limits import Limits
+from bridge.core.ports import KeyValue
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import State, create_app
@@ -56,9 +56,9 @@ class Account:
         return sum(self._waits)
 
     @contextmanager
-    def replica(self, *, v3: bool = True, memory: Memory | None = None) -> Iterator[DotdigitalReplica]:
+    def replica(self, *, v3: bool = True, memory: KeyValue | None = None) -> Iterator[DotdigitalReplica]:
         clock = self.state.clock
-        limits = Limits(clock=clock.now, sleep=self._wait)
+        limits = RateLimiter(clock=clock.now, sleep=self._wait)
         transport = transport_to(
             self.url, clock.advance, clock=clock.now, read_timeout=120.0, throttle=limits
         )

@@ -9,13 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from bridge.core.model import Side
-from bridge.dotdigital.jobs import InProcess
-from bridge.dotdigital.learnt import Finding, Learnt, Verdict, What, keep
-from bridge.dotdigital.modified import LONGEST
+from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
+from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel, keep
+from bridge.dotdigital.polling.modified import LONGEST
 from bridge.dotdigital.reader import OPT_INS
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.engine.parts import Eyes, Hands, Tuning
-from bridge.engine.round import Orders, Round
+from bridge.engine.context import Services, Tuning, Writers
+from bridge.engine.run import Run, RunOptions
 from bridge.sandbox.clock import SandboxClock
 from bridge.store import Store
 from tests.bench.account import FIRST, START, Account, account
@@ -26,11 +26,11 @@ from tests.fakes import FakeSide
 PEOPLE = 10
 MINUTE = timedelta(minutes=1)
 TREE = 10  # rounds for which a reading of the preference tree serves
-WHOLE, IN_TURNS = Orders(), Orders(polling=True)
+WHOLE, IN_TURNS = RunOptions(), RunOptions(polling=True)
 V3 = {
     "v2 only": None,
-    "v3 not shown": Verdict.NOT_SHOWN,
-    "v3 shown": Verdict.SHOWN,
+    "v3 not shown": TrustLevel.NOT_SHOWN,
+    "v3 shown": TrustLevel.SHOWN,
 }
 
 
@@ -55,7 +55,7 @@ def polls(preferences: int, v3: str, number: int = 60) -> Measured:
         calls = _idle(there, replica, number, IN_TURNS)
     each, formula = preferences + 1 + CLOCK, "rounds x (P + 2) + the tree"
     fewest = number * each + number // TREE
-    if verdict is Verdict.SHOWN:
+    if verdict is TrustLevel.SHOWN:
         turns = number * MINUTE // LONGEST
         fewest = number * (2 + CLOCK) + turns * preferences + number // TREE
         formula = "rounds x 3 + P each 15 min + the tree"
@@ -67,21 +67,24 @@ def in_turns(preferences: int, a_minute: int) -> Measured:
     with account(preferences) as there, there.replica(v3=False) as replica:
         there.state.switches.rate_limits, there.state.switches.limit_low = "tiered", a_minute
         list(replica.changes(replica.feeds[0], START))  # its answer tells the limit
-        number = replica.turn_of(f"{OPT_INS}{FIRST}", MINUTE) // MINUTE
+        number = replica.rotation_period(f"{OPT_INS}{FIRST}", MINUTE) // MINUTE
         calls = _idle(there, replica, number, IN_TURNS)
     fewest = number * (1 + CLOCK) + preferences + number // TREE
     job = f"{number} idle polls, P = {preferences}, {a_minute} calls a minute"
     return Measured(job, calls, fewest, "rounds x 2 + P + the tree")
 
 
-def _seen(verdict: Verdict | None) -> InProcess:
-    memory = InProcess()
+def _seen(verdict: TrustLevel | None) -> InMemoryKeyValue:
+    memory = InMemoryKeyValue()
     if verdict is not None:
-        keep(memory, Learnt({What.MOVES_ON_PREFERENCES: Finding(verdict, START, 3)}, {}, START))
+        keep(
+            memory,
+            Capabilities({Capability.MOVES_ON_PREFERENCES: CapabilityState(verdict, START, 3)}, {}, START),
+        )
     return memory
 
 
-def _idle(there: Account, replica: DotdigitalReplica, number: int, orders: Orders) -> int:
+def _idle(there: Account, replica: DotdigitalReplica, number: int, orders: RunOptions) -> int:
     """The calls of so many rounds, after a first one. A real state DB; MyPreferences is a stand-in. Raises
     AssertionError where anything was written or went wrong, or a call of a poll had to wait."""
     clock = there.state.clock
@@ -92,16 +95,16 @@ def _idle(there: Account, replica: DotdigitalReplica, number: int, orders: Order
         Side.DOTDIGITAL: replica,
     }
     with _store(clock) as store:
-        eyes = Eyes(store, sides, there.mapping, Tuning(), clock.now)
-        Round(eyes, Hands(sides)).run(Orders())
+        services = Services(store, sides, there.mapping, Tuning(), clock.now)
+        Run(services, Writers(sides)).run(RunOptions())
         clock.advance(timedelta(days=1).total_seconds())
-        Round(eyes, Hands(sides)).run(Orders())  # asks the catalogue, which serves for ten minutes
+        Run(services, Writers(sides)).run(RunOptions())  # asks the catalogue, which serves for ten minutes
         clock.advance(MINUTE.total_seconds())
         before, waited = replica.calls, there.waited
         for _ in range(number):
             clock.advance(MINUTE.total_seconds())
-            report = Round(eyes, Hands(sides)).run(orders)
-            if report.errors or report.tally.writes or report.partial:
+            report = Run(services, Writers(sides)).run(orders)
+            if report.errors or report.written.writes or report.partial:
                 raise AssertionError(report.shown())
         if there.waited > waited:
             raise AssertionError(f"calls waited {there.waited - waited} s for the next minute")

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.core.model import Side
-from bridge.core.state import RunKind
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import LARGEST_LIMIT, ClientV3
+from bridge.core.store_port import RunKind
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import Multitude
 from bridge.store import Store
@@ -53,9 +53,9 @@ def _read(url: str, preferences: int, recorded: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(f"sqlite:///{Path(folder) / 'bridge.db'}", clock=_now)
         run = store.begin_run(RunKind.FULL)
-        for page in reader.everyone(()):
+        for page in reader.list_people(()):
             if people < recorded:
-                store.record(page.views, Side.DOTDIGITAL, run=run, spreads=False)
+                store.record(page.views, Side.DOTDIGITAL, run=run, unsubscribe_withdraws_topics=False)
             people += len(page.views)
         store.close()
     transport.close()

@@ -7,7 +7,7 @@ from math import ceil
 
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import PersonId, Side, TopicId, Who, Withdrawal, Write
-from bridge.core.ports import Outcome, Parcel
+from bridge.core.ports import WriteRequest, WriteResponse
 from tests.bench.account import FIRST, START, account
 from tests.bench.measure import Measured
 
@@ -27,21 +27,21 @@ def unsubscribes(number: int) -> Measured:
 
 def _written(job: str, number: int, topic: TopicId) -> Measured:
     with account(1) as there, there.replica() as replica:
-        parcels = [_parcel(one, topic, there.state.add_contact) for one in range(number)]
-        if not replica.prefers_bulk(parcels):
+        requests = [_request(one, topic, there.state.add_contact) for one in range(number)]
+        if not replica.prefers_bulk(requests):
             raise AssertionError("so many writes would go one by one")
         before = replica.calls
-        outcomes = replica.write_many(parcels, heartbeat=lambda: None)
+        outcomes = replica.write_many(requests, heartbeat=lambda: None)
         calls = replica.calls - before
-    if any(not isinstance(outcome, Outcome) for outcome in outcomes):
+    if any(not isinstance(outcome, WriteResponse) for outcome in outcomes):
         raise AssertionError("a write was refused")
     fewest = ceil(number / LARGEST) * (1 + POLLS)
     return Measured(job, calls, fewest, f"ceil(N/{LARGEST:,}) x (1 + {POLLS})")
 
 
-def _parcel(number: int, topic: TopicId, add: Callable[..., int]) -> Parcel:
+def _request(number: int, topic: TopicId, add: Callable[..., int]) -> WriteRequest:
     address = f"p{number}@example.com"
     known = add(address, opt_ins={FIRST: (True, None)})
     who = Who(PersonId(number + 1), address, {Side.DOTDIGITAL: (str(known),)})
     unit: list[Write] = [Withdrawal(Side.DOTDIGITAL, topic, said_at=None, effective_at=START)]
-    return Parcel(who, unit)
+    return WriteRequest(who, unit)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from cli_town import Call, Town
 
-from bridge.core.erasers import Erasure
-from bridge.dotdigital.erasing import DotdigitalEraser
-from bridge.erasure_key import key_file, key_of
-from bridge.mypreferences.erasing import MyPreferencesEraser
+from bridge.core.erasers import SideErasure
+from bridge.dotdigital.eraser import DotdigitalEraser
+from bridge.mypreferences.eraser import MyPreferencesEraser
 from bridge.sandbox.faults import Fault
 from bridge.settings import Settings
+from bridge.settings.erasure_key import key_file, key_of
 from bridge.store import Store
 
 ANNA = "anna.archer@example.com"
@@ -214,8 +214,10 @@ def test_a_side_that_cannot_be_reached_leaves_it_to_be_repeated(
 def test_what_a_person_has_to_do_is_said_and_ends_with_3(
     keyed: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MyPreferencesEraser, "erase", lambda *_: Erasure(left=("delete profile 7 by hand",)))
-    monkeypatch.setattr(DotdigitalEraser, "erase", lambda *_: Erasure())
+    monkeypatch.setattr(
+        MyPreferencesEraser, "erase", lambda *_: SideErasure(left=("delete profile 7 by hand",))
+    )
+    monkeypatch.setattr(DotdigitalEraser, "erase", lambda *_: SideErasure())
     said = keyed("forget", ANNA, "--yes")
     assert said.code == 3
     assert "MyPreferences: delete profile 7 by hand." in said.out

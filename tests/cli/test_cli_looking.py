@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cli_town import IN, Call, Town
 
-from bridge.dotdigital.learnt import Finding, Learnt, Verdict, What, keep
-from bridge.dotdigital.turns import KEY as TURN
+from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel, keep
+from bridge.dotdigital.polling.rotation import KEY as TURN
 from bridge.store import Store
 
 LONG_AGO = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -63,7 +63,9 @@ def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
     assert {one["verdict"] for one in polling["v3"].values()} == {"unknown"}
     assert "v3 listing" not in call("status").out
     with Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", lambda: datetime.now(UTC)) as store:
-        found = Learnt({What.MOVES_ON_PREFERENCES: Finding(Verdict.SHOWN, LONG_AGO, 4)}, {}, LONG_AGO)
+        found = Capabilities(
+            {Capability.MOVES_ON_PREFERENCES: CapabilityState(TrustLevel.SHOWN, LONG_AGO, 4)}, {}, LONG_AGO
+        )
         keep(store, found)
         store.set_meta(TURN, json.dumps({"feeds": 200, "seconds": 780}))
     polling = call("status", "--json").json["polling"]
@@ -82,7 +84,14 @@ def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
 def test_what_v3_was_not_seen_to_show_is_said_as_well(town: Town, call: Call, tmp_path: Path) -> None:
     call("reconcile")
     with Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", lambda: datetime.now(UTC)) as store:
-        keep(store, Learnt({What.MOVES_ON_PREFERENCES: Finding(Verdict.NOT_SHOWN, LONG_AGO)}, {}, LONG_AGO))
+        keep(
+            store,
+            Capabilities(
+                {Capability.MOVES_ON_PREFERENCES: CapabilityState(TrustLevel.NOT_SHOWN, LONG_AGO)},
+                {},
+                LONG_AGO,
+            ),
+        )
     words = " ".join(call("status").out.split())
     assert "not shown since 2026-03-01 12:00:00; the v2 feeds decide" in words
     assert "not known yet, 0 people so far" in words
@@ -243,7 +252,7 @@ def test_who_was_asked_by_mail_is_counted_and_explained(
         anna = store.find("anna.archer@example.com")
         assert anna is not None
         run = store.last_runs(1)[0].id
-        store.note_challenge(run, anna.person, asked, sent_at=asked, look_at=asked)
+        store.record_challenge(run, anna.person, asked, sent_at=asked, look_at=asked)
     assert call("status", "--json").json["challenges"] == {
         "pending": 1, "oldest": "2026-03-02T12:00:00Z", "expired": 0,
     }  # fmt: skip

@@ -87,17 +87,19 @@ def test_what_the_scaffold_leaves_over_can_be_drafted(town: Town, call: Call) ->
 
 
 def test_a_filter_with_frequencies_is_drafted_as_a_category_of_them() -> None:
-    from bridge.core.catalogue import Entry, Kind
-    from bridge.core.scaffold import Lonely, Sketch
-    from bridge.core.wishes import wishes_for
+    from bridge.core.catalogue import CatalogueKind, Entry
+    from bridge.core.scaffold.matching import MatchResult, Unmatched
+    from bridge.core.scaffold.missing import missing_preferences
 
-    entry = Entry(Kind.FILTER, "TIPS_EMAIL", "Tips", channel="Email", frequencies=("DAILY", "WEEKLY"))
-    whole, *parts = wishes_for(Sketch(left=[Lonely(entry, "nothing is like it")]), (), ())
+    entry = Entry(
+        CatalogueKind.FILTER, "TIPS_EMAIL", "Tips", channel="Email", frequencies=("DAILY", "WEEKLY")
+    )
+    whole, *parts = missing_preferences(MatchResult(left=[Unmatched(entry, "nothing is like it")]), (), ())
     assert not whole.is_leaf
     assert [(one.public_name, one.within) for one in parts] == [
         ("Tips: daily", whole), ("Tips: weekly", whole),
     ]  # fmt: skip
-    assert wishes_for(Sketch(left=[Lonely(entry, "")]), ("tips_email",), ()) == []
+    assert missing_preferences(MatchResult(left=[Unmatched(entry, "")]), ("tips_email",), ()) == []
 
 
 def test_an_update_leaves_what_is_not_named_as_it_is(town: Town, call: Call) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from bridge.cli.progress import _Steps, watched
-from bridge.engine.parts import silent
+from bridge.engine.context import silent
 
 
 def test_a_bar_tells_rows_of_all_where_the_side_tells_how_many_there_are() -> None:

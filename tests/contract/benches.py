@@ -24,19 +24,19 @@ from bridge.core.mapping import (
 )
 from bridge.core.model import Choice, PersonId, Side, TopicId, Who
 from bridge.core.ports import ReadReplica, Replica
-from bridge.dotdigital.auth import basic_auth
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.errors import judge as judge_dotdigital
-from bridge.dotdigital.limits import Limits
+from bridge.dotdigital.client.auth import basic_auth
+from bridge.dotdigital.client.errors import to_error as judge_dotdigital
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.replica import DotdigitalReader, DotdigitalReplica
-from bridge.mypreferences.auth import ClientCredentials
+from bridge.mypreferences.auth.oauth import ClientCredentials
+from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.errors import judge as judge_mypreferences
-from bridge.mypreferences.listing import Roll
+from bridge.mypreferences.client.errors import to_error as judge_mypreferences
+from bridge.mypreferences.client.routes import load_routes
+from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
-from bridge.mypreferences.routes import load_routes
-from bridge.mypreferences.throttle import RateLimit
 from bridge.sandbox import dotdigital, mypreferences
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
@@ -120,7 +120,7 @@ class FakeBench:
         self.fake.say(address, topic, choice, at, (frequency,) if frequency else ())
 
     def break_read(self) -> None:
-        for operation in ("look", "changes", "everyone"):
+        for operation in ("look", "changes", "list_people"):
             self.fake.fail[operation] = [Unreachable("no answer", side=self.side, operation=operation)]
 
     def lose_write(self, *, applied: bool) -> None:
@@ -149,7 +149,7 @@ def _transport(side: Side, url: str, auth: object, throttle: Throttle) -> Transp
         base_url=url,
         auth=auth,
         throttle=throttle,
-        judge=judge_mypreferences if side is Side.MYPREFERENCES else judge_dotdigital,
+        to_error=judge_mypreferences if side is Side.MYPREFERENCES else judge_dotdigital,
         jitter=random.Random(1),
         sleep=lambda _: None,
         read_timeout=5.0,
@@ -173,8 +173,8 @@ class MyPreferencesBench:
         transport = _transport(self.side, f"{url}/Profiles/v4", auth, RateLimit(None))
         client = MyPreferencesClient(transport, account="ACME_Corp", routes=load_routes(None))
         parts = (client, MAPPING, self.now)
-        self.reader = MyPreferencesReader(*parts, roll=Roll("EVERYBODY"), sleep=lambda _: None)
-        self.replica = MyPreferencesReplica(*parts, roll=Roll("EVERYBODY"), sleep=lambda _: None)
+        self.reader = MyPreferencesReader(*parts, roll=SegmentRef("EVERYBODY"), sleep=lambda _: None)
+        self.replica = MyPreferencesReplica(*parts, roll=SegmentRef("EVERYBODY"), sleep=lambda _: None)
         self.close = client.close
 
     def now(self) -> datetime:
@@ -226,7 +226,7 @@ class DotdigitalBench:
         state.define_preference(1003, "Daily", category)
         state.define_preference(1004, "Weekly", category)
         auth = basic_auth(state.api_user.username, state.api_user.password)
-        limits = Limits(clock=self.now, sleep=state.clock.advance)
+        limits = RateLimiter(clock=self.now, sleep=state.clock.advance)
         transport = _transport(self.side, url, auth, limits)
         parts = (ClientV2(transport), ClientV3(transport), MAPPING, self.now)
         self.reader = DotdigitalReader(*parts, sleep=state.clock.advance)

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.errors import SideError, Verdict
-from bridge.core.fit import misfits
 from bridge.core.mapping import CHANNEL
+from bridge.core.mapping_check import find_problems
 from bridge.core.model import (
     Adjustment,
     Choice,
@@ -21,8 +21,8 @@ from bridge.core.model import (
     Withdrawal,
     address_key,
 )
-from bridge.core.ports import Outcome, Page, Parcel, PersonView
-from bridge.core.proof import proves
+from bridge.core.ports import Page, PersonView, WriteRequest, WriteResponse
+from bridge.core.verify import is_proven_by
 from tests.contract.benches import BENCHES, MAPPING, NEWS, OFFERS, Bench, who
 
 ADA, BOB, CLEO = "ada@example.com", "Bob+news@example.com", "cleo@example.com"
@@ -54,7 +54,7 @@ def drain(bench: Bench, since_days: float) -> list[Page]:
     for feed in bench.reader.feeds:
         pages += list(bench.reader.changes(feed, bench.now() - since_days * DAY))
     if bench.swept:
-        pages += list(bench.reader.everyone([]))
+        pages += list(bench.reader.list_people([]))
     return pages
 
 
@@ -75,7 +75,7 @@ def test_a_look_shows_what_was_said_and_when(bench: Bench) -> None:
     assert shown.changed_at is not None
     assert abs(shown.changed_at - said) < timedelta(seconds=1)
     assert shown.present
-    assert not shown.shallow
+    assert not shown.undated
 
 
 def test_a_look_begins_to_read_at_the_time_it_says(bench: Bench) -> None:
@@ -152,15 +152,15 @@ def test_a_sweep_shows_everybody(bench: Bench) -> None:
     for address in people:
         bench.say(address, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     known = [Who(who(address).person, address) for address in people]
-    found = {view.address for page in bench.reader.everyone(known) for view in page.views}
+    found = {view.address for page in bench.reader.list_people(known) for view in page.views}
     assert found >= set(people)
 
 
 def test_a_withdrawal_is_proven_by_the_next_look(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     write = withdrawal(bench, NEWS)
-    assert bench.replica.write(who(ADA), [write]) in (Outcome.ACCEPTED, Outcome.ALREADY_SO)
-    assert proves(MAPPING.topics[0], write, seen(bench, ADA, NEWS))
+    assert bench.replica.write(who(ADA), [write]) in (WriteResponse.ACCEPTED, WriteResponse.ALREADY_SO)
+    assert is_proven_by(MAPPING.topics[0], write, seen(bench, ADA, NEWS))
 
 
 def test_a_withdrawal_sent_twice_ends_as_one_sent_once(bench: Bench) -> None:
@@ -186,7 +186,7 @@ def test_withdrawing_the_channel_leaves_the_topics_as_they_were(bench: Bench) ->
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     write = withdrawal(bench, CHANNEL)
     bench.replica.write(who(ADA), [write])
-    assert proves(MAPPING.channel, write, seen(bench, ADA, CHANNEL))
+    assert is_proven_by(MAPPING.channel, write, seen(bench, ADA, CHANNEL))
     assert seen(bench, ADA, NEWS).choice is Choice.OPTED_IN
 
 
@@ -204,14 +204,14 @@ def test_a_raise_is_proven_by_the_next_look(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_OUT, bench.now() - DAY)
     write = Raise(bench.side, NEWS, evidence(bench))
     bench.replica.write(who(ADA), [write])
-    assert proves(MAPPING.topics[0], write, seen(bench, ADA, NEWS))
+    assert is_proven_by(MAPPING.topics[0], write, seen(bench, ADA, NEWS))
 
 
 def test_a_raise_of_a_frequency_leaves_only_that_one_on(bench: Bench) -> None:
     bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
     write = Adjustment(bench.side, OFFERS, evidence(bench), "WEEKLY")
     bench.replica.write(who(ADA), [write])
-    assert proves(MAPPING.topics[1], write, seen(bench, ADA, OFFERS))
+    assert is_proven_by(MAPPING.topics[1], write, seen(bench, ADA, OFFERS))
 
 
 def test_withdrawals_and_raises_never_share_a_call(bench: Bench) -> None:
@@ -231,7 +231,7 @@ def test_a_write_without_an_answer_is_in_doubt_and_the_next_look_settles_it(
     with pytest.raises(SideError) as caught:
         bench.replica.write(who(ADA), [write])
     assert caught.value.verdict is Verdict.IN_DOUBT
-    assert proves(MAPPING.topics[0], write, seen(bench, ADA, NEWS)) is applied
+    assert is_proven_by(MAPPING.topics[0], write, seen(bench, ADA, NEWS)) is applied
 
 
 def test_the_price_of_a_write_is_what_it_costs(bench: Bench) -> None:
@@ -246,13 +246,13 @@ def test_the_price_of_a_write_is_what_it_costs(bench: Bench) -> None:
 
 
 def test_every_feed_covers_a_topic_and_every_topic_is_covered(bench: Bench) -> None:
-    covered = [bench.reader.covers(feed) for feed in bench.reader.feeds]
+    covered = [bench.reader.topics_of(feed) for feed in bench.reader.feeds]
     assert all(covered)
     assert frozenset().union(*covered) == {topic.id for topic in MAPPING.all}
 
 
 def test_nothing_mapped_is_missing_here(bench: Bench) -> None:
-    assert misfits(MAPPING, bench.reader.catalogue()) == []
+    assert find_problems(MAPPING, bench.reader.catalogue()) == []
 
 
 def test_a_feed_tells_old_hints_from_new_ones(bench: Bench) -> None:
@@ -272,12 +272,12 @@ def keys(pages: list[Page]) -> set[str]:
 
 def looked_at(bench: Bench, *addresses: str) -> dict[str, PersonView]:
     bench.wait()
-    pages = bench.reader.look_many([who(address) for address in addresses])
+    pages = bench.reader.read_people([who(address) for address in addresses])
     return {address_key(view.address): view for page in pages for view in page.views}
 
 
-def parcels(bench: Bench, *addresses: str) -> list[Parcel]:
-    return [Parcel(who(address), [withdrawal(bench, NEWS)]) for address in addresses]
+def requests(bench: Bench, *addresses: str) -> list[WriteRequest]:
+    return [WriteRequest(who(address), [withdrawal(bench, NEWS)]) for address in addresses]
 
 
 def nothing() -> None:
@@ -299,20 +299,20 @@ def test_many_withdrawals_are_proven_by_looking_at_many(bench: Bench) -> None:
     for address in people:
         bench.say(address, NEWS, Choice.OPTED_IN, bench.now() - DAY)
         bench.say(address, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
-    sent = parcels(bench, *people)
+    sent = requests(bench, *people)
     results = bench.replica.write_many(sent, heartbeat=nothing)
-    assert [result in (Outcome.ACCEPTED, Outcome.ALREADY_SO) for result in results] == [True] * 3
+    assert [result in (WriteResponse.ACCEPTED, WriteResponse.ALREADY_SO) for result in results] == [True] * 3
     shown = looked_at(bench, *people)
-    for parcel in sent:
-        topics = shown[address_key(parcel.who.address)].topics
-        assert proves(MAPPING.topics[0], parcel.unit[0], topics[NEWS])
+    for request in sent:
+        topics = shown[address_key(request.who.address)].topics
+        assert is_proven_by(MAPPING.topics[0], request.unit[0], topics[NEWS])
         assert topics[OFFERS].choice is Choice.OPTED_IN
 
 
 def test_many_raises_are_proven_by_looking_at_many(bench: Bench) -> None:
     for address in (ADA, CLEO):
         bench.say(address, NEWS, Choice.OPTED_OUT, bench.now() - DAY)
-    raises = [Parcel(who(one), [Raise(bench.side, NEWS, evidence(bench))]) for one in (ADA, CLEO)]
+    raises = [WriteRequest(who(one), [Raise(bench.side, NEWS, evidence(bench))]) for one in (ADA, CLEO)]
     bench.replica.write_many(raises, heartbeat=nothing)
     shown = looked_at(bench, ADA, CLEO)
     assert all(shown[one].topics[NEWS].choice is Choice.OPTED_IN for one in (ADA, CLEO))
@@ -322,7 +322,7 @@ def test_one_person_who_cannot_be_written_keeps_nobody_else_from_it(bench: Bench
     for address in (ADA, CLEO):
         bench.say(address, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     raised = [Raise(bench.side, NEWS, evidence(bench))]
-    sent = [Parcel(who(one), raised) for one in (ADA, "nobody@example.com", CLEO)]
+    sent = [WriteRequest(who(one), raised) for one in (ADA, "nobody@example.com", CLEO)]
     results = bench.replica.write_many(sent, heartbeat=nothing)
     assert len(results) == 3
     assert isinstance(results[1], SideError)
@@ -332,9 +332,9 @@ def test_one_person_who_cannot_be_written_keeps_nobody_else_from_it(bench: Bench
 def test_writing_many_lets_the_lease_be_renewed(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     beats: list[int] = []
-    bench.replica.write_many(parcels(bench, ADA), heartbeat=lambda: beats.append(1))
+    bench.replica.write_many(requests(bench, ADA), heartbeat=lambda: beats.append(1))
     assert beats
 
 
 def test_a_small_job_is_sent_one_by_one(bench: Bench) -> None:
-    assert not bench.replica.prefers_bulk(parcels(bench, ADA))
+    assert not bench.replica.prefers_bulk(requests(bench, ADA))

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from bridge.core.conflict import ClockReading
 from bridge.core.decision import Act, Decision
+from bridge.core.guards import DecisionContext
 from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Topic
 from bridge.core.model import (
     Agreement,
@@ -23,8 +25,6 @@ from bridge.core.model import (
     Withdrawal,
     Write,
 )
-from bridge.core.permit import Circumstances
-from bridge.core.policy import Clocks
 
 MP, DD = Side.MYPREFERENCES, Side.DOTDIGITAL
 SKEW = timedelta(seconds=2)
@@ -38,8 +38,8 @@ def day(number: float) -> datetime:
 NOW = day(40)
 READ = NOW - timedelta(seconds=30)
 AFTER = NOW + timedelta(seconds=30)  # when what was written is read back
-ORDINARY = Circumstances(Clocks(NOW, SKEW))
-LATER = Circumstances(Clocks(NOW + timedelta(minutes=1), SKEW))
+ORDINARY = DecisionContext(ClockReading(NOW, SKEW))
+LATER = DecisionContext(ClockReading(NOW + timedelta(minutes=1), SKEW))
 
 TOPIC = Topic(TopicId("newsletter"), FilterRef("NEWS_EMAIL"), {"": 1002})
 OFFERS = Topic(TopicId("offers"), FilterRef("OFFERS_EMAIL"), {"DAILY": 1003, "WEEKLY": 1004})

@@ -18,7 +18,9 @@ from core_cells import (
     yes,
 )
 
+from bridge.core.decide import decide
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Wait
+from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Conflict, Direction, Topic
 from bridge.core.model import (
     Adjustment,
@@ -31,12 +33,10 @@ from bridge.core.model import (
     Withdrawal,
     Write,
 )
-from bridge.core.permit import Circumstances
-from bridge.core.reconcile import decide
 
 Under = tuple[Cell, bool]  # the person's e-mail channel, and whether an unsubscribe there spreads
 # What is decided, and about what.
-Tale = tuple[str, Topic, Cell] | tuple[str, Topic, Cell, Circumstances | Under]
+Tale = tuple[str, Topic, Cell] | tuple[str, Topic, Cell, DecisionContext | Under]
 
 IN, OUT = Choice.OPTED_IN, Choice.OPTED_OUT
 LATEST = replace(TOPIC, conflict=Conflict.LATEST)
@@ -87,7 +87,7 @@ QUIET, BOTH_OUT = (yes(5), yes(6)), (no(5), no(6))
 WERE_IN, WERE_OUT = agreed(IN, 6, *QUIET), agreed(OUT, 6, *BOTH_OUT)
 OPPOSED = cell(yes(20), no(10))
 OLD_YES, FRESH_YES = cell(yes(20), silent()), cell(yes(36), silent())
-LISTED_YES = cell(silent(), yes(shallow=True))
+LISTED_YES = cell(silent(), yes(undated=True))
 BACK = cell(yes(20), no(6), WERE_OUT, EMAIL)
 ASKED = replace(BACK, challenge=Challenge(day(20), day(30)))
 UNANSWERED = replace(BACK, challenge=Challenge(day(20), day(26)))
@@ -106,6 +106,8 @@ def beside(channel: Cell) -> Under:
 
 def decided(tale: Tale) -> Decision:
     _, topic, one, *more = tale
-    now = next((item for item in more if isinstance(item, Circumstances)), ORDINARY)
-    channel, spreads = next((item for item in more if isinstance(item, tuple)), (None, False))
-    return decide(topic, replace(one, topic=topic.id), channel, spreads, now)
+    now = next((item for item in more if isinstance(item, DecisionContext)), ORDINARY)
+    channel, unsubscribe_withdraws_topics = next(
+        (item for item in more if isinstance(item, tuple)), (None, False)
+    )
+    return decide(topic, replace(one, topic=topic.id), channel, unsubscribe_withdraws_topics, now)

@@ -85,7 +85,7 @@ IN_THE_WAY: dict[str, Tale] = {
     "Whom only a listing left out is looked for before they count as deleted": (
         "wait unseen: mypreferences",
         replace(TOPIC, on_deletion=OnDeletion.WITHDRAW),
-        cell(replace(ABSENT, shallow=True), yes(6), WERE_IN),
+        cell(replace(ABSENT, undated=True), yes(6), WERE_IN),
     ),
     # a changed address
     "What was withdrawn at the old address is withdrawn at the new one, where nothing is said": (
@@ -173,12 +173,12 @@ IN_THE_WAY: dict[str, Tale] = {
     "A no goes to all records with the address": (
         "withdraw mypreferences: same_address",
         TOPIC,
-        cell(no(20, records=2, uniform=False), no(6)),
+        cell(no(20, records=2, consistent=False), no(6)),
     ),
     "And to the other side in the same breath": (
         "withdraw mypreferences + withdraw dotdigital: withdrawal_follows",
         TOPIC,
-        cell(no(20, records=2, uniform=False), yes(6), WERE_IN),
+        cell(no(20, records=2, consistent=False), yes(6), WERE_IN),
     ),
     "A yes goes to none of several": (
         "hold several_records",
@@ -245,7 +245,7 @@ IN_THE_WAY: dict[str, Tale] = {
     "A listed frequency is looked at closely": (
         "wait needs_date: dotdigital",
         OFFERS,
-        cell(yes(20, **WEEKLY), yes(shallow=True, **DAILY)),
+        cell(yes(20, **WEEKLY), yes(undated=True, **DAILY)),
     ),
     # cleared, absent
     "A choice that is recorded no longer is neither yes nor no": (
@@ -256,7 +256,7 @@ IN_THE_WAY: dict[str, Tale] = {
     "A listing's silence after a yes is looked at first": (
         "wait needs_date: dotdigital",
         TOPIC,
-        cell(yes(5), silent(shallow=True), WERE_IN),
+        cell(yes(5), silent(undated=True), WERE_IN),
     ),
     "Somebody deleted at one side has not withdrawn": (
         "nothing: nobody_there",
@@ -280,7 +280,7 @@ IN_THE_WAY: dict[str, Tale] = {
     "One way: nor is a second record of the forbidden side written": (
         "hold direction",
         TO_DD,
-        cell(no(20, records=2, uniform=False), no(6)),
+        cell(no(20, records=2, consistent=False), no(6)),
     ),
     "One way: what may go goes, though the rest is barred": (
         "withdraw mypreferences: late_opt_in",

@@ -117,7 +117,7 @@ WORDS_SAID: dict[str, Tale] = {
     "A listing's silence may hide a refusal, so the target is looked at closely": (
         "wait needs_date: dotdigital",
         TOPIC,
-        cell(yes(20), silent(shallow=True)),
+        cell(yes(20), silent(undated=True)),
     ),
     "Somebody who came back at both sides without a newer date is withdrawn at both": (
         "withdraw mypreferences + withdraw dotdigital: late_opt_in",

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from core_cells import DD, MP, SKEW, TOPIC, day
 
-from bridge.core.decision import Act, Agree, Decision, Held, Wait, raises
+from bridge.core.conflict import ClockReading
+from bridge.core.decide import decide
+from bridge.core.decision import Act, Agree, Decision, Held, Wait, is_raise
+from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Topic
 from bridge.core.model import Agreement, Cell, Choice, Observation, PersonId, Side, Withdrawal, Write
-from bridge.core.permit import Circumstances
-from bridge.core.policy import Clocks
-from bridge.core.proof import proves
-from bridge.core.reconcile import decide
+from bridge.core.verify import is_proven_by
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ class Engine:
             self.noes_seen.append((side, held))
 
     def decide(self) -> Decision:
-        clocks = Clocks(self.world.now, SKEW)
-        return decide(self.world.topic, self.cell, None, False, Circumstances(clocks))
+        clocks = ClockReading(self.world.now, SKEW)
+        return decide(self.world.topic, self.cell, None, False, DecisionContext(clocks))
 
     def round(self, mishaps: Mishaps = SMOOTH) -> int:
         """One round; returns how many writes were sent."""
@@ -135,11 +135,11 @@ class Engine:
             self.world.say(*mishaps.racing)
         if not isinstance(decision, Act) or any(write.side in mishaps.unread for write in decision.writes):
             return 0
-        if raises(decision):
+        if is_raise(decision):
             for write in decision.writes:
                 self.look(write.side)
             decision = self.decide()
-            if not raises(decision) or not isinstance(decision, Act):
+            if not is_raise(decision) or not isinstance(decision, Act):
                 return 0
         return self._carry(decision, mishaps)
 
@@ -181,7 +181,7 @@ class Engine:
 
     def _agree(self, act: Act) -> None:
         """What is proven is agreed: as the other side was when it was decided, as the written one is read."""
-        if all(proves(self.world.topic, write, self.cell.seen[write.side]) for write in act.writes):
+        if all(is_proven_by(self.world.topic, write, self.cell.seen[write.side]) for write in act.writes):
             shown = {write.side: self.cell.seen[write.side].version for write in act.writes}
             versions = {**act.versions, **shown}
             agreement = Agreement(act.choice, act.at, act.rule, self.world.now, versions, act.frequencies)

@@ -10,11 +10,11 @@ from core_cells import day
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.brakes import Brakes, Limits, Load, bursts, check
-from bridge.core.watermark import advance, reach, slices
+from bridge.core.brakes import BrakeLimits, BrakeResult, RunVolume, burst_minutes, check_brakes
+from bridge.core.watermark import advance, read_window, slices
 
-LIMITS = Limits()
-HOLDING = Limits(hold_withdrawals=True)
+LIMITS = BrakeLimits()
+HOLDING = BrakeLimits(hold_withdrawals=True)
 HOUR = timedelta(hours=1)
 
 
@@ -30,14 +30,14 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_opt_ins_stop_when_both_count_and_share_are_passed(raises: int, people: int, stopped: bool) -> None:
-    brakes = check(Load(raises=raises, withdrawals=0, people=people), LIMITS)
+    brakes = check_brakes(RunVolume(raises=raises, withdrawals=0, people=people), LIMITS)
     assert brakes.raises is stopped
     assert bool(brakes.reasons) is stopped
     assert not brakes.withdrawals
 
 
 def test_many_withdrawals_alert_and_are_delivered_all_the_same() -> None:
-    brakes = check(Load(raises=0, withdrawals=5001, people=25_000), LIMITS)
+    brakes = check_brakes(RunVolume(raises=0, withdrawals=5001, people=25_000), LIMITS)
     assert not brakes.withdrawals
     assert not brakes.raises
     assert len(brakes.alerts) == 1
@@ -45,21 +45,21 @@ def test_many_withdrawals_alert_and_are_delivered_all_the_same() -> None:
 
 
 def test_many_withdrawals_are_held_where_the_operator_says_so() -> None:
-    brakes = check(Load(raises=0, withdrawals=5001, people=25_000), HOLDING)
+    brakes = check_brakes(RunVolume(raises=0, withdrawals=5001, people=25_000), HOLDING)
     assert brakes.withdrawals
     assert not brakes.alerts
     assert "BRIDGE_BRAKES__HOLD_WITHDRAWALS" in brakes.reasons[0]
 
 
 @pytest.mark.parametrize("limits", [LIMITS, HOLDING])
-def test_few_withdrawals_neither_alert_nor_wait(limits: Limits) -> None:
-    assert check(Load(raises=0, withdrawals=5000, people=5000), limits) == Brakes()
-    assert check(Load(raises=0, withdrawals=5001, people=25_005), limits) == Brakes()
+def test_few_withdrawals_neither_alert_nor_wait(limits: BrakeLimits) -> None:
+    assert check_brakes(RunVolume(raises=0, withdrawals=5000, people=5000), limits) == BrakeResult()
+    assert check_brakes(RunVolume(raises=0, withdrawals=5001, people=25_005), limits) == BrakeResult()
 
 
 @given(*(st.integers(0, 10**7) for _ in range(3)))
 def test_no_number_of_withdrawals_stops_an_opt_out_by_default(raises, withdrawals, people) -> None:
-    brakes = check(Load(raises, withdrawals, people), LIMITS)
+    brakes = check_brakes(RunVolume(raises, withdrawals, people), LIMITS)
     assert not brakes.withdrawals
     assert brakes.raises == bool(brakes.reasons)
     if not brakes.raises:
@@ -69,45 +69,45 @@ def test_no_number_of_withdrawals_stops_an_opt_out_by_default(raises, withdrawal
 def test_many_unsubscribes_in_one_minute_are_a_clean_up() -> None:
     crowd = [day(5) + timedelta(milliseconds=number) for number in range(11)]
     few = [day(6) + timedelta(minutes=number) for number in range(50)]
-    assert bursts([*crowd, *few], most=10) == {day(5)}
-    assert bursts([*crowd, *few], most=11) == frozenset()
-    assert bursts([], most=0) == frozenset()
+    assert burst_minutes([*crowd, *few], most=10) == {day(5)}
+    assert burst_minutes([*crowd, *few], most=11) == frozenset()
+    assert burst_minutes([], most=0) == frozenset()
 
 
 # --- watermarks ---
 
 
 def test_a_feed_without_a_watermark_begins_where_it_is_told() -> None:
-    found = reach(None, overlap=HOUR, oldest=None, start=day(0))
+    found = read_window(None, overlap=HOUR, oldest=None, start=day(0))
     assert (found.since, found.gap) == (day(0), False)
 
 
 def test_a_feed_is_read_again_behind_its_watermark() -> None:
-    found = reach(day(5), overlap=HOUR, oldest=None, start=day(0))
+    found = read_window(day(5), overlap=HOUR, oldest=None, start=day(0))
     assert (found.since, found.gap) == (day(5) - HOUR, False)
 
 
 def test_a_feed_that_reaches_back_to_the_watermark_has_no_gap() -> None:
     """Only the overlap is cut short: nothing between the watermark and now is missed."""
-    found = reach(day(5), overlap=HOUR, oldest=day(5), start=day(0))
+    found = read_window(day(5), overlap=HOUR, oldest=day(5), start=day(0))
     assert (found.since, found.gap) == (day(5), False)
 
 
 def test_an_outage_longer_than_the_feed_reaches_back_is_told() -> None:
     """MyPreferences keeps events for a limited time; what lies before is found by a full sweep only."""
-    found = reach(day(5), overlap=HOUR, oldest=day(5) + timedelta(seconds=1), start=day(0))
+    found = read_window(day(5), overlap=HOUR, oldest=day(5) + timedelta(seconds=1), start=day(0))
     assert (found.since, found.gap) == (day(5) + timedelta(seconds=1), True)
 
 
 def test_a_first_read_beyond_what_the_side_allows_begins_at_the_oldest() -> None:
-    found = reach(None, overlap=HOUR, oldest=day(3), start=day(0))
+    found = read_window(None, overlap=HOUR, oldest=day(3), start=day(0))
     assert (found.since, found.gap) == (day(3), False)
 
 
 @given(*(st.integers(0, 10_000) for _ in range(3)), st.booleans())
 def test_a_read_never_begins_after_the_watermark_unless_the_gap_is_told(mark, back, oldest, limited) -> None:
     limit = day(oldest) if limited else None
-    found = reach(day(mark), overlap=timedelta(hours=back), oldest=limit, start=day(0))
+    found = read_window(day(mark), overlap=timedelta(hours=back), oldest=limit, start=day(0))
     assert found.gap == (found.since > day(mark))
     assert limit is None or found.since >= limit
 

@@ -26,7 +26,7 @@ VERDICTS = {
     "Refused": Verdict.HOLD,
     "GoalMet": Verdict.DONE,
     "ChangedMeanwhile": Verdict.IN_DOUBT,
-    "MappingStale": Verdict.MEND,
+    "MappingStale": Verdict.FIX_CONFIG,
 }
 EXITS = {
     "ConfigError": 2,

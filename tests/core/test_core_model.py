@@ -98,7 +98,7 @@ DIFFERENT = [
     yes(20, frequencies=("DAILY",)),
     yes(20, frequencies=("DAILY", "WEEKLY")),
     no(20, block=Block.COMPLAINT),
-    no(20, uniform=False),
+    no(20, consistent=False),
     ABSENT,
 ]
 
@@ -109,7 +109,7 @@ def test_whatever_a_side_says_differently_is_another_version() -> None:
 
 
 def test_reading_the_same_again_is_the_same_version() -> None:
-    later = replace(yes(20), read_at=READ + timedelta(hours=1), reason="Subscribed", shallow=True)
+    later = replace(yes(20), read_at=READ + timedelta(hours=1), reason="Subscribed", undated=True)
     assert later.version == yes(20).version
 
 
@@ -161,5 +161,5 @@ def test_addresses_are_compared_without_case_and_edges_but_with_dots_and_tags() 
 def test_an_observation_is_silent_about_what_it_was_not_told() -> None:
     seen = Observation(Choice.UNSET, datetime(2025, 1, 1, tzinfo=UTC))
     assert (seen.changed_at, seen.block, seen.frequencies) == (None, None, ())
-    assert (seen.present, seen.stated, seen.uniform) == (True, True, True)
-    assert (seen.shallow, seen.records) == (False, 1)
+    assert (seen.present, seen.stated, seen.consistent) == (True, True, True)
+    assert (seen.undated, seen.records) == (False, 1)

@@ -9,11 +9,11 @@ from core_cells import ABSENT, DD, MP, NOW, ORDINARY, TOPIC, agreed, cell, day, 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bridge.core.decision import raises, writes_of
+from bridge.core.address_change import merge_agreements, newest_withdrawal, propagate_withdrawal
+from bridge.core.conflict import is_out
+from bridge.core.decide import decide
+from bridge.core.decision import is_raise, writes_of
 from bridge.core.model import Agreement, Cell, Choice, Observation, Withdrawal
-from bridge.core.moves import follow_moved, merge_moved, withdrawn_since
-from bridge.core.policy import is_out
-from bridge.core.reconcile import decide
 
 DAYS = st.integers(1, 35)
 MOVED = day(20)
@@ -36,8 +36,8 @@ def cells(draw: st.DrawFn) -> Cell:
 
 @given(cells(), cells())
 def test_a_withdrawal_at_either_address_stands_at_the_new_one(old: Cell, new: Cell) -> None:
-    merged = merge_moved(old, new, MOVED)
-    dates = [at for at in map(withdrawn_since, (old, new)) if at is not None]
+    merged = merge_agreements(old, new, MOVED)
+    dates = [at for at in map(newest_withdrawal, (old, new)) if at is not None]
     if not dates:
         assert merged is None
     else:
@@ -49,19 +49,19 @@ def test_a_withdrawal_at_either_address_stands_at_the_new_one(old: Cell, new: Ce
 @given(cells(), cells())
 def test_merging_twice_is_merging_once(old: Cell, new: Cell) -> None:
     assume(all(seen.changed_at is not None for seen in new.seen.values() if is_out(seen)))
-    merged = merge_moved(old, new, MOVED)
+    merged = merge_agreements(old, new, MOVED)
     if merged is not None:
-        assert merge_moved(old, replace(new, agreed=merged), MOVED) is None
-        assert follow_moved(old, replace(new, agreed=merged)) is None
+        assert merge_agreements(old, replace(new, agreed=merged), MOVED) is None
+        assert propagate_withdrawal(old, replace(new, agreed=merged)) is None
 
 
 @given(cells(), cells())
 def test_nothing_said_before_the_change_raises_anybody_after_it(old: Cell, new: Cell) -> None:
-    merged = merge_moved(old, new, MOVED)
+    merged = merge_agreements(old, new, MOVED)
     if merged is None:
         return
     decision = decide(TOPIC, replace(new, agreed=merged), None, False, ORDINARY)
-    if raises(decision):
+    if is_raise(decision):
         dates = [seen.changed_at for seen in new.seen.values() if seen.choice is Choice.OPTED_IN]
         assert max(date for date in dates if date is not None) > merged.decided_at
 
@@ -69,7 +69,7 @@ def test_nothing_said_before_the_change_raises_anybody_after_it(old: Cell, new: 
 @given(cells(), cells())
 def test_a_side_that_says_yes_beside_a_carried_no_is_told_or_held(old: Cell, new: Cell) -> None:
     """Unless the yes is newer than the change: then it is the person's own word since."""
-    merged = merge_moved(old, new, MOVED)
+    merged = merge_agreements(old, new, MOVED)
     if merged is None:
         return
     both = [new.seen[side] for side in (MP, DD)]
@@ -89,14 +89,14 @@ def test_a_later_withdrawal_follows_and_a_later_opt_in_does_not_fall_to_an_older
     left = cell(ABSENT, no(10), agreed(Choice.OPTED_OUT, 10))
     for mine, theirs in product((yes(15), silent()), repeat=2):
         known = agreed(Choice.OPTED_IN, 15, mine, theirs)
-        assert follow_moved(left, cell(mine, theirs, known)) is None
+        assert propagate_withdrawal(left, cell(mine, theirs, known)) is None
     older = agreed(Choice.OPTED_IN, 5, yes(5), yes(5))
-    carried = follow_moved(left, cell(yes(5), yes(5), older))
+    carried = propagate_withdrawal(left, cell(yes(5), yes(5), older))
     assert carried is not None
     assert (carried.at, carried.decided_at) == (day(10), day(10))
 
 
 def test_a_withdrawal_without_a_date_is_as_new_as_its_reading() -> None:
-    undated = withdrawn_since(cell(silent(), no()))
+    undated = newest_withdrawal(cell(silent(), no()))
     assert undated is not None
     assert day(35) < undated < NOW

@@ -9,6 +9,15 @@ from core_cells import ABSENT, DD, EMAIL, MP, NOW, OFFERS, READ, SKEW, TOPIC, bl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.conflict import (
+    FUTURE_TOLERANCE,
+    ClockReading,
+    EvidenceProblem,
+    PolicyResult,
+    evidence_of,
+    newest,
+    resolve_conflict,
+)
 from bridge.core.mapping import Conflict, Direction, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import (
     Adjustment,
@@ -21,33 +30,34 @@ from bridge.core.model import (
     Withdrawal,
     Write,
 )
-from bridge.core.policy import FUTURE_TOLERANCE, Clocks, Doubt, Ruling, evidence_of, newest, rule_conflict
-from bridge.core.proof import proves
+from bridge.core.verify import is_proven_by
 
-CLOCKS = Clocks(NOW, SKEW)
+CLOCKS = ClockReading(NOW, SKEW)
 TICK = timedelta(milliseconds=1)
 
 
-def judged(seen: Observation, newer_than: object = None) -> Evidence | Doubt:
+def judged(seen: Observation, newer_than: object = None) -> Evidence | EvidenceProblem:
     return evidence_of(MP, seen, newer_than=newer_than, clocks=CLOCKS)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("seen", "newer_than", "expected"),
     [
-        (yes(20, stated=False), None, Doubt.NOT_STATED),
-        (yes(20, stated=False, shallow=True), None, Doubt.NOT_STATED),
-        (yes(), None, Doubt.UNDATED),
-        (yes(shallow=True), None, Doubt.NEEDS_DATE),
-        (yes(shallow=True), day(5), Doubt.NEEDS_DATE),
-        (yes(NOW + FUTURE_TOLERANCE + TICK), None, Doubt.FUTURE),
-        (yes(NOW + FUTURE_TOLERANCE + TICK), day(5), Doubt.FUTURE),
-        (yes(20), day(20), Doubt.LATE),
-        (yes(20), day(30), Doubt.LATE),
-        (yes(day(20) + SKEW), day(20), Doubt.LATE),
+        (yes(20, stated=False), None, EvidenceProblem.NOT_STATED),
+        (yes(20, stated=False, undated=True), None, EvidenceProblem.NOT_STATED),
+        (yes(), None, EvidenceProblem.UNDATED),
+        (yes(undated=True), None, EvidenceProblem.NEEDS_DATE),
+        (yes(undated=True), day(5), EvidenceProblem.NEEDS_DATE),
+        (yes(NOW + FUTURE_TOLERANCE + TICK), None, EvidenceProblem.FUTURE),
+        (yes(NOW + FUTURE_TOLERANCE + TICK), day(5), EvidenceProblem.FUTURE),
+        (yes(20), day(20), EvidenceProblem.LATE),
+        (yes(20), day(30), EvidenceProblem.LATE),
+        (yes(day(20) + SKEW), day(20), EvidenceProblem.LATE),
     ],
 )
-def test_an_opt_in_under_doubt_is_no_evidence(seen: Observation, newer_than: object, expected: Doubt) -> None:
+def test_an_opt_in_under_doubt_is_no_evidence(
+    seen: Observation, newer_than: object, expected: EvidenceProblem
+) -> None:
     assert judged(seen, newer_than) is expected
 
 
@@ -55,7 +65,7 @@ def test_an_opt_in_under_doubt_is_no_evidence(seen: Observation, newer_than: obj
     ("seen", "newer_than"),
     [
         (yes(20), None),
-        (yes(20, shallow=True), None),
+        (yes(20, undated=True), None),
         (yes(NOW + FUTURE_TOLERANCE), None),
         (yes(day(20) + SKEW + TICK), day(20)),
     ],
@@ -74,21 +84,21 @@ def test_evidence_is_always_newer_than_what_it_undoes_by_more_than_the_skew(said
         assert found.changed_at - (day(20) + withdrawn) > SKEW
         assert found.changed_at <= NOW + FUTURE_TOLERANCE
     else:
-        assert found in (Doubt.LATE, Doubt.FUTURE)
+        assert found in (EvidenceProblem.LATE, EvidenceProblem.FUTURE)
 
 
 RULINGS = {
-    Conflict.WITHDRAWAL_WINS: (Ruling.WITHDRAW, Ruling.WITHDRAW),
-    Conflict.LATEST: (Ruling.RAISE, Ruling.RAISE),
-    Conflict.MYPREFERENCES: (Ruling.RAISE, Ruling.WITHDRAW),
-    Conflict.DOTDIGITAL: (Ruling.WITHDRAW, Ruling.RAISE),
-    Conflict.HOLD: (Ruling.HOLD, Ruling.HOLD),
+    Conflict.WITHDRAWAL_WINS: (PolicyResult.WITHDRAW, PolicyResult.WITHDRAW),
+    Conflict.LATEST: (PolicyResult.RAISE, PolicyResult.RAISE),
+    Conflict.MYPREFERENCES: (PolicyResult.RAISE, PolicyResult.WITHDRAW),
+    Conflict.DOTDIGITAL: (PolicyResult.WITHDRAW, PolicyResult.RAISE),
+    Conflict.HOLD: (PolicyResult.HOLD, PolicyResult.HOLD),
 }
 
 
 @pytest.mark.parametrize("policy", Conflict)
 def test_each_policy_hears_whom_it_names(policy: Conflict) -> None:
-    assert tuple(rule_conflict(policy, opted_in_at=side) for side in Side) == RULINGS[policy]
+    assert tuple(resolve_conflict(policy, opted_in_at=side) for side in Side) == RULINGS[policy]
 
 
 def test_the_newest_of_no_known_date_is_none() -> None:
@@ -112,9 +122,9 @@ def test_a_direction_allows_the_side_it_names(direction: Direction) -> None:
 
 def test_without_a_place_for_the_channel_an_unsubscribe_spreads() -> None:
     homeless = Topic(EMAIL.id, None, {})
-    assert Mapping((TOPIC,), homeless, OnUnsubscribe.CHANNEL, "").spreads
-    assert Mapping((TOPIC,), EMAIL, OnUnsubscribe.ALL_TOPICS, "").spreads
-    assert not Mapping((TOPIC,), EMAIL, OnUnsubscribe.CHANNEL, "").spreads
+    assert Mapping((TOPIC,), homeless, OnUnsubscribe.CHANNEL, "").unsubscribe_withdraws_topics
+    assert Mapping((TOPIC,), EMAIL, OnUnsubscribe.ALL_TOPICS, "").unsubscribe_withdraws_topics
+    assert not Mapping((TOPIC,), EMAIL, OnUnsubscribe.CHANNEL, "").unsubscribe_withdraws_topics
 
 
 def test_the_channel_comes_first_and_every_topic_is_found() -> None:
@@ -141,7 +151,7 @@ DAILY = {"frequencies": ("DAILY",)}
     ("topic", "write", "seen", "proven"),
     [
         (TOPIC, OUT_MP, no(20), True),
-        (TOPIC, OUT_MP, no(20, uniform=False, records=2), False),
+        (TOPIC, OUT_MP, no(20, consistent=False, records=2), False),
         (TOPIC, OUT_MP, silent(), False),
         (TOPIC, OUT_MP, ABSENT, True),
         (TOPIC, OUT_MP, yes(5), False),
@@ -165,4 +175,4 @@ DAILY = {"frequencies": ("DAILY",)}
 def test_only_what_is_read_back_proves_a_write(
     topic: Topic, write: Write, seen: Observation, proven: bool
 ) -> None:
-    assert proves(topic, write, seen) is proven
+    assert is_proven_by(topic, write, seen) is proven

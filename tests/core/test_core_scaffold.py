@@ -8,28 +8,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.catalogue import Catalogue, Edition, Entry, Kind
-from bridge.core.likeness import likeness, pace, without_pace, words
-from bridge.core.scaffold import Sketch, sketch
+from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
+from bridge.core.scaffold.matching import MatchResult, match_catalogues
+from bridge.core.scaffold.similarity import pace, similarity, without_pace, words
 
-NEWS = Entry(Kind.FILTER, "NEWS_EMAIL", "Newsletter", channel="Email", group="NEWS")
-OFFERS = Entry(Kind.FILTER, "OFFERS_EMAIL", "Offers", channel="Email", frequencies=("DAILY", "WEEKLY"))
-TALKS = Entry(Kind.CONSENT, "Talks", "Talks", editions=(Edition("1.0", ("en_US",)),))
-MAIL = Entry(Kind.CONSENT, "EmailMarketing", "EmailMarketing", editions=(Edition("1.0", ("en_US",)),))
-BOX = Entry(Kind.CATEGORY, "9", "Offers")
-DAILY = Entry(Kind.PREFERENCE, "3", "Offers every day", group="9", group_name="Offers")
-WEEKLY = Entry(Kind.PREFERENCE, "4", "Offers once a week", group="9", group_name="Offers")
+NEWS = Entry(CatalogueKind.FILTER, "NEWS_EMAIL", "Newsletter", channel="Email", group="NEWS")
+OFFERS = Entry(
+    CatalogueKind.FILTER, "OFFERS_EMAIL", "Offers", channel="Email", frequencies=("DAILY", "WEEKLY")
+)
+TALKS = Entry(CatalogueKind.CONSENT, "Talks", "Talks", editions=(CatalogueVersion("1.0", ("en_US",)),))
+MAIL = Entry(
+    CatalogueKind.CONSENT, "EmailMarketing", "EmailMarketing", editions=(CatalogueVersion("1.0", ("en_US",)),)
+)
+BOX = Entry(CatalogueKind.CATEGORY, "9", "Offers")
+DAILY = Entry(CatalogueKind.PREFERENCE, "3", "Offers every day", group="9", group_name="Offers")
+WEEKLY = Entry(CatalogueKind.PREFERENCE, "4", "Offers once a week", group="9", group_name="Offers")
 
 
 def leaf(number: int, name: str) -> Entry:
-    return Entry(Kind.PREFERENCE, str(number), name)
+    return Entry(CatalogueKind.PREFERENCE, str(number), name)
 
 
-def of(*entries: Entry) -> Sketch:
-    return sketch(Catalogue(entries, frozenset(Kind)))
+def of(*entries: Entry) -> MatchResult:
+    return match_catalogues(Catalogue(entries, frozenset(CatalogueKind)))
 
 
-def left(made: Sketch) -> dict[str, str]:
+def left(made: MatchResult) -> dict[str, str]:
     return {one.entry.id: one.why for one in made.left}
 
 
@@ -49,17 +53,17 @@ def left(made: Sketch) -> dict[str, str]:
     ],
 )
 def test_names_are_as_alike_as_people_would_say(one: str, other: str, least: int, most: int) -> None:
-    found = likeness(one, other)
+    found = similarity(one, other)
     assert least <= found.score <= most, found
     assert found.score == 0 or (one in found.reason and other in found.reason)
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_a_likeness_is_the_same_both_ways_and_within_its_bounds(one: str, other: str) -> None:
-    found = likeness(one, other).score
+    found = similarity(one, other).score
     assert 0 <= found <= 100
     assert (found == 100) == (words(one) == words(other) != ())
-    assert abs(found - likeness(other, one).score) <= 20
+    assert abs(found - similarity(other, one).score) <= 20
 
 
 @pytest.mark.parametrize(
@@ -141,8 +145,13 @@ def test_a_filter_with_frequencies_on_one_preference_is_a_persons_to_say() -> No
     ("source", "doubt"),
     [
         (replace(NEWS, name="Talks", active=False), "inactive"),
-        (replace(TALKS, editions=(Edition("1.0", ("en_US",)), Edition("2.0", ("en_US",)))), "versions"),
-        (replace(TALKS, editions=(Edition("1.0", ("en_US", "de_DE")),)), "locales"),
+        (
+            replace(
+                TALKS, editions=(CatalogueVersion("1.0", ("en_US",)), CatalogueVersion("2.0", ("en_US",)))
+            ),
+            "versions",
+        ),
+        (replace(TALKS, editions=(CatalogueVersion("1.0", ("en_US", "de_DE")),)), "locales"),
     ],
 )
 def test_what_leaves_something_open_is_a_persons_to_say(source: Entry, doubt: str) -> None:
@@ -153,9 +162,9 @@ def test_what_leaves_something_open_is_a_persons_to_say(source: Entry, doubt: st
 
 def test_the_newest_active_version_is_the_one_to_map() -> None:
     editions = (
-        Edition("1.0", ("en_US",)),
-        Edition("2.0", ("en_US",)),
-        Edition("3.0", ("en_US",), active=False),
+        CatalogueVersion("1.0", ("en_US",)),
+        CatalogueVersion("2.0", ("en_US",)),
+        CatalogueVersion("3.0", ("en_US",), active=False),
     )
     (found,) = of(replace(TALKS, editions=editions), leaf(7, "Talks")).topics
     assert found.edition is not None

@@ -33,12 +33,12 @@ from core_cells import (
     yes,
 )
 
+from bridge.core.conflict import ClockReading
+from bridge.core.decide import decide
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, writes_of
+from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Conflict, Direction, Topic
 from bridge.core.model import Agreement, Block, Cell, Choice, Observation, Resubscribe, Side
-from bridge.core.permit import Circumstances
-from bridge.core.policy import Clocks
-from bridge.core.reconcile import decide
 
 OLDER, BASE, NEWER, NEWEST = 5.0, 10.0, 20.0, 30.0
 WITHIN_SKEW = day(BASE) + timedelta(seconds=1)
@@ -48,8 +48,8 @@ FUTURE = NOW + timedelta(days=3)
 DATES = (OLDER, WITHIN_SKEW, NEWER, SIMULTANEOUS, NEWEST, SOON, FUTURE, None)
 
 WORDS_SAID = (*(yes(at) for at in DATES), *(no(at) for at in DATES))
-UNSAID = (yes(shallow=True), silent(), silent(shallow=True), ABSENT)
-SEVERAL = (no(NEWER, records=2, uniform=False), yes(NEWER, records=2))
+UNSAID = (yes(undated=True), silent(), silent(undated=True), ABSENT)
+SEVERAL = (no(NEWER, records=2, consistent=False), yes(NEWER, records=2))
 BLOCKS = tuple(blocked(one) for one in (Block.CONTROLLER, Block.UNREACHABLE, Block.PENDING, Block.UNKNOWN))
 COMPLAINTS = (no(NEWER, block=Block.COMPLAINT), no(block=Block.COMPLAINT))
 
@@ -60,14 +60,14 @@ THEIRS = {
 }
 BASELINES = (None, *product((Choice.OPTED_IN, Choice.OPTED_OUT), (False, True), (False, True)))
 TOPICS = {"topic": TOPIC, "channel": EMAIL}
-NOTHING_APPROVED = Circumstances(Clocks(NOW, SKEW), epoch=NOW, first_run=True)
+NOTHING_APPROVED = DecisionContext(ClockReading(NOW, SKEW), epoch=NOW, first_run=True)
 
 
 @dataclass(frozen=True)
 class Row:
     topic: Topic
     cell: Cell
-    now: Circumstances
+    now: DecisionContext
 
     @property
     def mine(self) -> Observation:
@@ -78,7 +78,7 @@ class Row:
         return self.cell.seen[DD]
 
 
-def rows(kind: str, policy: Conflict, direction: Direction, now: Circumstances) -> Iterator[Row]:
+def rows(kind: str, policy: Conflict, direction: Direction, now: DecisionContext) -> Iterator[Row]:
     every = kind == "channel" and policy is Conflict.LATEST  # the two settings do not meet
     for resubscribe in Resubscribe if every else (Resubscribe.HOLD,):
         topic = replace(TOPICS[kind], conflict=policy, direction=direction, resubscribe=resubscribe)
@@ -188,7 +188,7 @@ def a_yes_older_than_an_agreed_no_is_taken_back(row: Row, decision: Decision) ->
     if not agreed_out(row) or not late or any(is_evidence(row, side) for side in Side):
         return True
     if isinstance(decision, Wait):
-        return any(row.cell.seen[side].shallow for side in Side)
+        return any(row.cell.seen[side].undated for side in Side)
     if isinstance(decision, Held):
         return decision.rule in (Rule.CONFLICT, Rule.DIRECTION)
     allowed = {side for side in late if row.topic.direction.allows(side)}
@@ -196,7 +196,7 @@ def a_yes_older_than_an_agreed_no_is_taken_back(row: Row, decision: Decision) ->
 
 
 def two_noes_need_no_writes(row: Row, decision: Decision) -> bool:
-    both = all(says_no(row, side) and row.cell.seen[side].uniform for side in Side)
+    both = all(says_no(row, side) and row.cell.seen[side].consistent for side in Side)
     return not both or not writes_of(decision)
 
 
@@ -221,7 +221,7 @@ def a_block_or_several_records_are_never_raised(row: Row, decision: Decision) ->
 
 
 def a_listing_is_looked_into_before_it_is_raised(row: Row, decision: Decision) -> bool:
-    return not lifts(decision) or not any(row.cell.seen[side].shallow for side in Side)
+    return not lifts(decision) or not any(row.cell.seen[side].undated for side in Side)
 
 
 def the_first_run_raises_nobody_unapproved(row: Row, decision: Decision) -> bool:
@@ -347,7 +347,7 @@ def test_every_kind_of_decision_and_of_write_is_reached() -> None:
 
 UNDER = (*(no(at) for at in (OLDER, NEWER, FUTURE, None)), *COMPLAINTS, MAILABLE, ABSENT, BLOCKS[0])
 
-BENEATH = (yes(OLDER), yes(NEWEST), yes(), yes(shallow=True), no(OLDER), no(NEWER), no(), silent(), ABSENT)
+BENEATH = (yes(OLDER), yes(NEWEST), yes(), yes(undated=True), no(OLDER), no(NEWER), no(), silent(), ABSENT)
 
 
 def under_rows(policy: Conflict, direction: Direction) -> Iterator[tuple[Row, Cell]]:
@@ -366,7 +366,7 @@ def keeps_under_channel(row: Row, channel: Cell, decision: Decision) -> bool:
     if not row.mine.present or row.mine.choice is Choice.OPTED_OUT:
         return True
     if isinstance(decision, Wait):
-        return row.mine.shallow
+        return row.mine.undated
     if isinstance(decision, Held):
         newer = (
             row.mine.changed_at is not None

@@ -12,9 +12,9 @@ from core_tales_asking import COMING_BACK
 from core_tales_rules import IN_THE_WAY
 from core_tales_words import WORDS_SAID
 
-from bridge.core.decision import WORDS, Act, Rule, raises, writes_of
+from bridge.core.decide import decide
+from bridge.core.decision import RULE_TEXT, Act, Rule, is_raise, writes_of
 from bridge.core.model import Withdrawal
-from bridge.core.reconcile import decide
 
 TALES = WORDS_SAID | IN_THE_WAY | COMING_BACK
 
@@ -29,8 +29,8 @@ def test_no_sentence_is_told_twice() -> None:
 
 
 def test_every_rule_is_explained_in_words() -> None:
-    assert set(WORDS) == set(Rule)
-    assert all(words and not words.endswith(".") for words in WORDS.values())
+    assert set(RULE_TEXT) == set(Rule)
+    assert all(words and not words.endswith(".") for words in RULE_TEXT.values())
 
 
 def test_every_rule_the_core_decides_by_has_a_story() -> None:
@@ -43,7 +43,7 @@ def test_only_a_raise_or_an_adjustment_counts_as_raising() -> None:
     raised = decide(TOPIC, OLD_YES, None, False, ORDINARY)
     withdrawn = decide(TOPIC, CLEANED, None, False, ORDINARY)
     waiting = decide(TOPIC, OLD_YES, None, False, FIRST)
-    assert (raises(raised), raises(withdrawn), raises(waiting)) == (True, False, False)
+    assert (is_raise(raised), is_raise(withdrawn), is_raise(waiting)) == (True, False, False)
     assert (len(writes_of(raised)), len(writes_of(withdrawn)), writes_of(waiting)) == (1, 1, ())
 
 

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.core.conflict import ClockReading
+from bridge.core.decide import decide
 from bridge.core.decision import Act, Held, Nothing, Rule
-from bridge.core.erasure import Erasing, ErasureKey, Heard, Mark, heard
+from bridge.core.erasure import ErasedSignal, ErasureKey, ErasureMarker, ErasureSettings, erased_signal
 from bridge.core.errors import ConfigError
+from bridge.core.guards import DecisionContext
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import OTHER_ADDRESS, Cell, Choice, Observation, PersonId, Side, TopicId
-from bridge.core.permit import Circumstances
-from bridge.core.policy import Clocks
-from bridge.core.reconcile import decide
 
 GONE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = GONE + timedelta(days=1)
@@ -29,24 +29,24 @@ def said(choice: Choice, after: float | None = None, **more: object) -> Observat
     return Observation(choice, NOW, changed_at=at, **more)  # type: ignore[arg-type]
 
 
-def news(seen: Observation, mark: Mark | None = None, side: Side = MINE) -> Heard:
-    return heard({NEWS: seen}, side, mark or Mark(GONE), Clocks(NOW, SKEW))
+def news(seen: Observation, mark: ErasureMarker | None = None, side: Side = MINE) -> ErasedSignal:
+    return erased_signal({NEWS: seen}, side, mark or ErasureMarker(GONE), ClockReading(NOW, SKEW))
 
 
 @pytest.mark.parametrize("after", [-86400, 0, 2])
 def test_an_opt_in_not_newer_than_the_erasure_is_not_heard(after: float) -> None:
-    assert news(said(IN, after)) is Heard.NOTHING
+    assert news(said(IN, after)) is ErasedSignal.NOTHING
 
 
 def test_an_opt_in_newer_by_more_than_the_skew_is_heard() -> None:
-    assert news(said(IN, 3)) is Heard.OPT_IN
+    assert news(said(IN, 3)) is ErasedSignal.OPT_IN
 
 
 @pytest.mark.parametrize(
     "seen",
     [
         said(IN),
-        said(IN, shallow=True),
+        said(IN, undated=True),
         said(IN, 60, stated=False),
         said(IN, 60, reason=OTHER_ADDRESS),
         said(IN, 3 * 86400),
@@ -55,24 +55,24 @@ def test_an_opt_in_newer_by_more_than_the_skew_is_heard() -> None:
     ids=["undated", "listed", "a mere state", "of another address", "dated in the future", "silent"],
 )
 def test_what_is_no_dated_opt_in_of_theirs_brings_nobody_back(seen: Observation) -> None:
-    assert news(seen) is Heard.NOTHING
+    assert news(seen) is ErasedSignal.NOTHING
 
 
 @pytest.mark.parametrize("after", [None, 0.001, 60])
 def test_a_withdrawal_is_heard_under_doubt(after: float | None) -> None:
-    assert news(said(OUT, after)) is Heard.WITHDRAWAL
+    assert news(said(OUT, after)) is ErasedSignal.WITHDRAWAL
 
 
 def test_a_withdrawal_from_before_is_no_news() -> None:
-    assert news(said(OUT, -60)) is Heard.NOTHING
+    assert news(said(OUT, -60)) is ErasedSignal.NOTHING
 
 
 def test_a_withdrawal_that_was_known_stays_known_where_a_listing_gives_no_date() -> None:
-    mark = Mark(GONE, {THEIRS: {NEWS: GONE + timedelta(seconds=5)}})
-    assert news(said(OUT), mark, THEIRS) is Heard.NOTHING
-    assert news(said(OUT, 5), mark, THEIRS) is Heard.NOTHING
-    assert news(said(OUT, 6), mark, THEIRS) is Heard.WITHDRAWAL
-    assert news(said(OUT), mark, MINE) is Heard.WITHDRAWAL
+    mark = ErasureMarker(GONE, {THEIRS: {NEWS: GONE + timedelta(seconds=5)}})
+    assert news(said(OUT), mark, THEIRS) is ErasedSignal.NOTHING
+    assert news(said(OUT, 5), mark, THEIRS) is ErasedSignal.NOTHING
+    assert news(said(OUT, 6), mark, THEIRS) is ErasedSignal.WITHDRAWAL
+    assert news(said(OUT), mark, MINE) is ErasedSignal.WITHDRAWAL
 
 
 def test_one_address_has_one_mark_however_it_is_written_and_none_without_the_key() -> None:
@@ -84,12 +84,12 @@ def test_one_address_has_one_mark_however_it_is_written_and_none_without_the_key
 
 
 def test_the_key_is_not_shown() -> None:
-    assert "random" not in repr(Erasing(ErasureKey("a long random word")))
+    assert "random" not in repr(ErasureSettings(ErasureKey("a long random word")))
 
 
 def test_nobody_is_erased_without_a_key() -> None:
     with pytest.raises(ConfigError, match="BRIDGE_ERASURE_KEY"):
-        Erasing().required()
+        ErasureSettings().required()
 
 
 # decisions about somebody who is known again
@@ -102,7 +102,7 @@ def cell(mine: Observation, theirs: Observation) -> Cell:
 
 
 def decided(mine: Observation, theirs: Observation, **more: object) -> object:
-    now = Circumstances(Clocks(NOW, SKEW), **more)  # type: ignore[arg-type]
+    now = DecisionContext(ClockReading(NOW, SKEW), **more)  # type: ignore[arg-type]
     return decide(TOPIC, cell(mine, theirs), None, False, now)
 
 

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from bridge.app import App, Options
 from bridge.core.errors import SideError
 from bridge.core.model import RunId, Side
-from bridge.core.state import Counts, RunKind
+from bridge.core.store_port import Counts, RunKind
 from bridge.daemon import Daemon
-from bridge.engine.parts import Progress
-from bridge.engine.report import Report, Tally
-from bridge.engine.round import Orders
+from bridge.engine.context import Progress
+from bridge.engine.report import Report, WriteCounts
+from bridge.engine.run import RunOptions
 from bridge.settings import load
 
 PATIENCE = 60.0  # seconds; only a failing test waits as long
@@ -57,7 +57,7 @@ def report(kind: RunKind = RunKind.INCREMENTAL, errors: tuple[SideError, ...] = 
         started_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
         seconds=0.1,
         observed=dict(nothing),
-        tally=Tally(),
+        written=WriteCounts(),
         counts=Counts(0, 0, 0, 0),
         calls=dict(nothing),
         brakes=[],
@@ -71,7 +71,7 @@ class Conducted:
     """Rounds that wait, while `gate` is closed, and end as `fate` says. Fills `bridge.daemon.Work`."""
 
     feeds: Mapping[str, timedelta] = field(default_factory=dict)
-    orders: list[Orders] = field(default_factory=list)
+    orders: list[RunOptions] = field(default_factory=list)
     fate: list[BaseException | Report] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     beating: bool = True
@@ -84,7 +84,7 @@ class Conducted:
         if self.refuse is not None:
             raise self.refuse
 
-    def run(self, orders: Orders, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
+    def run(self, orders: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
         self.orders.append(orders)
         self.going_on += 1
         self.most_at_once = max(self.most_at_once, self.going_on)

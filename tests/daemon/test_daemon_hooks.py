@@ -18,42 +18,42 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge.core.model import Side
-from bridge.core.state import Notice
+from bridge.core.store_port import WebhookEvent
 from bridge.settings import load
-from bridge.store import Stored
-from bridge.web.app import Answer, make_app
-from bridge.web.hooks import LARGEST, PATH, Gate, Receiver
+from bridge.store import InboxResult
+from bridge.web.app import HttpAnswer, make_app
 from bridge.web.server import WebServer
+from bridge.web.webhooks import LARGEST, PATH, WebhookConfig, WebhookReceiver
 from tests.daemon.harness import PATIENCE, Conducted, Running, get, wait_until
 
 SECRET = "long-random-word"
 EVENT = {"EventId": "e-1", "EventType": "preference.updated", "ProfileId": 1001}
-NOTICE = Notice("e-1", "preference.updated", "1001")
+NOTICE = WebhookEvent("e-1", "preference.updated", "1001")
 Start = Callable[..., Running]
 
 
 class Calm:
-    def alive(self) -> Answer:
-        return Answer(True, {"alive": True})
+    def alive(self) -> HttpAnswer:
+        return HttpAnswer(True, {"alive": True})
 
-    def ready(self) -> Answer:
-        return Answer(True, {"ready": True})
+    def ready(self) -> HttpAnswer:
+        return HttpAnswer(True, {"ready": True})
 
 
 @dataclass
 class Box:
     """Keeps notices in memory. `fate` is what becomes of them, `gate` must be open for that."""
 
-    fate: Stored = Stored.KEPT
-    kept: list[Notice] = field(default_factory=list)
+    fate: InboxResult = InboxResult.KEPT
+    kept: list[WebhookEvent] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def put(self, notices: Sequence[Notice]) -> Stored:
+    def put(self, notices: Sequence[WebhookEvent]) -> InboxResult:
         self.gate.wait(PATIENCE)
-        if self.fate is Stored.KEPT:
+        if self.fate is InboxResult.KEPT:
             self.kept += notices
         return self.fate
 
@@ -65,7 +65,7 @@ class Desk:
     url: str
     box: Box
     kicks: list[int]
-    receiver: Receiver
+    receiver: WebhookReceiver
 
     def ask(
         self, method: str = "POST", body: Any = None, *, secret: str = SECRET, query: str = "", **headers: str
@@ -92,7 +92,9 @@ def ask(
 def serving(box: Box | None = None, token: str | None = None, **gate: Any) -> Iterator[Desk]:
     box, kicks = box or Box(), []
     ticks = gate.pop("ticks", lambda: 0.0)
-    receiver = Receiver(Gate(secret=SECRET, **gate), box, lambda: kicks.append(1), ticks=ticks)
+    receiver = WebhookReceiver(
+        WebhookConfig(secret=SECRET, **gate), box, lambda: kicks.append(1), ticks=ticks
+    )
     server = WebServer(make_app(Calm(), token=token, receiver=receiver), host="127.0.0.1", port=0)
     server.start()
     try:
@@ -230,8 +232,8 @@ def test_a_validation_request_gets_what_was_agreed(answer: str, kind: str, metho
         assert desk.ask(body=EVENT)[2] == b'{"received":1}'
 
 
-@pytest.mark.parametrize("stored", [Stored.FULL, Stored.BUSY])
-def test_what_cannot_be_stored_is_to_come_again_and_a_round_looks_all_the_same(stored: Stored) -> None:
+@pytest.mark.parametrize("stored", [InboxResult.FULL, InboxResult.BUSY])
+def test_what_cannot_be_stored_is_to_come_again_and_a_round_looks_all_the_same(stored: InboxResult) -> None:
     with serving(Box(stored)) as desk:
         status, headers, _ = desk.ask(body=EVENT)
         assert status == 503
@@ -274,7 +276,7 @@ def test_neither_the_secret_nor_what_is_delivered_reaches_the_log(caplog: pytest
     assert "HOOK_ALLOW" in caplog.text
     assert SECRET not in caplog.text
     assert "ann@example.com" not in caplog.text
-    assert SECRET not in repr(Gate(secret=SECRET, signature_key="key"))
+    assert SECRET not in repr(WebhookConfig(secret=SECRET, signature_key="key"))
 
 
 # in the daemon

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.errors import LeaseHeld
-from bridge.daemon.keeper import Keeper
-from bridge.daemon.pulse import Pulse
+from bridge.daemon.heartbeat import Heartbeat
+from bridge.daemon.lease_renewer import LeaseRenewer
 from tests.daemon.harness import wait_until
 
 
@@ -32,8 +32,8 @@ class Bench:
         self.now = 0.0
         self.lost: list[bool] = []
         self.lease = Paper()
-        self.pulse = Pulse(timedelta(seconds=10), lambda: self.now)
-        self.keeper = Keeper(
+        self.pulse = Heartbeat(timedelta(seconds=10), lambda: self.now)
+        self.keeper = LeaseRenewer(
             lease=self.lease, pulse=self.pulse, lost=lambda: self.lost.append(True), every=0.01
         )
 

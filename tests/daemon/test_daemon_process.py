@@ -112,7 +112,7 @@ def test_killed_anywhere_it_ends_where_an_uninterrupted_run_would_have(
     assert process.ended() == -signal.SIGKILL
     report = reconcile(settings)
     assert (report.exit_code, report.counts.held, report.counts.unproven) == (0, 0, 0)
-    assert reconcile(settings).tally.writes == 0
+    assert reconcile(settings).written.writes == 0
     assert agreement(world).agree
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.daemon.notify import Notifier
-from bridge.daemon.pulse import Pulse
-from bridge.daemon.watch import Watch
+from bridge.daemon.heartbeat import Heartbeat
+from bridge.daemon.systemd import SystemdNotifier
+from bridge.daemon.watchdog import Watchdog
 
 
 class Time:
@@ -34,7 +34,7 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
 
 def test_a_round_hangs_only_after_the_limit_without_progress() -> None:
     time = Time()
-    pulse = Pulse(timedelta(seconds=10), time)
+    pulse = Heartbeat(timedelta(seconds=10), time)
     assert pulse.hang() is None
     pulse.beat("reading a feed")
     time.now += 10
@@ -50,8 +50,8 @@ def test_a_round_hangs_only_after_the_limit_without_progress() -> None:
 
 def test_a_hang_is_logged_once_with_its_step_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     time = Time()
-    pulse = Pulse(timedelta(seconds=10), time)
-    watch = Watch(pulse, Notifier({}), every=5)
+    pulse = Heartbeat(timedelta(seconds=10), time)
+    watch = Watchdog(pulse, SystemdNotifier({}), every=5)
     pulse.beat("reading a feed")
     time.now += 11
     with caplog.at_level(logging.WARNING):
@@ -66,8 +66,8 @@ def test_a_hang_is_logged_once_with_its_step_and_so_is_its_end(caplog: pytest.Lo
 
 def test_systemd_hears_that_it_is_up_alive_and_stopping(systemd: socket.socket) -> None:
     """systemd's sd_notify(3): READY=1, WATCHDOG=1 at half of WATCHDOG_USEC, STOPPING=1."""
-    notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "8000000"})
-    watch = Watch(Pulse(timedelta(seconds=10), Time()), notifier, every=5)
+    notifier = SystemdNotifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "8000000"})
+    watch = Watchdog(Heartbeat(timedelta(seconds=10), Time()), notifier, every=5)
     assert watch.every == 4
     notifier.ready("polling")
     watch.look()
@@ -78,15 +78,15 @@ def test_systemd_hears_that_it_is_up_alive_and_stopping(systemd: socket.socket) 
 
 def test_systemd_hears_nothing_from_a_daemon_that_hangs(systemd: socket.socket) -> None:
     time = Time()
-    pulse = Pulse(timedelta(seconds=10), time)
-    notifier = Notifier(
+    pulse = Heartbeat(timedelta(seconds=10), time)
+    notifier = SystemdNotifier(
         {
             "NOTIFY_SOCKET": systemd.getsockname(),
             "WATCHDOG_USEC": "8000000",
             "WATCHDOG_PID": str(os.getpid()),
         }
     )
-    watch = Watch(pulse, notifier, every=5)
+    watch = Watchdog(pulse, notifier, every=5)
     pulse.beat("reading a feed")
     time.now += 11
     watch.look()
@@ -95,14 +95,14 @@ def test_systemd_hears_nothing_from_a_daemon_that_hangs(systemd: socket.socket) 
 
 
 def test_a_watchdog_meant_for_another_process_is_not_fed(systemd: socket.socket) -> None:
-    notifier = Notifier(
+    notifier = SystemdNotifier(
         {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "8000000", "WATCHDOG_PID": "1"}
     )
     assert notifier.watchdog is None
 
 
 def test_a_supervisor_that_is_gone_harms_nobody(tmp_path: Path) -> None:
-    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "1000"})
+    notifier = SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "1000"})
     notifier.ready("polling")
     notifier.alive()
-    assert Notifier({"NOTIFY_SOCKET": "@abstract"})._address == "\0abstract"
+    assert SystemdNotifier({"NOTIFY_SOCKET": "@abstract"})._address == "\0abstract"

@@ -12,15 +12,15 @@ import pytest
 from bridge.app import App, Options
 from bridge.core.errors import ConfigError, LeaseHeld, Unreachable
 from bridge.core.model import Side
-from bridge.core.state import RunKind
-from bridge.daemon.sweeps import SWEPT
-from bridge.engine.round import Orders
+from bridge.core.store_port import RunKind
+from bridge.daemon.sweep_schedule import SWEPT
+from bridge.engine.run import RunOptions
 from bridge.settings import load
 from bridge.store import Store
 from tests.daemon.conftest import Start
 from tests.daemon.harness import FEED, Conducted, Running, report, wait_until
 
-FULL, FEEDS_ONLY = Orders(full=True), Orders(polling=True)
+FULL, FEEDS_ONLY = RunOptions(full=True), RunOptions(polling=True)
 EACH_ROUND = timedelta(seconds=1)
 
 

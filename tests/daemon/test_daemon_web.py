@@ -9,21 +9,21 @@ from collections.abc import Iterator
 import pytest
 
 from bridge.core.errors import ConfigError
-from bridge.web.app import Answer, make_app
+from bridge.web.app import HttpAnswer, make_app
 from bridge.web.server import WebServer
 from tests.daemon.harness import get, wait_until
 
 
 class Calm:
-    def alive(self) -> Answer:
-        return Answer(True, {"alive": True})
+    def alive(self) -> HttpAnswer:
+        return HttpAnswer(True, {"alive": True})
 
-    def ready(self) -> Answer:
-        return Answer(False, {"ready": False, "reasons": ["it is stopping"]})
+    def ready(self) -> HttpAnswer:
+        return HttpAnswer(False, {"ready": False, "reasons": ["it is stopping"]})
 
 
 class Broken(Calm):
-    def ready(self) -> Answer:
+    def ready(self) -> HttpAnswer:
         raise ValueError("broken for maria@example.com")
 
 

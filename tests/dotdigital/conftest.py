@@ -21,8 +21,8 @@ from dotdigital_world import (
 )
 
 from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.replica import DotdigitalReader, DotdigitalReplica
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import State, create_app

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import httpx
 
 from bridge.core.model import PersonId, Side, TopicId, Who
-from bridge.dotdigital.auth import basic_auth
-from bridge.dotdigital.errors import judge
-from bridge.dotdigital.limits import Limits
+from bridge.dotdigital.client.auth import basic_auth
+from bridge.dotdigital.client.errors import to_error
+from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.sandbox.dotdigital import ApiUser
 from bridge.transport import Transport
 
@@ -32,14 +32,14 @@ def transport_to(
     clock: Callable[[], datetime] = lambda: START,
     transport: httpx.BaseTransport | None = None,
     read_timeout: float = 2.0,
-    throttle: Limits | None = None,
+    throttle: RateLimiter | None = None,
 ) -> Transport:
     return Transport(
         side=Side.DOTDIGITAL,
         base_url=base_url,
         auth=basic_auth(f" {USER.username} ", f"{USER.password}\n"),
-        throttle=throttle or Limits(clock=clock, sleep=sleep),
-        judge=judge,
+        throttle=throttle or RateLimiter(clock=clock, sleep=sleep),
+        to_error=to_error,
         jitter=random.Random(1),
         sleep=sleep,
         transport=transport,

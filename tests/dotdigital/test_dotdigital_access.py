@@ -8,10 +8,10 @@ from dotdigital_world import NEWS, NEWSLETTER, START, who
 from bridge.core.errors import SideError
 from bridge.core.mapping import Mapping
 from bridge.core.model import Choice, Side, Withdrawal
-from bridge.core.ports import Outcome, Parcel
-from bridge.dotdigital.access import WITHOUT, V3Access
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
+from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.v3_access import WITHOUT, V3Access
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
@@ -36,8 +36,8 @@ def v3_calls(state: State) -> int:
     return sum(state.calls.count(name) for name in V3_CALLS)
 
 
-def parcels() -> list[Parcel]:
-    return [Parcel(one, [Withdrawal(Side.DOTDIGITAL, NEWSLETTER, START, START)]) for one in PEOPLE]
+def requests() -> list[WriteRequest]:
+    return [WriteRequest(one, [Withdrawal(Side.DOTDIGITAL, NEWSLETTER, START, START)]) for one in PEOPLE]
 
 
 @pytest.mark.parametrize("switch", ["forbidden", "absent"])
@@ -45,20 +45,20 @@ def test_auto_does_without_v3_for_good_after_one_question(
     auto: DotdigitalReplica, state: State, switch: str
 ) -> None:
     state.switches.v3 = switch
-    pages = list(auto.everyone(PEOPLE))
+    pages = list(auto.list_people(PEOPLE))
     assert {view.address for page in pages for view in page.views} >= {one.address for one in PEOPLE}
     assert [warning for page in pages for warning in page.warnings] == [WITHOUT]
-    assert auto.write_many(parcels(), heartbeat=lambda: None) == [Outcome.ACCEPTED] * len(PEOPLE)
-    assert not auto.prefers_bulk(parcels())
+    assert auto.write_many(requests(), heartbeat=lambda: None) == [WriteResponse.ACCEPTED] * len(PEOPLE)
+    assert not auto.prefers_bulk(requests())
     shown = auto.look(PEOPLE[0])
     assert shown.topics[NEWSLETTER].choice is Choice.OPTED_OUT
     assert v3_calls(state) == 1
 
 
 def test_auto_uses_v3_where_it_is_there(auto: DotdigitalReplica, state: State) -> None:
-    assert auto.prefers_bulk(parcels())
+    assert auto.prefers_bulk(requests())
     assert v3_calls(state) == 0
-    auto.write_many(parcels(), heartbeat=lambda: None)
+    auto.write_many(requests(), heartbeat=lambda: None)
     assert state.calls.count("importContacts") == 1
     assert state.calls.count("getContacts") == 1
 
@@ -66,9 +66,9 @@ def test_auto_uses_v3_where_it_is_there(auto: DotdigitalReplica, state: State) -
 def test_trouble_is_no_proof_that_v3_is_missing(auto: DotdigitalReplica, state: State) -> None:
     state.faults.add(Fault("getContacts", "status", status=503, times=99))
     with pytest.raises(SideError):
-        list(auto.everyone(PEOPLE))
+        list(auto.list_people(PEOPLE))
     state.faults.clear()
-    assert not [warning for page in auto.everyone(PEOPLE) for warning in page.warnings]
+    assert not [warning for page in auto.list_people(PEOPLE) for warning in page.warnings]
     assert state.calls.count("get-contacts-opted-into-a-preference") == 0
 
 
@@ -76,12 +76,12 @@ def test_always_insists(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: Sta
     state.switches.v3 = "forbidden"
     replica = DotdigitalReplica(v2, V3Access(v3, required=True), mapping, state.clock.now)
     with pytest.raises(SideError):
-        list(replica.everyone(PEOPLE))
+        list(replica.list_people(PEOPLE))
 
 
 def test_never_never_asks(v2: ClientV2, mapping: Mapping, state: State) -> None:
     replica = DotdigitalReplica(v2, V3Access(None), mapping, state.clock.now)
-    assert list(replica.everyone(PEOPLE))
-    assert not replica.prefers_bulk(parcels())
-    replica.write_many(parcels(), heartbeat=lambda: None)
+    assert list(replica.list_people(PEOPLE))
+    assert not replica.prefers_bulk(requests())
+    replica.write_many(requests(), heartbeat=lambda: None)
     assert v3_calls(state) == 0

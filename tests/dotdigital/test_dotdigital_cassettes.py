@@ -23,11 +23,11 @@ import vcr
 from dotdigital_world import CATEGORY, DAILY, NEWS, START, UNMAPPED, USER, transport_to
 
 from bridge.core import errors
-from bridge.dotdigital.changes import Change
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.events import TYPES
-from bridge.dotdigital.wire import Addressee
+from bridge.dotdigital.bulk.import_changes import ImportChange
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import Addressee
+from bridge.dotdigital.polling.events import TYPES
 from bridge.sandbox.dotdigital import State, create_app
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.server import Server
@@ -89,7 +89,9 @@ def leaf(number: int, on: bool) -> dict[str, object]:
 def imported(clients: Any) -> str:
     """One contact that is there leaves e-mail, and one that is not."""
     return str(
-        clients.v3.import_contacts([Change(1, {NEWS: False}, unsubscribes=True), Change(99, {NEWS: True})])
+        clients.v3.import_contacts(
+            [ImportChange(1, {NEWS: False}, unsubscribes=True), ImportChange(99, {NEWS: True})]
+        )
     )
 
 
@@ -262,7 +264,7 @@ BAD: dict[str, Episode] = {
     ),
     "404-html": Episode(
         lambda c: c.v2.get_subscriptions_for_contact(email=ONE),
-        errors.BadAnswer,
+        errors.InvalidResponse,
         fault(
             "get-subscriptions-for-contact",
             "status",
@@ -273,7 +275,7 @@ BAD: dict[str, Episode] = {
     ),
     "400-suppressed-goal-met": Episode(
         lambda c: c.v2.unsubscribe_contact(email=TWO),
-        errors.GoalMet,
+        errors.AlreadyDone,
         blocked,
         code="ERROR_CONTACT_SUPPRESSED",
     ),
@@ -308,17 +310,19 @@ BAD: dict[str, Episode] = {
         lambda c: c.v2.get_preferences(), errors.Throttled, switch(rate_limits="tiered", limit_medium=0)
     ),
     "503-read": Episode(
-        lambda c: c.v2.get_preferences(), errors.ServerTrouble, fault("get-preferences", "status", status=503)
+        lambda c: c.v2.get_preferences(), errors.ServerError, fault("get-preferences", "status", status=503)
     ),
     "503-write": Episode(
         lambda c: c.v2.unsubscribe_contact(email=ONE),
         errors.OutcomeUnknown,
         fault("unsubscribe-contact", "status", status=503),
     ),
-    "200-html": Episode(lambda c: c.v2.get_preferences(), errors.BadAnswer, fault("get-preferences", "html")),
+    "200-html": Episode(
+        lambda c: c.v2.get_preferences(), errors.InvalidResponse, fault("get-preferences", "html")
+    ),
     "200-null": Episode(
         lambda c: c.v2.get_suppressed_contacts_since_date(since=SINCE),
-        errors.BadAnswer,
+        errors.InvalidResponse,
         fault("get-suppressed-contacts-since-date", "null"),
     ),
 }

@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 from dotdigital_world import CATEGORY, DAILY, LONELY, OFFERS, PROFILING, WEEKLY
 
-from bridge.core.catalogue import Kind
-from bridge.core.fit import Fault, misfits, missing
+from bridge.core.catalogue import CatalogueKind
 from bridge.core.mapping import CHANNEL, FilterRef, Mapping, Topic
+from bridge.core.mapping_check import ProblemKind, find_problems, missing_topics
 from bridge.core.model import Side, TopicId
 from bridge.dotdigital.catalogue import read_catalogue
-from bridge.dotdigital.client_v2 import ClientV2
+from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.replica import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 
@@ -18,28 +18,28 @@ from bridge.sandbox.dotdigital import State
 def test_the_tree_is_read_whole_with_its_categories(v2: ClientV2) -> None:
     """Dotdigital `get-preferences`."""
     catalogue = read_catalogue(v2)
-    assert catalogue.kinds == {Kind.PREFERENCE, Kind.CATEGORY}
+    assert catalogue.kinds == {CatalogueKind.PREFERENCE, CatalogueKind.CATEGORY}
     daily, category = (
-        catalogue.find(Kind.PREFERENCE, str(DAILY)),
-        catalogue.find(Kind.CATEGORY, str(CATEGORY)),
+        catalogue.find(CatalogueKind.PREFERENCE, str(DAILY)),
+        catalogue.find(CatalogueKind.CATEGORY, str(CATEGORY)),
     )
     assert daily is not None
     assert category is not None
     assert (daily.group, daily.group_name) == (str(CATEGORY), category.name)
-    assert catalogue.find(Kind.PREFERENCE, str(CATEGORY)) is None
+    assert catalogue.find(CatalogueKind.PREFERENCE, str(CATEGORY)) is None
 
 
 def test_a_sound_mapping_fits(v2: ClientV2, mapping: Mapping) -> None:
-    assert misfits(mapping, read_catalogue(v2)) == []
+    assert find_problems(mapping, read_catalogue(v2)) == []
 
 
 def test_each_problem_is_named_with_its_topic(state: State, v2: ClientV2, mapping: Mapping) -> None:
     state.delete_preference(LONELY)
     more = Topic(TopicId("category"), FilterRef("X"), {"": CATEGORY})
-    found = misfits(dataclasses.replace(mapping, topics=(*mapping.topics, more)), read_catalogue(v2))
+    found = find_problems(dataclasses.replace(mapping, topics=(*mapping.topics, more)), read_catalogue(v2))
     assert [(one.topic, one.fault, one.side) for one in found] == [
-        (PROFILING, Fault.MISSING, Side.DOTDIGITAL),
-        ("category", Fault.CATEGORY, Side.DOTDIGITAL),
+        (PROFILING, ProblemKind.MISSING, Side.DOTDIGITAL),
+        ("category", ProblemKind.CATEGORY, Side.DOTDIGITAL),
     ]
     assert str(LONELY) in found[0].what
     assert found[0].key == ("dotdigital", "preference")
@@ -48,18 +48,18 @@ def test_each_problem_is_named_with_its_topic(state: State, v2: ClientV2, mappin
 def test_topics_whose_preference_is_gone_are_named(
     state: State, reader: DotdigitalReader, mapping: Mapping
 ) -> None:
-    assert missing(mapping, reader.catalogue()) == {}
+    assert missing_topics(mapping, reader.catalogue()) == {}
     state.delete_preference(CATEGORY)
-    gone = missing(mapping, reader.catalogue())
+    gone = missing_topics(mapping, reader.catalogue())
     assert set(gone) == {OFFERS}
     assert str(DAILY) in gone[OFFERS]
     assert str(WEEKLY) in gone[OFFERS]
 
 
 def test_each_feed_covers_the_topics_it_speaks_of(reader: DotdigitalReader, mapping: Mapping) -> None:
-    covered = {feed: reader.covers(feed) for feed in reader.feeds}
+    covered = {feed: reader.topics_of(feed) for feed in reader.feeds}
     assert covered["dotdigital.suppressed"] == {CHANNEL}
     assert covered[f"dotdigital.opt_ins.{WEEKLY}"] == {OFFERS}
     assert frozenset().union(*covered.values()) == {topic.id for topic in mapping.all}
     with pytest.raises(ValueError, match="not a feed"):
-        reader.covers("mypreferences.events")
+        reader.topics_of("mypreferences.events")

@@ -9,16 +9,16 @@ import pytest
 from dotdigital_world import CATEGORY, DAILY, NEWS, START, UNMAPPED, WEEKLY
 
 from bridge.core.errors import (
-    BadAnswer,
+    InvalidResponse,
     NotFound,
     OutcomeUnknown,
-    ServerTrouble,
+    ServerError,
     SignInRefused,
     Unreachable,
 )
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.wire import Addressee
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import Addressee
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
 
@@ -109,7 +109,7 @@ def test_a_wrong_password_and_a_wrong_region_stop_the_side(state: State, v2: Cli
 def test_a_read_that_is_not_whole_is_never_taken_for_no_rows(state: State, v2: ClientV2, kind: str) -> None:
     state.add_contact("two@example.com", status="Unsubscribed", when=START)
     state.faults.add(Fault("get-suppressed-contacts-since-date", kind, times=99))
-    with pytest.raises((BadAnswer, Unreachable)):
+    with pytest.raises((InvalidResponse, Unreachable)):
         v2.get_suppressed_contacts_since_date(since=START)
 
 
@@ -162,7 +162,7 @@ def test_no_address_reaches_the_logs_or_an_error(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     state.faults.add(Fault("get-contact", "status", times=4))
-    with pytest.raises(ServerTrouble) as trouble:
+    with pytest.raises(ServerError) as trouble:
         v2.contact_by_email(email="secret.person@example.com")
     ours = [record for record in caplog.records if not record.name.startswith("uvicorn")]
     assert not any("secret" in record.getMessage() for record in ours)

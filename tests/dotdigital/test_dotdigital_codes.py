@@ -13,9 +13,17 @@ import pytest
 
 from bridge.core import errors as core
 from bridge.core.errors import Verdict
-from bridge.dotdigital.codes import CODES, IMPORT_FAILURES, V2, V3, Meaning, failure_key, import_failure
-from bridge.dotdigital.errors import judge
-from bridge.transport import Answer
+from bridge.dotdigital.client.codes import (
+    CODES,
+    IMPORT_FAILURES,
+    V2,
+    V3,
+    CodeMeaning,
+    failure_key,
+    import_failure,
+)
+from bridge.dotdigital.client.errors import to_error
+from bridge.transport import Response
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +37,8 @@ def enums() -> Any:
 
 def judged(body: object, operation: str = "get-preferences", status: int = 400) -> core.SideError:
     content = json.dumps(body).encode()
-    answer = Answer(status, httpx.Headers(), content, datetime(2026, 3, 1, tzinfo=UTC))
-    error = judge(operation, answer, operation in ("unsubscribe-contact", "set-preferences-for-contact"))
+    answer = Response(status, httpx.Headers(), content, datetime(2026, 3, 1, tzinfo=UTC))
+    error = to_error(operation, answer, operation in ("unsubscribe-contact", "set-preferences-for-contact"))
     assert error is not None
     return error
 
@@ -81,7 +89,7 @@ def test_each_code_says_what_mends_it_in_our_own_words(code: str) -> None:
         ("ERROR_CAMPAIGN_READONLY", Verdict.HOLD), ("ERROR_ADDRESSBOOK_NOTWRITABLE", Verdict.HOLD),
         ("ERROR_INVALID_LOGIN", Verdict.STOP), ("ERROR_FEATURENOTACTIVE", Verdict.STOP),
         ("ERROR_UNKNOWN_ACCOUNT", Verdict.STOP), ("ERROR_OAUTH_TOKEN_INVALID", Verdict.STOP),
-        ("ERROR_PREFERENCE_NOT_FOUND", Verdict.MEND), ("ERROR_PREFERENCE_INVALID", Verdict.MEND),
+        ("ERROR_PREFERENCE_NOT_FOUND", Verdict.FIX_CONFIG), ("ERROR_PREFERENCE_INVALID", Verdict.FIX_CONFIG),
     ],
 )  # fmt: skip
 def test_the_code_decides_whatever_the_status(code: str, verdict: Verdict) -> None:
@@ -92,7 +100,9 @@ def test_the_code_decides_whatever_the_status(code: str, verdict: Verdict) -> No
 
 def test_only_a_suppressed_contact_meets_the_goal_of_an_opt_out() -> None:
     """Dotdigital unsubscribe: every other refusal leaves the withdrawal waiting."""
-    done = {code for code in V2 if isinstance(judged({"message": code}, "unsubscribe-contact"), core.GoalMet)}
+    done = {
+        code for code in V2 if isinstance(judged({"message": code}, "unsubscribe-contact"), core.AlreadyDone)
+    }
     assert done == {"ERROR_CONTACT_SUPPRESSED"}
     assert {key for key, one in IMPORT_FAILURES.items() if one.for_opt_out} == {"globallysuppressed"}
 
@@ -121,6 +131,6 @@ def test_a_v2_code_in_the_envelope_of_v3_is_known_too() -> None:
 
 def test_an_import_failure_nobody_knows_is_held() -> None:
     found = import_failure("SomethingNew")
-    assert isinstance(found, Meaning)
+    assert isinstance(found, CodeMeaning)
     assert (found.kind.verdict, found.partly) == (Verdict.HOLD, False)
     assert import_failure("ConsentRecordsNotApplied").partly

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from dotdigital_world import NEWS, START, Mocked, who
 
-from bridge.core.errors import BadAnswer, OutcomeUnknown, Refused, SideError
-from bridge.dotdigital.access import V3Access
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.erasing import DotdigitalEraser
+from bridge.core.errors import InvalidResponse, OutcomeUnknown, Refused, SideError
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.v3_access import V3Access
+from bridge.dotdigital.eraser import DotdigitalEraser
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
 
@@ -143,7 +143,7 @@ def test_nothing_is_deleted_before_the_block_shows(mocked: Mocked) -> None:
 
 def test_a_contact_that_stays_after_its_deletion_is_told(mocked: Mocked) -> None:
     found, _ = scripted(mocked, after_suppression="Suppressed")
-    with pytest.raises(BadAnswer, match="Repeat"):
+    with pytest.raises(InvalidResponse, match="Repeat"):
         found.erase(who(ANN))
 
 

@@ -8,27 +8,27 @@ import httpx
 import pytest
 
 from bridge.core import errors as core
-from bridge.dotdigital.errors import CODES, judge
-from bridge.transport import Answer
+from bridge.dotdigital.client.errors import CODES, to_error
+from bridge.transport import Response
 
 READ, WRITE = "get-subscriptions-for-contact", "set-preferences-for-contact"
 
 
-def answer(status: int, body: object = None, **headers: str) -> Answer:
+def answer(status: int, body: object = None, **headers: str) -> Response:
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, httpx.Headers(named), content, datetime(2026, 3, 1, tzinfo=UTC))
+    return Response(status, httpx.Headers(named), content, datetime(2026, 3, 1, tzinfo=UTC))
 
 
 def verdict(operation: str, status: int, body: object = None, **headers: str) -> core.SideError:
-    error = judge(operation, answer(status, body, **headers), operation == WRITE)
+    error = to_error(operation, answer(status, body, **headers), operation == WRITE)
     assert error is not None
     return error
 
 
 def test_a_good_answer_is_no_error() -> None:
-    assert judge(READ, answer(200, []), False) is None
-    assert judge(WRITE, answer(201, {}), True) is None
+    assert to_error(READ, answer(200, []), False) is None
+    assert to_error(WRITE, answer(201, {}), True) is None
 
 
 @pytest.mark.parametrize("code", sorted(code for code in CODES if code.startswith("ERROR_")))
@@ -54,8 +54,8 @@ def test_every_code_that_touches_consent_has_a_verdict() -> None:
         "CONTACT_NOT_FOUND": core.NotFound, "CONTACT_SUPPRESSED": core.Refused,
         "PREFERENCE_NOT_FOUND": core.MappingStale, "APIUSAGE_EXCEEDED": core.Throttled,
         "INVALID_LOGIN": core.SignInRefused, "APIUSER_INVALID": core.SignInRefused,
-        "FEATURENOTACTIVE": core.Forbidden, "UNKNOWN": core.ServerTrouble, "EMAIL_BANNED": core.Refused,
-        "SYSTEM_SERVICETEMPORARILYUNAVAILABLE": core.ServerTrouble,
+        "FEATURENOTACTIVE": core.Forbidden, "UNKNOWN": core.ServerError, "EMAIL_BANNED": core.Refused,
+        "SYSTEM_SERVICETEMPORARILYUNAVAILABLE": core.ServerError,
     }  # fmt: skip
     assert {name: CODES[f"ERROR_{name}"].kind for name in named} == named
 
@@ -63,9 +63,9 @@ def test_every_code_that_touches_consent_has_a_verdict() -> None:
 @pytest.mark.parametrize("operation", ["unsubscribe-contact", "bulk-suppress-contacts"])
 def test_suppressed_meets_the_goal_of_an_opt_out_and_of_nothing_else(operation: str) -> None:
     body = {"message": "Contact is suppressed. ERROR_CONTACT_SUPPRESSED"}
-    assert isinstance(judge(operation, answer(400, body), True), core.GoalMet)
+    assert isinstance(to_error(operation, answer(400, body), True), core.AlreadyDone)
     for other in (WRITE, "resubscribe-contact", "importContact"):
-        assert type(judge(other, answer(400, body), True)) is core.Refused
+        assert type(to_error(other, answer(400, body), True)) is core.Refused
 
 
 def test_the_flat_limit_is_throttling_although_its_status_is_400() -> None:
@@ -108,8 +108,8 @@ def test_sign_in_region_and_feature_are_told_apart() -> None:
 def test_a_404_makes_nobody_absent_unless_the_vendor_says_so() -> None:
     assert type(verdict(READ, 404, {"message": "Contact not found."})) is core.NotFound
     for body in (None, b"<html>not found</html>", b"gone", {}, {"message": "No HTTP resource was found"}):
-        assert type(verdict(READ, 404, body)) is core.BadAnswer
-        assert type(judge(WRITE, answer(404, body), True)) is core.OutcomeUnknown
+        assert type(verdict(READ, 404, body)) is core.InvalidResponse
+        assert type(to_error(WRITE, answer(404, body), True)) is core.OutcomeUnknown
 
 
 @pytest.mark.parametrize("body", [{"message": "No such."}, {"message": "No. ERROR_PREFERENCE_NOT_FOUND"}])
@@ -121,9 +121,9 @@ def test_a_missing_preference_is_a_stale_mapping_not_a_missing_person(body: obje
 def test_statuses_without_a_code_have_a_verdict() -> None:
     assert type(verdict(READ, 400, {"message": "Email is not valid."})) is core.Refused
     assert type(verdict(READ, 409, {"errorCode": "contacts:news"})) is core.Refused
-    assert type(verdict(READ, 503, b"<html>")) is core.ServerTrouble
+    assert type(verdict(READ, 503, b"<html>")) is core.ServerError
     assert type(verdict(WRITE, 503, b"<html>")) is core.OutcomeUnknown
-    assert type(verdict(READ, 302)) is core.BadAnswer
+    assert type(verdict(READ, 302)) is core.InvalidResponse
 
 
 def test_trouble_told_by_code_leaves_a_write_in_doubt() -> None:

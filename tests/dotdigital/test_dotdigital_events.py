@@ -11,13 +11,13 @@ from dotdigital_world import NEWS, START
 from bridge.core.mapping import Mapping
 from bridge.core.model import Side
 from bridge.core.ports import Hint, Page, cursor_key
-from bridge.core.state import RunKind
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.events import FEED, MOST_PAGES, WITHOUT, Events, hint_of
-from bridge.dotdigital.jobs import InProcess
+from bridge.core.store_port import RunKind
+from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import ExportedEvent
+from bridge.dotdigital.polling.events import FEED, MOST_PAGES, WITHOUT, EventsExport, hint_of
 from bridge.dotdigital.reader import DotdigitalReader
-from bridge.dotdigital.wire import ExportedEvent
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
 from bridge.store import Store
@@ -26,21 +26,21 @@ NAME = "consent-bridge"
 
 
 @pytest.fixture
-def memory(state: State) -> InProcess:
+def memory(state: State) -> InMemoryKeyValue:
     state.switches.event_activation_seconds = 0
-    return InProcess()
+    return InMemoryKeyValue()
 
 
 @pytest.fixture
-def events(v3: ClientV3, memory: InProcess) -> Events:
+def events(v3: ClientV3, memory: InMemoryKeyValue) -> EventsExport:
     """With a subscription that has been made and has nothing to tell."""
-    made = Events(v3, NAME, memory)
+    made = EventsExport(v3, NAME, memory)
     made.permit()
     assert list(made.pages()) == []
     return made
 
 
-def drained(events: Events, memory: InProcess) -> list[Page]:
+def drained(events: EventsExport, memory: InMemoryKeyValue) -> list[Page]:
     """All pages, each stored as the engine does before it asks for the next."""
     found = []
     for page in events.pages():
@@ -51,13 +51,13 @@ def drained(events: Events, memory: InProcess) -> list[Page]:
 
 
 def ask_in_small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.dotdigital.events._PAGE", 1)
+    monkeypatch.setattr("bridge.dotdigital.polling.events._PAGE", 1)
 
 
 def test_a_subscription_is_made_once_and_then_found_by_its_name(
-    state: State, events: Events, memory: InProcess, v3: ClientV3
+    state: State, events: EventsExport, memory: InMemoryKeyValue, v3: ClientV3
 ) -> None:
-    again = Events(v3, NAME, memory)
+    again = EventsExport(v3, NAME, memory)
     again.permit()
     assert list(events.pages()) == list(again.pages()) == []
     assert [one.body["name"] for one in state.event_exports.values()] == [NAME]
@@ -65,20 +65,20 @@ def test_a_subscription_is_made_once_and_then_found_by_its_name(
 
 
 def test_a_dry_run_neither_makes_nor_wakes_a_subscription(
-    state: State, memory: InProcess, v3: ClientV3
+    state: State, memory: InMemoryKeyValue, v3: ClientV3
 ) -> None:
-    assert list(Events(v3, NAME, memory).pages()) == []
+    assert list(EventsExport(v3, NAME, memory).pages()) == []
     assert not state.event_exports
     v3.create_event_subscription(name=NAME, types=["contact.updated"])
     state.clock.advance(timedelta(days=31).total_seconds())
-    (page,) = Events(v3, NAME, memory).pages()
+    (page,) = EventsExport(v3, NAME, memory).pages()
     assert "inactive" in page.warnings[0]
     assert state.calls.count("updateSubscription") == 0
 
 
 @pytest.mark.parametrize("place", ["contactId", "nested", "identifiers", "email"])
 def test_events_name_whom_to_look_at_wherever_they_name_them(
-    state: State, events: Events, memory: InProcess, place: str
+    state: State, events: EventsExport, memory: InMemoryKeyValue, place: str
 ) -> None:
     state.switches.event_data = place
     number = state.add_contact("a@example.com", opt_ins={NEWS: (True, START)})
@@ -95,7 +95,11 @@ def test_an_event_that_names_nobody_is_counted_and_no_more(data: object) -> None
 
 
 def test_a_page_that_was_not_stored_comes_again(
-    state: State, events: Events, memory: InProcess, v3: ClientV3, monkeypatch: pytest.MonkeyPatch
+    state: State,
+    events: EventsExport,
+    memory: InMemoryKeyValue,
+    v3: ClientV3,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Passing the checkpoint is the acknowledgement, so none is passed before it is stored."""
     ask_in_small_pages(monkeypatch)
@@ -103,14 +107,14 @@ def test_a_page_that_was_not_stored_comes_again(
     lost = list(events.pages())
     assert [page.hints for page in lost] == [(Hint(id=str(numbers[0])),)]
     assert state.event_exports[1].acknowledged == 0
-    after_a_crash = Events(v3, NAME, memory)
+    after_a_crash = EventsExport(v3, NAME, memory)
     pages = drained(after_a_crash, memory)
     assert [page.hints for page in pages] == [(Hint(id=str(number)),) for number in numbers]
     assert state.event_exports[1].acknowledged == 3
 
 
 def test_a_flood_of_events_waits_for_the_next_round(
-    state: State, events: Events, memory: InProcess, monkeypatch: pytest.MonkeyPatch
+    state: State, events: EventsExport, memory: InMemoryKeyValue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask_in_small_pages(monkeypatch)
     for number in range(MOST_PAGES + 1):
@@ -120,10 +124,10 @@ def test_a_flood_of_events_waits_for_the_next_round(
 
 @pytest.mark.parametrize("how", ["forbidden", "absent"])
 def test_a_missing_feature_is_told_once_and_not_asked_for_again(
-    state: State, memory: InProcess, v3: ClientV3, how: str
+    state: State, memory: InMemoryKeyValue, v3: ClientV3, how: str
 ) -> None:
     state.switches.events = how
-    events = Events(v3, NAME, memory)
+    events = EventsExport(v3, NAME, memory)
     assert [page.warnings for page in events.pages()] == [[WITHOUT]]
     calls = state.calls.total()
     assert list(events.pages()) == []
@@ -131,7 +135,7 @@ def test_a_missing_feature_is_told_once_and_not_asked_for_again(
 
 
 def test_an_inactive_subscription_is_woken_and_told_of(
-    state: State, events: Events, memory: InProcess
+    state: State, events: EventsExport, memory: InMemoryKeyValue
 ) -> None:
     """Unread for 30 days it collects no more (409 `events:inactiveSubscription`)."""
     state.clock.advance(timedelta(days=31).total_seconds())
@@ -143,7 +147,7 @@ def test_an_inactive_subscription_is_woken_and_told_of(
 
 
 def test_a_deleted_subscription_is_made_anew_and_old_checkpoints_forgotten(
-    state: State, events: Events, memory: InProcess
+    state: State, events: EventsExport, memory: InMemoryKeyValue
 ) -> None:
     state.add_contact("a@example.com")
     drained(events, memory)
@@ -160,7 +164,7 @@ def test_a_deleted_subscription_is_made_anew_and_old_checkpoints_forgotten(
 
 @pytest.mark.parametrize("kind", ["html", "null"])
 def test_an_answer_that_cannot_be_read_is_a_warning(
-    state: State, events: Events, memory: InProcess, kind: str
+    state: State, events: EventsExport, memory: InMemoryKeyValue, kind: str
 ) -> None:
     state.faults.add(Fault("exportEvents", kind, times=99))
     (page,) = drained(events, memory)
@@ -169,12 +173,12 @@ def test_an_answer_that_cannot_be_read_is_a_warning(
 
 
 def test_the_feed_is_last_covers_nothing_and_is_there_only_when_asked_for(
-    v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State, events: Events, reader: DotdigitalReader
+    v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State, events: EventsExport, reader: DotdigitalReader
 ) -> None:
     assert FEED not in reader.feeds
     told = DotdigitalReader(v2, v3, mapping, state.clock.now, events=events)
     assert told.feeds == (*reader.feeds, FEED)
-    assert told.covers(FEED) == frozenset()
+    assert told.topics_of(FEED) == frozenset()
     state.add_contact("a@example.com")
     (page,) = told.changes(FEED, START)
     (view,) = told.follow(page.hints[0])

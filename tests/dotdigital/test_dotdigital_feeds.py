@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.errors import DrainIncomplete
-from bridge.dotdigital.feeds import drain_marker, drain_min_id, drain_skip
-from bridge.dotdigital.wire import ContactsPage, ContactV3, Link, Links
+from bridge.dotdigital.client.wire import ContactsPage, ContactV3, Link, Links
+from bridge.dotdigital.polling.drains import drain_marker, drain_min_id, drain_skip
 
 PAGE, OVERLAP = 10, 3
 

@@ -12,18 +12,18 @@ import httpx
 import pytest
 
 from bridge.core.errors import Throttled, Unreachable
-from bridge.core.lanes import Lane, calls_for
 from bridge.core.model import Side
-from bridge.dotdigital.limits import Limits
+from bridge.core.priority import Priority, with_priority
+from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.sandbox.dotdigital.limits import LOW
 from bridge.sandbox.dotdigital.limits import Limits as Counted
 from bridge.sandbox.dotdigital.switches import Switches
-from bridge.transport import Answer
+from bridge.transport import Response
 
 FEED, READ, INFO = "get-suppressed-contacts-since-date", "get-contact", "get-account-information"
 START = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
-PLAIN = Answer(200, httpx.Headers(), b"[]", None)
-CAPPED = Answer(400, httpx.Headers(), b'{"message":"Capped. ERROR_APIUSAGE_EXCEEDED"}', None)
+PLAIN = Response(200, httpx.Headers(), b"[]", None)
+CAPPED = Response(400, httpx.Headers(), b'{"message":"Capped. ERROR_APIUSAGE_EXCEEDED"}', None)
 TIERED = httpx.Headers(
     {
         "X-RateLimit-Limit": "10",
@@ -34,9 +34,9 @@ TIERED = httpx.Headers(
 )
 
 
-def told(used: object, left: object) -> Answer:
+def told(used: object, left: object) -> Response:
     rows = [{"name": "ApiCallsInLastHour", "value": used}, {"name": "ApiCallsRemaining", "value": left}]
-    return Answer(200, httpx.Headers(), json.dumps({"id": 1, "properties": rows}).encode(), None)
+    return Response(200, httpx.Headers(), json.dumps({"id": 1, "properties": rows}).encode(), None)
 
 
 class World:
@@ -47,7 +47,7 @@ class World:
         self.account = Counted(Switches(rate_limits="flat", limit_flat=limit))
         self.limit = limit
         self.refused = 0
-        self.limits = Limits(clock=lambda: self.now, sleep=self.sleep, share=0.2)
+        self.limits = RateLimiter(clock=lambda: self.now, sleep=self.sleep, share=0.2)
         self.limits.ask = self.ask
 
     def sleep(self, seconds: float) -> None:
@@ -56,10 +56,10 @@ class World:
     def ask(self) -> None:
         self.call(INFO)
 
-    def call(self, operation: str = FEED, purpose: Lane = Lane.POLLING) -> float:
+    def call(self, operation: str = FEED, purpose: Priority = Priority.POLLING) -> float:
         """Make a call; returns the seconds it waited."""
         began = self.now
-        with calls_for(purpose):
+        with with_priority(purpose):
             self.limits.before(operation)
         waited = (self.now - began).total_seconds()
         answer = CAPPED
@@ -78,14 +78,14 @@ class World:
         return self.limits.budget["hour"]["remaining"]
 
 
-def _without_end(world: World, lane: Lane) -> None:
+def _without_end(world: World, lane: Priority) -> None:
     while True:
         world.call(READ, lane)
 
 
-@pytest.mark.parametrize("lane", list(Lane))
+@pytest.mark.parametrize("lane", list(Priority))
 @pytest.mark.parametrize("seed", range(3))
-def test_no_lane_ever_drives_the_account_into_its_cap(lane: Lane, seed: int) -> None:
+def test_no_lane_ever_drives_the_account_into_its_cap(lane: Priority, seed: int) -> None:
     """For a day without a pause, beside strangers who use their fifth of the hour at any time of it. (Only
     withdrawals may take of that fifth: these go without strangers here.)"""
     world, dice = World(limit=200), random.Random(seed)
@@ -93,7 +93,7 @@ def test_no_lane_ever_drives_the_account_into_its_cap(lane: Lane, seed: int) -> 
     while world.now - START < timedelta(days=1):
         while spent and world.now - spent[0] >= timedelta(hours=1):
             spent.popleft()
-        use = 0 if lane is Lane.WITHDRAWALS else min(40 - len(spent), dice.choice([0, 0, 0, 1, 2]))
+        use = 0 if lane is Priority.WITHDRAWALS else min(40 - len(spent), dice.choice([0, 0, 0, 1, 2]))
         world.strangers(use)
         spent.extend([world.now] * use)
         world.sleep(dice.choice([0.0, 0.0, 1.0, 30.0]))
@@ -104,9 +104,9 @@ def test_no_lane_ever_drives_the_account_into_its_cap(lane: Lane, seed: int) -> 
     assert world.refused == 0
 
 
-@pytest.mark.parametrize(("lane", "share"), [(Lane.POLLING, 1280), (Lane.SWEEP, 960)])
+@pytest.mark.parametrize(("lane", "share"), [(Priority.POLLING, 1280), (Priority.SWEEP, 960)])
 def test_a_fifth_of_a_lanes_hour_may_go_at_once_and_the_rest_is_spread_over_it(
-    lane: Lane, share: int
+    lane: Priority, share: int
 ) -> None:
     """Of 2,000 calls 400 are for strangers, and of the rest polling leaves a fifth, a sweep two."""
     world = World()
@@ -125,7 +125,7 @@ def test_a_fifth_of_a_lanes_hour_may_go_at_once_and_the_rest_is_spread_over_it(
 def test_what_polling_is_promised_a_minute_it_has_every_minute() -> None:
     world = World()
     world.call()
-    with calls_for(Lane.POLLING):
+    with with_priority(Priority.POLLING):
         promised = int(world.limits.allowance(FEED))
     assert promised == 16
     for minute in range(180):
@@ -136,9 +136,9 @@ def test_what_polling_is_promised_a_minute_it_has_every_minute() -> None:
 def test_withdrawals_use_what_all_others_leave() -> None:
     world = World(limit=100)
     world.call()
-    while not world.call(READ, Lane.SWEEP):
+    while not world.call(READ, Priority.SWEEP):
         pass
-    assert [world.call(READ, Lane.WITHDRAWALS) for _ in range(60)] == [0] * 60
+    assert [world.call(READ, Priority.WITHDRAWALS) for _ in range(60)] == [0] * 60
 
 
 def test_strangers_calls_are_seen_every_few_minutes() -> None:
@@ -173,7 +173,7 @@ def test_an_hour_that_is_used_up_is_told_without_a_call() -> None:
     world.call()
     world.strangers(90)
     world.sleep(300)
-    for lane in (Lane.POLLING, Lane.WITHDRAWALS):
+    for lane in (Priority.POLLING, Priority.WITHDRAWALS):
         with pytest.raises(Throttled, match="used up") as waits:
             _without_end(world, lane)
         assert waits.value.retry_after == 300
@@ -185,12 +185,12 @@ def test_a_call_that_waits_is_let_through_where_only_more_urgent_ones_might_need
     world = World(limit=100)
     world.call()
     for _ in range(60):
-        world.call(READ, Lane.WITHDRAWALS)
-    assert world.call(FEED, Lane.SWEEP) == 180.0
+        world.call(READ, Priority.WITHDRAWALS)
+    assert world.call(FEED, Priority.SWEEP) == 180.0
 
 
 @pytest.mark.parametrize("answer", [told("x", "5"), told("5", None), PLAIN])
-def test_without_figures_nothing_is_held_back(answer: Answer) -> None:
+def test_without_figures_nothing_is_held_back(answer: Response) -> None:
     """Then the service's refusal is what tells, as it is where nobody can be asked."""
     world = World()
     world.limits.after(FEED, PLAIN)
@@ -213,19 +213,19 @@ def test_an_account_that_cannot_be_asked_has_the_documented_number() -> None:
     assert world.limits.budget["hour"]["limit"] == 2000
 
 
-def _headers_are_gone(limits: Limits) -> None:
+def _headers_are_gone(limits: RateLimiter) -> None:
     limits.after(FEED, PLAIN)
 
 
-def _is_capped(limits: Limits) -> None:
+def _is_capped(limits: RateLimiter) -> None:
     limits.after(READ, CAPPED)
 
 
 @pytest.mark.parametrize("turn", [_headers_are_gone, _is_capped])
-def test_a_user_moved_to_the_flat_scheme_is_noticed(turn: Callable[[Limits], None]) -> None:
+def test_a_user_moved_to_the_flat_scheme_is_noticed(turn: Callable[[RateLimiter], None]) -> None:
     """The scheme is a property of the API user, and may be edited while the bridge runs."""
     world = World()
-    world.limits.after(FEED, Answer(200, TIERED, b"[]", None))
+    world.limits.after(FEED, Response(200, TIERED, b"[]", None))
     assert world.limits.budget.keys() == {"lowCallRate"}
     turn(world.limits)
     world.sleep(300)
@@ -238,14 +238,14 @@ def test_a_user_moved_to_the_tiered_scheme_is_noticed() -> None:
     world = World()
     world.call()
     world.call()
-    world.limits.after(FEED, Answer(200, TIERED, b"[]", None))
+    world.limits.after(FEED, Response(200, TIERED, b"[]", None))
     assert world.limits.budget.keys() == {"lowCallRate"}
 
 
 def test_calls_that_never_carry_headers_say_nothing_against_tiers() -> None:
     """Whether unlimited calls carry them is not documented."""
     world = World()
-    world.limits.after(FEED, Answer(200, TIERED, b"[]", None))
+    world.limits.after(FEED, Response(200, TIERED, b"[]", None))
     for operation in ("getImportStatus", "get-server-time", "exportEvents"):
         world.limits.after(operation, PLAIN)
     assert world.limits.budget.keys() == {"lowCallRate"}
@@ -255,10 +255,10 @@ def test_calls_that_never_carry_headers_say_nothing_against_tiers() -> None:
 def test_too_many_jobs_are_no_lack_of_calls(code: str) -> None:
     """Contacts v3: these answer 429 too, and mean that a job has to end first."""
     world = World()
-    world.limits.after("importContacts", Answer(200, TIERED, b"{}", None))
+    world.limits.after("importContacts", Response(200, TIERED, b"{}", None))
     refused = json.dumps({"errorCode": code, "description": "Too many jobs"}).encode()
-    world.limits.after("importContacts", Answer(429, TIERED, refused, None))
-    world.limits.after("importContacts", Answer(429, httpx.Headers(), refused, None))
+    world.limits.after("importContacts", Response(429, TIERED, refused, None))
+    world.limits.after("importContacts", Response(429, httpx.Headers(), refused, None))
     assert world.limits.budget["lowCallRate"]["remaining"] == 9
     world.limits.before(FEED)
     assert world.now == START

@@ -9,14 +9,14 @@ import httpx
 import pytest
 from dotdigital_world import DAILY, NEWS, NEWSLETTER, OFFERS, START, WEEKLY, Mocked, who
 
-from bridge.core.errors import GoalMet, NotFound, OutcomeUnknown, Refused, SideError, Throttled, Verdict
+from bridge.core.errors import AlreadyDone, NotFound, OutcomeUnknown, Refused, SideError, Throttled, Verdict
 from bridge.core.mapping import CHANNEL, Mapping
 from bridge.core.model import Choice, Evidence, Raise, Resubscribe, Side, TopicId, Withdrawal
-from bridge.core.ports import Outcome, Parcel
-from bridge.dotdigital.changes import LARGEST_BODY, LARGEST_BUNDLE, Change, bundles, pays
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.jobs import KEY, InProcess, Jobs
+from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.dotdigital.bulk.import_changes import LARGEST_BODY, LARGEST_BUNDLE, ImportChange, bundles, pays
+from bridge.dotdigital.bulk.jobs import KEY, InMemoryKeyValue, JobStore
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import State, imports
 from bridge.sandbox.faults import Fault
@@ -38,13 +38,13 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def memory() -> InProcess:
-    return InProcess()
+def memory() -> InMemoryKeyValue:
+    return InMemoryKeyValue()
 
 
 @pytest.fixture
 def replica(
-    v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State, memory: InProcess
+    v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State, memory: InMemoryKeyValue
 ) -> DotdigitalReplica:
     def sleep(seconds: float) -> None:
         state.clock.advance(seconds)
@@ -62,8 +62,8 @@ def people(state: State) -> list[str]:
     return addresses
 
 
-def parcels(addresses: list[str], *unit: Withdrawal | Raise) -> list[Parcel]:
-    return [Parcel(who(address), list(unit)) for address in addresses]
+def requests(addresses: list[str], *unit: Withdrawal | Raise) -> list[WriteRequest]:
+    return [WriteRequest(who(address), list(unit)) for address in addresses]
 
 
 def opted_in(state: State, address: str) -> set[int]:
@@ -80,19 +80,19 @@ def status(state: State, address: str) -> str:
 
 def test_a_change_has_no_place_for_anything_that_subscribes() -> None:
     """Omitting the status leaves it; naming any but unsubscribed could make somebody mailable."""
-    assert {one.name for one in fields(Change)} == {
+    assert {one.name for one in fields(ImportChange)} == {
         "contact_id", "preferences", "unsubscribes", "identifiers", "records",
     }  # fmt: skip
-    quiet = Change(7, {NEWS: True}).body
+    quiet = ImportChange(7, {NEWS: True}).body
     assert set(quiet) == {"matchIdentifier", "identifiers", "preferences"}
-    loud = Change(7, unsubscribes=True).body
+    loud = ImportChange(7, unsubscribes=True).body
     assert loud["channelProperties"] == {"email": {"status": "unsubscribed"}}
     assert "preferences" not in loud
 
 
 def test_a_change_is_matched_by_id_and_names_no_address() -> None:
     """Matched by e-mail an unknown address would be created, subscribed; sent along, it would be a rename."""
-    body = Change(7, {NEWS: True}).body
+    body = ImportChange(7, {NEWS: True}).body
     assert body["matchIdentifier"] == "contactId"
     assert body["identifiers"] == {"contactId": 7}
 
@@ -100,19 +100,19 @@ def test_a_change_is_matched_by_id_and_names_no_address() -> None:
 @pytest.mark.parametrize("wrong", [{"contact_id": 0, "unsubscribes": True}, {"contact_id": 7}])
 def test_a_change_that_changes_nobody_or_nothing_cannot_be_built(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="names a contact"):
-        Change(**wrong)  # type: ignore[arg-type]
+        ImportChange(**wrong)  # type: ignore[arg-type]
 
 
 def test_bundles_are_bounded_in_number_and_in_bytes() -> None:
-    many = [Change(number, {NEWS: True}) for number in range(1, LARGEST_BUNDLE + 2)]
+    many = [ImportChange(number, {NEWS: True}) for number in range(1, LARGEST_BUNDLE + 2)]
     assert [len(bundle) for bundle in bundles(many)] == [LARGEST_BUNDLE, 1]
     wide = dict.fromkeys(range(10000000, 10040000), True)
-    heavy = [Change(number, wide) for number in range(1, 60)]
+    heavy = [ImportChange(number, wide) for number in range(1, 60)]
     sizes = [len(bundle) for bundle in bundles(heavy)]
     assert sum(sizes) == len(heavy)
     assert max(sizes) * 38 * len(wide) < LARGEST_BODY * 1.2
     with pytest.raises(ValueError, match="once"):
-        list(bundles([Change(7, {NEWS: True}), Change(7, {DAILY: True})]))
+        list(bundles([ImportChange(7, {NEWS: True}), ImportChange(7, {DAILY: True})]))
 
 
 def test_an_import_pays_from_five_people_on_for_topics() -> None:
@@ -126,9 +126,9 @@ def test_an_import_pays_from_five_people_on_for_topics() -> None:
 def test_many_people_are_written_in_one_import(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
-    sent = parcels(people, withdraw(NEWSLETTER))
+    sent = requests(people, withdraw(NEWSLETTER))
     assert replica.prefers_bulk(sent)
-    assert replica.write_many(sent, heartbeat=nothing) == [Outcome.ACCEPTED] * len(people)
+    assert replica.write_many(sent, heartbeat=nothing) == [WriteResponse.ACCEPTED] * len(people)
     assert all(opted_in(state, address) == {DAILY} for address in people)
     assert state.calls.count("importContacts") == 1
     assert state.calls.count("set-preferences-for-contact") == 0
@@ -141,7 +141,7 @@ def test_an_accepted_import_is_asked_after_until_it_ends(
     """202 is not done, and an import that runs has a null summary."""
     state.switches.import_polls, state.switches.import_seconds = 4, 10_000.0
     beats: list[int] = []
-    replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=lambda: beats.append(1))
+    replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=lambda: beats.append(1))
     assert state.calls.count("getImportStatus") == 5
     assert len(beats) > 20  # every five seconds, however long the pause
     assert all(opted_in(state, address) == {DAILY} for address in people)
@@ -150,8 +150,8 @@ def test_an_accepted_import_is_asked_after_until_it_ends(
 def test_one_person_s_channel_and_topics_are_one_entry(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
-    sent = [*parcels(people, withdraw(CHANNEL)), *parcels(people, withdraw(NEWSLETTER))]
-    assert replica.write_many(sent, heartbeat=nothing) == [Outcome.ACCEPTED] * len(sent)
+    sent = [*requests(people, withdraw(CHANNEL)), *requests(people, withdraw(NEWSLETTER))]
+    assert replica.write_many(sent, heartbeat=nothing) == [WriteResponse.ACCEPTED] * len(sent)
     assert all(status(state, address) == "Unsubscribed" for address in people)
     assert all(opted_in(state, address) == {DAILY} for address in people)
     assert state.calls.count("importContacts") == 1
@@ -165,16 +165,16 @@ def test_opt_ins_of_the_channel_go_one_by_one(
         contact = state.find(address)
         assert contact is not None
         state.unsubscribe(contact.id, BEFORE)
-    raises = parcels(people, give(CHANNEL, how=Resubscribe.CHALLENGE))
+    raises = requests(people, give(CHANNEL, how=Resubscribe.CHALLENGE))
     assert not replica.prefers_bulk(raises)
-    assert replica.write_many(raises, heartbeat=nothing) == [Outcome.CHALLENGED] * len(people)
+    assert replica.write_many(raises, heartbeat=nothing) == [WriteResponse.CHALLENGED] * len(people)
     assert state.calls.count("importContacts") == 0
 
 
 def test_a_frequency_is_raised_by_import_with_the_others_off(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
-    replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(opted_in(state, address) == {NEWS, WEEKLY} for address in people)
 
 
@@ -184,11 +184,11 @@ def test_nobody_is_created_and_nobody_brought_back(
     gone = state.find(people[0])
     assert gone is not None
     state.delete_contact(gone.id)
-    sent = parcels([*people, "nobody@example.com"], withdraw(NEWSLETTER))
+    sent = requests([*people, "nobody@example.com"], withdraw(NEWSLETTER))
     results = replica.write_many(sent, heartbeat=nothing)
-    assert results[0] is Outcome.ALREADY_SO
-    assert results[-1] is Outcome.ALREADY_SO
-    assert results[1:-1] == [Outcome.ACCEPTED] * (len(people) - 1)
+    assert results[0] is WriteResponse.ALREADY_SO
+    assert results[-1] is WriteResponse.ALREADY_SO
+    assert results[1:-1] == [WriteResponse.ACCEPTED] * (len(people) - 1)
     assert state.find("nobody@example.com") is None
     still = state.find(people[0])
     assert still is not None
@@ -198,7 +198,10 @@ def test_nobody_is_created_and_nobody_brought_back(
 def test_an_address_that_is_another_contact_s_now_is_not_imported(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
-    sent = [Parcel(who(people[0], 4711), [withdraw(NEWSLETTER)]), *parcels(people[1:], withdraw(NEWSLETTER))]
+    sent = [
+        WriteRequest(who(people[0], 4711), [withdraw(NEWSLETTER)]),
+        *requests(people[1:], withdraw(NEWSLETTER)),
+    ]
     replica.write_many(sent, heartbeat=nothing)
     assert state.calls.count("set-preferences-for-contact") == 1
 
@@ -211,11 +214,11 @@ def test_failures_are_read_in_both_spellings(
     state.switches.failure_spelling = spelling
     state.add_contact("blocked@example.com", status="SharedSuppression", when=BEFORE)
     both = [*people, "blocked@example.com"]
-    results = replica.write_many(parcels(both, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.write_many(requests(both, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert isinstance(results[-1], Refused)
-    assert results[:-1] == [Outcome.ACCEPTED] * len(people)
-    outs = replica.write_many(parcels(both, withdraw(CHANNEL)), heartbeat=nothing)
-    assert isinstance(outs[-1], GoalMet)
+    assert results[:-1] == [WriteResponse.ACCEPTED] * len(people)
+    outs = replica.write_many(requests(both, withdraw(CHANNEL)), heartbeat=nothing)
+    assert isinstance(outs[-1], AlreadyDone)
 
 
 @pytest.mark.parametrize("outcome", ["RejectedByWatchdog", "ExceedsAllowedContactLimit"])
@@ -223,8 +226,8 @@ def test_withdrawals_that_a_whole_import_is_refused_with_go_one_by_one(
     replica: DotdigitalReplica, people: list[str], state: State, outcome: str
 ) -> None:
     state.switches.import_outcome = outcome
-    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
-    assert results == [Outcome.ACCEPTED] * len(people)
+    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert results == [WriteResponse.ACCEPTED] * len(people)
     assert all(opted_in(state, address) == {DAILY} for address in people)
 
 
@@ -233,7 +236,7 @@ def test_opt_ins_that_a_whole_import_is_refused_with_wait_for_a_person(
     replica: DotdigitalReplica, people: list[str], state: State, outcome: str
 ) -> None:
     state.switches.import_outcome = outcome
-    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(isinstance(result, Refused) and result.code == outcome for result in results)
     assert state.calls.count("set-preferences-for-contact") == 0
 
@@ -242,9 +245,9 @@ def test_an_import_that_failed_there_is_in_doubt(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
     state.switches.import_outcome = "Failed"
-    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert all(isinstance(result, OutcomeUnknown) for result in results)
-    assert not replica.under_way()
+    assert not replica.has_running_jobs()
 
 
 def test_where_too_many_imports_are_active_withdrawals_go_one_by_one(
@@ -252,23 +255,23 @@ def test_where_too_many_imports_are_active_withdrawals_go_one_by_one(
 ) -> None:
     """25 at once in an account, which others use too."""
     state.switches.max_active_imports = 0
-    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
-    assert results == [Outcome.ACCEPTED] * len(people)
-    raises = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert results == [WriteResponse.ACCEPTED] * len(people)
+    raises = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(isinstance(result, Throttled) for result in raises)
-    assert not replica.under_way()
+    assert not replica.has_running_jobs()
 
 
 def test_an_import_that_is_too_large_is_halved_until_it_fits(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
     state.switches.import_bytes = 600
-    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
-    assert results == [Outcome.ACCEPTED] * len(people)
+    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert results == [WriteResponse.ACCEPTED] * len(people)
     assert len(state.imports) > 1
-    assert not replica.under_way()
+    assert not replica.has_running_jobs()
     state.switches.import_bytes = 10
-    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert all(isinstance(result, Refused) and result.status == 413 for result in results)
 
 
@@ -286,8 +289,8 @@ def test_an_import_is_read_in_every_form(
     replica: DotdigitalReplica, people: list[str], state: State, switch: str, position: object
 ) -> None:
     setattr(state.switches, switch, position)
-    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
-    assert results == [Outcome.ACCEPTED] * len(people)
+    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert results == [WriteResponse.ACCEPTED] * len(people)
 
 
 def test_an_import_waits_for_one_of_strangers_to_end(
@@ -297,8 +300,8 @@ def test_an_import_waits_for_one_of_strangers_to_end(
     state.switches.rate_limits, state.switches.max_active_imports = "tiered", 1
     imports.submit(state, [{}], "overwrite")
     began = state.clock.now()
-    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
-    assert results == [Outcome.ACCEPTED] * len(people)
+    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    assert results == [WriteResponse.ACCEPTED] * len(people)
     assert state.clock.now() - began >= timedelta(seconds=30), "as long as the strangers' import took"
     assert state.calls.count("importContacts") > 1
 
@@ -307,25 +310,25 @@ def test_an_import_that_does_not_end_in_time_is_in_doubt_and_remembered(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
     state.switches.import_polls, state.switches.import_seconds = 10_000, 3600.0
-    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(isinstance(one, SideError) and one.verdict is Verdict.IN_DOUBT for one in results)
-    assert replica.under_way()
+    assert replica.has_running_jobs()
     state.clock.advance(3600)
-    assert not replica.under_way()
+    assert not replica.has_running_jobs()
     before = state.calls.count("getImportStatus")
-    assert not replica.under_way()
+    assert not replica.has_running_jobs()
     assert state.calls.count("getImportStatus") == before
 
 
 def test_an_import_without_an_answer_may_be_at_work(
-    replica: DotdigitalReplica, people: list[str], state: State, memory: InProcess
+    replica: DotdigitalReplica, people: list[str], state: State, memory: InMemoryKeyValue
 ) -> None:
     state.faults.add(Fault("importContacts", "reset_after"))
-    results = replica.write_many(parcels(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(isinstance(result, OutcomeUnknown) for result in results)
-    assert replica.under_way()
+    assert replica.has_running_jobs()
     state.clock.advance(3601)
-    assert not replica.under_way()
+    assert not replica.has_running_jobs()
     assert memory.meta(KEY) == "[]"
 
 
@@ -334,12 +337,12 @@ def test_a_lost_import_of_withdrawals_is_not_waited_for(
 ) -> None:
     """Sent again, a withdrawal does no harm; kept back, it does."""
     state.faults.add(Fault("importContacts", "reset"))
-    replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
-    assert not replica.under_way()
+    replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert not replica.has_running_jobs()
 
 
 def test_a_process_that_died_leaves_its_import_to_the_next_one(
-    replica: DotdigitalReplica, people: list[str], state: State, memory: InProcess, mapping: Mapping
+    replica: DotdigitalReplica, people: list[str], state: State, memory: InMemoryKeyValue, mapping: Mapping
 ) -> None:
     class Died(BaseException):
         pass
@@ -350,19 +353,19 @@ def test_a_process_that_died_leaves_its_import_to_the_next_one(
 
     state.switches.import_polls, state.switches.import_seconds = 10_000, 600.0
     with pytest.raises(Died):
-        replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=die)
+        replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=die)
     v2, v3 = replica._v2, replica._v3
     reborn = DotdigitalReplica(v2, v3, mapping, state.clock.now, memory=memory)
-    assert reborn.under_way()
+    assert reborn.has_running_jobs()
     state.clock.advance(600)
-    assert not reborn.under_way()
+    assert not reborn.has_running_jobs()
     assert all(opted_in(state, address) == {DAILY} for address in people)
 
 
 def test_polls_that_fail_are_made_again(replica: DotdigitalReplica, people: list[str], state: State) -> None:
     state.faults.add(Fault("getImportStatus", "status", status=503, times=6))
-    results = replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
-    assert results == [Outcome.ACCEPTED] * len(people)
+    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert results == [WriteResponse.ACCEPTED] * len(people)
 
 
 def test_nothing_was_sent_where_who_is_there_cannot_be_read(
@@ -370,20 +373,20 @@ def test_nothing_was_sent_where_who_is_there_cannot_be_read(
 ) -> None:
     state.faults.add(Fault("getContact", "status", status=503, times=99))
     with pytest.raises(SideError):
-        replica.write_many(parcels(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+        replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert state.calls.count("importContacts") == 0
 
 
 def test_many_people_are_read_from_the_listing_undated(
     replica: DotdigitalReplica, state: State, people: list[str]
 ) -> None:
-    list(replica.everyone([]))  # one page: now it is known to be cheaper
+    list(replica.list_people([]))  # one page: now it is known to be cheaper
     before = state.calls.count("getContacts")
     asked = [who(address) for address in [*people, "nobody@example.com"]]
-    views = {view.address: view for page in replica.look_many(asked) for view in page.views}
+    views = {view.address: view for page in replica.read_people(asked) for view in page.views}
     assert set(views) == {one.address for one in asked}
     assert views[people[0]].topics[NEWSLETTER].choice is Choice.OPTED_IN
-    assert views[people[0]].topics[NEWSLETTER].shallow
+    assert views[people[0]].topics[NEWSLETTER].undated
     assert not any(seen.present for seen in views["nobody@example.com"].topics.values())
     assert state.calls.count("getContacts") == before + 1
     assert state.calls.count("get-subscriptions-for-contact") == 1
@@ -396,10 +399,10 @@ def test_whom_the_listing_hides_is_looked_at_singly(
     contact = state.find(people[0])
     assert contact is not None
     state.unsubscribe(contact.id, BEFORE)
-    list(replica.everyone([]))
+    list(replica.list_people([]))
     views = {
         view.address: view
-        for page in replica.look_many([who(address) for address in people])
+        for page in replica.read_people([who(address) for address in people])
         for view in page.views
     }
     assert views[people[0]].topics[CHANNEL].choice is Choice.OPTED_OUT
@@ -409,7 +412,7 @@ def test_whom_the_listing_hides_is_looked_at_singly(
 def test_an_import_answer_that_cannot_be_read_is_in_doubt(mocked: Mocked, answer: str) -> None:
     client = ClientV3(mocked(lambda _: httpx.Response(202, text=answer)))
     with pytest.raises(OutcomeUnknown):
-        client.import_contacts([Change(7, {NEWS: True})])
+        client.import_contacts([ImportChange(7, {NEWS: True})])
 
 
 def test_a_report_s_parts_may_be_null_or_missing(mocked: Mocked) -> None:
@@ -420,11 +423,11 @@ def test_a_report_s_parts_may_be_null_or_missing(mocked: Mocked) -> None:
 
 
 def test_an_import_that_is_gone_is_over(mapping: Mapping, v2: ClientV2, v3: ClientV3, state: State) -> None:
-    memory = InProcess()
-    jobs = Jobs(memory, state.clock.now)
+    memory = InMemoryKeyValue()
+    jobs = JobStore(memory, state.clock.now)
     jobs.named(jobs.begin(raises=True), "forgotten")
     replica = DotdigitalReplica(v2, v3, mapping, state.clock.now, memory=memory)
-    assert not replica.under_way()
+    assert not replica.has_running_jobs()
     with pytest.raises(NotFound):
         v3.import_report("forgotten")
 
@@ -432,6 +435,6 @@ def test_an_import_that_is_gone_is_over(mapping: Mapping, v2: ClientV2, v3: Clie
 @pytest.mark.parametrize("name", ["email", "EMAIL", "mobileNumber", "contactId"])
 def test_no_import_gives_somebody_another_address_number_or_id(name: str) -> None:
     with pytest.raises(ValueError, match="another address"):
-        Change(7, identifiers={name: "somebody@example.com"})
-    body = Change(7, identifiers={"crm": "P-1"}).body
+        ImportChange(7, identifiers={name: "somebody@example.com"})
+    body = ImportChange(7, identifiers={"crm": "P-1"}).body
     assert body == {"matchIdentifier": "contactId", "identifiers": {"contactId": 7, "crm": "P-1"}}

@@ -9,13 +9,13 @@ from dotdigital_world import NEWS, NEWSLETTER, START, who
 
 from bridge.core.mapping import Mapping
 from bridge.core.model import ConsentRecord, Evidence, Raise, Side
-from bridge.core.ports import Outcome, Parcel
-from bridge.dotdigital import attest
-from bridge.dotdigital.changes import MOST_RECORDS, Change
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
+from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.dotdigital import consent_records
+from bridge.dotdigital.bulk.import_changes import MOST_RECORDS, ImportChange
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import ConsentRecordV3
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.dotdigital.wire import ConsentRecordV3
 from bridge.sandbox.dotdigital import State
 
 PEOPLE = [f"p{number}@example.com" for number in range(8)]
@@ -40,9 +40,9 @@ def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> Dotdi
 
 def send(replica: DotdigitalReplica, *records: ConsentRecord) -> list[object]:
     """Everybody is opted in with these records."""
-    parcels = [Parcel(who(address), [YES], records) for address in PEOPLE]
-    assert replica.prefers_bulk(parcels)
-    return list(replica.write_many(parcels, heartbeat=nothing))
+    requests = [WriteRequest(who(address), [YES], records) for address in PEOPLE]
+    assert replica.prefers_bulk(requests)
+    return list(replica.write_many(requests, heartbeat=nothing))
 
 
 def kept(state: State) -> list[list[str]]:
@@ -58,7 +58,7 @@ def opted_in(state: State) -> int:
 
 
 def test_records_go_along_in_the_import(state: State, replica: DotdigitalReplica) -> None:
-    assert send(replica, record(1), record(2)) == [Outcome.ACCEPTED] * len(PEOPLE)
+    assert send(replica, record(1), record(2)) == [WriteResponse.ACCEPTED] * len(PEOPLE)
     assert kept(state) == [["Yes 1", "Yes 2"]] * len(PEOPLE)
     assert (opted_in(state), state.calls.count("importContact")) == (len(PEOPLE), 0)
 
@@ -69,10 +69,10 @@ def test_a_record_that_is_there_is_not_imported_again(
 ) -> None:
     """Each write adds: whether people are read by the listing or one by one, their records are read too."""
     if listed:
-        assert sum(len(page.views) for page in replica.everyone([])) == len(PEOPLE)
+        assert sum(len(page.views) for page in replica.list_people([])) == len(PEOPLE)
     send(replica, record(1))
     state.calls.reset()
-    assert send(replica, record(1), record(2), record(2)) == [Outcome.ACCEPTED] * len(PEOPLE)
+    assert send(replica, record(1), record(2), record(2)) == [WriteResponse.ACCEPTED] * len(PEOPLE)
     assert kept(state) == [["Yes 1", "Yes 2"]] * len(PEOPLE)
     assert (state.calls.count("getContact") == 0) is listed
 
@@ -80,27 +80,27 @@ def test_a_record_that_is_there_is_not_imported_again(
 def test_what_an_import_reports_as_not_kept_is_told_and_keeps_nobody_out(
     state: State, replica: DotdigitalReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attest, "_takes", lambda _: True)
-    assert send(replica, record(ip="not an address")) == [Outcome.UNRECORDED] * len(PEOPLE)
+    monkeypatch.setattr(consent_records, "_takes", lambda _: True)
+    assert send(replica, record(ip="not an address")) == [WriteResponse.UNRECORDED] * len(PEOPLE)
     assert opted_in(state) == len(PEOPLE)
 
 
 def test_a_record_that_no_call_takes_is_left_out_and_told(state: State, replica: DotdigitalReplica) -> None:
     """Dotdigital was seen to refuse a loopback address."""
-    assert send(replica, record(1), record(2, ip="::1")) == [Outcome.UNRECORDED] * len(PEOPLE)
+    assert send(replica, record(1), record(2, ip="::1")) == [WriteResponse.UNRECORDED] * len(PEOPLE)
     assert kept(state) == [["Yes 1"]] * len(PEOPLE)
     assert opted_in(state) == len(PEOPLE)
 
 
 def test_more_records_than_an_import_takes_go_singly(state: State, replica: DotdigitalReplica) -> None:
     records = [record(number) for number in range(MOST_RECORDS + 2)]
-    assert send(replica, *records) == [Outcome.ACCEPTED] * len(PEOPLE)
+    assert send(replica, *records) == [WriteResponse.ACCEPTED] * len(PEOPLE)
     assert kept(state) == [[one.text for one in records]] * len(PEOPLE)
     assert (opted_in(state), state.calls.count("importContacts")) == (len(PEOPLE), 0)
     with pytest.raises(ValueError, match="5 consent records"):
-        Change(7, {NEWS: True}, records=(ConsentRecordV3(),) * (MOST_RECORDS + 1))
+        ImportChange(7, {NEWS: True}, records=(ConsentRecordV3(),) * (MOST_RECORDS + 1))
 
 
 def test_a_record_alone_is_no_change() -> None:
     with pytest.raises(ValueError, match="what is to change"):
-        Change(7, records=(ConsentRecordV3(text="Yes"),))
+        ImportChange(7, records=(ConsentRecordV3(text="Yes"),))

@@ -9,14 +9,14 @@ import pytest
 from dotdigital_world import transport_to
 
 from bridge.core.errors import Throttled
-from bridge.core.lanes import Lane, calls_for, lane, same_lane
 from bridge.core.mapping import Mapping
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.limits import Limits
+from bridge.core.priority import Priority, current_priority, keep_priority, with_priority
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.replica import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.server import Server
-from bridge.transport import Answer
+from bridge.transport import Response
 
 FEED, READ, OUT = "get-suppressed-contacts-since-date", "get-contact", "unsubscribe-contact"
 START = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
@@ -26,7 +26,7 @@ class World:
     def __init__(self) -> None:
         self.now = START
         self.slept: list[float] = []
-        self.limits = Limits(clock=lambda: self.now, sleep=self.sleep, share=0.2)
+        self.limits = RateLimiter(clock=lambda: self.now, sleep=self.sleep, share=0.2)
 
     def sleep(self, seconds: float) -> None:
         assert self.limits._lock.acquire(blocking=False), "slept while holding the lock"
@@ -34,10 +34,10 @@ class World:
         self.slept.append(seconds)
         self.now += timedelta(seconds=seconds)
 
-    def wait(self, operation: str, purpose: Lane = Lane.POLLING) -> float:
+    def wait(self, operation: str, purpose: Priority = Priority.POLLING) -> float:
         """How long a call waits, in seconds."""
         before = self.now
-        with calls_for(purpose):
+        with with_priority(purpose):
             self.limits.before(operation)
         return (self.now - before).total_seconds()
 
@@ -56,7 +56,7 @@ class World:
 
 def tiered(
     now: datetime, remaining: int, limit: int = 10, scope: str = "lowCallRate", status: int = 200
-) -> Answer:
+) -> Response:
     end = now.replace(second=0) + timedelta(minutes=1)
     headers = {
         "x-ratelimit-limit": str(limit),
@@ -64,7 +64,7 @@ def tiered(
         "x-ratelimit-reset": str(int(end.timestamp())),
         "x-ratelimit-scope": scope,
     }
-    return Answer(status, httpx.Headers(headers), b"[]", now)
+    return Response(status, httpx.Headers(headers), b"[]", now)
 
 
 @pytest.fixture
@@ -85,36 +85,36 @@ def test_a_share_of_each_tier_is_left_to_strangers(world: World) -> None:
 
 def test_withdrawals_use_the_share_kept_for_strangers_too(world: World) -> None:
     world.call(OUT, remaining=2)
-    assert world.wait(OUT, Lane.WITHDRAWALS) == 0
-    assert world.wait(OUT, Lane.WITHDRAWALS) == 0
-    assert world.wait(OUT, Lane.WITHDRAWALS) == 50.0
+    assert world.wait(OUT, Priority.WITHDRAWALS) == 0
+    assert world.wait(OUT, Priority.WITHDRAWALS) == 0
+    assert world.wait(OUT, Priority.WITHDRAWALS) == 50.0
 
 
 def test_each_lane_leaves_a_reserve_to_more_urgent_ones(world: World) -> None:
     """100 a minute, 20 left to strangers: of the other 80 a sweep leaves 32, polling 16, and so on."""
     world.call(FEED, remaining=100, limit=100)
     floors = {}
-    for purpose in reversed(Lane):
+    for purpose in reversed(Priority):
         while not world.wait(FEED, purpose):
             floors[purpose] = world.limits.budget["lowCallRate"]["remaining"]
         world.now = START
         last = floors[purpose]
         assert isinstance(last, int)
-        world.limits = Limits(clock=lambda: world.now, sleep=world.sleep, share=0.2)
+        world.limits = RateLimiter(clock=lambda: world.now, sleep=world.sleep, share=0.2)
         world.call(FEED, remaining=last, limit=100)
     assert list(floors.values()) == [52, 36, 28, 24, 0]
 
 
 def test_a_lane_travels_with_the_work_to_other_threads() -> None:
-    with calls_for(Lane.SWEEP), ThreadPoolExecutor(1) as pool:
-        assert list(pool.map(lambda _: lane(), [1])) == [Lane.POLLING]
-        assert list(pool.map(same_lane(lambda _: lane()), [1])) == [Lane.SWEEP]
-    assert lane() is Lane.POLLING
+    with with_priority(Priority.SWEEP), ThreadPoolExecutor(1) as pool:
+        assert list(pool.map(lambda _: current_priority(), [1])) == [Priority.POLLING]
+        assert list(pool.map(keep_priority(lambda _: current_priority()), [1])) == [Priority.SWEEP]
+    assert current_priority() is Priority.POLLING
 
 
 def test_the_smallest_allowance_still_serves_every_lane(world: World) -> None:
     world.call(FEED, remaining=1, limit=1)
-    assert [world.wait(FEED, purpose) for purpose in (Lane.SWEEP, Lane.SWEEP)] == [0, 50.0]
+    assert [world.wait(FEED, purpose) for purpose in (Priority.SWEEP, Priority.SWEEP)] == [0, 50.0]
 
 
 def test_an_operation_that_has_not_answered_yet_counts_in_the_tier_that_it_is_presumed_in(
@@ -135,7 +135,7 @@ def test_no_wait_outlasts_a_reset_that_another_answer_tells_of(world: World) -> 
         if len(slept) == 2:  # ten of fifty seconds: an answer to another thread's call
             names = ("Limit", "Remaining", "Reset")
             headers = {f"X-RateLimit-{name}": value for name, value in zip(names, "991", strict=True)}
-            world.limits.after(FEED, Answer(200, httpx.Headers(headers), b"", None))
+            world.limits.after(FEED, Response(200, httpx.Headers(headers), b"", None))
 
     world.limits._sleep = sleep
     world.limits.before(FEED)
@@ -192,7 +192,7 @@ def test_a_429_empties_the_tier_until_its_reset(world: World) -> None:
 
 
 def test_a_429_without_headers_waits_a_minute(world: World) -> None:
-    world.limits.after(FEED, Answer(429, httpx.Headers(), b"", None))
+    world.limits.after(FEED, Response(429, httpx.Headers(), b"", None))
     assert [world.wait(FEED) for _ in range(3)] == [
         60.0,
         0,
@@ -205,12 +205,12 @@ def test_the_reset_is_understood_in_each_form(world: World, form: str) -> None:
     end = START + timedelta(seconds=30)
     raw = {"seconds": end.timestamp(), "milliseconds": end.timestamp() * 1000, "span": 30}[form]
     headers = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(raw))}
-    world.limits.after(FEED, Answer(200, httpx.Headers(headers), b"", None))
+    world.limits.after(FEED, Response(200, httpx.Headers(headers), b"", None))
     assert world.wait(FEED) == (31.0 if form == "span" else 30.0)  # a span may have been cut off
 
 
 def test_a_flat_cap_is_told_at_once_and_doubles_up_to_an_hour(world: World) -> None:
-    refused = Answer(400, httpx.Headers(), b'{"message":"Capped. ERROR_APIUSAGE_EXCEEDED"}', None)
+    refused = Response(400, httpx.Headers(), b'{"message":"Capped. ERROR_APIUSAGE_EXCEEDED"}', None)
     pauses: list[float] = []
     for _ in range(6):
         world.limits.after(FEED, refused)
@@ -227,9 +227,9 @@ def test_a_flat_cap_is_told_at_once_and_doubles_up_to_an_hour(world: World) -> N
 
 
 def test_a_good_answer_ends_the_doubling(world: World) -> None:
-    refused = Answer(400, httpx.Headers(), b'{"message":"ERROR_APIUSAGE_EXCEEDED"}', None)
+    refused = Response(400, httpx.Headers(), b'{"message":"ERROR_APIUSAGE_EXCEEDED"}', None)
     world.limits.after(FEED, refused)
-    world.limits.after(FEED, Answer(200, httpx.Headers(), b"[]", None))
+    world.limits.after(FEED, Response(200, httpx.Headers(), b"[]", None))
     world.limits.before(FEED)
     world.limits.after(FEED, refused)
     with pytest.raises(Throttled) as capped:
@@ -252,7 +252,7 @@ def test_the_budget_names_each_tier(world: World) -> None:
 
 def test_many_threads_never_take_more_than_the_bridge_share() -> None:
     waits: list[float] = []
-    limits = Limits(clock=lambda: START, sleep=waits.append)
+    limits = RateLimiter(clock=lambda: START, sleep=waits.append)
     limits.after(FEED, tiered(START, 100, limit=100))
     threads = [threading.Thread(target=limits.before, args=(FEED,)) for _ in range(90)]
     for thread in threads:
@@ -268,13 +268,13 @@ def test_a_lane_is_told_how_many_calls_a_minute_are_meant_for_it(world: World) -
     assert world.limits.allowance(FEED) == pytest.approx(35 * 0.8 * 0.8)
     world.call(FEED, remaining=3, limit=100)
     assert world.limits.allowance(FEED) == pytest.approx(64)
-    with calls_for(Lane.WITHDRAWALS):
+    with with_priority(Priority.WITHDRAWALS):
         assert world.limits.allowance(FEED) == 100
 
 
 def test_an_impossible_share_is_refused() -> None:
     with pytest.raises(ValueError, match="share"):
-        Limits(clock=lambda: START, sleep=lambda _: None, share=1.0)
+        RateLimiter(clock=lambda: START, sleep=lambda _: None, share=1.0)
 
 
 @pytest.mark.parametrize("form", ["epoch_seconds", "epoch_milliseconds", "seconds_from_now"])

@@ -11,12 +11,12 @@ from dotdigital_world import NEWS, NEWSLETTER, START
 from bridge.core.mapping import Mapping
 from bridge.core.model import Choice
 from bridge.core.ports import Hint, Page
-from bridge.dotdigital.access import V3Access
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.jobs import InProcess
-from bridge.dotdigital.learnt import Finding, Learnt, Verdict, What, keep
-from bridge.dotdigital.modified import FEED, LONGEST
+from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.v3_access import V3Access
+from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel, keep
+from bridge.dotdigital.polling.modified import FEED, LONGEST
 from bridge.dotdigital.reader import SUPPRESSED, DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
@@ -25,9 +25,11 @@ MINUTE = timedelta(minutes=1)
 LISTING = "getContacts"
 
 
-def shown(verdict: Verdict = Verdict.SHOWN) -> InProcess:
-    memory = InProcess()
-    keep(memory, Learnt({What.MOVES_ON_PREFERENCES: Finding(verdict, START, 3)}, {}, START))
+def shown(verdict: TrustLevel = TrustLevel.SHOWN) -> InMemoryKeyValue:
+    memory = InMemoryKeyValue()
+    keep(
+        memory, Capabilities({Capability.MOVES_ON_PREFERENCES: CapabilityState(verdict, START, 3)}, {}, START)
+    )
     return memory
 
 
@@ -90,8 +92,8 @@ def test_each_feed_is_read_before_too_long_all_the_same(polls: Polls) -> None:
         if polls.round()
     ]
     assert max(oldest) <= LONGEST
-    assert polls.reader.turn_of(preferences(polls)[0], MINUTE) == LONGEST
-    assert polls.reader.turn_of(SUPPRESSED, MINUTE) == MINUTE
+    assert polls.reader.rotation_period(preferences(polls)[0], MINUTE) == LONGEST
+    assert polls.reader.rotation_period(SUPPRESSED, MINUTE) == MINUTE
 
 
 def test_whoever_was_modified_is_looked_at_once(polls: Polls) -> None:
@@ -115,7 +117,7 @@ def test_the_listing_itself_says_nothing_of_anybody(polls: Polls) -> None:
     pages = list(polls.reader.changes(FEED, START))
     assert [page.views for page in pages] == [()]
     assert all(page.watermark is None for page in pages)
-    assert polls.reader.covers(FEED) == frozenset()
+    assert polls.reader.topics_of(FEED) == frozenset()
     assert FEED not in polls.reader.feeds
 
 
@@ -144,7 +146,7 @@ def test_a_second_page_is_never_asked_for(polls: Polls, monkeypatch: pytest.Monk
 
 
 def replace_links(page: object) -> object:
-    from bridge.dotdigital.wire import ContactsPage, Link, Links
+    from bridge.dotdigital.client.wire import ContactsPage, Link, Links
 
     assert isinstance(page, ContactsPage)
     return ContactsPage(items=page.items, links=Links(next=Link(marker="more")))
@@ -160,9 +162,9 @@ def test_where_it_cannot_be_asked_the_feeds_take_their_turns(polls: Polls, kind:
     assert polls.round() == [SUPPRESSED, FEED]
 
 
-@pytest.mark.parametrize("verdict", [Verdict.UNKNOWN, Verdict.NOT_SHOWN])
+@pytest.mark.parametrize("verdict", [TrustLevel.UNKNOWN, TrustLevel.NOT_SHOWN])
 def test_until_it_was_shown_the_feeds_are_read(
-    state: State, v2: ClientV2, v3: ClientV3, mapping: Mapping, verdict: Verdict
+    state: State, v2: ClientV2, v3: ClientV3, mapping: Mapping, verdict: TrustLevel
 ) -> None:
     memory = shown(verdict)
     polls = Polls(state, DotdigitalReader(v2, V3Access(v3), mapping, state.clock.now, memory=memory))

@@ -9,11 +9,11 @@ import pytest
 from dotdigital_world import NEWS, START
 
 from bridge.core.errors import SideError
-from bridge.dotdigital.changes import Change
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.events import TYPES
-from bridge.dotdigital.wire import ConsentRecordV3
+from bridge.dotdigital.bulk.import_changes import ImportChange
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import ConsentRecordV3
+from bridge.dotdigital.polling.events import TYPES
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.dotdigital.routes import OPERATIONS
 from tests.operation_page import Row, named, never_called, rows_of
@@ -31,7 +31,7 @@ BESIDE: dict[str, Callable[[ClientV2, ClientV3], object]] = {
     "getContacts": lambda _, v3: v3.contacts(),
     "getContact": lambda _, v3: v3.contact(identifier="email", value=ANN),
     "getCustomIdentifiers": lambda _, v3: v3.custom_identifiers(),
-    "importContacts": lambda _, v3: v3.import_contacts([Change(7, {NEWS: True})]),
+    "importContacts": lambda _, v3: v3.import_contacts([ImportChange(7, {NEWS: True})]),
     "getImportStatus": lambda _, v3: v3.import_report("some-import"),
     "importContact with consent records": lambda _, v3: v3.add_consent_records(
         contact_id=7, records=[ConsentRecordV3(text="Yes")]

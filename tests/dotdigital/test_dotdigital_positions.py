@@ -17,14 +17,14 @@ from dotdigital_world import CATEGORY, DAILY, NEWS, NEWSLETTER, START, WEEKLY, w
 
 from bridge.core.errors import Refused, SideError
 from bridge.core.model import Evidence, Raise, Side, Withdrawal
-from bridge.core.ports import Outcome, Parcel
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.events import Events
-from bridge.dotdigital.feeds import drain_marker
-from bridge.dotdigital.jobs import InProcess
+from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import Addressee, ContactsPage
+from bridge.dotdigital.polling.drains import drain_marker
+from bridge.dotdigital.polling.events import EventsExport
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.dotdigital.wire import Addressee, ContactsPage
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.dotdigital.switches import Switches
 
@@ -70,7 +70,7 @@ def test_a_suppressed_persons_topic_is_written_by_id(
     """A defect that was seen concerns patches by address, of addresses that are stored in capitals."""
     state.switches.v3_patch_status, state.switches.caps_suppressed_patch = position, caps
     number = state.add_contact(address, "Unsubscribed", {NEWS: (True, BEFORE)}, when=BEFORE)
-    assert replica.write(who(ONE), [WITHDRAWN]) is Outcome.ACCEPTED
+    assert replica.write(who(ONE), [WITHDRAWN]) is WriteResponse.ACCEPTED
     assert not state.contact(number).opt_ins[NEWS].opted_in
     assert state.contact(number).status == "Unsubscribed"
 
@@ -84,13 +84,13 @@ def test_nobody_is_brought_back_from_the_recycle_bin(
     numbers = [state.add_contact(f"p{number}@example.com") for number in range(8)]
     for number in numbers:
         state.delete_contact(number)
-    parcels = [Parcel(who(f"p{number}@example.com"), [RAISED]) for number in range(8)]
+    requests = [WriteRequest(who(f"p{number}@example.com"), [RAISED]) for number in range(8)]
     if bulk:
-        said: Sequence[object] = replica.write_many(parcels, heartbeat=lambda: None)
+        said: Sequence[object] = replica.write_many(requests, heartbeat=lambda: None)
         assert all(isinstance(one, SideError) for one in said)
     else:
         with pytest.raises(Refused):
-            replica.write(parcels[0].who, parcels[0].unit)
+            replica.write(requests[0].who, requests[0].unit)
     assert all(state.contact(number).binned for number in numbers)
 
 
@@ -105,8 +105,8 @@ def test_topics_of_many_suppressed_people_bring_nobody_back_and_mail_nobody(
     people = [f"p{number}@example.com" for number in range(8)]
     for address in people:
         state.add_contact(address, "Unsubscribed", {NEWS: (False, BEFORE)}, when=BEFORE)
-    parcels = [Parcel(who(address), [RAISED]) for address in people]
-    assert set(replica.write_many(parcels, heartbeat=lambda: None)) == {Outcome.ACCEPTED}
+    requests = [WriteRequest(who(address), [RAISED]) for address in people]
+    assert set(replica.write_many(requests, heartbeat=lambda: None)) == {WriteResponse.ACCEPTED}
     assert {person["status"] for person in state.people()} == {"Unsubscribed"}
     assert all(person["preferences"][str(NEWS)]["opted_in"] for person in state.people())
     assert state.challenges == {}
@@ -130,7 +130,7 @@ def test_a_listing_that_grows_while_it_is_read_loses_nobody(v3: ClientV3, state:
 def test_a_sixth_subscription_is_refused_and_polling_goes_on(v3: ClientV3, state: State) -> None:
     for number in range(5):
         v3.create_event_subscription(name=f"other {number}", types=["contact.updated"])
-    events = Events(v3, "consent-bridge", InProcess())
+    events = EventsExport(v3, "consent-bridge", InMemoryKeyValue())
     events.permit()
     (page,) = events.pages()
     assert "polling makes up for" in page.warnings[0]

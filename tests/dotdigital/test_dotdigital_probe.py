@@ -10,30 +10,39 @@ import pytest
 from dotdigital_world import NEWS, START
 
 from bridge.core.mapping import Mapping
-from bridge.dotdigital.access import V3Access
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.jobs import InProcess
-from bridge.dotdigital.learnt import ENOUGH, Evidence, Finding, Kind, Learnt, Verdict, What, kept
-from bridge.dotdigital.probe import AFTER_TROUBLE, EVERY, HANDFUL, WHILE_UNKNOWN, Ours, nobody
+from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.v3_access import V3Access
+from bridge.dotdigital.polling.capabilities import (
+    ENOUGH,
+    Capabilities,
+    Capability,
+    CapabilityState,
+    ChangeType,
+    TrustLevel,
+    Vote,
+    kept,
+)
+from bridge.dotdigital.polling.probe import AFTER_TROUBLE, EVERY, HANDFUL, WHILE_UNKNOWN, Ours, nobody
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 PREFERENCES, SUPPRESSIONS, LISTED = (
-    What.MOVES_ON_PREFERENCES,
-    What.MOVES_ON_SUPPRESSIONS,
-    What.LISTS_SUPPRESSED,
+    Capability.MOVES_ON_PREFERENCES,
+    Capability.MOVES_ON_SUPPRESSIONS,
+    Capability.LISTS_SUPPRESSED,
 )
-SHOWN, NOT_SHOWN, UNKNOWN = Verdict.SHOWN, Verdict.NOT_SHOWN, Verdict.UNKNOWN
+SHOWN, NOT_SHOWN, UNKNOWN = TrustLevel.SHOWN, TrustLevel.NOT_SHOWN, TrustLevel.UNKNOWN
 
 
 class Town:
     """People who change their minds at Dotdigital, and a process that reads its feeds."""
 
     def __init__(self, state: State, v2: ClientV2, v3: ClientV3 | None, mapping: Mapping) -> None:
-        self.state, self.memory = state, InProcess()
+        self.state, self.memory = state, InMemoryKeyValue()
         self._parts = v2, V3Access(v3), mapping
         self.reader = self.process()
         self._people = 0
@@ -65,9 +74,9 @@ class Town:
         for feed in self.reader.feeds:
             list(self.reader.changes(feed, self.state.clock.now() - 20 * HOUR))
 
-    def learns(self) -> Learnt:
+    def learns(self) -> Capabilities:
         self.reads()
-        self.reader.learn()
+        self.reader.probe_capabilities()
         return kept(self.memory)
 
 
@@ -102,7 +111,7 @@ def test_whoever_was_not_modified_does_not_tell_whether_such_people_are_listed(
 ) -> None:
     moving(state, suppressions=False, listed=listed)
     town.changes(4, suppressed=True)
-    assert town.learns()[LISTED] == Finding()
+    assert town.learns()[LISTED] == CapabilityState()
 
 
 def test_nothing_is_written_and_few_calls_are_made(state: State, town: Town) -> None:
@@ -111,14 +120,14 @@ def test_nothing_is_written_and_few_calls_are_made(state: State, town: Town) -> 
     town.changes(20, suppressed=True)
     town.reads()
     before, calls = state.people(), town.reader.calls
-    town.reader.learn()
+    town.reader.probe_capabilities()
     assert state.people() == before
     assert town.reader.calls - calls <= 1 + 1 + HANDFUL  # the listing, whether it is there, whom it lacks
-    assert town.reader.learn() == ()
+    assert town.reader.probe_capabilities() == ()
     calls = town.reader.calls
     town.reads()
     after_reading = town.reader.calls
-    town.reader.learn()
+    town.reader.probe_capabilities()
     assert town.reader.calls == after_reading
     assert after_reading > calls
 
@@ -127,7 +136,7 @@ def test_nothing_is_written_and_few_calls_are_made(state: State, town: Town) -> 
 def test_too_few_prove_nothing(state: State, town: Town, number: int) -> None:
     moving(state)
     town.changes(number)
-    assert town.learns()[PREFERENCES] == Finding(by=number)
+    assert town.learns()[PREFERENCES] == CapabilityState(by=number)
 
 
 def test_a_few_are_waited_for_until_they_are_enough(state: State, town: Town) -> None:
@@ -136,7 +145,7 @@ def test_a_few_are_waited_for_until_they_are_enough(state: State, town: Town) ->
     state.clock.advance(660)
     for feed in town.reader.feeds:
         list(town.reader.changes(feed, START))
-    town.reader.learn()
+    town.reader.probe_capabilities()
     assert kept(town.memory).asked_at is None
     town.changes(1)
     assert town.learns()[PREFERENCES].is_shown
@@ -163,7 +172,7 @@ def test_one_who_is_missed_is_enough_to_trust_it_no_more(state: State, town: Tow
     moving(state, preferences=False)
     town.changes(1)
     town.reads()
-    told = town.reader.learn()
+    told = town.reader.probe_capabilities()
     assert kept(town.memory)[PREFERENCES].verdict is NOT_SHOWN
     assert "polling goes by the v2 feeds" in told[0]
     state.clock.advance(EVERY.total_seconds())
@@ -180,14 +189,14 @@ def test_whoever_moved_later_for_another_reason_proves_nothing(state: State, tow
     for contact in town.changes(4):
         state.clock.advance(300)
         state.change_email(contact, f"new{contact}@example.com")
-    assert town.learns()[PREFERENCES] == Finding()
+    assert town.learns()[PREFERENCES] == CapabilityState()
 
 
 def test_whoever_was_made_along_with_the_change_proves_nothing(state: State, town: Town) -> None:
     """Most opt-ins come with a sign-up: a new contact is a modified one."""
     moving(state, preferences=False)
     town.changes(4, new=True)
-    assert town.learns()[PREFERENCES] == Finding()
+    assert town.learns()[PREFERENCES] == CapabilityState()
 
 
 def test_the_bridges_own_writes_prove_nothing(state: State, town: Town) -> None:
@@ -201,7 +210,7 @@ def test_the_bridges_own_writes_prove_nothing(state: State, town: Town) -> None:
         return mine
 
     town.process(ours)
-    assert town.learns()[PREFERENCES] == Finding()
+    assert town.learns()[PREFERENCES] == CapabilityState()
     assert asked == [START + 2 * HOUR - 5 * MINUTE]
 
 
@@ -212,7 +221,7 @@ def test_what_has_just_changed_may_not_be_everywhere_yet(state: State, town: Tow
     state.clock.advance(60)
     for feed in town.reader.feeds:
         list(town.reader.changes(feed, START))
-    town.reader.learn()
+    town.reader.probe_capabilities()
     assert kept(town.memory).asked_at is None
 
 
@@ -226,15 +235,15 @@ def test_a_probe_that_fails_changes_nothing_and_is_tried_again(
     town.changes(4, suppressed=True)
     town.reads()
     state.faults.add(Fault("getContacts" if nth == 1 else "getContact", kind, nth=1, times=99))
-    told = town.reader.learn()
+    told = town.reader.probe_capabilities()
     assert len(told) == 1
     assert "@" not in told[0]
-    assert kept(town.memory) == Learnt()
+    assert kept(town.memory) == Capabilities()
     state.faults.clear()
-    assert town.reader.learn() == ()
-    assert kept(town.memory) == Learnt()  # not in each round
+    assert town.reader.probe_capabilities() == ()
+    assert kept(town.memory) == Capabilities()  # not in each round
     state.clock.advance(AFTER_TROUBLE.total_seconds())
-    town.reader.learn()
+    town.reader.probe_capabilities()
     assert kept(town.memory)[PREFERENCES].is_shown
 
 
@@ -244,18 +253,18 @@ def test_without_v3_nothing_is_asked(state: State, v2: ClientV2, mapping: Mappin
     town.changes(4)
     town.reads()
     calls = town.reader.calls
-    assert town.reader.learn() == ()
+    assert town.reader.probe_capabilities() == ()
     assert town.reader.calls == calls
 
 
 def test_evidence_is_weighed_by_kind() -> None:
-    found = Learnt().after(
-        [Evidence(PREFERENCES, speaks_for=True)] * ENOUGH + [Evidence(LISTED, speaks_for=False)], START, {}
+    found = Capabilities().after(
+        [Vote(PREFERENCES, speaks_for=True)] * ENOUGH + [Vote(LISTED, speaks_for=False)], START, {}
     )
-    assert found[PREFERENCES] == Finding(SHOWN, START, ENOUGH)
-    assert found[LISTED] == Finding(NOT_SHOWN, START, 0)
-    assert found[SUPPRESSIONS] == Finding()
+    assert found[PREFERENCES] == CapabilityState(SHOWN, START, ENOUGH)
+    assert found[LISTED] == CapabilityState(NOT_SHOWN, START, 0)
+    assert found[SUPPRESSIONS] == CapabilityState()
     assert not found.is_complete
-    later = found.after([Evidence(LISTED, speaks_for=False)], START + HOUR, {Kind.PREFERENCE: START})
+    later = found.after([Vote(LISTED, speaks_for=False)], START + HOUR, {ChangeType.PREFERENCE: START})
     assert later[LISTED].since == START
     assert later[PREFERENCES].since == START

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 import pytest
 from dotdigital_world import DAILY, LONELY, NEWS, NEWSLETTER, OFFERS, PROFILING, START, UNMAPPED, WEEKLY, who
 
-from bridge.core.errors import BadAnswer, DrainIncomplete, MappingStale, SideError
+from bridge.core.errors import DrainIncomplete, InvalidResponse, MappingStale, SideError
 from bridge.core.mapping import CHANNEL, Mapping
 from bridge.core.model import Block, Choice, Side
 from bridge.core.ports import Hint, Page, PersonView, ReadReplica
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.replica import DotdigitalReader, DotdigitalReplica
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
@@ -216,7 +216,7 @@ def test_a_look_finds_dates_and_tells_silence_from_refusal(state: State, reader:
     assert set(view.topics) == {CHANNEL, NEWSLETTER, OFFERS, PROFILING}
     news, silent, channel = view.topics[NEWSLETTER], view.topics[PROFILING], view.topics[CHANNEL]
     assert (news.choice, news.changed_at, news.stated) == (Choice.OPTED_OUT, LATER, True)
-    assert (silent.choice, silent.changed_at, silent.shallow) == (Choice.UNSET, None, False)
+    assert (silent.choice, silent.changed_at, silent.undated) == (Choice.UNSET, None, False)
     assert (channel.choice, channel.stated) == (Choice.OPTED_IN, False)
     assert all(seen.read_at == START and seen.records == 1 for seen in view.topics.values())
 
@@ -271,7 +271,7 @@ def test_somebody_suppressed_is_found_where_subscriptions_hides_them(
     topics = look(reader if with_v3 else without_v3, "hidden@example.com").topics
     assert (topics[CHANNEL].choice, topics[CHANNEL].block) == (Choice.OPTED_OUT, Block.COMPLAINT)
     assert (topics[NEWSLETTER].choice, topics[NEWSLETTER].changed_at) == (Choice.OPTED_IN, None)
-    assert not topics[NEWSLETTER].shallow
+    assert not topics[NEWSLETTER].undated
     assert topics[OFFERS].frequencies == ("DAILY",)
     assert (topics[PROFILING].choice, topics[PROFILING].block) == (Choice.UNSET, Block.UNREACHABLE)
 
@@ -280,14 +280,14 @@ def test_somebody_suppressed_is_found_where_subscriptions_hides_them(
 def test_a_look_that_fails_makes_nobody_absent(state: State, reader: DotdigitalReader, kind: str) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, LATER)})
     state.faults.add(Fault("get-subscriptions-for-contact", kind, status=404, body="<p>Gone</p>", times=9))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         look(reader, "one@example.com")
 
 
 def test_another_contact_than_asked_for_is_not_believed(state: State, reader: DotdigitalReader) -> None:
     body = '{"contact":{"id":5,"email":"other@example.com"},"marketingPreferenceOptIns":[]}'
     state.faults.add(Fault("get-subscriptions-for-contact", "status", status=200, body=body))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         look(reader, "one@example.com")
 
 
@@ -322,13 +322,13 @@ def test_the_listing_shows_everybody_undated(state: State, v2: ClientV2, reader:
     )
     state.add_contact("silent@example.com")
     state.add_contact(None, mobile="447700900123")
-    pages = list(reader.everyone([]))
+    pages = list(reader.list_people([]))
     found = views_of(pages)
     assert set(found) == {"in@example.com", "silent@example.com"}
     topics = found["in@example.com"].topics
     assert (topics[NEWSLETTER].choice, topics[OFFERS].frequencies) == (Choice.OPTED_IN, ("WEEKLY",))
     assert topics[PROFILING].choice is Choice.UNSET
-    assert all(seen.shallow and seen.changed_at is None for seen in topics.values())
+    assert all(seen.undated and seen.changed_at is None for seen in topics.values())
     assert sum(page.skipped for page in pages) == 1
     assert all(page.watermark is None for page in pages)
 
@@ -340,16 +340,16 @@ def test_suppressed_people_are_covered_whether_listed_or_not(
     """Dotdigital contacts v3: whether the list shows suppressed contacts is not documented."""
     state.switches.lists_suppressed = listed
     state.add_contact("out@example.com", status="Unsubscribed", when=EARLIER)
-    *_, last = [page for page in reader.everyone([]) if page.views]
+    *_, last = [page for page in reader.list_people([]) if page.views]
     seen = last.views[0].topics[CHANNEL]
-    assert (seen.choice, seen.changed_at, seen.shallow) == (Choice.OPTED_OUT, EARLIER, False)
+    assert (seen.choice, seen.changed_at, seen.undated) == (Choice.OPTED_OUT, EARLIER, False)
 
 
 def test_the_listing_is_read_page_by_page(state: State, v2: ClientV2, mapping: Mapping) -> None:
     for number in range(25):
         state.add_contact(f"p{number}@example.com")
     small = DotdigitalReader(v2, ClientV3(v2.transport), mapping, state.clock.now, listing_page=10)
-    pages = [page for page in small.everyone([]) if page.views]
+    pages = [page for page in small.list_people([]) if page.views]
     assert [len(page.views) for page in pages] == [10, 10, 5]
 
 
@@ -358,7 +358,7 @@ def test_without_v3_the_known_who_are_in_nothing_are_looked_at_one_by_one(
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (False, LATER)})
     known = [who("one@example.com"), who("not an address"), who("nobody@example.com")]
-    pages = list(without_v3.everyone(known))
+    pages = list(without_v3.list_people(known))
     found = views_of(pages)
     assert found["one@example.com"].topics[NEWSLETTER].changed_at == LATER
     assert not found["nobody@example.com"].topics[NEWSLETTER].present

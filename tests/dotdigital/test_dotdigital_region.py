@@ -7,8 +7,8 @@ import pytest
 from dotdigital_world import Mocked
 
 from bridge.core.errors import ConfigError
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.region import DISCOVERY_URL, check_base_url, discover
+from bridge.dotdigital.client.region import DISCOVERY_URL, check_base_url, discover
+from bridge.dotdigital.client.v2 import ClientV2
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.server import Server
 

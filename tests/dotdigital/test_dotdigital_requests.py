@@ -11,9 +11,9 @@ import pytest
 from dotdigital_world import START, USER, Mocked
 
 from bridge.core.errors import OutcomeUnknown, Refused
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.client_v3 import ClientV3
-from bridge.dotdigital.wire import Addressee
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import Addressee
 
 ODD = "o'dd+t/a?g#1%@example.com"
 

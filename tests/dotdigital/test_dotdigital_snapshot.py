@@ -13,7 +13,7 @@ from bridge.core.errors import DrainIncomplete
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Choice, Side, Who
 from bridge.core.ports import Page, PersonView
-from bridge.dotdigital.feeds import drain_upwards
+from bridge.dotdigital.polling.drains import drain_upwards
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
@@ -25,7 +25,7 @@ SUPPRESSED_SINCE = "get-suppressed-contacts-since-date"
 
 def swept(replica: DotdigitalReplica, known: Iterable[Who] = ()) -> tuple[dict[str, PersonView], list[Page]]:
     """What a sweep shows last of each person's topics, all its views together."""
-    pages = list(replica.everyone(known))
+    pages = list(replica.list_people(known))
     shown: dict[str, PersonView] = {}
     for view in (view for page in pages for view in page.views):
         old = shown.get(view.address)
@@ -42,7 +42,7 @@ def test_without_v3_everybody_is_found_by_their_opt_ins(state: State, without_v3
     assert set(shown) == set(people)
     seen = shown[people[0]].topics
     assert seen[NEWSLETTER].choice is Choice.OPTED_IN
-    assert seen[NEWSLETTER].shallow
+    assert seen[NEWSLETTER].undated
     assert seen[CHANNEL].choice is Choice.OPTED_IN
     assert not seen[CHANNEL].stated
     assert state.calls.count("get-subscriptions-for-contact") == 0
@@ -55,7 +55,7 @@ def test_a_no_cannot_be_told_from_silence_and_is_not_taken_for_either(
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE), LONELY: (False, BEFORE)})
     shown, _ = swept(without_v3)
     seen = shown["one@example.com"].topics[PROFILING]
-    assert (seen.choice, seen.stated, seen.shallow) == (Choice.UNSET, False, True)
+    assert (seen.choice, seen.stated, seen.undated) == (Choice.UNSET, False, True)
 
 
 def test_a_topic_s_frequencies_are_put_together(state: State, without_v3: DotdigitalReplica) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.core.model import Block, Choice
-from bridge.dotdigital.status import STANDINGS, is_gone, observe, standing
+from bridge.dotdigital.status import STANDINGS, contact_status, is_gone, observe
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 V2 = [
@@ -51,7 +51,7 @@ V3 = [
 def test_every_documented_status_is_known_in_any_case(word: str) -> None:
     """Dotdigital contact statuses of v2 and e-mail channel statuses of v3."""
     assert word.casefold() in STANDINGS
-    assert standing(word) == standing(word.upper()) == standing(f" {word} ")
+    assert contact_status(word) == contact_status(word.upper()) == contact_status(f" {word} ")
 
 
 def test_only_the_persons_own_acts_are_statements() -> None:
@@ -62,7 +62,7 @@ def test_only_the_persons_own_acts_are_statements() -> None:
 
 def test_being_mailable_is_nobodys_opt_in() -> None:
     ins = [found for found in STANDINGS.values() if found.choice is Choice.OPTED_IN]
-    assert ins == [standing("Subscribed")]
+    assert ins == [contact_status("Subscribed")]
     assert not ins[0].stated
 
 
@@ -77,11 +77,11 @@ def test_being_mailable_is_nobodys_opt_in() -> None:
     ],
 )  # fmt: skip
 def test_what_keeps_mail_from_going_out_is_told_apart(word: str | None, block: Block | None) -> None:
-    assert standing(word).block is block
+    assert contact_status(word).block is block
 
 
 def test_waiting_for_a_confirmation_is_neither_in_nor_out() -> None:
-    assert standing("PendingOptIn").choice is Choice.UNSET
+    assert contact_status("PendingOptIn").choice is Choice.UNSET
 
 
 def test_deleted_people_are_not_there_and_said_nothing() -> None:

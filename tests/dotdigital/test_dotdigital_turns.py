@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import TopicId
 from bridge.core.watermark import is_stale
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.limits import Limits
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.limits.limiter import RateLimiter
+from bridge.dotdigital.polling.rotation import SPARED, in_order, rotation_of, taken
 from bridge.dotdigital.reader import OPT_INS, SUPPRESSED, DotdigitalReader
-from bridge.dotdigital.turns import SPARED, in_order, taken, turns_of
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import State, create_app
 from bridge.sandbox.server import Server
-from bridge.transport import Answer
+from bridge.transport import Response
 
 MINUTE = timedelta(minutes=1)
 OPERATION = "get-contacts-with-modified-preference-opt-in-since-date"
@@ -43,16 +43,16 @@ class Paced:
         return self.rooms.pop(0) if self.rooms else None
 
 
-def answer(limit: int | None, remaining: int = 0, status: int = 200, content: bytes = b"[]") -> Answer:
+def answer(limit: int | None, remaining: int = 0, status: int = 200, content: bytes = b"[]") -> Response:
     headers = {} if limit is None else {
         "X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining),
         "X-RateLimit-Reset": "59", "X-RateLimit-Scope": "lowCallRate",
     }  # fmt: skip
-    return Answer(status=status, headers=httpx.Headers(headers), content=content, server_time=None)
+    return Response(status=status, headers=httpx.Headers(headers), content=content, server_time=None)
 
 
-def limits(clock: SandboxClock) -> Limits:
-    return Limits(clock=clock.now, sleep=clock.advance, share=0.2)
+def limits(clock: SandboxClock) -> RateLimiter:
+    return RateLimiter(clock=clock.now, sleep=clock.advance, share=0.2)
 
 
 # pure
@@ -72,7 +72,7 @@ def limits(clock: SandboxClock) -> Limits:
 def test_a_round_reads_as_many_as_the_allowance_has_room_for(
     feeds: int, allowance: float, every: timedelta, a_round: int, whole: timedelta
 ) -> None:
-    turns = turns_of(feeds, allowance, every, beside=1)
+    turns = rotation_of(feeds, allowance, every, beside=1)
     assert min(turns.a_round, max(feeds, 1)) == a_round
     assert turns.whole == whole
 
@@ -85,7 +85,7 @@ def test_whoever_waited_longest_is_read_first_and_the_never_read_before_them() -
 @given(feeds=st.integers(1, 300), a_minute=st.floats(0, 300), every=st.integers(1, 600))
 def test_each_feed_has_its_turn_within_a_whole_turn(feeds: int, a_minute: float, every: int) -> None:
     pause = timedelta(seconds=every)
-    turns = turns_of(feeds, a_minute, pause, beside=2)
+    turns = rotation_of(feeds, a_minute, pause, beside=2)
     names = [f"f{number}" for number in range(feeds)]
     marks: dict[str, datetime] = {}
     for number in range(turns.whole // pause):
@@ -95,14 +95,14 @@ def test_each_feed_has_its_turn_within_a_whole_turn(feeds: int, a_minute: float,
 
 
 def test_turns_end_before_anything_has_to_wait() -> None:
-    turns = turns_of(10, 22.4, MINUTE, beside=1)
+    turns = rotation_of(10, 22.4, MINUTE, beside=1)
     names: Sequence[str] = [f"f{number}" for number in range(10)]
     assert list(taken(names, turns, Paced([SPARED + 2, SPARED + 1, SPARED]), OPERATION)) == names[:3]
     assert list(taken(names, turns, Paced([0]), OPERATION)) == names[:1]
 
 
 def test_rare_rounds_may_wait_for_the_next_window() -> None:
-    turns = turns_of(10, 22.4, 5 * MINUTE, beside=1)
+    turns = rotation_of(10, 22.4, 5 * MINUTE, beside=1)
     names = [f"f{number}" for number in range(10)]
     assert list(taken(names, turns, Paced([0] * 10), OPERATION)) == names
 
@@ -166,7 +166,7 @@ def many(preferences: int) -> Mapping:
 
 def test_a_few_preferences_are_read_every_round(reader: DotdigitalReader) -> None:
     assert list(reader.turns({}, MINUTE)) == list(reader.feeds)
-    assert {reader.turn_of(feed, MINUTE) for feed in reader.feeds} == {MINUTE}
+    assert {reader.rotation_period(feed, MINUTE) for feed in reader.feeds} == {MINUTE}
 
 
 @pytest.mark.parametrize("form", ["epoch_seconds", "seconds_from_now"])
@@ -177,7 +177,7 @@ def test_two_hundred_preferences_on_the_smallest_package_never_wait(form: str) -
     for number in range(200):
         state.define_preference(NEWS + number)
     slept: list[float] = []
-    mine = Limits(clock=state.clock.now, sleep=slept.append)
+    mine = RateLimiter(clock=state.clock.now, sleep=slept.append)
     with Server(create_app(state)) as server:
         transport = transport_to(server.url, slept.append, throttle=mine)
         reader = DotdigitalReader(ClientV2(transport), None, many(200), state.clock.now, pace=mine)
@@ -185,7 +185,7 @@ def test_two_hundred_preferences_on_the_smallest_package_never_wait(form: str) -
         rounds = 0
         while len(marks) < 201:
             state.clock.advance(60)
-            turn = reader.turn_of(f"{OPT_INS}{NEWS}", MINUTE)
+            turn = reader.rotation_period(f"{OPT_INS}{NEWS}", MINUTE)
             read = []
             for feed in reader.turns(marks, MINUTE):
                 list(reader.changes(feed, START))

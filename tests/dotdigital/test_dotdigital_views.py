@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import Choice, TopicId
 from bridge.dotdigital import views
-from bridge.dotdigital.wire import OptIn
+from bridge.dotdigital.client.wire import OptIn
 
 JANUARY, JUNE, NOW = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 6, 7))
 OFFERS = Topic(TopicId("offers"), FilterRef("OFFERS_EMAIL"), {"DAILY": 1003, "WEEKLY": 1004})

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.errors import BadAnswer, OutcomeUnknown, Refused
-from bridge.dotdigital import wire
-from bridge.transport import Answer
+from bridge.core.errors import InvalidResponse, OutcomeUnknown, Refused
+from bridge.dotdigital.client import wire
+from bridge.transport import Response
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 AT = datetime(2020, 1, 1, 9, 40, 18, 527000, tzinfo=UTC)
 
 
-def answer(body: bytes | str, status: int = 200) -> Answer:
-    return Answer(status, httpx.Headers(), body.encode() if isinstance(body, str) else body, None)
+def answer(body: bytes | str, status: int = 200) -> Response:
+    return Response(status, httpx.Headers(), body.encode() if isinstance(body, str) else body, None)
 
 
 @given(MOMENTS)
@@ -106,7 +106,7 @@ def test_a_year_one_date_is_no_date() -> None:
 )
 def test_a_node_is_told_to_be_a_leaf_in_each_spelling(node: str, leaf: bool) -> None:
     """Dotdigital preferences modified-since spells the flag `isPreference2` at the top."""
-    assert wire.decode(answer(node), wire.Preference, "op").is_leaf is leaf
+    assert wire.decode(answer(node), wire.PreferenceNode, "op").is_leaf is leaf
 
 
 def test_fillers_and_missing_keys_are_normal() -> None:
@@ -124,8 +124,8 @@ BROKEN = [b"", b"null", b"<html>person@example.com</html>", b'[{"id":1', b'{"id"
 
 @pytest.mark.parametrize("body", BROKEN)
 def test_an_answer_that_is_not_as_documented_is_never_believed_nor_quoted(body: bytes) -> None:
-    with pytest.raises(BadAnswer) as read:
-        wire.decode(answer(body), list[wire.Preference], "get-preferences")
+    with pytest.raises(InvalidResponse) as read:
+        wire.decode(answer(body), list[wire.PreferenceNode], "get-preferences")
     with pytest.raises(OutcomeUnknown) as written:
         wire.decode(answer(body), wire.Contact, "unsubscribe-contact", is_write=True)
     assert "example" not in str(read.value) + str(written.value)
@@ -133,7 +133,7 @@ def test_an_answer_that_is_not_as_documented_is_never_believed_nor_quoted(body: 
 
 
 def test_a_row_of_consent_without_its_state_is_not_guessed_at() -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         wire.decode(
             answer('[{"contact":{},"marketingPreferenceOptIns":[{"marketingPreferenceId":1}]}]'),
             list[wire.Subscriptions],

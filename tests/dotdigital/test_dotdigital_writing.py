@@ -21,7 +21,7 @@ from dotdigital_world import (
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Adjustment, Choice, Evidence, Raise, Resubscribe, Side, TopicId, Withdrawal
-from bridge.core.ports import Outcome, Replica
+from bridge.core.ports import Replica, WriteResponse
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
@@ -89,7 +89,7 @@ def test_the_price_of_writes_is_what_they_cost(state: State, replica: Dotdigital
 
 def test_an_unsubscribe_takes_the_person_off_all_mail(state: State, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    assert replica.write(ONE, [withdraw(CHANNEL)]) is Outcome.ACCEPTED
+    assert replica.write(ONE, [withdraw(CHANNEL)]) is WriteResponse.ACCEPTED
     assert status(state) == "Unsubscribed"
     assert states(state) == {NEWS: True}  # another dimension, left alone
     assert replica.look(ONE).topics[CHANNEL].choice is Choice.OPTED_OUT
@@ -100,25 +100,30 @@ def test_unsubscribing_somebody_suppressed_already_meets_the_goal(
     state: State, replica: DotdigitalReplica, word: str
 ) -> None:
     state.add_contact("one@example.com", status=word, when=BEFORE)
-    assert replica.write(ONE, [withdraw(CHANNEL)]) is Outcome.ALREADY_SO
+    assert replica.write(ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
     assert status(state) == word
 
 
 def test_nobody_is_created_by_an_unsubscribe(state: State, replica: DotdigitalReplica) -> None:
-    assert replica.write(ONE, [withdraw(CHANNEL)]) is Outcome.ALREADY_SO
+    assert replica.write(ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
     assert state.find("one@example.com") is None
 
 
 @pytest.mark.parametrize(
     ("how", "before", "outcome", "after"),
     [
-        (Resubscribe.SILENT, "Unsubscribed", Outcome.ACCEPTED, "Subscribed"),
-        (Resubscribe.CHALLENGE, "Unsubscribed", Outcome.CHALLENGED, "Unsubscribed"),
-        (Resubscribe.CHALLENGE, "Suppressed", Outcome.ACCEPTED, "Subscribed"),
+        (Resubscribe.SILENT, "Unsubscribed", WriteResponse.ACCEPTED, "Subscribed"),
+        (Resubscribe.CHALLENGE, "Unsubscribed", WriteResponse.CHALLENGED, "Unsubscribed"),
+        (Resubscribe.CHALLENGE, "Suppressed", WriteResponse.ACCEPTED, "Subscribed"),
     ],
 )
 def test_a_resubscribe_tells_what_came_of_it(
-    state: State, replica: DotdigitalReplica, how: Resubscribe, before: str, outcome: Outcome, after: str
+    state: State,
+    replica: DotdigitalReplica,
+    how: Resubscribe,
+    before: str,
+    outcome: WriteResponse,
+    after: str,
 ) -> None:
     """Dotdigital resubscribe: the status counts, not the echoed contact, which shows the old state."""
     state.add_contact("one@example.com", status=before, when=BEFORE)
@@ -158,7 +163,7 @@ def test_a_resubscribe_that_says_nothing_known_is_unclear(
     """Dotdigital `Resubscribe contact`: a status that nobody explains, or a message alone."""
     state.switches.resubscribe_answer = form
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
-    assert replica.write(ONE, [give(CHANNEL, how=Resubscribe.SILENT)]) is Outcome.UNCLEAR
+    assert replica.write(ONE, [give(CHANNEL, how=Resubscribe.SILENT)]) is WriteResponse.UNCLEAR
 
 
 # topics
@@ -174,9 +179,9 @@ def test_a_topic_is_written_and_every_other_choice_kept(
     state.switches.top_level_leaf = top_level
     rows = {NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE), WEEKLY: (True, BEFORE)}
     state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ACCEPTED
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {UNMAPPED, WEEKLY}
-    assert replica.write(ONE, [give(NEWSLETTER), give(PROFILING)]) is Outcome.ACCEPTED
+    assert replica.write(ONE, [give(NEWSLETTER), give(PROFILING)]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {NEWS, LONELY, UNMAPPED, WEEKLY}
     assert state.calls.count(PUT) == 2
 
@@ -184,7 +189,7 @@ def test_a_topic_is_written_and_every_other_choice_kept(
 def test_the_last_choice_can_be_withdrawn(state: State, replica: DotdigitalReplica) -> None:
     """A connector skipped all-false bodies for years: nobody could opt out of everything."""
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ACCEPTED
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert not any(states(state).values())
     seen = replica.look(ONE).topics[NEWSLETTER]
     assert (seen.choice, seen.changed_at) == (Choice.OPTED_OUT, START)
@@ -192,14 +197,14 @@ def test_the_last_choice_can_be_withdrawn(state: State, replica: DotdigitalRepli
 
 def test_what_is_so_already_is_not_written_again(state: State, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (False, BEFORE)})
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ALREADY_SO
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     assert state.calls.count(PUT) == 0
 
 
 def test_a_state_the_tree_does_not_tell_is_written(state: State, replica: DotdigitalReplica) -> None:
     state.switches.never_asked_leaf = "missing"
     state.add_contact("one@example.com")
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ACCEPTED
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -209,7 +214,7 @@ def test_a_frequency_takes_the_place_of_the_others(
     state: State, replica: DotdigitalReplica, write: Raise | Adjustment
 ) -> None:
     state.add_contact("one@example.com", opt_ins={DAILY: (True, BEFORE)})
-    assert replica.write(ONE, [write]) is Outcome.ACCEPTED
+    assert replica.write(ONE, [write]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {WEEKLY}
     assert replica.look(ONE).topics[OFFERS].frequencies == ("WEEKLY",)
 
@@ -260,7 +265,7 @@ def test_topics_of_suppressed_people_go_by_v3_without_a_status(
     state.add_contact(
         "one@example.com", status=word, when=BEFORE, opt_ins={NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE)}
     )
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ACCEPTED
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert states(state) == {NEWS: False, UNMAPPED: True}
     assert status(state) == word
 
@@ -277,7 +282,7 @@ def test_without_v3_a_suppressed_persons_topic_waits_for_somebody(
 def test_writing_never_revives_a_deleted_person(state: State, replica: DotdigitalReplica) -> None:
     number = state.add_contact("one@example.com")
     state.delete_contact(number)
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ALREADY_SO
+    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     with pytest.raises(Refused):
         replica.write(ONE, [give(NEWSLETTER)])
     assert state.contact(number).binned
@@ -289,7 +294,7 @@ def test_nobody_is_created_by_a_topic(
     state: State, replica: DotdigitalReplica, without_v3: DotdigitalReplica, with_v3: bool
 ) -> None:
     used = replica if with_v3 else without_v3
-    assert used.write(ONE, [withdraw(NEWSLETTER)]) is Outcome.ALREADY_SO
+    assert used.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     with pytest.raises(NotFound):
         used.write(ONE, [give(NEWSLETTER)])
     assert state.find("one@example.com") is None

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from bridge.core.errors import SideError
 from bridge.core.model import HoldState, Raise, Side, Who, Write
-from bridge.core.ports import Outcome, Parcel
+from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.engine.report import Report
 from bridge.store import Store
 from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, UNSET, World
@@ -74,18 +74,18 @@ class CrashSide(FakeSide):
             if nth == 1:
                 raise error
 
-    def write(self, who: Who, unit: Sequence[Write]) -> Outcome:
+    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
         outcome = super().write(who, unit)
         self.sent.extend((who.address, write.topic, type(write).__name__) for write in unit)
         self.wire.note(f"{self.side}.written")
         return outcome
 
     def write_many(
-        self, parcels: Sequence[Parcel], *, heartbeat: Callable[[], None]
-    ) -> Sequence[Outcome | SideError]:
-        results = super().write_many(parcels, heartbeat=heartbeat)
-        for parcel in parcels:
-            self.sent.extend((parcel.who.address, one.topic, type(one).__name__) for one in parcel.unit)
+        self, requests: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
+    ) -> Sequence[WriteResponse | SideError]:
+        results = super().write_many(requests, heartbeat=heartbeat)
+        for request in requests:
+            self.sent.extend((request.who.address, one.topic, type(one).__name__) for one in request.unit)
         self.wire.note(f"{self.side}.written")
         return results
 
@@ -132,13 +132,13 @@ class CrashWorld(World):
         for side in Side:
             other.crash_side(side).people = copy.deepcopy(self.sides[side].people)
             other.crash_side(side).bulk_from = self.sides[side].bulk_from
-            other.crash_side(side).shallow_many = self.sides[side].shallow_many
+            other.crash_side(side).undated_reads = self.sides[side].undated_reads
         return other
 
     def until_quiet(self) -> list[Report]:
         """Rounds until a second one writes nothing. Fails where that takes too many."""
         reports = [self.round(), self.round()]
-        while reports[-1].tally.writes or reports[-1].tally.failed or reports[-1].errors:
+        while reports[-1].written.writes or reports[-1].written.failed or reports[-1].errors:
             assert len(reports) < QUIET_WITHIN, [report.shown() for report in reports]
             reports.append(self.round())
         return reports

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.errors import ConfigError
 from bridge.core.model import Side
-from bridge.engine.accounts import ACCOUNT
+from bridge.engine.account_guard import ACCOUNT
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World
 
 

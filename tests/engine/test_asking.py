@@ -11,7 +11,7 @@ import pytest
 from bridge.core.errors import OutcomeUnknown
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Block, ChallengeState, Resubscribe
-from bridge.core.ports import Outcome
+from bridge.core.ports import WriteResponse
 from tests.engine.world import ADA, IN, MAPPING, MINE, OUT, THEIRS, UNSET, World, trouble
 
 
@@ -37,11 +37,11 @@ def by_mail(tmp_path: Path) -> Iterator[World]:
     made.close()
 
 
-def answers(world: World, outcome: Outcome) -> list[object]:
+def answers(world: World, outcome: WriteResponse) -> list[object]:
     """Dotdigital takes the call, answers so, and changes nothing. Returns the calls."""
     calls: list[object] = []
 
-    def write(who: object, unit: object) -> Outcome:
+    def write(who: object, unit: object) -> WriteResponse:
         calls.append(unit)
         return outcome
 
@@ -62,7 +62,7 @@ def reasons(world: World) -> list[str]:
 
 def test_who_was_challenged_by_either_form_waits_and_is_asked_once(world: World) -> None:
     """Dotdigital `Resubscribe contact with no challenge` may answer ContactChallenged all the same."""
-    calls = answers(world, Outcome.CHALLENGED)
+    calls = answers(world, WriteResponse.CHALLENGED)
     for _ in range(4):
         world.round()
         world.pass_time(hours=20)
@@ -72,7 +72,7 @@ def test_who_was_challenged_by_either_form_waits_and_is_asked_once(world: World)
 
 
 def test_an_answer_that_says_nothing_counts_as_sent_where_it_may_have_been(by_mail: World) -> None:
-    calls = answers(by_mail, Outcome.UNCLEAR)
+    calls = answers(by_mail, WriteResponse.UNCLEAR)
     for _ in range(3):
         by_mail.round()
     assert len(calls) == 1
@@ -81,7 +81,7 @@ def test_an_answer_that_says_nothing_counts_as_sent_where_it_may_have_been(by_ma
 
 def test_an_answer_that_says_nothing_to_the_silent_form_goes_to_the_desk(tmp_path: Path) -> None:
     world = world_of(tmp_path, Resubscribe.SILENT)
-    calls = answers(world, Outcome.UNCLEAR)
+    calls = answers(world, WriteResponse.UNCLEAR)
     for _ in range(3):
         world.round()
     assert len(calls) == 1
@@ -116,7 +116,7 @@ def test_a_silent_call_of_unknown_outcome_counts_as_a_question_where_one_shows(t
 
     write = theirs.write
 
-    def then_pending(who: object, unit: object) -> Outcome:
+    def then_pending(who: object, unit: object) -> WriteResponse:
         theirs._view = pending  # type: ignore[method-assign,assignment]
         return write(who, unit)  # type: ignore[arg-type]
 
@@ -128,6 +128,6 @@ def test_a_silent_call_of_unknown_outcome_counts_as_a_question_where_one_shows(t
 
 
 def test_a_plan_shows_nobody_who_was_asked(by_mail: World) -> None:
-    answers(by_mail, Outcome.CHALLENGED)
+    answers(by_mail, WriteResponse.CHALLENGED)
     by_mail.round()
     assert by_mail.plan().writes == []

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.core.brakes import Limits
+from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import OutcomeUnknown, Throttled, Unreachable
 from bridge.core.mapping import CHANNEL, Conflict
 from bridge.core.model import Cell, Choice, Side
-from bridge.core.state import AttemptState
+from bridge.core.store_port import AttemptState
 from bridge.store import Store
 from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, World, trouble
 
@@ -23,7 +23,7 @@ KNOWN = timedelta(days=30)
 def crowd(world: World) -> World:
     """People who agree; Dotdigital would rather have five writes or more in one job, read without dates."""
     theirs = world.sides[THEIRS]
-    theirs.bulk_from, theirs.shallow_many, theirs.page_size = 5, True, 100
+    theirs.bulk_from, theirs.undated_reads, theirs.page_size = 5, True, 100
     world.sides[MINE].page_size = 100
     for address in MANY:
         world.both(address, NEWS, IN)
@@ -61,11 +61,11 @@ def test_many_withdrawals_go_in_one_job_and_are_read_back_together(crowd: World)
     calls = asked(crowd, "write_many")
     report = crowd.round()
     assert [name for name in calls if name.startswith("write")] == ["write_many"]
-    assert calls.count("look_many") == 1
+    assert calls.count("read_people") == 1
     assert "look" not in calls[calls.index("write_many") :]
-    assert report.tally.withdrawals[THEIRS] == len(MANY)
+    assert report.written.withdrawals[THEIRS] == len(MANY)
     assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
-    assert crowd.round().tally.writes == 0
+    assert crowd.round().written.writes == 0
 
 
 def test_a_few_writes_go_one_by_one(crowd: World) -> None:
@@ -80,7 +80,7 @@ def test_a_few_writes_go_one_by_one(crowd: World) -> None:
 def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(crowd: World) -> None:
     all_say(crowd, OUT)
     all_say(crowd, IN, OFFERS)
-    crowd.limits = Limits(raises_max=100)
+    crowd.limits = BrakeLimits(raises_max=100)
     crowd.sides[THEIRS].log.clear()
     calls = asked(crowd, "write_many")
     crowd.round()
@@ -91,28 +91,28 @@ def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(crowd: World) 
 
 def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(crowd: World) -> None:
     all_say(crowd, IN, OFFERS)
-    crowd.limits = Limits(raises_max=100)
-    calls = asked(crowd, "look_many")
+    crowd.limits = BrakeLimits(raises_max=100)
+    calls = asked(crowd, "read_people")
     report = crowd.round()
     sent = calls.index("write_many")
-    assert "look_many" in calls[:sent]
-    assert report.tally.raises[THEIRS] == len(MANY)
+    assert "read_people" in calls[:sent]
+    assert report.written.raises[THEIRS] == len(MANY)
     assert all(crowd.shows(address, OFFERS) == (IN, IN) for address in MANY)
 
 
 def test_whoever_said_no_after_the_feeds_were_read_is_not_raised_in_bulk(crowd: World) -> None:
     """A read of many has no dates: the no of a moment ago looks like the old one until the feeds tell."""
     all_say(crowd, IN, OFFERS)
-    crowd.limits = Limits(raises_max=100)
+    crowd.limits = BrakeLimits(raises_max=100)
     theirs = crowd.sides[THEIRS]
-    before = theirs.look_many
+    before = theirs.read_people
 
     def late(people: object) -> object:
         if theirs.shows(MANY[0], OFFERS) is OUT:
             theirs.say(MANY[0], OFFERS, OUT, crowd.now)
         yield from before(people)  # type: ignore[arg-type]
 
-    theirs.look_many = late  # type: ignore[method-assign, assignment]
+    theirs.read_people = late  # type: ignore[method-assign, assignment]
     crowd.round()
     assert theirs.shows(MANY[0], OFFERS) is OUT
     assert all(theirs.shows(address, OFFERS) is IN for address in MANY[1:])
@@ -120,15 +120,15 @@ def test_whoever_said_no_after_the_feeds_were_read_is_not_raised_in_bulk(crowd: 
 
 def test_opt_ins_wait_where_the_fresh_read_of_many_fails(crowd: World) -> None:
     all_say(crowd, IN, OFFERS)
-    crowd.limits = Limits(raises_max=100)
-    crowd.sides[THEIRS].fail["look_many"] = [trouble(Throttled)]
+    crowd.limits = BrakeLimits(raises_max=100)
+    crowd.sides[THEIRS].fail["read_people"] = [trouble(Throttled)]
     report = crowd.round()
-    assert report.tally.raises[THEIRS] == 0
-    assert crowd.round().tally.raises[THEIRS] == len(MANY)
+    assert report.written.raises[THEIRS] == 0
+    assert crowd.round().written.raises[THEIRS] == len(MANY)
 
 
 def test_a_brake_holds_opt_ins_in_bulk_too(crowd: World) -> None:
-    crowd.limits = Limits(raises_max=3, raises_share=0.01)
+    crowd.limits = BrakeLimits(raises_max=3, raises_share=0.01)
     all_say(crowd, IN, OFFERS)
     calls = asked(crowd, "write_many")
     report = crowd.round()
@@ -142,7 +142,7 @@ def test_what_a_dated_feed_later_tells_of_our_own_write_is_no_news(crowd: World)
     crowd.remap(OFFERS, conflict=Conflict.LATEST)
     crowd.round()
     all_say(crowd, IN, OFFERS)
-    crowd.limits = Limits(raises_max=100)
+    crowd.limits = BrakeLimits(raises_max=100)
     said_out = crowd.now
     crowd.round()
     for address in MANY:  # said before the bridge wrote, delivered after
@@ -193,12 +193,12 @@ def test_many_writes_in_doubt_are_read_back_together(world: World) -> None:
     for address in people:
         world.say(MINE, address, NEWS, OUT)
     theirs.write_fate.append(("lost_after", trouble(OutcomeUnknown)))
-    theirs.fail["look_many"] = [trouble(Throttled)]
+    theirs.fail["read_people"] = [trouble(Throttled)]
     world.round()
     assert world.store.counts().unproven == len(people)
-    calls = asked(world, "look_many")
+    calls = asked(world, "read_people")
     world.round()
-    assert calls[:2] == ["under_way", "look_many"]
+    assert calls[:2] == ["has_running_jobs", "read_people"]
     assert world.store.counts().unproven == 0
 
 
@@ -206,8 +206,8 @@ def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(crowd: 
     all_say(crowd, OUT)
     crowd.sides[THEIRS].fail["write_many"] = [trouble(Unreachable)]
     report = crowd.round()
-    assert report.tally.writes == 0
-    assert report.tally.failed == len(MANY)
+    assert report.written.writes == 0
+    assert report.written.failed == len(MANY)
     crowd.round()
     assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
 
@@ -230,11 +230,11 @@ def test_a_job_s_attempts_are_noted_before_it_is_sent(crowd: World) -> None:
     seen: list[int] = []
     before = theirs.write_many
 
-    def sending(parcels: object, **how: object) -> object:
+    def batch(requests: object, **how: object) -> object:
         seen.append(crowd.store.counts().unproven)
-        return before(parcels, **how)  # type: ignore[arg-type]
+        return before(requests, **how)  # type: ignore[arg-type]
 
-    theirs.write_many = sending  # type: ignore[method-assign, assignment]
+    theirs.write_many = batch  # type: ignore[method-assign, assignment]
     crowd.round()
     assert seen == [len(MANY)]
 

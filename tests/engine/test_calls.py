@@ -34,7 +34,7 @@ def test_a_change_in_the_overlap_that_came_late_is_looked_into(world: World) -> 
     world.started()
     world.round()
     world.sides[MINE].say(ADA, NEWS, OUT)
-    world.sides[MINE].person(ADA).touched = world.now - world.eyes().tuning.overlap / 2
+    world.sides[MINE].person(ADA).touched = world.now - world.services().tuning.overlap / 2
     world.round()
     assert world.shows(ADA) == (OUT, OUT)
 

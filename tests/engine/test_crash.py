@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from bridge.core.errors import (
+    AlreadyDone,
     Ambiguous,
-    BadAnswer,
     Forbidden,
-    GoalMet,
+    InvalidResponse,
     MappingStale,
     NotFound,
     OutcomeUnknown,
     Refused,
-    ServerTrouble,
+    ServerError,
     SideError,
     SignInRefused,
     Throttled,
@@ -42,10 +42,10 @@ from tests.engine.world import IN, MINE, OUT
 SHARDS = 4
 EVERY = os.environ.get("BRIDGE_TEST_CRASHES") == "all"  # each kind of error at each call, not at some
 KINDS: tuple[type[SideError], ...] = (
-    Unreachable, OutcomeUnknown, BadAnswer, Throttled, ServerTrouble, SignInRefused, Forbidden, Ambiguous,
-    NotFound, Refused, GoalMet, MappingStale,
+    Unreachable, OutcomeUnknown, InvalidResponse, Throttled, ServerError, SignInRefused, Forbidden, Ambiguous,
+    NotFound, Refused, AlreadyDone, MappingStale,
 )  # fmt: skip
-OPERATIONS = ("catalogue", "look", "changes", "everyone", "write", "write_many", "look_many")
+OPERATIONS = ("catalogue", "look", "changes", "list_people", "write", "write_many", "read_people")
 
 
 @dataclass
@@ -166,7 +166,7 @@ def _fail_and_go_on(stage: Stage, side: Side, operation: str, nth: int, kind: ty
         if world.end() == stage.end:
             break
     assert world.end() == stage.end, where
-    assert world.round().tally.writes == 0, where
+    assert world.round().written.writes == 0, where
     raised = {one for there in Side for one in world.crash_side(there).raised()}
     assert raised <= RAISED, where
     world.close()
@@ -200,7 +200,7 @@ def test_any_call_failing_in_any_way_only_delays(ordinary: Stage, side: Side, ki
 def test_any_call_of_the_first_run_failing_in_any_way_only_delays(
     first: Stage, side: Side, kind: type[SideError]
 ) -> None:
-    for operation in ("catalogue", "everyone", "write"):
+    for operation in ("catalogue", "list_people", "write"):
         for nth in _chosen(first.calls[side, operation], kind):
             _fail_and_go_on(first, side, operation, nth, kind)
 
@@ -227,7 +227,7 @@ def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     world.started()
     for side in Side:
         world.crash_side(side).bulk_from = 1
-        world.crash_side(side).shallow_many = request.param and side is Side.DOTDIGITAL
+        world.crash_side(side).undated_reads = request.param and side is Side.DOTDIGITAL
     stage = _stage(folder, a_day_of_acts(world))
     assert stage.calls[Side.DOTDIGITAL, "write_many"]
     assert stage.calls[Side.MYPREFERENCES, "write_many"]
@@ -245,7 +245,7 @@ def test_killed_at_any_boundary_of_a_bulk_job_it_ends_where_an_uninterrupted_run
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("operation", ["write_many", "look_many"])
+@pytest.mark.parametrize("operation", ["write_many", "read_people"])
 def test_any_bulk_call_failing_in_any_way_only_delays(
     together: Stage, operation: str, kind: type[SideError]
 ) -> None:

@@ -6,46 +6,46 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.core.errors import ServerTrouble, Unreachable
-from bridge.core.state import Notice
-from bridge.store import HookBox, Stored
+from bridge.core.errors import ServerError, Unreachable
+from bridge.core.store_port import WebhookEvent
+from bridge.store import InboxResult, WebhookInbox
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, World, trouble
 
 
 @pytest.fixture
-def box(world: World) -> Iterator[HookBox]:
-    made = HookBox(world.url, world.clock, side=MINE, depth=1000)
+def box(world: World) -> Iterator[WebhookInbox]:
+    made = WebhookInbox(world.url, world.clock, side=MINE, depth=1000)
     yield made
     made.close()
 
 
-def tell(box: HookBox, profile: str, event: str = "evt-1", kind: str = "preference.updated") -> None:
-    assert box.put([Notice(event, kind, profile)]) is Stored.KEPT
+def tell(box: WebhookInbox, profile: str, event: str = "evt-1", kind: str = "preference.updated") -> None:
+    assert box.put([WebhookEvent(event, kind, profile)]) is InboxResult.KEPT
 
 
 def profile_of(world: World, address: str = ADA) -> str:
     return next(one.id for one in world.sides[MINE].people.values() if one.address == address)
 
 
-def test_a_withdrawal_is_found_by_its_webhook_while_the_feed_fails(world: World, box: HookBox) -> None:
+def test_a_withdrawal_is_found_by_its_webhook_while_the_feed_fails(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     tell(box, profile_of(world))
-    world.sides[MINE].fail["changes"] = [trouble(ServerTrouble, MINE)]
+    world.sides[MINE].fail["changes"] = [trouble(ServerError, MINE)]
     world.round()
     assert world.shows(ADA) == (OUT, OUT)
 
 
-def test_what_it_says_is_nothing_and_what_is_read_is_all(world: World, box: HookBox) -> None:
+def test_what_it_says_is_nothing_and_what_is_read_is_all(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, OUT)
     world.started()
     tell(box, profile_of(world), kind="preference.added")
-    assert world.round().tally.writes == 0
+    assert world.round().written.writes == 0
     assert world.shows(ADA) == (OUT, OUT)
 
 
-def test_it_is_looked_into_once(world: World, box: HookBox) -> None:
+def test_it_is_looked_into_once(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, IN)
     world.started().round()  # what the feed shows again by its overlap is behind
     tell(box, profile_of(world))
@@ -54,7 +54,7 @@ def test_it_is_looked_into_once(world: World, box: HookBox) -> None:
     assert world.round().observed[MINE] == 0
 
 
-def test_a_burst_about_one_person_is_one_look(world: World, box: HookBox) -> None:
+def test_a_burst_about_one_person_is_one_look(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, IN)
     world.started().round()  # what the feed shows again by its overlap is behind
     for number in range(20):
@@ -62,7 +62,7 @@ def test_a_burst_about_one_person_is_one_look(world: World, box: HookBox) -> Non
     assert world.round().observed[MINE] == 1
 
 
-def test_it_waits_while_its_side_is_down(world: World, box: HookBox) -> None:
+def test_it_waits_while_its_side_is_down(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
@@ -75,18 +75,18 @@ def test_it_waits_while_its_side_is_down(world: World, box: HookBox) -> None:
     assert world.shows(ADA) == (OUT, OUT)
 
 
-def test_somebody_it_names_who_cannot_be_read_is_tried_again(world: World, box: HookBox) -> None:
+def test_somebody_it_names_who_cannot_be_read_is_tried_again(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     tell(box, profile_of(world))
-    world.sides[MINE].fail["look"] = [trouble(ServerTrouble, MINE)]
+    world.sides[MINE].fail["look"] = [trouble(ServerError, MINE)]
     world.round()
     assert len(world.store.inbox(MINE)) == 1
     world.round()
     assert world.store.inbox(MINE) == []
 
 
-def test_a_record_that_is_not_there_is_no_trouble(world: World, box: HookBox) -> None:
+def test_a_record_that_is_not_there_is_no_trouble(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     tell(box, "no-such-record", kind="profile.deleted")

@@ -34,7 +34,7 @@ def test_a_day_of_changes_ends_in_agreement_and_the_next_round_writes_nothing(wo
     world.say(THEIRS, CLEO, OFFERS, IN, frequencies=("WEEKLY",))
     assert world.round().in_sync
     assert (world.shows(ADA), world.shows(BOB)) == ((OUT, OUT), (IN, IN))
-    assert world.round().tally.writes == 0
+    assert world.round().written.writes == 0
     assert world.store.verify_ledger().entries > 0
 
 

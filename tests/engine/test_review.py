@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge.core.errors import Ambiguous, BadAnswer, DrainIncomplete, ServerTrouble, Unreachable
+from bridge.core.errors import Ambiguous, DrainIncomplete, InvalidResponse, ServerError, Unreachable
 from bridge.core.mapping import CHANNEL, FilterRef, Topic
 from bridge.core.model import Block, Resubscribe, Side, TopicId, Who
-from bridge.core.ports import Bookmark, Page, PersonView
-from bridge.engine.records import time_in
-from bridge.engine.round import EPOCH
+from bridge.core.ports import ListingCursor, Page, PersonView
+from bridge.engine.run import EPOCH
+from bridge.engine.serialize import time_in
 from tests.engine.world import ADA, BOB, IN, MAPPING, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 
 # a feed that answers badly
@@ -24,7 +24,7 @@ def test_a_feed_that_answers_badly_does_not_stop_withdrawals_to_its_side(world: 
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     theirs = world.sides[THEIRS]
-    theirs.fail["changes"] = [trouble(BadAnswer)]
+    theirs.fail["changes"] = [trouble(InvalidResponse)]
     report = world.round()
     assert world.shows(ADA) == (OUT, OUT)
     assert report.exit_code == 5
@@ -89,7 +89,7 @@ def test_who_was_asked_is_not_asked_again_after_a_read_was_refused(tmp_path: Pat
     assert asked(world) == 1
     mine = world.sides[MINE]
     mine.person(ADA).touched = world.clock()
-    mine.fail["look"] = [trouble(BadAnswer, MINE), trouble(Ambiguous, MINE)]
+    mine.fail["look"] = [trouble(InvalidResponse, MINE), trouble(Ambiguous, MINE)]
     world.round()
     theirs = world.sides[THEIRS]
     assert world.store.counts().held > 0
@@ -110,11 +110,11 @@ def test_an_opt_in_is_not_carried_while_its_source_could_not_be_read_again(world
     world.started()
     world.say(MINE, ADA, NEWS, IN)
     theirs, mine = world.sides[THEIRS], world.sides[MINE]
-    theirs.fail["write"] = [trouble(ServerTrouble)]
+    theirs.fail["write"] = [trouble(ServerError)]
     world.round()
     assert world.shows(ADA) == (IN, OUT)
     world.say(MINE, ADA, NEWS, OUT)
-    mine.fail["look"] = [trouble(BadAnswer, MINE)] * 2
+    mine.fail["look"] = [trouble(InvalidResponse, MINE)] * 2
     world.round()
     assert theirs.shows(ADA, NEWS) is OUT
     assert (NEWS, "Raise") not in theirs.log
@@ -125,7 +125,7 @@ def test_a_hold_for_somebody_unreadable_ends_once_they_were_read(world: World) -
     world.started()
     mine = world.sides[MINE]
     mine.person(ADA).touched = world.clock()
-    mine.fail["look"] = [trouble(BadAnswer, MINE), trouble(Ambiguous, MINE)]
+    mine.fail["look"] = [trouble(InvalidResponse, MINE), trouble(Ambiguous, MINE)]
     assert world.round().counts.held > 0
     world.pass_time(minutes=10)
     mine.person(ADA).touched = world.clock()
@@ -141,7 +141,7 @@ def test_a_sweep_that_a_gap_made_necessary_is_owed_until_it_is_done(world: World
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.pass_time(days=20)
-    world.sides[MINE].fail["everyone"] = [trouble(Unreachable, MINE)]
+    world.sides[MINE].fail["list_people"] = [trouble(Unreachable, MINE)]
     world.round()
     world.round()
     assert world.shows(ADA) == (OUT, OUT)
@@ -160,7 +160,7 @@ def test_a_sweep_that_a_new_mapping_made_necessary_is_owed_until_it_is_done(worl
     for side in world.sides.values():
         side.person(ADA).touched = long_ago
     for side, there in world.sides.items():
-        there.fail["everyone"] = [trouble(Unreachable, side)]
+        there.fail["list_people"] = [trouble(Unreachable, side)]
     world.round()
     world.round()
     assert world.shows(ADA, "extra") == (OUT, OUT)
@@ -268,10 +268,10 @@ def test_somebody_whom_a_side_refuses_to_tell_of_is_not_absent(world: World) -> 
             raise trouble(Ambiguous, MINE)
         return look(who)
 
-    def one_by_one(known: Iterable[Who], since: Bookmark | None) -> Iterator[Page]:
+    def one_by_one(known: Iterable[Who], since: ListingCursor | None) -> Iterator[Page]:
         yield Page(unread=len(list(known)))
 
-    mine.look, mine.everyone = refused, one_by_one  # type: ignore[method-assign]
+    mine.look, mine.list_people = refused, one_by_one  # type: ignore[method-assign]
     world.round()
     assert {hold.reason for hold in world.store.holds()} == {"unreadable"}
     assert world.cell(ADA).agreed is None
@@ -284,13 +284,13 @@ def test_somebody_whom_a_listing_leaves_out_is_looked_for_before_a_withdrawal_is
     mine = world.sides[MINE]
     mine.say(ADA, NEWS, IN, at=world.now.replace(year=2025))
     mine.person(ADA).touched = None
-    everyone = mine.everyone
+    everyone = mine.list_people
 
-    def without_ada(known: Iterable[Who], since: Bookmark | None) -> Iterator[Page]:
+    def without_ada(known: Iterable[Who], since: ListingCursor | None) -> Iterator[Page]:
         for page in everyone(known):
             yield replace(page, views=[view for view in page.views if view.address != ADA])
 
-    mine.everyone = without_ada  # type: ignore[method-assign]
+    mine.list_people = without_ada  # type: ignore[method-assign]
     world.round()
     assert world.shows(ADA) == (OUT, OUT)
 

@@ -21,7 +21,7 @@ def test_a_withdrawal_at_either_side_is_followed_at_the_other(world: World, side
     world.say(side, ADA, NEWS, OUT)
     report = world.round()
     assert world.shows(ADA) == (OUT, OUT)
-    assert report.tally.withdrawals[side.other] == report.tally.writes == 1
+    assert report.written.withdrawals[side.other] == report.written.writes == 1
     assert report.in_sync
 
 
@@ -32,7 +32,7 @@ def test_a_newer_dated_opt_in_at_either_side_is_followed_at_the_other(world: Wor
     world.say(side, ADA, NEWS, IN)
     report = world.round()
     assert world.shows(ADA) == (IN, IN)
-    assert report.tally.raises[side.other] == report.tally.writes == 1
+    assert report.written.raises[side.other] == report.written.writes == 1
 
 
 @pytest.mark.parametrize("side", list(Side))
@@ -79,7 +79,7 @@ def test_a_frequency_follows_the_newer_choice(world: World) -> None:
     world.say(THEIRS, ADA, OFFERS, IN, frequencies=("WEEKLY",))
     report = world.round()
     assert world.cell(ADA, OFFERS).seen[MINE].frequencies == ("WEEKLY",)
-    assert report.tally.other[MINE] == 1
+    assert report.written.other[MINE] == 1
 
 
 def test_a_second_round_writes_nothing(world: World) -> None:
@@ -88,9 +88,9 @@ def test_a_second_round_writes_nothing(world: World) -> None:
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.say(THEIRS, BOB, NEWS, IN)
-    assert world.round().tally.writes == 2
+    assert world.round().written.writes == 2
     again = world.round()
-    assert again.tally.writes == 0
+    assert again.written.writes == 0
     assert again.in_sync
 
 
@@ -141,7 +141,7 @@ def test_a_dismissed_hold_leaves_both_sides_as_they_are(world: World) -> None:
 
 def test_the_first_run_goes_on_where_it_was_stopped(world: World) -> None:
     world.both(ADA, NEWS, IN)
-    world.sides[MINE].fail["everyone"] = [trouble(Unreachable, MINE)]
+    world.sides[MINE].fail["list_people"] = [trouble(Unreachable, MINE)]
     assert world.round().kind == "first"
     assert world.round().kind == "first"
     assert world.round().kind == "incremental"

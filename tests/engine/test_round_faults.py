@@ -6,11 +6,11 @@ import pytest
 
 from bridge.core.decision import Rule
 from bridge.core.errors import (
-    BadAnswer,
+    InvalidResponse,
     MappingStale,
     OutcomeUnknown,
     Refused,
-    ServerTrouble,
+    ServerError,
     SideError,
     SignInRefused,
     Throttled,
@@ -18,7 +18,7 @@ from bridge.core.errors import (
 )
 from bridge.core.mapping import Conflict
 from bridge.core.model import TopicId
-from bridge.engine.parts import MISSES_IN_A_ROW
+from bridge.engine.context import MISSES_IN_A_ROW
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 
 
@@ -39,7 +39,7 @@ def test_while_a_feed_cannot_be_read_nobody_is_raised(world: World) -> None:
     world.both(ADA, NEWS, OUT)
     world.started()
     world.say(MINE, ADA, NEWS, IN)
-    world.sides[THEIRS].fail["changes"] = [trouble(ServerTrouble)]
+    world.sides[THEIRS].fail["changes"] = [trouble(ServerError)]
     world.round()
     assert world.shows(ADA) == (IN, OUT)
     world.round()
@@ -52,7 +52,7 @@ def test_one_person_who_cannot_be_read_keeps_nobody_else_waiting(world: World) -
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.say(MINE, BOB, NEWS, OUT)
-    world.sides[MINE].fail["look"] = [trouble(BadAnswer, MINE)]
+    world.sides[MINE].fail["look"] = [trouble(InvalidResponse, MINE)]
     world.round()
     assert world.shows(BOB) == (OUT, OUT)
     world.round()
@@ -65,7 +65,7 @@ def test_one_person_who_cannot_be_written_keeps_nobody_else_waiting(world: World
     world.started()
     for address in (ADA, BOB):
         world.say(MINE, address, NEWS, OUT)
-    world.sides[THEIRS].fail["write"] = [trouble(BadAnswer)]
+    world.sides[THEIRS].fail["write"] = [trouble(InvalidResponse)]
     assert world.round().exit_code == 3
     assert world.shows(BOB) == (OUT, OUT)
     assert world.round().in_sync
@@ -79,7 +79,7 @@ def test_a_side_that_serves_nobody_is_left_alone_after_a_while(world: World) -> 
     world.started()
     for address in people:
         world.say(MINE, address, NEWS, OUT)
-    world.sides[THEIRS].fail["write"] = [trouble(ServerTrouble) for _ in people]
+    world.sides[THEIRS].fail["write"] = [trouble(ServerError) for _ in people]
     assert world.round().exit_code == 5
     assert len(world.sides[THEIRS].fail["write"]) == 2 * MISSES_IN_A_ROW
     world.sides[THEIRS].fail.clear()
@@ -172,7 +172,7 @@ def test_a_mapped_thing_that_is_gone_changes_nobodys_choice(world: World) -> Non
     world.pass_time(hours=1)
     report = world.round()
     assert world.shows(ADA) == (IN, UNSET)
-    assert (report.tally.writes, report.exit_code) == (0, 3)
+    assert (report.written.writes, report.exit_code) == (0, 3)
     assert any("1002" in warning for warning in report.warnings)
 
 
@@ -187,7 +187,7 @@ def test_what_changes_at_a_side_is_told_once_and_opts_nobody_out(world: World) -
     world.sides[THEIRS].gone = set()
     back = world.round()
     assert any("preference 1002 is new" in warning for warning in back.warnings)
-    assert (world.shows(ADA), back.tally.writes) == ((IN, IN), 0)
+    assert (world.shows(ADA), back.written.writes) == ((IN, IN), 0)
 
 
 def test_a_write_to_something_gone_is_tried_again_once_the_mapping_is_mended(world: World) -> None:

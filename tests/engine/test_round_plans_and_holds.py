@@ -99,7 +99,7 @@ def test_a_saved_plan_is_carried_out_exactly(world: World) -> None:
     report = world.carry_out(plan)
     assert world.shows(ADA) == (OUT, OUT)
     assert world.shows(BOB) == (OUT, IN)
-    assert report.tally.writes == len(plan.writes) == 1
+    assert report.written.writes == len(plan.writes) == 1
 
 
 def test_a_saved_plan_whose_ground_has_moved_is_refused_before_the_first_write(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.core.errors import DrainIncomplete, SideError, Unreachable
 from bridge.core.model import Who
-from bridge.core.ports import Bookmark, Page
+from bridge.core.ports import ListingCursor, Page
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, World, trouble
 
 CARL = "carl@example.com"
@@ -26,10 +26,10 @@ class Listed:
     def __init__(self, world: World, cut: int, error: BaseException) -> None:
         self._side, self._cut, self._error = world.sides[MINE], cut, error
         self._clock = world.clock
-        self.asked: list[Bookmark | None] = []
-        self._side.everyone = self.everyone  # type: ignore[method-assign]
+        self.asked: list[ListingCursor | None] = []
+        self._side.list_people = self.list_people  # type: ignore[method-assign]
 
-    def everyone(self, known: Iterable[Who], since: Bookmark | None) -> Iterator[Page]:
+    def list_people(self, known: Iterable[Who], since: ListingCursor | None) -> Iterator[Page]:
         self.asked.append(since)
         began: datetime = self._clock() if since is None else since.began
         people = list(self._side.people.values())
@@ -39,7 +39,7 @@ class Listed:
                 raise self._error
             self._cut -= 1
             view = self._side._view(people[number], began)
-            mark = Bookmark(str(number + 1), began)
+            mark = ListingCursor(str(number + 1), began)
             yield Page(views=[view], bookmark=mark, done=number + 1, total=len(people))
 
 
@@ -99,9 +99,9 @@ def test_what_another_mapping_had_read_is_read_again(three: World) -> None:
 def test_how_far_it_has_come_is_told_in_rows(three: World) -> None:
     told: list[tuple[str, int, int | None]] = []
     Listed(three, 99, Killed())
-    eyes = three.eyes
-    three.eyes = lambda: replace(  # type: ignore[method-assign]
-        eyes(), progress=lambda step, done, total=None: told.append((step, done, total))
+    services = three.services
+    three.services = lambda: replace(  # type: ignore[method-assign]
+        services(), progress=lambda step, done, total=None: told.append((step, done, total))
     )
     three.round(full=True)
     mine = [(done, total) for step, done, total in told if step == f"reading everybody at {MINE}"]

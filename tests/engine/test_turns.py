@@ -17,8 +17,8 @@ def poll(world: World, *resting: Side) -> int:
     """A polling round in which the feeds of these sides have no turn; how many opt-ins it sent."""
     for side in Side:
         world.sides[side].resting = side in resting
-    tally = world.round(polling=True).tally
-    return sum(tally.raises.values())
+    written = world.round(polling=True).written
+    return sum(written.raises.values())
 
 
 def an_opt_in_waits(world: World, said: Side, people: list[str]) -> None:
@@ -29,7 +29,7 @@ def an_opt_in_waits(world: World, said: Side, people: list[str]) -> None:
     for address in people:
         world.say(said, address, NEWS, IN)
     other = world.sides[said.other]
-    other.fail["look"] = other.fail["look_many"] = [trouble(Unreachable, said.other)] * 100
+    other.fail["look"] = other.fail["read_people"] = [trouble(Unreachable, said.other)] * 100
     assert poll(world) == 0
     other.fail.clear()
 
@@ -99,7 +99,7 @@ def test_one_opt_in_waits_where_the_person_cannot_be_read_instead(world: World) 
 def test_the_target_of_many_opt_ins_is_read_by_its_feed_where_the_listing_has_no_dates(world: World) -> None:
     """The listing cannot tell a newer no from silence; the feed that can had no turn."""
     theirs = world.sides[THEIRS]
-    theirs.bulk_from, theirs.shallow_many, theirs.page_size = 5, True, 100
+    theirs.bulk_from, theirs.undated_reads, theirs.page_size = 5, True, 100
     for address in MANY:
         world.both(address, NEWS, OUT)
     world.started()
@@ -125,7 +125,7 @@ def test_a_feed_that_has_missed_its_turns_raises_nobody(world: World) -> None:
     def slow(feed: str, every: timedelta) -> timedelta:
         return -stale_from  # as if so much time had passed since its last turn
 
-    world.sides[THEIRS].turn_of = slow  # type: ignore[method-assign]
+    world.sides[THEIRS].rotation_period = slow  # type: ignore[method-assign]
     assert poll(world, THEIRS) == 0
     assert poll(world) == 1
 
@@ -135,4 +135,4 @@ def test_an_idle_round_without_a_turn_writes_nothing(world: World) -> None:
         world.both(address, NEWS, choice)
     world.started()
     assert poll(world, THEIRS, MINE) == 0
-    assert world.round().tally.writes == 0
+    assert world.round().written.writes == 0

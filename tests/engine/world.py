@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bridge.core.brakes import Limits
+from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import SideError
 from bridge.core.mapping import (
     CHANNEL,
@@ -19,11 +19,11 @@ from bridge.core.mapping import (
 )
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Cell, Choice, Side, TopicId
-from bridge.engine.parts import Eyes, Hands, Tuning
-from bridge.engine.planning import DryRun, Plan
+from bridge.engine.apply_plan import PlanRunner
+from bridge.engine.context import Services, Tuning, Writers
+from bridge.engine.dry_run import DryRun, Plan
 from bridge.engine.report import Report
-from bridge.engine.round import Orders, Round
-from bridge.engine.saved import SavedPlan
+from bridge.engine.run import Run, RunOptions
 from bridge.store import Store
 from tests.fakes import FakeSide
 
@@ -59,7 +59,7 @@ class World:
             side: FakeSide(side, mapping, self.clock, history=timedelta(days=15)) for side in Side
         }
         self.store = Store.open(self.url, clock=self.clock)
-        self.limits = Limits()
+        self.limits = BrakeLimits()
         self.heartbeat: Callable[[], None] = lambda: None
 
     def clock(self) -> datetime:
@@ -90,20 +90,20 @@ class World:
     def shows(self, address: str, topic: str = NEWS) -> tuple[Choice, Choice]:
         return self.sides[MINE].shows(address, topic), self.sides[THEIRS].shows(address, topic)
 
-    def eyes(self) -> Eyes:
+    def services(self) -> Services:
         tuning = Tuning(limits=self.limits, workers=1)
-        return Eyes(self.store, self.sides, self.mapping, tuning, self.clock, heartbeat=self.heartbeat)
+        return Services(self.store, self.sides, self.mapping, tuning, self.clock, heartbeat=self.heartbeat)
 
     def round(self, **orders: bool) -> Report:
         self.pass_time(minutes=1)
-        return Round(self.eyes(), Hands(self.sides)).run(Orders(**orders))
+        return Run(self.services(), Writers(self.sides)).run(RunOptions(**orders))
 
     def plan(self, **orders: bool) -> Plan:
         self.pass_time(minutes=1)
-        return DryRun(self.eyes()).plan(Orders(**orders))
+        return DryRun(self.services()).plan(RunOptions(**orders))
 
     def carry_out(self, plan: Plan) -> Report:
-        return SavedPlan(self.eyes(), Hands(self.sides)).carry_out(plan.acts, mapping=plan.mapping)
+        return PlanRunner(self.services(), Writers(self.sides)).carry_out(plan.acts, mapping=plan.mapping)
 
     def started(self) -> World:
         """After a first run, with an hour gone by."""

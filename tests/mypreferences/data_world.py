@@ -74,7 +74,7 @@ def ann() -> wire.WholeProfile:
         profile_preferences=[pref("NEWS_APP", OUT)],
         consents=[consent("EmailMarketing")],
         custom_fields=[wire.CustomField(name="Shoe", value="42")],
-        groups=[wire.Group(group_type="Household", group_name="Lee", is_primary=True)],
+        groups=[wire.ProfileGroup(group_type="Household", group_name="Lee", is_primary=True)],
     )
 
 

@@ -12,13 +12,13 @@ from typing import Any
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Withdrawal
 from bridge.mypreferences import wire
-from bridge.mypreferences.auth import ClientCredentials
+from bridge.mypreferences.auth.base import SignIn
+from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.errors import judging
+from bridge.mypreferences.client.errors import error_mapper
+from bridge.mypreferences.client.routes import load_routes
+from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.replica import MyPreferencesReplica
-from bridge.mypreferences.routes import load_routes
-from bridge.mypreferences.signing import SignIn
-from bridge.mypreferences.throttle import RateLimit
 from bridge.sandbox.mypreferences import State
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
 from bridge.transport import Transport
@@ -68,7 +68,7 @@ class World:
             base_url=f"{self.url}/Profiles/v4",
             auth=auth,
             throttle=RateLimit(None),
-            judge=judging(auth, clock or self.state.clock.now),
+            to_error=error_mapper(auth, clock or self.state.clock.now),
             sleep=self.pauses.append,
             jitter=random.Random(1),
             read_timeout=5.0,

@@ -12,15 +12,15 @@ import httpx
 import pytest
 
 from bridge.core.errors import (
-    BadAnswer,
     ConfigError,
     Forbidden,
-    ServerTrouble,
+    InvalidResponse,
+    ServerError,
     SideError,
     SignInRefused,
     Throttled,
 )
-from bridge.mypreferences.auth import ClientCredentials
+from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import World, ago, who, withdrawal
 
@@ -141,11 +141,11 @@ def test_threads_share_one_sign_in() -> None:
         (httpx.Response(400, json={"error": "invalid_scope"}), SignInRefused),
         (httpx.Response(404), SignInRefused),
         (httpx.Response(429, headers={"Retry-After": "9"}), Throttled),
-        (httpx.Response(503), ServerTrouble),
-        (httpx.Response(200, text="<html>hello</html>"), BadAnswer),
-        (httpx.Response(200, text="null"), BadAnswer),
-        (httpx.Response(200, json={"access_token": ""}), BadAnswer),
-        (httpx.Response(200, json={"token": "t"}), BadAnswer),
+        (httpx.Response(503), ServerError),
+        (httpx.Response(200, text="<html>hello</html>"), InvalidResponse),
+        (httpx.Response(200, text="null"), InvalidResponse),
+        (httpx.Response(200, json={"access_token": ""}), InvalidResponse),
+        (httpx.Response(200, json={"token": "t"}), InvalidResponse),
     ],
 )
 def test_what_the_token_endpoint_answers_is_told_apart(answer: httpx.Response, kind: type[SideError]) -> None:
@@ -161,7 +161,7 @@ def test_what_the_token_endpoint_answers_is_told_apart(answer: httpx.Response, k
 def test_a_failed_sign_in_does_not_block_the_next_one() -> None:
     desk = Desk()
     desk.token_answer = httpx.Response(503)
-    with pytest.raises(ServerTrouble):
+    with pytest.raises(ServerError):
         desk.call()
     desk.token_answer = None
     assert desk.call() == 200

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.core.errors import NotFound, Refused, Unreachable
 from bridge.core.model import Choice, Observation, Side, Who
-from bridge.core.ports import Outcome
+from bridge.core.ports import WriteResponse
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import NEWS, World, ago, raising, who, withdrawal
 
@@ -49,7 +49,7 @@ def test_a_profile_with_another_address_is_not_among_the_records_of_this_one(wor
 def test_a_withdrawal_reaches_the_pinned_profile_under_all_its_addresses(world: World) -> None:
     pinned = world.state.add_profile([("Primary", HOME), ("Work", OLD)], **PINNED)
     outcome = world.replica(alternate_id_type="CrmId").write(ANN, [withdrawal()])
-    assert outcome is Outcome.ACCEPTED
+    assert outcome is WriteResponse.ACCEPTED
     assert (said(world, HOME), said(world, OLD)) == (OUT, OUT)
     assert [one["EmailAddress"] for one in world.state.profile(pinned)["Emails"]] == [HOME, OLD]
 
@@ -60,7 +60,7 @@ def test_a_withdrawal_reaches_the_pinned_profile_and_all_that_share_the_address(
     replica = world.replica(alternate_id_type="CrmId")
     replica.write(ANN, [withdrawal()])
     seen = look(world)
-    assert (seen.choice, seen.uniform, seen.records) == (OUT, True, 3)
+    assert (seen.choice, seen.consistent, seen.records) == (OUT, True, 3)
     assert said(world, HOME) is OUT
 
 
@@ -70,7 +70,7 @@ def test_an_address_that_is_out_is_not_done_before_the_pinned_profile_is_told(wo
         world.add(preferences={"NEWS_EMAIL": (False, ago(days=1))}),
     )
     world.add(HOME, preferences={"NEWS_EMAIL": (True, ago(days=2))}, **PINNED)
-    assert not look(world).uniform
+    assert not look(world).consistent
 
 
 def test_a_later_yes_about_another_address_is_not_taken_back(world: World) -> None:
@@ -79,14 +79,14 @@ def test_a_later_yes_about_another_address_is_not_taken_back(world: World) -> No
         world.add(preferences={"NEWS_EMAIL": (False, ago(days=2))}),
     )
     world.add(HOME, preferences={"NEWS_EMAIL": (True, ago(days=1))}, **PINNED)
-    assert look(world).uniform
+    assert look(world).consistent
 
 
 def test_a_no_of_the_pinned_profile_outweighs_a_yes_of_those_that_share_the_address(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=2))}), world.add()
     world.add(HOME, preferences={"NEWS_EMAIL": (False, ago(days=3))}, **PINNED)
     seen = look(world)
-    assert (seen.choice, seen.uniform, seen.records) == (OUT, False, 3)
+    assert (seen.choice, seen.consistent, seen.records) == (OUT, False, 3)
 
 
 @pytest.mark.parametrize("sharing", [0, 1, 2])
@@ -158,5 +158,5 @@ def test_a_profile_with_the_address_is_the_pinned_one_as_before(world: World) ->
 def test_a_withdrawal_that_stands_at_the_pinned_profile_sends_nothing(world: World) -> None:
     world.add(HOME, preferences={"NEWS_EMAIL": (False, ago(days=1))}, **PINNED)
     later = withdrawal(at=ago(days=1) + timedelta(hours=1))
-    assert world.replica(alternate_id_type="CrmId").write(ANN, [later]) is Outcome.ALREADY_SO
+    assert world.replica(alternate_id_type="CrmId").write(ANN, [later]) is WriteResponse.ALREADY_SO
     assert world.calls("updateProfilePost") == 0

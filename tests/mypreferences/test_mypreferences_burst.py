@@ -11,11 +11,13 @@ import pytest
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, SideError, SignInRefused, Unreachable
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who
-from bridge.core.ports import Outcome, Parcel
-from bridge.mypreferences import burst, importing, pricing, wire
-from bridge.mypreferences.importing import Forgetful, Importer, parts
-from bridge.mypreferences.listing import Roll
-from bridge.mypreferences.pricing import LEAST, worth_importing
+from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.mypreferences import wire
+from bridge.mypreferences.bulk import importer as import_module
+from bridge.mypreferences.bulk import pricing, withdrawals
+from bridge.mypreferences.bulk.importer import Importer, InMemoryFact, parts
+from bridge.mypreferences.bulk.pricing import LEAST, worth_importing
+from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import (
@@ -56,12 +58,14 @@ def crowd(world: World, count: int = 6, **more: Any) -> list[Who]:
     return people
 
 
-def parcels(people: Sequence[Who], *topics: Topic) -> list[Parcel]:
+def requests(people: Sequence[Who], *topics: Topic) -> list[WriteRequest]:
     unit = [withdrawal(topic, ago(days=1)) for topic in topics or (NEWS,)]
-    return [Parcel(who, unit) for who in people]
+    return [WriteRequest(who, unit) for who in people]
 
 
-def send(world: World, sent: Sequence[Parcel], *topics: Topic, desk: Importer | None = None) -> list[Any]:
+def send(
+    world: World, sent: Sequence[WriteRequest], *topics: Topic, desk: Importer | None = None
+) -> list[Any]:
     return list(replica(world, desk, *topics).write_many(sent, heartbeat=lambda: None))
 
 
@@ -77,7 +81,7 @@ def choice(world: World, who: Who, filter_id: str = "NEWS_EMAIL") -> int | None:
 
 def test_withdrawals_go_in_one_import_after_a_fresh_read(world: World) -> None:
     people = crowd(world)
-    assert send(world, parcels(people)) == [Outcome.ACCEPTED] * 6
+    assert send(world, requests(people)) == [WriteResponse.ACCEPTED] * 6
     assert [choice(world, who) for who in people] == [2] * 6
     assert world.calls("retrieveProfilesByEmail") == 6
     assert [world.calls(f"{step}Import") for step in ("initiate", "stage", "execute")] == [1, 1, 1]
@@ -91,7 +95,7 @@ def test_consents_are_imported_ahead_of_preferences(world: World) -> None:
         preferences={"OFFERS_EMAIL": (True, ago(days=9))},
         consents={"Profiling": ("Granted", ago(days=9))},
     )
-    assert send(world, parcels(people, PROFILING, OFFERS)) == [Outcome.ACCEPTED] * 6
+    assert send(world, requests(people, PROFILING, OFFERS)) == [WriteResponse.ACCEPTED] * 6
     assert [choice(world, who, "OFFERS_EMAIL") for who in people] == [2] * 6
     assert world.calls("initiateImport") == 2
     looks = [replica(world).look(who).topics for who in people]
@@ -101,13 +105,13 @@ def test_consents_are_imported_ahead_of_preferences(world: World) -> None:
 def test_who_has_withdrawn_already_is_sent_nothing(world: World) -> None:
     people = crowd(world)
     world.state.set_preference(int(people[0].ids[Side.MYPREFERENCES][0]), "NEWS_EMAIL", False, ago(days=2))
-    assert send(world, parcels(people)) == [Outcome.ALREADY_SO] + [Outcome.ACCEPTED] * 5
+    assert send(world, requests(people)) == [WriteResponse.ALREADY_SO] + [WriteResponse.ACCEPTED] * 5
 
 
 def test_every_profile_that_shares_an_address_is_told(world: World) -> None:
     people = crowd(world)
     other = world.add("p0@example.com", preferences={"NEWS_EMAIL": (True, ago(days=3))})
-    send(world, parcels(people))
+    send(world, requests(people))
     assert choice(world, people[0]) == 2
     assert choice(world, Who(PersonId(9), "p0@example.com", {Side.MYPREFERENCES: (other,)})) == 2
 
@@ -116,24 +120,24 @@ def test_somebody_erased_meanwhile_is_not_created_again(world: World) -> None:
     """MyPreferences import, Initiate: an id that is not found creates a profile."""
     people = crowd(world)
     world.state.delete(int(people[2].ids[Side.MYPREFERENCES][0]))
-    results = send(world, parcels(people))
+    results = send(world, requests(people))
     assert isinstance(results[2], NotFound)
     assert world.state.find("p2@example.com") == []
 
 
 def test_opt_ins_never_go_by_import(world: World) -> None:
     people = crowd(world, preferences={})
-    raises = [Parcel(who, [raising(NEWS)]) for who in people]
+    raises = [WriteRequest(who, [raising(NEWS)]) for who in people]
     side = replica(world)
     assert not side.prefers_bulk(raises * 100)
-    assert list(side.write_many(raises, heartbeat=lambda: None)) == [Outcome.ACCEPTED] * 6
+    assert list(side.write_many(raises, heartbeat=lambda: None)) == [WriteResponse.ACCEPTED] * 6
     assert world.calls("initiateImport") == 0
     assert [choice(world, who) for who in people] == [1] * 6
 
 
 def test_a_few_go_one_by_one(world: World) -> None:
     people = crowd(world, 3)
-    assert send(world, parcels(people)) == [Outcome.ACCEPTED] * 3
+    assert send(world, requests(people)) == [WriteResponse.ACCEPTED] * 3
     assert (world.calls("initiateImport"), world.calls("updateProfilePost")) == (0, 3)
 
 
@@ -141,7 +145,7 @@ def test_parts_are_measured_as_they_are_sent(world: World) -> None:
     """MyPreferences import: a body holds 25 MB at the most."""
     people = crowd(world, 12)
     world.state.switches.import_body_max = 900
-    assert send(world, parcels(people), desk=importer(world, part=860)) == [Outcome.ACCEPTED] * 12
+    assert send(world, requests(people), desk=importer(world, part=860)) == [WriteResponse.ACCEPTED] * 12
     assert world.calls("stageImport") > 2
 
 
@@ -172,19 +176,19 @@ def test_preferring_costs_no_call_and_ends_with_the_days_imports(world: World) -
     desk = importer(world, per_day=1)
     side = replica(world, desk)
     world.state.calls.reset()
-    assert side.prefers_bulk(parcels(people))
+    assert side.prefers_bulk(requests(people))
     assert world.state.calls.total() == 0
-    side.write_many(parcels(people), heartbeat=lambda: None)
-    assert not side.prefers_bulk(parcels(people))
+    side.write_many(requests(people), heartbeat=lambda: None)
+    assert not side.prefers_bulk(requests(people))
     world.state.clock.advance(86_400)
-    assert side.prefers_bulk(parcels(people))
+    assert side.prefers_bulk(requests(people))
 
 
 def test_none_a_day_means_one_by_one(world: World) -> None:
     people = crowd(world)
     desk = importer(world, per_day=0)
-    assert not replica(world, desk).prefers_bulk(parcels(people))
-    assert send(world, parcels(people), desk=desk) == [Outcome.ACCEPTED] * 6
+    assert not replica(world, desk).prefers_bulk(requests(people))
+    assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
     assert world.calls("initiateImport") == 0
 
 
@@ -193,7 +197,7 @@ def test_a_quota_that_others_used_up_sends_them_one_by_one(world: World, status:
     people = crowd(world)
     world.state.switches.imports_per_day = 0
     world.state.switches.import_quota_status = status
-    assert send(world, parcels(people)) == [Outcome.ACCEPTED] * 6
+    assert send(world, requests(people)) == [WriteResponse.ACCEPTED] * 6
     assert [choice(world, who) for who in people] == [2] * 6
 
 
@@ -201,8 +205,8 @@ def test_a_user_who_may_not_import_withdraws_one_by_one_and_is_not_asked_again(w
     people = crowd(world)
     world.state.forbid("initiateImport")
     desk = importer(world)
-    assert send(world, parcels(people), desk=desk) == [Outcome.ACCEPTED] * 6
-    assert not replica(world, desk).prefers_bulk(parcels(people))
+    assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
+    assert not replica(world, desk).prefers_bulk(requests(people))
     assert world.calls("initiateImport") == 1
 
 
@@ -212,9 +216,9 @@ def test_a_user_who_may_not_import_withdraws_one_by_one_and_is_not_asked_again(w
 def test_what_validation_refuses_is_sent_by_itself_and_says_why(world: World) -> None:
     """A filter that is gone must not keep the other opt-outs from arriving."""
     people = crowd(world)
-    sent = parcels(people[:4], NEWS) + parcels(people[4:], NEWS, GONE)
+    sent = requests(people[:4], NEWS) + requests(people[4:], NEWS, GONE)
     results = send(world, sent, NEWS, OFFERS, PROFILING, GONE)
-    assert results[:4] == [Outcome.ACCEPTED] * 4
+    assert results[:4] == [WriteResponse.ACCEPTED] * 4
     assert [type(item) for item in results[4:]] == [MappingStale] * 2
     assert [choice(world, who) for who in people] == [2] * 6
 
@@ -222,9 +226,9 @@ def test_what_validation_refuses_is_sent_by_itself_and_says_why(world: World) ->
 def test_many_refusals_in_a_row_are_not_asked_after_one_by_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(burst, "_REFUSALS", 2)
+    monkeypatch.setattr(withdrawals, "_REFUSALS", 2)
     people = crowd(world)
-    results = send(world, parcels(people, GONE), GONE)
+    results = send(world, requests(people, GONE), GONE)
     assert [type(item) for item in results] == [MappingStale] * 6
     assert world.calls("updateProfilePost") == 2
 
@@ -233,7 +237,7 @@ def test_what_is_not_honoured_is_accepted_and_shown_by_reading_back(world: World
     """MyPreferences import, Retrieve status: NotHonored is a count, and names nobody."""
     people = crowd(world)
     world.state.set_preference(int(people[0].ids[Side.MYPREFERENCES][0]), "NEWS_EMAIL", True, ago(hours=1))
-    assert send(world, parcels(people)) == [Outcome.ACCEPTED] * 6
+    assert send(world, requests(people)) == [WriteResponse.ACCEPTED] * 6
     assert [choice(world, who) for who in people] == [1] + [2] * 5
 
 
@@ -241,9 +245,9 @@ def test_what_is_not_honoured_is_accepted_and_shown_by_reading_back(world: World
 def test_an_execution_whose_answer_was_lost_is_settled_by_the_status(world: World, kind: str) -> None:
     people = crowd(world)
     world.state.faults.add(Fault("executeImport", kind, status=503))
-    results = send(world, parcels(people))
+    results = send(world, requests(people))
     if kind in ("reset_after", "status_after"):
-        assert results == [Outcome.ACCEPTED] * 6
+        assert results == [WriteResponse.ACCEPTED] * 6
     else:  # it never arrived, and might yet
         assert {type(item) for item in results} == {OutcomeUnknown}
 
@@ -255,7 +259,7 @@ def test_a_step_that_failed_before_the_execution_leaves_nobody_in_doubt(
 ) -> None:
     people = crowd(world)
     world.state.faults.add(Fault(step, kind))
-    results = send(world, parcels(people))
+    results = send(world, requests(people))
     assert {type(item) for item in results} == {Unreachable}
     assert world.calls("executeImport") == 0
     assert [choice(world, who) for who in people] == [1] * 6
@@ -266,50 +270,50 @@ def test_an_end_that_cannot_be_seen_leaves_everybody_in_doubt(world: World, stat
     people = crowd(world)
     world.state.faults.add(Fault("importStatus", "status", status=status, times=99))
     desk = importer(world)
-    results = send(world, parcels(people), desk=desk)
+    results = send(world, requests(people), desk=desk)
     assert {type(item) for item in results} == {OutcomeUnknown}
     world.state.faults.clear()
-    assert not replica(world, desk).prefers_bulk(parcels(people) * 2), "one import after the other"
+    assert not replica(world, desk).prefers_bulk(requests(people) * 2), "one import after the other"
     world.state.switches.import_polls = 0
-    assert desk.under_way() is True
-    assert desk.under_way() is False
-    assert not replica(world, desk).prefers_bulk(parcels(people) * 2), "the same would come of it"
+    assert desk.has_running_jobs() is True
+    assert desk.has_running_jobs() is False
+    assert not replica(world, desk).prefers_bulk(requests(people) * 2), "the same would come of it"
     world.state.clock.advance(6 * 3600)
-    assert replica(world, desk).prefers_bulk(parcels(people) * 2)
+    assert replica(world, desk).prefers_bulk(requests(people) * 2)
 
 
 def test_what_was_begun_is_known_to_the_next_process(world: World) -> None:
     people = crowd(world)
-    note = Forgetful()
+    note = InMemoryFact()
     desk = importer(world, note=note, per_day=1)
     world.state.faults.add(Fault("importStatus", "status", status=503, times=99))
-    send(world, parcels(people), desk=desk)
+    send(world, requests(people), desk=desk)
     world.state.faults.clear()
     restarted = importer(world, note=note, per_day=1)
-    assert restarted.under_way()
+    assert restarted.has_running_jobs()
     assert not restarted.may_begin(1)
-    assert not restarted.under_way()
+    assert not restarted.has_running_jobs()
     assert not restarted.may_begin(1), "it was the only one of the day"
     world.state.clock.advance(86_400)
     assert restarted.may_begin(1)
 
 
 def test_an_import_whose_token_is_over_is_no_longer_under_way(world: World) -> None:
-    note = Forgetful()
+    note = InMemoryFact()
     note.write(json.dumps({"open": "5", "begun": []}))
-    assert not importer(world, note=note).under_way()
+    assert not importer(world, note=note).has_running_jobs()
     world.state.faults.add(Fault("importStatus", "reset", times=9))
     note.write(json.dumps({"open": "5", "begun": []}))
     with pytest.raises(Unreachable):
-        importer(world, note=note).under_way()
+        importer(world, note=note).has_running_jobs()
 
 
 def test_an_import_that_failed_as_a_whole_leaves_everybody_in_doubt(world: World) -> None:
     people = crowd(world)
     world.state.switches.import_ends = "Failed"
     desk = importer(world)
-    assert {type(item) for item in send(world, parcels(people), desk=desk)} == {OutcomeUnknown}
-    assert send(world, parcels(people), desk=desk) == [Outcome.ACCEPTED] * 6
+    assert {type(item) for item in send(world, requests(people), desk=desk)} == {OutcomeUnknown}
+    assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
     assert [choice(world, who) for who in people] == [2] * 6
 
 
@@ -317,15 +321,15 @@ def test_an_import_that_never_ends_is_given_up(world: World, monkeypatch: pytest
     people = crowd(world)
     world.state.switches.import_seconds = 9999
     world.pauses.clear()
-    monkeypatch.setattr(importing, "_LONGEST", importing.timedelta(seconds=8))
-    assert {type(item) for item in send(world, parcels(people))} == {OutcomeUnknown}
+    monkeypatch.setattr(import_module, "_LONGEST", import_module.timedelta(seconds=8))
+    assert {type(item) for item in send(world, requests(people))} == {OutcomeUnknown}
     assert max(world.pauses) <= 5.0
 
 
 def test_failures_that_cannot_be_read_leave_everybody_in_doubt(world: World) -> None:
     people = crowd(world)
     world.state.faults.add(Fault("importExceptions", "html", times=9))
-    results = send(world, parcels(people[:5]) + parcels(people[5:], GONE), NEWS, GONE)
+    results = send(world, requests(people[:5]) + requests(people[5:], GONE), NEWS, GONE)
     assert {type(item) for item in results} == {OutcomeUnknown}
 
 
@@ -333,7 +337,7 @@ def test_a_sign_in_that_is_refused_stops_the_rest(world: World) -> None:
     people = crowd(world, 130)
     body = json.dumps({"Message": "Unable to authenticate."})
     world.state.faults.add(Fault("retrieveProfilesByEmail", "status", status=401, body=body, times=999))
-    results = send(world, parcels(people))
+    results = send(world, requests(people))
     assert {type(item) for item in results} == {SignInRefused}
     assert world.calls("retrieveProfilesByEmail") <= 250
 
@@ -342,9 +346,9 @@ def test_one_person_who_cannot_be_read_stops_nobody_else(world: World) -> None:
     people = crowd(world)
     for _ in range(51):
         world.add("p1@example.com")
-    results = send(world, parcels(people))
+    results = send(world, requests(people))
     assert isinstance(results[1], SideError)
-    assert results[:1] + results[2:] == [Outcome.ACCEPTED] * 5
+    assert results[:1] + results[2:] == [WriteResponse.ACCEPTED] * 5
 
 
 def test_a_lost_lease_ends_the_waiting_and_not_the_import(world: World) -> None:
@@ -359,16 +363,16 @@ def test_a_lost_lease_ends_the_waiting_and_not_the_import(world: World) -> None:
 
     desk = importer(world)
     with pytest.raises(KeyboardInterrupt):
-        replica(world, desk).write_many(parcels(people), heartbeat=heartbeat)
-    assert desk.under_way()
+        replica(world, desk).write_many(requests(people), heartbeat=heartbeat)
+    assert desk.has_running_jobs()
     assert [choice(world, who) for who in people] == [2] * 6
 
 
 def test_a_topic_without_a_place_here_concerns_its_own_parcel_only(world: World) -> None:
     people = crowd(world)
-    sent = parcels(people[:5]) + parcels(people[5:], GONE)
+    sent = requests(people[:5]) + requests(people[5:], GONE)
     results = send(world, sent)
-    assert results[:5] == [Outcome.ACCEPTED] * 5
+    assert results[:5] == [WriteResponse.ACCEPTED] * 5
     assert isinstance(results[5], MappingStale)
 
 
@@ -376,14 +380,14 @@ def test_a_topic_without_a_place_here_concerns_its_own_parcel_only(world: World)
 
 
 def roll(world: World) -> MyPreferencesReplica:
-    return world.replica(a_mapping(NEWS, OFFERS, PROFILING), roll=Roll("EVERYBODY"))
+    return world.replica(a_mapping(NEWS, OFFERS, PROFILING), roll=SegmentRef("EVERYBODY"))
 
 
 def test_many_are_read_by_one_export(world: World) -> None:
     people = crowd(world, 40)
     asked = [*people, Who(PersonId(99), "nobody@example.com", {})]
     world.state.calls.reset()
-    views = {view.address: view for page in roll(world).look_many(asked) for view in page.views}
+    views = {view.address: view for page in roll(world).read_people(asked) for view in page.views}
     assert len(views) == 41
     assert {views[who.address].topics[NEWS.id].changed_at for who in people} == {ago(days=9)}
     assert views["nobody@example.com"].topics[NEWS.id].present is False
@@ -397,7 +401,7 @@ def test_whoever_has_a_profile_outside_the_export_is_looked_at(world: World) -> 
         PersonId(3), people[3].address, {Side.MYPREFERENCES: (*people[3].ids[Side.MYPREFERENCES], "77")}
     )
     world.state.calls.reset()
-    views = [view for page in roll(world).look_many(people) for view in page.views]
+    views = [view for page in roll(world).read_people(people) for view in page.views]
     assert len(views) == 30
     assert world.calls("retrieveProfilesByEmail") == 1
 
@@ -410,18 +414,18 @@ def test_without_an_export_to_be_had_each_is_looked_at(world: World, fault: str)
         world.state.forbid("initiateExportSegment")
     else:
         world.state.switches.export_ends = "Error"
-    views = [view for page in roll(world).look_many(people) for view in page.views]
+    views = [view for page in roll(world).read_people(people) for view in page.views]
     assert len(views) == 26
     assert world.calls("retrieveProfilesByEmail") == 26
 
 
 def test_a_few_are_looked_at(world: World) -> None:
     people = crowd(world, 5)
-    assert sum(len(page.views) for page in roll(world).look_many(people)) == 5
+    assert sum(len(page.views) for page in roll(world).read_people(people)) == 5
     assert world.calls("initiateExportSegment") == 0
 
 
 def test_the_channel_is_withdrawn_by_import_too(world: World) -> None:
     people = crowd(world, consents={"EmailMarketing": ("Granted", ago(days=9))})
-    assert send(world, parcels(people, CHANNEL)) == [Outcome.ACCEPTED] * 6
+    assert send(world, requests(people, CHANNEL)) == [WriteResponse.ACCEPTED] * 6
     assert {roll(world).look(who).topics[CHANNEL.id].choice.value for who in people} == {"opted_out"}

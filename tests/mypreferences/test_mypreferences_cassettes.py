@@ -22,14 +22,14 @@ from vcr.serializers import yamlserializer
 
 from bridge.core.errors import (
     Ambiguous,
-    BadAnswer,
-    ChangedMeanwhile,
     Forbidden,
+    InvalidResponse,
     MappingStale,
     NotFound,
     OutcomeUnknown,
+    PreconditionFailed,
     Refused,
-    ServerTrouble,
+    ServerError,
     SideError,
     SignInRefused,
     Throttled,
@@ -190,7 +190,7 @@ EPISODES = [
     Episode("archive_and_history", data_episodes.silence, (["Active", "Archived"], [[]])),
     Episode("patch", data_episodes.rename, 1),
     Episode(
-        "error_patch_test", lambda world: data_episodes.rename(world, "old@example.com"), ChangedMeanwhile
+        "error_patch_test", lambda world: data_episodes.rename(world, "old@example.com"), PreconditionFailed
     ),
     Episode(
         "programs", lambda world: [item.program_id for item in world.client.programs()], ["NEWS", "OFFERS"]
@@ -247,7 +247,7 @@ EPISODES = [
     Episode("token_in_body", lambda world: len(world.signed_in(in_body=True).programs()), 2),
     Episode("error_token_401", lambda world: world.signed_in(secret="wrong").programs(), SignInRefused),
     Episode("error_token_400", lambda world: world.signed_in(user="nobody").programs(), SignInRefused),
-    Episode("error_token_503", lambda world: world.client.programs(), ServerTrouble, fail("token", 503, 4)),
+    Episode("error_token_503", lambda world: world.client.programs(), ServerError, fail("token", 503, 4)),
     Episode(
         "error_401",
         lambda world: world.client.programs(),
@@ -279,14 +279,14 @@ EPISODES = [
     Episode(
         "error_503_read",
         lambda world: world.client.programs(),
-        ServerTrouble,
+        ServerError,
         fail("retrievePrograms", 503, 4),
     ),
     Episode("error_503_write", opt_out, OutcomeUnknown, fail("updateProfilePost", 503)),
     Episode(
         "error_html_read",
         by_address,
-        BadAnswer,
+        InvalidResponse,
         fail("retrieveProfilesByEmail", 200, body="<html>maintenance</html>", content_type="text/html"),
     ),
     Episode("error_null_write", opt_out, OutcomeUnknown, fail("updateProfilePost", 200, body="null")),

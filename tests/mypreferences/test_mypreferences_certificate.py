@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.app import App, Options
 from bridge.core.errors import ConfigError, SignInRefused, Unreachable
-from bridge.mypreferences.auth import ClientCredentials
-from bridge.mypreferences.certificate import CertificateDesk, client_context
+from bridge.mypreferences.auth.mtls import MtlsTokenClient, client_context
+from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import State, create_app
 from bridge.sandbox.mypreferences.state import CLIENT_ID
@@ -178,12 +178,12 @@ def test_a_sign_in_service_that_hangs_up_is_asked_again(opened: Open, url: str, 
 
 def test_a_certificate_goes_over_https_only(pair: Pair) -> None:
     with pytest.raises(ConfigError, match="TOKEN_URL"):
-        CertificateDesk("http://127.0.0.1:1/token", pair.certificate, pair.key)
+        MtlsTokenClient("http://127.0.0.1:1/token", pair.certificate, pair.key)
 
 
 @pytest.mark.parametrize("given", [{}, {"client_secret": "s", "desk": True}])
 def test_credentials_are_a_secret_or_a_certificate(pair: Pair, given: dict[str, object]) -> None:
-    desk = CertificateDesk("https://id.example.com/token", pair.certificate, pair.key)
+    desk = MtlsTokenClient("https://id.example.com/token", pair.certificate, pair.key)
     if "desk" in given:
         given = {**given, "desk": desk}
     with pytest.raises(ValueError, match="either"):

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.core.errors import BadAnswer, Forbidden, MappingStale, NotFound, OutcomeUnknown, Refused
+from bridge.core.errors import Forbidden, InvalidResponse, MappingStale, NotFound, OutcomeUnknown, Refused
 from bridge.mypreferences import wire
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import Fault
@@ -232,7 +232,7 @@ def test_a_read_arrives_as_its_operation_and_believes_no_bad_answer(
 ) -> None:
     for body in ("null", "<html>maintenance</html>", '{"Programs":', '{"Message":null}'):
         world.state.faults.add(Fault(operation, "status", status=200, body=body))
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidResponse):
             read(world)
     world.state.forbid(operation)
     with pytest.raises(Forbidden):

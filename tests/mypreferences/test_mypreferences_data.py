@@ -10,8 +10,8 @@ from data_world import AT, CRM, IN, NUMBER, OUT, a_state, ann, consent, email, h
 from bridge.core.errors import Ambiguous, MappingStale, NotFound, OutcomeUnknown, Refused
 from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.client.routes import load_routes
 from bridge.mypreferences.replica import MyPreferencesReplica
-from bridge.mypreferences.routes import load_routes
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import State
 from tests.mypreferences.mp_world import ADDRESS, NEWS, NOON, World, a_mapping, raising, who, withdrawal
@@ -72,7 +72,7 @@ def test_a_search_by_address_takes_parts_where_it_is_told(world: World) -> None:
 def test_the_members_of_a_group_are_found_by_its_primary_profile(world: World) -> None:
     """MyPreferences `Retrieve group profiles by profile id`, by e-mail address, by phone."""
     first = somebody(world)
-    group = wire.Group(group_type="Household", group_name="Lee")
+    group = wire.ProfileGroup(group_type="Household", group_name="Lee")
     second = somebody(world, wire.WholeProfile(emails=[email(address="bo@example.com")], groups=[group]))
     client = world.client
     for members in (
@@ -95,7 +95,7 @@ def test_more_than_fifty_matches_are_ambiguous_in_every_search_and_asked_for_onc
                     preference_attributes=[wire.PreferenceAttribute(key="mark", value="1")],
                 ))],
                 phone_numbers=[phone()], addresses=[home()],
-                groups=[wire.Group(group_type="Household", group_name="Lee", is_primary=True)],
+                groups=[wire.ProfileGroup(group_type="Household", group_name="Lee", is_primary=True)],
             )
         )  # fmt: skip
     client = world.client

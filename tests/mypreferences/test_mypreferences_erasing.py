@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.core.errors import BadAnswer, Forbidden, OutcomeUnknown, Refused, SideError
+from bridge.core.errors import Forbidden, InvalidResponse, OutcomeUnknown, Refused, SideError
 from bridge.core.model import Side
-from bridge.mypreferences.binding import Binder
-from bridge.mypreferences.erasing import MyPreferencesEraser
+from bridge.mypreferences.eraser import MyPreferencesEraser
+from bridge.mypreferences.profile_lookup import ProfileFinder
 from bridge.sandbox.mypreferences import State
 from tests.mypreferences.mp_world import ADDRESS, World, a_mapping, ago, who
 
@@ -16,7 +16,7 @@ OTHER = "other@example.com"
 
 @pytest.fixture
 def eraser(world: World) -> MyPreferencesEraser:
-    binder = Binder(world.client, None)
+    binder = ProfileFinder(world.client, None)
     return MyPreferencesEraser(
         world.client, binder, world.replica(), a_mapping(), world.state.clock.now, world.pauses.append
     )
@@ -122,7 +122,7 @@ def test_a_deletion_that_does_not_show_is_none(
 ) -> None:
     add(state, ADDRESS)
     deletions.append(fate)
-    with pytest.raises(BadAnswer, match="Repeat"):
+    with pytest.raises(InvalidResponse, match="Repeat"):
         eraser.erase(who())
 
 

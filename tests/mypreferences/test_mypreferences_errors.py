@@ -15,14 +15,14 @@ from bridge.core.errors import (
     NotFound,
     OutcomeUnknown,
     Refused,
-    ServerTrouble,
+    ServerError,
     SideError,
     SignInRefused,
     Throttled,
 )
-from bridge.mypreferences.errors import judge, judging
-from bridge.mypreferences.pnauthinfo import PnAuthInfo3
-from bridge.transport import Answer
+from bridge.mypreferences.auth.pnauthinfo import PnAuthInfo3
+from bridge.mypreferences.client.errors import error_mapper, to_error
+from bridge.transport import Response
 
 SCHEME = "Invalid Authorization Header: The scheme is invalid. The scheme should contain either PNAUTHINFO3-"
 UNKNOWN = "Unable to authenticate."
@@ -47,16 +47,16 @@ TABLE: list[tuple[str, int, str | None, type[SideError], str]] = [
     ("update_profile", 402, None, Refused, ""),
     ("create_subscription", 409, "Exists.", Refused, ""),
     ("programs", 429, None, Throttled, ""),
-    ("programs", 503, None, ServerTrouble, ""),
-    ("programs", 500, "Boom.", ServerTrouble, ""),
-    ("programs", 408, None, ServerTrouble, ""),
+    ("programs", 503, None, ServerError, ""),
+    ("programs", 500, "Boom.", ServerError, ""),
+    ("programs", 408, None, ServerError, ""),
 ]
 
 
-def an_answer(status: int, message: str | None, **headers: str) -> Answer:
+def an_answer(status: int, message: str | None, **headers: str) -> Response:
     raw = message is not None and (message == "" or message.startswith("<"))
     body = str(message) if raw else json.dumps({"Message": message})
-    return Answer(status, httpx.Headers(headers), body.encode(), None)
+    return Response(status, httpx.Headers(headers), body.encode(), None)
 
 
 @pytest.mark.parametrize(("operation", "status", "message", "kind", "hint"), TABLE)
@@ -64,7 +64,7 @@ def test_a_refusal_is_judged(
     operation: str, status: int, message: str | None, kind: type[SideError], hint: str
 ) -> None:
     """MyPreferences "Errors" and "Authorization": statuses and named conditions."""
-    error = judge(operation, an_answer(status, message), False)
+    error = to_error(operation, an_answer(status, message), False)
     assert type(error) is kind
     assert (error.operation, error.status) == (operation, status)
     assert hint in error.hint
@@ -72,18 +72,18 @@ def test_a_refusal_is_judged(
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_success_is_no_error(status: int) -> None:
-    assert judge("programs", an_answer(status, None), False) is None
+    assert to_error("programs", an_answer(status, None), False) is None
 
 
 @pytest.mark.parametrize("status", [408, 500, 503])
 def test_trouble_at_a_write_leaves_its_outcome_unknown(status: int) -> None:
-    assert isinstance(judge("update_profile", an_answer(status, None), True), OutcomeUnknown)
+    assert isinstance(to_error("update_profile", an_answer(status, None), True), OutcomeUnknown)
 
 
 def test_the_pause_asked_for_is_handed_on() -> None:
     headers = {"Retry-After": "12"}
     for status in (429, 503):
-        error = judge("programs", an_answer(status, None, **headers), False)
+        error = to_error("programs", an_answer(status, None, **headers), False)
         assert error is not None
         assert error.retry_after == 12
 
@@ -93,13 +93,13 @@ def test_a_named_model_state_counts_like_a_message() -> None:
         "Message": "The request is invalid.",
         "ModelState": {"Emails[0].EmailPreferences[0].FilterId": ["?"]},
     }
-    answer = Answer(400, httpx.Headers(), json.dumps(body).encode(), None)
-    assert isinstance(judge("update_profile", answer, True), MappingStale)
+    answer = Response(400, httpx.Headers(), json.dumps(body).encode(), None)
+    assert isinstance(to_error("update_profile", answer, True), MappingStale)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429, 500])
 def test_the_vendors_words_are_never_repeated(status: int) -> None:
-    error = judge("update_profile", an_answer(status, "ann@example.com is not known"), False)
+    error = to_error("update_profile", an_answer(status, "ann@example.com is not known"), False)
     assert "ann" not in str(error)
 
 
@@ -128,8 +128,8 @@ def test_a_signed_request_is_refused_for_its_time_or_for_its_credentials(
     """MyPreferences "Authorization": the named conditions of a 401; 900 s is how long a time holds."""
     auth = PnAuthInfo3(account="A", user_id="u", key="k", clock=lambda: NOON)
     refusal = an_answer(401, message)
-    answer = Answer(401, refusal.headers, refusal.content, NOON - timedelta(seconds=ahead))
-    error = judging(auth, lambda: NOON)("programs", answer, False)
+    answer = Response(401, refusal.headers, refusal.content, NOON - timedelta(seconds=ahead))
+    error = error_mapper(auth, lambda: NOON)("programs", answer, False)
     assert isinstance(error, SignInRefused)
     assert words in error.hint
     assert ("clock" in str(error)) is is_clock
@@ -137,12 +137,12 @@ def test_a_signed_request_is_refused_for_its_time_or_for_its_credentials(
 
 def test_a_refused_time_without_a_date_to_compare_still_names_the_clock() -> None:
     auth = PnAuthInfo3(account="A", user_id="u", key="k", clock=lambda: NOON)
-    error = judging(auth, lambda: NOON)("programs", an_answer(401, FAR), False)
+    error = error_mapper(auth, lambda: NOON)("programs", an_answer(401, FAR), False)
     assert error is not None
     assert error.hint == "Set this machine's clock right (NTP), then run `bridge doctor`."
 
 
 def test_a_token_carries_no_time_of_ours_so_its_refusal_is_not_the_clocks() -> None:
-    error = judge("programs", an_answer(401, UNKNOWN), False, ahead=5000.0)
+    error = to_error("programs", an_answer(401, UNKNOWN), False, ahead=5000.0)
     assert error is not None
     assert "clock" not in str(error)

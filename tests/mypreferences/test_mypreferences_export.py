@@ -8,7 +8,7 @@ import pytest
 
 from bridge.core.errors import NotFound, Refused
 from bridge.mypreferences import wire
-from bridge.mypreferences.moments import render_last_date_time
+from bridge.mypreferences.timestamps import render_last_date_time
 from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup
 from tests.mypreferences.mp_world import ADDRESS, NOON, World
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.mypreferences.kinds import Bearing, bearing_of
+from bridge.mypreferences.events.types import EventRelevance, relevance_of
 
 LISTED = {
-    Bearing.LIFE_CYCLE: (
+    EventRelevance.LIFE_CYCLE: (
         "profile.created profile.replaced profile.deactivated profile.reactivated profile.deleted"
     ),
-    Bearing.REKEY: "contacts.email.updated",
-    Bearing.LOOK: (
+    EventRelevance.REKEY: "contacts.email.updated",
+    EventRelevance.LOOK: (
         "profile.updated preference.added preference.updated preference.archived"
         " consent.added consent.updated"
         " consent.deactivated consent.elementassociation.created consent.elementassociation.updated"
@@ -21,7 +21,7 @@ LISTED = {
         " contacts.email.deleted contacts.alternateid.added contacts.alternateid.updated"
         " contacts.alternateid.deleted contacts.customertype.updated"
     ),
-    Bearing.IRRELEVANT: (
+    EventRelevance.IRRELEVANT: (
         "contacts.phone.added contacts.phone.updated contacts.phone.deleted contacts.address.added"
         " contacts.address.updated contacts.address.deleted standardfield.defaultlocale.updated"
         " standardfield.registrationstatus.updated standardfield.prefix.added standardfield.firstname.updated"
@@ -35,29 +35,29 @@ LISTED = {
 @pytest.mark.parametrize(
     ("kind", "bearing"), [(kind, bearing) for bearing, kinds in LISTED.items() for kind in kinds.split()]
 )
-def test_every_kind_of_the_documents_has_a_meaning(kind: str, bearing: Bearing) -> None:
-    """MyPreferences `Events` and its payload pages: ProfileActions, Preferences, Consents, Contacts,
+def test_every_kind_of_the_documents_has_a_meaning(kind: str, bearing: EventRelevance) -> None:
+    """MyPreferences `EventsExport` and its payload pages: ProfileActions, Preferences, Consents, Contacts,
     StandardFields, CustomFields, Groups, Tags."""
-    assert bearing_of(kind) is bearing
+    assert relevance_of(kind) is bearing
 
 
 @pytest.mark.parametrize(
     ("variant", "bearing"),
     [
-        ("profile.updated full", Bearing.LOOK),
-        ("profile.updated.full", Bearing.LOOK),
-        ("profile.updatedfull", Bearing.LOOK),
-        ("Profile.Deleted", Bearing.LIFE_CYCLE),
-        ("profile_deleted ", Bearing.LIFE_CYCLE),
-        ("contact.email.updated", Bearing.REKEY),
-        ("Preferences.Archived", Bearing.LOOK),
-        ("groups.added", Bearing.IRRELEVANT),
+        ("profile.updated full", EventRelevance.LOOK),
+        ("profile.updated.full", EventRelevance.LOOK),
+        ("profile.updatedfull", EventRelevance.LOOK),
+        ("Profile.Deleted", EventRelevance.LIFE_CYCLE),
+        ("profile_deleted ", EventRelevance.LIFE_CYCLE),
+        ("contact.email.updated", EventRelevance.REKEY),
+        ("Preferences.Archived", EventRelevance.LOOK),
+        ("groups.added", EventRelevance.IRRELEVANT),
     ],
 )
-def test_a_kind_is_known_in_each_of_its_spellings(variant: str, bearing: Bearing) -> None:
-    assert bearing_of(variant) is bearing
+def test_a_kind_is_known_in_each_of_its_spellings(variant: str, bearing: EventRelevance) -> None:
+    assert relevance_of(variant) is bearing
 
 
 @pytest.mark.parametrize("kind", ["", "consent.melted", "profile", "updated", "preference.updated.twice"])
 def test_a_kind_that_no_page_lists_has_no_meaning_of_its_own(kind: str) -> None:
-    assert bearing_of(kind) is None
+    assert relevance_of(kind) is None

@@ -12,16 +12,22 @@ import pytest
 
 from bridge.core.errors import DrainIncomplete, Unreachable
 from bridge.mypreferences import wire
-from bridge.mypreferences.listing import RESUMABLE, Block, Listing, Place, Roll
+from bridge.mypreferences.bulk.segment_export import (
+    RESUMABLE,
+    ExportCursor,
+    ExportPage,
+    SegmentExport,
+    SegmentRef,
+)
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup
 from tests.mypreferences.mp_world import World
 
-ROLL = Roll("EVERYBODY")
+ROLL = SegmentRef("EVERYBODY")
 
 
-def listing(world: World, limit: int = 2, pause: float = 3.0) -> Listing:
-    return Listing(
+def listing(world: World, limit: int = 2, pause: float = 3.0) -> SegmentExport:
+    return SegmentExport(
         world.client, clock=world.state.clock.now, pause=pause, sleep=world.pauses.append, limit=limit
     )
 
@@ -30,7 +36,7 @@ def five(world: World) -> list[str]:
     return [world.add(f"p{number}@example.com") for number in range(5)]
 
 
-def ids(blocks: list[Block]) -> list[str]:
+def ids(blocks: list[ExportPage]) -> list[str]:
     return [row.id for block in blocks for row in block.rows]
 
 
@@ -54,7 +60,7 @@ def test_a_listing_goes_on_where_another_process_stopped(world: World, stored: i
     people = five(world)
     *_, last = islice(listing(world).everybody(ROLL), stored)
     world.add("late@example.com")
-    rest = list(listing(world).everybody(ROLL, Place.read(last.place.written())))
+    rest = list(listing(world).everybody(ROLL, ExportCursor.read(last.place.written())))
     assert ids(rest) == people[last.place.rows :]
     assert rest[-1].place.rows == rest[-1].total == 5
     assert rest[-1].place.began == last.place.began
@@ -75,7 +81,7 @@ def test_an_export_that_is_gone_is_begun_anew(world: World) -> None:
 
 def test_an_unknown_token_is_begun_anew(world: World) -> None:
     people = five(world)
-    place = Place(ROLL.label, "1", world.state.clock.now(), offset=3, rows=2, last=people[1])
+    place = ExportCursor(ROLL.label, "1", world.state.clock.now(), offset=3, rows=2, last=people[1])
     assert ids(list(listing(world).everybody(ROLL, place))) == people
 
 
@@ -84,7 +90,7 @@ def test_a_place_that_is_of_no_use_is_not_asked_for(world: World, what: str) -> 
     people = five(world)
     world.state.add_segment_group(SegmentGroup("EVERYBODY", EVERYBODY))
     _, first = islice(listing(world).everybody(ROLL), 2)
-    roll = Roll("EVERYBODY", is_group=True) if what == "another roll" else ROLL
+    roll = SegmentRef("EVERYBODY", is_group=True) if what == "another roll" else ROLL
     if what == "too old":
         world.state.clock.advance(RESUMABLE.total_seconds())
     world.state.calls.reset()
@@ -153,7 +159,7 @@ def test_waiting_shows_signs_of_life_and_grows_patient(world: World) -> None:
 def test_a_segment_group_is_listed_like_a_segment(world: World) -> None:
     people = five(world)
     world.state.add_segment_group(SegmentGroup("ALL", EVERYBODY))
-    assert ids(list(listing(world).everybody(Roll("ALL", is_group=True)))) == people
+    assert ids(list(listing(world).everybody(SegmentRef("ALL", is_group=True)))) == people
     assert world.calls("initiateExportSegmentGroup") == 1
 
 

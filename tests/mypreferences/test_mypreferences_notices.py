@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.state import Notice
-from bridge.mypreferences.notices import MOST, code_in, read_delivery
+from bridge.core.store_port import WebhookEvent
+from bridge.mypreferences.events.webhook_payload import MOST, code_in, read_delivery
 
 FULL: dict[str, Any] = {
     "EventId": "e-1", "EventType": "preference.updated", "Entity": "Preferences", "SubscriptionId": 12,
@@ -18,10 +18,10 @@ FULL: dict[str, Any] = {
     "OriginalEventTime": "2024-01-06T05:00:01Z",
 }  # fmt: skip
 MINIMISED = {name: value for name, value in FULL.items() if name != "Data"}
-NOTICE = Notice("e-1", "preference.updated", "1001")
+NOTICE = WebhookEvent("e-1", "preference.updated", "1001")
 
 
-def read(document: Any) -> tuple[Notice, ...]:
+def read(document: Any) -> tuple[WebhookEvent, ...]:
     return read_delivery(json.dumps(document).encode()).notices
 
 

@@ -9,21 +9,21 @@ import httpx
 import msgspec
 import pytest
 
-from bridge.core.catalogue import Kind
+from bridge.core.catalogue import CatalogueKind
 from bridge.core.errors import ConfigError
-from bridge.core.fit import Fault as Unfit
-from bridge.core.fit import Misfit, misfits, missing
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, Topic
+from bridge.core.mapping_check import MappingProblem, find_problems, missing_topics
+from bridge.core.mapping_check import ProblemKind as Unfit
 from bridge.core.model import TopicId
 from bridge.core.ports import Hint, Page
 from bridge.mypreferences import wire
 from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
-from bridge.mypreferences.drain import drain_events
-from bridge.mypreferences.routes import builtin_routes, load_routes
-from bridge.mypreferences.throttle import RateLimit
+from bridge.mypreferences.client.routes import builtin_routes, load_routes
+from bridge.mypreferences.client.throttle import RateLimit
+from bridge.mypreferences.events.drain import drain_events
 from bridge.sandbox.faults import Fault
-from bridge.transport import Answer
+from bridge.transport import Response
 from tests.mypreferences.mp_world import CHANNEL, NEWS, NOON, World, a_mapping, ago
 
 # --- routes
@@ -109,9 +109,9 @@ def test_no_rate_means_no_wait() -> None:
 def test_a_429_closes_the_gate_for_everybody() -> None:
     watch = Watch()
     limit = RateLimit(None, ticks=watch.ticks, sleep=watch.sleep)
-    limit.after("any", Answer(200, httpx.Headers({"Retry-After": "9"}), b"", None))
+    limit.after("any", Response(200, httpx.Headers({"Retry-After": "9"}), b"", None))
     limit.before("any")
-    limit.after("any", Answer(429, httpx.Headers({"Retry-After": "9"}), b"", None))
+    limit.after("any", Response(429, httpx.Headers({"Retry-After": "9"}), b"", None))
     limit.before("other")
     assert watch.slept == [9.0]
 
@@ -150,7 +150,7 @@ def test_an_unknown_event_type_is_a_hint_all_the_same_and_is_named() -> None:
 
 
 def test_what_nothing_of_consent_hangs_on_costs_no_read() -> None:
-    """MyPreferences `Events`: groups, tags, names and custom fields are entities of their own."""
+    """MyPreferences `EventsExport`: groups, tags, names and custom fields are entities of their own."""
     kinds = (
         "group.added",
         "tag.deleted",
@@ -225,8 +225,8 @@ def test_the_watermark_is_no_later_than_the_start_of_the_read() -> None:
 # --- the mapping against the catalogue
 
 
-def unfit(world: World, mapping: Mapping) -> list[Misfit]:
-    return misfits(mapping, read_catalogue(world.client, frozenset(Kind)))
+def unfit(world: World, mapping: Mapping) -> list[MappingProblem]:
+    return find_problems(mapping, read_catalogue(world.client, frozenset(CatalogueKind)))
 
 
 def test_a_mapping_that_fits_has_no_problems(world: World) -> None:
@@ -267,13 +267,13 @@ def test_a_topic_is_missing_only_where_its_counterpart_is_gone(
     world: World, source: FilterRef | ConsentRef, gone: bool
 ) -> None:
     mapping = a_mapping(NEWS, Topic(TopicId("x"), source, {"": 1}))
-    assert set(missing(mapping, world.replica(mapping).catalogue())) == ({"x"} if gone else set())
+    assert set(missing_topics(mapping, world.replica(mapping).catalogue())) == ({"x"} if gone else set())
     assert world.calls("retrievePrograms") == 1
 
 
 def test_the_feed_covers_every_topic_with_a_place_here(world: World) -> None:
     mapping = a_mapping(NEWS, channel=Topic(TopicId("email"), None, {}))
-    assert world.replica(mapping).covers("mypreferences.events") == {NEWS.id}
+    assert world.replica(mapping).topics_of("mypreferences.events") == {NEWS.id}
 
 
 def test_inactive_things_are_found(world: World) -> None:

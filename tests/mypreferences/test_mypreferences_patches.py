@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pytest
 from data_world import CRM, IN, OUT, a_state, email, pref, somebody
 
-from bridge.core.errors import ChangedMeanwhile, Forbidden, OutcomeUnknown, Refused, Verdict
+from bridge.core.errors import Forbidden, OutcomeUnknown, PreconditionFailed, Refused, Verdict
 from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.client.patches import Add, Operation, Remove, Replace, Test, pointer, rendered
-from bridge.mypreferences.routes import load_routes
+from bridge.mypreferences.client.routes import load_routes
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import State
 from tests.mypreferences.mp_world import ADDRESS, World
@@ -65,7 +65,7 @@ def test_a_test_that_fails_makes_the_caller_read_again(world: World, status: int
     """Which status a failed test has is not documented."""
     world.state.switches.patch_failed_test_status = status
     found = somebody(world)
-    with pytest.raises(ChangedMeanwhile) as caught:
+    with pytest.raises(PreconditionFailed) as caught:
         world.client.patch_profile(found, [Test(FIRST, "old@example.com"), Replace(FIRST, "new@example.com")])
     assert (caught.value.verdict, caught.value.status) == (Verdict.IN_DOUBT, status)
     assert "example.com" not in str(caught.value)

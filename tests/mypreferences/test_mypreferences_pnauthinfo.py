@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.errors import SignInRefused
-from bridge.mypreferences.pnauthinfo import PnAuthInfo3, encoded, signature, stamped
+from bridge.mypreferences.auth.pnauthinfo import PnAuthInfo3, encoded, signature, stamped
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import User
 from bridge.sandbox.mypreferences.state import API_HASH_KEY

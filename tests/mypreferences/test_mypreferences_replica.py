@@ -12,13 +12,13 @@ from bridge.core.errors import (
     Forbidden,
     NotFound,
     Refused,
-    ServerTrouble,
+    ServerError,
     SideError,
 )
 from bridge.core.mapping import Topic
 from bridge.core.model import Block, Choice, Observation, Side, TopicId
 from bridge.core.ports import Hint
-from bridge.mypreferences.listing import Roll
+from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.replica import MyPreferencesReader
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import (
@@ -69,13 +69,13 @@ def test_the_most_restrictive_of_profiles_that_share_an_address_is_heard(world: 
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.add(preferences={"NEWS_EMAIL": (False, ago(days=9))})
     world.add(preferences={"NEWS_EMAIL": (False, ago(days=5))})
-    assert seen(world) == Observation(OUT, NOON, ago(days=5), uniform=False, records=3)
+    assert seen(world) == Observation(OUT, NOON, ago(days=5), consistent=False, records=3)
 
 
 def test_an_opt_in_beside_silence_is_an_opt_in_that_is_not_uniform(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.add()
-    assert seen(world) == Observation(IN, NOON, ago(days=1), uniform=False, records=2)
+    assert seen(world) == Observation(IN, NOON, ago(days=1), consistent=False, records=2)
 
 
 def test_a_profile_that_moved_to_another_address_is_absent_under_the_old_one(world: World) -> None:
@@ -202,7 +202,7 @@ def test_a_drain_that_fails_midway_gives_no_watermark(world: World) -> None:
     world.state.faults.add(Fault("retrieveEvents", "status", nth=2, times=9, status=503))
     drain = world.replica().changes("mypreferences.events", ago(hours=3))
     assert next(drain).watermark is None
-    with pytest.raises(ServerTrouble):
+    with pytest.raises(ServerError):
         next(drain)
 
 
@@ -222,7 +222,7 @@ def test_a_segment_is_read_to_its_last_row(world: World) -> None:
     for number in range(5):
         world.add(f"p{number}@example.com", preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.add("p0@example.com", preferences={"NEWS_EMAIL": (False, ago(days=2))})
-    waited, page = world.replica(roll=Roll("EVERYBODY")).everyone([])
+    waited, page = world.replica(roll=SegmentRef("EVERYBODY")).list_people([])
     shared = next(view for view in page.views if view.address == "p0@example.com")
     assert len(page.views) == 5
     assert (shared.topics[NEWS.id].choice, shared.topics[NEWS.id].records) == (OUT, 2)
@@ -237,12 +237,12 @@ def test_a_segment_that_is_cut_short_is_not_taken_for_everybody(world: World) ->
         world.add(f"p{number}@example.com")
     world.state.faults.add(Fault("retrieveExport", "half_page"))
     with pytest.raises(DrainIncomplete, match="2 of 4"):
-        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
+        list(world.replica(roll=SegmentRef("EVERYBODY")).list_people([]))
 
 
 def test_an_unknown_segment_stops_the_sweep(world: World) -> None:
     with pytest.raises(NotFound):
-        list(world.replica(roll=Roll("NOBODY")).everyone([]))
+        list(world.replica(roll=SegmentRef("NOBODY")).list_people([]))
 
 
 def test_an_export_that_expired_is_an_incomplete_drain(world: World) -> None:
@@ -250,7 +250,7 @@ def test_an_export_that_expired_is_an_incomplete_drain(world: World) -> None:
     world.state.switches.export_polls = 0
     world.state.switches.export_keep_seconds = -1
     with pytest.raises(DrainIncomplete):
-        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
+        list(world.replica(roll=SegmentRef("EVERYBODY")).list_people([]))
 
 
 EXPIRED = '{"Message":"The AccessToken is invalid or has expired."}'
@@ -261,21 +261,21 @@ def test_an_export_that_is_gone_midway_is_an_incomplete_drain(world: World, oper
     world.add()
     world.state.faults.add(Fault(operation, "status", status=401, body=EXPIRED, times=2))
     with pytest.raises(DrainIncomplete):
-        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
+        list(world.replica(roll=SegmentRef("EVERYBODY")).list_people([]))
 
 
 def test_an_export_that_never_gets_ready_is_given_up(world: World) -> None:
     answer = '{"Status":"Processing","RowCount":null}'
     world.state.faults.add(Fault("exportStatus", "status", status=200, body=answer, times=2000))
     with pytest.raises(DrainIncomplete, match="complete"):
-        list(world.replica(roll=Roll("EVERYBODY"), export_poll=1200).everyone([]))
+        list(world.replica(roll=SegmentRef("EVERYBODY"), export_poll=1200).list_people([]))
     assert sum(world.pauses) <= 4 * 3600
 
 
 def test_an_export_that_the_user_may_not_read_stops_the_side(world: World) -> None:
     world.state.faults.add(Fault("exportStatus", "status", status=200, body='{"Status":"Failed"}'))
     with pytest.raises(Forbidden, match="export"):
-        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
+        list(world.replica(roll=SegmentRef("EVERYBODY")).list_people([]))
 
 
 @pytest.mark.parametrize(
@@ -289,14 +289,14 @@ def test_an_export_that_the_user_may_not_read_stops_the_side(world: World) -> No
 def test_a_segment_without_a_proven_end_is_an_incomplete_drain(world: World, block: str) -> None:
     world.state.faults.add(Fault("retrieveExport", "status", status=200, body=block, times=9))
     with pytest.raises(DrainIncomplete):
-        list(world.replica(roll=Roll("EVERYBODY")).everyone([]))
+        list(world.replica(roll=SegmentRef("EVERYBODY")).list_people([]))
 
 
 def test_a_row_without_an_address_is_counted_and_bound_to_nobody(world: World) -> None:
     """A segment over deleted profiles outputs the id alone."""
     block = '{"UserProfilePreferences":[{"ProfileId":1},{"ProfileId":1}],"HasMore":false,"TotalResults":1}'
     world.state.faults.add(Fault("retrieveExport", "status", status=200, body=block))
-    _, page = world.replica(roll=Roll("EVERYBODY")).everyone([])
+    _, page = world.replica(roll=SegmentRef("EVERYBODY")).list_people([])
     assert (list(page.views), page.skipped) == ([], 1)
 
 
@@ -304,7 +304,7 @@ def test_without_a_segment_every_known_person_is_read_in_order(world: World) -> 
     people = [who(f"p{number}@example.com") for number in range(103)]
     for person in people[:3]:
         world.add(person.address)
-    pages = list(world.replica().everyone(people))
+    pages = list(world.replica().list_people(people))
     assert [len(page.views) for page in pages] == [100, 3]
     assert [view.address for page in pages for view in page.views] == [person.address for person in people]
     assert [view.topics[NEWS.id].present for view in pages[0].views[:4]] == [True, True, True, False]
@@ -313,7 +313,7 @@ def test_without_a_segment_every_known_person_is_read_in_order(world: World) -> 
 def test_a_person_who_cannot_be_read_keeps_nobody_else_from_being_read(world: World) -> None:
     for _ in range(51):
         world.add("many@example.com")
-    (page,) = world.replica().everyone([who("many@example.com"), who()])
+    (page,) = world.replica().list_people([who("many@example.com"), who()])
     assert [view.address for view in page.views] == [ADDRESS]
     assert page.warnings == ["1 people could not be read: Ambiguous"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from every_call import CALLS, Known, prepared
 
-from bridge.core.errors import BadAnswer, OutcomeUnknown, Verdict
-from bridge.mypreferences.routes import builtin_routes
+from bridge.core.errors import InvalidResponse, OutcomeUnknown, Verdict
+from bridge.mypreferences.client.routes import builtin_routes
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import State
 from tests.mypreferences.mp_world import World
@@ -62,7 +62,7 @@ def spoil(world: World, name: str, kind: str) -> Known:
 @pytest.mark.parametrize("kind", ["html", "null"])
 def test_a_spoilt_answer_to_a_read_shows_nobody(world: World, name: str, kind: str) -> None:
     known = spoil(world, name, kind)
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         CALLS[name](world.client, known)
 
 

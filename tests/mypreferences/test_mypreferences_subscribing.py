@@ -9,8 +9,8 @@ import pytest
 from bridge.core.errors import NotFound, Refused
 from bridge.core.mapping import OnUnsubscribe
 from bridge.mypreferences import wire
-from bridge.mypreferences.kinds import Bearing, bearing_of
-from bridge.mypreferences.subscribing import (
+from bridge.mypreferences.events.types import EventRelevance, relevance_of
+from bridge.mypreferences.events.webhook_admin import (
     ACTIVE,
     PAUSED,
     delete,
@@ -33,7 +33,11 @@ def wanted(**more: object) -> wire.Subscription:
 def test_every_event_that_is_needed_bears_on_consent() -> None:
     kinds = [need.event_type for need in needs(a_mapping(), "CrmId")]
     assert len(kinds) == len(set(kinds))
-    assert {bearing_of(kind) for kind in kinds} <= {Bearing.LOOK, Bearing.LIFE_CYCLE, Bearing.REKEY}
+    assert {relevance_of(kind) for kind in kinds} <= {
+        EventRelevance.LOOK,
+        EventRelevance.LIFE_CYCLE,
+        EventRelevance.REKEY,
+    }
     assert "contacts.alternateid.updated" in kinds
 
 

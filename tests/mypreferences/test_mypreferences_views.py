@@ -10,7 +10,7 @@ import pytest
 from bridge.core.mapping import Topic
 from bridge.core.model import Block, Choice, Observation
 from bridge.mypreferences import views, wire
-from bridge.mypreferences.moments import render_moment
+from bridge.mypreferences.timestamps import render_moment
 from tests.mypreferences.mp_world import ADDRESS, CHANNEL, NEWS, NOON, OFFERS, a_mapping, ago, with_type
 
 OUT, IN, UNSET = Choice.OPTED_OUT, Choice.OPTED_IN, Choice.UNSET
@@ -88,7 +88,7 @@ def test_only_elements_of_the_mapped_type_count() -> None:
     emails = [on_address(pref(2), email_type="Work"), on_address(pref(1), email_type="primary")]
     profile = wire.Profile(profile_id=1, emails=emails)
     assert shown(with_type(NEWS, "Primary"), profile).choice is IN
-    assert (shown(NEWS, profile).choice, shown(NEWS, profile).uniform) == (OUT, False)
+    assert (shown(NEWS, profile).choice, shown(NEWS, profile).consistent) == (OUT, False)
 
 
 def test_other_addresses_and_inactive_elements_do_not_count() -> None:
@@ -174,4 +174,4 @@ def test_an_unknown_word_on_one_record_does_not_weaken_an_opt_out_on_another() -
         wire.Profile(profile_id=n, emails=[on_address(pref(kind, NEW))]) for n, kind in ((1, 9), (2, 2))
     ]
     seen = shown(NEWS, *profiles)
-    assert (seen.choice, seen.block, seen.uniform) == (OUT, None, False)
+    assert (seen.choice, seen.block, seen.consistent) == (OUT, None, False)

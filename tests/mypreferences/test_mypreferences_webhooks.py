@@ -18,7 +18,7 @@ WANTED = wire.Subscription(
 
 
 def test_a_subscription_is_born_paused_and_listed(world: World) -> None:
-    """MyPreferences `Create new subscription`: `State` defaults to Paused."""
+    """MyPreferences `Create new subscription`: `FindingState` defaults to Paused."""
     made = world.client.create_subscription(WANTED)
     assert not made.active
     (listed,) = world.client.subscriptions()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.errors import BadAnswer, OutcomeUnknown
+from bridge.core.errors import InvalidResponse, OutcomeUnknown
 from bridge.mypreferences import wire
-from bridge.mypreferences.moments import parse_moment, render_moment
+from bridge.mypreferences.timestamps import parse_moment, render_moment
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import World
 
@@ -165,7 +165,7 @@ BAD = [
 def test_a_bad_answer_to_a_read_names_the_call_and_quotes_nothing(world: World, body: str) -> None:
     profile_id = world.add()
     world.state.faults.add(Fault("retrieveProfileById", "status", status=200, body=body))
-    with pytest.raises(BadAnswer, match="profile_by_id") as caught:
+    with pytest.raises(InvalidResponse, match="profile_by_id") as caught:
         world.client.profile_by_id(profile_id)
     assert not body or body not in str(caught.value)
 
@@ -183,7 +183,7 @@ def test_a_bad_answer_to_a_write_leaves_its_outcome_unknown(world: World, body: 
 )
 def test_no_events_and_no_answer_are_told_apart(world: World, body: str) -> None:
     world.state.faults.add(Fault("retrieveEvents", "status", status=200, body=body))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         world.client.events_by_account(start_at=utc(2026, 1, 20), end_at=utc(2026, 1, 20, 1))
 
 
@@ -192,5 +192,5 @@ def test_the_profile_of_somebody_else_is_a_bad_answer(world: World) -> None:
     world.state.faults.add(
         Fault("retrieveProfileById", "status", status=200, body=f'{{"ProfileId":{second}}}')
     )
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         world.client.profile_by_id(first)

@@ -14,7 +14,7 @@ from bridge.core.errors import (
 )
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import Adjustment, Choice, Evidence, Observation, Side, TopicId
-from bridge.core.ports import Hint, Outcome
+from bridge.core.ports import Hint, WriteResponse
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import (
@@ -42,7 +42,7 @@ def seen(world: World, topic: Topic = NEWS, address: str = ADDRESS) -> Observati
 
 def test_a_withdrawal_reaches_every_profile_with_the_address(world: World) -> None:
     ids = [world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))}) for _ in range(3)]
-    assert world.replica().write(who(), [withdrawal()]) is Outcome.ACCEPTED
+    assert world.replica().write(who(), [withdrawal()]) is WriteResponse.ACCEPTED
     assert world.calls("updateProfilePost") == 3
     assert seen(world) == Observation(OUT, NOON, NOON, records=3)
     assert world.replica().look(who()).ids == tuple(ids)
@@ -50,7 +50,7 @@ def test_a_withdrawal_reaches_every_profile_with_the_address(world: World) -> No
 
 def test_a_withdrawal_that_stands_already_sends_nothing(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (False, ago(days=1))})
-    assert world.replica().write(who(), [withdrawal()]) is Outcome.ALREADY_SO
+    assert world.replica().write(who(), [withdrawal()]) is WriteResponse.ALREADY_SO
     assert world.calls("updateProfilePost") == 0
 
 
@@ -107,7 +107,8 @@ def test_a_raise_carries_the_evidences_date_and_frequency(world: World) -> None:
     world.add()
     at = ago(hours=2)
     assert (
-        world.replica().write(who(), [raising(OFFERS, at, "DAILY"), raising(CHANNEL, at)]) is Outcome.ACCEPTED
+        world.replica().write(who(), [raising(OFFERS, at, "DAILY"), raising(CHANNEL, at)])
+        is WriteResponse.ACCEPTED
     )
     assert seen(world, OFFERS) == Observation(IN, NOON, at, ("DAILY",))
     assert seen(world, CHANNEL) == Observation(IN, NOON, at)
@@ -135,7 +136,7 @@ def test_a_raise_goes_to_the_profile_that_the_alternate_id_pins(world: World) ->
     world.replica(alternate_id_type="crmid").write(person, [raising()])
     emails = world.state.profile(int(pinned))["Emails"]
     assert emails[0]["EmailPreferences"][0]["PreferenceType"] == 1
-    assert seen(world) == Observation(IN, NOON, NOON, uniform=False, records=2)
+    assert seen(world) == Observation(IN, NOON, NOON, consistent=False, records=2)
 
 
 def test_a_profile_pinned_to_another_contact_is_not_raised(world: World) -> None:

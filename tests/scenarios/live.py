@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bridge.app import App, Options
 from bridge.core.model import Cell, Choice, Side
 from bridge.engine.report import Report
-from bridge.engine.round import Orders, Round
+from bridge.engine.run import Run, RunOptions
 from bridge.sandbox import dotdigital, mypreferences
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences import (
@@ -190,12 +190,12 @@ class Live:
     def round(self, **orders: bool) -> Report:
         """A minute later, one round."""
         self.clock.advance(60)
-        return Round(self.app.eyes(), self.app.hands()).run(Orders(**orders))
+        return Run(self.app.services(), self.app.writers()).run(RunOptions(**orders))
 
     def until_quiet(self) -> list[Report]:
         """Rounds until one has nothing to write. Fails where that takes too many."""
         reports = [self.round(), self.round()]
-        while reports[-1].tally.writes or reports[-1].tally.failed or reports[-1].errors:
+        while reports[-1].written.writes or reports[-1].written.failed or reports[-1].errors:
             assert len(reports) < QUIET_WITHIN, [report.shown() for report in reports]
             reports.append(self.round())
         return reports

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.engine.round import Orders, Round
+from bridge.engine.run import Run, RunOptions
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, NEWS, OUT, PROFILING, THEIRS, Live
 
@@ -38,14 +38,14 @@ def test_a_hundred_withdrawals_are_imported_and_proven(make: Make) -> None:
     calls = live.mypreferences.calls
     calls.reset()
     report = live.round()
-    assert report.tally.writes == PEOPLE
-    assert not report.tally.failed
+    assert report.written.writes == PEOPLE
+    assert not report.written.failed
     assert {live.shows(address) for address in people} == {(OUT, OUT)}
     assert {live.shows(address, PROFILING) for address in people} == {(IN, IN)}
     assert (calls.count("initiateImport"), calls.count("updateProfilePost")) == (1, 0)
     assert calls.total() < 2 * PEOPLE, calls.counts()
     live.clock.advance(3600)
-    assert live.round(full=True).tally.writes == 0
+    assert live.round(full=True).written.writes == 0
     live.app.store.verify_ledger()
 
 
@@ -93,10 +93,10 @@ def test_an_import_that_outlives_its_process_undoes_no_newer_opt_in(make: Make) 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Round(live.app.eyes(heartbeat=lost), live.app.hands()).run(Orders())
+        Run(live.app.services(heartbeat=lost), live.app.writers()).run(RunOptions())
     live.remap("version = 1", "version = 1 ")  # another process goes on
     live.say(THEIRS, people[0], NEWS, IN)
-    assert live.round().tally.writes == 0, "nobody in it is written to before it has ended"
+    assert live.round().written.writes == 0, "nobody in it is written to before it has ended"
     live.clock.advance(900)
     live.until_quiet()
     assert {live.shows(address) for address in people[1:]} == {(OUT, OUT)}

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.model import ChallengeState
-from bridge.core.state import AskedCounts
+from bridge.core.store_port import ConfirmationCounts
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, OUT, Live
 
@@ -118,7 +118,7 @@ def test_a_withdrawal_ends_it_at_once_and_a_click_after_it_brings_nobody_back(
     live.until_quiet()
     assert state(live, ada) is ChallengeState.ENDED
     assert live.held() == []
-    assert live.app.store.challenges() == AskedCounts(0, None, 0)
+    assert live.app.store.challenges() == ConfirmationCounts(0, None, 0)
     assert live.dotdigital.click_challenge(ada)
     live.clock.advance(43_200)
     live.round(full=days == 16)
@@ -178,7 +178,7 @@ def test_status_counts_who_is_waited_for_and_since_when(asked: Asked) -> None:
     counts = live.app.store.challenges()
     challenge = live.cell(ada, EMAIL).challenge
     assert challenge is not None
-    assert counts == AskedCounts(1, challenge.sent_at, 0)
+    assert counts == ConfirmationCounts(1, challenge.sent_at, 0)
     assert live.clock.now() - challenge.sent_at < timedelta(minutes=5)
 
 

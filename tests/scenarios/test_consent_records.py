@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.errors import BadAnswer
+from bridge.core.errors import InvalidResponse
 from bridge.core.model import ConsentRecord, TopicId, Who
 from bridge.sandbox.faults import Fault
 from tests.scenarios.conftest import Make
@@ -172,7 +172,7 @@ def test_whose_evidence_cannot_be_read_waits_and_nobody_else(
 
     def failing(who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
         if who.address == unread:
-            raise BadAnswer("half a page", side=MINE, operation="profiles_by_email")
+            raise InvalidResponse("half a page", side=MINE, operation="profiles_by_email")
         return read(who, topics)
 
     with monkeypatch.context() as patch:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.model import Choice
-from bridge.dotdigital.events import WITHOUT
+from bridge.dotdigital.polling.events import WITHOUT
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, PROFILING, THEIRS, Live
 
@@ -106,7 +106,7 @@ def test_days_with_events_end_as_days_of_polling_alone(make: Make, switch: str, 
     assert not live.held()
     before = live.dotdigital.calls.count("set-preferences-for-contact")
     live.clock.advance(86_400)
-    assert live.round(full=True).tally.writes == 0
+    assert live.round(full=True).written.writes == 0
     assert live.dotdigital.calls.count("set-preferences-for-contact") == before
 
 

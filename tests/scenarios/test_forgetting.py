@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from bridge.core.errors import Unreachable
 from bridge.core.model import Side
+from bridge.engine.erase import ErasureResult, PersonEraser, erase_local
 from bridge.engine.explain import explain
-from bridge.engine.forget import Forgetter, Forgotten, forget_here
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
 from tests.scenarios.conftest import Make
@@ -21,9 +21,9 @@ class Killed(BaseException):
     """The process dies here."""
 
 
-def forget(live: Live, address: str) -> Forgotten:
+def forget(live: Live, address: str) -> ErasureResult:
     live.clock.advance(60)
-    done = Forgetter(live.app.eyes(), live.app.store, live.app.erasers).forget(address)
+    done = PersonEraser(live.app.services(), live.app.store, live.app.erasers).forget(address)
     live.clock.advance(3600)
     return done
 
@@ -40,7 +40,7 @@ def written(live: Live) -> str:
 def quiet(live: Live) -> None:
     """Sweeps and rounds write nothing, and go well."""
     reports = [live.round(full=True), *live.until_quiet(), live.round(full=True)]
-    assert sum(report.tally.writes for report in reports) == 0, [report.shown() for report in reports]
+    assert sum(report.written.writes for report in reports) == 0, [report.shown() for report in reports]
     assert not any(report.errors for report in reports)
 
 
@@ -149,7 +149,7 @@ def test_a_later_withdrawal_of_somebody_erased_comes_through(live: Live) -> None
     """The other side may have kept, or been given, a copy."""
     ada = live.add("ada", both={NEWS: IN})
     live.started()
-    forget_here(live.app.store, ada)
+    erase_local(live.app.store, ada)
     live.clock.advance(3600)
     quiet(live)
     assert live.app.store.find(ada) is None
@@ -163,7 +163,7 @@ def test_erased_here_alone_both_sides_are_left_as_they_are(live: Live) -> None:
     ada = live.add("ada", mine={NEWS: IN}, theirs={NEWS: OUT})
     live.started()
     live.until_quiet()
-    assert forget_here(live.app.store, ada).was_here
+    assert erase_local(live.app.store, ada).was_here
     assert ada not in written(live)
     quiet(live)
     assert live.app.store.find(ada) is None
@@ -199,7 +199,7 @@ def test_killed_at_any_step_it_goes_on_from_there(
         patch.setattr(holder, method, killed)
         with pytest.raises(Killed):
             forget(live, ada)
-    raised = [report.tally.raises for report in (live.round(), live.round(full=True))]
+    raised = [report.written.raises for report in (live.round(), live.round(full=True))]
     assert sum(sum(each.values()) for each in raised) == 0
     assert forget(live, ada).finished
     is_gone(live, ada)
@@ -247,7 +247,7 @@ def test_while_an_import_is_at_work_nothing_is_deleted(live: Live, monkeypatch: 
     """It could bring a contact back from the recycle bin."""
     ada = live.add("ada", both={NEWS: IN})
     live.started()
-    monkeypatch.setattr(live.app.readers[THEIRS], "under_way", lambda: True)
+    monkeypatch.setattr(live.app.readers[THEIRS], "has_running_jobs", lambda: True)
     done = forget(live, ada)
     assert set(done.errors) == {THEIRS}
     assert live.status(ada) == "Subscribed"

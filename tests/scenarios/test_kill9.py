@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bridge.app import App, Options
-from bridge.engine.round import Orders, Round
+from bridge.engine.run import Run, RunOptions
 from bridge.sandbox.crowd import Crowd
 from bridge.sandbox.world import World
 from bridge.settings import load
@@ -79,8 +79,8 @@ def _to_the_end(world: World, folder: Path) -> None:
     options = Options(sleep=lambda _: None, export_poll=0.0)
     with App(load(environ=_environment(world, folder)), options) as app:
         for _ in range(QUIET_WITHIN):
-            report = Round(app.eyes(), app.hands()).run(Orders())
-            if not (report.tally.writes or report.tally.failed or report.errors):
+            report = Run(app.services(), app.writers()).run(RunOptions())
+            if not (report.written.writes or report.written.failed or report.errors):
                 app.store.verify_ledger()
                 return
     raise AssertionError(report.shown())

@@ -25,7 +25,7 @@ def test_a_deletion_at_mypreferences_unlinks_and_changes_nothing(make: Make, how
     live.started()
     gone(live, ada, how)
     reports = live.until_quiet()
-    assert sum(report.tally.writes for report in reports) == 0
+    assert sum(report.written.writes for report in reports) == 0
     assert (live.theirs(ada, NEWS), live.status(ada), live.held()) == (IN, "Subscribed", [])
 
 

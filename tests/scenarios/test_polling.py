@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.dotdigital.learnt import What, kept
-from bridge.dotdigital.modified import LONGEST
+from bridge.dotdigital.polling.capabilities import Capability, kept
+from bridge.dotdigital.polling.modified import LONGEST
 from bridge.sandbox.faults import Fault
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
 
-TRUSTED = What.MOVES_ON_PREFERENCES
+TRUSTED = Capability.MOVES_ON_PREFERENCES
 
 
 def polled(live: Live, rounds: int = 1) -> int:
     """So many rounds, a minute apart; how many opt-ins they sent."""
-    return sum(sum(live.round(polling=True).tally.raises.values()) for _ in range(rounds))
+    return sum(sum(live.round(polling=True).written.raises.values()) for _ in range(rounds))
 
 
 def shows_itself(live: Live) -> Live:
@@ -105,7 +105,7 @@ def test_a_round_in_turns_reads_every_feed_before_long(make: Make) -> None:
     live.started()
     polled(live)
     every = live.app.tuning.poll
-    turn = live.app.readers[THEIRS].turn_of("dotdigital.opt_ins.1002", every)
+    turn = live.app.readers[THEIRS].rotation_period("dotdigital.opt_ins.1002", every)
     assert turn > every
     live.say(THEIRS, address, NEWS, OUT)
     polled(live, turn // every)

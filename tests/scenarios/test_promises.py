@@ -26,8 +26,8 @@ def test_a_withdrawal_at_either_side_is_followed_at_the_other(live: Live, side: 
     live.say(side, ada, topic, OUT)
     report = live.round()
     assert live.shows(ada, topic) == (OUT, OUT)
-    assert report.tally.withdrawals[side.other] == report.tally.writes == 1
-    assert live.round().tally.writes == 0
+    assert report.written.withdrawals[side.other] == report.written.writes == 1
+    assert live.round().written.writes == 0
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -40,8 +40,8 @@ def test_a_newer_dated_opt_in_at_either_side_is_followed_at_the_other(
     live.say(side, ada, topic, IN)
     report = live.round()
     assert live.shows(ada, topic) == (IN, IN)
-    assert report.tally.raises[side.other] == report.tally.writes == 1
-    assert live.round().tally.writes == 0
+    assert report.written.raises[side.other] == report.written.writes == 1
+    assert live.round().written.writes == 0
 
 
 @pytest.mark.parametrize("side", list(Side))
@@ -108,7 +108,7 @@ def test_absence_at_one_side_raises_nobody_and_withdraws_nobody(live: Live) -> N
     live.add_mine("only-mine@example.com", {NEWS: IN}, live.clock.now() - timedelta(days=3))
     live.add_theirs("only-theirs@example.com", {NEWS: IN}, live.clock.now() - timedelta(days=3))
     live.started()
-    assert sum(report.tally.writes for report in live.until_quiet()) == 0
+    assert sum(report.written.writes for report in live.until_quiet()) == 0
     assert live.shows(ada) == (UNSET, UNSET)
     assert live.dotdigital.find("only-mine@example.com") is None
     assert live.mypreferences.find("only-theirs@example.com") == []
@@ -156,7 +156,7 @@ def test_a_reason_not_to_mail_that_is_nobodys_choice_withdraws_nothing(live: Liv
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     live.unsubscribe(ada, reason)
-    assert sum(report.tally.writes for report in live.until_quiet()) == 0
+    assert sum(report.written.writes for report in live.until_quiet()) == 0
     live.round(full=True)
     assert (live.mine(ada, EMAIL), live.mine(ada, NEWS)) == (IN, IN)
     assert live.status(ada) == reason
@@ -165,7 +165,7 @@ def test_a_reason_not_to_mail_that_is_nobodys_choice_withdraws_nothing(live: Liv
 def test_a_confirmation_that_is_awaited_is_no_choice(live: Live) -> None:
     ada = live.add("ada", both={NEWS: IN}, status="PendingOptIn")
     live.started()
-    assert live.round(full=True).tally.writes == 0
+    assert live.round(full=True).written.writes == 0
     assert (live.mine(ada, EMAIL), live.status(ada)) == (IN, "PendingOptIn")
 
 
@@ -174,7 +174,7 @@ def test_a_status_newer_than_this_program_is_no_choice(live: Live, monkeypatch: 
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     live.unsubscribe(ada, "QuantumBlocked")
-    assert sum(report.tally.writes for report in live.until_quiet()) == 0
+    assert sum(report.written.writes for report in live.until_quiet()) == 0
     assert (live.mine(ada, EMAIL), live.mine(ada, NEWS)) == (IN, IN)
 
 
@@ -224,7 +224,7 @@ def test_an_archived_preference_is_not_opted_out(live: Live) -> None:
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     live.mypreferences.archive(live.profile(ada), "NEWS_EMAIL", "campaign over")
-    assert sum(report.tally.writes for report in live.until_quiet()) == 0
+    assert sum(report.written.writes for report in live.until_quiet()) == 0
     assert live.theirs(ada, NEWS) is IN
     assert live.held() == [(NEWS, "cleared")]
 

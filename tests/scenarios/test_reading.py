@@ -169,7 +169,7 @@ def test_a_deletion_at_either_side_is_no_choice_and_brings_nobody_back(live: Liv
     live.dotdigital.delete_contact(live.contact(ada))
     live.mypreferences.delete(live.profile(bob), "asked for it")
     live.clock.advance(2)
-    assert sum(live.round(full=True).tally.writes for _ in range(3)) == 0
+    assert sum(live.round(full=True).written.writes for _ in range(3)) == 0
     assert live.dotdigital.find(ada) is None or live.dotdigital.find(ada).binned  # type: ignore[union-attr]
     assert live.mypreferences.find(bob) == []
     assert live.mine(ada, NEWS) is IN
@@ -210,7 +210,7 @@ def test_a_write_that_shows_only_later_is_proven_in_the_end(live: Live) -> None:
         last = live.round()
     assert live.shows(ada) == (OUT, OUT)
     assert live.shows(bob) == (IN, IN)
-    assert (last.tally.writes, last.counts.unproven, last.in_sync) == (0, 0, True)
+    assert (last.written.writes, last.counts.unproven, last.in_sync) == (0, 0, True)
 
 
 @pytest.mark.parametrize("late", [timedelta(days=3), timedelta(hours=1)])

@@ -21,11 +21,11 @@ POSITIONS = [True, False]
 
 
 def raised(reports: Iterable[Report]) -> int:
-    return sum(sum(report.tally.raises.values()) for report in reports)
+    return sum(sum(report.written.raises.values()) for report in reports)
 
 
 def wrote(reports: Iterable[Report]) -> int:
-    return sum(report.tally.writes for report in reports)
+    return sum(report.written.writes for report in reports)
 
 
 def settle(live: Live) -> list[Report]:

@@ -38,8 +38,8 @@ def test_an_ordinary_day_ends_in_agreement(
     assert _end(live, people) == END
     before = _writes(live)
     live.clock.advance(86_400)
-    assert live.round(full=True).tally.writes == 0
-    assert live.round().tally.writes == 0
+    assert live.round(full=True).written.writes == 0
+    assert live.round().written.writes == 0
     assert _writes(live) == before
 
 

@@ -12,33 +12,35 @@ import pytest
 from bridge.core.model import Choice
 from bridge.sandbox.faults import Fault
 from bridge.settings import load
-from bridge.store import HookBox
-from bridge.web.app import Answer, make_app
-from bridge.web.hooks import PATH, Gate, Receiver
+from bridge.store import WebhookInbox
+from bridge.web.app import HttpAnswer, make_app
 from bridge.web.server import WebServer
+from bridge.web.webhooks import PATH, WebhookConfig, WebhookReceiver
 from tests.scenarios.live import IN, MINE, NEWS, OFFERS, OUT, PROFILING, THEIRS, Live
 
 SECRET = "long-random-word"
-GATE = Gate(secret=SECRET)
+GATE = WebhookConfig(secret=SECRET)
 PEOPLE = ("ada", "bob", "cyd")
 Make = Callable[..., Live]
 
 
 class Calm:
-    def alive(self) -> Answer:
-        return Answer(True, {})
+    def alive(self) -> HttpAnswer:
+        return HttpAnswer(True, {})
 
-    def ready(self) -> Answer:
-        return Answer(True, {})
+    def ready(self) -> HttpAnswer:
+        return HttpAnswer(True, {})
 
 
 @contextmanager
-def listening(live: Live, *, depth: int = 1000, gate: Gate = GATE, **subscription: Any) -> Iterator[Receiver]:
+def listening(
+    live: Live, *, depth: int = 1000, gate: WebhookConfig = GATE, **subscription: Any
+) -> Iterator[WebhookReceiver]:
     """A receiver at the bridge's state DB, and the sandbox's subscription pointed at it."""
     url = load(environ=live.environment()).database_url
     live.app.store  # noqa: B018 - opened before the box is
-    box = HookBox(url, live.clock.now, side=MINE, depth=depth)
-    receiver = Receiver(gate, box, lambda: None)
+    box = WebhookInbox(url, live.clock.now, side=MINE, depth=depth)
+    receiver = WebhookReceiver(gate, box, lambda: None)
     server = WebServer(make_app(Calm(), receiver=receiver), host="127.0.0.1", port=0)
     server.start()
     try:
@@ -191,7 +193,7 @@ def test_every_form_of_the_handshake_can_be_met(
     live.started()
     for name, value in switches.items():
         setattr(live.mypreferences.switches, name, value)
-    with listening(live, gate=Gate(secret=SECRET, **gate)) as receiver:
+    with listening(live, gate=WebhookConfig(secret=SECRET, **gate)) as receiver:
         live.say(MINE, ada, NEWS, OUT)
         live.mypreferences.deliveries.cycle()
         assert receiver.counts()["taken"] == 1

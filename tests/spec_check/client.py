@@ -12,11 +12,11 @@ from pathlib import Path
 
 from bridge.core.errors import SideError
 from bridge.core.model import Side
-from bridge.dotdigital.auth import basic_auth
-from bridge.dotdigital.client_v2 import ClientV2
-from bridge.dotdigital.errors import judge
-from bridge.dotdigital.limits import Limits
-from bridge.dotdigital.wire import Addressee
+from bridge.dotdigital.client.auth import basic_auth
+from bridge.dotdigital.client.errors import to_error
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.wire import Addressee
+from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.transport import Transport
 from tests.spec_check import prism
 from tests.spec_check.published import Failed, load, operation_ids, with_times
@@ -110,8 +110,8 @@ def _transport(url: str) -> Transport:
         side=Side.DOTDIGITAL,
         base_url=url,
         auth=basic_auth("apiuser@example.com", "secret"),
-        throttle=Limits(clock=lambda: datetime.now(UTC), sleep=time.sleep),
-        judge=judge,
+        throttle=RateLimiter(clock=lambda: datetime.now(UTC), sleep=time.sleep),
+        to_error=to_error,
         jitter=random.Random(1),
         tries=1,
     )

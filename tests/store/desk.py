@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.core.model import Agreement, Cell, Choice, Observation, PersonId, RunId, Side, TopicId
 from bridge.core.ports import PersonView
-from bridge.core.state import LedgerEntry, RunKind, Settlement
+from bridge.core.store_port import LedgerEntry, RunKind, Settlement
 from bridge.store import Store
 
 MINE, THEIRS = Side.MYPREFERENCES, Side.DOTDIGITAL

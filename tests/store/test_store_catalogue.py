@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from bridge.core.catalogue import Catalogue, Edition, Entry, Kind, News
+from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, ChangeKind, Entry
 from bridge.store import Store
 from tests.store.desk import Clock
 
 NEWS = Entry(
-    Kind.FILTER,
+    CatalogueKind.FILTER,
     "NEWS_EMAIL",
     "Newsletter",
     ("Rundbrief", "NEWS"),
@@ -21,10 +21,15 @@ NEWS = Entry(
     ("DAILY",),
 )
 TALKS = Entry(
-    Kind.CONSENT, "Talks", editions=(Edition("1.0", ("en_US",)), Edition("2.0", None, active=False))
+    CatalogueKind.CONSENT,
+    "Talks",
+    editions=(CatalogueVersion("1.0", ("en_US",)), CatalogueVersion("2.0", None, active=False)),
 )
-LEAF = Entry(Kind.PREFERENCE, "7", "News")
-MINE, THEIRS = frozenset({Kind.FILTER, Kind.CONSENT}), frozenset({Kind.PREFERENCE, Kind.CATEGORY})
+LEAF = Entry(CatalogueKind.PREFERENCE, "7", "News")
+MINE, THEIRS = (
+    frozenset({CatalogueKind.FILTER, CatalogueKind.CONSENT}),
+    frozenset({CatalogueKind.PREFERENCE, CatalogueKind.CATEGORY}),
+)
 FIRST = Catalogue((TALKS, NEWS), MINE)
 
 
@@ -36,7 +41,7 @@ def test_what_is_kept_comes_back_the_same(store: Store) -> None:
     assert store.keep_catalogue(FIRST) == []
     assert store.keep_catalogue(Catalogue((LEAF,), THEIRS)) == []
     assert store.catalogue().kinds == MINE | THEIRS
-    assert store.catalogue().find(Kind.FILTER, "news_email") == NEWS
+    assert store.catalogue().find(CatalogueKind.FILTER, "news_email") == NEWS
 
 
 def test_a_change_is_told_once_and_remembered(store: Store, clock: Clock) -> None:
@@ -44,7 +49,7 @@ def test_a_change_is_told_once_and_remembered(store: Store, clock: Clock) -> Non
     began = clock()
     renamed = Catalogue((replace(NEWS, name="Letters"),), MINE)
     told = [(one.news, one.id) for one in store.keep_catalogue(renamed)]
-    assert sorted(told) == [(News.REMOVED, "Talks"), (News.RENAMED, "NEWS_EMAIL")]
+    assert sorted(told) == [(ChangeKind.REMOVED, "Talks"), (ChangeKind.RENAMED, "NEWS_EMAIL")]
     assert store.keep_catalogue(renamed) == []
     noticed = store.catalogue_noticed(began)
     assert [(one.change.news, one.change.id) for one in noticed] == told
@@ -54,13 +59,13 @@ def test_a_change_is_told_once_and_remembered(store: Store, clock: Clock) -> Non
 def test_a_reading_that_is_not_kept_leaves_the_news_to_the_next(store: Store) -> None:
     store.keep_catalogue(FIRST)
     gone = Catalogue((NEWS,), MINE)
-    assert [one.news for one in store.catalogue_news(gone)] == [News.REMOVED]
-    assert [one.news for one in store.keep_catalogue(gone)] == [News.REMOVED]
+    assert [one.news for one in store.catalogue_news(gone)] == [ChangeKind.REMOVED]
+    assert [one.news for one in store.keep_catalogue(gone)] == [ChangeKind.REMOVED]
 
 
 def test_a_side_that_was_not_read_loses_nothing(store: Store) -> None:
     store.keep_catalogue(FIRST | Catalogue((LEAF,), THEIRS))
-    assert store.keep_catalogue(Catalogue((NEWS,), frozenset({Kind.FILTER}))) == []
+    assert store.keep_catalogue(Catalogue((NEWS,), frozenset({CatalogueKind.FILTER}))) == []
     assert len(store.catalogue().entries) == 3
 
 

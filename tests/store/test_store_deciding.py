@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.core.model import Agreement, PersonId, RunId
-from bridge.core.state import AttemptState, Counts, LedgerEntry, RunKind, Settlement
+from bridge.core.store_port import AttemptState, Counts, LedgerEntry, RunKind, Settlement
 from bridge.store import Store
 from tests.store.desk import (
     ANN,
@@ -217,14 +217,14 @@ def test_unfollowed_writes_are_counted_until_the_cell_is_agreed(store: Store, ru
     ]:
         number = attempt(store, run, NEWS)
         store.end_attempt(run, number, state, ledger=OUTCOME, written_at=written, topics=[NEWS])
-    assert store.unfollowed(person(store), NEWS) == 2
-    assert store.unfollowed(person(store), OFFERS) == 0
-    assert store.unfollowed(person(store, BOB), NEWS) == 0
+    assert store.ineffective_writes(person(store), NEWS) == 2
+    assert store.ineffective_writes(person(store), OFFERS) == 0
+    assert store.ineffective_writes(person(store, BOB), NEWS) == 0
     now = cell(store)
     store.settle(run, [Settlement(now.person, NEWS, now.ground)])
-    assert store.unfollowed(now.person, NEWS) == 2  # decided, not agreed
+    assert store.ineffective_writes(now.person, NEWS) == 2  # decided, not agreed
     settled(store, run)
-    assert store.unfollowed(now.person, NEWS) == 0
+    assert store.ineffective_writes(now.person, NEWS) == 0
 
 
 @pytest.mark.parametrize("end", ["agreed", "tried again", "dismissed", "hold closed"])
@@ -254,7 +254,7 @@ def test_errors_of_vendors_are_stored_without_addresses(store: Store, run: RunId
     entry = LedgerEntry("outcome", {"error": error, "shown": "a…@example.com"})
     store.end_attempt(run, number, AttemptState.DEAD, ledger=entry, error=error)
     store.open_hold(run, person(store), NEWS, reason="refused", why=error, ground="g")
-    store.keep_in_inbox(THEIRS, person=person(store), error=error)
+    store.add_retry(THEIRS, person=person(store), error=error)
     store.end_run(run, "failed", {"warnings": [error]})
     assert _tables_that_hold(store, ANN) == ["people"]
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bridge.core.erasure import Erasing, ErasureKey
+from bridge.core.erasure import ErasureKey, ErasureSettings
 from bridge.core.model import RunId
 from bridge.core.ports import Hint
-from bridge.core.state import LedgerEntry, Notice
+from bridge.core.store_port import LedgerEntry, WebhookEvent
 from bridge.store import Store
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
-from bridge.store.hookbox import HookBox
+from bridge.store.webhook_inbox import WebhookInbox
 from tests.store.desk import ANN, BOB, IN, MINE, NEWS, OUT, THEIRS, Clock, at, body, cell, news, person
 
-KEY = Erasing(ErasureKey("a long random word"))
+KEY = ErasureSettings(ErasureKey("a long random word"))
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ def full_of(store: Store, run: RunId, url: str, clock: Clock, address: str) -> N
     )
     store.begin_attempt(run, who, THEIRS, {**body(NEWS), "note": address}, LedgerEntry("decided", {}, who))
     store.open_hold(run, who, NEWS, reason="first_run", why="because", ground="g")
-    store.keep_in_inbox(THEIRS, hint=Hint("4711", address), error=f"no answer about {address}")
-    store.keep_in_inbox(MINE, hint=Hint("a"), error="no answer")
-    store.note_former(MINE, "a-before", [(address, at(-5))])
-    with_box = HookBox(url, clock, side=MINE, depth=10)
-    with_box.put([Notice("e1", "profile.updated", "a")])
+    store.add_retry(THEIRS, hint=Hint("4711", address), error=f"no answer about {address}")
+    store.add_retry(MINE, hint=Hint("a"), error="no answer")
+    store.record_former_addresses(MINE, "a-before", [(address, at(-5))])
+    with_box = WebhookInbox(url, clock, side=MINE, depth=10)
+    with_box.put([WebhookEvent("e1", "profile.updated", "a")])
     with_box.close()
 
 
@@ -91,7 +91,7 @@ def test_a_record_shared_with_somebody_else_goes_on_being_read(
     store: Store, run: RunId, clock: Clock
 ) -> None:
     store.record([news(BOB, IN, 1, "a")], MINE, run=run)
-    store.keep_in_inbox(MINE, hint=Hint("a"), error="no answer")
+    store.add_retry(MINE, hint=Hint("a"), error="no answer")
     erase(store, clock)
     assert [kept.hint.id for kept in store.inbox(MINE)] == ["a"]
 
@@ -162,7 +162,7 @@ def test_a_failed_read_of_somebody_erased_is_kept_by_record_alone(
     store: Store, run: RunId, state_url: str, clock: Clock
 ) -> None:
     erase(store, clock)
-    store.keep_in_inbox(THEIRS, hint=Hint("4711", ANN), error="no answer")
+    store.add_retry(THEIRS, hint=Hint("4711", ANN), error="no answer")
     assert ANN not in everything(state_url)
     assert [kept.hint for kept in store.inbox(THEIRS)] == [Hint("4711")]
 
@@ -172,19 +172,19 @@ def test_where_there_is_no_record_the_address_goes_when_it_was_read(
 ) -> None:
     """A withdrawal may be behind it: it must be read."""
     erase(store, clock)
-    store.keep_in_inbox(THEIRS, hint=Hint(address=ANN), error="no answer")
+    store.add_retry(THEIRS, hint=Hint(address=ANN), error="no answer")
     (kept,) = store.inbox(THEIRS)
     assert kept.hint.address == ANN
-    store.drop_from_inbox(kept.id)
+    store.drop_retry(kept.id)
     assert store.find(ANN) is None
 
 
 def test_who_shares_a_record_or_came_from_one_is_kin(store: Store, run: RunId, clock: Clock) -> None:
     store.record([news("work@example.com", IN, 1, "a")], MINE, run=run)
-    store.note_former(MINE, "a", [(BOB, at(-5))])
-    found = [who.address for who in store.kin(person(store, ANN))]
+    store.record_former_addresses(MINE, "a", [(BOB, at(-5))])
+    found = [who.address for who in store.related_people(person(store, ANN))]
     assert found == [BOB, "work@example.com"]
-    assert store.kin(person(store, BOB))
+    assert store.related_people(person(store, BOB))
 
 
 # the key
@@ -198,7 +198,7 @@ def test_without_the_key_whoever_is_new_counts_as_erased_when_first_seen(
         blind.record([news(ANN, IN, 4000, "a", changed_at=at(-9)), news(BOB, IN, 4000)], MINE, run=run)
         assert cell(blind).erased_at == clock.now
         assert cell(blind, BOB).erased_at is None
-        assert (blind.unreadable_marks(), blind.vet()) == (1, 1)
+        assert (blind.unreadable_marks(), blind.recheck_erased()) == (1, 1)
 
 
 def test_with_the_key_again_they_are_told_apart(
@@ -206,13 +206,15 @@ def test_with_the_key_again_they_are_told_apart(
 ) -> None:
     erase(store, clock)
     erase(store, clock, "out@example.com")
-    with Store.open(state_url, clock, erasing=Erasing(ErasureKey("not the same word at all"))) as blind:
+    with Store.open(
+        state_url, clock, erasing=ErasureSettings(ErasureKey("not the same word at all"))
+    ) as blind:
         for address in (ANN, "new@example.com"):
             blind.record([news(address, IN, 4000, changed_at=at(-9))], MINE, run=run)
         blind.record([news("out@example.com", OUT, 4000)], MINE, run=run)
         assert blind.unreadable_marks() == 2
     clock.tick(3600)
-    assert store.vet() == 0
+    assert store.recheck_erased() == 0
     assert store.find(ANN) is None
     assert cell(store, "new@example.com").erased_at is None
     assert cell(store, "out@example.com").erased_at == at(3602)

@@ -11,68 +11,70 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.core.ports import Hint
-from bridge.core.state import Notice
-from bridge.store import HookBox, Store, Stored
+from bridge.core.store_port import WebhookEvent
+from bridge.store import InboxResult, Store, WebhookInbox
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
-from bridge.store.hooks import PAGE
+from bridge.store.webhook_events import PAGE
 from tests.store.desk import MINE, THEIRS, Clock, begun
 
 
 @pytest.fixture
-def box(state_url: str, store: Store, clock: Clock) -> Iterator[HookBox]:
-    made = HookBox(state_url, clock, side=MINE, depth=5, patience=0.3)
+def box(state_url: str, store: Store, clock: Clock) -> Iterator[WebhookInbox]:
+    made = WebhookInbox(state_url, clock, side=MINE, depth=5, patience=0.3)
     yield made
     made.close()
 
 
-def notice(number: int, profile: str = "1001") -> Notice:
-    return Notice(f"evt-{number}", "preference.updated", profile)
+def notice(number: int, profile: str = "1001") -> WebhookEvent:
+    return WebhookEvent(f"evt-{number}", "preference.updated", profile)
 
 
-def test_what_was_kept_is_there_for_another_process(box: HookBox, state_url: str, clock: Clock) -> None:
-    assert box.put([notice(1), notice(2, "1002")]) is Stored.KEPT
+def test_what_was_kept_is_there_for_another_process(box: WebhookInbox, state_url: str, clock: Clock) -> None:
+    assert box.put([notice(1), notice(2, "1002")]) is InboxResult.KEPT
     with Store.open(state_url, clock) as other:
         assert [one.hint for one in other.notices(MINE)] == [Hint("1001"), Hint("1002")]
         assert other.notices(THEIRS) == []
 
 
-def test_the_same_event_is_kept_once_however_often_it_comes(box: HookBox, store: Store) -> None:
+def test_the_same_event_is_kept_once_however_often_it_comes(box: WebhookInbox, store: Store) -> None:
     for _ in range(3):
-        assert box.put([notice(1), notice(1)]) is Stored.KEPT
+        assert box.put([notice(1), notice(1)]) is InboxResult.KEPT
     (one,) = store.notices(MINE)
-    store.heed([one.id])
-    assert box.put([notice(1)]) is Stored.KEPT
+    store.mark_processed([one.id])
+    assert box.put([notice(1)]) is InboxResult.KEPT
     assert store.notices(MINE) == []
 
 
-def test_a_repetition_is_known_for_a_day(box: HookBox, store: Store, clock: Clock) -> None:
+def test_a_repetition_is_known_for_a_day(box: WebhookInbox, store: Store, clock: Clock) -> None:
     box.put([notice(1)])
-    store.heed([one.id for one in store.notices(MINE)])
+    store.mark_processed([one.id for one in store.notices(MINE)])
     clock.tick(2 * 86_400)
     store.record([], THEIRS, run=begun(store), feed="dotdigital.suppressed", watermark=clock())
-    assert box.put([notice(1)]) is Stored.KEPT
+    assert box.put([notice(1)]) is InboxResult.KEPT
     assert len(store.notices(MINE)) == 1
 
 
-def test_a_full_box_says_so_and_has_room_again_once_a_round_has_looked(box: HookBox, store: Store) -> None:
-    assert box.put([notice(number) for number in range(5)]) is Stored.KEPT
-    assert box.put([notice(6)]) is Stored.FULL
-    store.heed([one.id for one in store.notices(MINE)])
-    assert box.put([notice(6)]) is Stored.KEPT
+def test_a_full_box_says_so_and_has_room_again_once_a_round_has_looked(
+    box: WebhookInbox, store: Store
+) -> None:
+    assert box.put([notice(number) for number in range(5)]) is InboxResult.KEPT
+    assert box.put([notice(6)]) is InboxResult.FULL
+    store.mark_processed([one.id for one in store.notices(MINE)])
+    assert box.put([notice(6)]) is InboxResult.KEPT
 
 
 def test_a_flood_is_looked_into_a_part_at_a_time(state_url: str, store: Store, clock: Clock) -> None:
-    flooded = HookBox(state_url, clock, side=MINE, depth=10 * PAGE)
-    assert flooded.put([notice(number) for number in range(PAGE + 3)]) is Stored.KEPT
+    flooded = WebhookInbox(state_url, clock, side=MINE, depth=10 * PAGE)
+    assert flooded.put([notice(number) for number in range(PAGE + 3)]) is InboxResult.KEPT
     flooded.close()
     first = store.notices(MINE)
     assert len(first) == PAGE
-    store.heed([one.id for one in first])
+    store.mark_processed([one.id for one in first])
     assert len(store.notices(MINE)) == 3
 
 
-def test_what_a_feed_has_led_to_since_is_marked(box: HookBox, store: Store, clock: Clock) -> None:
+def test_what_a_feed_has_led_to_since_is_marked(box: WebhookInbox, store: Store, clock: Clock) -> None:
     run = begun(store)
     store.record([], MINE, run=run, feed="mypreferences.events", followed=["evt-1"])
     clock.tick()
@@ -84,24 +86,24 @@ def test_what_a_feed_has_led_to_since_is_marked(box: HookBox, store: Store, cloc
     assert [one.followed for one in store.notices(MINE)] == [True, False]
 
 
-def test_a_long_transaction_of_a_round_makes_it_busy_and_no_more(box: HookBox, store: Store) -> None:
+def test_a_long_transaction_of_a_round_makes_it_busy_and_no_more(box: WebhookInbox, store: Store) -> None:
     with store._unit.write() as conn:
         conn.execute(sa.text("LOCK TABLE hook_hints")) if conn.dialect.name == "postgresql" else None
-        assert box.put([notice(1)]) is Stored.BUSY
-    assert box.put([notice(1)]) is Stored.KEPT
+        assert box.put([notice(1)]) is InboxResult.BUSY
+    assert box.put([notice(1)]) is InboxResult.KEPT
     assert len(store.notices(MINE)) == 1
 
 
-def test_nobody_waits_behind_one_who_waits(box: HookBox, store: Store) -> None:
+def test_nobody_waits_behind_one_who_waits(box: WebhookInbox, store: Store) -> None:
     with store._unit.write() as conn, ThreadPoolExecutor(4) as pool:
         conn.execute(sa.text("LOCK TABLE hook_hints")) if conn.dialect.name == "postgresql" else None
         found = list(pool.map(lambda number: box.put([notice(number)]), range(4)))
-    assert set(found) == {Stored.BUSY}
-    assert box.put([notice(9)]) is Stored.KEPT
+    assert set(found) == {InboxResult.BUSY}
+    assert box.put([notice(9)]) is InboxResult.KEPT
 
 
 def test_a_round_writes_on_while_a_burst_is_kept(state_url: str, store: Store, clock: Clock) -> None:
-    box = HookBox(state_url, clock, side=MINE, depth=1000, patience=30)
+    box = WebhookInbox(state_url, clock, side=MINE, depth=1000, patience=30)
     run = begun(store)
     stop = threading.Event()
 
@@ -115,25 +117,27 @@ def test_a_round_writes_on_while_a_burst_is_kept(state_url: str, store: Store, c
         stop.set()
         working.result()
     box.close()
-    assert set(found) == {Stored.KEPT}
+    assert set(found) == {InboxResult.KEPT}
     assert len(store.notices(MINE)) == 200
 
 
-def test_a_lease_that_another_process_has_does_not_matter(box: HookBox, state_url: str, clock: Clock) -> None:
+def test_a_lease_that_another_process_has_does_not_matter(
+    box: WebhookInbox, state_url: str, clock: Clock
+) -> None:
     with (
         Store.open(state_url, clock) as other,
         other.lease(owner="other", ttl=timedelta(minutes=1)),
     ):
-        assert box.put([notice(1)]) is Stored.KEPT
+        assert box.put([notice(1)]) is InboxResult.KEPT
 
 
 def test_a_state_db_that_is_away_is_busy_not_an_error(tmp_path: object, clock: Clock) -> None:
-    box = HookBox("postgresql://nobody@127.0.0.1:1/none", clock, side=MINE, depth=5, patience=0.3)
-    assert box.put([notice(1)]) is Stored.BUSY
+    box = WebhookInbox("postgresql://nobody@127.0.0.1:1/none", clock, side=MINE, depth=5, patience=0.3)
+    assert box.put([notice(1)]) is InboxResult.BUSY
     box.close()
 
 
-def test_nothing_but_ids_the_kind_and_the_time_is_kept(box: HookBox, state_url: str) -> None:
+def test_nothing_but_ids_the_kind_and_the_time_is_kept(box: WebhookInbox, state_url: str) -> None:
     columns = {"id", "side", "event_id", "event_type", "profile_id", "received_at", "heeded_at"}
     engine = make_engine(state_url)
     assert {column["name"] for column in sa.inspect(engine).get_columns(t.hook_hints.name)} == columns

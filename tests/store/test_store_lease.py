@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 
 from bridge.core.errors import LeaseHeld
-from bridge.core.state import RunKind
+from bridge.core.store_port import RunKind
 from bridge.store import Store
 from tests.store.desk import ANN, IN, THEIRS, Clock, at, begun, news
 

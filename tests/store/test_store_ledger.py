@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.core.model import PersonId
-from bridge.core.state import LedgerEntry
+from bridge.core.store_port import LedgerEntry
 from bridge.store import LedgerBroken, Store, Verified
 from bridge.store.ledger import NOTHING
 from tests.store.desk import NEWS, Clock, begun

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.merge_observation import MergeResult, combine, merge
 from bridge.core.model import Block, Choice, Observation
-from bridge.store.merge import Merged, combine, merge
 from tests.store.desk import IN, OUT, UNSET, at, seen
 
 DATED = at(-100)
@@ -25,15 +25,15 @@ REPLACED = {
     "the choice changed": (seen(IN, changed_at=DATED), later(OUT)),
     "a dated look repeats it with a newer date": (seen(IN, changed_at=DATED), later(IN, changed_at=NEWER)),
     "a dated look corrects the date": (seen(IN, changed_at=NEWER), later(IN, changed_at=DATED)),
-    "a listing shows an opt-in after a no": (seen(OUT, changed_at=DATED), later(IN, shallow=True)),
-    "a listing shows silence after an opt-in": (seen(IN, changed_at=DATED), later(UNSET, shallow=True)),
+    "a listing shows an opt-in after a no": (seen(OUT, changed_at=DATED), later(IN, undated=True)),
+    "a listing shows silence after an opt-in": (seen(IN, changed_at=DATED), later(UNSET, undated=True)),
     "a close look shows silence after a no": (seen(OUT, changed_at=DATED), later(UNSET)),
     "a listing shows another frequency": (
         seen(IN, changed_at=DATED, frequencies=("DAILY",)),
-        later(IN, frequencies=("WEEKLY",), shallow=True),
+        later(IN, frequencies=("WEEKLY",), undated=True),
     ),
-    "somebody is gone": (seen(OUT, changed_at=DATED), later(UNSET, present=False, shallow=True)),
-    "somebody is back": (seen(UNSET, present=False), later(UNSET, shallow=True)),
+    "somebody is gone": (seen(OUT, changed_at=DATED), later(UNSET, present=False, undated=True)),
+    "somebody is back": (seen(UNSET, present=False), later(UNSET, undated=True)),
     "an undated status with another block": (
         seen(OUT, changed_at=DATED),
         later(OUT, block=Block.COMPLAINT),
@@ -41,11 +41,11 @@ REPLACED = {
     "a block that is over": (seen(IN, changed_at=DATED, block=Block.UNREACHABLE), later(IN)),
     "a listing with a block that is over": (
         seen(IN, changed_at=DATED, block=Block.UNREACHABLE),
-        later(IN, shallow=True),
+        later(IN, undated=True),
     ),
     "a listing with a new block": (
         seen(OUT, changed_at=DATED),
-        later(OUT, block=Block.COMPLAINT, shallow=True),
+        later(OUT, block=Block.COMPLAINT, undated=True),
     ),
 }
 
@@ -59,33 +59,33 @@ def test_a_later_read_that_knows_more_replaces_the_stored_one(case: str) -> None
 KEPT = {
     "a listing's silence leaves a dated no": (
         seen(OUT, changed_at=DATED, reason="Unsubscribed"),
-        later(UNSET, shallow=True, stated=False),
+        later(UNSET, undated=True, stated=False),
         seen(OUT, 10, changed_at=DATED, reason="Unsubscribed"),
     ),
-    "a listing's silence leaves an undated no": (seen(OUT), later(UNSET, shallow=True), seen(OUT, 10)),
+    "a listing's silence leaves an undated no": (seen(OUT), later(UNSET, undated=True), seen(OUT, 10)),
     "a listing's silence leaves looked-at silence": (
         seen(UNSET, stated=False),
-        later(UNSET, shallow=True),
+        later(UNSET, undated=True),
         seen(UNSET, 10, stated=False),
     ),
     "a bounce is added to a no": (
         seen(OUT, changed_at=DATED),
-        later(UNSET, shallow=True, block=Block.UNREACHABLE, reason="HardBounced"),
+        later(UNSET, undated=True, block=Block.UNREACHABLE, reason="HardBounced"),
         seen(OUT, 10, changed_at=DATED, block=Block.UNREACHABLE, reason="HardBounced"),
     ),
     "a bounce does not wash a complaint off": (
         seen(OUT, changed_at=DATED, block=Block.COMPLAINT, reason="IspComplained"),
-        later(UNSET, shallow=True, block=Block.UNREACHABLE, reason="HardBounced"),
+        later(UNSET, undated=True, block=Block.UNREACHABLE, reason="HardBounced"),
         seen(OUT, 10, changed_at=DATED, block=Block.COMPLAINT, reason="IspComplained"),
     ),
     "a listing repeats a dated opt-in": (
         seen(IN, changed_at=DATED),
-        later(IN, shallow=True, stated=False),
+        later(IN, undated=True, stated=False),
         seen(IN, 10, changed_at=DATED),
     ),
     "a listing repeats an opt-in that a look found undated": (
         seen(IN),
-        later(IN, shallow=True),
+        later(IN, undated=True),
         seen(IN, 10),
     ),
     "an undated status repeats a dated no": (
@@ -112,51 +112,51 @@ def test_a_later_read_that_knows_less_keeps_what_is_known(case: str) -> None:
 
 def test_a_read_older_than_the_stored_one_is_dropped() -> None:
     old = seen(IN, 5)
-    assert combine(old, seen(OUT, 4)) == Merged(old)
+    assert combine(old, seen(OUT, 4)) == MergeResult(old)
 
 
 def test_a_read_begun_before_our_last_write_is_dropped() -> None:
     old = seen(OUT, 0)
-    assert combine(old, seen(IN, 4), written_at=at(5)) == Merged(old)
-    assert combine(None, seen(IN, 4), written_at=at(5)) == Merged(None)
+    assert combine(old, seen(IN, 4), written_at=at(5)) == MergeResult(old)
+    assert combine(None, seen(IN, 4), written_at=at(5)) == MergeResult(None)
 
 
 def test_a_read_begun_when_our_write_had_ended_counts() -> None:
     new = seen(IN, 5)
-    assert combine(seen(OUT, 0), new, written_at=at(5)) == Merged(new)
+    assert combine(seen(OUT, 0), new, written_at=at(5)) == MergeResult(new)
 
 
 # one record of several
 
 
 @pytest.mark.parametrize("choice", [IN, UNSET])
-@pytest.mark.parametrize("old", [None, seen(OUT), seen(UNSET), seen(OUT, changed_at=DATED, uniform=False)])
+@pytest.mark.parametrize("old", [None, seen(OUT), seen(UNSET), seen(OUT, changed_at=DATED, consistent=False)])
 def test_a_part_alone_raises_nobody_and_silences_nothing(old: Observation | None, choice: Choice) -> None:
     found = combine(old, later(choice, changed_at=NEWER), part=True)
     if old is not None and old.choice is choice:
-        assert found == Merged(later(choice, changed_at=NEWER))
+        assert found == MergeResult(later(choice, changed_at=NEWER))
     else:
-        assert found == Merged(old, look_again=True)
+        assert found == MergeResult(old, read_again=True)
 
 
 @pytest.mark.parametrize("old", [None, seen(IN, records=3), seen(UNSET)])
 def test_a_part_that_withdraws_is_believed_and_the_rest_is_looked_at(old: Observation | None) -> None:
     found = combine(old, later(OUT, changed_at=NEWER), part=True)
     records = 3 if old is not None and old.records == 3 else 2
-    expected = later(OUT, changed_at=NEWER, uniform=False, records=records)
-    assert found == Merged(expected, look_again=True)
+    expected = later(OUT, changed_at=NEWER, consistent=False, records=records)
+    assert found == MergeResult(expected, read_again=True)
 
 
 def test_a_part_that_repeats_what_is_known_tells_nothing_of_the_others() -> None:
-    old = seen(OUT, changed_at=DATED, uniform=False, records=2)
+    old = seen(OUT, changed_at=DATED, consistent=False, records=2)
     found = combine(old, later(OUT, changed_at=NEWER), part=True)
-    assert found == Merged(later(OUT, changed_at=NEWER, uniform=False, records=2))
+    assert found == MergeResult(later(OUT, changed_at=NEWER, consistent=False, records=2))
 
 
 def test_a_part_with_another_frequency_is_looked_into() -> None:
     old = seen(IN, changed_at=DATED, frequencies=("DAILY",), records=2)
     found = combine(old, later(IN, changed_at=NEWER, frequencies=("WEEKLY",)), part=True)
-    assert found == Merged(old, look_again=True)
+    assert found == MergeResult(old, read_again=True)
 
 
 # in general
@@ -168,8 +168,8 @@ OBSERVATIONS = st.builds(
     changed_at=st.none() | st.integers(-20, 0).map(at),
     present=st.booleans(),
     stated=st.booleans(),
-    shallow=st.booleans(),
-    uniform=st.booleans(),
+    undated=st.booleans(),
+    consistent=st.booleans(),
     records=st.integers(0, 3),
     block=st.none() | st.sampled_from(Block),
 )

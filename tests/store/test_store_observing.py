@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Block, RunId, Side, TopicId
-from bridge.core.state import Recorded, Settlement
+from bridge.core.store_port import RecordResult, Settlement
 from bridge.store import Store
 from tests.store.desk import (
     ANN,
@@ -41,7 +41,7 @@ def test_a_page_is_stored_whole_with_its_watermark(store: Store) -> None:
         view(ANN, {NEWS: seen(IN, changed_at=at(-9)), OFFERS: seen(OUT)}, "1"),
         news(BOB, UNSET, 0, "2"),
     ]
-    assert store.record(page, THEIRS, run=run, feed="f", watermark=at(-5)) == Recorded(2, 3, 3)
+    assert store.record(page, THEIRS, run=run, feed="f", watermark=at(-5)) == RecordResult(2, 3, 3)
     assert store.watermarks() == {"f": at(-5)}
     assert store.watermark("f") == at(-5)
     assert store.watermark("other") is None
@@ -56,8 +56,8 @@ def test_every_part_of_an_observation_comes_back_as_it_was_given(store: Store) -
         changed_at=at(-3.5),
         frequencies=("DAILY", 'odd, "name"'),
         stated=False,
-        shallow=True,
-        uniform=False,
+        undated=True,
+        consistent=False,
         records=3,
         block=Block.COMPLAINT,
         reason="IspComplained",
@@ -109,7 +109,7 @@ def test_a_watermark_never_goes_back(store: Store) -> None:
 
 
 def test_a_page_without_rows_moves_the_watermark_too(store: Store) -> None:
-    assert store.record([], THEIRS, run=begun(store), feed="f", watermark=at(9)) == Recorded(0, 0, 0)
+    assert store.record([], THEIRS, run=begun(store), feed="f", watermark=at(9)) == RecordResult(0, 0, 0)
     assert store.watermark("f") == at(9)
 
 
@@ -147,9 +147,11 @@ def test_whatever_a_side_says_anew_makes_the_cell_dirty(store: Store, news_of_it
     assert dirty_topics(store) == [(person(store), NEWS)]
 
 
-@pytest.mark.parametrize(("spreads", "expected"), [(True, [CHANNEL, NEWS]), (False, [CHANNEL])])
+@pytest.mark.parametrize(
+    ("unsubscribe_withdraws_topics", "expected"), [(True, [CHANNEL, NEWS]), (False, [CHANNEL])]
+)
 def test_a_change_of_the_channel_spreads_where_the_mapping_says_so(
-    store: Store, spreads: bool, expected: list[TopicId]
+    store: Store, unsubscribe_withdraws_topics: bool, expected: list[TopicId]
 ) -> None:
     run = begun(store)
     both = {CHANNEL: seen(IN), NEWS: seen(IN)}
@@ -157,7 +159,12 @@ def test_a_change_of_the_channel_spreads_where_the_mapping_says_so(
     for address in (ANN, BOB):
         settled(store, run, address, topic=CHANNEL)
         settled(store, run, address)
-    store.record([view(ANN, {CHANNEL: seen(OUT, 1)})], THEIRS, run=run, spreads=spreads)
+    store.record(
+        [view(ANN, {CHANNEL: seen(OUT, 1)})],
+        THEIRS,
+        run=run,
+        unsubscribe_withdraws_topics=unsubscribe_withdraws_topics,
+    )
     assert dirty_topics(store) == [(person(store), topic) for topic in expected]
 
 
@@ -168,7 +175,7 @@ def test_what_is_not_mapped_any_more_is_left_alone_by_the_channel(store: Store) 
     assert [topic for _, topic in dirty_topics(store)] == [CHANNEL, NEWS]
     for topic in (CHANNEL, NEWS):
         settled(store, run, topic=topic)
-    store.record([view(ANN, {CHANNEL: seen(OUT, 1)})], THEIRS, run=run, spreads=True)
+    store.record([view(ANN, {CHANNEL: seen(OUT, 1)})], THEIRS, run=run, unsubscribe_withdraws_topics=True)
     assert [topic for _, topic in dirty_topics(store)] == [CHANNEL, NEWS]
 
 
@@ -242,7 +249,7 @@ def test_one_record_of_several_does_not_raise_anybody(store: Store) -> None:
     run = begun(store)
     store.record([news(ANN, OUT, 0, "a")], MINE, run=run)
     recorded = store.record([news(ANN, IN, 1, "b")], MINE, run=run)
-    assert recorded.look_again == (person(store),)
+    assert recorded.read_again == (person(store),)
     assert cell(store).seen[MINE] == seen(OUT)
 
 
@@ -250,8 +257,8 @@ def test_of_two_records_on_one_page_the_withdrawal_stands(store: Store) -> None:
     run = begun(store)
     recorded = store.record([news(ANN, OUT, 0, "a"), news(ANN, IN, 0, "b")], MINE, run=run)
     other = store.record([news(BOB, IN, 0, "c"), news(BOB, OUT, 0, "d")], MINE, run=run)
-    assert recorded.look_again == (person(store),)
-    assert other.look_again == (person(store, BOB),)
+    assert recorded.read_again == (person(store),)
+    assert other.read_again == (person(store, BOB),)
     for address in (ANN, BOB):
         assert cell(store, address).seen[MINE].choice is OUT
 
@@ -261,7 +268,7 @@ def test_who_was_read_whole_on_the_same_page_needs_no_other_look(store: Store) -
     part = news(ANN, OUT, 0, "a")
     other = news(ANN, IN, 1, "b")
     whole = view(ANN, {NEWS: seen(IN, 2)}, "a", "b", complete=True)
-    assert store.record([part, other, whole], MINE, run=run).look_again == ()
+    assert store.record([part, other, whole], MINE, run=run).read_again == ()
     assert cell(store).seen[MINE].choice is IN
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.core.state import AttemptState, LedgerEntry, Settlement
+from bridge.core.store_port import AttemptState, LedgerEntry, Settlement
 from bridge.store import Store
 from tests.store.desk import (
     IN,
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 
 PRELUDE = """
 import sys
-from bridge.core.state import LedgerEntry
+from bridge.core.store_port import LedgerEntry
 from bridge.store import Store, runs
 from tests.store.desk import IN, THEIRS, Clock, at, begun, news
 clock = Clock()

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.model import HoldState, RunId, StandingHold
 from bridge.core.ports import Hint
-from bridge.core.state import LedgerEntry, Settlement
+from bridge.core.store_port import LedgerEntry, Settlement
 from bridge.store import Store
 from tests.store.desk import (
     ANN,
@@ -149,31 +149,31 @@ def test_holds_are_listed_in_pages(store: Store, run: RunId) -> None:
     "hint", [Hint(id="p1"), Hint(address="new@example.com"), Hint(id="p1", address="new@example.com")]
 )
 def test_a_hint_is_kept_as_it_was(store: Store, run: RunId, hint: Hint) -> None:
-    store.keep_in_inbox(MINE, hint=hint, error="timed out")
+    store.add_retry(MINE, hint=hint, error="timed out")
     (kept,) = store.inbox(MINE)
     assert (kept.hint, kept.person) == (hint, None)
     assert store.inbox(THEIRS) == []
-    store.drop_from_inbox(kept.id)
+    store.drop_retry(kept.id)
     assert store.inbox(MINE) == []
 
 
 def test_a_person_is_kept_by_number(store: Store, run: RunId) -> None:
-    store.keep_in_inbox(MINE, person=person(store), error="timed out")
+    store.add_retry(MINE, person=person(store), error="timed out")
     (kept,) = store.inbox(MINE)
     assert (kept.person, kept.hint) == (person(store), Hint())
 
 
 def test_what_is_kept_again_outlives_the_dropping_of_the_first(store: Store, run: RunId) -> None:
-    store.keep_in_inbox(MINE, person=person(store), error="timed out")
+    store.add_retry(MINE, person=person(store), error="timed out")
     (first,) = store.inbox(MINE)
-    store.keep_in_inbox(MINE, person=person(store), error="timed out again")
+    store.add_retry(MINE, person=person(store), error="timed out again")
     (second,) = store.inbox(MINE)
-    store.drop_from_inbox(first.id)
+    store.drop_retry(first.id)
     assert store.inbox(MINE) == [second]
 
 
 def test_the_inbox_keeps_either_a_hint_or_a_person(store: Store, run: RunId) -> None:
     with pytest.raises(ValueError, match="either"):
-        store.keep_in_inbox(MINE, error="nothing")
+        store.add_retry(MINE, error="nothing")
     with pytest.raises(ValueError, match="either"):
-        store.keep_in_inbox(MINE, hint=Hint(id="1"), person=person(store), error="both")
+        store.add_retry(MINE, hint=Hint(id="1"), person=person(store), error="both")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.core.state import LedgerEntry
+from bridge.core.store_port import LedgerEntry
 from bridge.store import Store
 from tests.store.desk import ANN, BOB, IN, MINE, NEWS, THEIRS, at, begun, body, news, person
 

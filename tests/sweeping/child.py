@@ -12,17 +12,17 @@ from pathlib import Path
 
 from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import Side, TopicId
-from bridge.core.state import RunKind
-from bridge.engine.look import Looker
-from bridge.engine.parts import Eyes, Tuning, Weather
+from bridge.core.store_port import RunKind
+from bridge.engine.context import RunHealth, Services, Tuning
+from bridge.engine.fetch import Fetcher
 from bridge.engine.sweep import Sweeper
-from bridge.mypreferences.auth import ClientCredentials
+from bridge.mypreferences.auth.oauth import ClientCredentials
+from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.errors import judging
-from bridge.mypreferences.listing import Roll
+from bridge.mypreferences.client.errors import error_mapper
+from bridge.mypreferences.client.routes import load_routes
+from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.replica import MyPreferencesReader
-from bridge.mypreferences.routes import load_routes
-from bridge.mypreferences.throttle import RateLimit
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
 from bridge.store import Store
 from bridge.transport import Transport
@@ -51,12 +51,12 @@ def reader(url: str) -> MyPreferencesReader:
         base_url=f"{url}/Profiles/v4",
         auth=auth,
         throttle=RateLimit(None),
-        judge=judging(auth, clock),
+        to_error=error_mapper(auth, clock),
         jitter=random.Random(1),
         sleep=time.sleep,
     )
     client = MyPreferencesClient(transport, account=ACCOUNT, routes=load_routes(None))
-    return MyPreferencesReader(client, MAPPING, clock, roll=Roll("EVERYBODY"), export_poll=0.05)
+    return MyPreferencesReader(client, MAPPING, clock, roll=SegmentRef("EVERYBODY"), export_poll=0.05)
 
 
 def peak() -> int:
@@ -74,9 +74,9 @@ def main(database: str, url: str) -> None:
         def progress(_step: str, done: int, total: int | None = None) -> None:
             told.append((done, total))
 
-        eyes = Eyes(store, readers, MAPPING, Tuning(), clock, progress)
-        weather, run = Weather(), store.begin_run(RunKind.FULL)
-        swept = Sweeper(eyes, run, weather, Looker(eyes, run, weather)).everyone()
+        services = Services(store, readers, MAPPING, Tuning(), clock, progress)
+        health, run = RunHealth(), store.begin_run(RunKind.FULL)
+        swept = Sweeper(services, run, health, Fetcher(services, run, health)).list_people()
         seen = {"swept": swept, "people": store.people_count(), "told": told[-1], "peak": peak()}
     print(json.dumps(seen))
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, items
+from bridge.mypreferences.client.base import Caller, items
 
 Properties = Mapping[str, str]
 """Custom properties by name; an empty value stands for any."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, accepted, items, written
+from bridge.mypreferences.client.base import Caller, accepted, items, written
 
 
 class Consents(Caller):

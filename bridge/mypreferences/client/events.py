@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, items
-from bridge.mypreferences.moments import render_moment
+from bridge.mypreferences.client.base import Caller, items
+from bridge.mypreferences.timestamps import render_moment
 
 
 @dataclass(frozen=True, slots=True)

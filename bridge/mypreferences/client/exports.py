@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller
-from bridge.transport import Answer
+from bridge.mypreferences.client.base import Caller
+from bridge.transport import Response
 
 EVERYTHING = wire.ExportRequest()
 
@@ -42,6 +42,6 @@ class Exports(Caller):
         return page
 
 
-def _token(operation: str, answer: Answer) -> str:
+def _token(operation: str, answer: Response) -> str:
     token: wire.ExportToken = wire.decode(wire.ExportToken, answer.content, operation=operation)
     return str(token.access_token)

@@ -4,8 +4,8 @@ choices stand beside the current ones."""
 from __future__ import annotations
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, items, one
-from bridge.transport import Answer
+from bridge.mypreferences.client.base import Caller, items, one
+from bridge.transport import Response
 
 
 class History(Caller):
@@ -70,6 +70,6 @@ class History(Caller):
         alternate_id_type: str,
         alternate_id: str,
         more: dict[str, str | None] | None = None,
-    ) -> Answer:
+    ) -> Response:
         query, path = self._by_alternate_id(operation, alternate_id_type, alternate_id)
         return self._read(operation, params={**query, **(more or {})}, **path)

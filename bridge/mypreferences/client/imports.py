@@ -10,8 +10,8 @@ import msgspec
 from bridge.core.errors import OutcomeUnknown, Unreachable
 from bridge.core.model import Side
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller
-from bridge.transport import Answer
+from bridge.mypreferences.client.base import Caller
+from bridge.transport import Response
 
 
 class Imports(Caller):
@@ -73,7 +73,7 @@ class Imports(Caller):
             ) from None
 
 
-def _status(operation: str, answer: Answer, *, is_write: bool = False) -> wire.ImportStatus:
+def _status(operation: str, answer: Response, *, is_write: bool = False) -> wire.ImportStatus:
     status: wire.ImportStatus = wire.decode(
         wire.ImportStatus, answer.content, operation=operation, is_write=is_write
     )

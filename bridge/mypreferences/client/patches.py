@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bridge.core.errors import ChangedMeanwhile, SideError, Verdict
+from bridge.core.errors import PreconditionFailed, SideError, Verdict
 from bridge.core.model import Side
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, written
-from bridge.mypreferences.routes import Routes
-from bridge.transport import Answer, Transport
+from bridge.mypreferences.client.base import Caller, written
+from bridge.mypreferences.client.routes import Routes
+from bridge.transport import Response, Transport
 
 MEDIA_TYPE = "application/json-patch+json"
 Envelope = Literal["array", "object"]
@@ -124,13 +124,13 @@ class Patches(Caller):
     ) -> wire.Profile | None:
         body = rendered(operations, self._envelope)
         try:
-            answer: Answer = self._write(operation, body, params=query, content_type=MEDIA_TYPE, **path)
+            answer: Response = self._write(operation, body, params=query, content_type=MEDIA_TYPE, **path)
         except SideError as error:
             # Which status a failed test has is not documented: any refusal of the patch itself may be one.
             tested = any(isinstance(item, Test) for item in operations)
-            if not tested or error.verdict not in (Verdict.HOLD, Verdict.MEND):
+            if not tested or error.verdict not in (Verdict.HOLD, Verdict.FIX_CONFIG):
                 raise
-            raise ChangedMeanwhile(
+            raise PreconditionFailed(
                 "MyPreferences refused a patch that was to hold only for what had been read: most likely the "
                 "profile has changed since.",
                 side=Side.MYPREFERENCES,

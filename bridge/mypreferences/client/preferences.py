@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, accepted, one, written
+from bridge.mypreferences.client.base import Caller, accepted, one, written
 
 
 class Preferences(Caller):

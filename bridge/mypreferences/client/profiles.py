@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, P, accepted, one, written
+from bridge.mypreferences.client.base import Caller, P, accepted, one, written
 
 # Both default to true at the service: inherited and former choices would look like stated ones.
 STATED_ONLY = {"implied": False, "includeConsentHistory": False}

@@ -11,7 +11,7 @@ from typing import Any
 
 from bridge.core.errors import NotFound
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, P, items
+from bridge.mypreferences.client.base import Caller, P, items
 from bridge.mypreferences.client.profiles import STATED_ONLY
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller
+from bridge.mypreferences.client.base import Caller
 
 
 class Users(Caller):

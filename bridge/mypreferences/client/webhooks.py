@@ -9,7 +9,7 @@ from typing import Any
 from bridge.core.errors import NotFound
 from bridge.core.model import Side
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.calling import Caller, accepted, items
+from bridge.mypreferences.client.base import Caller, accepted, items
 
 
 class Webhooks(Caller):

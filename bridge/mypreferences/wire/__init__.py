@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.mypreferences.wire.bulk import ExportPage, ExportRequest, ExportStatus, ExportToken
 from bridge.mypreferences.wire.codec import Number, T, bad_answer, decode, encode
-from bridge.mypreferences.wire.configured import (
+from bridge.mypreferences.wire.configuration import (
     ConsentStatus,
     ConsentType,
     ConsentVersion,
@@ -12,13 +12,13 @@ from bridge.mypreferences.wire.configured import (
     Filter,
     Frequency,
     LocalizedField,
+    LocalizedText,
     PatchStep,
     Program,
     ProgramGroup,
-    Property,
     TextTag,
 )
-from bridge.mypreferences.wire.happenings import (
+from bridge.mypreferences.wire.events import (
     CONCURRENT,
     PAUSE,
     Event,
@@ -26,6 +26,23 @@ from bridge.mypreferences.wire.happenings import (
     SettingsAnswer,
     Subscription,
     WebhookSettings,
+)
+from bridge.mypreferences.wire.full_profile import (
+    Address,
+    ArchivedAddress,
+    ArchivedEmail,
+    ArchivedPhone,
+    ArchivedPreference,
+    Archiving,
+    ConsentFilter,
+    ConsentList,
+    CustomerName,
+    CustomField,
+    Phone,
+    ProfileGroup,
+    Submission,
+    Tie,
+    WholeProfile,
 )
 from bridge.mypreferences.wire.imports import (
     ImportException,
@@ -51,23 +68,6 @@ from bridge.mypreferences.wire.people import (
     Profile,
 )
 from bridge.mypreferences.wire.users import Author, Authored, User, UserCreated
-from bridge.mypreferences.wire.whole import (
-    Address,
-    ArchivedAddress,
-    ArchivedEmail,
-    ArchivedPhone,
-    ArchivedPreference,
-    Archiving,
-    ConsentFilter,
-    ConsentList,
-    CustomerName,
-    CustomField,
-    Group,
-    Phone,
-    Submission,
-    Tie,
-    WholeProfile,
-)
 
 __all__ = [
     "CONCURRENT",
@@ -107,22 +107,22 @@ __all__ = [
     "ExportToken",
     "Filter",
     "Frequency",
-    "Group",
     "ImportException",
     "ImportExceptions",
     "ImportRecord",
     "ImportRequest",
     "ImportStatus",
     "LocalizedField",
+    "LocalizedText",
     "Number",
     "PatchStep",
     "Phone",
     "Preference",
     "PreferenceAttribute",
     "Profile",
+    "ProfileGroup",
     "Program",
     "ProgramGroup",
-    "Property",
     "SettingsAnswer",
     "Submission",
     "Subscription",

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bridge.core.errors import BadAnswer, OutcomeUnknown, SideError
+from bridge.core.errors import InvalidResponse, OutcomeUnknown, SideError
 from bridge.core.model import Side
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ def decode(kind: Any, content: bytes, *, operation: str, is_write: bool = False)
 
 def bad_answer(operation: str, *, is_write: bool = False) -> SideError:
     """The error for an answer that is not what the documents promise."""
-    kind = OutcomeUnknown if is_write else BadAnswer
+    kind = OutcomeUnknown if is_write else InvalidResponse
     return kind(
         f"MyPreferences answered {operation} with something that is not what its documents promise.",
         side=Side.MYPREFERENCES,

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from bridge.mypreferences.moments import parse_moment
+from bridge.mypreferences.timestamps import parse_moment
 from bridge.mypreferences.wire.codec import Number, named
 
 OPT_IN, OPT_OUT = "opt_in", "opt_out"

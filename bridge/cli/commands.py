@@ -1,0 +1,208 @@
+"""All commands, their names, and an example of each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from bridge.cli.options import Config, examples
+
+ABOUT = "Keep MyPreferences and Dotdigital in agreement: a withdrawal wins under doubt."
+EVERYDAY, LOOKING, SETUP = "Everyday", "Looking", "Trying and setting up"
+
+
+def _without_type(params: list[Any]) -> list[Any]:
+    """A flag takes no value, so its help must not show the type of one."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
+class BridgeCommand(TyperCommand):
+    """A command, with help for people."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _without_type(super().get_params(ctx))
+
+
+class CommandGroup(TyperGroup):
+    """Tells a closed pipe from an error, before the parser takes it for one."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _without_type(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            from bridge.cli.entry import PIPE_CLOSED, silence_stdout
+
+            silence_stdout()
+            raise typer.Exit(PIPE_CLOSED) from None
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")  # CI services force colours otherwise
+    app = _group(ABOUT)
+    app.callback(epilog=examples("bridge demo", "bridge doctor", "bridge reconcile --dry-run"))(_top)
+    _everyday(app)
+    _looking(app)
+    _setting_up(app)
+    _hooks(app)
+    return app
+
+
+def _group(about: str) -> typer.Typer:
+    return typer.Typer(
+        cls=CommandGroup,
+        help=about,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from bridge import __version__
+
+        sys.stdout.write(f"consent-bridge {__version__}\n")
+        raise typer.Exit
+
+
+def _top(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="With any command: log, and show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Keep MyPreferences and Dotdigital in agreement: a withdrawal wins under doubt."""
+    del version, debug  # both have had their effect: one above, one in the entry point
+
+
+def _everyday(app: typer.Typer) -> None:
+    from bridge.cli import apply, forget, plan, reconcile
+
+    def add(name: str, *lines: str) -> Any:
+        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=EVERYDAY)
+
+    add("plan", "bridge plan", "bridge plan --out plan.json")(plan.plan)
+    add("apply", "bridge apply plan.json")(apply.apply)
+    add("reconcile", "bridge reconcile", "bridge reconcile --full --json")(reconcile.reconcile)
+    add("run", "bridge run --config bridge.toml")(_run)
+    add("forget", "bridge forget ada@example.com --dry-run", "bridge forget - --yes < address.txt")(
+        forget.forget
+    )
+
+
+def _run(config: Config = None) -> Any:
+    """Run always: poll both services, sweep at night, tell how it is over HTTP; until SIGTERM or Ctrl-C."""
+    from bridge.cli.run import run_command
+
+    return run_command(config)
+
+
+def _looking(app: typer.Typer) -> None:
+    from bridge.cli import explain, holds, ledger, status
+
+    def add(name: str, *lines: str) -> Any:
+        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=LOOKING)
+
+    add("status", "bridge status", "bridge status --json")(status.status)
+    add("explain", "bridge explain maria@example.com", "bridge explain 12")(explain.explain)
+    group = _group("What waits for a person at the desk.")
+    app.add_typer(group, name="holds", rich_help_panel=LOOKING)
+    listing = examples("bridge holds list", "bridge holds list --reason complaint")
+    group.command("list", cls=BridgeCommand, epilog=listing)(holds.list_)
+    releasing = examples("bridge holds release 12 15", "bridge holds release --reason first_run --yes")
+    group.command("release", cls=BridgeCommand, epilog=releasing)(holds.release)
+    dismissing = examples("bridge holds dismiss 12", "bridge holds dismiss --reason burst --yes")
+    group.command("dismiss", cls=BridgeCommand, epilog=dismissing)(holds.dismiss)
+    group = _group("The append-only record of why.")
+    app.add_typer(group, name="ledger", rich_help_panel=LOOKING)
+    group.command("verify", cls=BridgeCommand, epilog=examples("bridge ledger verify"))(ledger.verify)
+    group.command("export", cls=BridgeCommand, epilog=examples("bridge ledger export > ledger.jsonl"))(
+        ledger.export
+    )
+
+
+def _setting_up(app: typer.Typer) -> None:
+    from bridge.cli import db, demo, mapping, sandbox, scaffold
+    from bridge.cli import profile_links as pin
+    from bridge.cli.doctor import command
+
+    def add(name: str, *lines: str) -> Any:
+        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=SETUP)
+
+    add("demo", "bridge demo", "bridge demo --people 2000 --seed 7 --serve")(demo.demo)
+    add("sandbox", "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001")(sandbox.sandbox)
+    add("doctor", "bridge doctor", "bridge doctor --provision --as John.Doe")(command.doctor)
+    group = _group("The mapping file: which filter or consent speaks of which preference.")
+    app.add_typer(group, name="mapping", rich_help_panel=SETUP)
+    checking = examples("bridge mapping check mappings/bridge.toml", "bridge mapping check --live")
+    group.command("check", cls=BridgeCommand, epilog=checking)(mapping.check)
+    drafting = examples("bridge mapping scaffold", "bridge mapping scaffold --out draft.toml")
+    group.command("scaffold", cls=BridgeCommand, epilog=drafting)(scaffold.scaffold)
+    group.command(
+        "schema", cls=BridgeCommand, epilog=examples("bridge mapping schema > mappings/schema.json")
+    )(mapping.schema)
+    pinning = examples("bridge mapping pin --dry-run", "bridge mapping pin --yes")
+    group.command("pin", cls=BridgeCommand, epilog=pinning)(pin.pin)
+    _preferences(group)
+    group = _group("The state DB's schema.")
+    app.add_typer(group, name="db", rich_help_panel=SETUP)
+    group.command("upgrade", cls=BridgeCommand, epilog=examples("bridge db upgrade --config bridge.toml"))(
+        db.upgrade
+    )
+    group.command("check", cls=BridgeCommand, epilog=examples("bridge db check"))(db.check)
+    group.command("adopt", cls=BridgeCommand, epilog=examples("bridge db adopt"))(db.adopt)
+
+
+def _preferences(mapping: typer.Typer) -> None:
+    from bridge.cli import preferences
+
+    group = _group("What is defined at Dotdigital. No run changes it; these commands do, after asking.")
+    mapping.add_typer(group, name="preferences")
+
+    def add(name: str, *lines: str) -> Any:
+        return group.command(
+            name, cls=BridgeCommand, epilog=examples(*(f"bridge mapping {one}" for one in lines))
+        )
+
+    add("list", "preferences list", "preferences list --changed-since 2026-03-01")(preferences.list_)
+    creating = (
+        "preferences create --name Events --category 1",
+        "preferences create --for EVENTS_EMAIL --dry-run",
+    )
+    add("create", *creating)(preferences.create)
+    add("update", "preferences update 1012 --name Surveys --private")(preferences.update)
+    add("delete", "preferences delete 1012")(preferences.delete)
+
+
+def _hooks(app: typer.Typer) -> None:
+    from bridge.cli import webhooks
+
+    group = _group("Webhook subscriptions of MyPreferences.")
+    app.add_typer(group, name="hooks", rich_help_panel=SETUP)
+
+    def add(name: str, *lines: str) -> Any:
+        return group.command(name, cls=BridgeCommand, epilog=examples(*lines))
+
+    add("list", "bridge hooks list", "bridge hooks list --json")(webhooks.list_)
+    add("create", "bridge hooks create --url https://bridge.example.com")(webhooks.create)
+    add("pause", "bridge hooks pause 17")(webhooks.pause)
+    add("resume", "bridge hooks resume 17")(webhooks.resume)
+    add("delete", "bridge hooks delete 17")(webhooks.delete)
+    add("settings", "bridge hooks settings", "bridge hooks settings --most 200 --rest 5")(webhooks.settings)

@@ -1,0 +1,159 @@
+"""The demo, told: who lives there, what they did, what was carried where, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.cli.explain import rule_in_words
+from bridge.cli.output import SIDES, StatusMark, console, duration, note, plural, say, side_first, table
+from bridge.core.model import Side
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from bridge.cli.demo import DemoResult
+    from bridge.engine.report import Report
+
+SAMPLES = 12  # decisions shown
+_WHERE = {**{side: f"at {name}" for side, name in SIDES.items()}, "both": "at both"}
+_SHORT = {"opted_in": "in", "opted_out": "out", "unset": "none"}
+
+
+def tell(play: DemoResult, *, kept: Path | None, serve: bool) -> None:
+    """Print the story."""
+    out = console()
+    _settled(play)
+    _acts(play)
+    _carried(play)
+    _again(play.again)
+    _agreement(play)
+    calls = sum(sum(run.calls.values()) for run in (play.first, play.reconcile, play.again))
+    out.print(f"  {duration(play.seconds)} in all, {calls:,} API calls by the bridge.")
+    for line in _onwards(kept, serve=serve):
+        note(StatusMark.NEXT, line)
+
+
+def _settled(play: DemoResult) -> None:
+    first = play.first
+    out = console()
+    about = " Both services run here, emulated, on loopback."
+    out.print(say((f"{play.people:,} people.", "bold"), about))
+    read = " and ".join(f"{first.observed[side]:,} at {SIDES[side]}" for side in Side)
+    out.print(say(("First run:", "bold"), f" read {read}, {duration(first.seconds)}."))
+    out.print(f"  Carried over {_written(first)} from before the bridge.")
+    _trouble(first)
+
+
+def _acts(play: DemoResult) -> None:
+    out = console()
+    out.print()
+    out.print(
+        say(("Then people acted,", "bold"), f" {plural(len(play.acts), 'time')}, each at the side they like.")
+    )
+    counts = Counter((act.side, act.words) for act in play.acts)
+    for side, where in _WHERE.items():
+        chosen = [(words, number) for (at, words), number in counts.most_common() if at == side]
+        if chosen:
+            out.print(say((f"  {where}", "cyan")))
+        for words, number in chosen:
+            out.print(say((f"  {number:>4} x ", "bold"), words))
+
+
+def _carried(play: DemoResult) -> None:
+    out = console()
+    run = play.reconcile
+    out.print()
+    out.print(say(("Second run:", "bold"), f" {_written(run)}, {duration(run.seconds)}."))
+    shown = table("  written to", "opt-outs", "opt-ins", "other", "API calls", right=(1, 2, 3, 4))
+    for side in Side:
+        numbers = (run.written.withdrawals, run.written.raises, run.written.other, run.calls)
+        shown.add_row(f"  {SIDES[side]}", *(f"{number[side]:,}" for number in numbers))
+    out.print(shown)
+    _trouble(run)
+    out.print(say(("Why,", "bold"), " from the ledger:"))
+    for line in _whys(play):
+        out.print(line)
+    out.print()
+
+
+def _whys(play: DemoResult) -> Iterator[Text]:
+    """A few decisions under each rule, the rules in words."""
+    by_rule: dict[str, list[str]] = {}
+    for entry in play.decided:
+        name = play.names.get(entry["person"], "…")
+        for topic, ground in entry["body"]["grounds"].items():
+            for write in entry["body"]["writes"]:
+                if write["topic"] == topic:
+                    by_rule.setdefault(ground["rule"], []).append(_change(name, topic, ground, write))
+    each = max(1, SAMPLES // max(1, len(by_rule)))
+    for rule, changes in sorted(by_rule.items(), key=lambda one: -len(one[1])):
+        yield say(("  ", ""), (rule_in_words(rule), "cyan"), (f" ({len(changes)})", "dim"))
+        for change in changes[:each]:
+            yield say("    ", change)
+
+
+def _change(name: str, topic: str, ground: dict[str, Any], write: dict[str, Any]) -> str:
+    side = write["side"]
+    seen = ground["seen"][side] or {"choice": "unset"}
+    before = ", ".join(seen.get("frequencies", ())) or _SHORT[seen["choice"]]
+    after = "out" if write["kind"] == "withdrawal" else write.get("frequency") or "in"
+    return f"{name:<18} {topic:<11} {before} → {after} at {SIDES[side]}"
+
+
+def _again(run: Report) -> None:
+    if run.written.writes:
+        note(StatusMark.BAD, ("Third run: ", "bold"), f"{_written(run)}, though nobody acted.")
+    else:
+        note(StatusMark.GOOD, ("Third run: ", "bold"), f"nothing to write, {duration(run.seconds)}.")
+
+
+def _agreement(play: DemoResult) -> None:
+    found = play.agreement
+    if found.agree:
+        words = f" on all {found.people:,} people they share, read back over HTTP by an independent check"
+        alone = f"; {found.one_sided:,} are known to one side only" if found.one_sided else ""
+        note(StatusMark.GOOD, ("Both sides agree", "bold"), f"{words}{alone}.")
+        return
+    note(StatusMark.BAD, (f"{plural(len(found.differences), 'difference')} between the sides:", "bold"))
+    for one in found.differences[:SAMPLES]:
+        console().print(f"    {one}")
+
+
+def _trouble(run: Report) -> None:
+    for warning in (*run.brakes, *run.warnings):
+        note(StatusMark.WARN, side_first(warning), indent=2)
+    if run.counts.held:
+        note(StatusMark.WARN, f"{plural(run.counts.held, 'choice')} held for a person.", indent=2)
+
+
+def _written(run: Report) -> str:
+    written = run.written
+    out, up, other = (sum(kind.values()) for kind in (written.withdrawals, written.raises, written.other))
+    parts = [plural(out, "opt-out"), plural(up, "opt-in")] if up or not out else [plural(out, "opt-out")]
+    return ", ".join([*parts, *([plural(other, "frequency change")] if other else [])])
+
+
+def _onwards(kept: Path | None, *, serve: bool) -> Iterator[str]:
+    if kept is not None:
+        yield f"Look into it: `bridge status --database-url sqlite:///{kept / 'bridge.db'}`"
+    if not serve:
+        yield "Stay and watch: `bridge demo --serve`. Your own mapping: `bridge sandbox`."
+        yield "Your own accounts: set BRIDGE_… (see `bridge doctor`), then `bridge plan`."
+
+
+def tell_how_to_watch(mypreferences: str, dotdigital: str, *, stderr: bool) -> None:
+    """How to look at a demo that stays up."""
+    out = console(stderr=stderr)
+    out.print(
+        say(("\nBoth services stay up, ", "bold"), "and the bridge keeps them in agreement. Ctrl-C ends it.")
+    )
+    act = f"""curl -X POST {mypreferences}/_sandbox/act -d '{{"count": 10}}'"""
+    for what, how in (
+        ("Let ten people act:", act),
+        ("What MyPreferences holds:", f"curl {mypreferences}/_sandbox/people"),
+        ("What Dotdigital holds:", f"curl {dotdigital}/_sandbox/people"),
+    ):
+        out.print(say(f"  {what}\n", (f"    {how}", "cyan")), soft_wrap=True)

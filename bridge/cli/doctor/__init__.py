@@ -1,0 +1,1 @@
+"""`bridge doctor`: the checks, one module a subject, and the command that prints them."""

@@ -1,0 +1,280 @@
+"""What the doctor looks at, one function a section. None changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge.cli.doctor.findings import SETUP, Findings
+from bridge.cli.output import SIDES, listed, plural
+from bridge.core.errors import Forbidden, SideError, SignInRefused
+from bridge.core.model import Side
+
+if TYPE_CHECKING:
+    from bridge.app import App
+    from bridge.cli.live_catalogue import CatalogueRead
+    from bridge.core.catalogue import Catalogue
+    from bridge.store import Store
+
+MINE, THEIRS = "MyPreferences", "Dotdigital"
+_NTP = "Set this machine's clock right (NTP)."
+_SECOND = timedelta(seconds=1)
+
+
+def settings(app: App, found: Findings) -> None:
+    """Is everything set that both sides need?"""
+    for side, require in (
+        (MINE, app.settings.require_mypreferences),
+        (THEIRS, app.settings.require_dotdigital),
+    ):
+        if found.attempt("settings", lambda require=require: require() or True):  # type: ignore[misc]
+            found.good("settings", f"All that {side} needs is set.")
+
+
+def state_db(app: App, found: Findings) -> None:
+    """Can the state DB be opened, is its schema right, does somebody write to it?"""
+    from bridge.store import migrate
+
+    section, url = "state DB", app.settings.database_url
+    scheme, _, path = url.partition(":///")
+    if scheme.startswith("sqlite") and path and not Path(path).exists():
+        _new_file(found, section, Path(path))
+        return
+    state = found.attempt(section, lambda: migrate.check(url))
+    if state is None:
+        return
+    if not state.up_to_date:
+        has = "no schema yet" if state.current is None else f"schema {state.current}"
+        what = f"The state DB has {has}; this program needs {state.head}."
+        if scheme.startswith("sqlite") and not state.is_newer:
+            found.warn(section, what, "The next command that opens it upgrades it.")
+        else:
+            mend = "Install the newer bridge again." if state.is_newer else "Run `bridge db upgrade`."
+            found.bad(section, what, mend, SETUP)
+        return
+    found.good(section, f"Its schema is up to date ({state.head}).")
+    _contents(app, found, section)
+
+
+def _new_file(found: Findings, section: str, path: Path) -> None:
+    folder = path.resolve().parent
+    if folder.is_dir():
+        found.good(section, f"{path} is not there yet; the first run makes it.")
+    else:
+        found.bad(section, f"The folder {folder} for the state DB is not there.", "Make it.", SETUP)
+
+
+def _erasures(store: Store, found: Findings, section: str) -> None:
+    if marks := store.unreadable_marks():
+        found.bad(
+            section,
+            f"The marks of {plural(marks, 'person', 'people')} who were erased need another "
+            "BRIDGE_ERASURE_KEY than is set: of whoever is new no older opt-in is heard.",
+            "Set the key that they were made with. If it is lost: `bridge forget --drop-unreadable`.",
+            SETUP,
+        )
+    if begun := store.unfinished_erasures():
+        words = plural(begun, "person is", "people are")
+        found.warn(section, f"{words} not wholly erased.", "Repeat `bridge forget` for each of them.")
+
+
+def _contents(app: App, found: Findings, section: str) -> None:
+    store = app.reading_store
+    counts, people = store.counts(), store.people_count()
+    found.good(section, f"{plural(people, 'person', 'people')} known.")
+    if counts.held or counts.dead:
+        found.warn(
+            section,
+            f"{plural(counts.held + counts.dead, 'thing')} wait for a person.",
+            "`bridge holds list`",
+        )
+    _erasures(store, found, section)
+    holder = store.lease_holder()
+    if holder is not None:
+        who, until = holder
+        found.good(section, f"{who} writes to it; its lease runs until {until:%H:%M:%S} UTC.")
+
+
+def mapping(app: App, found: Findings) -> None:
+    """Can the mapping file be used?"""
+    known = found.attempt("mapping", lambda: app.mapping)
+    if known is not None:
+        topics = listed(topic.id for topic in known.all)
+        found.good("mapping", f"{app.settings.mapping}: {topics} (digest {known.digest}).")
+        if known.draft:
+            mend = "Read it, see what it would do by `bridge plan`, then take out the line draft = true."
+            found.warn("mapping", "It is a draft: nothing is written by it.", mend)
+
+
+def mypreferences(app: App, found: Findings) -> None:
+    """Sign-in, permissions and clock."""
+    client = (
+        found.attempt(MINE, lambda: app.mypreferences)
+        if _is_set(app.settings.require_mypreferences)
+        else None
+    )
+    if client is None:
+        return
+
+    def events() -> datetime | None:
+        now = app.options.clock()
+        return client.events_by_account(start_at=now - timedelta(minutes=1), end_at=now).server_time
+
+    signed = _permitted(found, MINE, "Programs", client.programs, signing_in=app.sign_in.way)
+    if not signed:
+        return
+    mine = app.settings.mypreferences
+    if mine.segment is None and mine.segment_group is None:
+        found.warn(
+            MINE,
+            "No segment is set: a full sweep reads each known person singly.",
+            "Set BRIDGE_MYPREFERENCES__SEGMENT (or __SEGMENT_GROUP) to what holds everybody.",
+        )
+    _permitted(found, MINE, "ConsentTypes", client.consent_types)
+    asked = app.options.clock()
+    times: list[datetime | None] = []
+    if _permitted(found, MINE, "Events", lambda: times.append(events())) and times[0] is not None:
+        _skew(app, found, MINE, asked, times[0])
+
+
+def dotdigital(app: App, found: Findings) -> None:
+    """Region, sign-in, permissions and clock."""
+    client = (
+        found.attempt(THEIRS, lambda: app.dotdigital) if _is_set(app.settings.require_dotdigital) else None
+    )
+    if client is None:
+        return
+    account = found.attempt(THEIRS, client.account_info)
+    if account is None:
+        return
+    found.good(THEIRS, "Signed in.")
+    _region(app, found, account.value("ApiEndpoint"))
+    asked = app.options.clock()
+    there = found.attempt(THEIRS, client.server_time)
+    if there is not None:
+        _skew(app, found, THEIRS, asked, there)
+    _permitted(found, THEIRS, "Preferences", client.get_preferences)
+    now = app.options.clock()
+    since = now - timedelta(minutes=1)
+    _permitted(
+        found, THEIRS, "Suppressions",
+        lambda: client.get_suppressed_contacts_since_date(since=since, select=1),
+    )  # fmt: skip
+    _v3(app, found)
+
+
+def _v3(app: App, found: Findings) -> None:
+    """Where the settings leave it open, an account without v3 is served all the same."""
+    access = app.dotdigital_v3
+    client = found.attempt(THEIRS, access.client)
+    if access.warning is not None:
+        found.warn(THEIRS, "Contacts (v3) cannot be read.", access.warning)
+    elif client is not None:
+        _permitted(found, THEIRS, "Contacts (v3)", lambda: client.contacts(limit=1))
+
+
+def _region(app: App, found: Findings, endpoint: str | None) -> None:
+    base_url = app.settings.dotdigital.base_url
+    if base_url is None:
+        found.good(THEIRS, f"The account's region is {endpoint}.")
+    elif endpoint is not None and endpoint.rstrip("/") != base_url:
+        found.bad(
+            THEIRS,
+            f"The account lives at {endpoint}, not at {base_url}.",
+            "Unset BRIDGE_DOTDIGITAL__BASE_URL to have the region discovered, or set it to that.",
+            SETUP,
+        )
+    else:
+        found.good(THEIRS, f"{base_url} is the account's region.")
+
+
+def catalogues(app: App, found: Findings) -> None:
+    """Does what the mapping names exist at both sides?"""
+    bad = {one.section for one in found.all if one.code}
+    if "mapping" in bad or "settings" in bad:
+        return
+    read = [
+        looked.catalogue
+        for side, name in SIDES.items()
+        if name not in bad and (looked := _catalogue(app, found, Side(side), f"mapping at {name}"))
+    ]
+    if "state DB" not in bad:
+        _changes(app, found, read)
+
+
+def _changes(app: App, found: Findings, read: Sequence[Catalogue]) -> None:
+    """What was renamed, taken away or changed of late, of what the mapping names."""
+    from bridge.cli import live_catalogue
+
+    section = "changes"
+    changed = found.attempt(section, lambda: live_catalogue.changed(app, read))
+    for one in changed or ():
+        found.warn(
+            section, one, "See that the mapping still means what it says: `bridge mapping check --live`."
+        )
+
+
+def _catalogue(app: App, found: Findings, side: Side, section: str) -> CatalogueRead | None:
+    from bridge.cli import live_catalogue
+
+    looked = found.attempt(section, lambda: live_catalogue.look(app, side))
+    if looked is None:
+        return None
+    problems = live_catalogue.unfit(app, looked.catalogue)
+    for problem in problems:
+        found.bad(section, problem.what, problem.found.mend, SETUP)
+    for one in looked.notes:
+        found.warn(section, one, "Give the API user that permission, or name the path in a routes file.")
+    if not problems:
+        found.good(section, f"All that the mapping names exists at {SIDES[side]}.")
+    return looked
+
+
+def _permitted(
+    found: Findings, side: str, what: str, call: Callable[[], object], *, signing_in: str = ""
+) -> bool:
+    """Whether a call may be made; `signing_in` names the way of the sign-in that it proves. A permission that
+    is missing leaves the rest to be looked at."""
+    try:
+        call()
+    except Forbidden as error:
+        found.bad(side, error.what, error.hint, 5)
+        return bool(signing_in)  # signed in all the same
+    except SignInRefused as error:
+        way = f" Tried: {signing_in}." if signing_in else ""
+        found.bad(side, f"{error.what}{way}", error.hint, 5)
+        return False
+    except SideError as error:
+        found.bad(side, error.what, error.hint, 5)
+        return False
+    if signing_in:
+        found.good(side, f"Signed in by {signing_in}.")
+    found.good(side, f"{what} can be read.")
+    return True
+
+
+def _skew(app: App, found: Findings, side: str, asked: datetime, there: datetime) -> None:
+    """The service's clock against ours, the time of the call taken off. Its answer is exact to a second."""
+    now = app.options.clock()
+    early, late = (asked - there - _SECOND) / _SECOND, (now - there) / _SECOND
+    off = max(early, 0.0) or min(late, 0.0)
+    if abs(off) > app.settings.skew_seconds:
+        way = "ahead of" if off > 0 else "behind"
+        found.warn(side, f"This machine's clock is {abs(off):.0f} s {way} the one of {side}.", _NTP)
+    else:
+        apart = max(1, ceil(max(abs(early), abs(late))))  # as far as an answer of that length can tell
+        found.good(side, f"Both clocks agree to within {apart} s.")
+
+
+def _is_set(require: Callable[[], None]) -> bool:
+    """Whether the settings of a side are whole; what is missing was told under `settings`."""
+    from bridge.core.errors import ConfigError
+
+    try:
+        require()
+    except ConfigError:
+        return False
+    return True

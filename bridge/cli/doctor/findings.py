@@ -1,0 +1,66 @@
+"""What the doctor finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+from bridge.core.errors import BridgeError, ConfigError, SideError
+
+T = TypeVar("T")
+
+SETUP, SIDE = 2, 5  # exit codes
+
+
+class FindingState(StrEnum):
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it is, and what mends it. `code` is the exit code it asks for."""
+
+    section: str
+    state: FindingState
+    what: str
+    mend: str = ""
+    code: int = 0
+
+
+@dataclass(slots=True)
+class Findings:
+    """All lines, in order."""
+
+    all: list[Finding] = field(default_factory=list)
+
+    def good(self, section: str, what: str) -> None:
+        self.all.append(Finding(section, FindingState.GOOD, what))
+
+    def warn(self, section: str, what: str, mend: str) -> None:
+        self.all.append(Finding(section, FindingState.WARN, what, mend))
+
+    def bad(self, section: str, what: str, mend: str, code: int) -> None:
+        self.all.append(Finding(section, FindingState.BAD, what, mend, code))
+
+    @property
+    def exit_code(self) -> int:
+        """What a person must mend comes before what may mend itself."""
+        codes = {one.code for one in self.all if one.state is FindingState.BAD}
+        return next((code for code in (SETUP, SIDE, 1) if code in codes), 0)
+
+    def attempt(self, section: str, call: Callable[[], T]) -> T | None:
+        """The call's result; None where it failed, which is then a line."""
+        try:
+            return call()
+        except ConfigError as error:
+            for problem in error.problems or (error.what,):
+                self.bad(section, problem, error.hint, SETUP)
+        except SideError as error:
+            self.bad(section, error.what, error.hint, SIDE)
+        except BridgeError as error:
+            self.bad(section, error.what, error.hint, error.exit_code)
+        return None

@@ -1,0 +1,151 @@
+"""`bridge doctor --provision`: finds the bridge's own user at MyPreferences, or creates it, asked first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.cli.options import settings_from
+from bridge.cli.output import StatusMark, note, print_json
+from bridge.cli.prompt import confirmed
+from bridge.core.errors import ConfigError, Forbidden, OutcomeUnknown, SignInRefused
+
+if TYPE_CHECKING:
+    from bridge.mypreferences import wire
+    from bridge.settings import Settings
+
+READ_TIMEOUT = 30.0  # seconds: somebody waits at the desk
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """How the user is to be created: by whom, in which User Groups, with which address."""
+
+    signed_in_as: str | None = None
+    groups: tuple[str, ...] = ()
+    email: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.signed_in_as or self.groups or self.email)
+
+
+def create_user(config: Path | None, wish: NewUser, *, yes: bool, json: bool) -> int:
+    """Find or create the user; nothing is created where signing in as it works. Raises ConfigError where
+    nobody is there to be asked, SideError as the call does."""
+    settings = settings_from(config)
+    settings.require_mypreferences()
+    if _signs_in(settings):
+        return _told(settings, None, json=json)
+    if wish.signed_in_as is None:
+        raise ConfigError(
+            "Signing in as the user of BRIDGE_MYPREFERENCES__USER_ID is refused: it is not there yet, or the "
+            "credentials are wrong.",
+            hint="To have it created, name a user that may create users: --as USER_ID.",
+        )
+    wanted = _wanted(settings, wish)
+    _announce(wanted)
+    if not confirmed("Create this user?", yes=yes):
+        return 0
+    return _told(settings, _created(settings, wish.signed_in_as, wanted), json=json)
+
+
+def _wanted(settings: Settings, wish: NewUser) -> wire.User:
+    from bridge.mypreferences import wire
+
+    return wire.User(
+        user_name=settings.mypreferences.user_id or "",
+        first_name="Consent",
+        last_name="Bridge",
+        email=wish.email,
+        description="The consent bridge's own API user: it reads and writes preferences and consents.",
+        user_groups=list(wish.groups) or None,
+        source_group_id=settings.mypreferences.source_group,
+    )
+
+
+def _announce(wanted: wire.User) -> None:
+    note(StatusMark.NEXT, f"At MyPreferences a user named {wanted.user_name} is to be created,", stderr=True)
+    group = wanted.source_group_id or "none (see BRIDGE_MYPREFERENCES__SOURCE_GROUP)"
+    groups = (
+        ", ".join(wanted.user_groups or ()) or "none (see --user-group): it may do nothing until it has one"
+    )
+    note(StatusMark.NEXT, f"source group: {group}", indent=2, stderr=True)
+    note(StatusMark.NEXT, f"User Groups: {groups}", indent=2, stderr=True)
+
+
+def _created(settings: Settings, administrator: str, wanted: wire.User) -> wire.UserCreated:
+    """Creates it, once: the call cannot be repeated blindly."""
+    from bridge.app import App, Options
+
+    mine = settings.mypreferences.model_copy(update={"user_id": administrator})
+    acting = settings.model_copy(update={"mypreferences": mine})
+    try:
+        with App(acting, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
+            return app.mypreferences.create_user(wanted)
+    except OutcomeUnknown as error:
+        raise OutcomeUnknown(
+            f"{error.what} Whether the user is there now is not known.",
+            side=error.side,
+            operation=error.operation,
+            status=error.status,
+            hint="Look for it among the users in MyPreferences, or repeat the command: it creates nothing "
+            "where signing in as that user works.",
+        ) from None
+    except SignInRefused as error:
+        raise SignInRefused(
+            f"{error.what} Nothing was created.",
+            side=error.side,
+            operation=error.operation,
+            status=error.status,
+            hint=f"Check that --as names an active user of the account. {error.hint}",
+        ) from None
+
+
+def _signs_in(settings: Settings) -> bool:
+    """Whether the service takes somebody for that user: there is no call that lists users."""
+    from bridge.app import App, Options
+
+    with App(settings, Options(read_timeout=READ_TIMEOUT, tries=2)) as app:
+        try:
+            app.mypreferences.programs()
+        except SignInRefused:
+            return False
+        except Forbidden as error:
+            if error.status != 403:  # the route or the account is wrong: that says nothing of the user
+                raise
+    return True
+
+
+def _told(settings: Settings, made: wire.UserCreated | None, *, json: bool) -> int:
+    """What was done. A user that was created must also sign in: its name is the scope of the sign-in."""
+    ready = made is None or _signs_in(settings)
+    if json:
+        print_json({"provisioned": _document(settings, made, ready=ready)})
+    elif made is None:
+        note(
+            StatusMark.GOOD,
+            "The user of BRIDGE_MYPREFERENCES__USER_ID is there and signs in: nothing was created.",
+        )
+    else:
+        note(StatusMark.GOOD, f"The user is created, with the number {made.user_id}.")
+    if not json and ready:
+        note(StatusMark.NEXT, "See what it may do: `bridge doctor`.")
+    elif not json:
+        note(StatusMark.WARN, "Signing in as it is refused still.")
+        note(
+            StatusMark.NEXT,
+            "Ask PossibleNOW whether the OAuth client may sign in as it; then `bridge doctor`.",
+        )
+    return 0 if ready else 5
+
+
+def _document(settings: Settings, made: wire.UserCreated | None, *, ready: bool) -> dict[str, Any]:
+    return {
+        "user_name": settings.mypreferences.user_id,
+        "source_group": settings.mypreferences.source_group,
+        "created": made is not None,
+        "user_id": None if made is None else str(made.user_id),
+        "submitted_at": None if made is None else made.submitted_time,
+        "signs_in": ready,
+    }

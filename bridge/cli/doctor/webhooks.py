@@ -1,0 +1,89 @@
+"""What the doctor looks at about webhook subscriptions. It changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.cli.doctor.findings import SETUP, Findings
+from bridge.cli.output import listed, plural
+from bridge.core.errors import SideError
+
+if TYPE_CHECKING:
+    from bridge.app import App
+    from bridge.mypreferences import wire
+
+MINE = "MyPreferences"
+_SHORT = 16
+_MAKE = "Make one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
+
+
+def subscriptions(app: App, found: Findings) -> None:
+    """Is there a subscription, without which MyPreferences keeps no events, and is it told of all?"""
+    if any(one.section in ("settings", "mapping", MINE) and one.code for one in found.all):
+        return
+    try:
+        known = app.mypreferences.subscriptions()
+    except SideError as error:
+        found.warn(MINE, f"Webhook subscriptions cannot be looked at: {error.what}", error.hint)
+        return
+    read = _read_by(app, found, known)
+    if not known:
+        found.warn(MINE, "No webhook subscription exists: no events are kept, so polling finds none.", _MAKE)
+    elif read:
+        _completeness(app, found, read)
+    if known:
+        _receiver(app, found, known)
+
+
+def _read_by(app: App, found: Findings, known: list[wire.Subscription]) -> list[wire.Subscription]:
+    """Those whose events are polled."""
+    only = app.settings.mypreferences.subscription
+    read = [one for one in known if only is None or str(one.id) == str(only)]
+    if known and not read:
+        found.bad(
+            MINE,
+            f"There is no webhook subscription {only}, which BRIDGE_MYPREFERENCES__SUBSCRIPTION names.",
+            "Name one of `bridge hooks list`, or unset it to read the events of all.",
+            SETUP,
+        )
+    return read
+
+
+def _completeness(app: App, found: Findings, read: list[wire.Subscription]) -> None:
+    from bridge.mypreferences.events.webhook_admin import lacking, needs
+
+    wanted = needs(app.mapping, app.settings.mypreferences.alternate_id_type)
+    missing = lacking(wanted, read)
+    if missing:
+        mend = f"Without them some changes wait for the nightly sweep. {_MAKE}"
+        found.warn(MINE, f"No webhook subscription is told of {listed(missing)}.", mend)
+    else:
+        number = plural(len(read), "webhook subscription")
+        found.good(MINE, f"All events that are needed are subscribed to ({number}).")
+    for one in read:
+        if one.alternate_id_type:
+            found.warn(
+                MINE,
+                f"Webhook subscription {one.id} names people by an alternate id, which tells nothing.",
+                "Create it anew without AlternateIdType.",
+            )
+
+
+def _receiver(app: App, found: Findings, known: list[wire.Subscription]) -> None:
+    """Does one deliver to us, where we listen?"""
+    from bridge.web.webhooks import PATH
+
+    secret = app.settings.web.hook_secret
+    if secret is None:
+        return
+    if len(secret.get_secret_value()) < _SHORT:
+        found.warn(
+            MINE,
+            f"The secret of the webhook receiver is shorter than {_SHORT} characters.",
+            "Set BRIDGE_WEB__HOOK_SECRET to a long random word, and make the subscription anew.",
+        )
+    ours = [one for one in known if one.url.endswith(f"{PATH}{secret.get_secret_value()}")]
+    if not any(one.active for one in ours):
+        paused = next((one.id for one in ours), None)
+        mend = _MAKE if paused is None else f"Let it deliver: `bridge hooks resume {paused}`."
+        found.warn(MINE, "The webhook receiver is open, and no active subscription delivers to it.", mend)

@@ -1,0 +1,108 @@
+"""The mapping held against what both sides have now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge.cli.output import SIDES
+from bridge.core.catalogue import Catalogue, CatalogueKind
+from bridge.core.errors import Forbidden, NotFound
+from bridge.core.mapping import FilterRef
+from bridge.core.mapping_check import MappingProblem, catalogue_names, find_problems, kinds_used
+from bridge.core.model import Side
+
+if TYPE_CHECKING:
+    from bridge.app import App
+    from bridge.core.mapping import Mapping
+
+
+LATELY = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueRead:
+    """One side's catalogue, and what of it could not be read though it would have helped."""
+
+    catalogue: Catalogue
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnfitMapping:
+    """Something the mapping names wrongly, with its place in the file."""
+
+    place: str
+    found: MappingProblem
+
+    @property
+    def what(self) -> str:
+        return f"{self.place}: {self.found.what}."
+
+
+def look(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None) -> CatalogueRead:
+    """One side's catalogue: the kinds that the mapping names, or these. Raises ConfigError, SideError."""
+    if side is Side.DOTDIGITAL:
+        from bridge.dotdigital.catalogue import read_catalogue as read_theirs
+
+        return CatalogueRead(read_theirs(app.dotdigital))
+    from bridge.mypreferences.catalogue import read_catalogue as read_mine
+
+    wanted = frozenset(kinds_used(side, app.mapping) if kinds is None else kinds)
+    found = CatalogueRead(read_mine(app.mypreferences, wanted))
+    if kinds is None and _names_types(app.mapping):
+        return _with_types(app, found)
+    return found
+
+
+def unfit(app: App, catalogue: Catalogue) -> list[UnfitMapping]:
+    """All that the mapping names and a side does not have so, each with its place."""
+    from bridge.mapping_file import place_of
+
+    path = app.settings.mapping
+    text = path.read_text(encoding="utf-8")
+    return [
+        UnfitMapping(place_of(text, str(path), one.topic, one.key), one)
+        for one in find_problems(app.mapping, catalogue)
+    ]
+
+
+def changed(app: App, catalogues: Iterable[Catalogue]) -> list[str]:
+    """What happened of late to things that the mapping names: since a run last read the catalogues, and what
+    runs noticed in the last days. Empty where no run has kept any."""
+    if not has_state(app):
+        return []
+    store = app.reading_store
+    recent = [one.change for one in store.catalogue_noticed(app.options.clock() - LATELY)]
+    fresh = [one for catalogue in catalogues for one in store.catalogue_news(catalogue)]
+    named = (one for one in (*recent, *fresh) if catalogue_names(app.mapping, one.kind, one.id))
+    return list(dict.fromkeys(f"{SIDES[one.kind.side]}: the {one.what}." for one in named))
+
+
+def has_state(app: App) -> bool:
+    """Whether there is a state DB to look into. Looking must not make one."""
+    from bridge.store import migrate
+
+    scheme, _, path = app.settings.database_url.partition(":///")
+    if scheme.startswith("sqlite") and not Path(path).exists():
+        return False
+    return migrate.check(app.settings.database_url).up_to_date
+
+
+def _names_types(mapping: Mapping) -> bool:
+    return any(isinstance(one.source, FilterRef) and one.source.email_type for one in mapping.all)
+
+
+def _with_types(app: App, found: CatalogueRead) -> CatalogueRead:
+    """E-mail types too, where this account serves them: the documents do not print the path of that call."""
+    from bridge.mypreferences.catalogue import read_catalogue
+
+    try:
+        more = read_catalogue(app.mypreferences, frozenset({CatalogueKind.EMAIL_TYPE}))
+    except (NotFound, Forbidden):
+        note = "The e-mail types cannot be read, so email_type was not checked."
+        return CatalogueRead(found.catalogue, (*found.notes, note))
+    return CatalogueRead(found.catalogue | more, found.notes)

@@ -1,0 +1,129 @@
+"""`bridge mapping pin`: has Dotdigital's contacts name their profile by a custom identifier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.options import Config, DatabaseUrl, Json, Yes, settings_from
+from bridge.cli.output import StatusMark, note, plural, print_json
+from bridge.cli.prompt import confirmed
+from bridge.core.errors import ConfigError
+from bridge.core.model import Side
+
+if TYPE_CHECKING:
+    from bridge.app import App
+    from bridge.dotdigital.profile_links import LinkPlan, LinkResult, ProfileLinker
+
+WAITS = 3
+_SETTING = "BRIDGE_DOTDIGITAL__PROFILE_IDENTIFIER"
+
+
+def pin(
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell how many it would be, and send nothing.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
+    """Have each contact name its profile, after asking: nothing else of it changes, and nobody is created."""
+    from bridge.app import App
+    from bridge.cli.progress import watched
+    from bridge.cli.store_access import writing
+    from bridge.dotdigital.profile_links import certain
+
+    settings = settings_from(config, database_url)
+    with App(settings) as app:
+        name = _identifier(app)
+        with writing(app.lease()) as heartbeat, watched() as progress:
+            pinner = _pinner(app, name)
+            progress("reading contacts", 0, None)
+            known = certain(who for page in app.store.known(Side.DOTDIGITAL) for who in page)
+            found = pinner.compare(known, heartbeat)
+        _announce(found, name)
+        if dry_run or not found.wanted or not confirmed(_question(found, name), yes=yes):
+            return _told(found, None, json=json)
+        return _told(found, _carry_out(app, pinner, found), json=json)
+
+
+def _carry_out(app: App, pinner: ProfileLinker, found: LinkPlan) -> LinkResult:
+    from bridge.cli.progress import watched
+    from bridge.cli.store_access import writing
+
+    with writing(app.lease()) as heartbeat, watched() as progress:
+        progress("importing", 0, len(found.wanted))
+        return pinner.carry_out(found.wanted, heartbeat)
+
+
+def _identifier(app: App) -> str:
+    """The identifier's name. Raises ConfigError where none is set, or the account has none of that name."""
+    name = app.settings.dotdigital.profile_identifier
+    if name is None:
+        raise ConfigError(
+            f"{_SETTING} is not set: there is nothing to name a profile by.",
+            hint="Have a custom identifier created at Dotdigital, and set its name.",
+        )
+    client = app.dotdigital_v3.client()
+    if client is None:
+        raise ConfigError(
+            "Custom identifiers need Dotdigital's v3 API, which this account or API user has not.",
+            hint="`bridge doctor` tells why.",
+        )
+    if name not in client.custom_identifiers():
+        raise ConfigError(
+            f"Dotdigital has no custom identifier {name}.", hint=f"Create it there, or mend {_SETTING}."
+        )
+    return name
+
+
+def _pinner(app: App, name: str) -> ProfileLinker:
+    from bridge.dotdigital.bulk.importer import ImportRunner
+    from bridge.dotdigital.bulk.jobs import JobStore
+    from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
+    from bridge.dotdigital.polling.contact_listing import ContactListing
+    from bridge.dotdigital.profile_links import ProfileLinker
+
+    v3 = ClientV3(app.dotdigital.transport)
+    jobs = JobStore(app.store, app.options.clock)
+    importer = ImportRunner(v3, jobs, app.options.clock, app.options.sleep)
+    return ProfileLinker(ContactListing(v3, LARGEST_LIMIT, app.store), importer, name)
+
+
+def _announce(found: LinkPlan, name: str) -> None:
+    note(StatusMark.NEXT, f"{plural(len(found.wanted), 'contact')} would get {name}.", stderr=True)
+    if found.named:
+        note(StatusMark.GOOD, f"{plural(found.named, 'contact')} named before.", stderr=True)
+    if found.others + found.taken:
+        left = plural(found.others + found.taken, "contact")
+        note(
+            StatusMark.WARN,
+            f"{left} left alone: another profile, or another contact, has the word.",
+            stderr=True,
+        )
+
+
+def _question(found: LinkPlan, name: str) -> str:
+    return f"Set {name} of {plural(len(found.wanted), 'contact')} at Dotdigital?"
+
+
+def _told(found: LinkPlan, done: LinkResult | None, *, json: bool) -> int:
+    missed = 0 if done is None else len(found.wanted) - done.proven
+    document: dict[str, Any] = {
+        "wanted": len(found.wanted),
+        "named_before": found.named,
+        "names_another": found.others,
+        "taken": found.taken,
+        "set": 0 if done is None else done.proven,
+        "refused": {} if done is None else dict(done.refused),
+    }
+    if json:
+        print_json(document)
+    elif done is not None:
+        note(StatusMark.GOOD, f"{plural(done.proven, 'contact')} name their profile now.")
+        for reason, number in done.refused.items():
+            note(StatusMark.WARN, f"{plural(number, 'contact')} left out: {reason}.")
+        note(StatusMark.NEXT, "What follows from it is decided as the next full sweep reads them.")
+    return WAITS if missed or found.others or found.taken else 0

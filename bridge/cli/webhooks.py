@@ -1,0 +1,264 @@
+"""`bridge hooks`: webhook subscriptions of MyPreferences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from bridge.cli.options import Config, Json, MappingFile, Yes, settings_from
+from bridge.cli.output import StatusMark, console, listed, note, plural, print_json, table
+from bridge.cli.prompt import confirmed
+from bridge.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bridge.app import App
+    from bridge.mypreferences import wire
+
+MASKED = "••••"
+READ_TIMEOUT = 30.0  # seconds: somebody waits at the desk
+
+Number = Annotated[int, typer.Argument(metavar="ID", help="A number of `hooks list`.", min=1)]
+Most = Annotated[
+    int | None,
+    typer.Option("--most", min=50, max=5000, metavar="N", help="Messages in one cycle, 50 to 5000."),
+]
+Rest = Annotated[
+    int | None, typer.Option("--rest", min=1, max=300, metavar="S", help="Seconds between cycles, 1 to 300.")
+]
+
+
+def list_(config: Config = None, mapping: MappingFile = None, json: Json = False) -> int:
+    """List the subscriptions, which events the bridge needs, and which of them are lacking."""
+    from bridge.mypreferences.events.webhook_admin import lacking
+
+    with _desk(config, mapping) as app:
+        wanted = _needs(app)
+        found = app.mypreferences.subscriptions()
+    rows = [_shown(one) | {"lacks": lacking(wanted, [one])} for one in found]
+    needed, missing = [need.event_type for need in wanted], lacking(wanted, found)
+    if json:
+        print_json({"subscriptions": rows, "needed": needed, "lacking": missing})
+    else:
+        _print(rows, needed, missing)
+    return 0
+
+
+def create(
+    url: Annotated[
+        str, typer.Option("--url", metavar="URL", help="Where `bridge run` is reached from outside, https.")
+    ],
+    config: Config = None,
+    mapping: MappingFile = None,
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="What it is called.")
+    ] = "consent-bridge",
+    active: Annotated[bool, typer.Option("--active", help="Deliver at once, rather than paused.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With the data in each message; the bridge needs none.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Subscribe to all events that the bridge needs. It is paused until it is resumed."""
+    from bridge.mypreferences import wire
+    from bridge.mypreferences.events.webhook_admin import ACTIVE, PAUSED, subscribe
+
+    with _desk(config, mapping) as app:
+        wanted = wire.Subscription(
+            name=name,
+            description="Tells the consent bridge which profile to look at.",
+            url=_receiver(app, url),
+            state=ACTIVE if active else PAUSED,
+            is_minimized=not full,
+            catch_up_on_resume=True,
+            subscriptions=[need.interest for need in _needs(app)],
+        )
+        made = subscribe(app.mypreferences, wanted)
+    if json:
+        print_json({"created": _shown(made)})
+        return 0
+    note(StatusMark.GOOD, f"Subscription {made.id} is {_state(made)}: {_masked(made.url)}")
+    if not made.active:
+        note(StatusMark.NEXT, f"Start `bridge run`, then let it deliver: `bridge hooks resume {made.id}`.")
+    return 0
+
+
+def pause(number: Number, config: Config = None, json: Json = False) -> int:
+    """Stop deliveries. Events are kept all the same, and polling goes on."""
+    from bridge.mypreferences.events.webhook_admin import PAUSED
+
+    return _set_state(config, number, PAUSED, json=json)
+
+
+def resume(number: Number, config: Config = None, json: Json = False) -> int:
+    """Begin deliveries, with what happened during the pause, up to 15 days, where it was created so."""
+    from bridge.mypreferences.events.webhook_admin import ACTIVE
+
+    return _set_state(config, number, ACTIVE, json=json)
+
+
+def delete(number: Number, config: Config = None, yes: Yes = False, json: Json = False) -> int:
+    """Delete a subscription for good, after asking."""
+    from bridge.mypreferences.events import webhook_admin
+
+    with _desk(config) as app:
+        client = app.mypreferences
+        known = client.subscriptions()
+        doomed = next((one for one in known if str(one.id) == str(number)), None)
+        if doomed is None:
+            raise _unknown(number)
+        loss = "" if len(known) > 1 else " It is the last one: without any, MyPreferences keeps no events."
+        if not confirmed(f"Delete subscription {number}, '{doomed.name}'?{loss}", yes=yes):
+            return 0
+        gone = webhook_admin.delete(client, number)
+    if json:
+        print_json({"deleted": number if gone else None})
+    elif gone:
+        note(StatusMark.GOOD, f"Subscription {number} is deleted.")
+    else:
+        note(StatusMark.WARN, f"Subscription {number} is still there: MyPreferences gave no whole answer.")
+        note(StatusMark.NEXT, f"Try it again: `bridge hooks delete {number}`.")
+    return 0 if gone else 5
+
+
+def settings(
+    config: Config = None, most: Most = None, rest: Rest = None, yes: Yes = False, json: Json = False
+) -> int:
+    """Show how fast webhooks are delivered, or set it, after asking: it goes for the whole account."""
+    from bridge.mypreferences import wire
+
+    with _desk(config) as app:
+        now = app.mypreferences.webhook_settings()
+        if most is not None or rest is not None:
+            wanted = wire.WebhookSettings(
+                max_concurrent_requests=now.max_concurrent_requests if most is None else most,
+                duration=now.duration if rest is None else rest,
+            )
+            if not confirmed(f"Set it to {_pace(wanted)} for all subscriptions of the account?", yes=yes):
+                return 0
+            now = app.mypreferences.update_webhook_settings(wanted)
+    if json:
+        print_json({"max_concurrent_requests": now.max_concurrent_requests, "duration_seconds": now.duration})
+    else:
+        note(StatusMark.GOOD, f"The account's webhooks are delivered in cycles of {_pace(now)}.")
+    return 0
+
+
+@contextmanager
+def _desk(config: Any, mapping: Any = None) -> Iterator[App]:
+    from bridge.app import App, Options
+
+    with App(settings_from(config, mapping=mapping), Options(read_timeout=READ_TIMEOUT, tries=2)) as app:
+        yield app
+
+
+def _needs(app: App) -> list[Any]:
+    from bridge.mypreferences.events.webhook_admin import needs
+
+    return needs(app.mapping, app.settings.mypreferences.alternate_id_type)
+
+
+def _receiver(app: App, url: str) -> str:
+    """The whole URL of the receiver, whose last part is the secret. Raises ConfigError."""
+    from bridge.settings.values import check_url
+    from bridge.web.webhooks import PATH
+
+    secret = app.settings.web.hook_secret
+    if secret is None:
+        raise ConfigError(
+            "BRIDGE_WEB__HOOK_SECRET is not set: the receiver is closed, and has no URL.",
+            hint="Set it to a long random word, for this command and for `bridge run`.",
+        )
+    try:
+        base = check_url(url)
+    except ValueError as error:
+        raise ConfigError(
+            f"The URL of the receiver {error}.", hint="Write it as https://bridge.example.com."
+        ) from None
+    whole = f"{PATH}{secret.get_secret_value()}"
+    return base if base.endswith(whole) else f"{base}{whole}"
+
+
+def _set_state(config: Any, number: int, state: str, *, json: bool) -> int:
+    from bridge.mypreferences.events.webhook_admin import ACTIVE, set_state
+
+    with _desk(config) as app:
+        now = set_state(app.mypreferences, number, state)
+    done = (now == ACTIVE) is (state == ACTIVE)
+    if json:
+        print_json({"id": number, "state": now.lower(), "done": done})
+    elif done:
+        note(StatusMark.GOOD, f"Subscription {number} is {now.lower()}.")
+        if now == ACTIVE:
+            note(StatusMark.NEXT, "MyPreferences first sends a validation request: `bridge run` must be up.")
+    else:
+        note(StatusMark.WARN, f"Subscription {number} is {now.lower()} still.")
+        note(StatusMark.NEXT, "Try it again; `bridge hooks list` shows how it stands.")
+    return 0 if done else 5
+
+
+def _shown(one: wire.Subscription) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "state": _state(one),
+        "url": _masked(one.url),
+        "minimised": str(one.is_minimized).lower() == "true",
+        "catches_up": str(one.catch_up_on_resume).lower() == "true",
+        "alternate_id_type": one.alternate_id_type,
+        "events": [interest.event_type for interest in one.subscriptions or ()],
+    }
+
+
+def _state(one: wire.Subscription) -> str:
+    return (one.state or "unknown").lower()
+
+
+def _masked(url: str) -> str:
+    """A URL without what may be a secret: the last part of its path, credentials, a query."""
+    try:
+        parts = urlsplit(url)
+        host = f"{parts.hostname}{'' if parts.port is None else f':{parts.port}'}"
+    except ValueError:
+        return MASKED
+    path = re.sub(r"[^/]+$", MASKED, parts.path)
+    return f"{parts.scheme}://{host}{path}{'?' + MASKED if parts.query else ''}"
+
+
+def _pace(one: wire.WebhookSettings) -> str:
+    return f"{one.max_concurrent_requests} messages with {plural(one.duration, 'second')} between"
+
+
+def _print(rows: list[dict[str, Any]], needed: list[str], missing: list[str]) -> None:
+    out = console()
+    if not rows:
+        note(
+            StatusMark.WARN, "There is no subscription: MyPreferences keeps no events, so polling finds none."
+        )
+        note(StatusMark.NEXT, "Make one: `bridge hooks create --url https://bridge.example.com`.")
+        return
+    shown = table("id", "state", "name", "url", "events", "lacks", right=(0, 4, 5), fixed=(0,))
+    for row in rows:
+        numbers = str(len(row["events"])), str(len(row["lacks"]))
+        shown.add_row(str(row["id"]), row["state"], row["name"], row["url"], *numbers)
+    out.print(shown)
+    out.print()
+    for row in rows:
+        if row["alternate_id_type"]:
+            note(
+                StatusMark.WARN,
+                f"Subscription {row['id']} names people by alternate id: the bridge cannot use it.",
+            )
+    if missing:
+        note(StatusMark.WARN, f"No subscription is told of {listed(missing)}.")
+        note(StatusMark.NEXT, "Make one that is: `bridge hooks create --url https://bridge.example.com`.")
+    else:
+        note(StatusMark.GOOD, f"All {len(needed)} types of events that the bridge needs are subscribed to.")
+
+
+def _unknown(number: int) -> ConfigError:
+    return ConfigError(f"There is no webhook subscription {number}.", hint="See `bridge hooks list`.")

@@ -1,0 +1,359 @@
+"""The decision: from what each side shows and what was agreed, to what is to be done. Pure.
+
+A cell is decided in four steps:
+1. May it be decided at all? Not while a write is in doubt, a side unseen, or a read stale.
+2. What should hold? Both sides' words, beside the agreement, give a goal: in, out, or nothing.
+3. What would carry it there? Withdrawals and raises, two types; a raise needs evidence.
+4. What forbids it? `bridge.core.guards` turns a raise that must not go into a hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.core.conflict import (
+    EvidenceProblem,
+    PolicyResult,
+    evidence_of,
+    is_in,
+    is_out,
+    newest,
+    resolve_conflict,
+)
+from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, is_raise, writes_of
+from bridge.core.double_opt_in import apply_double_opt_in
+from bridge.core.guards import (
+    DecisionContext,
+    block_erased,
+    frequency_problem,
+    is_approved,
+    is_carried_over,
+    is_released,
+    permanent_block,
+    raise_block,
+    resubscribe_mode,
+)
+from bridge.core.mapping import OnDeletion, Topic
+from bridge.core.model import (
+    Adjustment,
+    Agreement,
+    Block,
+    Cell,
+    Choice,
+    Evidence,
+    HoldState,
+    Observation,
+    Raise,
+    Side,
+    StandingHold,
+)
+from bridge.core.withdrawals import (
+    has_changed,
+    lacks_withdrawal,
+    latest_statement,
+    raise_floor,
+    said_at,
+    withdrawal_decision,
+)
+
+
+def decide(
+    topic: Topic, cell: Cell, channel: Cell | None, unsubscribe_withdraws_topics: bool, now: DecisionContext
+) -> Decision:
+    """Decide one cell.
+
+    `channel` is the same person's e-mail channel; where `unsubscribe_withdraws_topics`, being unsubscribed
+    there counts as a withdrawal of this topic at Dotdigital."""
+    if waiting := _must_wait(topic, cell):
+        return waiting
+    if cell.hold is not None and not _binds(cell):
+        cell = replace(cell, hold=None)
+    shown = _under_channel(cell, channel) if unsubscribe_withdraws_topics and not topic.is_channel else cell
+    wanted = block_erased(shown, _goal(topic, shown, now), now)
+    decision = _with_standing_hold(cell, apply_double_opt_in(cell, wanted, now.clocks, now.challenge_wait))
+    if unsubscribe_withdraws_topics and not topic.is_channel and is_raise(decision):
+        unsure = Rule.UNSEEN if channel is None else _unsure(channel, Side.DOTDIGITAL)
+        return Wait(unsure, (Side.DOTDIGITAL,)) if unsure else decision
+    return decision
+
+
+def _must_wait(topic: Topic, cell: Cell) -> Wait | None:
+    needed = tuple(side for side in Side if not (side is Side.MYPREFERENCES and topic.source is None))
+    unsure = {side: _unsure(cell, side) for side in needed}
+    for rule in (Rule.IN_DOUBT, Rule.UNSEEN, Rule.STALE, Rule.UNPROVEN):
+        if sides := tuple(side for side in needed if unsure[side] is rule):
+            return Wait(rule, sides)
+    return None
+
+
+def _unsure(cell: Cell, side: Side) -> Rule | None:
+    """Why what is known of a side cannot be believed yet; None where it can."""
+    seen, doubt = cell.seen.get(side), cell.in_doubt_since.get(side)
+    if doubt is not None and (seen is None or seen.read_at <= doubt):
+        return Rule.IN_DOUBT
+    if seen is None:
+        return Rule.UNSEEN
+    if side in cell.written_at and seen.read_at < cell.written_at[side]:
+        return Rule.STALE
+    return Rule.UNPROVEN if seen.reason == "pending_update" else None
+
+
+def _binds(cell: Cell) -> bool:
+    """A hold binds while its ground stands. Approval of an opt-in from before the bridge also outlasts the
+    closer look that finds its date."""
+    hold = cell.hold
+    if hold is None or hold.reason == Rule.FIRST_RUN:
+        return hold is not None
+    return hold.ground == cell.ground
+
+
+def _under_channel(cell: Cell, channel: Cell | None) -> Cell:
+    """The cell as it stands under a withdrawn channel: at Dotdigital the topic is withdrawn too."""
+    mailed = None if channel is None else channel.seen.get(Side.DOTDIGITAL)
+    if mailed is None or not is_out(mailed):
+        return cell
+    seen = cell.seen[Side.DOTDIGITAL]
+    dates = [one.changed_at for one in (mailed, seen) if is_out(one)]
+    out = replace(
+        seen,
+        choice=Choice.OPTED_OUT,
+        read_at=max(mailed.read_at, seen.read_at),
+        changed_at=None if None in dates else newest(*dates),
+        frequencies=(),
+        stated=True,
+        undated=False,
+        block=mailed.block or Block.CHANNEL,
+        reason=mailed.reason,
+    )
+    return replace(cell, seen={**cell.seen, Side.DOTDIGITAL: out})
+
+
+def _goal(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
+    if topic.source is None:  # a channel without a place at MyPreferences: its withdrawals spread to topics
+        return Nothing(Rule.UNCHANGED)
+    seen = cell.seen
+    if not any(seen[side].present for side in Side):
+        return Nothing(Rule.NOBODY_THERE)
+    outs = [side for side in Side if is_out(seen[side])]
+    ins = [side for side in Side if is_in(seen[side])]
+    if len(ins) == 2:
+        return _both_in(topic, cell, now)
+    if outs and not ins:
+        return _out(topic, cell, outs, now)
+    if outs and ins:
+        return _opposed(topic, cell, in_side=ins[0], now=now)
+    if ins:
+        return _one_in(topic, cell, ins[0], now)
+    return _both_silent(topic, cell, now)
+
+
+def _both_silent(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
+    agreed = cell.agreed
+    if cell.elsewhere and cell.seen[Side.DOTDIGITAL].undated:
+        return Wait(Rule.NEEDS_DATE, (Side.DOTDIGITAL,))  # a no that a listing hides is the profile's too
+    if agreed is None or agreed.choice is Choice.UNSET:
+        return Nothing(Rule.SILENCE)
+    if is_carried_over(agreed) and (
+        targets := [side for side in Side if lacks_withdrawal(topic, cell, side)]
+    ):
+        return withdrawal_decision(topic, cell, targets, Rule.CARRIED, now)
+    if agreed.choice is Choice.OPTED_OUT:
+        return Nothing(Rule.UNCHANGED)  # nobody is mailed, and the withdrawal stays agreed
+    return _cleared(*Side, cell=cell)
+
+
+def _cleared(*sides: Side, cell: Cell) -> Decision:
+    """A choice that was there is recorded no longer: neither yes nor no, so a person looks; a listing's
+    silence is looked into first."""
+    shallow = tuple(side for side in sides if cell.seen[side].undated)
+    return Wait(Rule.NEEDS_DATE, shallow) if shallow else Held(Rule.CLEARED)
+
+
+def _out(topic: Topic, cell: Cell, outs: list[Side], now: DecisionContext) -> Decision:
+    """Every side that says something says no. Somebody whom only a listing left out is looked for first."""
+    if left_out := tuple(side for side in Side if cell.seen[side].unlisted):
+        return Wait(Rule.UNSEEN, left_out)
+    targets = [side for side in Side if lacks_withdrawal(topic, cell, side)]
+    if not targets:
+        rule = Rule.AGREEMENT if all(cell.seen[side].present for side in Side) else Rule.NOBODY_THERE
+        return _agree(cell, Choice.OPTED_OUT, rule, now)
+    one_sided = any(side not in outs for side in targets)
+    return withdrawal_decision(
+        topic, cell, targets, Rule.WITHDRAWAL_FOLLOWS if one_sided else Rule.SAME_ADDRESS, now
+    )
+
+
+def _both_in(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
+    if undone := _both_resurrected(topic, cell, now):
+        return undone
+    mine, theirs = (cell.seen[side] for side in Side)
+    if not topic.has_frequencies or mine.frequencies == theirs.frequencies:
+        return _agree(cell, Choice.OPTED_IN, Rule.AGREEMENT, now)
+    return _frequency(topic, cell, now)
+
+
+def _both_resurrected(topic: Topic, cell: Cell, now: DecisionContext) -> Decision | None:
+    """Both sides say yes after an agreed no: one of them at least must carry newer evidence. What came along
+    with a change of address is outlived only by what was said since."""
+    agreed = cell.agreed
+    if agreed is None or agreed.choice is not Choice.OPTED_OUT:
+        return None
+    floor = agreed.decided_at if is_carried_over(agreed) else agreed.at
+    found = {side: evidence_of(side, cell.seen[side], newer_than=floor, clocks=now.clocks) for side in Side}
+    if any(isinstance(one, Evidence) for one in found.values()):
+        return None
+    if undated := tuple(side for side, one in found.items() if one is EvidenceProblem.NEEDS_DATE):
+        return Wait(Rule.NEEDS_DATE, undated)
+    return withdrawal_decision(topic, cell, list(Side), Rule.LATE_OPT_IN, now)
+
+
+def _frequency(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
+    """Both say yes at different frequencies: the newer dated one counts, else a person looks."""
+    if shallow := tuple(side for side in Side if cell.seen[side].undated):
+        return Wait(Rule.NEEDS_DATE, shallow)
+    source = _newer_side(cell)
+    if source is None:
+        return Held(Rule.FREQUENCY_UNDATED)
+    seen = cell.seen[source]
+    floor = said_at(cell, source.other)
+    found = evidence_of(source, seen, newer_than=floor, clocks=now.clocks)
+    if not isinstance(found, Evidence):
+        return Held(Rule.FREQUENCY_UNDATED)
+    return _raise_on(topic, cell, found, now, Rule.NEWER_FREQUENCY)
+
+
+def _newer_side(cell: Cell) -> Side | None:
+    """The one side that changed since the agreement; where both or none did, the one dated later."""
+    changed = [side for side in Side if has_changed(cell, side)]
+    if cell.agreed is not None and len(changed) == 1:
+        return changed[0]
+    dated = [(at, side) for side in Side if (at := cell.seen[side].changed_at) is not None]
+    return max(dated, default=(None, None), key=lambda pair: (pair[0], pair[1]))[1]
+
+
+def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: DecisionContext) -> Decision:
+    """One side says yes, the other no. After an agreed no only the yes is a change: its evidence decides."""
+    in_new, out_new = has_changed(cell, in_side), has_changed(cell, in_side.other)
+    withdrawn = cell.agreed is not None and cell.agreed.choice is Choice.OPTED_OUT
+    if not cell.seen[in_side].stated or (cell.agreed is not None and out_new and not in_new):
+        rule = Rule.UNDATED_OPT_IN if withdrawn else Rule.WITHDRAWAL_FOLLOWS
+        return withdrawal_decision(topic, cell, [in_side], rule, now)
+    both_new = not withdrawn and in_new == out_new
+    if both_new or _before_the_change(cell, in_side, now):
+        match resolve_conflict(topic.conflict, opted_in_at=in_side):
+            case PolicyResult.HOLD:
+                proposed = withdrawal_decision(topic, cell, [in_side], Rule.CONFLICT, now)
+                if isinstance(proposed, Held) or is_released(cell, Rule.CONFLICT):
+                    return proposed
+                return Held(Rule.CONFLICT, writes_of(proposed))
+            case PolicyResult.WITHDRAW:
+                return withdrawal_decision(topic, cell, [in_side], Rule.WITHDRAWAL_WINS, now)
+            case PolicyResult.RAISE:
+                pass  # as far as the evidence goes
+    return _raise(topic, cell, in_side, now)
+
+
+def _before_the_change(cell: Cell, in_side: Side, now: DecisionContext) -> bool:
+    """Whether a yes was said before the person came to this address: then both words are new to it."""
+    agreed, said = cell.agreed, cell.seen[in_side].changed_at
+    return is_carried_over(agreed) and (
+        said is None or agreed is None or said <= agreed.decided_at + now.clocks.skew
+    )
+
+
+def _one_in(topic: Topic, cell: Cell, in_side: Side, now: DecisionContext) -> Decision:
+    """One side says yes, the other nothing."""
+    agreed, silent = cell.agreed, cell.seen[in_side.other]
+    was_in = agreed is not None and agreed.choice is Choice.OPTED_IN
+    if was_in and not silent.present and topic.on_deletion is OnDeletion.WITHDRAW:
+        return _deleted(topic, cell, in_side, now)
+    if was_in and silent.present and silent.block is None and not has_changed(cell, in_side):
+        return _cleared(in_side.other, cell=cell)
+    return _raise(topic, cell, in_side, now)
+
+
+def _deleted(topic: Topic, cell: Cell, in_side: Side, now: DecisionContext) -> Decision:
+    """The other side knows the person no more: no yes from before that brings them back."""
+    gone = cell.seen[in_side.other]
+    if gone.unlisted:
+        return Wait(Rule.UNSEEN, (in_side.other,))
+    taken = withdrawal_decision(topic, cell, [in_side], Rule.DELETED, now)
+    return replace(taken, at=max(taken.at, gone.read_at)) if isinstance(taken, Act) else taken
+
+
+def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Decision:
+    """Carry an opt-in to the other side, if it is evidence; where it is not, a withdrawal stands."""
+    floor = raise_floor(cell, source.other, now.clocks)
+    if floor is None and (stop := permanent_block(topic, cell, source.other)):
+        return stop  # no call is spent on the date of an opt-in that has nowhere to go
+    found = evidence_of(source, cell.seen[source], newer_than=floor, clocks=now.clocks)
+    match found:
+        case Evidence():
+            return _raise_on(topic, cell, found, now, Rule.NEWER_OPT_IN)
+        case EvidenceProblem.NEEDS_DATE if now.first_run and floor is None and not is_approved(cell, now):
+            return Held(Rule.FIRST_RUN)  # it would be held whatever its date: no call is spent on finding it
+        case EvidenceProblem.NEEDS_DATE:
+            return Wait(Rule.NEEDS_DATE, (source,))
+        case EvidenceProblem.LATE:
+            return withdrawal_decision(topic, cell, [source], Rule.LATE_OPT_IN, now)
+        case _ if floor is not None:
+            return withdrawal_decision(topic, cell, [source], Rule.UNDATED_OPT_IN, now)
+        case EvidenceProblem.NOT_STATED:
+            return Nothing(Rule.NOT_A_STATEMENT)
+        case EvidenceProblem.FUTURE:
+            return Held(Rule.FUTURE)
+        case _:
+            return Held(Rule.UNDATED)
+
+
+def _raise_on(topic: Topic, cell: Cell, evidence: Evidence, now: DecisionContext, rule: Rule) -> Decision:
+    """Carry an opt-in, or its frequency, on evidence that is good."""
+    source, target = evidence.side, evidence.side.other
+    seen = cell.seen[source]
+    if trouble := frequency_problem(topic, seen):
+        return Held(trouble)
+    frequency = seen.frequencies[0] if topic.has_frequencies else None
+    write: Raise | Adjustment
+    if rule is Rule.NEWER_FREQUENCY and frequency is not None:
+        write = Adjustment(target, topic.id, evidence, frequency)
+    else:
+        write = Raise(target, topic.id, evidence, frequency, resubscribe_mode(topic, target))
+    if stop := raise_block(topic, cell, write, now):
+        return stop
+    return Act(rule, (write,), Choice.OPTED_IN, evidence.changed_at, cell.versions, _frequencies(topic, seen))
+
+
+def _frequencies(topic: Topic, seen: Observation) -> tuple[str, ...]:
+    return seen.frequencies if topic.has_frequencies else ()
+
+
+def _agree(cell: Cell, choice: Choice, rule: Rule, now: DecisionContext) -> Decision:
+    frequencies = cell.seen[Side.MYPREFERENCES].frequencies if choice is Choice.OPTED_IN else ()
+    agreed = cell.agreed
+    if agreed is not None and agreed.choice is choice and agreed.versions == cell.versions:
+        return Nothing(Rule.UNCHANGED)
+    at = latest_statement(cell, now.clocks)
+    return Agree(rule, Agreement(choice, at, rule, now.clocks.now, cell.versions, frequencies))
+
+
+def _with_standing_hold(cell: Cell, decision: Decision) -> Decision:
+    """What a hold that still binds makes of a decision: dismissed it stays silent."""
+    hold = cell.hold
+    if hold is None:
+        return decision
+    if isinstance(decision, Held) and hold.reason == decision.rule and hold.state is HoldState.DISMISSED:
+        return Nothing(Rule.DISMISSED)
+    if hold.reason in (Rule.REFUSED, Rule.NOT_HONOURED) and isinstance(decision, Act):
+        return _tried_before(hold, decision)
+    return decision
+
+
+def _tried_before(hold: StandingHold, act: Act) -> Decision:
+    """The same write was tried on the same ground and did not help: only a person's word repeats it."""
+    match hold.state:
+        case HoldState.OPEN:
+            return Held(Rule(hold.reason), act.writes)
+        case HoldState.DISMISSED:
+            return Nothing(Rule.DISMISSED)
+        case HoldState.RELEASED:
+            return act

@@ -1,0 +1,141 @@
+"""What keeps a raise from being sent although its evidence is good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bridge.core.conflict import ClockReading
+from bridge.core.decision import Act, Decision, Held, Nothing, Rule, Wait
+from bridge.core.double_opt_in import CONFIRMATION_WAIT
+from bridge.core.mapping import Topic
+from bridge.core.model import (
+    Adjustment,
+    Agreement,
+    Block,
+    Cell,
+    HoldState,
+    Observation,
+    Raise,
+    Resubscribe,
+    Side,
+    Withdrawal,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionContext:
+    """What a decision depends on beside the cell.
+
+    `epoch` is when the first run began: an opt-in from before it, about which nothing was agreed, waits for a
+    person's approval. `raises_approved` is that approval for a whole run.
+    """
+
+    clocks: ClockReading
+    epoch: datetime | None = None
+    first_run: bool = False
+    raises_approved: bool = False
+    bursts: frozenset[datetime] = frozenset()  # minutes in which a list was cleaned up at Dotdigital
+    challenge_wait: timedelta = CONFIRMATION_WAIT  # for how long a confirmation by mail is waited for
+
+
+_HELD = {
+    Block.COMPLAINT: Rule.COMPLAINT,
+    Block.CONTROLLER: Rule.CONTROLLER,
+    Block.CHANNEL: Rule.CHANNEL_OUT,
+    Block.UNKNOWN: Rule.UNKNOWN_STATUS,
+}
+_IDLE = {Block.UNREACHABLE: Rule.UNREACHABLE, Block.PENDING: Rule.PENDING}
+
+
+def permanent_block(topic: Topic, cell: Cell, target: Side) -> Nothing | Held | None:
+    """What keeps any opt-in from `target`, however good its evidence; None where nothing does."""
+    seen = cell.seen[target]
+    if not seen.present:
+        return Nothing(Rule.NOBODY_THERE)
+    if not topic.direction.allows(target):
+        return Nothing(Rule.ONE_WAY)
+    if seen.elsewhere or cell.elsewhere:
+        stated = cell.seen[target.other].stated
+        return Held(Rule.OTHER_ADDRESS) if stated else Nothing(Rule.NOT_A_STATEMENT)
+    if seen.block in _IDLE:
+        return Nothing(_IDLE[seen.block])
+    if seen.block in _HELD:
+        return Held(_HELD[seen.block])
+    if seen.records > 1:
+        return Held(Rule.SEVERAL_RECORDS)
+    return None
+
+
+def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: DecisionContext) -> Decision | None:
+    """What becomes of a raise that must not go; None where it may."""
+    if stop := permanent_block(topic, cell, write.side):
+        return stop
+    if cell.seen[write.side].undated:  # a listing cannot tell silence from a refusal
+        return Wait(Rule.NEEDS_DATE, (write.side,))
+    old = now.epoch is not None and write.evidence.changed_at <= now.epoch
+    if old and cell.agreed is None and not is_approved(cell, now):
+        return Held(Rule.FIRST_RUN, (write,))
+    moved = cell.agreed if is_carried_over(cell.agreed) else None
+    late = moved is not None and write.evidence.changed_at <= moved.decided_at + now.clocks.skew
+    if late and not is_released(cell, Rule.ADDRESS_CHANGED):
+        return Held(Rule.ADDRESS_CHANGED, (write,))
+    if _needs_desk(topic, write) and not is_released(cell, Rule.RESUBSCRIBE):
+        return Held(Rule.RESUBSCRIBE, (write,))
+    return None
+
+
+def block_erased(cell: Cell, decision: Decision, now: DecisionContext) -> Decision:
+    """What becomes of a decision about somebody who was erased: no opt-in from before raises them, nor is
+    anybody asked about it. Withdrawals go on."""
+    floor = cell.erased_at
+    if floor is None or not isinstance(decision, Act | Held):
+        return decision
+    writes = decision.writes if isinstance(decision, Act) else decision.proposed
+    dates = [write.evidence.changed_at for write in writes if not isinstance(write, Withdrawal)]
+    late = any(date <= floor + now.clocks.skew for date in dates)
+    return Nothing(Rule.ERASED) if late else decision
+
+
+def is_carried_over(agreed: Agreement | None) -> bool:
+    """Whether what is agreed came along with a change of address and neither side was asked yet: nothing said
+    before `decided_at` may raise anybody by itself."""
+    return agreed is not None and agreed.rule == Rule.ADDRESS_CHANGED and not agreed.versions
+
+
+def is_approved(cell: Cell, now: DecisionContext) -> bool:
+    """Whether a person approved an opt-in from before the bridge: this one, or all that nobody dismissed."""
+    hold = cell.hold
+    if hold is not None and hold.reason == Rule.FIRST_RUN and hold.state is not HoldState.OPEN:
+        return hold.state is HoldState.RELEASED
+    return now.raises_approved
+
+
+def _needs_desk(topic: Topic, write: Raise | Adjustment) -> bool:
+    to_channel = topic.is_channel and write.side is Side.DOTDIGITAL
+    return to_channel and topic.resubscribe is Resubscribe.HOLD
+
+
+def is_released(cell: Cell, rule: Rule) -> bool:
+    """Whether a person at the desk released the hold that `rule` put on this cell."""
+    hold = cell.hold
+    return hold is not None and hold.state is HoldState.RELEASED and hold.reason == rule
+
+
+def resubscribe_mode(topic: Topic, target: Side) -> Resubscribe | None:
+    """How somebody unsubscribed at Dotdigital is brought back. A hold that a person releases asks the
+    subscriber by mail: the desk's word alone makes nobody mailable."""
+    if not topic.is_channel or target is not Side.DOTDIGITAL:
+        return None
+    return Resubscribe.CHALLENGE if topic.resubscribe is Resubscribe.HOLD else topic.resubscribe
+
+
+def frequency_problem(topic: Topic, seen: Observation) -> Rule | None:
+    """Why the frequency chosen cannot be carried."""
+    if not topic.has_frequencies:
+        return None
+    if len(seen.frequencies) > 1:
+        return Rule.SEVERAL_FREQUENCIES
+    if not seen.frequencies or seen.frequencies[0] not in topic.preferences:
+        return Rule.FREQUENCY_UNKNOWN
+    return None

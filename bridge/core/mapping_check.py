@@ -1,0 +1,210 @@
+"""Whether a mapping fits what exists at both sides."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
+from bridge.core.mapping import ConsentRef, FilterRef, Mapping, Topic
+from bridge.core.model import Side, TopicId
+
+_FILE_OR_ACCOUNT = "Correct the mapping file, or restore it at {side}."
+
+
+class ProblemKind(StrEnum):
+    """What is wrong with something that a mapping names."""
+
+    MISSING = "missing"
+    VERSION = "version"
+    CATEGORY = "category"
+    INACTIVE = "inactive"
+    CHANNEL = "channel"
+    LOCALE = "locale"
+    FREQUENCY = "frequency"
+    EMAIL_TYPE = "email_type"
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing is there that could be read or written. Something inactive is there still: opt-outs
+        go on flowing, which leaving it alone would stop."""
+        return self in (ProblemKind.MISSING, ProblemKind.VERSION, ProblemKind.CATEGORY)
+
+
+@dataclass(frozen=True, slots=True)
+class MappingProblem:
+    """One thing of a topic that a side does not have as the mapping says; `key` is its key in the topic."""
+
+    topic: TopicId
+    key: tuple[str, ...]
+    fault: ProblemKind
+    what: str
+    mend: str
+
+    @property
+    def side(self) -> Side:
+        """The side that lacks it."""
+        absent = self.fault in (ProblemKind.MISSING, ProblemKind.CATEGORY)
+        return Side.DOTDIGITAL if absent and self.key[0] == "dotdigital" else Side.MYPREFERENCES
+
+
+def find_problems(mapping: Mapping, catalogue: Catalogue) -> list[MappingProblem]:
+    """All that does not fit, in order of the mapping, as far as the catalogue was read."""
+    return [found for topic in mapping.all for found in _Fitting(topic, catalogue).all()]
+
+
+def missing_topics(mapping: Mapping, catalogue: Catalogue) -> dict[TopicId, str]:
+    """Topics whose filter, consent, version or preference is gone, with what is gone in words. Never a reason
+    to opt anybody out: such topics are left alone and told."""
+    found: dict[TopicId, list[str]] = {}
+    for one in find_problems(mapping, catalogue):
+        if one.fault.gone:
+            found.setdefault(one.topic, []).append(one.what)
+    return {topic: "; ".join(words) for topic, words in found.items()}
+
+
+def catalogue_names(mapping: Mapping, kind: CatalogueKind, name: str) -> bool:
+    """Whether a mapping names an entry."""
+    wanted = name.casefold()
+    for topic in mapping.all:
+        match kind, topic.source:
+            case (CatalogueKind.FILTER, FilterRef(filter=known)) | (
+                CatalogueKind.CONSENT,
+                ConsentRef(consent=known),
+            ):
+                found = known.casefold() == wanted
+            case CatalogueKind.EMAIL_TYPE, FilterRef(email_type=str(known)):
+                found = known.casefold() == wanted
+            case _:
+                found = kind is CatalogueKind.PREFERENCE and wanted in map(str, topic.preferences.values())
+        if found:
+            return True
+    return False
+
+
+def kinds_used(side: Side, mapping: Mapping) -> frozenset[CatalogueKind]:
+    """The kinds of things a mapping names at one side: others need not be readable."""
+    if side is Side.DOTDIGITAL:
+        return frozenset({CatalogueKind.PREFERENCE, CatalogueKind.CATEGORY})
+    kinds = set()
+    for topic in mapping.all:
+        match topic.source:
+            case FilterRef():
+                kinds.add(CatalogueKind.FILTER)
+            case ConsentRef():
+                kinds.add(CatalogueKind.CONSENT)
+    return frozenset(kinds)
+
+
+class _Fitting:
+    """One topic held against the catalogue."""
+
+    def __init__(self, topic: Topic, catalogue: Catalogue) -> None:
+        self._topic, self._catalogue = topic, catalogue
+
+    def all(self) -> Iterator[MappingProblem]:
+        match self._topic.source:
+            case FilterRef() as ref if CatalogueKind.FILTER in self._catalogue.kinds:
+                yield from self._filter(ref)
+            case ConsentRef() as ref if CatalogueKind.CONSENT in self._catalogue.kinds:
+                yield from self._consent(ref)
+        if CatalogueKind.PREFERENCE in self._catalogue.kinds:
+            yield from self._preferences()
+
+    def _filter(self, ref: FilterRef) -> Iterator[MappingProblem]:
+        entry = self._catalogue.find(CatalogueKind.FILTER, ref.filter)
+        if entry is None:
+            yield self._unknown(CatalogueKind.FILTER, ref.filter, "filter")
+            return
+        if not entry.active:
+            yield self._inactive(f"the filter '{ref.filter}' is inactive in MyPreferences", "filter")
+        if entry.channel and entry.channel.casefold() != "email":
+            what = f"the filter '{ref.filter}' is of the channel {entry.channel}, not Email"
+            mend = "Map the program's filter of the channel Email."
+            yield self._misfit(ProblemKind.CHANNEL, ("mypreferences", "filter"), what, mend)
+        yield from self._email_type(ref)
+        yield from self._frequencies(ref, entry)
+
+    def _email_type(self, ref: FilterRef) -> Iterator[MappingProblem]:
+        if ref.email_type is None or CatalogueKind.EMAIL_TYPE not in self._catalogue.kinds:
+            return
+        if self._catalogue.find(CatalogueKind.EMAIL_TYPE, ref.email_type) is None:
+            known = [one.id for one in self._catalogue.of(CatalogueKind.EMAIL_TYPE)]
+            what = f"MyPreferences has no e-mail type '{ref.email_type}'"
+            mend = similar_names(ref.email_type, known) or "Correct it, or leave email_type out for any."
+            yield self._misfit(ProblemKind.EMAIL_TYPE, ("mypreferences", "email_type"), what, mend)
+
+    def _frequencies(self, ref: FilterRef, entry: Entry) -> Iterator[MappingProblem]:
+        if not self._topic.has_frequencies or entry.frequencies is None:
+            return
+        defined = {name.casefold() for name in entry.frequencies}
+        for name in self._topic.preferences:
+            if name.casefold() not in defined:
+                what = f"the filter '{ref.filter}' has no frequency '{name}'"
+                mend = (
+                    similar_names(name, entry.frequencies)
+                    or "Take it out of the mapping, or define it there."
+                )
+                yield self._misfit(ProblemKind.FREQUENCY, ("dotdigital", "frequencies", name), what, mend)
+
+    def _consent(self, ref: ConsentRef) -> Iterator[MappingProblem]:
+        entry = self._catalogue.find(CatalogueKind.CONSENT, ref.consent)
+        if entry is None:
+            yield self._unknown(CatalogueKind.CONSENT, ref.consent, "consent")
+            return
+        if not entry.active:
+            yield self._inactive(f"the consent '{ref.consent}' is inactive in MyPreferences", "consent")
+        if entry.editions is None:
+            return
+        edition = entry.edition(ref.version)
+        if edition is None:
+            what = f"the consent '{ref.consent}' has no version '{ref.version}' in MyPreferences"
+            known = ", ".join(one.version for one in entry.editions if one.active) or "none"
+            mend = f"Its active versions: {known}."
+            yield self._misfit(ProblemKind.VERSION, ("mypreferences", "version"), what, mend)
+            return
+        yield from self._edition(ref, edition)
+
+    def _edition(self, ref: ConsentRef, edition: CatalogueVersion) -> Iterator[MappingProblem]:
+        if not edition.active:
+            yield self._inactive(
+                f"version '{ref.version}' of the consent '{ref.consent}' is inactive", "version"
+            )
+        if edition.locales is not None and ref.locale.casefold() not in map(str.casefold, edition.locales):
+            what = f"the consent '{ref.consent}' {ref.version} has no locale '{ref.locale}'"
+            mend = f"It has: {', '.join(edition.locales) or 'none'}."
+            yield self._misfit(ProblemKind.LOCALE, ("mypreferences", "locale"), what, mend)
+
+    def _preferences(self) -> Iterator[MappingProblem]:
+        for frequency, number in self._topic.preferences.items():
+            key = ("dotdigital", "frequencies", frequency) if frequency else ("dotdigital", "preference")
+            if self._catalogue.find(CatalogueKind.PREFERENCE, str(number)) is not None:
+                continue
+            if self._catalogue.find(CatalogueKind.CATEGORY, str(number)) is not None:
+                what = f"{number} is a category at Dotdigital, not a preference"
+                mend = "Name one of the preferences in it."
+                yield self._misfit(ProblemKind.CATEGORY, key, what, mend)
+            else:
+                what = f"Dotdigital has no preference {number}"
+                yield self._misfit(ProblemKind.MISSING, key, what, _FILE_OR_ACCOUNT.format(side="Dotdigital"))
+
+    def _unknown(self, kind: CatalogueKind, name: str, key: str) -> MappingProblem:
+        what = f"MyPreferences has no {kind.words} '{name}'"
+        known = [one.id for one in self._catalogue.of(kind)]
+        mend = similar_names(name, known) or _FILE_OR_ACCOUNT.format(side="MyPreferences")
+        return self._misfit(ProblemKind.MISSING, ("mypreferences", key), what, mend)
+
+    def _inactive(self, what: str, key: str) -> MappingProblem:
+        mend = "Make it active again at MyPreferences, or map what took its place."
+        return self._misfit(ProblemKind.INACTIVE, ("mypreferences", key), what, mend)
+
+    def _misfit(self, fault: ProblemKind, key: tuple[str, ...], what: str, mend: str) -> MappingProblem:
+        return MappingProblem(self._topic.id, key, fault, what, mend)
+
+
+def similar_names(name: str, known: Iterable[str]) -> str:
+    """The known name that reads most like another, as advice; empty where none is near."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"Did you mean '{found[0]}'?" if found else ""

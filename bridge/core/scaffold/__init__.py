@@ -1,0 +1,1 @@
+"""Drafting a mapping: which filter or consent matches which preference, by name."""

@@ -1,0 +1,243 @@
+"""Which things of the two catalogues may mean the same: what a draft of a mapping is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
+from bridge.core.scaffold.similarity import Similarity, best_similarity, pace, without_pace, words
+
+SURE = 90  # below it, a person is asked
+WORTH_ASKING = 55  # below it, nothing is suggested
+WORTH_TELLING = 40  # below it, what is left over is not like anything
+APART = 10  # a rival as close as this makes neither sure
+_CHANNEL = ("Email marketing", "Marketing emails", "Email")
+_LONGEST = {
+    CatalogueKind.FILTER: 50,
+    CatalogueKind.CONSENT: 100,
+}  # characters of an id (MyPreferences help pages)
+_LONGEST_FREQUENCY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Two things that may mean the same. `preferences` are Dotdigital ids by frequency, the empty one for a
+    topic without; none for the e-mail channel. `doubts` are why a person has to say so."""
+
+    source: Entry
+    preferences: Mapping[str, int]
+    score: int
+    reason: str
+    doubts: tuple[str, ...] = ()
+    edition: CatalogueVersion | None = None
+    target: Entry | None = None
+
+    @property
+    def sure(self) -> bool:
+        return self.score >= SURE and not self.doubts
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """Something without a match, and the nearest there is."""
+
+    entry: Entry
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatchResult:
+    """The matches, the best first, the one for the e-mail channel, and what is left over on both sides."""
+
+    topics: Sequence[Match] = ()
+    channel: Match | None = None
+    left: Sequence[Unmatched] = field(default=())
+
+
+def match_catalogues(catalogue: Catalogue) -> MatchResult:
+    """Match the names of both sides. Nothing is matched twice."""
+    channel = _channel(catalogue)
+    rest = [one for one in catalogue.of(CatalogueKind.CONSENT) if channel is None or one != channel.source]
+    sources = [*catalogue.of(CatalogueKind.FILTER), *rest]
+    candidates = [one for source in sources if not unfit(source) for one in _candidates(source, catalogue)]
+    taken = _assigned(candidates)
+    topics = [_judged(one, candidates) for one in taken]
+    used = {number for one in topics for number in one.preferences.values()}
+    matched = {one.source.key for one in topics}
+    left = [_lonely(one, candidates) for one in sources if one.key not in matched]
+    leaves = [one for one in catalogue.of(CatalogueKind.PREFERENCE) if int(one.id) not in used]
+    left += [Unmatched(one, _nearest(candidates, one)) for one in leaves]
+    return MatchResult(topics, channel, left)
+
+
+def _channel(catalogue: Catalogue) -> Match | None:
+    """The consent that speaks for all e-mail, if one is called so."""
+    found = [
+        (best_similarity(_names(one), _CHANNEL), one)
+        for one in catalogue.of(CatalogueKind.CONSENT)
+        if not unfit(one)
+    ]
+    found = sorted((pair for pair in found if pair[0].score >= WORTH_ASKING), key=lambda pair: -pair[0].score)
+    if not found:
+        return None
+    like, consent = found[0]
+    rivals = [one.id for other, one in found[1:] if other.score > like.score - APART]
+    doubts = [*_doubts(consent), *(f"the consent {name} is called much the same" for name in rivals)]
+    return Match(consent, {}, like.score, like.reason, tuple(doubts), _edition(consent))
+
+
+def _candidates(source: Entry, catalogue: Catalogue) -> Iterator[Match]:
+    """Each thing at Dotdigital that is worth asking about, for one of MyPreferences."""
+    for leaf in catalogue.of(CatalogueKind.PREFERENCE):
+        like = best_similarity(_names(source), _names(leaf))
+        doubts = list(_doubts(source))
+        if source.frequencies:
+            doubts.append("how often people chose to get it has no place in one preference")
+        if like.score > 0:
+            yield _match(source, {"": int(leaf.id)}, like, doubts, leaf)
+    if source.frequencies:
+        for category in catalogue.of(CatalogueKind.CATEGORY):
+            leaves = [one for one in catalogue.of(CatalogueKind.PREFERENCE) if one.group == category.id]
+            if (found := _spread(source, category, leaves)) is not None:
+                yield found
+
+
+def _match(
+    source: Entry, preferences: Mapping[str, int], like: Similarity, doubts: Iterable[str], target: Entry
+) -> Match:
+    return Match(source, preferences, like.score, like.reason, tuple(doubts), _edition(source), target)
+
+
+def _spread(source: Entry, category: Entry, leaves: Sequence[Entry]) -> Match | None:
+    """The frequencies of a filter over the preferences of one category; None where none has a place."""
+    placed: dict[str, Entry] = {}
+    doubts = list(_doubts(source))
+    for name in source.frequencies or ():
+        free = [leaf for leaf in leaves if leaf not in placed.values()]
+        found = [leaf for leaf in free if _same_pace(name, leaf, source)]
+        if len(found) == 1:
+            placed[name] = found[0]
+        else:
+            how_many = "no preference says" if not found else f"{len(found)} preferences say"
+            doubts.append(f"{how_many} {name}: whoever chose it would be held")
+    if not placed:
+        return None
+    like = max(
+        best_similarity(_names(source), _names(category)),
+        min(best_similarity(_names(source), map(without_pace, _names(leaf))) for leaf in placed.values()),
+        key=lambda one: one.score,
+    )
+    said = ", ".join(f"{name} is {leaf.name}" for name, leaf in placed.items())
+    numbers = {name: int(leaf.id) for name, leaf in placed.items()}
+    return _match(source, numbers, Similarity(like.score, f"{like.reason}; {said}"), doubts, category)
+
+
+def _same_pace(frequency: str, leaf: Entry, source: Entry) -> bool:
+    """Whether a preference is for those who chose a frequency."""
+    often = pace(frequency)
+    names = [name for name in (leaf.name, *leaf.also) if name]
+    if often:
+        return any(pace(name) == often for name in names)
+    about = {word for name in _names(source) for word in words(name)}
+    return any(set(words(name)) - about == set(words(frequency)) for name in names)
+
+
+def _assigned(candidates: Iterable[Match]) -> list[Match]:
+    """The best matches that do not get into each other's way."""
+    sources, numbers = set(), set[int]()
+    found = []
+    for one in sorted(candidates, key=lambda one: (-one.score, -len(one.preferences), one.source.key)):
+        if one.score < WORTH_ASKING or one.source.key in sources or numbers & set(one.preferences.values()):
+            continue
+        sources.add(one.source.key)
+        numbers |= set(one.preferences.values())
+        found.append(one)
+    return found
+
+
+def _judged(match: Match, candidates: Iterable[Match]) -> Match:
+    """A match with its rivals as doubts: what is nearly as like, for either of the two."""
+    numbers = set(match.preferences.values())
+    doubts = list(match.doubts)
+    for other in candidates:
+        if other.score <= match.score - APART:
+            continue
+        if other.source.key == match.source.key and not numbers & set(other.preferences.values()):
+            doubts.append(f"{_told(other.target)} is nearly as like ({other.score})")
+        elif other.source.key != match.source.key and numbers & set(other.preferences.values()):
+            doubts.append(f"the {other.source.called} is nearly as like ({other.score})")
+    return Match(
+        match.source,
+        match.preferences,
+        match.score,
+        match.reason,
+        tuple(dict.fromkeys(doubts)),
+        match.edition,
+        match.target,
+    )
+
+
+def _doubts(source: Entry) -> Iterator[str]:
+    """Why something of MyPreferences is not mapped without a person's word."""
+    if not source.active:
+        yield "it is inactive"
+    if source.kind is not CatalogueKind.CONSENT:
+        return
+    active = [one for one in source.editions or () if one.active]
+    if len(active) != 1:
+        yield f"its active versions are: {', '.join(one.version for one in active) or 'none'}"
+    elif len(active[0].locales or ()) != 1:
+        yield f"its locales are: {', '.join(active[0].locales or ()) or 'none'}"
+
+
+def unfit(source: Entry) -> str:
+    """Why something cannot be mapped at all; empty where it can."""
+    if source.kind is CatalogueKind.FILTER and source.channel and source.channel.casefold() != "email":
+        return f"it is of the channel {source.channel}: only e-mail is carried"
+    if not 1 <= len(source.id) <= _LONGEST[source.kind]:
+        return "its id has a length that cannot stand in a mapping"
+    if source.kind is CatalogueKind.CONSENT and (
+        _edition(source) is None or not (_edition(source) or CatalogueVersion("")).locales
+    ):
+        return "it has no version with a locale"
+    names = source.frequencies or ()
+    folded = {name.casefold() for name in names}
+    if len(folded) < len(names) or any(len(name) > _LONGEST_FREQUENCY for name in names):
+        return "its frequencies cannot stand in a mapping"
+    return ""
+
+
+def _edition(source: Entry) -> CatalogueVersion | None:
+    """The version to map: the last active one, else the last."""
+    editions = source.editions or ()
+    return next((one for one in reversed(editions) if one.active), editions[-1] if editions else None)
+
+
+def _lonely(entry: Entry, candidates: Sequence[Match]) -> Unmatched:
+    return Unmatched(entry, unfit(entry) or _nearest(candidates, entry))
+
+
+def _nearest(candidates: Iterable[Match], entry: Entry) -> str:
+    mine = [one for one in candidates if entry in (one.source, one.target)]
+    if not mine:
+        return "nothing is like it"
+    found = max(mine, key=lambda one: one.score)
+    if found.score < WORTH_TELLING:
+        return "nothing is like it"
+    other = found.target if found.source == entry else found.source
+    return f"the nearest is {_told(other)} ({found.score})"
+
+
+def _told(entry: Entry | None) -> str:
+    return "" if entry is None else f"the {entry.called}"
+
+
+def _names(entry: Entry) -> list[str]:
+    """All that an entry is called. A preference is also called by its category's name and its own."""
+    names = [entry.name, *entry.also]
+    if entry.kind in (CatalogueKind.FILTER, CatalogueKind.CONSENT):
+        names.append(entry.id)
+    elif entry.group_name and entry.kind is CatalogueKind.PREFERENCE:
+        names.append(f"{entry.group_name} {entry.name}")
+    return [name for name in names if name]

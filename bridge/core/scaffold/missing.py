@@ -1,0 +1,56 @@
+"""Preferences that Dotdigital could have for what MyPreferences has, and nothing there is like. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from bridge.core.catalogue import CatalogueKind, Entry
+from bridge.core.errors import ConfigError
+from bridge.core.scaffold.matching import MatchResult, unfit
+
+
+@dataclass(frozen=True, slots=True)
+class NewPreference:
+    """A preference to be defined, or a category of them. `category` is the id of one that is there already,
+    `within` the wish for the category that is to hold it."""
+
+    public_name: str
+    private_name: str
+    is_leaf: bool = True
+    is_public: bool = True
+    order: str | None = None
+    category: int | None = None
+    within: NewPreference | None = None
+
+
+def missing_preferences(
+    sketch: MatchResult, mapped: Collection[str], chosen: Sequence[str]
+) -> list[NewPreference]:
+    """What to define for the filters and consents that have no counterpart: the `chosen` ones, or all where
+    none are. A filter with frequencies becomes a category with a preference for each. `mapped` are ids that
+    the mapping names already. Raises ConfigError for a chosen one that is not among them."""
+    known = {name.casefold() for name in mapped}
+    left = [
+        one.entry for one in sketch.left if one.entry.kind in (CatalogueKind.FILTER, CatalogueKind.CONSENT)
+    ]
+    free = [one for one in left if one.active and not unfit(one) and one.id.casefold() not in known]
+    by_id = {one.id.casefold(): one for one in free}
+    if unknown := [name for name in chosen if name.casefold() not in by_id]:
+        raise ConfigError(
+            f"Nothing without a counterpart is called {', '.join(unknown)}.",
+            hint="`bridge mapping scaffold` lists what is left over; what the mapping names has its place.",
+        )
+    wanted = [by_id[name.casefold()] for name in chosen] or free
+    return [wish for entry in wanted for wish in _wishes(entry)]
+
+
+def _wishes(entry: Entry) -> Iterator[NewPreference]:
+    name = entry.name or entry.id
+    if not entry.frequencies:
+        yield NewPreference(name, entry.id)
+        return
+    whole = NewPreference(name, entry.id, is_leaf=False)
+    yield whole
+    for often in entry.frequencies:
+        yield NewPreference(f"{name}: {often.lower()}", f"{entry.id} {often}", within=whole)

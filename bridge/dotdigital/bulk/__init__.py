@@ -1,0 +1,1 @@
+"""Imports of many contacts by the v3 API."""

@@ -1,0 +1,1 @@
+"""Dotdigital's rate limits: what is left, and who may use it."""

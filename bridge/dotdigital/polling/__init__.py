@@ -1,0 +1,1 @@
+"""The feeds and listings of Dotdigital, and which of them a polling run reads."""

@@ -1,0 +1,142 @@
+"""Reading a feed to an end that is proven, while it moves under the reader.
+
+None of Dotdigital's feeds promises an order or a snapshot, so a short page alone proves nothing: an end is
+proven by asking once more and being told nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from typing import TypeVar
+
+from bridge.core.errors import DrainIncomplete
+from bridge.dotdigital.client.wire import ContactsPage, ContactV3
+
+Row = TypeVar("Row")
+
+PAGE = 1000  # rows, the largest `select` and the size of a minContactID page
+OVERLAP = 100  # rows read again by each page
+PASSES = 5
+_AGAIN = "Nothing is lost: its watermark stays, and it is read again in the next round."
+
+
+def drain_skip(
+    fetch: Callable[[int, int], Sequence[Row]],
+    key: Callable[[Row], Hashable],
+    *,
+    page: int = PAGE,
+    overlap: int = OVERLAP,
+    passes: int = PASSES,
+) -> Iterator[list[Row]]:
+    """All rows of a skip-paged feed, each once. `fetch(skip, select)` reads a page.
+
+    Each page reads the end of the one before again. Where those rows do not come back, rows have moved to
+    pages already read, and the feed is read from the start: until a pass is undisturbed or brings nothing
+    new. Raises DrainIncomplete, after all rows that could be read, when `passes` were not enough.
+    """
+    seen: set[Hashable] = set()
+    for _ in range(passes):
+        before = len(seen)
+        undisturbed = yield from _one_pass(fetch, key, seen, page, overlap)
+        if undisturbed or len(seen) == before:
+            return
+    raise DrainIncomplete(f"A Dotdigital feed kept moving through {passes} readings of it.", hint=_AGAIN)
+
+
+def _one_pass(
+    fetch: Callable[[int, int], Sequence[Row]],
+    key: Callable[[Row], Hashable],
+    seen: set[Hashable],
+    page: int,
+    overlap: int,
+) -> Generator[list[Row], None, bool]:
+    """Reads from the start to the end; returns whether every overlap came back."""
+    skip, idle, undisturbed = 0, 0, True
+    tail: list[Hashable] = []
+    in_pass: set[Hashable] = set()
+    while True:
+        rows = fetch(skip, page)
+        keys = [key(row) for row in rows]
+        undisturbed = undisturbed and set(tail) <= set(keys)
+        fresh = [row for row, one in zip(rows, keys, strict=True) if _add(seen, one)]
+        if fresh:
+            yield fresh
+        known = len(in_pass)
+        in_pass.update(keys)
+        if len(rows) <= len(tail):
+            return undisturbed
+        idle = idle + 1 if len(in_pass) == known else 0
+        if idle > 1:  # once may be rows pushed along by new ones; twice, and `skip` is not heeded
+            raise DrainIncomplete("A Dotdigital feed sends the same page again and again.", hint=_AGAIN)
+        end = skip + len(rows)
+        tail = keys[-overlap:]
+        skip = end - len(tail)
+
+
+def drain_min_id(
+    fetch: Callable[[int], Sequence[Row]],
+    id_of: Callable[[Row], int | None],
+    key: Callable[[Row], Hashable],
+    *,
+    page: int = PAGE,
+) -> Iterator[list[Row]]:
+    """All rows of a feed that is read upwards by contact id, each once. `fetch(min_id)` reads a page.
+
+    Goes on with the last id of a page, which is right whether the service counts it in or not, and ends when
+    a page brings nothing new. Raises DrainIncomplete where full pages are not ordered by id.
+    """
+    seen: set[Hashable] = set()
+    min_id = 0
+    while True:
+        rows = fetch(min_id)
+        fresh = [row for row in rows if _add(seen, key(row))]
+        if not fresh:
+            return
+        yield fresh
+        ids = [number for row in rows if (number := id_of(row))]
+        if len(rows) >= page and (len(ids) < len(rows) or ids != sorted(ids)):
+            raise DrainIncomplete("A Dotdigital feed is not in order of contact ids.", hint=_AGAIN)
+        min_id = max(ids, default=min_id)
+
+
+def drain_upwards(
+    fetch: Callable[[int], Sequence[Row]], id_of: Callable[[Row], int | None], *, page: int = PAGE
+) -> Iterator[list[Row]]:
+    """As `drain_min_id` for a feed of one row a contact, in order of ids and in constant memory; rows without
+    an id are left out. Raises DrainIncomplete where full pages are not ordered by id."""
+    last = 0
+    while True:
+        rows = fetch(last)
+        numbered = [(number, row) for row in rows if (number := id_of(row)) is not None]
+        ids = [number for number, _ in numbered]
+        if len(rows) >= page and ids != sorted(ids):
+            raise DrainIncomplete("A Dotdigital feed is not in order of contact ids.", hint=_AGAIN)
+        fresh = {number: row for number, row in numbered if number > last}
+        if not fresh:
+            return
+        yield [fresh[number] for number in sorted(fresh)]
+        last = max(fresh)
+
+
+def drain_marker(fetch: Callable[[str | None], ContactsPage]) -> Iterator[list[ContactV3]]:
+    """All pages of a marker-paged listing: until no next marker is given, or a page is empty. Raises
+    DrainIncomplete where a marker comes again."""
+    marker: str | None = None
+    used: set[str] = set()
+    while True:
+        page = fetch(marker)
+        if page.items:
+            yield page.items
+        marker = page.next_marker
+        if marker is None or not page.items:
+            return
+        if marker in used:
+            raise DrainIncomplete("Dotdigital's contact listing goes in a circle.", hint=_AGAIN)
+        used.add(marker)
+
+
+def _add(seen: set[Hashable], key: Hashable) -> bool:
+    if key in seen:
+        return False
+    seen.add(key)
+    return True

@@ -1,0 +1,142 @@
+"""Dotdigital's events export: who may have changed, told early. Hints only: the v2 feeds stay the authority.
+
+Whatever goes wrong here makes nothing unsure. A page is acknowledged to the service by asking for the next
+one with its checkpoint, and only a checkpoint that is stored is ever sent: a process that dies in between is
+given the same events again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from bridge.core.errors import SideError
+from bridge.core.ports import Hint, KeyValue, Page, cursor_key
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import ExportedEvent, ExportedEvents
+
+FEED = "dotdigital.events"
+TYPES = (
+    "contact.created",
+    "contact.updated",
+    "contact.removed",
+    "contact.preferenceUpdated",
+    "interaction.unsubscribe",
+    "email.doubleOptIn",
+)
+MOST_PAGES = 20  # in one round: more events wait for the next
+_PAGE = 500
+_INACTIVE = "events:inactiveSubscription"
+_GONE = "events:subscriptionNotFound"
+_BAD_CHECKPOINT = "events:invalidCheckpoint"
+WITHOUT = (
+    "Dotdigital's events export is not there for this account or API user: polling finds everything all the "
+    "same. Have it permitted, or unset BRIDGE_DOTDIGITAL__EVENTS."
+)
+_ASLEEP = "Its subscription was inactive, so events were not collected: polling finds what they told of."
+
+
+class EventsExport:
+    """One durable subscription, found by its name. `memory` is where the cursors of pages are stored."""
+
+    def __init__(self, client: ClientV3, name: str, memory: KeyValue) -> None:
+        self._client, self._name, self._memory = client, name, memory
+        self._number: int | None = None
+        self._may_subscribe = False
+        self._missing = False
+
+    def permit(self) -> None:
+        """From now on a subscription may be made or woken: both are writes, which no dry run makes."""
+        self._may_subscribe = True
+
+    def pages(self) -> Iterator[Page]:
+        """Pages of hints until none are left, each with the cursor to store along with it. Raises no
+        SideError: trouble with events is a warning."""
+        if self._missing:
+            return
+        try:
+            yield from self._drain()
+        except SideError as error:
+            yield Page(warnings=[self._explain(error)])
+
+    def _drain(self) -> Iterator[Page]:
+        number = self._subscription()
+        if number is None:
+            return
+        for _ in range(MOST_PAGES):
+            stored = self._memory.meta(cursor_key(FEED)) or None
+            found = self._fetch(number, stored)
+            if not found.events:
+                return
+            yield _page(found)
+            if found.check_point == stored or self._memory.meta(cursor_key(FEED)) != found.check_point:
+                return  # the service stands still, or the page was not stored: nothing is acknowledged
+
+    def _fetch(self, number: int, stored: str | None) -> ExportedEvents:
+        try:
+            return self._client.events(subscription=number, check_point=stored, limit=_PAGE)
+        except SideError as error:
+            if error.code != _BAD_CHECKPOINT or stored is None:
+                raise
+        return self._client.events(subscription=number, limit=_PAGE)
+
+    def _subscription(self) -> int | None:
+        """The subscription's number; None where there is none and none may be made."""
+        if self._number is not None:
+            return self._number
+        found = next((one for one in self._client.event_subscriptions() if one.name == self._name), None)
+        if found is not None:
+            self._number = found.id
+        elif self._may_subscribe:
+            self._number = self._client.create_event_subscription(name=self._name, types=TYPES).id
+        return self._number
+
+    def _explain(self, error: SideError) -> str:
+        if error.code == _INACTIVE:
+            return self._wake()
+        if error.code == _GONE:
+            self._number = None  # made anew in the next round
+        elif error.status in (403, 404):
+            self._missing = True
+            logging.getLogger("bridge.dotdigital").warning(WITHOUT)
+            return WITHOUT
+        return f"events could not be read, which polling makes up for: {error}"
+
+    def _wake(self) -> str:
+        if not self._may_subscribe or self._number is None:
+            return f"{_ASLEEP} The next run wakes it."
+        try:
+            self._client.wake_event_subscription(subscription=self._number, name=self._name, types=TYPES)
+        except SideError as error:
+            return f"{_ASLEEP} It could not be woken: {error}"
+        return f"{_ASLEEP} It is active again."
+
+
+def _page(found: ExportedEvents) -> Page:
+    hints = [hint for event in found.events if (hint := hint_of(event)) is not None]
+    return Page(
+        hints=tuple(dict.fromkeys(hints)), cursor=found.check_point, skipped=len(found.events) - len(hints)
+    )
+
+
+def hint_of(event: ExportedEvent) -> Hint | None:
+    """Whom an event is about. What its data holds is documented for one type only, so the id is looked for
+    first and the address after it, in the data itself and in a contact inside it."""
+    data = event.data if isinstance(event.data, dict) else {}
+    inside = (data.get(key) for key in ("contact", "identifiers"))
+    places = [data, *(inner for inner in inside if isinstance(inner, dict))]
+    number = next((found for place in places if (found := _number(place.get("contactId")))), None)
+    if number is not None:
+        return Hint(id=number)
+    address = next((found for place in places if (found := _address(place.get("email")))), None)
+    return None if address is None else Hint(address=address)
+
+
+def _number(value: Any) -> str | None:
+    text = "" if isinstance(value, bool) else str(value)
+    return text if text.isascii() and text.isdigit() and int(text[:20]) > 0 else None
+
+
+def _address(value: Any) -> str | None:
+    return value.strip() if isinstance(value, str) and "@" in value else None

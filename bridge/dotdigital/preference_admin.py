@@ -1,0 +1,130 @@
+"""Defining preferences, on a person's word only: each change is proven by reading the tree again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bridge.core.errors import OutcomeUnknown
+from bridge.core.model import Side
+from bridge.core.scaffold.missing import NewPreference
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.wire import PreferenceNode
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceDraft:
+    """A preference or a category as it is defined now. `category` 0: at the top."""
+
+    id: int
+    public_name: str
+    private_name: str
+    is_leaf: bool
+    is_public: bool
+    order: str | None
+    category: int
+
+
+class PreferenceAdmin:
+    """The account's preference tree, to be read and changed. Every method raises SideError; a change whose
+    outcome stays unknown, or that the tree does not show, raises OutcomeUnknown and is not repeated."""
+
+    def __init__(self, v2: ClientV2) -> None:
+        self._v2 = v2
+
+    def tree(self) -> list[PreferenceDraft]:
+        """Every node, each category before what it holds (`Get preferences`)."""
+        return list(_nodes(self._v2.get_preferences(), 0))
+
+    def changed_since(self, since: datetime) -> list[PreferenceDraft]:
+        """What was defined or redefined since, and the categories around it (`Get modified preferences since
+        date`): fewer bytes than the tree. What was deleted does not show."""
+        return list(_nodes(self._v2.get_modified_preferences_since_date(since=since), 0))
+
+    def create(self, wish: NewPreference) -> PreferenceDraft:
+        """Define it (`Create preference`). Answers do not tell the new number for certain: it is the one of
+        that name which was not there before."""
+        before = {node.id for node in self.tree()}
+
+        def send() -> None:
+            self._v2.create_preference(
+                public_name=wish.public_name,
+                private_name=wish.private_name,
+                is_preference=wish.is_leaf,
+                is_public=wish.is_public,
+                order=wish.order,
+                category_id=wish.category,
+            )
+
+        def made(node: PreferenceDraft) -> bool:
+            return node.id not in before and _is(node, wish)
+
+        return self._proven("create-preference", send, made)
+
+    def update(self, node: PreferenceDraft, wish: NewPreference) -> PreferenceDraft:
+        """Redefine it as wished (`Update preference`); what it is, and where, is always sent along."""
+        wanted = replace(wish, is_leaf=node.is_leaf)
+
+        def send() -> None:
+            self._v2.update_preference(
+                preference_id=node.id,
+                public_name=wanted.public_name,
+                private_name=wanted.private_name,
+                is_preference=wanted.is_leaf,
+                is_public=wanted.is_public,
+                order=wanted.order,
+                category_id=wanted.category,
+            )
+
+        return self._proven(
+            "update-preference", send, lambda found: found.id == node.id and _is(found, wanted)
+        )
+
+    def delete(self, node: PreferenceDraft) -> None:
+        """Delete it, a category with all it holds (`Delete preference`). Opt-ins are lost with it."""
+        operation = "delete-preference"
+        unknown = _sent(lambda: self._v2.delete_preference(preference_id=node.id))
+        if any(found.id == node.id for found in self.tree()):
+            raise unknown or _not_shown(operation)
+
+    def _proven(
+        self, operation: str, send: Callable[[], None], shows: Callable[[PreferenceDraft], bool]
+    ) -> PreferenceDraft:
+        unknown = _sent(send)
+        found = next((node for node in self.tree() if shows(node)), None)
+        if found is None:
+            raise unknown or _not_shown(operation)
+        return found
+
+
+def _sent(send: Callable[[], None]) -> OutcomeUnknown | None:
+    """Send a change once. Returns the doubt about it, which the tree settles."""
+    try:
+        send()
+    except OutcomeUnknown as error:
+        return error
+    return None
+
+
+def _is(node: PreferenceDraft, wish: NewPreference) -> bool:
+    same = (node.public_name, node.private_name, node.is_leaf, node.is_public)
+    return same == (wish.public_name, wish.private_name, wish.is_leaf, wish.is_public) and (
+        not node.is_leaf or node.category == (wish.category or 0)
+    )
+
+
+def _nodes(tree: Iterable[PreferenceNode], category: int) -> Iterator[PreferenceDraft]:
+    for one in tree:
+        order = None if one.order is None else str(one.order)
+        names = one.public_name or "", one.private_name or ""
+        yield PreferenceDraft(one.id, *names, one.is_leaf, one.is_public is not False, order, category)
+        yield from _nodes(one.children, one.id)
+
+
+def _not_shown(operation: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "Dotdigital took the change, and its preferences do not show it.",
+        side=Side.DOTDIGITAL, operation=operation,
+        hint="Look by `bridge mapping preferences list` before you repeat it.",
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""Erasing a person: marked first, so that nothing raises them meanwhile, then gone at both sides, then here.
+
+No step is noted: each side is read before anything is done there, so that the same command goes on from
+wherever it stopped, whatever stopped it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bridge.core.conflict import is_out
+from bridge.core.erasers import Eraser, RecordFound, SideErasure
+from bridge.core.erasure import KnownWithdrawals
+from bridge.core.errors import SideError, Throttled
+from bridge.core.model import Cell, Observation, PersonId, Side, TopicId, Who, mask
+from bridge.core.priority import Priority, with_priority
+from bridge.engine.account_guard import require_same_account
+from bridge.engine.context import RunHealth, Services
+
+ORDER = (Side.DOTDIGITAL, Side.MYPREFERENCES)  # where mail is sent from comes first
+_NOBODY = PersonId(0)  # whom the state DB does not know
+
+
+class ErasureState(Protocol):
+    """The state DB, as far as erasing goes."""
+
+    def find(self, address: str) -> Who | None: ...
+
+    def cells(self, person: PersonId) -> list[Cell]: ...
+
+    def related_people(self, person: PersonId) -> list[Who]: ...
+
+    def begin_erasure(self, address: str) -> None: ...
+
+    def finish_erasure(self, address: str, known: KnownWithdrawals, told: Mapping[str, Any]) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ErasurePreview:
+    """What there is of a person, before anything is done. `others` are addresses, masked, that have or had a
+    record together with this one. A side that could not be asked is in `errors`."""
+
+    here: bool
+    others: Sequence[str] = ()
+    traces: Mapping[Side, Sequence[RecordFound]] = field(default_factory=dict)
+    errors: Mapping[Side, SideError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureResult:
+    """What became of it. `finished` False: repeating the command goes on."""
+
+    finished: bool
+    was_here: bool
+    sides: Mapping[Side, SideErasure] = field(default_factory=dict)
+    errors: Mapping[Side, SideError] = field(default_factory=dict)
+
+
+def preview_local(state: ErasureState, address: str) -> ErasurePreview:
+    """What the state DB knows of somebody."""
+    who = state.find(address)
+    others = () if who is None else tuple(mask(one.address) for one in state.related_people(who.person))
+    return ErasurePreview(who is not None, others)
+
+
+def erase_local(state: ErasureState, address: str) -> ErasureResult:
+    """Erase somebody from the state DB alone. What both sides were last seen to say is no news after that."""
+    state.begin_erasure(address)
+    who = state.find(address)
+    cells = [] if who is None else state.cells(who.person)
+    known = {
+        side: _outs({cell.topic: cell.seen[side] for cell in cells if side in cell.seen}) for side in Side
+    }
+    was_here = state.finish_erasure(address, known, {side.value: "left alone" for side in Side})
+    return ErasureResult(True, was_here)
+
+
+class PersonEraser:
+    """Erases people at both sides and in the state DB."""
+
+    def __init__(self, services: Services, state: ErasureState, erasers: Mapping[Side, Eraser]) -> None:
+        self._services, self._state, self._erasers = services, state, erasers
+
+    def survey(self, address: str) -> ErasurePreview:
+        """What there is of somebody. Changes nothing. Raises ConfigError where the state DB belongs to other
+        accounts."""
+        errors = self._down()
+        traces: dict[Side, Sequence[RecordFound]] = {}
+        who = self._who(address)
+        for side in ORDER:
+            if side not in errors:
+                try:
+                    traces[side] = self._erasers[side].traces(who)
+                except SideError as error:
+                    errors[side] = error
+        here = preview_local(self._state, address)
+        return ErasurePreview(here.here, here.others, traces, errors)
+
+    def block(self, addresses: Sequence[str]) -> None:
+        """Mark several people and keep them from being mailed, before the first of them is erased. A side
+        that fails is told of when they are."""
+        down = self._down()
+        for address in addresses:
+            self._state.begin_erasure(address)
+        with with_priority(Priority.WITHDRAWALS):
+            for side in ORDER:
+                if side not in down:
+                    with suppress(SideError):  # each is blocked by themselves then, and what hinders it told
+                        self._erasers[side].block([self._who(address) for address in addresses])
+
+    def forget(self, address: str) -> ErasureResult:
+        """Erase somebody. A side that fails keeps the state DB's part for the next time, and not the other
+        side's. Raises ConfigError as `survey` does, and without the key."""
+        errors = self._down()
+        self._state.begin_erasure(address)
+        who = self._who(address)
+        sides: dict[Side, SideErasure] = {}
+        known: dict[Side, Mapping[TopicId, datetime | None]] = {}
+        with with_priority(Priority.WITHDRAWALS):
+            for side in ORDER:
+                if side in errors:
+                    continue
+                try:
+                    self._demand_quiet(side)
+                    sides[side] = self._erasers[side].erase(who)
+                    known[side] = _outs(self._services.readers[side].look(who).topics)
+                except SideError as error:
+                    errors[side] = error
+                self._services.heartbeat()
+        was_here = who.person != _NOBODY
+        if not errors:
+            self._state.finish_erasure(address, known, {side.value: _told(sides[side]) for side in ORDER})
+        return ErasureResult(not errors, was_here, sides, errors)
+
+    def _who(self, address: str) -> Who:
+        return self._state.find(address) or Who(_NOBODY, address)
+
+    def _down(self) -> dict[Side, SideError]:
+        health = RunHealth()
+        require_same_account(self._services, health)
+        return dict(health.down)
+
+    def _demand_quiet(self, side: Side) -> None:
+        """An import that is still at work could bring a deleted record back."""
+        if self._services.readers[side].has_running_jobs():
+            raise Throttled(
+                "A bulk job of the bridge may still be at work there: it could bring a deleted record back.",
+                side=side, operation="forget", hint="Repeat `bridge forget` when it has ended.",
+            )  # fmt: skip
+
+
+def _outs(topics: Mapping[TopicId, Observation]) -> dict[TopicId, datetime | None]:
+    return {topic: seen.changed_at for topic, seen in topics.items() if is_out(seen)}
+
+
+def _told(erasure: SideErasure) -> str:
+    if erasure.left:
+        return "in part"
+    return "erased" if erasure.done else "not there"

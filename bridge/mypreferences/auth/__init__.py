@@ -1,0 +1,1 @@
+"""Signing in to MyPreferences: OAuth, client certificate, or PNAUTHINFO3."""

@@ -1,0 +1,1 @@
+"""The events feed, its event types, and webhooks."""

@@ -1,0 +1,145 @@
+"""The parts of a profile that carry writes (MyPreferences `Update profile (POST)`): never the whole of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bridge.core.mapping import ConsentRef, FilterRef, Topic
+from bridge.core.model import Adjustment, Choice, Raise, Withdrawal
+from bridge.mypreferences import views, wire
+from bridge.mypreferences.timestamps import render_moment
+
+Part = tuple[wire.Email | None, wire.Preference | wire.Consent]  # None: on the profile itself
+
+
+def withdrawing(
+    profile: wire.Profile, address: str | None, writes: Iterable[tuple[Withdrawal, Topic]]
+) -> list[wire.Profile]:
+    """The bodies, in the order of sending, that take consent back on one profile, under one address or (None)
+    all of them; none where all of it is taken back already.
+
+    Consents go ahead of preferences: revoking a consent archives the preferences tied to it, and one stated
+    in the same call would be archived with them.
+    """
+    consents: list[Part] = []
+    preferences: list[Part] = []
+    for write, topic in sorted(writes, key=lambda pair: isinstance(pair[1].source, FilterRef)):
+        # An opt-out that stands would be archived by a revocation ahead of it: it is stated again.
+        if not consents and _stands(profile, views.said_of(profile, address, topic) or []):
+            continue
+        match topic.source:
+            case ConsentRef() as ref:
+                consents += _revoked(profile, address, write, ref)
+            case FilterRef() as ref:
+                preferences += _opted_out(profile, address, write, ref)
+    return [_body(parts) for parts in (consents, preferences) if parts]
+
+
+def raising(
+    profile: wire.Profile, address: str, writes: Iterable[tuple[Raise | Adjustment, Topic]]
+) -> wire.Profile:
+    """The body that gives consent, or another frequency, on one profile. Raises LookupError where the
+    profile lacks an e-mail element of the type that the mapping names."""
+    parts: list[Part] = []
+    for write, topic in writes:
+        date = render_moment(write.evidence.changed_at)
+        match topic.source:
+            case ConsentRef() as ref:
+                parts.append((None, _consent(ref, wire.GRANTED, date)))
+            case FilterRef() as ref:
+                given = _preference(ref, wire.OPT_IN, date, write.frequency)
+                places = _places(profile, address, ref)
+                if not places:
+                    raise LookupError(ref.email_type)
+                parts += [(place, given) for place in places]
+    return _body(parts)
+
+
+def _opted_out(
+    profile: wire.Profile, address: str | None, write: Withdrawal, ref: FilterRef
+) -> Iterator[Part]:
+    date = render_moment(write.effective_at, up=True)
+    # An address that stands under another type only still gets its opt-out, under the mapped type.
+    places = _places(profile, address, ref) or [
+        wire.Email(email_address=one, email_address_type=ref.email_type)
+        for one in views.distinct(views.elements(profile, address))
+    ]
+    for place in places:
+        yield place, _preference(ref, wire.OPT_OUT, date)
+
+
+def _revoked(
+    profile: wire.Profile, address: str | None, write: Withdrawal, ref: ConsentRef
+) -> Iterator[Part]:
+    date = render_moment(write.effective_at, up=True)
+    emails = views.elements(profile, address)
+    given = {wire.GRANTED, wire.REVOKED}
+    was_granted = any(item.kind in given for item in views.of_consent(profile, emails, ref))
+    yield None, _consent(ref, wire.REVOKED if was_granted else wire.DENIED, date)
+    for email in emails:
+        held = [
+            item for item in email.consents or () if item.consent_type.casefold() == ref.consent.casefold()
+        ]
+        if any(item.kind == wire.GRANTED and views.is_mapped(item, ref) for item in held):
+            yield email, _consent(ref, wire.REVOKED, date)
+
+
+def _stands(profile: wire.Profile, said: Sequence[views.Statement]) -> bool:
+    """Whether a profile says no everywhere already. While an update is pending nothing is certain."""
+    return bool(said) and not profile.pending and all(item.choice is Choice.OPTED_OUT for item in said)
+
+
+def _places(profile: wire.Profile, address: str | None, ref: FilterRef) -> list[wire.Email | None]:
+    """Where on the profile a filter's preference belongs; None is the profile itself."""
+    fitting = views.of_type(views.elements(profile, address), ref)
+    on_element = any(views.of_filter(email.email_preferences, ref) for email in fitting)
+    if not on_element and views.of_filter(profile.profile_preferences, ref):
+        return [None]
+    return list(fitting)
+
+
+def _preference(ref: FilterRef, kind: str, date: str, frequency: str | None = None) -> wire.Preference:
+    return wire.Preference(
+        filter_id=ref.filter,
+        preference_type=wire.PREFERENCE_CODES[kind],
+        frequency_id=frequency,
+        customer_date=date,
+    )
+
+
+def _consent(ref: ConsentRef, kind: str, date: str) -> wire.Consent:
+    return wire.Consent(
+        consent_type=ref.consent,
+        consent_version=ref.version,
+        locale=ref.locale,
+        consent_status=wire.CONSENT_CODES[kind],
+        consent_date=date,
+    )
+
+
+def _body(parts: Iterable[Part]) -> wire.Profile:
+    """One profile document of all parts, each e-mail element once."""
+    placed: dict[tuple[str, str | None] | None, list[wire.Preference | wire.Consent]] = {}
+    for place, item in parts:
+        key = None if place is None else (place.email_address, place.email_address_type)
+        placed.setdefault(key, []).append(item)
+    own = placed.pop(None, [])
+    emails = [
+        wire.Email(
+            email_address=key[0],
+            email_address_type=key[1],
+            email_preferences=_only(items, wire.Preference),
+            consents=_only(items, wire.Consent),
+        )
+        for key, items in placed.items()
+        if key is not None
+    ]
+    return wire.Profile(
+        emails=emails or None,
+        profile_preferences=_only(own, wire.Preference),
+        consents=_only(own, wire.Consent),
+    )
+
+
+def _only(items: Iterable[wire.Preference | wire.Consent], kind: type[wire.T]) -> list[wire.T] | None:
+    return [item for item in items if isinstance(item, kind)] or None

@@ -1,0 +1,116 @@
+"""Events and webhook subscriptions (MyPreferences `Retrieve events`, `Create new subscription`)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from bridge.core.model import address_key
+from bridge.mypreferences.timestamps import parse_moment
+from bridge.mypreferences.wire.codec import Number
+
+
+class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """Something happened to a profile. Of what it carries nothing is believed, since the profile itself is
+    read, but for the address that the profile had before: no read shows that any more."""
+
+    event_id: Number | None = None
+    event_type: str = ""
+    profile_id: Number | None = None
+    original_event_time: str | None = None
+    recorded_time: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    previous_data: msgspec.Raw = msgspec.Raw(b"null")
+
+    def __repr__(self) -> str:
+        """Without the data: they hold addresses."""
+        return f"Event(event_id={self.event_id!r}, event_type={self.event_type!r})"
+
+    @property
+    def former_address(self) -> str | None:
+        """The address before the change, where that is what changed. `PreviousData` is documented beside
+        `Data`, but not among the attributes of the read: it is looked for inside `Data` too (MyPreferences
+        `Event payload samples`)."""
+        data = _members(self.data)
+        before = _members(self.previous_data) or _members(data.get("previousdata"))
+        former, present = (_text(part.get("emailaddress")) for part in (before, data))
+        same = former is not None and present is not None and address_key(former) == address_key(present)
+        return None if same else former
+
+    @property
+    def earliest(self) -> datetime | None:
+        """The earlier of its times: which of them a query filters by is not documented."""
+        times = (parse_moment(self.original_event_time), parse_moment(self.recorded_time))
+        return min((item for item in times if item is not None), default=None)
+
+
+def _members(content: msgspec.Raw | bytes | None) -> dict[str, msgspec.Raw]:
+    """An object's members by folded name; none for anything else."""
+    try:
+        found = msgspec.json.decode(content or b"null", type=dict[str, msgspec.Raw] | None)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}  # what is odd about a hint takes nothing from the read that follows it
+    return {name.casefold(): value for name, value in (found or {}).items()}
+
+
+def _text(content: msgspec.Raw | None) -> str | None:
+    try:
+        return msgspec.json.decode(content or b"null", type=str | None) or None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+class EventInterest(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):
+    """One event type of a webhook subscription."""
+
+    entity: str
+    event_type: str
+    filters: list[str] | None = None
+    consent_types: list[str] | None = None
+    contact_types: list[str] | None = None
+
+
+class Subscription(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):
+    """A webhook subscription; events are kept only where at least one names them."""
+
+    id: Number | None = None
+    name: str
+    url: str
+    description: str | None = None
+    locale_id: str | None = None
+    state: str | None = None
+    is_minimized: bool | str | None = None
+    catch_up_on_resume: bool | str | None = None
+    alternate_id_type: str | None = None
+    subscriptions: list[EventInterest] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether its events are delivered. They are kept to be read either way."""
+        return (self.state or "").casefold() == "active"
+
+
+CONCURRENT, PAUSE = (50, 5000), (1, 300)  # what the documents allow
+
+
+class WebhookSettings(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """Deliveries come in cycles: `max_concurrent_requests` messages, then `duration` seconds of rest."""
+
+    max_concurrent_requests: int
+    duration: int
+
+    def check(self) -> None:
+        """Raises ValueError for what the documents do not allow."""
+        for name, value, (least, most) in (
+            ("MaxConcurrentRequests", self.max_concurrent_requests, CONCURRENT),
+            ("Duration", self.duration, PAUSE),
+        ):
+            if not least <= value <= most:
+                raise ValueError(f"{name} is a number from {least} to {most}")
+
+
+class SettingsAnswer(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """The settings as they are answered, beside who edited them."""
+
+    settings: WebhookSettings

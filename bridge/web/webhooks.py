@@ -1,0 +1,238 @@
+"""The webhook receiver: stores what it is told, answers at once, and leaves the rest to the next round.
+
+What a delivery says is never believed: it only names a profile to look at. So whoever knows the secret can
+cost some reads, and nothing else; and what is turned away here is found by polling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import threading
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from secrets import compare_digest
+from typing import Protocol
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from bridge.core.store_port import WebhookEvent
+from bridge.mypreferences.events.webhook_payload import Delivery, code_in, read_delivery
+from bridge.store import InboxResult
+
+PATH = "/hooks/mypreferences/"
+ANSWER_SECONDS = 1.8  # the service is to be answered within two
+LARGEST = 1 << 20  # bytes of one delivery
+_AT_ONCE = 32  # deliveries being stored; others wait for the same transaction's end
+_PLAIN = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    """Who may deliver, and what a validation request is answered. `rate` is in deliveries per second."""
+
+    secret: str = field(repr=False)
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()  # none: from anywhere
+    address_header: str | None = None  # where a proxy of one's own says who called
+    signature_key: str | None = field(default=None, repr=False)
+    signature_header: str = "X-Signature"
+    signature_hash: str = "sha256"
+    answer: str | None = None  # None: echo the code
+    rate: float = 500.0
+
+
+class WebhookStore(Protocol):
+    """Where notices are kept."""
+
+    def put(self, notices: Sequence[WebhookEvent]) -> InboxResult:
+        """Returns once they are on disk, or cannot be."""
+        ...
+
+
+class _Refusal(Exception):
+    """Answers a delivery that is not taken."""
+
+    def __init__(self, status: int, what: str, wait: int | None = None) -> None:
+        super().__init__(what)
+        self.status, self.what, self.wait = status, what, wait
+
+
+class WebhookReceiver:
+    """One endpoint. `kick` is told when there may be something to look at; it must return at once."""
+
+    def __init__(
+        self,
+        gate: WebhookConfig,
+        box: WebhookStore,
+        kick: Callable[[], None],
+        *,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gate, self._box, self._kick = gate, box, kick
+        self._bucket = _Bucket(gate.rate, ticks)
+        self._lanes: anyio.CapacityLimiter | None = None
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def counts(self) -> dict[str, int]:
+        """Deliveries by what became of them."""
+        with self._lock:
+            return dict(self._counts)
+
+    async def __call__(self, request: Request) -> Response:
+        """`GET` and `POST` at `PATH` and the secret."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._answer(request)
+        except TimeoutError:
+            return self._turned_away(_Refusal(503, "That took too long.", wait=2), "slow")
+        except _Refusal as refusal:
+            return self._turned_away(refusal, f"refused_{refusal.status}")
+
+    async def _answer(self, request: Request) -> Response:
+        self._admit(request)
+        if request.method != "POST":
+            return self._validated(Delivery(code=code_in(request.query_params.multi_items())), as_text=True)
+        body = await _body(request)
+        try:
+            delivery = read_delivery(body)
+        except ValueError:
+            raise _Refusal(400, "This is not JSON as webhooks have it.") from None
+        if delivery.validates:
+            asked = delivery.code or code_in(request.query_params.multi_items())
+            return self._validated(Delivery(code=asked))
+        self._check_signature(request, body)
+        return await self._taken(delivery)
+
+    def _admit(self, request: Request) -> None:
+        given = request.path_params["secret"].encode()
+        # Compared in a time that does not tell how much of it was right.
+        if not compare_digest(given, self._gate.secret.encode()):
+            raise _Refusal(404, "There is nothing here.")
+        if self._gate.networks and not self._is_allowed(request):
+            _log.warning("a webhook came from an address that BRIDGE_WEB__HOOK_ALLOW does not name")
+            raise _Refusal(403, "Not from there.")
+        if (wait := self._bucket.take()) > 0:
+            self._kick()
+            raise _Refusal(429, "Too many at once.", wait=max(1, round(wait)))
+
+    def _is_allowed(self, request: Request) -> bool:
+        header = self._gate.address_header
+        peer = "" if request.client is None else request.client.host
+        # Of several, the last is what the proxy next to us saw; the others anybody may have written.
+        named = "" if header is None else ",".join(request.headers.getlist(header))
+        text = peer if header is None else named.rpartition(",")[2].strip()
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._gate.networks)
+
+    def _check_signature(self, request: Request, body: bytes) -> None:
+        gate = self._gate
+        if gate.signature_key is None:
+            return
+        digest = hmac.new(gate.signature_key.encode(), body, getattr(hashlib, gate.signature_hash)).digest()
+        given = request.headers.get(gate.signature_header, "").strip()
+        given = given.removeprefix(f"{gate.signature_hash}=")
+        hexadecimal = compare_digest(given.lower().encode(), digest.hex().encode())
+        if not hexadecimal and not compare_digest(given.encode(), b64encode(digest)):
+            raise _Refusal(401, "The signature does not fit.")
+
+    def _validated(self, asked: Delivery, *, as_text: bool = False) -> Response:
+        """The answer to a validation request: what was agreed, or the code that came with it."""
+        self._count("validated")
+        if self._gate.answer is not None:
+            return Response(self._gate.answer, 200, _PLAIN, media_type=_type_of(self._gate.answer))
+        if asked.code is None:
+            return JSONResponse({}, 200, _PLAIN)
+        name, code = asked.code
+        if as_text:
+            return PlainTextResponse(code, 200, _PLAIN)
+        return JSONResponse({name: code, "validationResponse": code}, 200, _PLAIN)
+
+    async def _taken(self, delivery: Delivery) -> Response:
+        """Stored, then answered."""
+        try:
+            stored = await self._stored(delivery.notices)
+        finally:
+            # Whatever became of it, a round is to look: the feed has it too.
+            if delivery.notices or delivery.unnamed:
+                self._kick()
+        if stored is not InboxResult.KEPT:
+            raise _Refusal(503, "Not now; polling finds it.", wait=30 if stored is InboxResult.FULL else 2)
+        self._count("taken")
+        return JSONResponse({"received": delivery.events}, 200, _PLAIN)
+
+    async def _stored(self, notices: Sequence[WebhookEvent]) -> InboxResult:
+        if not notices:
+            return InboxResult.KEPT
+        store = partial(self._box.put, notices)
+        return await anyio.to_thread.run_sync(store, abandon_on_cancel=True, limiter=self._lane())
+
+    def _lane(self) -> anyio.CapacityLimiter:
+        """Threads of their own: other questions are answered however many deliveries come."""
+        if self._lanes is None:
+            self._lanes = anyio.CapacityLimiter(_AT_ONCE)
+        return self._lanes
+
+    def _turned_away(self, refusal: _Refusal, how: str) -> Response:
+        self._count(how)
+        headers = dict(_PLAIN)
+        if refusal.wait is not None:
+            headers["Retry-After"] = str(refusal.wait)
+        return JSONResponse({"error": refusal.what}, refusal.status, headers)
+
+    def _count(self, what: str) -> None:
+        with self._lock:
+            self._counts[what] += 1
+
+
+class _Bucket:
+    """Lets through `rate` a second, and bursts of as many as come in ten."""
+
+    def __init__(self, rate: float, ticks: Callable[[], float]) -> None:
+        self._rate, self._most, self._ticks = rate, rate * 10, ticks
+        self._left, self._at = self._most, ticks()
+
+    def take(self) -> float:
+        """0 where one more may pass, else the seconds until it may."""
+        now = self._ticks()
+        self._left = min(self._most, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1:
+            return (1 - self._left) / self._rate
+        self._left -= 1
+        return 0.0
+
+
+async def _body(request: Request) -> bytes:
+    """Raises _Refusal for more than is taken, as soon as that is known."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST:
+            raise _Refusal(413, "That is too much at once.")
+    return bytes(body)
+
+
+def _type_of(text: str) -> str:
+    try:
+        json.loads(text)
+    except ValueError:
+        return "text/plain"
+    return "application/json"
