@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
+import contextlib
 import socket
 import ssl
 import struct
 import threading
-import time
 from typing import Any
 
 import uvicorn
@@ -17,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CONNECTION = "sandbox.connection"
 _START_SECONDS = 10.0
+_GRACE_SECONDS = 1.0
 
 
 class Connection:
@@ -60,6 +60,46 @@ class _Protocol(H11Protocol):
         self.app = _WithConnection(self.app, Connection(transport))
 
 
+class _Uvicorn(uvicorn.Server):
+    """uvicorn checks every 0.1 s whether it should end, then sleeps 0.1 s more. Tests start and stop
+    thousands of servers, so here the start and the end are events."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()  # it listens, or has failed: see `started`
+        self._leave = asyncio.Event()
+
+    def leave(self) -> None:
+        """End the main loop. To be called in the server's event loop."""
+        self._leave.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        await self._leave.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drop open connections, then give their handlers a moment to end before they are cancelled."""
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        for protocol in list(self.server_state.connections):
+            transport = getattr(protocol, "transport", None)
+            if transport is not None:
+                transport.abort()
+        if self.server_state.tasks:
+            _, late = await asyncio.wait(self.server_state.tasks, timeout=_GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+        with contextlib.suppress(TimeoutError):  # a connection that was just being accepted stays open
+            await asyncio.wait_for(self._closed(), _GRACE_SECONDS)
+
+    async def _closed(self) -> None:
+        for server in self.servers:
+            await server.wait_closed()
+
+
 class Server:
     """Serves `app` on `host`:`port` (0 takes a free port). A context manager. With `tls` it speaks HTTPS, and
     whether that asks for client certificates is the context's affair.
@@ -76,7 +116,7 @@ class Server:
         self._tls = tls
         self._asked_port = port
         self._port = 0
-        self._uvicorn: uvicorn.Server | None = None
+        self._uvicorn: _Uvicorn | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -88,7 +128,7 @@ class Server:
         return f"{'http' if self._tls is None else 'https'}://{self._host}:{self._port}"
 
     def start(self) -> None:
-        """Bind, serve, and wait for the first answer."""
+        """Bind, serve, and wait until connections are accepted."""
         if self._thread is not None:
             raise RuntimeError("the sandbox server is already running")
         sock = self._bind()
@@ -101,16 +141,18 @@ class Server:
             access_log=False,
             date_header=False,
             server_header=False,
-            timeout_graceful_shutdown=1,
         )
         config.load()
         config.ssl = self._tls
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = _Uvicorn(config)
         self._thread = threading.Thread(
             target=self._serve, args=(self._uvicorn, sock), name=f"sandbox:{self._port}", daemon=True
         )
         self._thread.start()
-        self._await_answer(time.monotonic() + _START_SECONDS)
+        self._uvicorn.ready.wait(_START_SECONDS)
+        if not self._uvicorn.started:
+            self.stop()
+            raise RuntimeError("the sandbox server did not start; is the event loop or the port blocked?")
 
     def stop(self) -> None:
         """Drop open connections and wait for the thread to end. Does nothing when not running."""
@@ -119,7 +161,7 @@ class Server:
             return
         server.should_exit = True
         if loop is not None and thread.is_alive():
-            loop.call_soon_threadsafe(self._drop_connections, server)
+            loop.call_soon_threadsafe(server.leave)
         thread.join()
         self._uvicorn = self._thread = self._loop = None
         self._port = 0
@@ -144,7 +186,7 @@ class Server:
         self._port = int(sock.getsockname()[1])
         return sock
 
-    def _serve(self, server: uvicorn.Server, sock: socket.socket) -> None:
+    def _serve(self, server: _Uvicorn, sock: socket.socket) -> None:
         async def run() -> None:
             self._loop = asyncio.get_running_loop()
             await server.serve(sockets=[sock])
@@ -153,33 +195,4 @@ class Server:
             asyncio.run(run())
         finally:
             sock.close()
-
-    @staticmethod
-    def _drop_connections(server: uvicorn.Server) -> None:
-        for protocol in list(server.server_state.connections):
-            transport = getattr(protocol, "transport", None)
-            if transport is not None:
-                transport.abort()
-
-    def _await_answer(self, deadline: float) -> None:
-        while time.monotonic() < deadline:
-            if self._uvicorn is not None and self._uvicorn.started and self._answers():
-                return
-            if self._thread is None or not self._thread.is_alive():
-                break
-            time.sleep(0.005)
-        self.stop()
-        raise RuntimeError("the sandbox server did not start; is the event loop or the port blocked?")
-
-    def _answers(self) -> bool:
-        if self._tls is not None:
-            return True  # it listens; whether it would answer this process, it may want to see a certificate
-        probe = http.client.HTTPConnection(self._host, self._port, timeout=2)
-        try:
-            probe.request("GET", "/_sandbox/ready")
-            probe.getresponse().read()
-        except OSError:
-            return False
-        finally:
-            probe.close()
-        return True
+            server.ready.set()

@@ -153,7 +153,7 @@ def test_answers_do_not_wait_for_acknowledgements() -> None:
         options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         await PlainTextResponse("hi")(scope, receive, send)
 
-    with Server(look):
-        pass
+    with Server(look) as server:
+        httpx.get(server.url, timeout=5, trust_env=False)
     assert options
     assert all(options)
