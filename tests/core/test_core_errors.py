@@ -16,16 +16,16 @@ VERDICTS = {
     "SideError": Verdict.RETRY,
     "Unreachable": Verdict.RETRY,
     "OutcomeUnknown": Verdict.IN_DOUBT,
-    "BadAnswer": Verdict.RETRY,
+    "InvalidResponse": Verdict.RETRY,
     "Throttled": Verdict.RETRY,
-    "ServerTrouble": Verdict.RETRY,
+    "ServerError": Verdict.RETRY,
     "SignInRefused": Verdict.STOP,
     "Forbidden": Verdict.STOP,
     "Ambiguous": Verdict.HOLD,
     "NotFound": Verdict.HOLD,
     "Refused": Verdict.HOLD,
-    "GoalMet": Verdict.DONE,
-    "ChangedMeanwhile": Verdict.IN_DOUBT,
+    "AlreadyDone": Verdict.DONE,
+    "PreconditionFailed": Verdict.IN_DOUBT,
     "MappingStale": Verdict.FIX_CONFIG,
 }
 EXITS = {
@@ -78,6 +78,6 @@ def test_all_problems_of_a_configuration_are_told_at_once() -> None:
 
 def test_only_a_write_that_must_be_read_back_is_in_doubt() -> None:
     assert [kind.__name__ for kind in OF_A_SIDE if kind.verdict is Verdict.IN_DOUBT] == [
-        "ChangedMeanwhile",
         "OutcomeUnknown",
+        "PreconditionFailed",
     ]

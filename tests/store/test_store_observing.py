@@ -133,7 +133,7 @@ def test_reading_the_same_again_makes_nothing_dirty(store: Store) -> None:
         {"changed_at": at(3)},
         {"block": Block.CHANNEL},
         {"frequencies": ("DAILY",)},
-        {"uniform": False},
+        {"consistent": False},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -1,10 +1,9 @@
-"""Every code that Dotdigital refuses with: what it means for the bridge, and what mends it.
+"""Every code that Dotdigital refuses with: what it means for the bridge, and how to fix it.
 
 Data only; `bridge.dotdigital.client.errors` reads the answers. A code's verdict is that of its error class:
-retry (Throttled, ServerTrouble), hold (Refused, NotFound), stop (SignInRefused, Forbidden), mend the
-mapping (MappingStale), goal already met (GoalMet, and only for an opt-out). Many codes belong to campaigns,
-documents or surveys, which the bridge never calls: they are named all the same, so that a refusal always
-says what it is about."""
+retry (Throttled, ServerError), hold (Refused, NotFound), stop (SignInRefused, Forbidden), fix the
+mapping (MappingStale), already done (AlreadyDone, only for an opt-out). Many codes belong to campaigns,
+documents or surveys, which the bridge never calls: they are listed so that every refusal can be explained."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ from bridge.core.errors import (
 
 @dataclass(frozen=True, slots=True)
 class CodeMeaning:
-    """What a refusal means here, and what mends it. `for_opt_out` stands in for `kind` where the refused
+    """What a refusal means here, and how to fix it. `for_opt_out` stands in for `kind` where the refused
     write took somebody out: being suppressed already is then all that was wanted."""
 
     kind: type[SideError]

@@ -54,7 +54,7 @@ class ClientV2:
     # one contact's e-mail channel
 
     def unsubscribe_contact(self, *, email: str) -> Suppression:
-        """Take a person off all marketing e-mail. GoalMet where they are suppressed already."""
+        """Take a person off all marketing e-mail. AlreadyDone where they are suppressed already."""
         operation = "unsubscribe-contact"
         body = {"email": wire.checked_address(email, operation)}
         answer = self.transport.write(operation, "POST", "/v2/contacts/unsubscribe", json=body)

@@ -300,8 +300,8 @@ class ExportedEvents(_Wire, frozen=True):
 
 
 def decode(answer: Response, kind: type[T], operation: str, *, is_write: bool = False) -> T:
-    """The body of a good answer. Raises BadAnswer (reads) or OutcomeUnknown (writes) where it is HTML, cut
-    off, null, or of other types than documented; never quotes the body."""
+    """The body of a good answer. Raises InvalidResponse (reads) or OutcomeUnknown (writes) where it is
+    HTML, cut off, null, or of other types than documented; never quotes the body."""
     try:
         return msgspec.json.decode(answer.content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -90,7 +90,7 @@ class ClientCredentials(SignIn):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign the request; on 401 sign it once more with a fresh token (a 401 was not carried out).
-        Raises SignInRefused, Throttled, ServerTrouble or BadAnswer for the token endpoint's answer."""
+        Raises SignInRefused, Throttled, ServerError or InvalidResponse for the token endpoint's answer."""
         token = yield from self._current(request, refused=None)
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request

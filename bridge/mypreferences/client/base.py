@@ -89,7 +89,7 @@ def items(
 
 
 def one(operation: str, answer: Response, kind: type[P]) -> P:
-    """A profile, or the only one of a list: the documents leave it open. Raises BadAnswer."""
+    """A profile, or the only one of a list: the documents leave it open. Raises InvalidResponse."""
     found = _profiles(operation, answer, kind, is_write=False)
     if len(found) != 1 or not found[0].id:
         raise wire.bad_answer(operation)

@@ -103,7 +103,7 @@ class Patches(Caller):
 
     def patch_profile(self, profile_id: str, operations: Sequence[Operation]) -> wire.Profile | None:
         """Patch a profile (MyPreferences `Update profile (PATCH)`). Indexes are the server's current order:
-        read first, and protect what they mean by a `Test`. Raises ChangedMeanwhile where a test may have
+        read first, and protect what they mean by a `Test`. Raises PreconditionFailed where a test may have
         failed."""
         return self._patch("patch_profile", operations, {}, {"profile_id": profile_id})
 
