@@ -14,7 +14,7 @@ Number = int | str  # enums and ids come as integers, in XML-born answers as nam
 
 
 def decode(kind: Any, content: bytes, *, operation: str, is_write: bool = False) -> Any:
-    """Read an answer as `kind`. Raises InvalidResponse, or OutcomeUnknown for a write; never quotes the body."""
+    """Read a body as `kind`. Raises InvalidResponse, or OutcomeUnknown for a write; never quotes the body."""
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
