@@ -60,6 +60,32 @@ def test_the_tree_holds_no_links() -> None:
     assert [shown(path) for path in entries() if path.is_symlink()] == []
 
 
+def test_every_path_that_the_documents_name_exists() -> None:
+    """From the root, bridge/, tests/, or the document's own folder; a * stands for any name."""
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    named = [(path, place) for path in documents for place in places_in(text_of(path))]
+    assert len(named) > 50
+    bases = (ROOT, ROOT / "bridge", ROOT / "tests")
+    wrong = [
+        f"{shown(path)}: {place}"
+        for path, place in named
+        if not any(any(base.glob(place.rstrip("/"))) for base in (*bases, path.parent))
+    ]
+    assert wrong == []
+
+
+def places_in(document: str) -> set[str]:
+    """What looks like a path of this tree: it begins with one of its folders, or ends like a file."""
+    links = {link.partition("#")[0] for link in re.findall(r"\]\(([^):\s]+)\)", document)}
+    names = re.findall(r"(?<![\w./:<>{}$-])((?:[\w.*-]+/)+[\w.*-]*)(?![\w/{<])", document)
+    inside = FOLDERS | {path.name for path in (ROOT / "bridge").iterdir() if path.is_dir()}
+    suffixes = (".py", ".md", ".toml")
+    found = {
+        name.rstrip(".") for name in names if name.partition("/")[0] in inside or name.endswith(suffixes)
+    }
+    return {place for place in links | found if place}
+
+
 def test_no_real_address_is_in_the_tree() -> None:
     found = [
         f"{shown(path)}: {match[0]}"
