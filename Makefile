@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer with pip and venv, make and git: no account, no server.
 #   make demo    watch the bridge at work, with nothing set up
 #   make test    the whole suite, house checks included
+#   make proof   the whole suite at full size, with other and many more examples: some hours
 #   make bench   count calls to Dotdigital beside the fewest possible, a million people among them
 #   make spec-check    sandbox and client against Dotdigital's published description, where that is at hand
 # PY=/path/to/python chooses the interpreter.
@@ -17,7 +18,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-header --no-annotate
 WORKERS ?= auto
 
-.PHONY: demo test bench install lint types check spec-check lock record clean
+.PHONY: demo test proof bench install lint types check spec-check lock record clean
 .DEFAULT_GOAL := test
 
 # The lock is installed as it is, hash by hash; uv only makes that faster, where pip can fetch it.
@@ -48,7 +49,11 @@ demo: $(READY)
 	@$(BIN)/python -m bridge demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# What `make test` does with fewer people, errors and examples.
+proof: $(READY)
+	@BRIDGE_TEST_SIZE=full BRIDGE_TEST_PROFILE=searching $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --timeout 7200
 
 lint: $(READY)
 	@$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check . && $(BIN)/lint-imports

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.statements import shared_statements
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("searching", deadline=None, print_blob=True, max_examples=2000)
 settings.load_profile(os.environ.get("BRIDGE_TEST_PROFILE", "repeatable"))
 
+MEMORY, MEMORY_NEEDED = Path("/dev") / "shm", 2**31
+__all__ = ["shared_statements"]
+
 NOT_SETTINGS = ("BRIDGE_TEST_", "BRIDGE_RECORD", "BRIDGE_SPECS_DIR")
+
+
+def pytest_configure() -> None:
+    """A state DB syncs each transaction to disk. In memory this takes no time, in child processes too."""
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
+        return
+    if shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: started last, one of them would keep a single worker busy while the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_report_header() -> str:

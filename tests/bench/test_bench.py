@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.bench import idle, reading, writing
+from tests.bench import call_path, idle, reading, writing
 from tests.bench.measure import MOST, Measured, shown
 from tests.bench.snapshot import MOST_MEMORY, snapshot
 
@@ -23,6 +24,9 @@ JOBS: dict[str, Callable[[], Measured]] = {
     "writes of the channel": lambda: writing.unsubscribes(6000),
 }
 
+MOST_CODE = (694, 83, 24)
+"""Functions, files and nested frames of the path of one opt-out: to be lowered whenever it gets shorter."""
+
 
 @pytest.mark.parametrize("job", JOBS)
 def test_a_job_takes_hardly_more_calls_than_it_must(job: str) -> None:
@@ -38,6 +42,13 @@ def test_a_snapshot_takes_few_calls_and_little_memory_however_many_people_there_
     assert many.calls <= 20_000 // 5000 + 2
     assert memory_of_many < MOST_MEMORY
     assert memory_of_many < memory_of_few * 1.25
+
+
+def test_one_opt_out_passes_through_no_more_code_than_it_did(tmp_path: Path) -> None:
+    path = call_path.measure(tmp_path)
+    assert all(figure <= most for figure, most in zip(path.figures, MOST_CODE, strict=True)), path.figures
+    assert len(call_path.listing(path).splitlines()) == path.figures[0]
+    assert f"{path.figures[0]} functions" in call_path.table(path)
 
 
 def test_the_table_names_what_is_too_much() -> None:

@@ -27,7 +27,6 @@ from bridge.store import Store
 from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, UNSET, World
 from tests.fakes import FakeSide
 
-_COMPILED: dict[Any, Any] = {}
 QUIET_WITHIN = 4  # rounds; the last of them must write nothing
 
 
@@ -180,7 +179,6 @@ def _wire_store(store: Store, wire: Callable[[], Wire]) -> None:
     unit = store._unit
     sa.event.listen(unit.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF").close())
     unit.engine.dispose()
-    unit.engine = unit.engine.execution_options(compiled_cache=_COMPILED)  # statements are the same in all
     write = unit.write
 
     @contextmanager
