@@ -1,9 +1,8 @@
 """Killed at any boundary and started again, the bridge ends where an uninterrupted run ends (I6); and so it
-does after any call of a side failed in any way. `BRIDGE_TEST_CRASHES=all` fails each call with each kind."""
+does after any call of a side failed in any way. `BRIDGE_TEST_SIZE=full` fails each call with each kind."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,9 +37,9 @@ from tests.engine.crash_world import (
     before_the_first_run,
 )
 from tests.engine.world import IN, MINE, OUT
+from tests.sizes import FULL
 
 SHARDS = 4
-EVERY = os.environ.get("BRIDGE_TEST_CRASHES") == "all"  # each kind of error at each call, not at some
 KINDS: tuple[type[SideError], ...] = (
     Unreachable, OutcomeUnknown, InvalidResponse, Throttled, ServerError, SignInRefused, Forbidden, Ambiguous,
     NotFound, Refused, AlreadyDone, MappingStale,
@@ -182,7 +181,7 @@ def _answer_refusals(world: CrashWorld) -> None:
 
 def _chosen(calls: int, kind: type[SideError]) -> range:
     """Which calls fail: all kinds together meet every call, and each kind some of the first."""
-    return range(1, calls + 1) if EVERY else range(1 + KINDS.index(kind) % 6, calls + 1, 6)
+    return range(1, calls + 1) if FULL else range(1 + KINDS.index(kind) % 6, calls + 1, 6)
 
 
 @pytest.mark.slow
@@ -235,11 +234,12 @@ def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shard", range(SHARDS))
 def test_killed_at_any_boundary_of_a_bulk_job_it_ends_where_an_uninterrupted_run_ends(
-    together: Stage,
+    together: Stage, shard: int
 ) -> None:
     job = 4  # what one job carries may be sent once more
-    for at in range(1, together.boundaries + 1):
+    for at in range(1 + shard, together.boundaries + 1, SHARDS):
         _kill_and_go_on(together, at, extra=job)
 
 

@@ -10,8 +10,22 @@ import pytest
 from bridge.core.model import Choice
 from bridge.dotdigital.polling.events import WITHOUT
 from tests.scenarios.conftest import Make
-from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, PROFILING, THEIRS, Live
+from tests.scenarios.live import (
+    EMAIL,
+    IN,
+    MINE,
+    NEWS,
+    OFFERS,
+    OUT,
+    PROFILING,
+    THEIRS,
+    Live,
+    Plan,
+    Street,
+)
+from tests.sizes import size
 
+DAYS = size(2, 3)
 NAMES = tuple(f"p{number}" for number in range(8))
 End = dict[str, tuple[Choice | str, Choice | str]]
 
@@ -23,7 +37,7 @@ def _started(live: Live) -> Live:
     return live.started()
 
 
-def _days(live: Live, number: int = 3) -> None:
+def _days(live: Live, number: int = DAYS) -> None:
     """People change their minds at both sides, and the bridge runs now and then."""
     dice = random.Random(7)
     for _ in range(number):
@@ -77,6 +91,17 @@ def test_an_event_tells_of_a_withdrawal_before_the_feeds_do(
     assert live.shows(address) == (OUT, OUT)
 
 
+@pytest.fixture(scope="module")
+def end_of_polling_alone(both_servers: Street, tmp_path_factory: pytest.TempPathFactory) -> End:
+    """Where the same days end without the events export."""
+    alone = _started(Live(both_servers, tmp_path_factory.mktemp("alone"), Plan()))
+    _days(alone)
+    end = _end(alone)
+    alone.close()
+    return end
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("switch", "position"),
     [
@@ -91,17 +116,14 @@ def test_an_event_tells_of_a_withdrawal_before_the_feeds_do(
         ("event_data", "nobody"),
     ],
 )
-def test_days_with_events_end_as_days_of_polling_alone(make: Make, switch: str, position: object) -> None:
-    alone = _started(make())
-    _days(alone)
-    expected = _end(alone)
-    alone.close()
-    (alone.folder / "bridge.db").unlink()
+def test_days_with_events_end_as_days_of_polling_alone(
+    end_of_polling_alone: End, make: Make, switch: str, position: object
+) -> None:
     live = make(events=True)
     setattr(live.dotdigital.switches, switch, position)
     _started(live)
     _days(live)
-    assert _end(live) == expected
+    assert _end(live) == end_of_polling_alone
     assert live.dotdigital.calls.count("exportEvents") > 0
     assert not live.held()
     before = live.dotdigital.calls.count("set-preferences-for-contact")

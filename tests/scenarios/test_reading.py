@@ -13,8 +13,9 @@ from bridge.sandbox.dotdigital.state import State
 from bridge.sandbox.faults import KINDS, Fault
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, THEIRS, Live
+from tests.sizes import size
 
-CROWD = 3000
+CROWD = size(2100, 3000)  # of three pages
 SUPPRESSED = "get-suppressed-contacts-since-date"
 OPT_INS = "get-contacts-with-modified-preference-opt-in-since-date"
 
@@ -23,7 +24,7 @@ OPT_INS = "get-contacts-with-modified-preference-opt-in-since-date"
 
 
 @pytest.mark.slow
-def test_of_three_thousand_suppressed_rows_that_shift_while_paged_none_is_missed(
+def test_of_three_pages_of_suppressed_rows_that_shift_while_paged_none_is_missed(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dotdigital suppressed-since: skip paging over rows in no promised order."""
