@@ -99,7 +99,7 @@ def measure(folder: Path) -> CallPath:
         with watched(path):
             report = live.round()
         assert report.kind == "incremental", report.kind
-        assert report.tally.writes == 1, report.shown()
+        assert report.written.writes == 1, report.shown()
         assert live.mine(ada, NEWS) is OUT
         live.close()
     return path
