@@ -25,8 +25,18 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.one_by_one import read_each, write_each
-from bridge.core.ports import Hint, ListingCursor, Page, PersonView, Watermarks, WriteRequest, WriteResponse
+from bridge.core.ports import (
+    Feed,
+    Hint,
+    ListingCursor,
+    Page,
+    PersonView,
+    Watermarks,
+    WriteRequest,
+    WriteResponse,
+    read_each,
+    send_each,
+)
 
 
 @dataclass(frozen=True)
@@ -48,11 +58,11 @@ class FakePerson:
 
 @dataclass
 class FakeSide:
-    """Holds people. `fail` maps an operation (look, changes, everyone, write) to what befalls its next
-    calls, in order: an error, or None for nothing.
+    """Holds people. `fail` maps an operation (read_person, read_feed, list_people, send_one ...) to the
+    results of its next calls, in order: an error, or None for success.
 
-    `write_fate` may be "lost_before" or "lost_after": the next write raises `lost` without, or after, having
-    been applied.
+    `write_fate` may be "lost_before" or "lost_after": the next write raises the error beside it without, or
+    after, having been applied.
     """
 
     side: Side
@@ -66,7 +76,7 @@ class FakeSide:
     gone: set[TopicId] = field(default_factory=set)
     calls: int = 0
     account_name: str = "ours"
-    bulk_from: int | None = None  # parcels from which on one job is cheaper than one call each
+    bulk_from: int | None = None  # requests from which on one job is cheaper than one call each
     undated_reads: bool = False  # reading many people at once gives no dates
     busy: bool = False
     resting: bool = False  # its feed has no turn in a polling round
@@ -104,21 +114,14 @@ class FakeSide:
 
     # reading
 
-    @property
-    def feeds(self) -> Sequence[str]:
-        return (f"{self.side}.feed",)
+    def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
+        return (Feed(f"{self.side}.feed", frozenset(topic.id for topic in self.mapping.all), poll_interval),)
 
-    def turns(self, marks: Watermarks, every: timedelta) -> Iterator[str]:
-        yield from () if self.resting else self.feeds
-
-    def rotation_period(self, feed: str, every: timedelta) -> timedelta:
-        return every
+    def feeds_due(self, watermarks: Watermarks, poll_interval: timedelta) -> Iterator[str]:
+        yield from () if self.resting else [feed.name for feed in self.feeds(poll_interval)]
 
     def probe_capabilities(self) -> Sequence[str]:
         return ()
-
-    def topics_of(self, feed: str) -> frozenset[TopicId]:
-        return frozenset(topic.id for topic in self.mapping.all)
 
     def catalogue(self) -> Catalogue:
         self._call("catalogue")
@@ -134,15 +137,15 @@ class FakeSide:
     def oldest_since(self) -> datetime | None:
         return None if self.history is None else self.clock() - self.history
 
-    def changes(self, feed: str, since: datetime) -> Iterator[Page]:
+    def read_feed(self, feed: str, since: datetime) -> Iterator[Page]:
         start = self.clock()
         with self._lock:
             touched = [one for one in self.people.values() if one.touched and one.touched >= since]
         for at in range(0, len(touched), self.page_size):
-            self._call("changes")
+            self._call("read_feed")
             page = touched[at : at + self.page_size]
             yield Page(hints=[Hint(one.id, one.address, (f"{one.id} {one.touched}",)) for one in page])
-        self._call("changes")
+        self._call("read_feed")
         yield Page(watermark=start)
 
     def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
@@ -151,15 +154,15 @@ class FakeSide:
             self._call("list_people")
             yield Page(views=[self._view(one, self.clock()) for one in people[at : at + self.page_size]])
 
-    def look(self, who: Who) -> PersonView:
+    def _read_person(self, who: Who) -> PersonView:
         read_at = self.clock()
-        self._call("look")
+        self._call("read_person")
         with self._lock:
             return self._seen(who, read_at)
 
     def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
-        if self.bulk_from is None:
-            yield from read_each(self.look, people)
+        if self.bulk_from is None or len(people) == 1:
+            yield from read_each(self._read_person, people)
             return
         read_at = self.clock()
         self._call("read_people")
@@ -170,15 +173,20 @@ class FakeSide:
         self._call("has_running_jobs")
         return self.busy
 
-    def follow(self, hint: Hint) -> Sequence[PersonView]:
+    def read_hint(self, hint: Hint) -> Sequence[PersonView]:
         read_at = self.clock()
-        self._call("look")
+        self._call("read_person")
         with self._lock:
             return [self._view(one, read_at) for one in self.people.values() if one.id == hint.id]
 
-    def price(self, people: Sequence[Sequence[Write]]) -> int:
+    def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
         raised = sum(not isinstance(write, Withdrawal) for writes in people for write in writes[:1])
-        return 2 * sum(len(self.units(writes)) for writes in people) + raised
+        if self._is_bulk(sum(len(self.split(writes)) for writes in people)):
+            return 3
+        return 2 * sum(len(self.split(writes)) for writes in people) + raised
+
+    def _is_bulk(self, requests: int) -> bool:
+        return self.bulk_from is not None and requests >= max(2, self.bulk_from)
 
     def _topics(self) -> list[TopicId]:
         return [topic.id for topic in self.mapping.all if topic.source is not None]
@@ -208,22 +216,41 @@ class FakeSide:
 
     # writing
 
-    def units(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
+    def split(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
         down = [write for write in writes if isinstance(write, Withdrawal)]
         up = [write for write in writes if not isinstance(write, Withdrawal)]
         return [unit for unit in (down, up) if unit]
 
-    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
-        self._call("write")
+    def send(
+        self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
+    ) -> Sequence[WriteResponse | SideError]:
+        if not self._is_bulk(len(batch)):
+            return send_each(self._send_one, batch, heartbeat)
+        try:
+            self._call("send_bulk")
+        except SideError as error:
+            return [error] * len(batch)
+        fate = self.write_fate.pop(0) if self.write_fate else None
+        if fate is not None and fate[0] == "lost_before":
+            return [fate[1]] * len(batch)
+        results = [self._import(request) for request in batch]
+        heartbeat()
+        return results if fate is None else [fate[1]] * len(batch)
+
+    def _send_one(self, request: WriteRequest) -> WriteResponse:
+        if request.records:
+            self._call("keep_records")
+            self._keep(request)
+        self._call("send_one")
         fate = self.write_fate.pop(0) if self.write_fate else None
         if fate is not None and fate[0] == "lost_before":
             raise fate[1]
         outcome = WriteResponse.ACCEPTED
         with self._lock:
-            person = self.people.get(address_key(who.address))
+            person = self.people.get(address_key(request.who.address))
             if person is None:
-                raise NotFound("nobody there", side=self.side, operation="write")
-            for write in unit:
+                raise NotFound("nobody there", side=self.side, operation="send")
+            for write in request.writes:
                 self.log.append((write.topic, type(write).__name__))
                 if isinstance(write, Raise) and write.how is Resubscribe.CHALLENGE:
                     outcome = WriteResponse.CHALLENGED
@@ -233,39 +260,21 @@ class FakeSide:
             raise fate[1]
         return outcome
 
-    def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
-        self._call("evidence")
+    def consent_records(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
+        self._call("consent_records")
         return [record for record in self.records.get(who.address, ()) if record.topic in topics]
 
-    def attest(self, who: Who, records: Sequence[ConsentRecord]) -> None:
-        self._call("attest")
-        kept = self.records.setdefault(who.address, [])
-        kept.extend(record for record in records if record not in kept)
+    def _keep(self, request: WriteRequest) -> None:
+        kept = self.records.setdefault(request.who.address, [])
+        kept.extend(record for record in request.records if record not in kept)
 
-    def prefers_bulk(self, requests: Sequence[WriteRequest]) -> bool:
-        return self.bulk_from is not None and len(requests) >= self.bulk_from
-
-    def write_many(
-        self, requests: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
-    ) -> Sequence[WriteResponse | SideError]:
-        if self.bulk_from is None:
-            return write_each(lambda request: self.write(request.who, request.unit), requests, heartbeat)
-        self._call("write_many")
-        fate = self.write_fate.pop(0) if self.write_fate else None
-        if fate is not None and fate[0] == "lost_before":
-            return [fate[1]] * len(requests)
-        results = [self._carry(request) for request in requests]
-        heartbeat()
-        return results if fate is None else [fate[1]] * len(requests)
-
-    def _carry(self, request: WriteRequest) -> WriteResponse | SideError:
+    def _import(self, request: WriteRequest) -> WriteResponse | SideError:
         with self._lock:
-            kept = self.records.setdefault(request.who.address, [])
-            kept.extend(record for record in request.records if record not in kept)
+            self._keep(request)
             person = self.people.get(address_key(request.who.address))
             if person is None:
-                return NotFound("nobody there", side=self.side, operation="write_many")
-            for write in request.unit:
+                return NotFound("nobody there", side=self.side, operation="send")
+            for write in request.writes:
                 self.log.append((write.topic, type(write).__name__))
                 self._apply(person, write)
         return WriteResponse.ACCEPTED

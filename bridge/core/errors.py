@@ -95,6 +95,7 @@ class SideError(BridgeError):
     """
 
     verdict: ClassVar[Verdict] = Verdict.RETRY
+    stops_side: ClassVar[bool] = False  # True: no other call to this side would fare better now
     exit_code = 5
 
     def __init__(
@@ -119,6 +120,8 @@ class SideError(BridgeError):
 class Unreachable(SideError):
     """No connection, a TLS failure, or a read that got no answer. Nothing was changed there."""
 
+    stops_side = True
+
 
 class OutcomeUnknown(SideError):
     """A write went out and no trustworthy answer came back: it may or may not have been applied."""
@@ -133,6 +136,8 @@ class InvalidResponse(SideError):
 class Throttled(SideError):
     """The side asks for a pause; `retry_after` says how long, in seconds."""
 
+    stops_side = True
+
 
 class ServerError(SideError):
     """A 5xx answer to a read."""
@@ -142,12 +147,14 @@ class SignInRefused(SideError):
     """Credentials, clock or region are wrong."""
 
     verdict = Verdict.STOP
+    stops_side = True
 
 
 class Forbidden(SideError):
     """Signed in, but not allowed to make this call."""
 
     verdict = Verdict.STOP
+    stops_side = True
 
 
 class Ambiguous(SideError):

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from itertools import islice
+from typing import Protocol, TypeVar
 
 from bridge.core.catalogue import Catalogue
-from bridge.core.errors import SideError
+from bridge.core.errors import InvalidResponse, SideError, Verdict
 from bridge.core.model import ConsentRecord, Observation, Side, TopicId, Who, Write
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +50,31 @@ class ListingCursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One stretch of a feed. `watermark` stands only on the last page of a drain that is proven complete:
-    a server time up to which nothing was missed."""
+    """One part of a read. `watermark` is set only on the last page of a drain that is proven complete: a
+    server time up to which nothing was missed."""
 
     views: Sequence[PersonView] = ()
     hints: Sequence[Hint] = ()
     watermark: datetime | None = None
     warnings: Sequence[str] = ()  # never with an address
     repeated: Sequence[str] = ()  # keys about records that an earlier page of this drain has hinted at
-    skipped: int = 0  # rows without an address: nobody to bind them to
-    unread: int = 0  # people asked for singly who could not be read: they are anything but absent
+    skipped: int = 0  # rows without an address: they cannot be matched to a person
+    failures: Sequence[tuple[Who, SideError]] = ()  # people asked for who could not be read: not absent
     bookmark: ListingCursor | None = None  # where a listing goes on after this page
     done: int | None = None  # rows of a listing read so far, those of an earlier process too
     total: int | None = None  # rows of the whole listing
     cursor: str | None = None  # a place in the side's own words, stored with the page and only then sent back
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A list of changes that a side offers. `topics` are those that it reports: while it cannot be read, none
+    of them is raised. None: it only hints at what other feeds report. `period` is how long it may take until
+    the feed is read again."""
+
+    name: str
+    topics: frozenset[TopicId]
+    period: timedelta
 
 
 class WriteResponse(StrEnum):
@@ -75,11 +89,11 @@ class WriteResponse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """One unit of one person's writes, to be sent along with other people's. `records` are to be kept with
-    the person there, but for those that are kept already."""
+    """Writes to one person that a side takes together (see `Replica.split`). `records` are kept with the
+    person before the write or in the same call, except those that are kept already."""
 
     who: Who
-    unit: Sequence[Write]
+    writes: Sequence[Write]
     records: Sequence[ConsentRecord] = ()
 
 
@@ -101,7 +115,7 @@ def cursor_key(feed: str) -> str:
 
 
 class ReadReplica(Protocol):
-    """One side, to be looked at. There is no way to write through it."""
+    """One side, to be read. There is no way to write through it."""
 
     @property
     def side(self) -> Side: ...
@@ -111,109 +125,157 @@ class ReadReplica(Protocol):
         """API calls made so far."""
         ...
 
-    @property
-    def feeds(self) -> Sequence[str]:
-        """The names of this side's feeds, in the order in which they are to be read."""
-        ...
-
-    def turns(self, marks: Watermarks, every: timedelta) -> Iterator[str]:
-        """The feeds that a polling round reads, in order, where such rounds follow each other `every` so
-        often. Each feed's turn comes, and no feed is asked for before the
-        one in front of it was read: what that brought may decide whose turn comes next. Costs no call."""
-        ...
-
-    def rotation_period(self, feed: str, every: timedelta) -> timedelta:
-        """How long it may take in such rounds until a feed's turn comes again. Costs no call."""
-        ...
-
-    def probe_capabilities(self) -> Sequence[str]:
-        """Find out, once in a while, what this side's answers may be trusted with, by what was read before.
-        Writes nothing there; trouble changes nothing. Returns what is to be told, never with an address."""
-        ...
-
     def account(self) -> str:
         """What tells the account behind this side from every other. May take a call, once per process."""
-        ...
-
-    def changes(self, feed: str, since: datetime) -> Iterator[Page]:
-        """What changed since the server time `since` (inclusive). Raises SideError; raises
-        DrainIncomplete after the last readable page where the end cannot be proven."""
-        ...
-
-    def topics_of(self, feed: str) -> frozenset[TopicId]:
-        """The topics that this feed speaks of: while it cannot be read, none of them is raised. None: it
-        only hints at what other feeds bring."""
         ...
 
     def catalogue(self) -> Catalogue:
         """What exists at this side, of the kinds that the mapping names. Raises SideError."""
         ...
 
-    def price(self, people: Sequence[Sequence[Write]]) -> int:
-        """How many API calls these people's writes to this side would take at the fewest, together or one by
-        one: the read before an opt-in and the reads back included. All are withdrawals, or none. Costs no
-        call itself."""
+    def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
+        """This side's feeds, in the order in which they are to be read, for polling rounds `poll_interval`
+        apart. Costs no call."""
         ...
 
-    def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
-        """Every person of this side, in pages; `known` are asked for singly where it cannot list. A listing
-        with bookmarks goes on at `since`, or begins anew where that cannot be had any more."""
+    def feeds_due(self, watermarks: Watermarks, poll_interval: timedelta) -> Iterator[str]:
+        """The names of the feeds that a polling round reads, in order. Every feed is due in time. The caller
+        reads each before it asks for the next: what a feed brings may decide which is due next. Costs no
+        call."""
+        ...
+
+    def read_feed(self, feed: str, since: datetime) -> Iterator[Page]:
+        """What changed since the server time `since` (inclusive). Raises SideError; raises DrainIncomplete
+        after the last readable page where the end cannot be proven."""
         ...
 
     def oldest_since(self) -> datetime | None:
-        """How far back `changes` can reach at this moment; None for no limit."""
-        ...
-
-    def look(self, who: Who) -> PersonView:
-        """Read one person closely, with dates. Somebody unknown there comes back with `present=False`."""
+        """How far back `read_feed` can reach now; None for no limit."""
         ...
 
     def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
-        """Read these people afresh, as cheaply as the side can, in pages: each view under the address that
-        was asked for, somebody unknown with `present=False`. Where the cheapest read has no dates its views
-        are shallow: good to prove a write, not to tell whether a withdrawal is older than an opt-in. Whom a
-        read refuses is left out and counted in `unread`. Raises SideError for what stops the side."""
+        """Read these people again, as cheaply as the side can: each view under the address that was asked
+        for, a person unknown there with `present=False`. A person asked for alone is read with dates. Where
+        many are read without dates their views are `undated`: good to prove a write, not to tell whether a
+        withdrawal is older than an opt-in. Who could not be read is in `Page.failures`; what stops the side
+        is raised (SideError)."""
         ...
 
-    def has_running_jobs(self) -> bool:
-        """Whether a bulk job of ours may still be at work there: whom it was to change is not yet told by
-        any read. May take calls; raises SideError."""
+    def read_hint(self, hint: Hint) -> Sequence[PersonView]:
+        """Read what a hint names: none if it is gone, several if the record holds several addresses."""
         ...
 
-    def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
+    def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
+        """Every person of this side, in pages; `known` are read one by one where it cannot list. A listing
+        with bookmarks goes on at `since`, or starts over where that is no longer possible."""
+        ...
+
+    def consent_records(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
         """How the person consented to these topics, where the mapping asks for it and this side holds all of
         it. None where it does not. Raises SideError."""
         ...
 
-    def follow(self, hint: Hint) -> Sequence[PersonView]:
-        """Read what a hint names: none if it is gone, several if the record holds several addresses."""
+    def has_running_jobs(self) -> bool:
+        """Whether a bulk job of ours may still be running: no read shows yet what it changes. May take calls;
+        raises SideError."""
+        ...
+
+    def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
+        """The fewest API calls that these people's writes to this side take, sent in one batch: the read
+        before an opt-in and the reads back included. All are withdrawals, or none. Costs no call itself."""
+        ...
+
+    def probe_capabilities(self) -> Sequence[str]:
+        """Find out, once in a while, what this side's answers can be relied on for, from what was read
+        before. Writes nothing there; errors change nothing. Returns what is to be reported, never with an
+        address."""
         ...
 
 
 class Replica(ReadReplica, Protocol):
     """One side, to be read and written."""
 
-    def units(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
-        """Split one person's writes to this side into the calls that would carry them."""
+    def split(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
+        """One person's writes to this side as the groups that are sent and proven together. Pure."""
         ...
 
-    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
-        """Carry out one unit. Raises SideError, whose verdict says what is known of the outcome."""
-        ...
-
-    def attest(self, who: Who, records: Sequence[ConsentRecord]) -> None:
-        """Keep these records with the person, but for those that are kept already. Raises Refused, after all
-        others were sent, where one is not taken; any other SideError where it is not known."""
-        ...
-
-    def prefers_bulk(self, parcels: Sequence[WriteRequest]) -> bool:
-        """Whether one bulk job carries these in fewer calls than one by one. Costs no call."""
-        ...
-
-    def write_many(
-        self, parcels: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
+    def send(
+        self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
     ) -> Sequence[WriteResponse | SideError]:
-        """Carry out many people's units, all of them withdrawals or none. One result each, in order: never
-        raises for one of them, and raises SideError only when nothing at all was sent. `heartbeat` is called
-        at least every few seconds and may raise, which ends the waiting and not the job."""
+        """Send requests, all of them withdrawals or none. One result each, in order; never raises SideError.
+        The side picks single calls or a bulk job. `heartbeat` is called at least every few seconds and may
+        raise, which ends the waiting and not the job."""
         ...
+
+
+_PAGE = 100  # people
+FAILURES_IN_A_ROW = 20  # people whose calls failed one after another, after which a side counts as down
+
+
+def read_person(reader: ReadReplica, who: Who) -> PersonView:
+    """Read one person, with dates. Raises SideError where that fails."""
+    for page in reader.read_people([who]):
+        for _, error in page.failures:
+            raise error
+        for view in page.views:
+            return view
+    raise left_out(reader.side)
+
+
+def left_out(side: Side) -> SideError:
+    """The error for a person whom a read of many left out."""
+    return InvalidResponse(
+        "A person was not among those read.",
+        side=side, operation="read people", hint="They are read again in the next run.",
+    )  # fmt: skip
+
+
+def read_each(read: Callable[[Who], PersonView], people: Iterable[Who]) -> Iterator[Page]:
+    """`ReadReplica.read_people` by a read of each person."""
+    in_a_row = 0
+    for some in batched(people, _PAGE):
+        found: list[PersonView] = []
+        failures: list[tuple[Who, SideError]] = []
+        for who in some:
+            try:
+                found.append(read(who))
+                in_a_row = 0
+            except SideError as error:
+                in_a_row += error.verdict is not Verdict.HOLD
+                if error.stops_side or in_a_row >= FAILURES_IN_A_ROW:
+                    raise
+                failures.append((who, error))
+        yield Page(views=found, failures=failures)
+
+
+def send_each(
+    send: Callable[[WriteRequest], WriteResponse],
+    batch: Sequence[WriteRequest],
+    heartbeat: Callable[[], None],
+) -> list[WriteResponse | SideError]:
+    """`Replica.send` by a call for each request. What stops the side stops the rest, which are not sent."""
+    results: list[WriteResponse | SideError] = []
+    stopped: SideError | None = None
+    for request in batch:
+        if stopped is not None:
+            results.append(stopped)
+            continue
+        heartbeat()
+        try:
+            results.append(send(request))
+        except SideError as error:
+            results.append(error)
+            stopped = error if error.stops_side else None
+    return results
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of at most `size`."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def saves_calls(reader: ReadReplica, people: Sequence[Sequence[Write]]) -> bool:
+    """Whether these people's writes take fewer API calls in one batch than each person's alone."""
+    return reader.estimate_calls(people) < sum(reader.estimate_calls([one]) for one in people)

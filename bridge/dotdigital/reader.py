@@ -10,8 +10,7 @@ from bridge.core.catalogue import Catalogue
 from bridge.core.errors import InvalidResponse, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping, Topic
 from bridge.core.model import ConsentRecord, PersonId, Raise, Side, TopicId, Who, Write, address_key
-from bridge.core.one_by_one import read_each
-from bridge.core.ports import Hint, KeyValue, ListingCursor, Page, PersonView, Watermarks
+from bridge.core.ports import Feed, Hint, KeyValue, ListingCursor, Page, PersonView, Watermarks, read_each
 from bridge.dotdigital import status, views
 from bridge.dotdigital.bulk.importer import PAUSE, has_running_imports
 from bridge.dotdigital.bulk.jobs import InMemoryKeyValue, JobStore
@@ -39,7 +38,6 @@ from bridge.dotdigital.pricing import price_of
 
 SUPPRESSED = "dotdigital.suppressed"
 OPT_INS = "dotdigital.opt_ins."
-_LOOKS_A_PAGE = 100
 _VIEWS_A_PAGE = 500  # of the thousands that one answer lists: what is stored at a time is held whole
 _TIME_SERVES = timedelta(seconds=30)
 _NOBODY = PersonId(0)  # a person met at this side only, whom the store has not named yet
@@ -78,11 +76,13 @@ class DotdigitalReader:
         self._mapping, self._clock, self._sleep = mapping, clock, sleep
         self._events = events
         self._probe = CapabilityProbe(self._access, self._memory, clock, ours)
-        numbers = dict.fromkeys(mapping.preference_ids)
-        self._preferences = [f"{OPT_INS}{number}" for number in numbers]
-        self._modified = ModifiedFeed(self._access, most=len(numbers))
+        self._preferences = {  # by feed: the topics that it reports
+            f"{OPT_INS}{number}": frozenset(topic.id for topic in self._topics_of(number))
+            for number in mapping.preference_ids
+        }
+        self._modified = ModifiedFeed(self._access, most=len(self._preferences))
         paced = pace or RateLimiter(clock=clock, sleep=sleep)
-        self._polling = FeedScheduler(self._preferences, paced, self._probe, self._modified, self._memory)
+        self._polling = FeedScheduler([*self._preferences], paced, self._probe, self._modified, self._memory)
         self._account: str | None = None
         self._suppressions = Suppressions(v2, clock)
         self._told: tuple[datetime, datetime] | None = None  # when the service told its time, and which
@@ -107,21 +107,22 @@ class DotdigitalReader:
     def calls(self) -> int:
         return self._v2.transport.calls  # both APIs go by the same one
 
-    @property
-    def feeds(self) -> Sequence[str]:
-        hints = () if self._events is None else (EVENTS,)
-        return (SUPPRESSED, *self._preferences, *hints)
+    def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
+        """Suppressions, a feed for each preference, and the events, which only hint. The period of a
+        preference's feed follows from what is known of the allowance now."""
+        period = self._polling.whole_turn(poll_interval)
+        return (
+            Feed(SUPPRESSED, frozenset({CHANNEL}), poll_interval),
+            *(Feed(name, topics, period) for name, topics in self._preferences.items()),
+            *(() if self._events is None else (Feed(EVENTS, frozenset(), poll_interval),)),
+        )
 
-    def turns(self, marks: Watermarks, every: timedelta) -> Iterator[str]:
-        """Whoever cannot be mailed each time, and those preferences whose turn it is."""
+    def feeds_due(self, watermarks: Watermarks, poll_interval: timedelta) -> Iterator[str]:
+        """Suppressions each time, and those preferences whose turn it is."""
         yield SUPPRESSED
-        yield from self._polling.turns(marks, every)
+        yield from self._polling.turns(watermarks, poll_interval)
         if self._events is not None:
             yield EVENTS
-
-    def rotation_period(self, feed: str, every: timedelta) -> timedelta:
-        """A whole turn for a preference's feed, at what is known of the allowance now."""
-        return self._polling.whole_turn(every) if feed.startswith(OPT_INS) else every
 
     def probe_capabilities(self) -> Sequence[str]:
         """What the v3 listing may be trusted with, about once a day, by what this process has read."""
@@ -133,14 +134,15 @@ class DotdigitalReader:
             self._account = str(self._v2.account_info().id)
         return self._account
 
-    def changes(self, feed: str, since: datetime) -> Iterator[Page]:
+    def read_feed(self, feed: str, since: datetime) -> Iterator[Page]:
         """The last page carries the service's own time from before the first row was asked for. Raises
         DrainIncomplete instead of that page where the feed's end cannot be proven; ValueError for a feed
         that is not this side's."""
-        self._demand(feed)
         if feed == EVENTS and self._events is not None:
             yield from self._events.pages()
             return
+        if feed not in (SUPPRESSED, MODIFIED, *self._preferences):
+            raise ValueError(f"not a feed of Dotdigital: {feed}")
         until = self._server_time()
         if feed == MODIFIED:
             yield from self._modified.pages(until)
@@ -155,28 +157,15 @@ class DotdigitalReader:
             return self._suppressions.since(since)
         return self._opt_ins(int(feed.removeprefix(OPT_INS)), since)
 
-    def _demand(self, feed: str) -> None:
-        if feed not in self.feeds and feed != MODIFIED:
-            raise ValueError(f"not a feed of Dotdigital: {feed}")
-
-    def topics_of(self, feed: str) -> frozenset[TopicId]:
-        """Raises ValueError for a feed that is not this side's."""
-        self._demand(feed)
-        if feed in (EVENTS, MODIFIED):
-            return frozenset()
-        if feed == SUPPRESSED:
-            return frozenset({CHANNEL})
-        return frozenset(topic.id for topic in self._topics_of(int(feed.removeprefix(OPT_INS))))
-
     def catalogue(self) -> Catalogue:
         """The preference tree, by one call."""
         return read_catalogue(self._v2)
 
-    def price(self, people: Sequence[Sequence[Write]]) -> int:
+    def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
         """Singly: the tree before a change of topics, and a read back of each unit; or by import."""
         by_import = self._access.presumed()
-        spoken = {CHANNEL, *(write.topic for writes in people for write in writes)}
-        feeds = sum(bool(self.topics_of(feed) & spoken) for feed in self.feeds)
+        spoken = {*(write.topic for writes in people for write in writes)}
+        feeds = 1 + sum(bool(topics & spoken) for topics in self._preferences.values())  # and suppressions
         kept = {topic.id for topic in self._mapping.topics if topic.record is not None}
         recorded = sum(
             any(isinstance(one, Raise) and one.topic in kept for one in writes) for writes in people
@@ -208,7 +197,7 @@ class DotdigitalReader:
         yield from self._listed(roster)
         yield from self._suppressions.whole(set())
 
-    def look(self, who: Who) -> PersonView:
+    def _read_person(self, who: Who) -> PersonView:
         """By `subscriptions`, which has the dates. A status has none: an undated observation of the channel
         keeps the date that the suppression feed gave (see the store)."""
         read_at = self._clock()
@@ -238,21 +227,21 @@ class DotdigitalReader:
                     yield Page(views=self._shown(part, asked, read_at))
                 read_at = self._clock()
             left = list(asked.values())
-        yield from read_each(self.look, left)
+        yield from read_each(self._read_person, left)
 
     def has_running_jobs(self) -> bool:
         """Asks after each import that is not known to have ended."""
         return has_running_imports(self._v3, self._jobs)
 
-    def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:  # noqa: ARG002
+    def consent_records(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:  # noqa: ARG002
         """None: no choice made here tells how it was made."""
         return ()
 
-    def follow(self, hint: Hint) -> Sequence[PersonView]:
+    def read_hint(self, hint: Hint) -> Sequence[PersonView]:
         address = hint.address
         if address is None and hint.id is not None and hint.id.isascii() and hint.id.isdigit():
             address = self._address_of(int(hint.id))
-        return [] if address is None else [self.look(Who(_NOBODY, address))]
+        return [] if address is None else [self._read_person(Who(_NOBODY, address))]
 
     # feeds
 
@@ -324,21 +313,8 @@ class DotdigitalReader:
         for page in V2Listing(self._v2, self._mapping, self._clock).people(unmailable):
             listed.update(hash(address_key(view.address)) for view in page.views)
             yield page
-        yield from self._known(who for who in known if hash(address_key(who.address)) not in listed)
-
-    def _known(self, known: Iterable[Who]) -> Iterator[Page]:
-        found: list[PersonView] = []
-        refused = 0
-        for who in known:
-            try:
-                found.append(self.look(who))
-            except Refused:  # one address that Dotdigital cannot hold must not end the sweep of all others
-                refused += 1
-            if len(found) >= _LOOKS_A_PAGE:
-                yield Page(views=found)
-                found = []
-        warnings = (f"Dotdigital refused to look up {refused} of the known addresses",) if refused else ()
-        yield Page(views=found, warnings=warnings, unread=refused)
+        left = (who for who in known if hash(address_key(who.address)) not in listed)
+        yield from read_each(self._read_person, left)
 
     # one person
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from bridge.core.errors import AlreadyDone, MappingStale, NotFound, Refused, SideError
+from bridge.core.errors import AlreadyDone, MappingStale, NotFound, Refused, SideError, Verdict
 from bridge.core.model import (
     Adjustment,
-    ConsentRecord,
     Raise,
     Resubscribe,
     Side,
@@ -17,8 +16,7 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.one_by_one import write_each
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import WriteRequest, WriteResponse, send_each
 from bridge.dotdigital import status
 from bridge.dotdigital.bulk.bulk import BulkWriter, pays
 from bridge.dotdigital.bulk.importer import ImportRunner
@@ -38,12 +36,40 @@ _RESUBSCRIBE = "resubscribe-contact"
 class DotdigitalReplica(DotdigitalReader):
     """Fills `bridge.core.ports.Replica`."""
 
-    def units(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
+    def split(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
         """The channel by itself, the topics together; withdrawals before everything else."""
         return split(writes)
 
-    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
-        """Raises ValueError for what `units` would not have put together."""
+    def send(
+        self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
+    ) -> Sequence[WriteResponse | SideError]:
+        """By import where that takes fewer calls than one by one: of contacts that are there, and nothing
+        but the change. Never without v3."""
+        bulk = self._bulk
+        if bulk is None or not self._access.presumed() or not pays(batch, self._pages):
+            return send_each(self._send_one, batch, heartbeat)
+        try:
+            return bulk.carry(batch, heartbeat)
+        except SideError as error:  # nothing at all was sent
+            return [error] * len(batch)
+
+    def _send_one(self, request: WriteRequest) -> WriteResponse:
+        """One request by itself, its records before it."""
+        kept = True
+        if request.records:
+            try:  # by v3, since v2 has no consent records of its own
+                add_consent_records(self._v3, request.who, request.records)
+            except SideError as error:
+                if error.verdict is not Verdict.HOLD:
+                    raise
+                kept = False
+        response = self._write(request.who, request.writes)
+        if not kept and response in (WriteResponse.ACCEPTED, WriteResponse.ALREADY_SO):
+            return WriteResponse.UNRECORDED
+        return response
+
+    def _write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
+        """Raises ValueError for what `split` would not have put together."""
         if len(split(unit)) != 1:
             raise ValueError("a unit holds the channel or topics, withdrawals or raises")
         if not of_channel(unit[0]):
@@ -52,41 +78,13 @@ class DotdigitalReplica(DotdigitalReader):
             return self._unsubscribe(who)
         return self._resubscribe(who, unit[0])
 
-    def attest(self, who: Who, records: Sequence[ConsentRecord]) -> None:
-        """By v3, since v2 has no consent records of its own."""
-        add_consent_records(self._v3, who, records)
-
-    def prefers_bulk(self, requests: Sequence[WriteRequest]) -> bool:
-        """Whether an import takes fewer calls; never without v3."""
-        return self._access.presumed() and pays(requests, self._pages)
-
-    def write_many(
-        self, requests: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
-    ) -> Sequence[WriteResponse | SideError]:
-        """By import, as far as one can carry it: of contacts that are there, and nothing but the change."""
-        bulk = self._bulk
-        if bulk is None:
-            return write_each(self._send, requests, heartbeat)
-        return bulk.carry(requests, heartbeat)
-
     @cached_property
     def _bulk(self) -> BulkWriter | None:
         v3, roster = self._v3, self._roster
         if v3 is None or roster is None:
             return None
         importer = ImportRunner(v3, self._jobs, self._clock, self._sleep, pause=self._import_poll)
-        return BulkWriter(roster, importer, overlay=self._overlay, write=self._send)
-
-    def _send(self, request: WriteRequest) -> WriteResponse:
-        """One parcel by itself, its records before it."""
-        kept = True
-        if request.records:
-            try:
-                self.attest(request.who, request.records)
-            except Refused:
-                kept = False
-        outcome = self.write(request.who, request.unit)
-        return outcome if kept or outcome is not WriteResponse.ACCEPTED else WriteResponse.UNRECORDED
+        return BulkWriter(roster, importer, overlay=self._overlay, write=self._send_one)
 
     # the channel
 

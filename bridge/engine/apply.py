@@ -20,13 +20,13 @@ from bridge.core.decision import (
     writes_of,
 )
 from bridge.core.model import RunId, Side, Who
+from bridge.core.ports import batched
 from bridge.core.priority import Priority, keep_priority, with_priority
 from bridge.core.store_port import LedgerEntry, Settlement
 from bridge.engine.attempts import PersonWrites
 from bridge.engine.context import RunHealth, Services
 from bridge.engine.deciding import CellDecision, Decider
 from bridge.engine.double_opt_in import note_decided
-from bridge.engine.fetch import batched
 from bridge.engine.recheck import PreRaiseCheck, can_write
 from bridge.engine.report import WriteCounts
 from bridge.engine.send import Sender

@@ -28,7 +28,7 @@ class CallEstimate:
             sides = {side: mine for side in Side if (mine := [one for one in same if one.side is side])}
             for side, mine in sides.items():
                 if len(sides) > 1:
-                    self._calls[side] += self._services.readers[side].price([mine])
+                    self._calls[side] += self._services.readers[side].estimate_calls([mine])
                 else:
                     self._gather(side, mine, out=out)
             if any(wants_record(self._services.mapping, write) for write in same):
@@ -37,7 +37,7 @@ class CallEstimate:
     def calls(self) -> Mapping[Side, int]:
         """Calls per side, for everybody added."""
         for (side, _), people in self._waves.items():
-            self._calls[side] += self._services.readers[side].price(people) if people else 0
+            self._calls[side] += self._services.readers[side].estimate_calls(people) if people else 0
         self._waves.clear()
         return dict(self._calls)
 
@@ -45,5 +45,5 @@ class CallEstimate:
         wave = self._waves[side, out]
         wave.append(writes)
         if len(wave) >= self._services.tuning.wave:
-            self._calls[side] += self._services.readers[side].price(wave)
+            self._calls[side] += self._services.readers[side].estimate_calls(wave)
             wave.clear()

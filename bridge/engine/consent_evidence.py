@@ -13,10 +13,10 @@ from datetime import datetime
 from bridge.core.errors import SideError, Verdict
 from bridge.core.mapping import Mapping
 from bridge.core.model import ConsentRecord, PersonId, Raise, Side, TopicId, Who, Write
+from bridge.core.ports import batched
 from bridge.core.priority import keep_priority
 from bridge.engine.attempts import PersonWrites, WriteBatch
 from bridge.engine.context import RunHealth, Services, Writers
-from bridge.engine.fetch import batched
 
 _AT_A_TIME = 100  # people
 
@@ -66,25 +66,24 @@ class ConsentRecordCopier:
         dates = self._dates(unit)
         return [record for record in held if record.at == dates.get(record.topic)]
 
-    def attest(self, batch: WriteBatch) -> SideError | None:
-        """Keep the records of this opt-in at its target. A record that is not taken keeps nobody from being
-        opted in, and is told; None where the opt-in may go."""
+    def records_for(self, batch: WriteBatch) -> Sequence[ConsentRecord] | SideError:
+        """The records of this opt-in, or why it must not go yet. Records that cannot be had keep nobody from
+        being opted in, and that is reported."""
         dates = self._dates(batch.unit)
         if not dates:
-            return None
+            return ()
         try:
-            held = self._services.readers[batch.side.other].evidence(batch.who, list(dates))
-            if records := self.matching(batch.unit, held):
-                self._writers.replicas[batch.side].attest(batch.who, records)
+            held = self._services.readers[batch.side.other].consent_records(batch.who, list(dates))
         except SideError as error:
             if error.verdict is not Verdict.HOLD:
                 return error
             self._not_kept(error)
-        return None
+            return ()
+        return self.matching(batch.unit, held)
 
     def _read(self, side: Side, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord] | SideError:
         try:
-            return self._services.readers[side.other].evidence(who, topics)
+            return self._services.readers[side.other].consent_records(who, topics)
         except SideError as error:
             return error
 

@@ -9,15 +9,13 @@ from typing import Any, Protocol
 
 from bridge.core.brakes import BrakeLimits
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
-from bridge.core.errors import SideError, Throttled, Unreachable, Verdict
+from bridge.core.errors import SideError, Verdict
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side, TopicId
-from bridge.core.ports import ReadReplica, Replica
+from bridge.core.ports import FAILURES_IN_A_ROW, ReadReplica, Replica
 from bridge.core.store_port import StorePort
 
 Clock = Callable[[], datetime]
-
-MISSES_IN_A_ROW = 20  # people whose calls failed one after another, after which a side counts as down
 
 
 class Progress(Protocol):
@@ -96,14 +94,14 @@ class RunHealth:
         """A call about one person failed. Returns whether the side is down: one person's trouble must not
         stop the others, but a side that serves nobody is down."""
         self.consecutive_failures[side] += error.verdict is not Verdict.HOLD
-        if _is_whole(error) or self.consecutive_failures[side] >= MISSES_IN_A_ROW:
+        if error.stops_side or self.consecutive_failures[side] >= FAILURES_IN_A_ROW:
             self.lost(side, error)
         return side in self.down
 
     def failed(self, side: Side, what: str, error: SideError) -> None:
         """A feed, a sweep or a catalogue could not be read. One that answers badly must not keep withdrawals
         from a side that takes them."""
-        if _is_whole(error) or side in self.down:
+        if error.stops_side or side in self.down:
             self.lost(side, error)
             return
         self.warn(f"{what}: {error}")
@@ -119,8 +117,3 @@ class RunHealth:
         """A side cannot be used for the rest of this run."""
         self.down.setdefault(side, error)
         self.warn(f"{side}: {error}")
-
-
-def _is_whole(error: SideError) -> bool:
-    """Whether an error says that the side as a whole can be used no more."""
-    return error.verdict is Verdict.STOP or isinstance(error, Unreachable | Throttled)

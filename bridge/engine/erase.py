@@ -17,6 +17,7 @@ from bridge.core.erasers import Eraser, RecordFound, SideErasure
 from bridge.core.erasure import KnownWithdrawals
 from bridge.core.errors import SideError, Throttled
 from bridge.core.model import Cell, Observation, PersonId, Side, TopicId, Who, mask
+from bridge.core.ports import read_person
 from bridge.core.priority import Priority, with_priority
 from bridge.engine.account_guard import require_same_account
 from bridge.engine.context import RunHealth, Services
@@ -127,7 +128,7 @@ class PersonEraser:
                 try:
                     self._demand_quiet(side)
                     sides[side] = self._erasers[side].erase(who)
-                    known[side] = _outs(self._services.readers[side].look(who).topics)
+                    known[side] = _outs(read_person(self._services.readers[side], who).topics)
                 except SideError as error:
                     errors[side] = error
                 self._services.heartbeat()

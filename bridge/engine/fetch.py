@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TypeVar
 
 from bridge.core.decision import Rule
 from bridge.core.errors import SideError, Verdict
 from bridge.core.model import PersonId, RunId, Side, Who, address_key
-from bridge.core.ports import Hint, PersonView
+from bridge.core.ports import Hint, PersonView, batched, read_person
 from bridge.core.priority import keep_priority
 from bridge.core.store_port import RecordResult, Settlement
 from bridge.engine.context import RunHealth, Services
 
 T = TypeVar("T")
-
-
-def batched(items: Iterable[T], size: int) -> Iterable[list[T]]:
-    """The items in lists of at most `size`."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +73,7 @@ class Fetcher:
         reader, state = self._services.readers[side], self._services.state
 
         def look(who: Who) -> list[PersonView]:
-            view = reader.look(who)
+            view = read_person(reader, who)
             self._unread[side].discard(who.person)
             return [view]
 
@@ -101,7 +93,7 @@ class Fetcher:
         for batch in batched(hints, 100):
             unmet = self._note_former(side, batch)
             bound = self._bound(side, batch)
-            views = self._each(side, batch, reader.follow, self._miss_hint)
+            views = self._each(side, batch, reader.read_hint, self._miss_hint)
             trail = Visited(records=frozenset(hint.id for hint in batch if hint.id is not None))
             done += self.record(side, views, after=trail)
             shown = {address_key(view.address) for view in views}

@@ -33,7 +33,12 @@ class FeedPoller:
         """Read every feed of both sides. Returns the sides whose feeds cannot reach back far enough: only a
         sweep finds what happened there in between."""
         readers = self._services.readers
-        return frozenset(side for side in Side if self._some(side, readers[side].feeds, first=first))
+        poll = self._services.tuning.poll
+        return frozenset(
+            side
+            for side in Side
+            if self._some(side, [feed.name for feed in readers[side].feeds(poll)], first=first)
+        )
 
     def turns(self) -> frozenset[Side]:
         """Read those feeds of both sides whose turn it is. Returns the same."""
@@ -47,9 +52,9 @@ class FeedPoller:
 
     def covering(self, side: Side, topics: Set[TopicId], *, first: bool) -> None:
         """Read all feeds of one side that speak of these topics, or of the channel that they go out by."""
-        reader = self._services.readers[side]
         wanted = {*topics, CHANNEL}
-        self._some(side, [feed for feed in reader.feeds if reader.topics_of(feed) & wanted], first=first)
+        feeds = self._services.readers[side].feeds(self._services.tuning.poll)
+        self._some(side, [feed.name for feed in feeds if feed.topics & wanted], first=first)
         self._health.unread_this_run[side] -= topics
 
     def _some(self, side: Side, feeds: Iterable[str], *, first: bool) -> bool:
@@ -66,26 +71,28 @@ class FeedPoller:
         reader, state = self._services.readers[side], self._services.state
         read: set[str] = set()
         gap = False
-        for feed in reader.turns(state.watermarks(), self._services.tuning.poll):
+        for feed in reader.feeds_due(state.watermarks(), self._services.tuning.poll):
             if side in self._health.down:
                 break
             gap = self._feed(side, feed, first=False) or gap
             read.add(feed)
-        self._left_out(side, [feed for feed in reader.feeds if feed not in read])
+        self._left_out(side, read)
         return gap
 
-    def _left_out(self, side: Side, feeds: Sequence[str]) -> None:
+    def _left_out(self, side: Side, read: Set[str]) -> None:
         """Feeds that were not read: in doubt where that is not just for want of a turn."""
         reader, tuning = self._services.readers[side], self._services.tuning
         marks = self._services.state.watermarks()
-        newest = max((marks[feed] for feed in reader.feeds if feed in marks), default=None)
+        feeds = reader.feeds(tuning.poll)
+        newest = max((marks[feed.name] for feed in feeds if feed.name in marks), default=None)
         for feed in feeds:
-            turn = reader.rotation_period(feed, tuning.poll)
+            if feed.name in read:
+                continue
             if side in self._health.down or is_stale(
-                marks.get(feed), newest, turn=turn, overlap=tuning.overlap
+                marks.get(feed.name), newest, turn=feed.period, overlap=tuning.overlap
             ):
-                self._doubt(side, feed)
-            self._health.unread_this_run[side] |= reader.topics_of(feed)
+                self._doubt(side, feed.name)
+            self._health.unread_this_run[side] |= feed.topics
 
     def _feed(self, side: Side, feed: str, *, first: bool) -> bool:
         reader, state = self._services.readers[side], self._services.state
@@ -97,7 +104,7 @@ class FeedPoller:
             there = read_window(watermark, overlap=overlap, oldest=oldest, start=start - overlap)
             if there.gap:  # noted before the watermark leaps over it
                 state.set_meta(SWEEP_DUE, feed)
-            for number, page in enumerate(reader.changes(feed, there.since), 1):
+            for number, page in enumerate(reader.read_feed(feed, there.since), 1):
                 self._page(side, feed, page, watermark)
                 self._services.progress(f"reading {feed}", number)
         except DrainIncomplete as error:
@@ -155,7 +162,8 @@ class FeedPoller:
                 self._minutes[seen.changed_at.replace(second=0, microsecond=0)] += 1
 
     def _doubt(self, side: Side, feed: str) -> None:
-        covered = self._services.readers[side].topics_of(feed)
+        feeds = self._services.readers[side].feeds(self._services.tuning.poll)
+        covered = next((known.topics for known in feeds if known.name == feed), frozenset())
         self._health.untrusted_topics |= covered
         if CHANNEL in covered and self._services.mapping.unsubscribe_withdraws_topics:
             self._health.untrusted_topics |= {topic.id for topic in self._services.mapping.all}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from bridge.core.decision import Act, Decision, is_raise, writes_of
 from bridge.core.errors import SideError
 from bridge.core.model import PersonId, Side, TopicId, address_key
-from bridge.core.ports import PersonView
+from bridge.core.ports import PersonView, read_person
 from bridge.engine.attempts import PersonWrites
 from bridge.engine.context import RunHealth, Services
 from bridge.engine.deciding import CellDecision, Decider
@@ -44,7 +44,7 @@ class PreRaiseCheck:
         topics = {one.topic.id for one in decisions}
         for side in self._sides(decisions, topics):
             try:
-                view = self._services.readers[side].look(who)
+                view = read_person(self._services.readers[side], who)
             except SideError as error:
                 self._wait(side, error)
                 return []

@@ -5,13 +5,12 @@ from __future__ import annotations
 from bridge.core.decision import Act
 from bridge.core.errors import SideError
 from bridge.core.model import Agreement, Block, Raise, Resubscribe, RunId, Side, Write, address_key
-from bridge.core.ports import PersonView
+from bridge.core.ports import PersonView, left_out, read_person
 from bridge.core.priority import Priority, with_priority
 from bridge.core.store_port import Attempt, AttemptState, LedgerEntry, Settlement
 from bridge.engine.context import RunHealth, Services
 from bridge.engine.double_opt_in import note_asked
 from bridge.engine.send import is_reflected
-from bridge.engine.send_bulk import not_read
 from bridge.engine.serialize import act_in, write_in
 
 MANY = 50  # attempts in doubt at one side from which on they are read back together
@@ -73,7 +72,7 @@ class Recovery:
         who = self._services.state.who(attempt.person)
         try:
             view = (
-                self._services.readers[attempt.side].look(who)
+                read_person(self._services.readers[attempt.side], who)
                 if read is None
                 else read.get(address_key(who.address))
             )
@@ -81,7 +80,7 @@ class Recovery:
             self._in_doubt(attempt, error)
             return
         if view is None:
-            self._in_doubt(attempt, not_read(attempt.side))
+            self._in_doubt(attempt, left_out(attempt.side))
             return
         if any(seen.reason == "pending_update" for seen in view.topics.values()):
             return

@@ -9,7 +9,7 @@ from datetime import datetime
 from bridge.core.errors import Refused, SideError, Verdict
 from bridge.core.mapping import Mapping
 from bridge.core.model import Raise, Resubscribe, RunId, Side, Who, Write
-from bridge.core.ports import PersonView, WriteResponse
+from bridge.core.ports import PersonView, WriteRequest, WriteResponse, read_person
 from bridge.core.priority import Priority, with_priority
 from bridge.core.verify import is_proven_by
 from bridge.engine.attempts import AttemptLog, PersonWrites, VerifiedWrite, WriteBatch, WriteOutcome
@@ -108,7 +108,7 @@ class Sender:
         person_writes = PersonWrites.of(who, decisions)
         for side in Side:
             writes = person_writes.writes(side)
-            for unit in self._writers.replicas[side].units(writes) if writes else ():
+            for unit in self._writers.replicas[side].split(writes) if writes else ():
                 batch = person_writes.batch(unit)
                 person_writes.take(batch, self._unit(batch, written))
         self._books.agree([person_writes])
@@ -123,7 +123,7 @@ class Sender:
         result = self._weigher.weigh(
             batch.unit,
             answer,
-            lambda: self._services.readers[side].look(batch.who),
+            lambda: read_person(self._services.readers[side], batch.who),
             self._services.clock(),
         )
         self._books.end(side, [(attempt, batch, result)])
@@ -132,12 +132,14 @@ class Sender:
 
     def _send(self, batch: WriteBatch) -> WriteResponse | SideError:
         """What the side answered, or what kept the write from being sent."""
-        if (stopped := self._attester.attest(batch)) is not None:
-            return stopped
-        try:
-            return self._writers.replicas[batch.side].write(batch.who, batch.unit)
-        except SideError as error:
-            return error
+        records = self._attester.records_for(batch)
+        if isinstance(records, SideError):
+            return records
+        request = WriteRequest(batch.who, batch.unit, records)
+        [answer] = self._writers.replicas[batch.side].send([request], self._services.heartbeat)
+        if answer is WriteResponse.UNRECORDED:
+            self._health.warn(f"{batch.side}: a consent record was not kept")
+        return answer
 
 
 def count(written: WriteCounts, batch: WriteBatch, result: VerifiedWrite) -> None:

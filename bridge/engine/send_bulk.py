@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bridge.core.errors import InvalidResponse, SideError, Verdict
+from bridge.core.errors import SideError, Verdict
 from bridge.core.model import RunId, Side, Who, address_key
-from bridge.core.ports import PersonView, WriteRequest, WriteResponse
+from bridge.core.ports import PersonView, WriteRequest, WriteResponse, batched, left_out
 from bridge.core.priority import Priority, with_priority
 from bridge.engine.attempts import AttemptLog, PersonWrites, VerifiedWrite, WriteBatch
 from bridge.engine.consent_evidence import CollectedRecords, ConsentRecordCopier
 from bridge.engine.context import RunHealth, Services, Writers
-from bridge.engine.fetch import batched
 from bridge.engine.report import WriteCounts
 from bridge.engine.send import OutcomeVerifier, count
 
@@ -31,14 +30,10 @@ class BulkSender:
         self._attester = ConsentRecordCopier(services, writers, health)
 
     def prefers(self, side: Side, work: Sequence[PersonWrites]) -> bool:
-        """Whether `side` would rather have these together."""
-        return self._writers.replicas[side].prefers_bulk(
-            [
-                WriteRequest(one.who, one.unit)
-                for person_writes in work
-                for one in self._batches(side, person_writes)
-            ]
-        )
+        """Whether `side` takes these in fewer calls together than each alone."""
+        reader = self._services.readers[side]
+        people = [person_writes.writes(side) for person_writes in work]
+        return reader.estimate_calls(people) < sum(reader.estimate_calls([one]) for one in people)
 
     def gather(self, side: Side, work: Sequence[PersonWrites]) -> CollectedRecords:
         """What is to go with these people's opt-ins; whose could not be read is left out. Read before they
@@ -79,7 +74,7 @@ class BulkSender:
     def _batches(self, side: Side, person_writes: PersonWrites) -> list[WriteBatch]:
         return [
             person_writes.batch(unit)
-            for unit in self._writers.replicas[side].units(person_writes.writes(side))
+            for unit in self._writers.replicas[side].split(person_writes.writes(side))
         ]
 
     def _end(self, side: Side, ended: Sequence[tuple[int, WriteBatch, VerifiedWrite]]) -> None:
@@ -95,10 +90,7 @@ class BulkSender:
             )
             for one in batches
         ]
-        try:
-            answers = self._writers.replicas[side].write_many(requests, heartbeat=self._services.heartbeat)
-        except SideError as error:  # nothing at all was sent
-            return [error] * len(requests)
+        answers = self._writers.replicas[side].send(requests, self._services.heartbeat)
         if unrecorded := answers.count(WriteResponse.UNRECORDED):
             self._health.warn(f"{side}: consent records of {unrecorded} people were not kept")
         return answers
@@ -112,23 +104,16 @@ class BulkSender:
             for one, answer in zip(batches, answers, strict=True)
             if not isinstance(answer, SideError) or answer.verdict in (Verdict.DONE, Verdict.IN_DOUBT)
         }
-        missed = not_read(side)
+        missed = left_out(side)
         found: dict[str, PersonView | SideError] = {}
         try:
             for page in self._services.readers[side].read_people(list(people.values())) if people else ():
                 found |= {address_key(view.address): view for view in page.views}
+                found |= {address_key(who.address): error for who, error in page.failures}
                 self._services.heartbeat()
         except SideError as error:
             missed = error
         return {key: found.get(key, missed) for key in people}
-
-
-def not_read(side: Side) -> SideError:
-    """The error for somebody whom a read of many people left out."""
-    return InvalidResponse(
-        "Somebody was not among those read back.",
-        side=side, operation="read back", hint="They are read again in the next round.",
-    )  # fmt: skip
 
 
 def _reading(read: dict[str, PersonView | SideError], who: Who) -> Callable[[], PersonView]:

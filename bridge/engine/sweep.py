@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from bridge.core.errors import DrainIncomplete, SideError
+from bridge.core.errors import DrainIncomplete, SideError, Verdict
 from bridge.core.model import RunId, Side, Who
 from bridge.core.ports import Hint, ListingCursor, Page
 from bridge.core.priority import Priority, with_priority
@@ -70,7 +71,8 @@ class Sweeper:
         """Read and store everybody. Returns how many of those asked for singly could not be read, and when
         the listing was made, where the side makes one."""
         reader, state = self._services.readers[side], self._services.state
-        done = skipped = unread = 0
+        done = skipped = 0
+        unread = Counter[str]()
         listed_at = None
         for page in reader.list_people(self._known(), since):
             recorded = state.record(
@@ -91,12 +93,21 @@ class Sweeper:
                 marks.keep(page.bookmark)
             done += len(page.views)
             skipped += page.skipped
-            unread += page.unread
+            unread.update(type(error).__name__ for error in self._unreadable(page))
             self._tell(side, done, page)
             self._services.heartbeat()
         if skipped:
             self._health.warn(f"{side}: records without an address, left out of the sweep: {skipped}")
-        return unread, listed_at
+        for name, count in sorted(unread.items()):
+            self._health.warn(f"{side}: {count} people could not be read: {name}")
+        return unread.total(), listed_at
+
+    def _unreadable(self, page: Page) -> Iterator[SideError]:
+        """Why people of this page could not be read. Raises what is not about them alone."""
+        for _, error in page.failures:
+            if error.verdict is not Verdict.HOLD:
+                raise error
+            yield error
 
     def _tell(self, side: Side, done: int, page: Page) -> None:
         rows = done if page.done is None else page.done

@@ -14,7 +14,7 @@ from bridge.core.erasers import RecordFound, SideErasure
 from bridge.core.errors import Forbidden, InvalidResponse, NotFound, OutcomeUnknown, Refused, SideError
 from bridge.core.mapping import Mapping
 from bridge.core.model import Side, TopicId, Who, Withdrawal, address_key
-from bridge.core.ports import PersonView, Replica
+from bridge.core.ports import PersonView, Replica, WriteRequest, read_person
 from bridge.mypreferences import views, wire
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.profile_lookup import ProfileFinder
@@ -85,14 +85,15 @@ class MyPreferencesEraser:
     def _withdraw(self, who: Who, done: list[str]) -> str:
         """Take back what is opted in. Returns what did not go: its profile is deleted all the same, and where
         that does not go either a person has to know."""
-        view = self._replica.look(who)
+        view = read_person(self._replica, who)
         on = self._on(view)
         refusals: list[SideError] = []
-        for unit in self._replica.units([self._withdrawal(topic, view) for topic in on]):
-            try:
-                self._replica.write(who, unit)
-            except (NotFound, Refused) as error:
-                refusals.append(error)
+        for unit in self._replica.split([self._withdrawal(topic, view) for topic in on]):
+            [answer] = self._replica.send([WriteRequest(who, unit)], heartbeat=lambda: None)
+            if isinstance(answer, NotFound | Refused):
+                refusals.append(answer)
+            elif isinstance(answer, SideError):
+                raise answer
         still = self._still_on(who) if on else []
         if on and not still:
             done.append(f"opted out of {', '.join(on)}")
@@ -110,7 +111,7 @@ class MyPreferencesEraser:
         for pause in SHOWN_WITHIN:
             if pause:
                 self._sleep(pause)
-            still = self._on(self._replica.look(who))
+            still = self._on(read_person(self._replica, who))
             if not still:
                 break
         return still

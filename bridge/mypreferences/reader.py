@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from itertools import islice
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import MappingStale, SideError, Verdict
@@ -22,7 +20,7 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Hint, ListingCursor, Page, PersonView, Watermarks
+from bridge.core.ports import Feed, Hint, ListingCursor, Page, PersonView, Watermarks, batched
 from bridge.mypreferences import linked_profiles, views, wire
 from bridge.mypreferences.bulk.filtered_export import FilteredExport
 from bridge.mypreferences.bulk.pricing import WORTH_AN_EXPORT, price_of
@@ -76,17 +74,14 @@ class MyPreferencesReader:
         """Requests sent so far, sign-ins included."""
         return self._client.calls
 
-    @property
-    def feeds(self) -> Sequence[str]:
-        return (EVENTS,)
+    def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
+        """The one feed, which each round reads, reports every topic that has a place here."""
+        topics = frozenset(topic.id for topic in self._mapping.all if topic.source is not None)
+        return (Feed(EVENTS, topics, poll_interval),)
 
-    def turns(self, marks: Watermarks, every: timedelta) -> Iterator[str]:  # noqa: ARG002
+    def feeds_due(self, watermarks: Watermarks, poll_interval: timedelta) -> Iterator[str]:  # noqa: ARG002
         """The one feed, each time."""
         yield EVENTS
-
-    def rotation_period(self, feed: str, every: timedelta) -> timedelta:  # noqa: ARG002
-        """Each round reads it."""
-        return every
 
     def probe_capabilities(self) -> Sequence[str]:
         """Nothing: its one feed hints, and the profiles are read."""
@@ -96,23 +91,17 @@ class MyPreferencesReader:
         """The clientId and its host, as the settings name them."""
         return self._client.account
 
-    def changes(self, feed: str, since: datetime) -> Iterator[Page]:
+    def read_feed(self, feed: str, since: datetime) -> Iterator[Page]:
         """Hints at whose profiles something happened; what happened is found by reading them."""
         if feed != EVENTS:
             raise ValueError(f"MyPreferences has no feed called {feed}")
         return drain_events(self._events, since, window=self._poll_window, clock=self._clock)
 
-    def topics_of(self, feed: str) -> frozenset[TopicId]:
-        """The one feed tells of every topic that has a place here."""
-        if feed != EVENTS:
-            raise ValueError(f"MyPreferences has no feed called {feed}")
-        return frozenset(topic.id for topic in self._mapping.all if topic.source is not None)
-
     def catalogue(self) -> Catalogue:
         """Filters where the mapping names one, and consents likewise: one call each."""
         return read_catalogue(self._client, kinds_used(Side.MYPREFERENCES, self._mapping))
 
-    def price(self, people: Sequence[Sequence[Write]]) -> int:
+    def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
         """Singly, or withdrawals by import."""
         raised = sum(not isinstance(write, Withdrawal) for writes in people for write in writes[:1])
         kinds = [
@@ -127,14 +116,13 @@ class MyPreferencesReader:
         return self._clock() - HISTORY + _HISTORY_MARGIN
 
     def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
-        """The whole roll, or without one each of `known`. Somebody who cannot be read is counted in the
-        page's warnings and left out of its views; whatever stops the side stops the sweep."""
+        """The whole roll, or without one each of `known`. Whatever stops the side stops the sweep."""
         if self._roll is not None:
             place = None if since is None else ExportCursor.read(since.place)
             return map(self._page, self._listing.everybody(self._roll, place))
         return self._one_by_one(known)
 
-    def look(self, who: Who) -> PersonView:
+    def _read_person(self, who: Who) -> PersonView:
         """Read every active profile with the address, or pinned to the person. Raises Ambiguous where those
         with the address are too many."""
         read_at = self._clock()
@@ -155,7 +143,7 @@ class MyPreferencesReader:
         """Whether an import may still be at work."""
         return self._has_running_jobs()
 
-    def follow(self, hint: Hint) -> Sequence[PersonView]:
+    def read_hint(self, hint: Hint) -> Sequence[PersonView]:
         """What a hint names: by id, one view for each active address of that profile (others may share it);
         by address, everybody who has it."""
         found: dict[str, PersonView] = {}
@@ -168,7 +156,7 @@ class MyPreferencesReader:
             found[address_key(hint.address)] = closer
         return list(found.values())
 
-    def evidence(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
+    def consent_records(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
         """By the attributes of the preferences on the one profile that is theirs: of several profiles that
         share an address only a pinned one tells how this person consented."""
         mine = self._binder.bound(who).mine
@@ -231,24 +219,23 @@ class MyPreferencesReader:
             yield from self._one_by_one(rest)
 
     def _one_by_one(self, known: Iterable[Who]) -> Iterator[Page]:
-        people = iter(known)
-        while batch := list(islice(people, _PAGE)):
+        for batch in batched(known, _PAGE):
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                results = list(pool.map(self._look_or_say_why, batch))
-            failed = Counter(type(item).__name__ for item in results if isinstance(item, SideError))
-            yield Page(
-                views=[item for item in results if isinstance(item, PersonView)],
-                warnings=[
-                    f"{count} people could not be read: {name}" for name, count in sorted(failed.items())
-                ],
-                unread=failed.total(),
-            )
+                results = list(pool.map(self._read_or_error, batch))
+            found = [item for item in results if isinstance(item, PersonView)]
+            failures = [
+                (who, item) for who, item in zip(batch, results, strict=True) if isinstance(item, SideError)
+            ]
+            for _, error in failures:
+                if error.verdict is not Verdict.HOLD and not found:
+                    raise error  # a side that serves none of a page's people is down
+            yield Page(views=found, failures=failures)
 
-    def _look_or_say_why(self, who: Who) -> PersonView | SideError:
-        """One person who cannot be read keeps nobody else from being read."""
+    def _read_or_error(self, who: Who) -> PersonView | SideError:
+        """One person who cannot be read keeps no other from being read."""
         try:
-            return self.look(who)
+            return self._read_person(who)
         except SideError as error:
-            if error.verdict is not Verdict.HOLD:
+            if error.stops_side:
                 raise
             return error

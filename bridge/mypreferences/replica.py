@@ -11,15 +11,13 @@ from bridge.core.mapping import Mapping, Topic
 from bridge.core.model import (
     Adjustment,
     Choice,
-    ConsentRecord,
     Raise,
     Side,
     Who,
     Withdrawal,
     Write,
 )
-from bridge.core.one_by_one import write_each
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import WriteRequest, WriteResponse, send_each
 from bridge.mypreferences import profile_updates, views, wire
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.withdrawals import BulkWithdrawals, RequestedWithdrawals
@@ -51,18 +49,29 @@ class MyPreferencesReplica(MyPreferencesReader):
                 importer,
                 asked=self._asked,
                 told=lambda who: self._binder.bound(who).all,
-                write=lambda request: self.write(request.who, request.unit),
+                write=self._send_one,
             )
 
-    def units(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
+    def split(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
         """Withdrawals first, together; then all that gives or changes consent."""
         withdrawals = [write for write in writes if isinstance(write, Withdrawal)]
         others = [write for write in writes if not isinstance(write, Withdrawal)]
         return [unit for unit in (withdrawals, others) if unit]
 
-    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
-        """Carry out one unit on a fresh read of the profiles. ACCEPTED says that the service took it, not
-        that it honours it: an older date than the one it holds is taken and passed over."""
+    def send(
+        self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
+    ) -> Sequence[WriteResponse | SideError]:
+        """Withdrawals by import, where that takes fewer calls than one by one. Opt-ins are always sent one
+        by one: see `bulk.withdrawals`. There is no place here for consent records: with them an
+        opt-in results in UNRECORDED."""
+        if self._burst is not None and self._is_bulk(batch):
+            return self._burst.carry(batch, heartbeat)
+        return send_each(self._send_one, batch, heartbeat)
+
+    def _send_one(self, request: WriteRequest) -> WriteResponse:
+        """Send one request on a fresh read of the profiles. ACCEPTED says that the service took it, not that
+        it honours it: an older date than the one it holds is taken and passed over."""
+        who, unit = request.who, request.writes
         withdrawals = [(write, self._topic(write)) for write in unit if isinstance(write, Withdrawal)]
         others = [(write, self._topic(write)) for write in unit if not isinstance(write, Withdrawal)]
         if bool(withdrawals) is bool(others):
@@ -72,33 +81,20 @@ class MyPreferencesReplica(MyPreferencesReader):
             raise _error(NotFound, "MyPreferences has no active profile with this person's address.")
         if withdrawals:
             return self._withdraw(bound.all, withdrawals)
-        return self._raise(who, bound, others)
+        response = self._raise(who, bound, others)
+        return WriteResponse.UNRECORDED if request.records else response
 
-    def attest(self, who: Who, records: Sequence[ConsentRecord]) -> None:  # noqa: ARG002
-        """Raises Refused: there is no place for them, and the engine sends none here."""
-        raise _error(Refused, "MyPreferences keeps no consent records of elsewhere.")
-
-    def prefers_bulk(self, requests: Sequence[WriteRequest]) -> bool:
-        """Whether imports carry these in fewer calls. Opt-ins always go by themselves: see `burst`."""
-        writes = [write for request in requests for write in request.unit]
+    def _is_bulk(self, batch: Sequence[WriteRequest]) -> bool:
+        writes = [write for request in batch for write in request.writes]
         if self._burst is None or not all(isinstance(write, Withdrawal) for write in writes):
             return False
-        return self._burst.prefers([self._kinds(request) for request in requests])
-
-    def write_many(
-        self, requests: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
-    ) -> Sequence[WriteResponse | SideError]:
-        """Withdrawals together, as far as that takes fewer calls; opt-ins one after the other."""
-        writes = [write for request in requests for write in request.unit]
-        if self._burst is None or not all(isinstance(write, Withdrawal) for write in writes):
-            return write_each(lambda request: self.write(request.who, request.unit), requests, heartbeat)
-        return self._burst.carry(requests, heartbeat)
+        return self._burst.prefers([self._kinds(request) for request in batch])
 
     def _asked(self, request: WriteRequest) -> RequestedWithdrawals:
-        return [(write, self._topic(write)) for write in request.unit if isinstance(write, Withdrawal)]
+        return [(write, self._topic(write)) for write in request.writes if isinstance(write, Withdrawal)]
 
     def _kinds(self, request: WriteRequest) -> frozenset[object]:
-        topics = (self._mapping.topic(write.topic) for write in request.unit)
+        topics = (self._mapping.topic(write.topic) for write in request.writes)
         return frozenset(type(topic.source) for topic in topics if topic is not None)
 
     def _withdraw(self, told: Sequence[Target], writes: Sequence[tuple[Withdrawal, Topic]]) -> WriteResponse:

@@ -22,6 +22,7 @@ from tests.bench.account import FIRST, START, Account, account
 from tests.bench.measure import Measured
 from tests.bench.reading import CLOCK
 from tests.fakes import FakeSide
+from tests.port_calls import feed_named, feed_names
 
 PEOPLE = 10
 MINUTE = timedelta(minutes=1)
@@ -66,8 +67,8 @@ def in_turns(preferences: int, a_minute: int) -> Measured:
     """One whole turn of the daemon's rounds, where a minute's calls are too few for all preferences."""
     with account(preferences) as there, there.replica(v3=False) as replica:
         there.state.switches.rate_limits, there.state.switches.limit_low = "tiered", a_minute
-        list(replica.changes(replica.feeds[0], START))  # its answer tells the limit
-        number = replica.rotation_period(f"{OPT_INS}{FIRST}", MINUTE) // MINUTE
+        list(replica.read_feed(feed_names(replica)[0], START))  # its answer tells the limit
+        number = feed_named(replica, f"{OPT_INS}{FIRST}", MINUTE).period // MINUTE
         calls = _idle(there, replica, number, IN_TURNS)
     fewest = number * (1 + CLOCK) + preferences + number // TREE
     job = f"{number} idle polls, P = {preferences}, {a_minute} calls a minute"

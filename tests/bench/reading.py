@@ -45,7 +45,7 @@ def _drained(there: Account, feeds: list[str]) -> tuple[int, int]:
     since, seen = there.state.clock.now() - HOUR, 0
     with there.replica() as replica:
         for feed in feeds:
-            seen += sum(len(page.views) for page in replica.changes(feed, since))
+            seen += sum(len(page.views) for page in replica.read_feed(feed, since))
         return replica.calls, seen
 
 

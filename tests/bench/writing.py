@@ -7,7 +7,7 @@ from math import ceil
 
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import PersonId, Side, TopicId, Who, Withdrawal, Write
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import WriteRequest, WriteResponse, saves_calls
 from tests.bench.account import FIRST, START, account
 from tests.bench.measure import Measured
 
@@ -28,10 +28,10 @@ def unsubscribes(number: int) -> Measured:
 def _written(job: str, number: int, topic: TopicId) -> Measured:
     with account(1) as there, there.replica() as replica:
         requests = [_request(one, topic, there.state.add_contact) for one in range(number)]
-        if not replica.prefers_bulk(requests):
+        if not saves_calls(replica, [one.writes for one in requests]):
             raise AssertionError("so many writes would go one by one")
         before = replica.calls
-        outcomes = replica.write_many(requests, heartbeat=lambda: None)
+        outcomes = replica.send(requests, heartbeat=lambda: None)
         calls = replica.calls - before
     if any(not isinstance(outcome, WriteResponse) for outcome in outcomes):
         raise AssertionError("a write was refused")

@@ -120,7 +120,7 @@ class FakeBench:
         self.fake.say(address, topic, choice, at, (frequency,) if frequency else ())
 
     def break_read(self) -> None:
-        for operation in ("look", "changes", "list_people"):
+        for operation in ("read_person", "read_feed", "list_people"):
             self.fake.fail[operation] = [Unreachable("no answer", side=self.side, operation=operation)]
 
     def lose_write(self, *, applied: bool) -> None:

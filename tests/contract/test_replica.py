@@ -21,9 +21,10 @@ from bridge.core.model import (
     Withdrawal,
     address_key,
 )
-from bridge.core.ports import Page, PersonView, WriteRequest, WriteResponse
+from bridge.core.ports import Page, PersonView, WriteRequest, WriteResponse, read_person, saves_calls
 from bridge.core.verify import is_proven_by
 from tests.contract.benches import BENCHES, MAPPING, NEWS, OFFERS, Bench, who
+from tests.port_calls import feed_named, feed_names, send_one
 
 ADA, BOB, CLEO = "ada@example.com", "Bob+news@example.com", "cleo@example.com"
 DAY = timedelta(days=1)
@@ -37,7 +38,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 def seen(bench: Bench, address: str, topic: TopicId) -> Observation:
     bench.wait()
-    return bench.reader.look(who(address)).topics[topic]
+    return read_person(bench.reader, who(address)).topics[topic]
 
 
 def evidence(bench: Bench) -> Evidence:
@@ -51,8 +52,8 @@ def withdrawal(bench: Bench, topic: TopicId) -> Withdrawal:
 def drain(bench: Bench, since_days: float) -> list[Page]:
     bench.wait()
     pages = []
-    for feed in bench.reader.feeds:
-        pages += list(bench.reader.changes(feed, bench.now() - since_days * DAY))
+    for feed in feed_names(bench.reader):
+        pages += list(bench.reader.read_feed(feed, bench.now() - since_days * DAY))
     if bench.swept:
         pages += list(bench.reader.list_people([]))
     return pages
@@ -63,7 +64,7 @@ def named(bench: Bench, pages: list[Page]) -> set[str]:
     found = {view.address for page in pages for view in page.views}
     for page in pages:
         for hint in page.hints:
-            found |= {view.address for view in bench.reader.follow(hint)}
+            found |= {view.address for view in bench.reader.read_hint(hint)}
     return {address.casefold() for address in found}
 
 
@@ -90,7 +91,7 @@ def test_silence_is_unset_and_not_a_refusal(bench: Bench) -> None:
 
 
 def test_somebody_unknown_is_absent_in_every_topic(bench: Bench) -> None:
-    view = bench.reader.look(who("nobody@example.com"))
+    view = read_person(bench.reader, who("nobody@example.com"))
     assert view.topics
     assert not any(one.present for one in view.topics.values())
 
@@ -119,9 +120,9 @@ def test_reading_a_feed_again_brings_the_same_people_again(bench: Bench) -> None
 def test_only_the_last_page_of_a_feed_carries_a_watermark_no_later_than_its_start(bench: Bench) -> None:
     for address in (ADA, BOB, CLEO):
         bench.say(address, NEWS, Choice.OPTED_OUT, bench.now())
-    for feed in bench.reader.feeds:
+    for feed in feed_names(bench.reader):
         before = bench.now()
-        pages = list(bench.reader.changes(feed, before - DAY))
+        pages = list(bench.reader.read_feed(feed, before - DAY))
         assert [page.watermark for page in pages[:-1]] == [None] * (len(pages) - 1)
         last = pages[-1].watermark
         assert last is not None
@@ -131,10 +132,10 @@ def test_only_the_last_page_of_a_feed_carries_a_watermark_no_later_than_its_star
 def test_a_feed_that_cannot_be_read_raises_and_gives_no_watermark(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_OUT, bench.now())
     bench.break_read()
-    feed = bench.reader.feeds[0]
+    feed = feed_names(bench.reader)[0]
     pages = []
     with pytest.raises(SideError) as caught:
-        pages.extend(bench.reader.changes(feed, bench.now() - DAY))
+        pages.extend(bench.reader.read_feed(feed, bench.now() - DAY))
     assert caught.value.verdict is Verdict.RETRY
     assert not any(page.watermark for page in pages)
 
@@ -143,7 +144,7 @@ def test_a_look_that_gets_no_answer_says_so_and_shows_nothing(bench: Bench) -> N
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now())
     bench.break_read()
     with pytest.raises(SideError) as caught:
-        bench.reader.look(who(ADA))
+        read_person(bench.reader, who(ADA))
     assert ADA not in str(caught.value)
 
 
@@ -159,16 +160,16 @@ def test_a_sweep_shows_everybody(bench: Bench) -> None:
 def test_a_withdrawal_is_proven_by_the_next_look(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     write = withdrawal(bench, NEWS)
-    assert bench.replica.write(who(ADA), [write]) in (WriteResponse.ACCEPTED, WriteResponse.ALREADY_SO)
+    assert send_one(bench.replica, who(ADA), [write]) in (WriteResponse.ACCEPTED, WriteResponse.ALREADY_SO)
     assert is_proven_by(MAPPING.topics[0], write, seen(bench, ADA, NEWS))
 
 
 def test_a_withdrawal_sent_twice_ends_as_one_sent_once(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     write = withdrawal(bench, NEWS)
-    bench.replica.write(who(ADA), [write])
+    send_one(bench.replica, who(ADA), [write])
     once = seen(bench, ADA, NEWS)
-    bench.replica.write(who(ADA), [write])
+    send_one(bench.replica, who(ADA), [write])
     again = seen(bench, ADA, NEWS)
     assert (again.choice, again.changed_at) == (once.choice, once.changed_at)
 
@@ -176,7 +177,7 @@ def test_a_withdrawal_sent_twice_ends_as_one_sent_once(bench: Bench) -> None:
 def test_a_withdrawal_leaves_the_other_topics_as_they_were(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
-    bench.replica.write(who(ADA), [withdrawal(bench, NEWS)])
+    send_one(bench.replica, who(ADA), [withdrawal(bench, NEWS)])
     other = seen(bench, ADA, OFFERS)
     assert (other.choice, other.frequencies) == (Choice.OPTED_IN, ("DAILY",))
 
@@ -185,7 +186,7 @@ def test_withdrawing_the_channel_leaves_the_topics_as_they_were(bench: Bench) ->
     bench.say(ADA, CHANNEL, Choice.OPTED_IN, bench.now() - 2 * DAY)
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     write = withdrawal(bench, CHANNEL)
-    bench.replica.write(who(ADA), [write])
+    send_one(bench.replica, who(ADA), [write])
     assert is_proven_by(MAPPING.channel, write, seen(bench, ADA, CHANNEL))
     assert seen(bench, ADA, NEWS).choice is Choice.OPTED_IN
 
@@ -194,8 +195,8 @@ def test_all_topics_withdrawn_at_once_is_sent_and_not_skipped(bench: Bench) -> N
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
     writes = [withdrawal(bench, NEWS), withdrawal(bench, OFFERS)]
-    for unit in bench.replica.units(writes):
-        bench.replica.write(who(ADA), unit)
+    for unit in bench.replica.split(writes):
+        send_one(bench.replica, who(ADA), unit)
     for topic in (NEWS, OFFERS):
         assert seen(bench, ADA, topic).choice is Choice.OPTED_OUT
 
@@ -203,20 +204,20 @@ def test_all_topics_withdrawn_at_once_is_sent_and_not_skipped(bench: Bench) -> N
 def test_a_raise_is_proven_by_the_next_look(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_OUT, bench.now() - DAY)
     write = Raise(bench.side, NEWS, evidence(bench))
-    bench.replica.write(who(ADA), [write])
+    send_one(bench.replica, who(ADA), [write])
     assert is_proven_by(MAPPING.topics[0], write, seen(bench, ADA, NEWS))
 
 
 def test_a_raise_of_a_frequency_leaves_only_that_one_on(bench: Bench) -> None:
     bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
     write = Adjustment(bench.side, OFFERS, evidence(bench), "WEEKLY")
-    bench.replica.write(who(ADA), [write])
+    send_one(bench.replica, who(ADA), [write])
     assert is_proven_by(MAPPING.topics[1], write, seen(bench, ADA, OFFERS))
 
 
 def test_withdrawals_and_raises_never_share_a_call(bench: Bench) -> None:
     writes = [withdrawal(bench, NEWS), Raise(bench.side, OFFERS, evidence(bench), "DAILY")]
-    units = bench.replica.units(writes)
+    units = bench.replica.split(writes)
     assert sorted(map(len, units)) == [1, 1]
     assert isinstance(units[0][0], Withdrawal)
 
@@ -229,24 +230,24 @@ def test_a_write_without_an_answer_is_in_doubt_and_the_next_look_settles_it(
     bench.lose_write(applied=applied)
     write = withdrawal(bench, NEWS)
     with pytest.raises(SideError) as caught:
-        bench.replica.write(who(ADA), [write])
+        send_one(bench.replica, who(ADA), [write])
     assert caught.value.verdict is Verdict.IN_DOUBT
     assert is_proven_by(MAPPING.topics[0], write, seen(bench, ADA, NEWS)) is applied
 
 
 def test_the_price_of_a_write_is_what_it_costs(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
-    bench.reader.look(who(ADA))  # signs in
+    read_person(bench.reader, who(ADA))  # signs in
     writes = [withdrawal(bench, NEWS)]
     before = bench.replica.calls
-    for unit in bench.replica.units(writes):
-        bench.replica.write(who(ADA), unit)
-        bench.replica.look(who(ADA))
-    assert bench.replica.calls - before == bench.replica.price([writes])
+    for unit in bench.replica.split(writes):
+        send_one(bench.replica, who(ADA), unit)
+        read_person(bench.replica, who(ADA))
+    assert bench.replica.calls - before == bench.replica.estimate_calls([writes])
 
 
 def test_every_feed_covers_a_topic_and_every_topic_is_covered(bench: Bench) -> None:
-    covered = [bench.reader.topics_of(feed) for feed in bench.reader.feeds]
+    covered = [feed_named(bench.reader, feed).topics for feed in feed_names(bench.reader)]
     assert all(covered)
     assert frozenset().union(*covered) == {topic.id for topic in MAPPING.all}
 
@@ -300,12 +301,12 @@ def test_many_withdrawals_are_proven_by_looking_at_many(bench: Bench) -> None:
         bench.say(address, NEWS, Choice.OPTED_IN, bench.now() - DAY)
         bench.say(address, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "DAILY")
     sent = requests(bench, *people)
-    results = bench.replica.write_many(sent, heartbeat=nothing)
+    results = bench.replica.send(sent, heartbeat=nothing)
     assert [result in (WriteResponse.ACCEPTED, WriteResponse.ALREADY_SO) for result in results] == [True] * 3
     shown = looked_at(bench, *people)
     for request in sent:
         topics = shown[address_key(request.who.address)].topics
-        assert is_proven_by(MAPPING.topics[0], request.unit[0], topics[NEWS])
+        assert is_proven_by(MAPPING.topics[0], request.writes[0], topics[NEWS])
         assert topics[OFFERS].choice is Choice.OPTED_IN
 
 
@@ -313,7 +314,7 @@ def test_many_raises_are_proven_by_looking_at_many(bench: Bench) -> None:
     for address in (ADA, CLEO):
         bench.say(address, NEWS, Choice.OPTED_OUT, bench.now() - DAY)
     raises = [WriteRequest(who(one), [Raise(bench.side, NEWS, evidence(bench))]) for one in (ADA, CLEO)]
-    bench.replica.write_many(raises, heartbeat=nothing)
+    bench.replica.send(raises, heartbeat=nothing)
     shown = looked_at(bench, ADA, CLEO)
     assert all(shown[one].topics[NEWS].choice is Choice.OPTED_IN for one in (ADA, CLEO))
 
@@ -323,7 +324,7 @@ def test_one_person_who_cannot_be_written_keeps_nobody_else_from_it(bench: Bench
         bench.say(address, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     raised = [Raise(bench.side, NEWS, evidence(bench))]
     sent = [WriteRequest(who(one), raised) for one in (ADA, "nobody@example.com", CLEO)]
-    results = bench.replica.write_many(sent, heartbeat=nothing)
+    results = bench.replica.send(sent, heartbeat=nothing)
     assert len(results) == 3
     assert isinstance(results[1], SideError)
     assert not any(isinstance(results[at], SideError) for at in (0, 2))
@@ -332,9 +333,9 @@ def test_one_person_who_cannot_be_written_keeps_nobody_else_from_it(bench: Bench
 def test_writing_many_lets_the_lease_be_renewed(bench: Bench) -> None:
     bench.say(ADA, NEWS, Choice.OPTED_IN, bench.now() - DAY)
     beats: list[int] = []
-    bench.replica.write_many(requests(bench, ADA), heartbeat=lambda: beats.append(1))
+    bench.replica.send(requests(bench, ADA), heartbeat=lambda: beats.append(1))
     assert beats
 
 
 def test_a_small_job_is_sent_one_by_one(bench: Bench) -> None:
-    assert not bench.replica.prefers_bulk(requests(bench, ADA))
+    assert not saves_calls(bench.replica, [one.writes for one in requests(bench, ADA)])

@@ -8,7 +8,7 @@ from dotdigital_world import NEWS, NEWSLETTER, START, who
 from bridge.core.errors import SideError
 from bridge.core.mapping import Mapping
 from bridge.core.model import Choice, Side, Withdrawal
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import WriteRequest, WriteResponse, read_person, saves_calls
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.v3_access import WITHOUT, V3Access
@@ -48,17 +48,17 @@ def test_auto_does_without_v3_for_good_after_one_question(
     pages = list(auto.list_people(PEOPLE))
     assert {view.address for page in pages for view in page.views} >= {one.address for one in PEOPLE}
     assert [warning for page in pages for warning in page.warnings] == [WITHOUT]
-    assert auto.write_many(requests(), heartbeat=lambda: None) == [WriteResponse.ACCEPTED] * len(PEOPLE)
-    assert not auto.prefers_bulk(requests())
-    shown = auto.look(PEOPLE[0])
+    assert auto.send(requests(), heartbeat=lambda: None) == [WriteResponse.ACCEPTED] * len(PEOPLE)
+    assert not saves_calls(auto, [one.writes for one in requests()])
+    shown = read_person(auto, PEOPLE[0])
     assert shown.topics[NEWSLETTER].choice is Choice.OPTED_OUT
     assert v3_calls(state) == 1
 
 
 def test_auto_uses_v3_where_it_is_there(auto: DotdigitalReplica, state: State) -> None:
-    assert auto.prefers_bulk(requests())
+    assert saves_calls(auto, [one.writes for one in requests()])
     assert v3_calls(state) == 0
-    auto.write_many(requests(), heartbeat=lambda: None)
+    auto.send(requests(), heartbeat=lambda: None)
     assert state.calls.count("importContacts") == 1
     assert state.calls.count("getContacts") == 1
 
@@ -82,6 +82,6 @@ def test_always_insists(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: Sta
 def test_never_never_asks(v2: ClientV2, mapping: Mapping, state: State) -> None:
     replica = DotdigitalReplica(v2, V3Access(None), mapping, state.clock.now)
     assert list(replica.list_people(PEOPLE))
-    assert not replica.prefers_bulk(requests())
-    replica.write_many(requests(), heartbeat=lambda: None)
+    assert not saves_calls(replica, [one.writes for one in requests()])
+    replica.send(requests(), heartbeat=lambda: None)
     assert v3_calls(state) == 0

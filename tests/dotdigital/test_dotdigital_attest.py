@@ -12,7 +12,8 @@ from dotdigital_world import NEWSLETTER, START, who
 
 from bridge.core.errors import NotFound, Refused
 from bridge.core.model import ConsentRecord
-from bridge.dotdigital.replica import DotdigitalReplica
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.consent_records import add_consent_records
 from bridge.sandbox.dotdigital import State
 
 ADA = "ada@example.com"
@@ -27,54 +28,52 @@ def kept(state: State, contact: int) -> list[str]:
     return [one["text"] for one in state.contact(contact).consent_records]
 
 
-def test_more_than_five_go_in_several_calls(state: State, replica: DotdigitalReplica) -> None:
+def test_more_than_five_go_in_several_calls(state: State, v3: ClientV3) -> None:
     ada = state.add_contact(ADA)
-    replica.attest(who(ADA), [record(number) for number in range(7)])
+    add_consent_records(v3, who(ADA), [record(number) for number in range(7)])
     assert kept(state, ada) == [f"Yes {number}" for number in range(7)]
     assert state.calls.count("importContact") == 2
 
 
-def test_what_is_there_is_not_sent_again(state: State, replica: DotdigitalReplica) -> None:
+def test_what_is_there_is_not_sent_again(state: State, v3: ClientV3) -> None:
     ada = state.add_contact(ADA)
-    replica.attest(who(ADA), [record(1)])
-    replica.attest(who(ADA), [record(1), record(2), record(2)])
-    replica.attest(who(ADA), [record(2)])
+    add_consent_records(v3, who(ADA), [record(1)])
+    add_consent_records(v3, who(ADA), [record(1), record(2), record(2)])
+    add_consent_records(v3, who(ADA), [record(2)])
     assert kept(state, ada) == ["Yes 1", "Yes 2"]
     assert state.calls.count("importContact") == 2
 
 
 @pytest.mark.parametrize("ip", ["::1", "127.0.0.1", "somewhere"])
-def test_a_record_that_would_not_be_taken_keeps_no_other_back(
-    state: State, replica: DotdigitalReplica, ip: str
-) -> None:
+def test_a_record_that_would_not_be_taken_keeps_no_other_back(state: State, v3: ClientV3, ip: str) -> None:
     ada = state.add_contact(ADA)
     with pytest.raises(Refused, match="IP address"):
-        replica.attest(who(ADA), [record(1, ip=ip), record(2)])
+        add_consent_records(v3, who(ADA), [record(1, ip=ip), record(2)])
     assert kept(state, ada) == ["Yes 2"]
 
 
-def test_nobody_is_created_or_brought_back_by_a_record(state: State, replica: DotdigitalReplica) -> None:
+def test_nobody_is_created_or_brought_back_by_a_record(state: State, v3: ClientV3) -> None:
     with pytest.raises(NotFound):
-        replica.attest(who(ADA), [record()])
+        add_consent_records(v3, who(ADA), [record()])
     ada = state.add_contact(ADA)
     state.delete_contact(ada)
     with pytest.raises((Refused, NotFound)):
-        replica.attest(who(ADA), [record()])
+        add_consent_records(v3, who(ADA), [record()])
     assert state.contact(ada).binned
     assert state.calls.count("importContact") == 0
 
 
-def test_a_record_changes_no_status_and_no_preference(state: State, replica: DotdigitalReplica) -> None:
+def test_a_record_changes_no_status_and_no_preference(state: State, v3: ClientV3) -> None:
     ada = state.add_contact(ADA, status="Unsubscribed")
-    replica.attest(who(ADA), [record()])
+    add_consent_records(v3, who(ADA), [record()])
     assert state.contact(ada).status == "Unsubscribed"
     assert state.contact(ada).opt_ins == {}
 
 
-def test_a_record_shows_in_no_log_and_no_error(replica: DotdigitalReplica) -> None:
+def test_a_record_shows_in_no_log_and_no_error(v3: ClientV3) -> None:
     shown = repr(record(ip="192.0.2.9"))
     assert "192.0.2.9" not in shown
     assert "example.com" not in shown
     with pytest.raises(NotFound) as refused:
-        replica.attest(who(ADA), [record()])
+        add_consent_records(v3, who(ADA), [record()])
     assert ADA not in str(refused.value)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from dotdigital_world import CATEGORY, DAILY, LONELY, OFFERS, PROFILING, WEEKLY
+from dotdigital_world import CATEGORY, DAILY, LONELY, OFFERS, PROFILING, START, WEEKLY
 
 from bridge.core.catalogue import CatalogueKind
 from bridge.core.mapping import CHANNEL, FilterRef, Mapping, Topic
@@ -13,6 +13,7 @@ from bridge.dotdigital.catalogue import read_catalogue
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.replica import DotdigitalReader
 from bridge.sandbox.dotdigital import State
+from tests.port_calls import feed_named, feed_names
 
 
 def test_the_tree_is_read_whole_with_its_categories(v2: ClientV2) -> None:
@@ -57,9 +58,9 @@ def test_topics_whose_preference_is_gone_are_named(
 
 
 def test_each_feed_covers_the_topics_it_speaks_of(reader: DotdigitalReader, mapping: Mapping) -> None:
-    covered = {feed: reader.topics_of(feed) for feed in reader.feeds}
+    covered = {feed: feed_named(reader, feed).topics for feed in feed_names(reader)}
     assert covered["dotdigital.suppressed"] == {CHANNEL}
     assert covered[f"dotdigital.opt_ins.{WEEKLY}"] == {OFFERS}
     assert frozenset().union(*covered.values()) == {topic.id for topic in mapping.all}
     with pytest.raises(ValueError, match="not a feed"):
-        reader.topics_of("mypreferences.events")
+        list(reader.read_feed("mypreferences.events", START))

@@ -21,6 +21,7 @@ from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
 from bridge.store import Store
+from tests.port_calls import feed_named, feed_names
 
 NAME = "consent-bridge"
 
@@ -175,13 +176,13 @@ def test_an_answer_that_cannot_be_read_is_a_warning(
 def test_the_feed_is_last_covers_nothing_and_is_there_only_when_asked_for(
     v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State, events: EventsExport, reader: DotdigitalReader
 ) -> None:
-    assert FEED not in reader.feeds
+    assert FEED not in feed_names(reader)
     told = DotdigitalReader(v2, v3, mapping, state.clock.now, events=events)
-    assert told.feeds == (*reader.feeds, FEED)
-    assert told.topics_of(FEED) == frozenset()
+    assert feed_names(told) == (*feed_names(reader), FEED)
+    assert feed_named(told, FEED).topics == frozenset()
     state.add_contact("a@example.com")
-    (page,) = told.changes(FEED, START)
-    (view,) = told.follow(page.hints[0])
+    (page,) = told.read_feed(FEED, START)
+    (view,) = told.read_hint(page.hints[0])
     assert view.address == "a@example.com"
 
 

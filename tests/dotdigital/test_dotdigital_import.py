@@ -12,7 +12,7 @@ from dotdigital_world import DAILY, NEWS, NEWSLETTER, OFFERS, START, WEEKLY, Moc
 from bridge.core.errors import AlreadyDone, NotFound, OutcomeUnknown, Refused, SideError, Throttled, Verdict
 from bridge.core.mapping import CHANNEL, Mapping
 from bridge.core.model import Choice, Evidence, Raise, Resubscribe, Side, TopicId, Withdrawal
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import WriteRequest, WriteResponse, saves_calls
 from bridge.dotdigital.bulk.import_changes import LARGEST_BODY, LARGEST_BUNDLE, ImportChange, bundles, pays
 from bridge.dotdigital.bulk.jobs import KEY, InMemoryKeyValue, JobStore
 from bridge.dotdigital.client.v2 import ClientV2
@@ -127,8 +127,8 @@ def test_many_people_are_written_in_one_import(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
     sent = requests(people, withdraw(NEWSLETTER))
-    assert replica.prefers_bulk(sent)
-    assert replica.write_many(sent, heartbeat=nothing) == [WriteResponse.ACCEPTED] * len(people)
+    assert saves_calls(replica, [one.writes for one in sent])
+    assert replica.send(sent, heartbeat=nothing) == [WriteResponse.ACCEPTED] * len(people)
     assert all(opted_in(state, address) == {DAILY} for address in people)
     assert state.calls.count("importContacts") == 1
     assert state.calls.count("set-preferences-for-contact") == 0
@@ -141,7 +141,7 @@ def test_an_accepted_import_is_asked_after_until_it_ends(
     """202 is not done, and an import that runs has a null summary."""
     state.switches.import_polls, state.switches.import_seconds = 4, 10_000.0
     beats: list[int] = []
-    replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=lambda: beats.append(1))
+    replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=lambda: beats.append(1))
     assert state.calls.count("getImportStatus") == 5
     assert len(beats) > 20  # every five seconds, however long the pause
     assert all(opted_in(state, address) == {DAILY} for address in people)
@@ -151,7 +151,7 @@ def test_one_person_s_channel_and_topics_are_one_entry(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
     sent = [*requests(people, withdraw(CHANNEL)), *requests(people, withdraw(NEWSLETTER))]
-    assert replica.write_many(sent, heartbeat=nothing) == [WriteResponse.ACCEPTED] * len(sent)
+    assert replica.send(sent, heartbeat=nothing) == [WriteResponse.ACCEPTED] * len(sent)
     assert all(status(state, address) == "Unsubscribed" for address in people)
     assert all(opted_in(state, address) == {DAILY} for address in people)
     assert state.calls.count("importContacts") == 1
@@ -166,15 +166,15 @@ def test_opt_ins_of_the_channel_go_one_by_one(
         assert contact is not None
         state.unsubscribe(contact.id, BEFORE)
     raises = requests(people, give(CHANNEL, how=Resubscribe.CHALLENGE))
-    assert not replica.prefers_bulk(raises)
-    assert replica.write_many(raises, heartbeat=nothing) == [WriteResponse.CHALLENGED] * len(people)
+    assert not saves_calls(replica, [one.writes for one in raises])
+    assert replica.send(raises, heartbeat=nothing) == [WriteResponse.CHALLENGED] * len(people)
     assert state.calls.count("importContacts") == 0
 
 
 def test_a_frequency_is_raised_by_import_with_the_others_off(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
-    replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    replica.send(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(opted_in(state, address) == {NEWS, WEEKLY} for address in people)
 
 
@@ -185,7 +185,7 @@ def test_nobody_is_created_and_nobody_brought_back(
     assert gone is not None
     state.delete_contact(gone.id)
     sent = requests([*people, "nobody@example.com"], withdraw(NEWSLETTER))
-    results = replica.write_many(sent, heartbeat=nothing)
+    results = replica.send(sent, heartbeat=nothing)
     assert results[0] is WriteResponse.ALREADY_SO
     assert results[-1] is WriteResponse.ALREADY_SO
     assert results[1:-1] == [WriteResponse.ACCEPTED] * (len(people) - 1)
@@ -202,7 +202,7 @@ def test_an_address_that_is_another_contact_s_now_is_not_imported(
         WriteRequest(who(people[0], 4711), [withdraw(NEWSLETTER)]),
         *requests(people[1:], withdraw(NEWSLETTER)),
     ]
-    replica.write_many(sent, heartbeat=nothing)
+    replica.send(sent, heartbeat=nothing)
     assert state.calls.count("set-preferences-for-contact") == 1
 
 
@@ -214,10 +214,10 @@ def test_failures_are_read_in_both_spellings(
     state.switches.failure_spelling = spelling
     state.add_contact("blocked@example.com", status="SharedSuppression", when=BEFORE)
     both = [*people, "blocked@example.com"]
-    results = replica.write_many(requests(both, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.send(requests(both, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert isinstance(results[-1], Refused)
     assert results[:-1] == [WriteResponse.ACCEPTED] * len(people)
-    outs = replica.write_many(requests(both, withdraw(CHANNEL)), heartbeat=nothing)
+    outs = replica.send(requests(both, withdraw(CHANNEL)), heartbeat=nothing)
     assert isinstance(outs[-1], AlreadyDone)
 
 
@@ -226,7 +226,7 @@ def test_withdrawals_that_a_whole_import_is_refused_with_go_one_by_one(
     replica: DotdigitalReplica, people: list[str], state: State, outcome: str
 ) -> None:
     state.switches.import_outcome = outcome
-    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    results = replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert results == [WriteResponse.ACCEPTED] * len(people)
     assert all(opted_in(state, address) == {DAILY} for address in people)
 
@@ -236,7 +236,7 @@ def test_opt_ins_that_a_whole_import_is_refused_with_wait_for_a_person(
     replica: DotdigitalReplica, people: list[str], state: State, outcome: str
 ) -> None:
     state.switches.import_outcome = outcome
-    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(isinstance(result, Refused) and result.code == outcome for result in results)
     assert state.calls.count("set-preferences-for-contact") == 0
 
@@ -245,7 +245,7 @@ def test_an_import_that_failed_there_is_in_doubt(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
     state.switches.import_outcome = "Failed"
-    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    results = replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert all(isinstance(result, OutcomeUnknown) for result in results)
     assert not replica.has_running_jobs()
 
@@ -255,9 +255,9 @@ def test_where_too_many_imports_are_active_withdrawals_go_one_by_one(
 ) -> None:
     """25 at once in an account, which others use too."""
     state.switches.max_active_imports = 0
-    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    results = replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert results == [WriteResponse.ACCEPTED] * len(people)
-    raises = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    raises = replica.send(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(isinstance(result, Throttled) for result in raises)
     assert not replica.has_running_jobs()
 
@@ -266,12 +266,12 @@ def test_an_import_that_is_too_large_is_halved_until_it_fits(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
     state.switches.import_bytes = 600
-    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert results == [WriteResponse.ACCEPTED] * len(people)
     assert len(state.imports) > 1
     assert not replica.has_running_jobs()
     state.switches.import_bytes = 10
-    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    results = replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert all(isinstance(result, Refused) and result.status == 413 for result in results)
 
 
@@ -289,7 +289,7 @@ def test_an_import_is_read_in_every_form(
     replica: DotdigitalReplica, people: list[str], state: State, switch: str, position: object
 ) -> None:
     setattr(state.switches, switch, position)
-    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert results == [WriteResponse.ACCEPTED] * len(people)
 
 
@@ -300,7 +300,7 @@ def test_an_import_waits_for_one_of_strangers_to_end(
     state.switches.rate_limits, state.switches.max_active_imports = "tiered", 1
     imports.submit(state, [{}], "overwrite")
     began = state.clock.now()
-    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert results == [WriteResponse.ACCEPTED] * len(people)
     assert state.clock.now() - began >= timedelta(seconds=30), "as long as the strangers' import took"
     assert state.calls.count("importContacts") > 1
@@ -310,7 +310,7 @@ def test_an_import_that_does_not_end_in_time_is_in_doubt_and_remembered(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
     state.switches.import_polls, state.switches.import_seconds = 10_000, 3600.0
-    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(isinstance(one, SideError) and one.verdict is Verdict.IN_DOUBT for one in results)
     assert replica.has_running_jobs()
     state.clock.advance(3600)
@@ -324,7 +324,7 @@ def test_an_import_without_an_answer_may_be_at_work(
     replica: DotdigitalReplica, people: list[str], state: State, memory: InMemoryKeyValue
 ) -> None:
     state.faults.add(Fault("importContacts", "reset_after"))
-    results = replica.write_many(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
+    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert all(isinstance(result, OutcomeUnknown) for result in results)
     assert replica.has_running_jobs()
     state.clock.advance(3601)
@@ -337,7 +337,7 @@ def test_a_lost_import_of_withdrawals_is_not_waited_for(
 ) -> None:
     """Sent again, a withdrawal does no harm; kept back, it does."""
     state.faults.add(Fault("importContacts", "reset"))
-    replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert not replica.has_running_jobs()
 
 
@@ -353,7 +353,7 @@ def test_a_process_that_died_leaves_its_import_to_the_next_one(
 
     state.switches.import_polls, state.switches.import_seconds = 10_000, 600.0
     with pytest.raises(Died):
-        replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=die)
+        replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=die)
     v2, v3 = replica._v2, replica._v3
     reborn = DotdigitalReplica(v2, v3, mapping, state.clock.now, memory=memory)
     assert reborn.has_running_jobs()
@@ -364,7 +364,7 @@ def test_a_process_that_died_leaves_its_import_to_the_next_one(
 
 def test_polls_that_fail_are_made_again(replica: DotdigitalReplica, people: list[str], state: State) -> None:
     state.faults.add(Fault("getImportStatus", "status", status=503, times=6))
-    results = replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    results = replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert results == [WriteResponse.ACCEPTED] * len(people)
 
 
@@ -373,7 +373,7 @@ def test_nothing_was_sent_where_who_is_there_cannot_be_read(
 ) -> None:
     state.faults.add(Fault("getContact", "status", status=503, times=99))
     with pytest.raises(SideError):
-        replica.write_many(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+        replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
     assert state.calls.count("importContacts") == 0
 
 

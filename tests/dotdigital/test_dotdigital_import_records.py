@@ -9,7 +9,7 @@ from dotdigital_world import NEWS, NEWSLETTER, START, who
 
 from bridge.core.mapping import Mapping
 from bridge.core.model import ConsentRecord, Evidence, Raise, Side
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import WriteRequest, WriteResponse, saves_calls
 from bridge.dotdigital import consent_records
 from bridge.dotdigital.bulk.import_changes import MOST_RECORDS, ImportChange
 from bridge.dotdigital.client.v2 import ClientV2
@@ -41,8 +41,8 @@ def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> Dotdi
 def send(replica: DotdigitalReplica, *records: ConsentRecord) -> list[object]:
     """Everybody is opted in with these records."""
     requests = [WriteRequest(who(address), [YES], records) for address in PEOPLE]
-    assert replica.prefers_bulk(requests)
-    return list(replica.write_many(requests, heartbeat=nothing))
+    assert saves_calls(replica, [one.writes for one in requests])
+    return list(replica.send(requests, heartbeat=nothing))
 
 
 def kept(state: State) -> list[list[str]]:

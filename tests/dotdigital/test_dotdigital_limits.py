@@ -290,7 +290,7 @@ def test_a_drain_keeps_within_the_tier_and_leaves_strangers_their_share(
     since = state.clock.now() - timedelta(hours=1)
     began = state.clock.now()
     reader = DotdigitalReader(ClientV2(transport), None, mapping, state.clock.now)
-    pages = list(reader.changes("dotdigital.suppressed", since))
+    pages = list(reader.read_feed("dotdigital.suppressed", since))
     transport.close()
     assert sum(len(page.views) for page in pages) == 5000
     assert state.calls.total() == 1 + 7  # nothing was refused and sent again

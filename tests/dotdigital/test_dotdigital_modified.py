@@ -20,6 +20,7 @@ from bridge.dotdigital.polling.modified import FEED, LONGEST
 from bridge.dotdigital.reader import SUPPRESSED, DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
+from tests.port_calls import feed_named, feed_names
 
 MINUTE = timedelta(minutes=1)
 LISTING = "getContacts"
@@ -45,8 +46,8 @@ class Polls:
         """One round; the feeds that it read."""
         self.state.clock.advance(60)
         self.pages, read = [], []
-        for feed in self.reader.turns(dict(self.marks), MINUTE):
-            for page in self.reader.changes(feed, START - MINUTE):
+        for feed in self.reader.feeds_due(dict(self.marks), MINUTE):
+            for page in self.reader.read_feed(feed, START - MINUTE):
                 self.pages.append(page)
                 if page.watermark is not None:
                     self.marks[feed] = page.watermark
@@ -73,7 +74,7 @@ def idle(polls: Polls) -> Polls:
 
 
 def preferences(polls: Polls) -> list[str]:
-    return [feed for feed in polls.reader.feeds if feed != SUPPRESSED]
+    return [feed for feed in feed_names(polls.reader) if feed != SUPPRESSED]
 
 
 def test_an_idle_round_asks_two_questions(polls: Polls) -> None:
@@ -92,8 +93,8 @@ def test_each_feed_is_read_before_too_long_all_the_same(polls: Polls) -> None:
         if polls.round()
     ]
     assert max(oldest) <= LONGEST
-    assert polls.reader.rotation_period(preferences(polls)[0], MINUTE) == LONGEST
-    assert polls.reader.rotation_period(SUPPRESSED, MINUTE) == MINUTE
+    assert feed_named(polls.reader, preferences(polls)[0], MINUTE).period == LONGEST
+    assert feed_named(polls.reader, SUPPRESSED, MINUTE).period == MINUTE
 
 
 def test_whoever_was_modified_is_looked_at_once(polls: Polls) -> None:
@@ -103,7 +104,7 @@ def test_whoever_was_modified_is_looked_at_once(polls: Polls) -> None:
     polls.state.set_preference(contact, NEWS, True, polls.state.clock.now())
     assert polls.round() == [SUPPRESSED, FEED]
     assert [(hint.id, hint.address) for hint in polls.hints] == [(str(contact), "a@example.com")]
-    assert polls.reader.follow(polls.hints[0])[0].topics[NEWSLETTER].choice is Choice.OPTED_IN
+    assert polls.reader.read_hint(polls.hints[0])[0].topics[NEWSLETTER].choice is Choice.OPTED_IN
     polls.round()
     assert polls.hints == []
     polls.state.set_preference(contact, NEWS, False, polls.state.clock.now())
@@ -114,11 +115,11 @@ def test_whoever_was_modified_is_looked_at_once(polls: Polls) -> None:
 def test_the_listing_itself_says_nothing_of_anybody(polls: Polls) -> None:
     """Its rows have no dates: a yes in them must raise nobody."""
     polls.state.add_contact("a@example.com", opt_ins={NEWS: (True, START)})
-    pages = list(polls.reader.changes(FEED, START))
+    pages = list(polls.reader.read_feed(FEED, START))
     assert [page.views for page in pages] == [()]
     assert all(page.watermark is None for page in pages)
-    assert polls.reader.topics_of(FEED) == frozenset()
-    assert FEED not in polls.reader.feeds
+    assert feed_named(polls.reader, FEED).topics == frozenset()
+    assert FEED not in feed_names(polls.reader)
 
 
 def test_where_many_were_modified_the_feeds_are_read_at_once(polls: Polls) -> None:

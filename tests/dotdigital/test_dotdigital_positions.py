@@ -27,6 +27,7 @@ from bridge.dotdigital.polling.events import EventsExport
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.dotdigital.switches import Switches
+from tests.port_calls import send_one
 
 TESTS = Path(__file__).resolve().parents[1]
 BEFORE = START - timedelta(days=3)
@@ -70,7 +71,7 @@ def test_a_suppressed_persons_topic_is_written_by_id(
     """A defect that was seen concerns patches by address, of addresses that are stored in capitals."""
     state.switches.v3_patch_status, state.switches.caps_suppressed_patch = position, caps
     number = state.add_contact(address, "Unsubscribed", {NEWS: (True, BEFORE)}, when=BEFORE)
-    assert replica.write(who(ONE), [WITHDRAWN]) is WriteResponse.ACCEPTED
+    assert send_one(replica, who(ONE), [WITHDRAWN]) is WriteResponse.ACCEPTED
     assert not state.contact(number).opt_ins[NEWS].opted_in
     assert state.contact(number).status == "Unsubscribed"
 
@@ -86,11 +87,11 @@ def test_nobody_is_brought_back_from_the_recycle_bin(
         state.delete_contact(number)
     requests = [WriteRequest(who(f"p{number}@example.com"), [RAISED]) for number in range(8)]
     if bulk:
-        said: Sequence[object] = replica.write_many(requests, heartbeat=lambda: None)
+        said: Sequence[object] = replica.send(requests, heartbeat=lambda: None)
         assert all(isinstance(one, SideError) for one in said)
     else:
         with pytest.raises(Refused):
-            replica.write(requests[0].who, requests[0].unit)
+            send_one(replica, requests[0].who, requests[0].writes)
     assert all(state.contact(number).binned for number in numbers)
 
 
@@ -106,7 +107,7 @@ def test_topics_of_many_suppressed_people_bring_nobody_back_and_mail_nobody(
     for address in people:
         state.add_contact(address, "Unsubscribed", {NEWS: (False, BEFORE)}, when=BEFORE)
     requests = [WriteRequest(who(address), [RAISED]) for address in people]
-    assert set(replica.write_many(requests, heartbeat=lambda: None)) == {WriteResponse.ACCEPTED}
+    assert set(replica.send(requests, heartbeat=lambda: None)) == {WriteResponse.ACCEPTED}
     assert {person["status"] for person in state.people()} == {"Unsubscribed"}
     assert all(person["preferences"][str(NEWS)]["opted_in"] for person in state.people())
     assert state.challenges == {}

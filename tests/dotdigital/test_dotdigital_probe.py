@@ -28,6 +28,7 @@ from bridge.dotdigital.polling.probe import AFTER_TROUBLE, EVERY, HANDFUL, WHILE
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
+from tests.port_calls import feed_names
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 PREFERENCES, SUPPRESSIONS, LISTED = (
@@ -71,8 +72,8 @@ class Town:
     def reads(self) -> None:
         """More than an hour later the feeds are read."""
         self.state.clock.advance(4000)
-        for feed in self.reader.feeds:
-            list(self.reader.changes(feed, self.state.clock.now() - 20 * HOUR))
+        for feed in feed_names(self.reader):
+            list(self.reader.read_feed(feed, self.state.clock.now() - 20 * HOUR))
 
     def learns(self) -> Capabilities:
         self.reads()
@@ -143,8 +144,8 @@ def test_a_few_are_waited_for_until_they_are_enough(state: State, town: Town) ->
     moving(state)
     town.changes(ENOUGH - 1)
     state.clock.advance(660)
-    for feed in town.reader.feeds:
-        list(town.reader.changes(feed, START))
+    for feed in feed_names(town.reader):
+        list(town.reader.read_feed(feed, START))
     town.reader.probe_capabilities()
     assert kept(town.memory).asked_at is None
     town.changes(1)
@@ -219,8 +220,8 @@ def test_what_has_just_changed_may_not_be_everywhere_yet(state: State, town: Tow
     town.reads()
     town.changes(4)
     state.clock.advance(60)
-    for feed in town.reader.feeds:
-        list(town.reader.changes(feed, START))
+    for feed in feed_names(town.reader):
+        list(town.reader.read_feed(feed, START))
     town.reader.probe_capabilities()
     assert kept(town.memory).asked_at is None
 

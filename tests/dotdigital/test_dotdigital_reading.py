@@ -11,12 +11,13 @@ from dotdigital_world import DAILY, LONELY, NEWS, NEWSLETTER, OFFERS, PROFILING,
 from bridge.core.errors import DrainIncomplete, InvalidResponse, MappingStale, SideError
 from bridge.core.mapping import CHANNEL, Mapping
 from bridge.core.model import Block, Choice, Side
-from bridge.core.ports import Hint, Page, PersonView, ReadReplica
+from bridge.core.ports import Hint, Page, PersonView, ReadReplica, read_person
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.replica import DotdigitalReader, DotdigitalReplica
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
+from tests.port_calls import feed_names
 
 SUPPRESSED, NEWS_FEED, DAILY_FEED = (
     "dotdigital.suppressed",
@@ -41,9 +42,9 @@ def test_the_reader_fills_the_port_and_cannot_write(reader: DotdigitalReader) ->
 
 def test_there_is_a_feed_of_suppressions_and_one_for_each_mapped_preference(reader: DotdigitalReader) -> None:
     numbers = (NEWS, DAILY, WEEKLY, LONELY)
-    assert reader.feeds == (SUPPRESSED, *(f"dotdigital.opt_ins.{number}" for number in numbers))
+    assert feed_names(reader) == (SUPPRESSED, *(f"dotdigital.opt_ins.{number}" for number in numbers))
     with pytest.raises(ValueError, match="not a feed"):
-        list(reader.changes(f"dotdigital.opt_ins.{UNMAPPED}", START))
+        list(reader.read_feed(f"dotdigital.opt_ins.{UNMAPPED}", START))
 
 
 # suppressions
@@ -57,7 +58,7 @@ def test_suppressions_are_dated_and_told_apart(state: State, reader: DotdigitalR
         "Suppressed": (Choice.UNSET, False, Block.CONTROLLER),
     }
     numbers = {word: state.add_contact(f"{word}@example.com", status=word, when=LATER) for word in words}
-    pages = list(reader.changes(SUPPRESSED, EARLIER))
+    pages = list(reader.read_feed(SUPPRESSED, EARLIER))
     found = views_of(pages)
     for word, (choice, stated, block) in words.items():
         view = found[f"{word}@example.com"]
@@ -74,7 +75,7 @@ def test_the_watermark_is_the_services_time_from_before_the_drain(
     state: State, reader: DotdigitalReader
 ) -> None:
     state.add_contact("a@example.com", status="Unsubscribed", when=LATER)
-    drain = reader.changes(SUPPRESSED, EARLIER)
+    drain = reader.read_feed(SUPPRESSED, EARLIER)
     next(drain)
     state.clock.advance(600)
     assert list(drain)[-1].watermark == START
@@ -83,7 +84,7 @@ def test_the_watermark_is_the_services_time_from_before_the_drain(
 def test_an_empty_feed_still_moves_the_watermark_for_two_calls(
     state: State, reader: DotdigitalReader
 ) -> None:
-    assert [page.watermark for page in reader.changes(SUPPRESSED, EARLIER)] == [START]
+    assert [page.watermark for page in reader.read_feed(SUPPRESSED, EARLIER)] == [START]
     assert reader.calls == state.calls.total() == 2
 
 
@@ -96,7 +97,7 @@ def test_thousands_of_suppressions_are_all_found_while_one_leaves(
     everybody = {f"p{number}@example.com" for number in range(2500)}
     for address in sorted(everybody):
         state.add_contact(address, status="Unsubscribed", when=LATER)
-    drain = reader.changes(SUPPRESSED, EARLIER)
+    drain = reader.read_feed(SUPPRESSED, EARLIER)
     found = views_of([next(drain)])
     back = sorted(found)[0]
     contact = state.find(back)
@@ -112,7 +113,7 @@ def test_a_failed_page_moves_no_watermark(state: State, reader: DotdigitalReader
     state.faults.add(Fault("get-suppressed-contacts-since-date", kind, nth=2, times=99))
     seen: list[Page] = []
     with pytest.raises(SideError):
-        seen.extend(reader.changes(SUPPRESSED, EARLIER))  # type: ignore[func-returns-value]
+        seen.extend(reader.read_feed(SUPPRESSED, EARLIER))  # type: ignore[func-returns-value]
     assert all(page.watermark is None for page in seen)
 
 
@@ -122,7 +123,7 @@ def test_half_a_page_loses_nobody(state: State, reader: DotdigitalReader, nth: i
     for address in everybody:
         state.add_contact(address, status="Unsubscribed", when=LATER)
     state.faults.add(Fault("get-suppressed-contacts-since-date", "half_page", nth=nth))
-    assert set(views_of(reader.changes(SUPPRESSED, EARLIER))) == everybody
+    assert set(views_of(reader.read_feed(SUPPRESSED, EARLIER))) == everybody
 
 
 def test_a_suppressed_person_without_an_address_is_named_by_id(
@@ -132,7 +133,7 @@ def test_a_suppressed_person_without_an_address_is_named_by_id(
     nobody = '{"suppressedContact":null,"reason":"Suppressed"},{"suppressedContact":{"id":0}}'
     body = f"[{nameless},{nobody}]"
     state.faults.add(Fault("get-suppressed-contacts-since-date", "status", status=200, body=body, times=9))
-    pages = list(reader.changes(SUPPRESSED, EARLIER))
+    pages = list(reader.read_feed(SUPPRESSED, EARLIER))
     assert [hint for page in pages for hint in page.hints] == [Hint(id="7")]
     assert sum(page.skipped for page in pages) == 2
 
@@ -140,7 +141,7 @@ def test_a_suppressed_person_without_an_address_is_named_by_id(
 def test_a_deleted_person_in_the_feed_is_looked_at_closely(state: State, reader: DotdigitalReader) -> None:
     body = '[{"suppressedContact":{"id":7,"email":"gone@example.com"},"reason":"Deleted"}]'
     state.faults.add(Fault("get-suppressed-contacts-since-date", "status", status=200, body=body, times=9))
-    pages = list(reader.changes(SUPPRESSED, EARLIER))
+    pages = list(reader.read_feed(SUPPRESSED, EARLIER))
     assert views_of(pages) == {}
     assert [hint for page in pages for hint in page.hints] == [Hint("7", "gone@example.com")]
 
@@ -159,7 +160,7 @@ def test_opt_ins_come_dated_in_both_directions(
     state.add_contact("in@example.com", opt_ins={NEWS: (True, LATER), UNMAPPED: (False, LATER)})
     state.add_contact("out@example.com", opt_ins={NEWS: (False, LATER), DAILY: (True, LATER)})
     state.add_contact("other@example.com", opt_ins={UNMAPPED: (True, LATER)})
-    pages = list(reader.changes(NEWS_FEED, EARLIER))
+    pages = list(reader.read_feed(NEWS_FEED, EARLIER))
     found = views_of(pages)
     assert {address: view.topics[NEWSLETTER].choice for address, view in found.items()} == {
         "in@example.com": Choice.OPTED_IN,
@@ -173,7 +174,7 @@ def test_opt_ins_come_dated_in_both_directions(
 
 def test_a_frequency_is_looked_at_closely(state: State, reader: DotdigitalReader) -> None:
     number = state.add_contact("one@example.com", opt_ins={DAILY: (True, LATER)})
-    pages = list(reader.changes(DAILY_FEED, EARLIER))
+    pages = list(reader.read_feed(DAILY_FEED, EARLIER))
     assert views_of(pages) == {}
     assert [hint for page in pages for hint in page.hints] == [Hint(str(number), "one@example.com")]
 
@@ -182,7 +183,7 @@ def test_a_row_of_somebody_not_subscribed_is_looked_at_closely_too(
     state: State, reader: DotdigitalReader
 ) -> None:
     state.add_contact("gone@example.com", status="Unsubscribed", when=LATER, opt_ins={NEWS: (True, LATER)})
-    pages = list(reader.changes(NEWS_FEED, EARLIER))
+    pages = list(reader.read_feed(NEWS_FEED, EARLIER))
     assert set(views_of(pages)["gone@example.com"].topics) == {NEWSLETTER}
     assert [hint.address for page in pages for hint in page.hints] == ["gone@example.com"]
 
@@ -190,7 +191,7 @@ def test_a_row_of_somebody_not_subscribed_is_looked_at_closely_too(
 def test_thousands_of_opt_ins_are_all_found(state: State, reader: DotdigitalReader) -> None:
     for number in range(2100):
         state.add_contact(f"p{number}@example.com", opt_ins={NEWS: (number % 2 == 0, LATER)})
-    assert len(views_of(reader.changes(NEWS_FEED, EARLIER))) == 2100
+    assert len(views_of(reader.read_feed(NEWS_FEED, EARLIER))) == 2100
 
 
 def test_a_vanished_preference_is_a_stale_mapping_and_nobodys_opt_out(
@@ -199,14 +200,14 @@ def test_a_vanished_preference_is_a_stale_mapping_and_nobodys_opt_out(
     state.add_contact("in@example.com", opt_ins={NEWS: (True, LATER)})
     state.delete_preference(NEWS)
     with pytest.raises(MappingStale):
-        list(reader.changes(NEWS_FEED, EARLIER))
+        list(reader.read_feed(NEWS_FEED, EARLIER))
 
 
 # one person
 
 
 def look(reader: DotdigitalReader, address: str) -> PersonView:
-    return reader.look(who(address))
+    return read_person(reader, who(address))
 
 
 def test_a_look_finds_dates_and_tells_silence_from_refusal(state: State, reader: DotdigitalReader) -> None:
@@ -306,11 +307,11 @@ def test_hints_are_followed_by_address_and_by_id(
             Hint(id=str(number)),
             Hint(str(number), "one@example.com"),
         ):
-            (view,) = replica.follow(hint)
+            (view,) = replica.read_hint(hint)
             assert (view.address, view.topics[NEWSLETTER].changed_at) == ("one@example.com", LATER)
-        assert replica.follow(Hint(id="99999")) == []
-        assert replica.follow(Hint(id="not-a-number")) == []
-        assert replica.follow(Hint()) == []
+        assert replica.read_hint(Hint(id="99999")) == []
+        assert replica.read_hint(Hint(id="not-a-number")) == []
+        assert replica.read_hint(Hint()) == []
 
 
 # everybody
@@ -376,4 +377,4 @@ def test_a_feed_in_a_circle_is_told_not_called_complete(state: State, reader: Do
         Fault("get-suppressed-contacts-since-date", "status", status=200, body=f"[{rows}]", times=99)
     )
     with pytest.raises(DrainIncomplete):
-        list(reader.changes(SUPPRESSED, EARLIER))
+        list(reader.read_feed(SUPPRESSED, EARLIER))

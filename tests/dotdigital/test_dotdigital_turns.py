@@ -24,6 +24,7 @@ from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import State, create_app
 from bridge.sandbox.server import Server
 from bridge.transport import Response
+from tests.port_calls import feed_named, feed_names
 
 MINUTE = timedelta(minutes=1)
 OPERATION = "get-contacts-with-modified-preference-opt-in-since-date"
@@ -165,8 +166,8 @@ def many(preferences: int) -> Mapping:
 
 
 def test_a_few_preferences_are_read_every_round(reader: DotdigitalReader) -> None:
-    assert list(reader.turns({}, MINUTE)) == list(reader.feeds)
-    assert {reader.rotation_period(feed, MINUTE) for feed in reader.feeds} == {MINUTE}
+    assert list(reader.feeds_due({}, MINUTE)) == list(feed_names(reader))
+    assert {feed_named(reader, feed, MINUTE).period for feed in feed_names(reader)} == {MINUTE}
 
 
 @pytest.mark.parametrize("form", ["epoch_seconds", "seconds_from_now"])
@@ -185,10 +186,10 @@ def test_two_hundred_preferences_on_the_smallest_package_never_wait(form: str) -
         rounds = 0
         while len(marks) < 201:
             state.clock.advance(60)
-            turn = reader.rotation_period(f"{OPT_INS}{NEWS}", MINUTE)
+            turn = feed_named(reader, f"{OPT_INS}{NEWS}", MINUTE).period
             read = []
-            for feed in reader.turns(marks, MINUTE):
-                list(reader.changes(feed, START))
+            for feed in reader.feeds_due(marks, MINUTE):
+                list(reader.read_feed(feed, START))
                 read.append(feed)
             assert read[0] == SUPPRESSED
             marks |= dict.fromkeys(read, state.clock.now())

@@ -21,10 +21,11 @@ from dotdigital_world import (
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Adjustment, Choice, Evidence, Raise, Resubscribe, Side, TopicId, Withdrawal
-from bridge.core.ports import Replica, WriteResponse
+from bridge.core.ports import Replica, WriteResponse, read_person
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
+from tests.port_calls import send_one
 
 BEFORE = START - timedelta(days=3)
 PROOF = Evidence(Side.MYPREFERENCES, START, START, "v")
@@ -60,17 +61,17 @@ def test_the_replica_fills_the_port(replica: DotdigitalReplica) -> None:
 def test_withdrawals_go_first_and_the_channel_by_itself(replica: DotdigitalReplica) -> None:
     adjust = Adjustment(Side.DOTDIGITAL, OFFERS, PROOF, "DAILY")
     writes = [give(NEWSLETTER), adjust, give(CHANNEL), withdraw(PROFILING), withdraw(CHANNEL)]
-    assert replica.units(writes) == [
+    assert replica.split(writes) == [
         [withdraw(CHANNEL)],
         [withdraw(PROFILING)],
         [give(CHANNEL)],
         [give(NEWSLETTER), adjust],
     ]
-    assert replica.units([]) == []
+    assert replica.split([]) == []
     with pytest.raises(ValueError, match="unit"):
-        replica.write(ONE, writes)
+        send_one(replica, ONE, writes)
     with pytest.raises(ValueError, match="unit"):
-        replica.write(ONE, [])
+        send_one(replica, ONE, [])
 
 
 def test_the_price_of_writes_is_what_they_cost(state: State, replica: DotdigitalReplica) -> None:
@@ -78,10 +79,10 @@ def test_the_price_of_writes_is_what_they_cost(state: State, replica: Dotdigital
     state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
     writes = [withdraw(CHANNEL), withdraw(OFFERS), withdraw(NEWSLETTER)]
     state.switches.put_preferences_suppressed = "accepted"
-    for unit in replica.units(writes):
-        replica.write(ONE, unit)
-        replica.look(ONE)
-    assert replica.calls == replica.price([writes]) == 5
+    for unit in replica.split(writes):
+        send_one(replica, ONE, unit)
+        read_person(replica, ONE)
+    assert replica.calls == replica.estimate_calls([writes]) == 5
 
 
 # the channel
@@ -89,10 +90,10 @@ def test_the_price_of_writes_is_what_they_cost(state: State, replica: Dotdigital
 
 def test_an_unsubscribe_takes_the_person_off_all_mail(state: State, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    assert replica.write(ONE, [withdraw(CHANNEL)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdraw(CHANNEL)]) is WriteResponse.ACCEPTED
     assert status(state) == "Unsubscribed"
     assert states(state) == {NEWS: True}  # another dimension, left alone
-    assert replica.look(ONE).topics[CHANNEL].choice is Choice.OPTED_OUT
+    assert read_person(replica, ONE).topics[CHANNEL].choice is Choice.OPTED_OUT
 
 
 @pytest.mark.parametrize("word", ["HardBounced", "IspComplained", "Suppressed"])
@@ -100,12 +101,12 @@ def test_unsubscribing_somebody_suppressed_already_meets_the_goal(
     state: State, replica: DotdigitalReplica, word: str
 ) -> None:
     state.add_contact("one@example.com", status=word, when=BEFORE)
-    assert replica.write(ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
+    assert send_one(replica, ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
     assert status(state) == word
 
 
 def test_nobody_is_created_by_an_unsubscribe(state: State, replica: DotdigitalReplica) -> None:
-    assert replica.write(ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
+    assert send_one(replica, ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
     assert state.find("one@example.com") is None
 
 
@@ -127,16 +128,16 @@ def test_a_resubscribe_tells_what_came_of_it(
 ) -> None:
     """Dotdigital resubscribe: the status counts, not the echoed contact, which shows the old state."""
     state.add_contact("one@example.com", status=before, when=BEFORE)
-    assert replica.write(ONE, [give(CHANNEL, how=how)]) is outcome
+    assert send_one(replica, ONE, [give(CHANNEL, how=how)]) is outcome
     assert status(state) == after
 
 
 def test_a_challenge_is_sent_once_and_its_click_is_seen(state: State, replica: DotdigitalReplica) -> None:
     number = state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
-    replica.write(ONE, [give(CHANNEL, how=Resubscribe.CHALLENGE)])
+    send_one(replica, ONE, [give(CHANNEL, how=Resubscribe.CHALLENGE)])
     assert state.challenges == {number: 1}
     assert state.click_challenge("one@example.com")
-    assert replica.look(ONE).topics[CHANNEL].choice is Choice.OPTED_IN
+    assert read_person(replica, ONE).topics[CHANNEL].choice is Choice.OPTED_IN
 
 
 @pytest.mark.parametrize("how", [Resubscribe.HOLD, None])
@@ -145,14 +146,14 @@ def test_nobody_is_resubscribed_without_the_mappings_word(
 ) -> None:
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
     with pytest.raises(Refused):
-        replica.write(ONE, [give(CHANNEL, how=how)])
+        send_one(replica, ONE, [give(CHANNEL, how=how)])
     assert replica.calls == 0
 
 
 def test_a_complaint_is_not_lifted(state: State, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", status="IspComplained", when=BEFORE)
     with pytest.raises(Refused) as refused:
-        replica.write(ONE, [give(CHANNEL, how=Resubscribe.SILENT)])
+        send_one(replica, ONE, [give(CHANNEL, how=Resubscribe.SILENT)])
     assert refused.value.code == "ContactCannotBeUnsuppressed"
 
 
@@ -163,7 +164,7 @@ def test_a_resubscribe_that_says_nothing_known_is_unclear(
     """Dotdigital `Resubscribe contact`: a status that nobody explains, or a message alone."""
     state.switches.resubscribe_answer = form
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
-    assert replica.write(ONE, [give(CHANNEL, how=Resubscribe.SILENT)]) is WriteResponse.UNCLEAR
+    assert send_one(replica, ONE, [give(CHANNEL, how=Resubscribe.SILENT)]) is WriteResponse.UNCLEAR
 
 
 # topics
@@ -179,9 +180,9 @@ def test_a_topic_is_written_and_every_other_choice_kept(
     state.switches.top_level_leaf = top_level
     rows = {NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE), WEEKLY: (True, BEFORE)}
     state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {UNMAPPED, WEEKLY}
-    assert replica.write(ONE, [give(NEWSLETTER), give(PROFILING)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [give(NEWSLETTER), give(PROFILING)]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {NEWS, LONELY, UNMAPPED, WEEKLY}
     assert state.calls.count(PUT) == 2
 
@@ -189,22 +190,22 @@ def test_a_topic_is_written_and_every_other_choice_kept(
 def test_the_last_choice_can_be_withdrawn(state: State, replica: DotdigitalReplica) -> None:
     """A connector skipped all-false bodies for years: nobody could opt out of everything."""
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert not any(states(state).values())
-    seen = replica.look(ONE).topics[NEWSLETTER]
+    seen = read_person(replica, ONE).topics[NEWSLETTER]
     assert (seen.choice, seen.changed_at) == (Choice.OPTED_OUT, START)
 
 
 def test_what_is_so_already_is_not_written_again(state: State, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (False, BEFORE)})
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
+    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     assert state.calls.count(PUT) == 0
 
 
 def test_a_state_the_tree_does_not_tell_is_written(state: State, replica: DotdigitalReplica) -> None:
     state.switches.never_asked_leaf = "missing"
     state.add_contact("one@example.com")
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -214,15 +215,15 @@ def test_a_frequency_takes_the_place_of_the_others(
     state: State, replica: DotdigitalReplica, write: Raise | Adjustment
 ) -> None:
     state.add_contact("one@example.com", opt_ins={DAILY: (True, BEFORE)})
-    assert replica.write(ONE, [write]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [write]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {WEEKLY}
-    assert replica.look(ONE).topics[OFFERS].frequencies == ("WEEKLY",)
+    assert read_person(replica, ONE).topics[OFFERS].frequencies == ("WEEKLY",)
 
 
 def test_withdrawing_a_topic_takes_all_its_frequencies(state: State, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", opt_ins={DAILY: (True, BEFORE), WEEKLY: (True, BEFORE)})
-    replica.write(ONE, [withdraw(OFFERS)])
-    assert replica.look(ONE).topics[OFFERS].choice is Choice.OPTED_OUT
+    send_one(replica, ONE, [withdraw(OFFERS)])
+    assert read_person(replica, ONE).topics[OFFERS].choice is Choice.OPTED_OUT
 
 
 def test_a_preference_that_vanished_stops_the_write_before_it_is_sent(
@@ -231,7 +232,7 @@ def test_a_preference_that_vanished_stops_the_write_before_it_is_sent(
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.delete_preference(LONELY)
     with pytest.raises(MappingStale):
-        replica.write(ONE, [withdraw(NEWSLETTER), withdraw(PROFILING)])
+        send_one(replica, ONE, [withdraw(NEWSLETTER), withdraw(PROFILING)])
     assert state.calls.count(PUT) == 0
 
 
@@ -240,7 +241,7 @@ def test_a_preference_that_vanished_stops_the_write_before_it_is_sent(
 )
 def test_what_the_mapping_lacks_costs_no_call(replica: DotdigitalReplica, write: Raise | Withdrawal) -> None:
     with pytest.raises(MappingStale):
-        replica.write(ONE, [write])
+        send_one(replica, ONE, [write])
     assert replica.calls == 0
 
 
@@ -249,7 +250,7 @@ def test_a_write_goes_to_the_address_and_not_to_an_id_that_moved_on(
 ) -> None:
     other = state.add_contact("other@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    replica.write(who("one@example.com", other), [withdraw(NEWSLETTER)])
+    send_one(replica, who("one@example.com", other), [withdraw(NEWSLETTER)])
     assert states(state, "other@example.com") == {NEWS: True}
     assert states(state)[NEWS] is False
 
@@ -265,7 +266,7 @@ def test_topics_of_suppressed_people_go_by_v3_without_a_status(
     state.add_contact(
         "one@example.com", status=word, when=BEFORE, opt_ins={NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE)}
     )
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert states(state) == {NEWS: False, UNMAPPED: True}
     assert status(state) == word
 
@@ -275,16 +276,16 @@ def test_without_v3_a_suppressed_persons_topic_waits_for_somebody(
 ) -> None:
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE, opt_ins={NEWS: (True, BEFORE)})
     with pytest.raises(Refused):
-        without_v3.write(ONE, [withdraw(NEWSLETTER)])
+        send_one(without_v3, ONE, [withdraw(NEWSLETTER)])
     assert states(state) == {NEWS: True}
 
 
 def test_writing_never_revives_a_deleted_person(state: State, replica: DotdigitalReplica) -> None:
     number = state.add_contact("one@example.com")
     state.delete_contact(number)
-    assert replica.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
+    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     with pytest.raises(Refused):
-        replica.write(ONE, [give(NEWSLETTER)])
+        send_one(replica, ONE, [give(NEWSLETTER)])
     assert state.contact(number).binned
     assert state.calls.count("importContact") == 0
 
@@ -294,9 +295,9 @@ def test_nobody_is_created_by_a_topic(
     state: State, replica: DotdigitalReplica, without_v3: DotdigitalReplica, with_v3: bool
 ) -> None:
     used = replica if with_v3 else without_v3
-    assert used.write(ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
+    assert send_one(used, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     with pytest.raises(NotFound):
-        used.write(ONE, [give(NEWSLETTER)])
+        send_one(used, ONE, [give(NEWSLETTER)])
     assert state.find("one@example.com") is None
 
 
@@ -307,5 +308,5 @@ def test_an_unclear_answer_leaves_the_write_in_doubt(
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.faults.add(Fault(PUT, kind))
     with pytest.raises(OutcomeUnknown):
-        replica.write(ONE, [withdraw(NEWSLETTER)])
+        send_one(replica, ONE, [withdraw(NEWSLETTER)])
     assert state.calls.count(PUT) == 1

@@ -20,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bridge.core.errors import SideError
-from bridge.core.model import HoldState, Raise, Side, Who, Write
+from bridge.core.model import HoldState, Raise, Side
 from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.engine.report import Report
 from bridge.store import Store
@@ -65,7 +65,7 @@ class CrashSide(FakeSide):
     refusals: dict[str, tuple[int, SideError]]
 
     def _call(self, operation: str) -> None:
-        self.wire.note(f"{self.side}.{operation}", boundary=operation in ("write", "write_many"))
+        self.wire.note(f"{self.side}.{operation}", boundary=operation in ("send_one", "send_bulk"))
         self.calls += 1
         nth, error = self.refusals.get(operation, (0, None))
         if error is not None:
@@ -73,20 +73,24 @@ class CrashSide(FakeSide):
             if nth == 1:
                 raise error
 
-    def write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
-        outcome = super().write(who, unit)
-        self.sent.extend((who.address, write.topic, type(write).__name__) for write in unit)
-        self.wire.note(f"{self.side}.written")
-        return outcome
-
-    def write_many(
-        self, requests: Sequence[WriteRequest], *, heartbeat: Callable[[], None]
+    def send(
+        self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
     ) -> Sequence[WriteResponse | SideError]:
-        results = super().write_many(requests, heartbeat=heartbeat)
-        for request in requests:
-            self.sent.extend((request.who.address, one.topic, type(one).__name__) for one in request.unit)
-        self.wire.note(f"{self.side}.written")
+        results = super().send(batch, heartbeat)
+        if self._is_bulk(len(batch)):
+            for request in batch:
+                self._note(request)
+            self.wire.note(f"{self.side}.written")
         return results
+
+    def _send_one(self, request: WriteRequest) -> WriteResponse:
+        response = super()._send_one(request)
+        self._note(request)
+        self.wire.note(f"{self.side}.written")
+        return response
+
+    def _note(self, request: WriteRequest) -> None:
+        self.sent.extend((request.who.address, one.topic, type(one).__name__) for one in request.writes)
 
     def raised(self) -> set[tuple[str, str]]:
         return {(address, topic) for address, topic, kind in self.sent if kind == Raise.__name__}

@@ -11,7 +11,7 @@ import pytest
 from bridge.core.errors import OutcomeUnknown
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Block, ChallengeState, Resubscribe
-from bridge.core.ports import WriteResponse
+from bridge.core.ports import WriteRequest, WriteResponse
 from tests.engine.world import ADA, IN, MAPPING, MINE, OUT, THEIRS, UNSET, World, trouble
 
 
@@ -41,11 +41,11 @@ def answers(world: World, outcome: WriteResponse) -> list[object]:
     """Dotdigital takes the call, answers so, and changes nothing. Returns the calls."""
     calls: list[object] = []
 
-    def write(who: object, unit: object) -> WriteResponse:
-        calls.append(unit)
+    def send_one(request: WriteRequest) -> WriteResponse:
+        calls.append(request)
         return outcome
 
-    world.sides[THEIRS].write = write  # type: ignore[method-assign,assignment]
+    world.sides[THEIRS]._send_one = send_one  # type: ignore[method-assign]
     return calls
 
 
@@ -114,13 +114,13 @@ def test_a_silent_call_of_unknown_outcome_counts_as_a_question_where_one_shows(t
         seen = replace(shown.topics[CHANNEL], choice=UNSET, changed_at=None, block=Block.PENDING)
         return replace(shown, topics={**shown.topics, CHANNEL: seen})
 
-    write = theirs.write
+    send_one = theirs._send_one
 
-    def then_pending(who: object, unit: object) -> WriteResponse:
+    def then_pending(request: WriteRequest) -> WriteResponse:
         theirs._view = pending  # type: ignore[method-assign,assignment]
-        return write(who, unit)  # type: ignore[arg-type]
+        return send_one(request)
 
-    theirs.write = then_pending  # type: ignore[method-assign,assignment]
+    theirs._send_one = then_pending  # type: ignore[method-assign]
     for _ in range(3):
         world.round()
     assert state(world) is ChallengeState.PENDING

@@ -58,11 +58,11 @@ def attempts(world: World, address: str) -> list[AttemptState]:
 
 def test_many_withdrawals_go_in_one_job_and_are_read_back_together(crowd: World) -> None:
     all_say(crowd, OUT)
-    calls = asked(crowd, "write_many")
+    calls = asked(crowd, "send_bulk")
     report = crowd.round()
-    assert [name for name in calls if name.startswith("write")] == ["write_many"]
+    assert [name for name in calls if name.startswith("send")] == ["send_bulk"]
     assert calls.count("read_people") == 1
-    assert "look" not in calls[calls.index("write_many") :]
+    assert "read_person" not in calls[calls.index("send_bulk") :]
     assert report.written.withdrawals[THEIRS] == len(MANY)
     assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
     assert crowd.round().written.writes == 0
@@ -71,10 +71,10 @@ def test_many_withdrawals_go_in_one_job_and_are_read_back_together(crowd: World)
 def test_a_few_writes_go_one_by_one(crowd: World) -> None:
     for address in MANY[:4]:
         crowd.say(MINE, address, NEWS, OUT)
-    calls = asked(crowd, "write")
+    calls = asked(crowd, "send_one")
     crowd.round()
-    assert "write_many" not in calls
-    assert calls.count("write") == 4
+    assert "send_bulk" not in calls
+    assert calls.count("send_one") == 4
 
 
 def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(crowd: World) -> None:
@@ -82,11 +82,11 @@ def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(crowd: World) 
     all_say(crowd, IN, OFFERS)
     crowd.limits = BrakeLimits(raises_max=100)
     crowd.sides[THEIRS].log.clear()
-    calls = asked(crowd, "write_many")
+    calls = asked(crowd, "send_bulk")
     crowd.round()
     kinds = [kind for _, kind in crowd.sides[THEIRS].log]
     assert kinds == ["Withdrawal"] * len(MANY) + ["Raise"] * len(MANY)
-    assert calls.count("write_many") == 2
+    assert calls.count("send_bulk") == 2
 
 
 def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(crowd: World) -> None:
@@ -94,7 +94,7 @@ def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(crowd: World)
     crowd.limits = BrakeLimits(raises_max=100)
     calls = asked(crowd, "read_people")
     report = crowd.round()
-    sent = calls.index("write_many")
+    sent = calls.index("send_bulk")
     assert "read_people" in calls[:sent]
     assert report.written.raises[THEIRS] == len(MANY)
     assert all(crowd.shows(address, OFFERS) == (IN, IN) for address in MANY)
@@ -130,10 +130,10 @@ def test_opt_ins_wait_where_the_fresh_read_of_many_fails(crowd: World) -> None:
 def test_a_brake_holds_opt_ins_in_bulk_too(crowd: World) -> None:
     crowd.limits = BrakeLimits(raises_max=3, raises_share=0.01)
     all_say(crowd, IN, OFFERS)
-    calls = asked(crowd, "write_many")
+    calls = asked(crowd, "send_bulk")
     report = crowd.round()
     assert report.brakes
-    assert "write_many" not in calls
+    assert "send_bulk" not in calls
 
 
 def test_what_a_dated_feed_later_tells_of_our_own_write_is_no_news(crowd: World) -> None:
@@ -204,7 +204,7 @@ def test_many_writes_in_doubt_are_read_back_together(world: World) -> None:
 
 def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(crowd: World) -> None:
     all_say(crowd, OUT)
-    crowd.sides[THEIRS].fail["write_many"] = [trouble(Unreachable)]
+    crowd.sides[THEIRS].fail["send_bulk"] = [trouble(Unreachable)]
     report = crowd.round()
     assert report.written.writes == 0
     assert report.written.failed == len(MANY)
@@ -228,13 +228,13 @@ def test_a_job_s_attempts_are_noted_before_it_is_sent(crowd: World) -> None:
     all_say(crowd, OUT)
     theirs = crowd.sides[THEIRS]
     seen: list[int] = []
-    before = theirs.write_many
+    before = theirs.send
 
-    def batch(requests: object, **how: object) -> object:
+    def batch(requests: object, heartbeat: object) -> object:
         seen.append(crowd.store.counts().unproven)
-        return before(requests, **how)  # type: ignore[arg-type]
+        return before(requests, heartbeat)  # type: ignore[arg-type]
 
-    theirs.write_many = batch  # type: ignore[method-assign, assignment]
+    theirs.send = batch  # type: ignore[method-assign, assignment]
     crowd.round()
     assert seen == [len(MANY)]
 

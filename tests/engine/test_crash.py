@@ -44,7 +44,7 @@ KINDS: tuple[type[SideError], ...] = (
     Unreachable, OutcomeUnknown, InvalidResponse, Throttled, ServerError, SignInRefused, Forbidden, Ambiguous,
     NotFound, Refused, AlreadyDone, MappingStale,
 )  # fmt: skip
-OPERATIONS = ("catalogue", "look", "changes", "list_people", "write", "write_many", "read_people")
+OPERATIONS = ("catalogue", "read_person", "read_feed", "list_people", "send_one", "send_bulk", "read_people")
 
 
 @dataclass
@@ -188,7 +188,7 @@ def _chosen(calls: int, kind: type[SideError]) -> range:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("side", list(Side))
 def test_any_call_failing_in_any_way_only_delays(ordinary: Stage, side: Side, kind: type[SideError]) -> None:
-    for operation in ("catalogue", "look", "changes", "write"):
+    for operation in ("catalogue", "read_person", "read_feed", "send_one"):
         for nth in _chosen(ordinary.calls[side, operation], kind):
             _fail_and_go_on(ordinary, side, operation, nth, kind)
 
@@ -199,7 +199,7 @@ def test_any_call_failing_in_any_way_only_delays(ordinary: Stage, side: Side, ki
 def test_any_call_of_the_first_run_failing_in_any_way_only_delays(
     first: Stage, side: Side, kind: type[SideError]
 ) -> None:
-    for operation in ("catalogue", "list_people", "write"):
+    for operation in ("catalogue", "list_people", "send_one"):
         for nth in _chosen(first.calls[side, operation], kind):
             _fail_and_go_on(first, side, operation, nth, kind)
 
@@ -228,8 +228,8 @@ def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         world.crash_side(side).bulk_from = 1
         world.crash_side(side).undated_reads = request.param and side is Side.DOTDIGITAL
     stage = _stage(folder, a_day_of_acts(world))
-    assert stage.calls[Side.DOTDIGITAL, "write_many"]
-    assert stage.calls[Side.MYPREFERENCES, "write_many"]
+    assert stage.calls[Side.DOTDIGITAL, "send_bulk"]
+    assert stage.calls[Side.MYPREFERENCES, "send_bulk"]
     return stage
 
 
@@ -245,7 +245,7 @@ def test_killed_at_any_boundary_of_a_bulk_job_it_ends_where_an_uninterrupted_run
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("operation", ["write_many", "read_people"])
+@pytest.mark.parametrize("operation", ["send_bulk", "read_people"])
 def test_any_bulk_call_failing_in_any_way_only_delays(
     together: Stage, operation: str, kind: type[SideError]
 ) -> None:

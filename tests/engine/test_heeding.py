@@ -32,7 +32,7 @@ def test_a_withdrawal_is_found_by_its_webhook_while_the_feed_fails(world: World,
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     tell(box, profile_of(world))
-    world.sides[MINE].fail["changes"] = [trouble(ServerError, MINE)]
+    world.sides[MINE].fail["read_feed"] = [trouble(ServerError, MINE)]
     world.round()
     assert world.shows(ADA) == (OUT, OUT)
 
@@ -67,7 +67,7 @@ def test_it_waits_while_its_side_is_down(world: World, box: WebhookInbox) -> Non
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     tell(box, profile_of(world))
-    world.sides[MINE].fail["changes"] = [trouble(Unreachable, MINE)]
+    world.sides[MINE].fail["read_feed"] = [trouble(Unreachable, MINE)]
     world.round()
     assert len(world.store.notices(MINE)) == 1
     world.round()
@@ -79,7 +79,7 @@ def test_somebody_it_names_who_cannot_be_read_is_tried_again(world: World, box: 
     world.both(ADA, NEWS, IN)
     world.started()
     tell(box, profile_of(world))
-    world.sides[MINE].fail["look"] = [trouble(ServerError, MINE)]
+    world.sides[MINE].fail["read_person"] = [trouble(ServerError, MINE)]
     world.round()
     assert len(world.store.inbox(MINE)) == 1
     world.round()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
-from bridge.core.model import Who, Withdrawal, Write
-from bridge.core.ports import PersonView, WriteResponse
+from bridge.core.model import Who, Withdrawal
+from bridge.core.ports import PersonView, WriteRequest, WriteResponse
 from bridge.core.priority import Priority, current_priority
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, World
 
@@ -16,21 +14,22 @@ from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, World
 def sent(world: World, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Priority]]:
     """Each call about one person to the other side, with the lane it was made in."""
     side, seen = world.sides[THEIRS], []
-    write, look = side.write, side.look
+    send, read = side._send_one, side._read_person
 
-    def noting_write(who: Who, unit: Sequence[Write]) -> WriteResponse:
-        seen.append(("withdrawal" if isinstance(unit[0], Withdrawal) else "raise", current_priority()))
-        return write(who, unit)
+    def noting_send(request: WriteRequest) -> WriteResponse:
+        withdraws = isinstance(request.writes[0], Withdrawal)
+        seen.append(("withdrawal" if withdraws else "raise", current_priority()))
+        return send(request)
 
-    def noting_look(who: Who) -> PersonView:
-        seen.append(("look", current_priority()))
-        return look(who)
+    def noting_read(who: Who) -> PersonView:
+        seen.append(("read", current_priority()))
+        return read(who)
 
     world.both(ADA, NEWS, IN)
     world.both(BOB, NEWS, OUT)
     world.started()
-    monkeypatch.setattr(side, "write", noting_write)
-    monkeypatch.setattr(side, "look", noting_look)
+    monkeypatch.setattr(side, "_send_one", noting_send)
+    monkeypatch.setattr(side, "_read_person", noting_read)
     return seen
 
 
@@ -39,7 +38,7 @@ def test_a_withdrawal_and_its_proof_go_before_all_else(
 ) -> None:
     world.say(MINE, ADA, NEWS, OUT)
     world.round()
-    assert sent == [("withdrawal", Priority.WITHDRAWALS), ("look", Priority.READ_BACKS)]
+    assert sent == [("withdrawal", Priority.WITHDRAWALS), ("read", Priority.READ_BACKS)]
 
 
 def test_an_opt_in_waits_for_withdrawals(world: World, sent: list[tuple[str, Priority]]) -> None:

@@ -24,7 +24,7 @@ def test_a_feed_that_answers_badly_does_not_stop_withdrawals_to_its_side(world: 
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     theirs = world.sides[THEIRS]
-    theirs.fail["changes"] = [trouble(InvalidResponse)]
+    theirs.fail["read_feed"] = [trouble(InvalidResponse)]
     report = world.round()
     assert world.shows(ADA) == (OUT, OUT)
     assert report.exit_code == 5
@@ -34,7 +34,7 @@ def test_a_feed_that_answers_badly_does_not_stop_withdrawals_to_its_side(world: 
 def test_a_feed_without_a_proven_end_is_not_in_sync(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
-    world.sides[THEIRS].fail["changes"] = [DrainIncomplete("moving")]  # type: ignore[list-item]
+    world.sides[THEIRS].fail["read_feed"] = [DrainIncomplete("moving")]  # type: ignore[list-item]
     assert not world.round().in_sync
 
 
@@ -89,7 +89,7 @@ def test_who_was_asked_is_not_asked_again_after_a_read_was_refused(tmp_path: Pat
     assert asked(world) == 1
     mine = world.sides[MINE]
     mine.person(ADA).touched = world.clock()
-    mine.fail["look"] = [trouble(InvalidResponse, MINE), trouble(Ambiguous, MINE)]
+    mine.fail["read_person"] = [trouble(InvalidResponse, MINE), trouble(Ambiguous, MINE)]
     world.round()
     theirs = world.sides[THEIRS]
     assert world.store.counts().held > 0
@@ -110,11 +110,11 @@ def test_an_opt_in_is_not_carried_while_its_source_could_not_be_read_again(world
     world.started()
     world.say(MINE, ADA, NEWS, IN)
     theirs, mine = world.sides[THEIRS], world.sides[MINE]
-    theirs.fail["write"] = [trouble(ServerError)]
+    theirs.fail["send_one"] = [trouble(ServerError)]
     world.round()
     assert world.shows(ADA) == (IN, OUT)
     world.say(MINE, ADA, NEWS, OUT)
-    mine.fail["look"] = [trouble(InvalidResponse, MINE)] * 2
+    mine.fail["read_person"] = [trouble(InvalidResponse, MINE)] * 2
     world.round()
     assert theirs.shows(ADA, NEWS) is OUT
     assert (NEWS, "Raise") not in theirs.log
@@ -125,7 +125,7 @@ def test_a_hold_for_somebody_unreadable_ends_once_they_were_read(world: World) -
     world.started()
     mine = world.sides[MINE]
     mine.person(ADA).touched = world.clock()
-    mine.fail["look"] = [trouble(InvalidResponse, MINE), trouble(Ambiguous, MINE)]
+    mine.fail["read_person"] = [trouble(InvalidResponse, MINE), trouble(Ambiguous, MINE)]
     assert world.round().counts.held > 0
     world.pass_time(minutes=10)
     mine.person(ADA).touched = world.clock()
@@ -222,7 +222,7 @@ def test_a_withdrawal_reaches_one_side_although_the_other_is_down(world: World) 
     world.round()
     assert world.shows(ADA) == (IN, IN)
     world.limits = limits
-    world.sides[MINE].fail["changes"] = [trouble(Unreachable, MINE)]
+    world.sides[MINE].fail["read_feed"] = [trouble(Unreachable, MINE)]
     world.round()
     assert world.shows(ADA) == (IN, OUT)
 

@@ -18,7 +18,7 @@ from bridge.core.errors import (
 )
 from bridge.core.mapping import Conflict
 from bridge.core.model import TopicId
-from bridge.engine.context import MISSES_IN_A_ROW
+from bridge.engine.context import FAILURES_IN_A_ROW
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 
 
@@ -27,7 +27,7 @@ def test_a_feed_that_fails_moves_no_watermark_and_the_next_round_catches_up(worl
     world.started()
     before = world.store.watermarks()
     world.say(THEIRS, ADA, NEWS, OUT)
-    world.sides[THEIRS].fail["changes"] = [trouble(Unreachable)]
+    world.sides[THEIRS].fail["read_feed"] = [trouble(Unreachable)]
     report = world.round()
     assert world.store.watermarks()["dotdigital.feed"] == before["dotdigital.feed"]
     assert (report.exit_code, report.in_sync) == (5, False)
@@ -39,7 +39,7 @@ def test_while_a_feed_cannot_be_read_nobody_is_raised(world: World) -> None:
     world.both(ADA, NEWS, OUT)
     world.started()
     world.say(MINE, ADA, NEWS, IN)
-    world.sides[THEIRS].fail["changes"] = [trouble(ServerError)]
+    world.sides[THEIRS].fail["read_feed"] = [trouble(ServerError)]
     world.round()
     assert world.shows(ADA) == (IN, OUT)
     world.round()
@@ -52,7 +52,7 @@ def test_one_person_who_cannot_be_read_keeps_nobody_else_waiting(world: World) -
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.say(MINE, BOB, NEWS, OUT)
-    world.sides[MINE].fail["look"] = [trouble(InvalidResponse, MINE)]
+    world.sides[MINE].fail["read_person"] = [trouble(InvalidResponse, MINE)]
     world.round()
     assert world.shows(BOB) == (OUT, OUT)
     world.round()
@@ -65,7 +65,7 @@ def test_one_person_who_cannot_be_written_keeps_nobody_else_waiting(world: World
     world.started()
     for address in (ADA, BOB):
         world.say(MINE, address, NEWS, OUT)
-    world.sides[THEIRS].fail["write"] = [trouble(InvalidResponse)]
+    world.sides[THEIRS].fail["send_one"] = [trouble(InvalidResponse)]
     assert world.round().exit_code == 3
     assert world.shows(BOB) == (OUT, OUT)
     assert world.round().in_sync
@@ -73,15 +73,15 @@ def test_one_person_who_cannot_be_written_keeps_nobody_else_waiting(world: World
 
 
 def test_a_side_that_serves_nobody_is_left_alone_after_a_while(world: World) -> None:
-    people = [f"p{number}@example.com" for number in range(3 * MISSES_IN_A_ROW)]
+    people = [f"p{number}@example.com" for number in range(3 * FAILURES_IN_A_ROW)]
     for address in people:
         world.both(address, NEWS, IN)
     world.started()
     for address in people:
         world.say(MINE, address, NEWS, OUT)
-    world.sides[THEIRS].fail["write"] = [trouble(ServerError) for _ in people]
+    world.sides[THEIRS].fail["send_one"] = [trouble(ServerError) for _ in people]
     assert world.round().exit_code == 5
-    assert len(world.sides[THEIRS].fail["write"]) == 2 * MISSES_IN_A_ROW
+    assert len(world.sides[THEIRS].fail["send_one"]) == 2 * FAILURES_IN_A_ROW
     world.sides[THEIRS].fail.clear()
     assert world.round().in_sync
 
@@ -110,7 +110,7 @@ def test_a_raise_whose_answer_was_lost_is_no_new_statement_under_the_policy_late
     world.started()
     world.say(MINE, ADA, NEWS, IN)
     world.sides[THEIRS].write_fate.append(("lost_after", trouble(OutcomeUnknown)))
-    world.sides[THEIRS].fail["look"] = [None, trouble(Unreachable)]  # the confirmation, the read back
+    world.sides[THEIRS].fail["read_person"] = [None, trouble(Unreachable)]  # the confirmation, the read back
     world.round()
     world.say(MINE, ADA, NEWS, OUT)
     world.round()
@@ -122,7 +122,7 @@ def test_a_refused_write_is_held_with_its_reason_and_not_repeated(world: World) 
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
-    world.sides[THEIRS].fail["write"] = [trouble(Refused)]
+    world.sides[THEIRS].fail["send_one"] = [trouble(Refused)]
     report = world.round()
     (hold,) = world.store.holds()
     assert (hold.reason, report.exit_code) == (Rule.REFUSED, 3)
@@ -134,7 +134,7 @@ def test_a_refused_write_is_held_with_its_reason_and_not_repeated(world: World) 
 
 def test_a_write_that_is_refused_again_after_its_release_is_held_again(world: World) -> None:
     test_a_refused_write_is_held_with_its_reason_and_not_repeated(world)
-    world.sides[THEIRS].fail["write"] = [trouble(Refused)]
+    world.sides[THEIRS].fail["send_one"] = [trouble(Refused)]
     world.store.release([hold.id for hold in world.store.holds()])
     report = world.round()
     assert [hold.reason for hold in world.store.holds()] == [Rule.REFUSED]
@@ -156,7 +156,7 @@ def test_a_side_that_cannot_take_writes_gets_them_in_a_later_round(
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
-    world.sides[THEIRS].fail["write"] = [trouble(kind)]
+    world.sides[THEIRS].fail["send_one"] = [trouble(kind)]
     report = world.round()
     assert not report.in_sync
     assert world.shows(ADA) == (OUT, IN)
@@ -194,7 +194,7 @@ def test_a_write_to_something_gone_is_tried_again_once_the_mapping_is_mended(wor
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
-    world.sides[THEIRS].fail["write"] = [trouble(MappingStale)]
+    world.sides[THEIRS].fail["send_one"] = [trouble(MappingStale)]
     assert world.round().exit_code == 3
     world.round()
     assert world.shows(ADA) == (OUT, OUT)

@@ -17,7 +17,7 @@ def test_a_raise_is_not_sent_when_the_target_withdrew_meanwhile(world: World) ->
     world.started()
     world.say(MINE, ADA, NEWS, IN)
     target = world.sides[THEIRS]
-    changes = target.changes
+    changes = target.read_feed
 
     def late_withdrawal(feed: str, since: object) -> object:
         yield from changes(feed, since)  # type: ignore[arg-type]
@@ -25,7 +25,7 @@ def test_a_raise_is_not_sent_when_the_target_withdrew_meanwhile(world: World) ->
 
     target.changes = late_withdrawal  # type: ignore[method-assign,assignment]
     world.round()
-    del target.changes
+    del target.read_feed
     assert target.shows(ADA, NEWS) is OUT
     world.round()
     assert world.shows(ADA) == (OUT, OUT)

@@ -63,7 +63,7 @@ def test_the_next_process_goes_on_and_looks_at_nobody_again(three: World) -> Non
     assert first is None
     assert second is not None
     assert second.place == "2"
-    assert mine.log.count(("look", ADA)) == 0
+    assert mine.log.count(("read_person", ADA)) == 0
     assert mine.calls - before <= 2, "catalogue and feed"
 
 

@@ -29,7 +29,7 @@ def an_opt_in_waits(world: World, said: Side, people: list[str]) -> None:
     for address in people:
         world.say(said, address, NEWS, IN)
     other = world.sides[said.other]
-    other.fail["look"] = other.fail["read_people"] = [trouble(Unreachable, said.other)] * 100
+    other.fail["read_person"] = other.fail["read_people"] = [trouble(Unreachable, said.other)] * 100
     assert poll(world) == 0
     other.fail.clear()
 
@@ -84,14 +84,14 @@ def test_nor_do_many_opt_ins_in_one_job(world: World, said: Side) -> None:
 def test_many_opt_ins_wait_where_the_unread_feed_fails(world: World) -> None:
     world.sides[MINE].bulk_from = 5
     an_opt_in_waits(world, THEIRS, MANY)
-    world.sides[THEIRS].fail["changes"] = [trouble(Unreachable)]
+    world.sides[THEIRS].fail["read_feed"] = [trouble(Unreachable)]
     assert poll(world, THEIRS) == 0
     assert poll(world, THEIRS) == len(MANY)
 
 
 def test_one_opt_in_waits_where_the_person_cannot_be_read_instead(world: World) -> None:
     an_opt_in_waits(world, THEIRS, [ADA])
-    world.sides[THEIRS].fail["look"] = [trouble(Unreachable)]
+    world.sides[THEIRS].fail["read_person"] = [trouble(Unreachable)]
     assert poll(world, THEIRS) == 0
     assert poll(world, THEIRS) == 1
 

@@ -23,6 +23,7 @@ from bridge.core.errors import (
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import World, ago, who, withdrawal
+from tests.port_calls import send_one
 
 SECRET = "s3cret-value"
 NOON = datetime(2026, 1, 20, 12, tzinfo=UTC)
@@ -196,7 +197,7 @@ def test_a_write_refused_for_its_token_is_sent_again(world: World) -> None:
     world.subscribe()
     world.state.revoke_tokens()
     profile_id = world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
-    world.replica().write(who(), [withdrawal()])
+    send_one(world.replica(), who(), [withdrawal()])
     assert world.state.profile(int(profile_id))["Emails"][0]["EmailPreferences"][0]["PreferenceType"] == 2
 
 

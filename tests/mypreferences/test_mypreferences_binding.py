@@ -8,9 +8,10 @@ import pytest
 
 from bridge.core.errors import NotFound, Refused, Unreachable
 from bridge.core.model import Choice, Observation, Side, Who
-from bridge.core.ports import WriteResponse
+from bridge.core.ports import WriteResponse, read_person
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import NEWS, World, ago, raising, who, withdrawal
+from tests.port_calls import send_one
 
 IN, OUT, UNSET = Choice
 HOME, OLD = "ann@home.example", "ann@old.example"
@@ -20,11 +21,11 @@ PINNED = {"alternate_ids": {"CrmId": "77"}}
 
 
 def look(world: World, person: Who = ANN) -> Observation:
-    return world.replica(alternate_id_type="CrmId").look(person).topics[NEWS.id]
+    return read_person(world.replica(alternate_id_type="CrmId"), person).topics[NEWS.id]
 
 
 def said(world: World, address: str) -> Choice:
-    return world.replica().look(who(address)).topics[NEWS.id].choice
+    return read_person(world.replica(), who(address)).topics[NEWS.id].choice
 
 
 def test_a_yes_about_another_address_is_not_this_addresss(world: World) -> None:
@@ -43,12 +44,12 @@ def test_a_no_that_no_yes_stands_beside_is_heard_whatever_its_address(world: Wor
 def test_a_profile_with_another_address_is_not_among_the_records_of_this_one(world: World) -> None:
     """It would be taken for having come here from its own address."""
     world.add(HOME, **PINNED)
-    assert world.replica(alternate_id_type="CrmId").look(ANN).ids == ()
+    assert read_person(world.replica(alternate_id_type="CrmId"), ANN).ids == ()
 
 
 def test_a_withdrawal_reaches_the_pinned_profile_under_all_its_addresses(world: World) -> None:
     pinned = world.state.add_profile([("Primary", HOME), ("Work", OLD)], **PINNED)
-    outcome = world.replica(alternate_id_type="CrmId").write(ANN, [withdrawal()])
+    outcome = send_one(world.replica(alternate_id_type="CrmId"), ANN, [withdrawal()])
     assert outcome is WriteResponse.ACCEPTED
     assert (said(world, HOME), said(world, OLD)) == (OUT, OUT)
     assert [one["EmailAddress"] for one in world.state.profile(pinned)["Emails"]] == [HOME, OLD]
@@ -58,7 +59,7 @@ def test_a_withdrawal_reaches_the_pinned_profile_and_all_that_share_the_address(
     world.add(), world.add()
     world.add(HOME, **PINNED)
     replica = world.replica(alternate_id_type="CrmId")
-    replica.write(ANN, [withdrawal()])
+    send_one(replica, ANN, [withdrawal()])
     seen = look(world)
     assert (seen.choice, seen.consistent, seen.records) == (OUT, True, 3)
     assert said(world, HOME) is OUT
@@ -95,7 +96,7 @@ def test_no_opt_in_goes_to_a_profile_without_the_address(world: World, sharing: 
         world.add(alternate_ids={"CrmId": f"78{number}"})
     world.add(HOME, **PINNED)
     with pytest.raises(Refused, match="another address"):
-        world.replica(alternate_id_type="CrmId").write(ANN, [raising()])
+        send_one(world.replica(alternate_id_type="CrmId"), ANN, [raising()])
     assert world.calls("updateProfilePost") == 0
 
 
@@ -106,15 +107,15 @@ def test_without_a_profile_of_that_alternate_id_the_address_decides(world: World
         world.state.deactivate(int(world.add(HOME, **PINNED)))
     type_name = "Unheard" if kind == "other_type" else "CrmId"
     replica = world.replica(alternate_id_type=type_name)
-    assert not replica.look(ANN).topics[NEWS.id].present
+    assert not read_person(replica, ANN).topics[NEWS.id].present
     with pytest.raises(NotFound):
-        replica.write(ANN, [withdrawal()])
+        send_one(replica, ANN, [withdrawal()])
 
 
 def test_a_refused_lookup_keeps_no_withdrawal_from_those_that_have_the_address(world: World) -> None:
     world.add(), world.add()
     world.state.faults.add(Fault(BY_PIN, "status", status=400))
-    world.replica(alternate_id_type="CrmId").write(ANN, [withdrawal()])
+    send_one(world.replica(alternate_id_type="CrmId"), ANN, [withdrawal()])
     assert said(world, ANN.address) is OUT
 
 
@@ -122,13 +123,13 @@ def test_a_lookup_without_an_answer_sends_nothing_yet(world: World) -> None:
     world.add(), world.add()
     world.state.faults.add(Fault(BY_PIN, "reset", times=9))
     with pytest.raises(Unreachable):
-        world.replica(alternate_id_type="CrmId").write(ANN, [withdrawal()])
+        send_one(world.replica(alternate_id_type="CrmId"), ANN, [withdrawal()])
     assert world.calls("updateProfilePost") == 0
 
 
 def test_no_lookup_by_alternate_id_is_spent_where_there_is_none_to_ask_for(world: World) -> None:
     world.add()
-    world.replica().look(who("nobody@example.com", {Side.DOTDIGITAL: ("77",)}))
+    read_person(world.replica(), who("nobody@example.com", {Side.DOTDIGITAL: ("77",)}))
     look(world, who("nobody@example.com"))
     assert world.calls(BY_PIN) == 0
     look(world, who("nobody@example.com", {Side.DOTDIGITAL: ("77",)}))
@@ -141,8 +142,8 @@ def test_the_alternate_id_comes_before_a_profile_that_only_shares_the_address(wo
     replica = world.replica(alternate_id_type="CrmId")
     person = who(ids={Side.DOTDIGITAL: ("77",), Side.MYPREFERENCES: (sharing,)})
     with pytest.raises(Refused):
-        replica.write(person, [raising()])
-    replica.write(person, [withdrawal()])
+        send_one(replica, person, [raising()])
+    send_one(replica, person, [withdrawal()])
     assert [said(world, address) for address in (ANN.address, HOME)] == [OUT, OUT]
     assert pinned != sharing
 
@@ -158,5 +159,5 @@ def test_a_profile_with_the_address_is_the_pinned_one_as_before(world: World) ->
 def test_a_withdrawal_that_stands_at_the_pinned_profile_sends_nothing(world: World) -> None:
     world.add(HOME, preferences={"NEWS_EMAIL": (False, ago(days=1))}, **PINNED)
     later = withdrawal(at=ago(days=1) + timedelta(hours=1))
-    assert world.replica(alternate_id_type="CrmId").write(ANN, [later]) is WriteResponse.ALREADY_SO
+    assert send_one(world.replica(alternate_id_type="CrmId"), ANN, [later]) is WriteResponse.ALREADY_SO
     assert world.calls("updateProfilePost") == 0

@@ -11,7 +11,7 @@ import pytest
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, SideError, SignInRefused, Unreachable
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import WriteRequest, WriteResponse, read_person, saves_calls
 from bridge.mypreferences import wire
 from bridge.mypreferences.bulk import importer as import_module
 from bridge.mypreferences.bulk import pricing, withdrawals
@@ -66,7 +66,7 @@ def requests(people: Sequence[Who], *topics: Topic) -> list[WriteRequest]:
 def send(
     world: World, sent: Sequence[WriteRequest], *topics: Topic, desk: Importer | None = None
 ) -> list[Any]:
-    return list(replica(world, desk, *topics).write_many(sent, heartbeat=lambda: None))
+    return list(replica(world, desk, *topics).send(sent, heartbeat=lambda: None))
 
 
 def choice(world: World, who: Who, filter_id: str = "NEWS_EMAIL") -> int | None:
@@ -98,7 +98,7 @@ def test_consents_are_imported_ahead_of_preferences(world: World) -> None:
     assert send(world, requests(people, PROFILING, OFFERS)) == [WriteResponse.ACCEPTED] * 6
     assert [choice(world, who, "OFFERS_EMAIL") for who in people] == [2] * 6
     assert world.calls("initiateImport") == 2
-    looks = [replica(world).look(who).topics for who in people]
+    looks = [read_person(replica(world), who).topics for who in people]
     assert {seen[PROFILING.id].choice.value for seen in looks} == {"opted_out"}
 
 
@@ -129,8 +129,8 @@ def test_opt_ins_never_go_by_import(world: World) -> None:
     people = crowd(world, preferences={})
     raises = [WriteRequest(who, [raising(NEWS)]) for who in people]
     side = replica(world)
-    assert not side.prefers_bulk(raises * 100)
-    assert list(side.write_many(raises, heartbeat=lambda: None)) == [WriteResponse.ACCEPTED] * 6
+    assert not saves_calls(side, [one.writes for one in raises * 100])
+    assert list(side.send(raises, heartbeat=lambda: None)) == [WriteResponse.ACCEPTED] * 6
     assert world.calls("initiateImport") == 0
     assert [choice(world, who) for who in people] == [1] * 6
 
@@ -176,18 +176,18 @@ def test_preferring_costs_no_call_and_ends_with_the_days_imports(world: World) -
     desk = importer(world, per_day=1)
     side = replica(world, desk)
     world.state.calls.reset()
-    assert side.prefers_bulk(requests(people))
+    assert saves_calls(side, [one.writes for one in requests(people)])
     assert world.state.calls.total() == 0
-    side.write_many(requests(people), heartbeat=lambda: None)
-    assert not side.prefers_bulk(requests(people))
+    side.send(requests(people), heartbeat=lambda: None)
+    assert not saves_calls(side, [one.writes for one in requests(people)])
     world.state.clock.advance(86_400)
-    assert side.prefers_bulk(requests(people))
+    assert saves_calls(side, [one.writes for one in requests(people)])
 
 
 def test_none_a_day_means_one_by_one(world: World) -> None:
     people = crowd(world)
     desk = importer(world, per_day=0)
-    assert not replica(world, desk).prefers_bulk(requests(people))
+    assert not saves_calls(replica(world, desk), [one.writes for one in requests(people)])
     assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
     assert world.calls("initiateImport") == 0
 
@@ -206,7 +206,7 @@ def test_a_user_who_may_not_import_withdraws_one_by_one_and_is_not_asked_again(w
     world.state.forbid("initiateImport")
     desk = importer(world)
     assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
-    assert not replica(world, desk).prefers_bulk(requests(people))
+    assert not saves_calls(replica(world, desk), [one.writes for one in requests(people)])
     assert world.calls("initiateImport") == 1
 
 
@@ -273,13 +273,14 @@ def test_an_end_that_cannot_be_seen_leaves_everybody_in_doubt(world: World, stat
     results = send(world, requests(people), desk=desk)
     assert {type(item) for item in results} == {OutcomeUnknown}
     world.state.faults.clear()
-    assert not replica(world, desk).prefers_bulk(requests(people) * 2), "one import after the other"
+    twice = [one.writes for one in requests(people) * 2]
+    assert not saves_calls(replica(world, desk), twice), "one import after the other"
     world.state.switches.import_polls = 0
     assert desk.has_running_jobs() is True
     assert desk.has_running_jobs() is False
-    assert not replica(world, desk).prefers_bulk(requests(people) * 2), "the same would come of it"
+    assert not saves_calls(replica(world, desk), twice), "the same would come of it"
     world.state.clock.advance(6 * 3600)
-    assert replica(world, desk).prefers_bulk(requests(people) * 2)
+    assert saves_calls(replica(world, desk), twice)
 
 
 def test_what_was_begun_is_known_to_the_next_process(world: World) -> None:
@@ -363,7 +364,7 @@ def test_a_lost_lease_ends_the_waiting_and_not_the_import(world: World) -> None:
 
     desk = importer(world)
     with pytest.raises(KeyboardInterrupt):
-        replica(world, desk).write_many(requests(people), heartbeat=heartbeat)
+        replica(world, desk).send(requests(people), heartbeat=heartbeat)
     assert desk.has_running_jobs()
     assert [choice(world, who) for who in people] == [2] * 6
 
@@ -428,4 +429,4 @@ def test_a_few_are_looked_at(world: World) -> None:
 def test_the_channel_is_withdrawn_by_import_too(world: World) -> None:
     people = crowd(world, consents={"EmailMarketing": ("Granted", ago(days=9))})
     assert send(world, requests(people, CHANNEL)) == [WriteResponse.ACCEPTED] * 6
-    assert {roll(world).look(who).topics[CHANNEL.id].choice.value for who in people} == {"opted_out"}
+    assert {read_person(roll(world), who).topics[CHANNEL.id].choice.value for who in people} == {"opted_out"}

@@ -15,6 +15,7 @@ from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import State
 from tests.mypreferences.mp_world import ADDRESS, NEWS, NOON, World, a_mapping, raising, who, withdrawal
+from tests.port_calls import send_one
 
 
 @pytest.fixture
@@ -172,8 +173,8 @@ def test_the_bridge_never_replaces_a_profile(world: World) -> None:
     """PUT blanks what it leaves out: nothing that the engine can reach sends one."""
     found = somebody(world)
     replica: MyPreferencesReplica = world.replica(a_mapping(NEWS))
-    replica.write(who(), [withdrawal(NEWS)])
-    replica.write(who(), [raising(NEWS, NOON.replace(hour=13))])
+    send_one(replica, who(), [withdrawal(NEWS)])
+    send_one(replica, who(), [raising(NEWS, NOON.replace(hour=13))])
     sent = {name for name, count in world.state.calls.counts().items() if count}
     assert sent.isdisjoint({"updateProfilePut", "replaceProfileByAlternateId", "updateProfilePatch"})
     source = Path(__file__).resolve().parents[2] / "bridge" / "mypreferences" / "replica.py"

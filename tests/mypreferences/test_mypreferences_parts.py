@@ -25,6 +25,7 @@ from bridge.mypreferences.events.drain import drain_events
 from bridge.sandbox.faults import Fault
 from bridge.transport import Response
 from tests.mypreferences.mp_world import CHANNEL, NEWS, NOON, World, a_mapping, ago
+from tests.port_calls import feed_named
 
 # --- routes
 
@@ -273,7 +274,7 @@ def test_a_topic_is_missing_only_where_its_counterpart_is_gone(
 
 def test_the_feed_covers_every_topic_with_a_place_here(world: World) -> None:
     mapping = a_mapping(NEWS, channel=Topic(TopicId("email"), None, {}))
-    assert world.replica(mapping).topics_of("mypreferences.events") == {NEWS.id}
+    assert feed_named(world.replica(mapping), "mypreferences.events").topics == {NEWS.id}
 
 
 def test_inactive_things_are_found(world: World) -> None:

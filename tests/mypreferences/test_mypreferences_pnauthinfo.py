@@ -15,6 +15,7 @@ from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import User
 from bridge.sandbox.mypreferences.state import API_HASH_KEY
 from tests.mypreferences.mp_world import NOON, World, ago, who, withdrawal
+from tests.port_calls import send_one
 
 ACCOUNT, USER, TIME = "SanchezAssociates", "RickSanchez", "2015-08-10T20:11:00"
 KEY = "SeemslikearareopportunityMorty!"
@@ -157,7 +158,7 @@ def test_who_signs_is_the_author_of_what_is_written(world: World) -> None:
     world.state.add_user(User("Second Bridge", "SYNC"))
     profile_id = world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.client = world.signed_by(by_key(world, user="Second Bridge"))
-    world.replica().write(who(), [withdrawal()])
+    send_one(world.replica(), who(), [withdrawal()])
     [stored] = world.state.profile(int(profile_id))["Emails"][0]["EmailPreferences"]
     assert (stored["PreferenceType"], "Second Bridge" in str(stored)) == (2, True)
 

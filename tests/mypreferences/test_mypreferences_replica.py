@@ -17,7 +17,7 @@ from bridge.core.errors import (
 )
 from bridge.core.mapping import Topic
 from bridge.core.model import Block, Choice, Observation, Side, TopicId
-from bridge.core.ports import Hint
+from bridge.core.ports import Hint, read_person
 from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.replica import MyPreferencesReader
 from bridge.sandbox.faults import Fault
@@ -34,12 +34,13 @@ from tests.mypreferences.mp_world import (
     who,
     withdrawal,
 )
+from tests.port_calls import send_one
 
 OUT, IN, UNSET = Choice.OPTED_OUT, Choice.OPTED_IN, Choice.UNSET
 
 
 def seen(world: World, topic: Topic = NEWS, address: str = ADDRESS) -> Observation:
-    return world.replica().look(who(address)).topics[topic.id]
+    return read_person(world.replica(), who(address)).topics[topic.id]
 
 
 # --- looking
@@ -47,7 +48,7 @@ def seen(world: World, topic: Topic = NEWS, address: str = ADDRESS) -> Observati
 
 def test_a_stated_choice_is_seen_with_the_persons_own_date(world: World) -> None:
     profile_id = world.add(preferences={"NEWS_EMAIL": (False, ago(days=3))})
-    view = world.replica().look(who(ADDRESS.upper()))
+    view = read_person(world.replica(), who(ADDRESS.upper()))
     assert view.ids == (profile_id,)
     assert view.complete
     assert view.topics[NEWS.id] == Observation(OUT, NOON, ago(days=3))
@@ -55,7 +56,7 @@ def test_a_stated_choice_is_seen_with_the_persons_own_date(world: World) -> None
 
 
 def test_somebody_unknown_is_not_present_on_any_topic(world: World) -> None:
-    view = world.replica().look(who())
+    view = read_person(world.replica(), who())
     assert set(view.topics) == {CHANNEL.id, NEWS.id, OFFERS.id, PROFILING.id}
     assert not any(item.present for item in view.topics.values())
 
@@ -81,7 +82,7 @@ def test_an_opt_in_beside_silence_is_an_opt_in_that_is_not_uniform(world: World)
 def test_a_profile_that_moved_to_another_address_is_absent_under_the_old_one(world: World) -> None:
     profile_id = world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.state.change_email(int(profile_id), ADDRESS, "new@example.com")
-    view = world.replica().look(who(ids={Side.MYPREFERENCES: (profile_id,)}))
+    view = read_person(world.replica(), who(ids={Side.MYPREFERENCES: (profile_id,)}))
     assert not view.topics[NEWS.id].present
     assert world.calls("retrieveProfileById") == 1
 
@@ -91,20 +92,20 @@ def test_inactive_and_deleted_profiles_are_absent(world: World) -> None:
     world.state.deactivate(int(first))
     world.state.delete(int(second))
     ids = {Side.MYPREFERENCES: (first, second)}
-    assert not world.replica().look(who(ids=ids)).topics[NEWS.id].present
+    assert not read_person(world.replica(), who(ids=ids)).topics[NEWS.id].present
 
 
 def test_more_than_fifty_profiles_are_ambiguous(world: World) -> None:
     for _ in range(51):
         world.add()
     with pytest.raises(Ambiguous, match="50"):
-        world.replica().look(who())
+        read_person(world.replica(), who())
 
 
 def test_an_accepted_write_that_is_still_worked_in_proves_nothing(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.state.switches.write_lag_seconds = 60
-    world.replica().write(who(), [withdrawal()])
+    send_one(world.replica(), who(), [withdrawal()])
     lagging = seen(world)
     assert (lagging.choice, lagging.reason) == (IN, "pending_update")
     world.state.clock.advance(61)
@@ -126,7 +127,7 @@ def test_a_consent_is_heard_as_the_channel(world: World) -> None:
 def test_a_channel_without_a_source_is_left_out(world: World) -> None:
     world.add()
     mapping = a_mapping(NEWS, channel=Topic(TopicId("email"), None, {}))
-    assert set(world.replica(mapping).look(who()).topics) == {NEWS.id}
+    assert set(read_person(world.replica(mapping), who()).topics) == {NEWS.id}
 
 
 # --- following hints
@@ -135,7 +136,7 @@ def test_a_channel_without_a_source_is_left_out(world: World) -> None:
 def test_a_hint_by_id_shows_each_address_of_the_profile(world: World) -> None:
     profile_id = world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.state.add_email(int(profile_id), "work@example.com", "Work")
-    views = {view.address: view for view in world.replica().follow(Hint(id=profile_id))}
+    views = {view.address: view for view in world.replica().read_hint(Hint(id=profile_id))}
     assert set(views) == {ADDRESS, "work@example.com"}
     assert views[ADDRESS].topics[NEWS.id].choice is IN
     assert views["work@example.com"].topics[NEWS.id].choice is UNSET
@@ -144,7 +145,7 @@ def test_a_hint_by_id_shows_each_address_of_the_profile(world: World) -> None:
 
 def test_a_hint_by_address_reads_everybody_who_has_it(world: World) -> None:
     first, second = world.add(), world.add()
-    (view,) = world.replica().follow(Hint(id=first, address=ADDRESS))
+    (view,) = world.replica().read_hint(Hint(id=first, address=ADDRESS))
     assert view.complete
     assert view.ids == (first, second)
 
@@ -153,8 +154,8 @@ def test_a_hint_at_a_profile_that_is_gone_shows_nobody(world: World) -> None:
     gone, inactive = world.add(), world.add()
     world.state.delete(int(gone))
     world.state.deactivate(int(inactive))
-    assert list(world.replica().follow(Hint(id=gone))) == []
-    assert list(world.replica().follow(Hint(id=inactive))) == []
+    assert list(world.replica().read_hint(Hint(id=gone))) == []
+    assert list(world.replica().read_hint(Hint(id=inactive))) == []
 
 
 # --- the event feed
@@ -168,7 +169,7 @@ def test_events_are_hints_in_windows_and_the_watermark_is_the_servers_time(world
     world.state.clock.advance(5400)
     world.state.delete(second)
     now = world.state.clock.now()
-    pages = list(world.replica().changes("mypreferences.events", NOON))
+    pages = list(world.replica().read_feed("mypreferences.events", NOON))
     assert [[hint.id for hint in page.hints] for page in pages] == [[str(first)], [str(second)]]
     assert [page.watermark for page in pages] == [None, now]
     assert not any(page.warnings for page in pages)
@@ -176,7 +177,7 @@ def test_events_are_hints_in_windows_and_the_watermark_is_the_servers_time(world
 
 def test_a_bridge_clock_that_is_off_does_not_move_the_watermark(world: World) -> None:
     reader = MyPreferencesReader(world.client, a_mapping(), lambda: NOON + timedelta(days=3))
-    *_, last = reader.changes("mypreferences.events", ago(hours=3))
+    *_, last = reader.read_feed("mypreferences.events", ago(hours=3))
     assert last.watermark == NOON
 
 
@@ -185,7 +186,7 @@ def test_events_of_one_subscription_can_be_read(world: World) -> None:
     (subscription,) = world.client.subscriptions()
     world.state.set_preference(int(world.add()), "NEWS_EMAIL", True)
     replica = world.replica(subscription_id=int(subscription.id or 0))
-    (page,) = replica.changes("mypreferences.events", ago(minutes=1))
+    (page,) = replica.read_feed("mypreferences.events", ago(minutes=1))
     assert len(page.hints) == 1
     assert world.calls("retrieveEventsBySubscription") == 1
 
@@ -194,13 +195,13 @@ def test_wrapped_events_are_read_like_bare_ones(world: World) -> None:
     world.state.switches.events_wrapped = True
     world.subscribe()
     world.state.set_preference(int(world.add()), "NEWS_EMAIL", True)
-    (page,) = world.replica().changes("mypreferences.events", ago(minutes=1))
+    (page,) = world.replica().read_feed("mypreferences.events", ago(minutes=1))
     assert len(page.hints) == 1
 
 
 def test_a_drain_that_fails_midway_gives_no_watermark(world: World) -> None:
     world.state.faults.add(Fault("retrieveEvents", "status", nth=2, times=9, status=503))
-    drain = world.replica().changes("mypreferences.events", ago(hours=3))
+    drain = world.replica().read_feed("mypreferences.events", ago(hours=3))
     assert next(drain).watermark is None
     with pytest.raises(ServerError):
         next(drain)
@@ -210,9 +211,9 @@ def test_the_feed_reaches_as_far_back_as_the_service_allows(world: World) -> Non
     replica = world.replica(poll_window=NOON - ago(days=16))
     oldest = replica.oldest_since()
     assert oldest is not None
-    assert len(list(replica.changes("mypreferences.events", oldest))) == 1
+    assert len(list(replica.read_feed("mypreferences.events", oldest))) == 1
     with pytest.raises(Refused):
-        list(replica.changes("mypreferences.events", ago(days=15, hours=1)))
+        list(replica.read_feed("mypreferences.events", ago(days=15, hours=1)))
 
 
 # --- everybody
@@ -338,7 +339,7 @@ def test_a_bad_answer_to_a_look_is_no_observation(world: World, kind: str, is_ba
 def test_a_missing_permission_names_the_user_group(world: World) -> None:
     world.state.forbid("retrieveEvents")
     with pytest.raises(Forbidden, match="User Group"):
-        list(world.replica().changes("mypreferences.events", ago(hours=1)))
+        list(world.replica().read_feed("mypreferences.events", ago(hours=1)))
 
 
 def test_a_wrong_account_in_the_path_names_its_setting(world: World) -> None:
@@ -348,5 +349,5 @@ def test_a_wrong_account_in_the_path_names_its_setting(world: World) -> None:
 
 def test_a_block_is_never_shown_for_what_people_said(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (False, ago(days=1))})
-    assert {item.block for item in world.replica().look(who()).topics.values()} == {None}
-    assert Block.UNKNOWN not in {item.block for item in world.replica().look(who()).topics.values()}
+    assert {item.block for item in read_person(world.replica(), who()).topics.values()} == {None}
+    assert Block.UNKNOWN not in {item.block for item in read_person(world.replica(), who()).topics.values()}

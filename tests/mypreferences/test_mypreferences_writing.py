@@ -14,7 +14,7 @@ from bridge.core.errors import (
 )
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import Adjustment, Choice, Evidence, Observation, Side, TopicId
-from bridge.core.ports import Hint, WriteResponse
+from bridge.core.ports import Hint, WriteResponse, read_person
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import (
@@ -32,25 +32,26 @@ from tests.mypreferences.mp_world import (
     with_type,
     withdrawal,
 )
+from tests.port_calls import send_one
 
 OUT, IN, UNSET = Choice.OPTED_OUT, Choice.OPTED_IN, Choice.UNSET
 
 
 def seen(world: World, topic: Topic = NEWS, address: str = ADDRESS) -> Observation:
-    return world.replica().look(who(address)).topics[topic.id]
+    return read_person(world.replica(), who(address)).topics[topic.id]
 
 
 def test_a_withdrawal_reaches_every_profile_with_the_address(world: World) -> None:
     ids = [world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))}) for _ in range(3)]
-    assert world.replica().write(who(), [withdrawal()]) is WriteResponse.ACCEPTED
+    assert send_one(world.replica(), who(), [withdrawal()]) is WriteResponse.ACCEPTED
     assert world.calls("updateProfilePost") == 3
     assert seen(world) == Observation(OUT, NOON, NOON, records=3)
-    assert world.replica().look(who()).ids == tuple(ids)
+    assert read_person(world.replica(), who()).ids == tuple(ids)
 
 
 def test_a_withdrawal_that_stands_already_sends_nothing(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (False, ago(days=1))})
-    assert world.replica().write(who(), [withdrawal()]) is WriteResponse.ALREADY_SO
+    assert send_one(world.replica(), who(), [withdrawal()]) is WriteResponse.ALREADY_SO
     assert world.calls("updateProfilePost") == 0
 
 
@@ -58,14 +59,14 @@ def test_a_withdrawal_is_dated_up_to_the_next_whole_second(world: World) -> None
     """A CustomerDate older than the stored one is accepted and not honoured."""
     said = NOON - timedelta(milliseconds=400)
     world.add(preferences={"NEWS_EMAIL": (True, said)})
-    world.replica().write(who(), [withdrawal(at=said + timedelta(milliseconds=100))])
+    send_one(world.replica(), who(), [withdrawal(at=said + timedelta(milliseconds=100))])
     assert seen(world).choice is OUT
 
 
 def test_a_withdrawn_consent_is_revoked_where_granted_and_denied_where_not(world: World) -> None:
     granted = world.add(consents={"EmailMarketing": ("Granted", ago(days=1))})
     silent = world.add()
-    world.replica().write(who(), [withdrawal(CHANNEL)])
+    send_one(world.replica(), who(), [withdrawal(CHANNEL)])
     status = {
         profile_id: world.state.profile(int(profile_id))["Consents"][0]["ConsentStatus"]
         for profile_id in (granted, silent)
@@ -80,7 +81,7 @@ def test_a_consent_and_the_preference_tied_to_it_are_both_out_after_one_unit(wor
         preferences={"OFFERS_EMAIL": (True, ago(days=1), "DAILY")},
         consents={"Profiling": ("Granted", ago(days=1))},
     )
-    world.replica().write(who(), [withdrawal(OFFERS), withdrawal(PROFILING)])
+    send_one(world.replica(), who(), [withdrawal(OFFERS), withdrawal(PROFILING)])
     assert seen(world, OFFERS).choice is OUT
     assert seen(world, PROFILING).choice is OUT
 
@@ -92,13 +93,13 @@ def test_an_opt_out_that_stood_outlasts_the_revocation_of_its_consent(world: Wor
     )
     profile_id = world.state.find(ADDRESS)[0]
     world.state.set_consent(profile_id, "Profiling", "Granted", ago(hours=1))
-    world.replica().write(who(), [withdrawal(OFFERS), withdrawal(PROFILING)])
+    send_one(world.replica(), who(), [withdrawal(OFFERS), withdrawal(PROFILING)])
     assert seen(world, OFFERS).choice is OUT
     assert seen(world, PROFILING).choice is OUT
 
 
 def test_units_send_withdrawals_first_and_apart() -> None:
-    split = MyPreferencesReplica.units
+    split = MyPreferencesReplica.split
     first, second, third = raising(), withdrawal(OFFERS), withdrawal(PROFILING)
     assert split(None, [first, second, third]) == [[second, third], [first]]  # type: ignore[arg-type]
 
@@ -107,7 +108,7 @@ def test_a_raise_carries_the_evidences_date_and_frequency(world: World) -> None:
     world.add()
     at = ago(hours=2)
     assert (
-        world.replica().write(who(), [raising(OFFERS, at, "DAILY"), raising(CHANNEL, at)])
+        send_one(world.replica(), who(), [raising(OFFERS, at, "DAILY"), raising(CHANNEL, at)])
         is WriteResponse.ACCEPTED
     )
     assert seen(world, OFFERS) == Observation(IN, NOON, at, ("DAILY",))
@@ -118,14 +119,14 @@ def test_a_raise_carries_the_evidences_date_and_frequency(world: World) -> None:
 def test_an_adjustment_changes_the_frequency(world: World) -> None:
     world.add(preferences={"OFFERS_EMAIL": (True, ago(days=1), "DAILY")})
     evidence = Evidence(Side.DOTDIGITAL, ago(hours=1), NOON, "v")
-    world.replica().write(who(), [Adjustment(Side.MYPREFERENCES, OFFERS.id, evidence, "WEEKLY")])
+    send_one(world.replica(), who(), [Adjustment(Side.MYPREFERENCES, OFFERS.id, evidence, "WEEKLY")])
     assert seen(world, OFFERS).frequencies == ("WEEKLY",)
 
 
 def test_a_raise_goes_to_nobody_where_several_profiles_share_the_address(world: World) -> None:
     world.add(), world.add()
     with pytest.raises(Refused, match="share"):
-        world.replica().write(who(), [raising()])
+        send_one(world.replica(), who(), [raising()])
     assert world.calls("updateProfilePost") == 0
 
 
@@ -133,7 +134,7 @@ def test_a_raise_goes_to_the_profile_that_the_alternate_id_pins(world: World) ->
     world.add()
     pinned = world.add(alternate_ids={"CrmId": "77"})
     person = who(ids={Side.DOTDIGITAL: ("77",)})
-    world.replica(alternate_id_type="crmid").write(person, [raising()])
+    send_one(world.replica(alternate_id_type="crmid"), person, [raising()])
     emails = world.state.profile(int(pinned))["Emails"]
     assert emails[0]["EmailPreferences"][0]["PreferenceType"] == 1
     assert seen(world) == Observation(IN, NOON, NOON, consistent=False, records=2)
@@ -142,19 +143,19 @@ def test_a_raise_goes_to_the_profile_that_the_alternate_id_pins(world: World) ->
 def test_a_profile_pinned_to_another_contact_is_not_raised(world: World) -> None:
     world.add(alternate_ids={"CrmId": "78"})
     with pytest.raises(Refused, match="pinned"):
-        world.replica(alternate_id_type="CrmId").write(who(ids={Side.DOTDIGITAL: ("77",)}), [raising()])
+        send_one(world.replica(alternate_id_type="CrmId"), who(ids={Side.DOTDIGITAL: ("77",)}), [raising()])
 
 
 def test_a_withdrawal_that_came_in_meanwhile_stops_a_raise(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (False, ago(minutes=1))})
     with pytest.raises(Refused, match="newer"):
-        world.replica().write(who(), [raising(at=ago(minutes=2))])
+        send_one(world.replica(), who(), [raising(at=ago(minutes=2))])
     assert world.calls("updateProfilePost") == 0
 
 
 def test_the_element_type_is_the_one_the_profile_has(world: World) -> None:
     profile_id = world.state.add_profile([("Work", ADDRESS)])
-    world.replica().write(who(), [withdrawal()])
+    send_one(world.replica(), who(), [withdrawal()])
     (email,) = world.state.profile(profile_id)["Emails"]
     assert email["EmailAddressType"] == "Work"
     assert email["EmailPreferences"][0]["PreferenceType"] == 2
@@ -165,31 +166,31 @@ def test_a_raise_never_adds_an_element_but_a_withdrawal_may(world: World) -> Non
     topic = with_type(NEWS, "Primary")
     replica = world.replica(a_mapping(topic))
     with pytest.raises(Refused, match="e-mail type"):
-        replica.write(who(), [raising(topic)])
-    replica.write(who(), [withdrawal(topic)])
-    assert replica.look(who()).topics[topic.id].choice is OUT
+        send_one(replica, who(), [raising(topic)])
+    send_one(replica, who(), [withdrawal(topic)])
+    assert read_person(replica, who()).topics[topic.id].choice is OUT
 
 
 def test_a_preference_that_hangs_on_the_profile_is_written_there(world: World) -> None:
     topic = Topic(TopicId("deals"), FilterRef("DEALS_APP"), {"": 1})
     world.add(preferences={"DEALS_APP": (True, ago(days=1))})
     replica = world.replica(a_mapping(topic))
-    assert replica.look(who()).topics[topic.id].choice is IN
-    replica.write(who(), [withdrawal(topic)])
-    assert replica.look(who()).topics[topic.id].choice is OUT
+    assert read_person(replica, who()).topics[topic.id].choice is IN
+    send_one(replica, who(), [withdrawal(topic)])
+    assert read_person(replica, who()).topics[topic.id].choice is OUT
 
 
 def test_a_filter_that_is_gone_does_not_keep_other_opt_outs_from_arriving(world: World) -> None:
     gone = Topic(TopicId("gone"), FilterRef("GONE_EMAIL"), {"": 1})
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     with pytest.raises(MappingStale):
-        world.replica(a_mapping(gone, NEWS)).write(who(), [withdrawal(gone), withdrawal(NEWS)])
+        send_one(world.replica(a_mapping(gone, NEWS)), who(), [withdrawal(gone), withdrawal(NEWS)])
     assert seen(world).choice is OUT
 
 
 def test_a_write_for_somebody_who_is_not_there_is_held(world: World) -> None:
     with pytest.raises(NotFound):
-        world.replica().write(who(), [withdrawal()])
+        send_one(world.replica(), who(), [withdrawal()])
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_a_withdrawal_without_a_trustworthy_answer_is_in_doubt_and_sent_once(wor
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.state.faults.add(Fault("updateProfilePost", kind))
     with pytest.raises(OutcomeUnknown):
-        world.replica().write(who(), [withdrawal()])
+        send_one(world.replica(), who(), [withdrawal()])
     assert world.calls("updateProfilePost") == 1
 
 
@@ -207,8 +208,8 @@ def test_one_profile_in_doubt_does_not_spare_the_others_the_withdrawal(world: Wo
     ids = [world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))}) for _ in range(2)]
     world.state.faults.add(Fault("updateProfilePost", "reset"))
     with pytest.raises(OutcomeUnknown):
-        world.replica().write(who(), [withdrawal()])
-    views = [world.replica().follow(Hint(id=profile_id))[0].topics[NEWS.id].choice for profile_id in ids]
+        send_one(world.replica(), who(), [withdrawal()])
+    views = [world.replica().read_hint(Hint(id=profile_id))[0].topics[NEWS.id].choice for profile_id in ids]
     assert views == [IN, OUT]
 
 
@@ -218,11 +219,12 @@ def test_the_price_of_writes_is_what_they_cost(world: World) -> None:
         consents={"Profiling": ("Granted", ago(days=1))},
     )
     replica = world.replica()
-    replica.look(who())
+    read_person(replica, who())
     writes = [withdrawal(OFFERS), withdrawal(PROFILING), raising(NEWS)]
     before = replica.calls
-    for unit in replica.units(writes):
-        replica.write(who(), unit)
-        replica.look(who())
+    for unit in replica.split(writes):
+        send_one(replica, who(), unit)
+        read_person(replica, who())
     guard = 1  # the last look before the opt-in, which the engine takes
-    assert replica.calls - before + guard == replica.price([writes[:2]]) + replica.price([writes[2:]])
+    estimated = replica.estimate_calls([writes[:2]]) + replica.estimate_calls([writes[2:]])
+    assert replica.calls - before + guard == estimated

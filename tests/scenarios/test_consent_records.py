@@ -168,7 +168,7 @@ def test_whose_evidence_cannot_be_read_waits_and_nobody_else(
     crowd: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader, unread = crowd.app.readers[MINE], MANY[3]
-    read = reader.evidence
+    read = reader.consent_records
 
     def failing(who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
         if who.address == unread:
@@ -176,7 +176,7 @@ def test_whose_evidence_cannot_be_read_waits_and_nobody_else(
         return read(who, topics)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reader, "evidence", failing)
+        patch.setattr(reader, "consent_records", failing)
         crowd.round()
     assert crowd.shows(unread) == (IN, OUT)
     assert {crowd.shows(address) for address in MANY if address != unread} == {(IN, IN)}
@@ -189,7 +189,7 @@ def test_whoever_says_no_while_evidence_is_read_is_not_opted_in(
     crowd: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = crowd.app.readers[MINE]
-    read = reader.evidence
+    read = reader.consent_records
     late = MANY[3]
 
     def slow(*args: Any) -> Any:
@@ -200,7 +200,7 @@ def test_whoever_says_no_while_evidence_is_read_is_not_opted_in(
             crowd.say(THEIRS, late, NEWS, OUT)
         return found
 
-    monkeypatch.setattr(reader, "evidence", slow)
+    monkeypatch.setattr(reader, "consent_records", slow)
     crowd.until_quiet()
     assert crowd.shows(late) == (OUT, OUT)
     assert {crowd.shows(address) for address in MANY if address != late} == {(IN, IN)}

@@ -7,6 +7,7 @@ import pytest
 from bridge.dotdigital.polling.capabilities import Capability, kept
 from bridge.dotdigital.polling.modified import LONGEST
 from bridge.sandbox.faults import Fault
+from tests.port_calls import feed_named
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
 
@@ -105,7 +106,7 @@ def test_a_round_in_turns_reads_every_feed_before_long(make: Make) -> None:
     live.started()
     polled(live)
     every = live.app.tuning.poll
-    turn = live.app.readers[THEIRS].rotation_period("dotdigital.opt_ins.1002", every)
+    turn = feed_named(live.app.readers[THEIRS], "dotdigital.opt_ins.1002", every).period
     assert turn > every
     live.say(THEIRS, address, NEWS, OUT)
     polled(live, turn // every)

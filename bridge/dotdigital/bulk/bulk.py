@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from bridge.core.errors import SideError, Throttled
 from bridge.core.model import Side, Who, Write, address_key
-from bridge.core.one_by_one import write_each
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import WriteRequest, WriteResponse, send_each
 from bridge.dotdigital.bulk import import_changes
 from bridge.dotdigital.bulk.import_changes import ImportChange
 from bridge.dotdigital.bulk.importer import ImportRunner
@@ -38,7 +37,7 @@ class BulkWriter:
     def carry(self, requests: Sequence[WriteRequest], heartbeat: Callable[[], None]) -> list[Answer]:
         """One answer each, in order. What no import takes goes one by one, after it; and so do withdrawals
         that a whole import was refused with. Raises SideError where not even who is there could be read."""
-        fit = [request for request in requests if fits_import(request.unit)]
+        fit = [request for request in requests if fits_import(request.writes)]
         people = {address_key(request.who.address): request.who for request in fit}
         recorded = any(request.records for request in fit)
         standing = self._roster.standing(list(people.values()), heartbeat, recorded=recorded)
@@ -47,13 +46,13 @@ class BulkWriter:
         bare: set[int] = set()
         for at, request in enumerate(requests):
             contact = standing.get(address_key(request.who.address))
-            if not fits_import(request.unit) or contact is None or not _is_theirs(request.who, contact):
+            if not fits_import(request.writes) or contact is None or not _is_theirs(request.who, contact):
                 continue
             records, left_out = lacking(contact, request.records)
             if len(records) > import_changes.MOST_RECORDS:
                 continue
             try:
-                _add(entries, contact, self._change(contact, request.unit, records))
+                _add(entries, contact, self._change(contact, request.writes, records))
             except SideError as error:
                 answers[at] = error
             if left_out:
@@ -61,7 +60,7 @@ class BulkWriter:
         self._import(requests, entries, answers, heartbeat)
         answers |= {at: WriteResponse.UNRECORDED for at in bare if answers.get(at) is WriteResponse.ACCEPTED}
         left = [at for at in range(len(requests)) if at not in answers]
-        singly = write_each(self._write, [requests[at] for at in left], heartbeat)
+        singly = send_each(self._write, [requests[at] for at in left], heartbeat)
         answers |= dict(zip(left, singly, strict=True))
         return [answers[at] for at in range(len(requests))]
 
@@ -81,11 +80,11 @@ class BulkWriter:
     ) -> None:
         if not entries:
             return
-        raises = not all(withdraws(write) for request in requests for write in request.unit)
+        raises = not all(withdraws(write) for request in requests for write in request.writes)
         said = self._importer.run(list(entries.values()), heartbeat, raises=raises)
         for at, request in enumerate(requests):
             change = entries.get(address_key(request.who.address))
-            if change is None or at in answers or not fits_import(request.unit):
+            if change is None or at in answers or not fits_import(request.writes):
                 continue
             answer = said[change.contact_id]
             if raises or not _was_turned_away(answer):
@@ -94,9 +93,9 @@ class BulkWriter:
 
 def pays(requests: Sequence[WriteRequest], pages: int | None) -> bool:
     """Whether an import takes fewer calls. `pages`: of the listing, where they are known."""
-    fit = [request for request in requests if fits_import(request.unit)]
+    fit = [request for request in requests if fits_import(request.writes)]
     people = {address_key(request.who.address) for request in fit}
-    return import_changes.pays(len(people), sum(price(request.unit) for request in fit), pages)
+    return import_changes.pays(len(people), sum(price(request.writes) for request in fit), pages)
 
 
 def _add(entries: dict[str, ImportChange], contact: ContactV3, change: ImportChange) -> None:

@@ -16,7 +16,6 @@ from bridge.core.errors import (
     OutcomeUnknown,
     SideError,
     SignInRefused,
-    Throttled,
     Unreachable,
     Verdict,
 )
@@ -136,7 +135,7 @@ class BulkWithdrawals:
             else:
                 read = [stopped] * len(some)
             for number, found in enumerate(read, start):
-                if isinstance(found, SideError) and _stops(found):
+                if isinstance(found, SideError) and found.stops_side:
                     stopped = found
                 yield number, found
 
@@ -180,7 +179,7 @@ class BulkWithdrawals:
                     results.again.add(load.request)
                 else:
                     results.errors[load.request] = error
-                    stopped = error if _stops(error) else None
+                    stopped = error if error.stops_side else None
 
     def _afterwards(
         self, requests: Sequence[WriteRequest], results: _Results, heartbeat: Callable[[], None]
@@ -205,10 +204,6 @@ class BulkWithdrawals:
 
 def _holds_consents(body: wire.Profile) -> bool:
     return bool(body.consents) or any(email.consents for email in body.emails or ())
-
-
-def _stops(error: SideError) -> bool:
-    return error.verdict is Verdict.STOP or isinstance(error, Unreachable | Throttled)
 
 
 def _nobody() -> SideError:
