@@ -4,22 +4,22 @@ BridgeError
 ├── ConfigError            settings, mapping or usage is wrong            exit 2
 ├── SchemaOutOfDate        the state DB needs `bridge db upgrade`          exit 2
 ├── LeaseHeld              another process writes to this state DB        exit 1
-├── PlanMoved              the ground of a saved plan has moved           exit 2
+├── PlanMoved              what a saved plan was based on has changed     exit 2
 ├── DrainIncomplete        a feed could not be read to a proven end       (the watermark stays)
 └── SideError              one side answered, or failed to answer
-    ├── Unreachable          no connection, TLS failure, time-out before an answer    retry
-    ├── OutcomeUnknown       a write was sent and no trustworthy answer came back     in doubt
-    ├── InvalidResponse      an answer came that is not what the documents promise    retry
-    ├── Throttled            asked to wait                                            retry
-    ├── ServerError          5xx to a read                                            retry
-    ├── SignInRefused        wrong credentials, clock skew, wrong region              stop
-    ├── Forbidden            no permission for this call                              stop
-    ├── Ambiguous            too many people match one address                        hold
-    ├── NotFound             the addressed thing is not there                         hold
-    ├── Refused              a permanent no for this person or payload                hold
-    ├── AlreadyDone          refused because it is so already                         done
-    ├── PreconditionFailed   a conditional write found another state than was read    in doubt
-    └── MappingStale         a mapped thing is gone at that side                      fix mapping
+    ├── Unreachable        no connection, TLS failure, time-out before an answer      retry
+    ├── OutcomeUnknown     a write was sent and no trustworthy answer came back       in doubt
+    ├── InvalidResponse    an answer came that is not what the documents promise      retry
+    ├── Throttled          asked to wait                                              retry
+    ├── ServerError        5xx to a read                                              retry
+    ├── SignInRefused      wrong credentials, clock skew, wrong region                stop
+    ├── Forbidden          no permission for this call                                stop
+    ├── Ambiguous          too many people match one address                          hold
+    ├── NotFound           what was addressed does not exist                          hold
+    ├── Refused            a permanent no for this person or payload                  hold
+    ├── AlreadyDone        refused because it is so already                           done
+    ├── PreconditionFailed a conditional write found another state than was read      in doubt
+    └── MappingStale       a mapped thing is gone at that side                        fix the mapping
 """
 
 from __future__ import annotations

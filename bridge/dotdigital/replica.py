@@ -45,8 +45,8 @@ class DotdigitalReplica(DotdigitalReader):
     ) -> Sequence[WriteResponse | SideError]:
         """By import where that takes fewer calls than one by one: of contacts that are there, and nothing
         but the change. Never without v3."""
-        bulk = self._bulk
-        if bulk is None or not self._access.presumed() or not pays(batch, self._pages):
+        bulk = self._bulk if self._access.presumed() else None
+        if len(batch) == 1 or bulk is None or not pays(batch, self._pages):
             return send_each(self._send_one, batch, heartbeat)
         try:
             return bulk.carry(batch, heartbeat)

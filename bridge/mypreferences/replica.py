@@ -64,7 +64,8 @@ class MyPreferencesReplica(MyPreferencesReader):
         """Withdrawals by import, where that takes fewer calls than one by one. Opt-ins are always sent one
         by one: see `bulk.withdrawals`. There is no place here for consent records: with them an
         opt-in results in UNRECORDED."""
-        if self._burst is not None and self._is_bulk(batch):
+        withdrawals = all(isinstance(write, Withdrawal) for request in batch for write in request.writes)
+        if self._burst is not None and len(batch) > 1 and withdrawals:
             return self._burst.carry(batch, heartbeat)
         return send_each(self._send_one, batch, heartbeat)
 
@@ -84,18 +85,8 @@ class MyPreferencesReplica(MyPreferencesReader):
         response = self._raise(who, bound, others)
         return WriteResponse.UNRECORDED if request.records else response
 
-    def _is_bulk(self, batch: Sequence[WriteRequest]) -> bool:
-        writes = [write for request in batch for write in request.writes]
-        if self._burst is None or not all(isinstance(write, Withdrawal) for write in writes):
-            return False
-        return self._burst.prefers([self._kinds(request) for request in batch])
-
     def _asked(self, request: WriteRequest) -> RequestedWithdrawals:
         return [(write, self._topic(write)) for write in request.writes if isinstance(write, Withdrawal)]
-
-    def _kinds(self, request: WriteRequest) -> frozenset[object]:
-        topics = (self._mapping.topic(write.topic) for write in request.writes)
-        return frozenset(type(topic.source) for topic in topics if topic is not None)
 
     def _withdraw(self, told: Sequence[Target], writes: Sequence[tuple[Withdrawal, Topic]]) -> WriteResponse:
         """Every profile of the person is told, also after one of them was refused; then that is raised, an

@@ -178,7 +178,7 @@ def test_the_feed_is_last_covers_nothing_and_is_there_only_when_asked_for(
 ) -> None:
     assert FEED not in feed_names(reader)
     told = DotdigitalReader(v2, v3, mapping, state.clock.now, events=events)
-    assert feed_names(told) == (*feed_names(reader), FEED)
+    assert feed_names(told) == [*feed_names(reader), FEED]
     assert feed_named(told, FEED).topics == frozenset()
     state.add_contact("a@example.com")
     (page,) = told.read_feed(FEED, START)

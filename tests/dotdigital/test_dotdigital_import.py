@@ -214,6 +214,7 @@ def test_failures_are_read_in_both_spellings(
     state.switches.failure_spelling = spelling
     state.add_contact("blocked@example.com", status="SharedSuppression", when=BEFORE)
     both = [*people, "blocked@example.com"]
+    list(replica.list_people([]))  # one page: now an import takes fewer calls for the channel too
     results = replica.send(requests(both, give(OFFERS, "WEEKLY")), heartbeat=nothing)
     assert isinstance(results[-1], Refused)
     assert results[:-1] == [WriteResponse.ACCEPTED] * len(people)
@@ -372,8 +373,8 @@ def test_nothing_was_sent_where_who_is_there_cannot_be_read(
     replica: DotdigitalReplica, people: list[str], state: State
 ) -> None:
     state.faults.add(Fault("getContact", "status", status=503, times=99))
-    with pytest.raises(SideError):
-        replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    results = replica.send(requests(people, withdraw(NEWSLETTER)), heartbeat=nothing)
+    assert all(isinstance(result, SideError) for result in results)
     assert state.calls.count("importContacts") == 0
 
 

@@ -118,7 +118,6 @@ def test_the_listing_itself_says_nothing_of_anybody(polls: Polls) -> None:
     pages = list(polls.reader.read_feed(FEED, START))
     assert [page.views for page in pages] == [()]
     assert all(page.watermark is None for page in pages)
-    assert feed_named(polls.reader, FEED).topics == frozenset()
     assert FEED not in feed_names(polls.reader)
 
 

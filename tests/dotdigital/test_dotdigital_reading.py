@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from dotdigital_world import DAILY, LONELY, NEWS, NEWSLETTER, OFFERS, PROFILING, START, UNMAPPED, WEEKLY, who
 
-from bridge.core.errors import DrainIncomplete, InvalidResponse, MappingStale, SideError
+from bridge.core.errors import DrainIncomplete, InvalidResponse, MappingStale, Refused, SideError
 from bridge.core.mapping import CHANNEL, Mapping
 from bridge.core.model import Block, Choice, Side
 from bridge.core.ports import Hint, Page, PersonView, ReadReplica, read_person
@@ -36,13 +36,13 @@ def test_the_reader_fills_the_port_and_cannot_write(reader: DotdigitalReader) ->
     port: ReadReplica = reader
     assert port.side is Side.DOTDIGITAL
     assert port.oldest_since() is None
-    assert not hasattr(reader, "write")
-    assert not hasattr(reader, "units")
+    assert not hasattr(reader, "send")
+    assert not hasattr(reader, "split")
 
 
 def test_there_is_a_feed_of_suppressions_and_one_for_each_mapped_preference(reader: DotdigitalReader) -> None:
     numbers = (NEWS, DAILY, WEEKLY, LONELY)
-    assert feed_names(reader) == (SUPPRESSED, *(f"dotdigital.opt_ins.{number}" for number in numbers))
+    assert feed_names(reader) == [SUPPRESSED, *(f"dotdigital.opt_ins.{number}" for number in numbers)]
     with pytest.raises(ValueError, match="not a feed"):
         list(reader.read_feed(f"dotdigital.opt_ins.{UNMAPPED}", START))
 
@@ -363,8 +363,9 @@ def test_without_v3_the_known_who_are_in_nothing_are_looked_at_one_by_one(
     found = views_of(pages)
     assert found["one@example.com"].topics[NEWSLETTER].changed_at == LATER
     assert not found["nobody@example.com"].topics[NEWSLETTER].present
-    (warning,) = [text for page in pages for text in page.warnings]
-    assert "1 of the known" in warning
+    (failure,) = [failure for page in pages for failure in page.failures]
+    assert failure[0] == who("not an address")
+    assert isinstance(failure[1], Refused)
 
 
 def test_a_feed_in_a_circle_is_told_not_called_complete(state: State, reader: DotdigitalReader) -> None:

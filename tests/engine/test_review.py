@@ -11,7 +11,7 @@ import pytest
 from bridge.core.errors import Ambiguous, DrainIncomplete, InvalidResponse, ServerError, Unreachable
 from bridge.core.mapping import CHANNEL, FilterRef, Topic
 from bridge.core.model import Block, Resubscribe, Side, TopicId, Who
-from bridge.core.ports import ListingCursor, Page, PersonView
+from bridge.core.ports import ListingCursor, Page, PersonView, WriteRequest, WriteResponse
 from bridge.engine.run import EPOCH
 from bridge.engine.serialize import time_in
 from tests.engine.world import ADA, BOB, IN, MAPPING, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
@@ -191,17 +191,17 @@ def test_a_saved_raise_is_not_sent_when_its_target_withdrew_meanwhile(world: Wor
         world.say(MINE, address, NEWS, IN)
     plan = world.plan()
     theirs = world.sides[THEIRS]
-    write = theirs.write
+    send_one = theirs._send_one
 
-    def first(who: object, unit: object) -> object:
-        done = write(who, unit)  # type: ignore[arg-type]
+    def first(request: WriteRequest) -> WriteResponse:
+        done = send_one(request)
         last = BOB if theirs.shows(ADA, NEWS) is IN else ADA
         if theirs.shows(last, NEWS) is not IN:
             world.pass_time(seconds=10)
             theirs.say(last, NEWS, OUT)
         return done
 
-    theirs.write = first  # type: ignore[method-assign,assignment]
+    theirs._send_one = first  # type: ignore[method-assign]
     world.carry_out(plan)
     assert theirs.log.count((NEWS, "Raise")) == 1
 
@@ -241,13 +241,13 @@ def test_no_more_raises_leave_than_the_brake_allows_whatever_is_released_meanwhi
     world.say(MINE, BOB, NEWS, OUT)
     world.limits = type(world.limits)(raises_max=5, raises_share=0.05)
     theirs = world.sides[THEIRS]
-    write = theirs.write
+    send_one = theirs._send_one
 
-    def released(who: object, unit: object) -> object:
+    def released(request: WriteRequest) -> WriteResponse:
         world.store.release_all("first_run")
-        return write(who, unit)  # type: ignore[arg-type]
+        return send_one(request)
 
-    theirs.write = released  # type: ignore[method-assign,assignment]
+    theirs._send_one = released  # type: ignore[method-assign]
     world.round()
     assert theirs.log.count((NEWS, "Raise")) <= 5
 
@@ -261,17 +261,17 @@ def test_somebody_whom_a_side_refuses_to_tell_of_is_not_absent(world: World) -> 
     mine = world.sides[MINE]
     mine.say(ADA, NEWS, IN, at=world.now.replace(year=2025))
     mine.person(ADA).touched = None
-    look = mine.look
+    read_person = mine._read_person
 
     def refused(who: Who) -> PersonView:
         if who.address == ADA:
             raise trouble(Ambiguous, MINE)
-        return look(who)
+        return read_person(who)
 
     def one_by_one(known: Iterable[Who], since: ListingCursor | None) -> Iterator[Page]:
-        yield Page(unread=len(list(known)))
+        yield Page(failures=[(who, trouble(Ambiguous, MINE)) for who in known])
 
-    mine.look, mine.list_people = refused, one_by_one  # type: ignore[method-assign]
+    mine._read_person, mine.list_people = refused, one_by_one  # type: ignore[method-assign]
     world.round()
     assert {hold.reason for hold in world.store.holds()} == {"unreadable"}
     assert world.cell(ADA).agreed is None
@@ -299,13 +299,13 @@ def test_somebody_known_at_one_side_only_is_looked_for_once(world: World) -> Non
     world.say(THEIRS, ADA, NEWS, OUT)
     mine = world.sides[MINE]
     looked: list[str] = []
-    look = mine.look
+    read_person = mine._read_person
 
     def noted(who: Who) -> PersonView:
         looked.append(who.address)
-        return look(who)
+        return read_person(who)
 
-    mine.look = noted  # type: ignore[method-assign]
+    mine._read_person = noted  # type: ignore[method-assign]
     for _ in range(3):
         world.round(full=True)
     assert looked == [ADA]

@@ -23,7 +23,7 @@ def test_a_raise_is_not_sent_when_the_target_withdrew_meanwhile(world: World) ->
         yield from changes(feed, since)  # type: ignore[arg-type]
         target.say(ADA, NEWS, OUT)
 
-    target.changes = late_withdrawal  # type: ignore[method-assign,assignment]
+    target.read_feed = late_withdrawal  # type: ignore[method-assign,assignment]
     world.round()
     del target.read_feed
     assert target.shows(ADA, NEWS) is OUT

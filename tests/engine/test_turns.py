@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from bridge.core.errors import Unreachable
 from bridge.core.model import Choice, Side
+from bridge.core.ports import Feed
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World, trouble
 
 MANY = [f"p{number}@example.com" for number in range(12)]
@@ -122,10 +124,13 @@ def test_a_feed_that_has_missed_its_turns_raises_nobody(world: World) -> None:
     world.say(MINE, ADA, NEWS, IN)
     stale_from = timedelta(hours=3)
 
-    def slow(feed: str, every: timedelta) -> timedelta:
-        return -stale_from  # as if so much time had passed since its last turn
+    feeds = world.sides[THEIRS].feeds
 
-    world.sides[THEIRS].rotation_period = slow  # type: ignore[method-assign]
+    def slow(poll_interval: timedelta) -> list[Feed]:
+        """As if so much time had passed since its last turn."""
+        return [replace(feed, period=-stale_from) for feed in feeds(poll_interval)]
+
+    world.sides[THEIRS].feeds = slow  # type: ignore[method-assign]
     assert poll(world, THEIRS) == 0
     assert poll(world) == 1
 

@@ -46,7 +46,8 @@ def importer(world: World, **options: Any) -> Importer:
 
 
 def replica(world: World, desk: Importer | None = None, *topics: Topic) -> MyPreferencesReplica:
-    return world.replica(a_mapping(*topics), importer=desk or importer(world))
+    desk = desk or importer(world)
+    return world.replica(a_mapping(*topics), importer=desk, may_import=desk.may_begin)
 
 
 def crowd(world: World, count: int = 6, **more: Any) -> list[Who]:

@@ -316,7 +316,9 @@ def test_a_person_who_cannot_be_read_keeps_nobody_else_from_being_read(world: Wo
         world.add("many@example.com")
     (page,) = world.replica().list_people([who("many@example.com"), who()])
     assert [view.address for view in page.views] == [ADDRESS]
-    assert page.warnings == ["1 people could not be read: Ambiguous"]
+    [(failed, error)] = page.failures
+    assert failed == who("many@example.com")
+    assert isinstance(error, Ambiguous)
 
 
 # --- answers that are none

@@ -77,12 +77,6 @@ class BulkWithdrawals:
         self._client, self._importer = client, importer
         self._asked, self._told, self._write = asked, told, write
 
-    def prefers(self, kinds: Sequence[frozenset[object]]) -> bool:
-        """Whether to import, by the kinds of places (filters, consents) that each parcel speaks of: each
-        takes a body of its own."""
-        imports = len(frozenset[object]().union(*kinds))
-        return pricing.worth_importing(sum(map(len, kinds)), imports) and self._importer.may_begin(imports)
-
     def carry(
         self, requests: Sequence[WriteRequest], heartbeat: Callable[[], None]
     ) -> list[WriteResponse | SideError]:
