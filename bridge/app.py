@@ -31,7 +31,7 @@ from bridge.dotdigital.reader import DotdigitalReader
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.context import Progress, Services, Tuning, Writers, silent
 from bridge.mapping_file import load_mapping
-from bridge.mypreferences.auth.base import SignIn as MyPreferencesSignIn
+from bridge.mypreferences.auth import SignIn as MyPreferencesSignIn
 from bridge.mypreferences.auth.mtls import MtlsTokenClient
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.auth.pnauthinfo import PnAuthInfo3
@@ -173,7 +173,7 @@ class App:
             token_url=_given(mine.token_url),
             client_id=_given(mine.client_id),
             client_secret=None if certified else _given(mine.client_secret),
-            desk=self._desk() if certified else None,
+            token_client=self._desk() if certified else None,
             in_body=mine.client_credentials == "body",
             scope=f"{mine.account}/{mine.user_id}",
             clock=self.options.clock,

@@ -12,9 +12,9 @@ from bridge.mypreferences.client import MyPreferencesClient
 def read_catalogue(client: MyPreferencesClient, kinds: Set[CatalogueKind]) -> Catalogue:
     """The entries of these kinds, one call a kind. Raises SideError."""
     readers: Mapping[CatalogueKind, Callable[[], Iterable[Entry]]] = {
-        CatalogueKind.FILTER: lambda: _filters(client.programs()),
-        CatalogueKind.CONSENT: lambda: map(_consent, client.consent_types()),
-        CatalogueKind.EMAIL_TYPE: lambda: map(_email_type, client.email_types()),
+        CatalogueKind.FILTER: lambda: _filters(client.retrieve_programs()),
+        CatalogueKind.CONSENT: lambda: map(_consent, client.retrieve_consent_types()),
+        CatalogueKind.EMAIL_TYPE: lambda: map(_email_type, client.retrieve_email_types()),
     }
     wanted = [kind for kind in readers if kind in kinds]
     entries = tuple(entry for kind in wanted for entry in readers[kind]())

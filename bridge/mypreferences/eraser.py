@@ -138,7 +138,7 @@ class MyPreferencesEraser:
         else:
             raise InvalidResponse(
                 "MyPreferences still shows a profile that it took for deleted.",
-                side=Side.MYPREFERENCES, operation="delete_profile",
+                side=Side.MYPREFERENCES, operation="deleteProfile",
                 hint="Repeat `bridge forget`: it goes on from there.",
             )  # fmt: skip
 

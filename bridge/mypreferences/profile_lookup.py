@@ -58,7 +58,7 @@ class ProfileFinder:
     def here(self, address: str, ids: Sequence[str]) -> list[wire.Profile]:
         """The active profiles that hold the address. Known ids are asked for where the search finds nobody:
         an address that changed means that this person is not there any more, under this address."""
-        found = [one for one in self._client.profiles_by_email(address) if _holds(one, address)]
+        found = [one for one in self._client.retrieve_profiles_by_email(address) if _holds(one, address)]
         if not found:
             by_id = (self.profile(profile_id) for profile_id in ids)
             found = [one for one in by_id if one is not None and _holds(one, address)]
@@ -67,7 +67,7 @@ class ProfileFinder:
     def profile(self, profile_id: str) -> wire.Profile | None:
         """One profile, also inactive."""
         try:
-            return self._client.profile_by_id(profile_id)
+            return self._client.retrieve_profile_by_id(profile_id)
         except NotFound:
             return None
 
@@ -88,7 +88,7 @@ class ProfileFinder:
         found: dict[str, wire.Profile] = {}
         for contact in who.ids.get(Side.DOTDIGITAL, ()) if self._type else ():
             try:
-                profile = self._client.profile_by_alternate_id(self._type, contact)
+                profile = self._client.retrieve_profile_by_alternate_id(self._type, contact)
             except (Ambiguous, MappingStale, NotFound, Refused):
                 continue
             found[profile.id] = profile

@@ -169,15 +169,15 @@ class MyPreferencesReader:
             raise MappingStale(
                 "A write speaks of a topic that MyPreferences has no place for.",
                 side=Side.MYPREFERENCES,
-                operation="update_profile",
+                operation="updateProfilePost",
                 hint="Run `bridge mapping check`.",
             )
         return topic
 
     def _events(self, start: datetime, end: datetime) -> EventSlice:
         if self._subscription_id is None:
-            return self._client.events_by_account(start_at=start, end_at=end)
-        return self._client.events_by_subscription(self._subscription_id, start_at=start, end_at=end)
+            return self._client.retrieve_events(start_at=start, end_at=end)
+        return self._client.retrieve_events_by_subscription(self._subscription_id, start_at=start, end_at=end)
 
     def _by_id(self, profile_id: str) -> list[PersonView]:
         read_at = self._clock()

@@ -113,7 +113,7 @@ class MyPreferencesReplica(MyPreferencesReader):
         bodies = profile_updates.withdrawing(profile, address, writes)
         for body in bodies:
             try:
-                self._client.update_profile(profile.id, body)
+                self._client.update_profile_post(profile.id, body)
             except SideError as error:
                 if error.verdict in (Verdict.HOLD, Verdict.FIX_CONFIG) and len(writes) > 1:
                     for write in writes:
@@ -135,7 +135,7 @@ class MyPreferencesReplica(MyPreferencesReader):
                 "The profile holds the address under another e-mail type than the mapping names.",
                 "Mend email_type in the mapping, or the profile in MyPreferences.",
             ) from None
-        self._client.update_profile(target.id, body)
+        self._client.update_profile_post(target.id, body)
         return WriteResponse.ACCEPTED
 
     def _refuse_outdated(
@@ -180,4 +180,4 @@ class MyPreferencesReplica(MyPreferencesReader):
 
 
 def _error(kind: type[SideError], what: str, hint: str = "") -> SideError:
-    return kind(what, side=Side.MYPREFERENCES, operation="update_profile", hint=hint)
+    return kind(what, side=Side.MYPREFERENCES, operation="updateProfilePost", hint=hint)

@@ -92,7 +92,7 @@ def test_the_doctor_names_a_missing_permission(town: Town, call: Call) -> None:
     said = call("doctor", "--json")
     assert said.code == 5
     [bad] = [check for check in said.json["checks"] if check["state"] == "bad"]
-    assert "events_by_account" in bad["what"]
+    assert "retrieveEvents" in bad["what"]
     assert "User Group" in bad["mend"]
 
 

@@ -59,13 +59,13 @@ def home(*preferences: wire.Preference) -> wire.Address:
     )  # fmt: skip
 
 
-def ann() -> wire.WholeProfile:
+def ann() -> wire.FullProfile:
     """Somebody with everything."""
     marked = wire.Preference(
         filter_id="NEWS_EMAIL", preference_type=IN, customer_date=AT,
         preference_attributes=[wire.PreferenceAttribute(key="mark", value="m 1")],
     )  # fmt: skip
-    return wire.WholeProfile(
+    return wire.FullProfile(
         customer_name=wire.CustomerName(first_name="Ann", last_name="Lee"),
         alternate_ids=[wire.AlternateId(alternate_id_type=CRM[0], alternate_id=CRM[1])],
         emails=[email(marked)],
@@ -78,7 +78,7 @@ def ann() -> wire.WholeProfile:
     )
 
 
-def somebody(world: World, profile: wire.WholeProfile | None = None) -> str:
+def somebody(world: World, profile: wire.FullProfile | None = None) -> str:
     """Created over HTTP; returns the profile id."""
     made = world.client.create_profile(profile or ann())
     assert made is not None

@@ -34,7 +34,7 @@ SPAN = {"start_at": ago(hours=1), "end_at": NOON}
 LATER = "2026-01-20T11:00:00Z"
 HOME = wire.Address(city="Duluth", state_province="GA")
 TIE = wire.ConsentFilter(
-    filter_id="NEWS_EMAIL", type_name="Primary", consents=[wire.Tie(consent_type="EmailMarketing")]
+    filter_id="NEWS_EMAIL", type_name="Primary", consents=[wire.ConsentLink(consent_type="EmailMarketing")]
 )
 SAID = wire.Submission(emails=[email(pref("NEWS_EMAIL", OUT, LATER))])
 RENAME = [Replace("/CustomerName/FirstName", "Anne")]
@@ -62,109 +62,115 @@ def _create(client: Client, known: Known) -> None:
 
 
 def _events(client: Client, known: Known) -> None:
-    for event in client.events_by_account(**SPAN).events:
+    for event in client.retrieve_events(**SPAN).events:
         known.event = str(event.event_id)
 
 
 def _import(client: Client, known: Known) -> None:
-    known.imported = client.import_initiate(wire.ImportRequest(name="consent-bridge"))
+    known.imported = client.initiate_import(wire.ImportRequest(name="consent-bridge"))
 
 
 def _stage(client: Client, known: Known) -> None:
     said = wire.Profile(emails=[email(pref("NEWS_EMAIL", OUT, LATER))])
-    client.import_stage(known.imported, [wire.ImportRecord.of(wire.Profile(profile_id=known.profile), said)])
+    client.stage_import(known.imported, [wire.ImportRecord.of(wire.Profile(profile_id=known.profile), said)])
 
 
 def _export(client: Client, known: Known) -> None:
-    known.export = client.export_initiate("EVERYBODY")
+    known.export = client.initiate_export_segment("EVERYBODY")
 
 
 CALLS: dict[str, Call] = {
     "create_subscription": _subscribe,
-    "programs": lambda c, _: c.programs(locale="en_US"),
-    "program": lambda c, _: c.program("NEWS"),
-    "programs_by_type": lambda c, _: c.programs_by_type("Marketing"),
-    "programs_include_all": lambda c, _: c.programs_include_all({"Region": "EU"}),
-    "programs_include_matching": lambda c, _: c.programs_include_matching({"Region": "EU"}),
-    "program_groups": lambda c, _: c.program_groups(),
-    "program_group": lambda c, _: c.program_group("TOP"),
-    "program_groups_include_all": lambda c, _: c.program_groups_include_all({"Region": "EU"}),
-    "program_groups_include_matching": lambda c, _: c.program_groups_include_matching({"Region": "EU"}),
-    "consent_types": lambda c, _: c.consent_types(),
+    "retrieve_programs": lambda c, _: c.retrieve_programs(locale="en_US"),
+    "retrieve_program": lambda c, _: c.retrieve_program("NEWS"),
+    "retrieve_programs_by_type": lambda c, _: c.retrieve_programs_by_type("Marketing"),
+    "retrieve_programs_include_all": lambda c, _: c.retrieve_programs_include_all({"Region": "EU"}),
+    "retrieve_programs_include_matching": lambda c, _: c.retrieve_programs_include_matching({"Region": "EU"}),
+    "retrieve_program_groups": lambda c, _: c.retrieve_program_groups(),
+    "retrieve_program_group": lambda c, _: c.retrieve_program_group("TOP"),
+    "retrieve_program_groups_include_all": lambda c, _: c.retrieve_program_groups_include_all(
+        {"Region": "EU"}
+    ),
+    "retrieve_program_groups_include_matching": lambda c, _: c.retrieve_program_groups_include_matching(
+        {"Region": "EU"}
+    ),
+    "retrieve_consent_types": lambda c, _: c.retrieve_consent_types(),
     "create_consent_types": lambda c, _: c.create_consent_types([COOKIES]),
     "update_consent_type": lambda c, _: c.update_consent_type(
         "Cookies", [wire.PatchStep(op="replace", path="/IsActive", value=False)]
     ),
-    "consent_statuses": lambda c, _: c.consent_statuses(),
-    "email_types": lambda c, _: c.email_types(),
-    "phone_types": lambda c, _: c.phone_types(),
-    "address_types": lambda c, _: c.address_types(),
-    "alternate_id_types": lambda c, _: c.alternate_id_types(),
-    "customer_types": lambda c, _: c.customer_types(),
-    "group_types": lambda c, _: c.group_types(),
+    "retrieve_consent_status": lambda c, _: c.retrieve_consent_status(),
+    "retrieve_email_types": lambda c, _: c.retrieve_email_types(),
+    "retrieve_phone_types": lambda c, _: c.retrieve_phone_types(),
+    "retrieve_address_types": lambda c, _: c.retrieve_address_types(),
+    "retrieve_alternate_id_types": lambda c, _: c.retrieve_alternate_id_types(),
+    "retrieve_customer_types": lambda c, _: c.retrieve_customer_types(),
+    "retrieve_group_types": lambda c, _: c.retrieve_group_types(),
     "create_user": lambda c, _: c.create_user(wire.User(user_name="bridge-2", source_group_id="SYNC")),
     "create_profile": _create,
-    "profile_by_id": lambda c, k: c.profile_by_id(k.profile),
-    "authors_by_id": lambda c, k: c.authors_by_id(k.profile),
-    "whole_profile_by_id": lambda c, k: c.whole_profile_by_id(k.profile),
-    "profile_by_alternate_id": lambda c, _: c.profile_by_alternate_id(*CRM),
-    "profiles_by_email": lambda c, _: c.profiles_by_email(ADDRESS),
-    "profiles_by_phone": lambda c, _: c.profiles_by_phone(NUMBER),
-    "profiles_by_address": lambda c, _: c.profiles_by_address(HOME),
-    "profiles_by_preference_attributes": lambda c, _: c.profiles_by_preference_attributes({"mark": "m 1"}),
-    "group_members": lambda c, k: c.group_members(k.profile, "Household"),
-    "group_members_by_email": lambda c, _: c.group_members_by_email(ADDRESS, "Household"),
-    "group_members_by_phone": lambda c, _: c.group_members_by_phone(NUMBER, "Household"),
-    "update_profile": lambda c, k: c.update_profile(k.profile, wire.Profile(emails=SAID.emails)),
-    "create_or_update_by_alternate_id": lambda c, _: c.create_or_update_by_alternate_id(*CRM, wire.Profile()),
-    "patch_profile": lambda c, k: c.patch_profile(k.profile, RENAME),
+    "retrieve_profile_by_id": lambda c, k: c.retrieve_profile_by_id(k.profile),
+    "retrieve_authors_by_id": lambda c, k: c.retrieve_authors_by_id(k.profile),
+    "retrieve_full_profile_by_id": lambda c, k: c.retrieve_full_profile_by_id(k.profile),
+    "retrieve_profile_by_alternate_id": lambda c, _: c.retrieve_profile_by_alternate_id(*CRM),
+    "retrieve_profiles_by_email": lambda c, _: c.retrieve_profiles_by_email(ADDRESS),
+    "retrieve_profiles_by_phone": lambda c, _: c.retrieve_profiles_by_phone(NUMBER),
+    "retrieve_profiles_by_address": lambda c, _: c.retrieve_profiles_by_address(HOME),
+    "retrieve_profiles_by_preference_attributes": lambda c, _: c.retrieve_profiles_by_preference_attributes(
+        {"mark": "m 1"}
+    ),
+    "retrieve_group_profiles_by_id": lambda c, k: c.retrieve_group_profiles_by_id(k.profile, "Household"),
+    "retrieve_group_profiles_by_email": lambda c, _: c.retrieve_group_profiles_by_email(ADDRESS, "Household"),
+    "retrieve_group_profiles_by_phone": lambda c, _: c.retrieve_group_profiles_by_phone(NUMBER, "Household"),
+    "update_profile_post": lambda c, k: c.update_profile_post(k.profile, wire.Profile(emails=SAID.emails)),
+    "upsert_profile_by_alternate_id": lambda c, _: c.upsert_profile_by_alternate_id(*CRM, wire.Profile()),
+    "update_profile_patch": lambda c, k: c.update_profile_patch(k.profile, RENAME),
     "patch_profile_by_alternate_id": lambda c, _: c.patch_profile_by_alternate_id(*CRM, RENAME),
-    "update_preferences": lambda c, k: c.update_preferences(k.profile, SAID),
-    "update_preferences_by_alternate_id": lambda c, _: c.update_preferences_by_alternate_id(*CRM, SAID),
-    "preferences": lambda c, k: c.preferences(k.profile, "NEWS_EMAIL"),
+    "upsert_preferences": lambda c, k: c.upsert_preferences(k.profile, SAID),
+    "upsert_preferences_by_alternate_id": lambda c, _: c.upsert_preferences_by_alternate_id(*CRM, SAID),
+    "retrieve_preferences": lambda c, k: c.retrieve_preferences(k.profile, "NEWS_EMAIL"),
     "add_consents": lambda c, k: c.add_consents(k.profile, [consent("Profiling")]),
     "add_element_consents": lambda c, k: c.add_element_consents(
         k.profile,
-        wire.WholeProfile(emails=[wire.Email(email_address=ADDRESS, consents=[consent("Profiling")])]),
+        wire.FullProfile(emails=[wire.Email(email_address=ADDRESS, consents=[consent("Profiling")])]),
     ),
     "add_consent_filters": lambda c, k: c.add_consent_filters(k.profile, [TIE]),
-    "consent_filters": lambda c, k: c.consent_filters(k.profile),
+    "retrieve_consent_filters": lambda c, k: c.retrieve_consent_filters(k.profile),
     "remove_consent_filter": lambda c, k: c.remove_consent_filter(k.profile, "NEWS_EMAIL", "EmailMarketing"),
-    "preference_history": lambda c, k: c.preference_history(k.profile, "NEWS_EMAIL"),
-    "preference_history_by_alternate_id": lambda c, _: c.preference_history_by_alternate_id(*CRM),
-    "consent_history": lambda c, k: c.consent_history(k.profile),
-    "consent_history_by_alternate_id": lambda c, _: c.consent_history_by_alternate_id(*CRM),
-    "custom_field_history": lambda c, k: c.custom_field_history(k.profile),
-    "custom_field_history_by_alternate_id": lambda c, _: c.custom_field_history_by_alternate_id(*CRM),
-    "standard_field_history": lambda c, k: c.standard_field_history(k.profile),
-    "standard_field_history_by_alternate_id": lambda c, _: c.standard_field_history_by_alternate_id(*CRM),
+    "history_preferences_by_id": lambda c, k: c.history_preferences_by_id(k.profile, "NEWS_EMAIL"),
+    "history_preferences_by_alternate_id": lambda c, _: c.history_preferences_by_alternate_id(*CRM),
+    "history_consents_by_id": lambda c, k: c.history_consents_by_id(k.profile),
+    "history_consents_by_alternate_id": lambda c, _: c.history_consents_by_alternate_id(*CRM),
+    "history_custom_fields_by_id": lambda c, k: c.history_custom_fields_by_id(k.profile),
+    "history_custom_fields_by_alternate_id": lambda c, _: c.history_custom_fields_by_alternate_id(*CRM),
+    "history_standard_fields_by_id": lambda c, k: c.history_standard_fields_by_id(k.profile),
+    "history_standard_fields_by_alternate_id": lambda c, _: c.history_standard_fields_by_alternate_id(*CRM),
     "archive_preferences": lambda c, k: c.archive_preferences(
         k.profile, wire.Archiving(emails=[wire.ArchivedEmail(email_address=ADDRESS, reason="asked")])
     ),
     "deactivate_profile": lambda c, k: c.deactivate_profile(k.profile, "left"),
     "activate_profile": lambda c, k: c.activate_profile(k.profile),
-    "events_by_account": _events,
-    "events_by_subscription": lambda c, k: c.events_by_subscription(k.subscription, **SPAN),
-    "events_by_profile": lambda c, k: c.events_by_profile(k.profile, **SPAN),
-    "event_by_id": lambda c, k: c.event_by_id(k.event),
-    "subscriptions": lambda c, _: c.subscriptions(),
-    "subscription": lambda c, k: c.subscription(k.subscription),
-    "replace_subscription": lambda c, k: c.replace_subscription(k.subscription, wire.encode(WANTED)),
-    "webhook_settings": lambda c, _: c.webhook_settings(),
+    "retrieve_events": _events,
+    "retrieve_events_by_subscription": lambda c, k: c.retrieve_events_by_subscription(k.subscription, **SPAN),
+    "retrieve_events_by_profile": lambda c, k: c.retrieve_events_by_profile(k.profile, **SPAN),
+    "retrieve_event": lambda c, k: c.retrieve_event(k.event),
+    "retrieve_subscriptions": lambda c, _: c.retrieve_subscriptions(),
+    "retrieve_subscription": lambda c, k: c.retrieve_subscription(k.subscription),
+    "update_subscription": lambda c, k: c.update_subscription(k.subscription, wire.encode(WANTED)),
+    "retrieve_webhook_settings": lambda c, _: c.retrieve_webhook_settings(),
     "update_webhook_settings": lambda c, _: c.update_webhook_settings(
         wire.WebhookSettings(max_concurrent_requests=50, duration=1)
     ),
     "delete_subscription": lambda c, k: c.delete_subscription(k.subscription),
-    "export_initiate_group": lambda c, _: c.export_initiate_group("ALL"),
-    "export_initiate": _export,
+    "initiate_export_segment_group": lambda c, _: c.initiate_export_segment_group("ALL"),
+    "initiate_export_segment": _export,
     "export_status": lambda c, k: [c.export_status(k.export) for _ in range(2)],
-    "export_retrieve": lambda c, k: c.export_retrieve(k.export, offset=1),
-    "import_initiate": _import,
-    "import_stage": _stage,
-    "import_execute": lambda c, k: c.import_execute(k.imported),
+    "retrieve_export": lambda c, k: c.retrieve_export(k.export, offset=1),
+    "initiate_import": _import,
+    "stage_import": _stage,
+    "execute_import": lambda c, k: c.execute_import(k.imported),
     "import_status": lambda c, k: c.import_status(k.imported),
     "import_exceptions": lambda c, k: c.import_exceptions(k.imported, offset=1),
-    "replace_profile": lambda c, k: c.replace_profile(k.profile, ann()),
+    "update_profile_put": lambda c, k: c.update_profile_put(k.profile, ann()),
     "replace_profile_by_alternate_id": lambda c, _: c.replace_profile_by_alternate_id(*CRM, ann()),
     "delete_profile": lambda c, k: c.delete_profile(k.profile, "asked"),
 }

@@ -12,7 +12,7 @@ from typing import Any
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Withdrawal
 from bridge.mypreferences import wire
-from bridge.mypreferences.auth.base import SignIn
+from bridge.mypreferences.auth import SignIn
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.client.errors import error_mapper

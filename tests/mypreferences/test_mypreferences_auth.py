@@ -185,9 +185,9 @@ def test_the_token_address_is_https() -> None:
 
 
 def test_a_revoked_token_is_renewed_at_the_sandbox(world: World) -> None:
-    world.client.programs()
+    world.client.retrieve_programs()
     world.state.revoke_tokens()
-    world.client.programs()
+    world.client.retrieve_programs()
     assert world.calls("token") == 2
     assert world.client.calls == 5  # two sign-ins, three requests
 
@@ -209,11 +209,11 @@ def test_wrong_credentials_are_refused_at_the_sandbox(world: World, option: dict
 
 def test_a_sign_in_service_in_trouble_is_asked_again(world: World) -> None:
     world.state.faults.add(Fault("token", "status", status=503, times=2))
-    assert world.client.programs()
+    assert world.client.retrieve_programs()
     assert len(world.pauses) == 2
 
 
 def test_a_user_without_permission_is_told_from_a_wrong_sign_in(world: World) -> None:
     world.state.forbid("retrievePrograms")
     with pytest.raises(Forbidden):
-        world.client.programs()
+        world.client.retrieve_programs()

@@ -76,20 +76,20 @@ def many(state: State) -> None:
 def opt_out(world: World, filter_id: str = "NEWS_EMAIL") -> Any:
     preference = wire.Preference(filter_id=filter_id, preference_type=2, customer_date="2026-01-20T12:00:00Z")
     email = wire.Email(email_address=ADDRESS, email_address_type="Primary", email_preferences=[preference])
-    profile = world.client.update_profile("1001", wire.Profile(emails=[email]))
+    profile = world.client.update_profile_post("1001", wire.Profile(emails=[email]))
     return profile and [item.kind for email in profile.emails or () for item in email.email_preferences or ()]
 
 
 def export(world: World) -> Any:
-    token = world.client.export_initiate("EVERYBODY")
+    token = world.client.initiate_export_segment("EVERYBODY")
     statuses = [world.client.export_status(token).status for _ in range(2)]
-    page = world.client.export_retrieve(token, offset=1, limit=5)
+    page = world.client.retrieve_export(token, offset=1, limit=5)
     return statuses, page.count, page.has_more, page.total_results
 
 
 def group_export(world: World) -> Any:
     wanted = wire.ExportRequest(match_criteria="EmailAddress", values=["no@example.com"])
-    token = world.client.export_initiate_group("ALL", wanted)
+    token = world.client.initiate_export_segment_group("ALL", wanted)
     return [world.client.export_status(token).row_count for _ in range(2)]
 
 
@@ -104,10 +104,10 @@ def staged(filter_id: str) -> wire.ImportRecord:
 
 def imported(world: World) -> Any:
     client = world.client
-    token = client.import_initiate(IMPORT)
-    failed = client.import_stage(token, [staged("GONE_EMAIL"), staged("NEWS_EMAIL")]).validation_failed
+    token = client.initiate_import(IMPORT)
+    failed = client.stage_import(token, [staged("GONE_EMAIL"), staged("NEWS_EMAIL")]).validation_failed
     stages = [
-        client.import_execute(token).stage,
+        client.execute_import(token).stage,
         *[client.import_status(token).stage for _ in range(2)],
     ]
     page = client.import_exceptions(token, offset=1)
@@ -120,25 +120,25 @@ def no_more_imports(state: State) -> None:
 
 def subscribe(world: World) -> Any:
     world.subscribe()
-    (subscription,) = world.client.subscriptions()
+    (subscription,) = world.client.retrieve_subscriptions()
     return subscription.name, subscription.state
 
 
 def by_subscription(world: World) -> int:
     world.subscribe()
-    return len(world.client.events_by_subscription(1, start_at=ago(hours=1), end_at=NOON).events)
+    return len(world.client.retrieve_events_by_subscription(1, start_at=ago(hours=1), end_at=NOON).events)
 
 
 def a_life_of_a_subscription(world: World) -> Any:
     world.subscribe()
-    whole = world.client.subscription(1)
-    paused = world.client.replace_subscription(1, whole | {"State": "Paused"})
+    whole = world.client.retrieve_subscription(1)
+    paused = world.client.update_subscription(1, whole | {"State": "Paused"})
     world.client.delete_subscription(1)
-    return paused.state, world.client.subscriptions()
+    return paused.state, world.client.retrieve_subscriptions()
 
 
 def throughput(world: World) -> Any:
-    before = world.client.webhook_settings()
+    before = world.client.retrieve_webhook_settings()
     slow = wire.WebhookSettings(max_concurrent_requests=50, duration=300)
     after = world.client.update_webhook_settings(slow)
     return before.max_concurrent_requests, before.duration, after == slow
@@ -147,18 +147,18 @@ def throughput(world: World) -> Any:
 def told_once(world: World) -> Any:
     world.subscribe()
     opt_out(world)
-    (event,) = world.client.events_by_profile("1001", start_at=ago(hours=1), end_at=NOON).events
-    return event.event_type, world.client.event_by_id(str(event.event_id)) == event
+    (event,) = world.client.retrieve_events_by_profile("1001", start_at=ago(hours=1), end_at=NOON).events
+    return event.event_type, world.client.retrieve_event(str(event.event_id)) == event
 
 
 def upsert(world: World) -> Any:
     email = wire.Email(email_address="new@example.com", email_address_type="Primary")
-    made = world.client.create_or_update_by_alternate_id("CrmId", "77", wire.Profile(emails=[email]))
+    made = world.client.upsert_profile_by_alternate_id("CrmId", "77", wire.Profile(emails=[email]))
     return made and [item.pair for item in made.alternate_ids or ()]
 
 
 def by_address(world: World) -> Any:
-    return [(item.id, item.active, item.pending) for item in world.client.profiles_by_email(ADDRESS)]
+    return [(item.id, item.active, item.pending) for item in world.client.retrieve_profiles_by_email(ADDRESS)]
 
 
 def grouped(state: State) -> None:
@@ -167,12 +167,12 @@ def grouped(state: State) -> None:
 
 
 def group_names(world: World) -> Any:
-    groups = world.client.program_groups()
+    groups = world.client.retrieve_program_groups()
     return [(one.program_group_id, [item.program_id for item in one.programs or ()]) for one in groups]
 
 
 def groups_in_the_eu(world: World) -> Any:
-    groups = world.client.program_groups_include_matching({"Jurisdiction": "EU"})
+    groups = world.client.retrieve_program_groups_include_matching({"Jurisdiction": "EU"})
     return [one.program_group_id for one in groups]
 
 
@@ -193,39 +193,51 @@ EPISODES = [
         "error_patch_test", lambda world: data_episodes.rename(world, "old@example.com"), PreconditionFailed
     ),
     Episode(
-        "programs", lambda world: [item.program_id for item in world.client.programs()], ["NEWS", "OFFERS"]
+        "programs",
+        lambda world: [item.program_id for item in world.client.retrieve_programs()],
+        ["NEWS", "OFFERS"],
     ),
     Episode(
         "consent_types",
-        lambda world: [item.type_name for item in world.client.consent_types()],
+        lambda world: [item.type_name for item in world.client.retrieve_consent_types()],
         ["EmailMarketing", "Profiling"],
     ),
-    Episode("programs_by_type", lambda world: len(world.client.programs_by_type("Marketing")), 2),
-    Episode("program", lambda world: world.client.program("NEWS").program_id, "NEWS"),
-    Episode("programs_include_all", lambda world: world.client.programs_include_all({"Region": ""}), []),
+    Episode("programs_by_type", lambda world: len(world.client.retrieve_programs_by_type("Marketing")), 2),
+    Episode("program", lambda world: world.client.retrieve_program("NEWS").program_id, "NEWS"),
     Episode(
-        "programs_include_matching", lambda world: world.client.programs_include_matching({"A": "b"}), []
+        "programs_include_all", lambda world: world.client.retrieve_programs_include_all({"Region": ""}), []
+    ),
+    Episode(
+        "programs_include_matching",
+        lambda world: world.client.retrieve_programs_include_matching({"A": "b"}),
+        [],
     ),
     Episode("program_groups", group_names, [("MAIL", ["NEWS", "OFFERS"])], grouped),
     Episode("program_groups_include_matching", groups_in_the_eu, ["MAIL"], grouped),
     Episode("create_consent_types", create_consent, ["Surveys"]),
     Episode(
-        "consent_statuses", lambda world: [one.id for one in world.client.consent_statuses()], [1, 2, 3, 4]
+        "consent_statuses",
+        lambda world: [one.id for one in world.client.retrieve_consent_status()],
+        [1, 2, 3, 4],
     ),
     Episode(
         "email_types",
-        lambda world: [one.type_name for one in world.client.email_types()],
+        lambda world: [one.type_name for one in world.client.retrieve_email_types()],
         ["Primary", "Work"],
     ),
-    Episode("profile_by_id", lambda world: world.client.profile_by_id("1001").active, True),
+    Episode("profile_by_id", lambda world: world.client.retrieve_profile_by_id("1001").active, True),
     Episode("profiles_by_email", by_address, [("1001", True, False)]),
-    Episode("profiles_by_email_nobody", lambda world: world.client.profiles_by_email("no@example.com"), []),
+    Episode(
+        "profiles_by_email_nobody",
+        lambda world: world.client.retrieve_profiles_by_email("no@example.com"),
+        [],
+    ),
     Episode("update_profile", opt_out, [wire.OPT_OUT]),
     Episode("create_or_update_by_alternate_id", upsert, [("crmid", "77")]),
     Episode("subscriptions", subscribe, ("bridge", "Active")),
     Episode(
         "events_by_account",
-        lambda world: world.client.events_by_account(start_at=ago(hours=1), end_at=NOON).server_time,
+        lambda world: world.client.retrieve_events(start_at=ago(hours=1), end_at=NOON).server_time,
         NOON,
     ),
     Episode("events_by_subscription", by_subscription, 0),
@@ -241,44 +253,50 @@ EPISODES = [
     ),
     Episode("import", imported, (1, ["processing", "processing", "completed"], [(1001, 1)], False)),
     Episode(
-        "error_import_quota", lambda world: world.client.import_initiate(IMPORT), Throttled, no_more_imports
+        "error_import_quota", lambda world: world.client.initiate_import(IMPORT), Throttled, no_more_imports
     ),
     Episode("error_import_gone", lambda world: world.client.import_status("1"), NotFound),
-    Episode("token_in_body", lambda world: len(world.signed_in(in_body=True).programs()), 2),
-    Episode("error_token_401", lambda world: world.signed_in(secret="wrong").programs(), SignInRefused),
-    Episode("error_token_400", lambda world: world.signed_in(user="nobody").programs(), SignInRefused),
-    Episode("error_token_503", lambda world: world.client.programs(), ServerError, fail("token", 503, 4)),
+    Episode("token_in_body", lambda world: len(world.signed_in(in_body=True).retrieve_programs()), 2),
+    Episode(
+        "error_token_401", lambda world: world.signed_in(secret="wrong").retrieve_programs(), SignInRefused
+    ),
+    Episode(
+        "error_token_400", lambda world: world.signed_in(user="nobody").retrieve_programs(), SignInRefused
+    ),
+    Episode(
+        "error_token_503", lambda world: world.client.retrieve_programs(), ServerError, fail("token", 503, 4)
+    ),
     Episode(
         "error_401",
-        lambda world: world.client.programs(),
+        lambda world: world.client.retrieve_programs(),
         SignInRefused,
         fail("retrievePrograms", 401, 2, body='{"Message":"Unable to authenticate."}'),
     ),
     Episode("error_403_search", by_address, Ambiguous, many),
     Episode(
         "error_403",
-        lambda world: world.client.events_by_account(start_at=ago(hours=1), end_at=NOON),
+        lambda world: world.client.retrieve_events(start_at=ago(hours=1), end_at=NOON),
         Forbidden,
         lambda state: state.forbid("retrieveEvents"),
     ),
-    Episode("error_404_account", lambda world: world.client_of("Nobody").programs(), Forbidden),
-    Episode("error_404", lambda world: world.client.profile_by_id("9999"), NotFound),
+    Episode("error_404_account", lambda world: world.client_of("Nobody").retrieve_programs(), Forbidden),
+    Episode("error_404", lambda world: world.client.retrieve_profile_by_id("9999"), NotFound),
     Episode("error_400_filter", lambda world: opt_out(world, "GONE_EMAIL"), MappingStale),
     Episode(
         "error_400",
-        lambda world: world.client.events_by_account(start_at=ago(days=20), end_at=NOON),
+        lambda world: world.client.retrieve_events(start_at=ago(days=20), end_at=NOON),
         Refused,
     ),
     Episode("error_409", lambda world: (world.subscribe(), world.subscribe()), Refused),
     Episode(
         "error_429",
-        lambda world: world.client.programs(),
+        lambda world: world.client.retrieve_programs(),
         Throttled,
         fail("retrievePrograms", 429, headers={"Retry-After": "120"}),
     ),
     Episode(
         "error_503_read",
-        lambda world: world.client.programs(),
+        lambda world: world.client.retrieve_programs(),
         ServerError,
         fail("retrievePrograms", 503, 4),
     ),

@@ -93,7 +93,7 @@ def test_a_certificate_signs_in_and_is_shown_on_the_token_call_only(
     opened: Open, url: str, pair: Pair, watching: Watching
 ) -> None:
     client = opened(url).mypreferences
-    assert client.programs()
+    assert client.retrieve_programs()
     token = watching.shown.pop("/oauth2/v1/token")
     assert token == {pair.der}
     assert set().union(*watching.shown.values()) == {None}
@@ -106,7 +106,7 @@ def test_a_server_that_takes_nobody_without_a_certificate_is_signed_in_to(
     with Server(create_app(state), tls=authority.server(DEMANDS)) as desk:
         with pytest.raises(httpx.TransportError):
             httpx.post(f"{desk.url}/oauth2/v1/token", verify=authority_only(authority), trust_env=False)
-        assert opened(url, desk.url).mypreferences.programs()
+        assert opened(url, desk.url).mypreferences.retrieve_programs()
 
 
 def authority_only(authority: Authority) -> ssl.SSLContext:
@@ -117,9 +117,9 @@ def test_a_token_request_with_a_certificate_holds_no_secret_and_is_counted(
     opened: Open, url: str, state: State
 ) -> None:
     client = opened(url, CLIENT_SECRET="never-sent").mypreferences
-    client.programs()
+    client.retrieve_programs()
     state.revoke_tokens()
-    client.programs()
+    client.retrieve_programs()
     assert state.calls.count("token") == 2
     assert client.calls == 5  # two sign-ins, three requests
 
@@ -128,14 +128,14 @@ def test_one_file_may_hold_certificate_and_key(opened: Open, url: str, pair: Pai
     both = tmp_path / "both.pem"
     both.write_bytes(pair.key.read_bytes() + pair.certificate.read_bytes())
     app = opened(url, CERTIFICATE_FILE=str(both), CERTIFICATE_KEY_FILE="")
-    assert app.mypreferences.programs()
+    assert app.mypreferences.retrieve_programs()
 
 
 def test_a_certificate_that_is_not_registered_is_told(opened: Open, url: str, authority: Authority) -> None:
     other = authority.pair("other")
     app = opened(url, CERTIFICATE_FILE=str(other.certificate), CERTIFICATE_KEY_FILE=str(other.key))
     with pytest.raises(SignInRefused) as caught:
-        app.mypreferences.programs()
+        app.mypreferences.retrieve_programs()
     assert "is registered" in caught.value.hint
     assert CERTIFICATE in caught.value.hint
     assert "CLIENT_SECRET" not in caught.value.hint
@@ -151,7 +151,7 @@ def test_a_certificate_that_tls_refuses_is_told_from_a_network_that_fails(
     with Refusing(authority.server(DEMANDS)) as desk:
         app = opened(url, desk.url, CERTIFICATE_FILE=str(bad.certificate), CERTIFICATE_KEY_FILE=str(bad.key))
         with pytest.raises(SignInRefused) as caught:
-            app.mypreferences.programs()
+            app.mypreferences.retrieve_programs()
     assert f"refused the client certificate ({words})" in caught.value.what
     assert "openssl x509" in caught.value.hint
 
@@ -161,18 +161,18 @@ def test_a_sign_in_service_that_is_not_trusted_is_told_so(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path / "foreign").file))
     with pytest.raises(Unreachable) as caught:
-        opened(url).mypreferences.programs()
+        opened(url).mypreferences.retrieve_programs()
     assert "the sign-in service of mypreferences shows a certificate that is not trusted" in str(caught.value)
     assert "SSL_CERT_FILE" in caught.value.hint
 
 
 def test_a_sign_in_service_that_hangs_up_is_asked_again(opened: Open, url: str, state: State) -> None:
     state.faults.add(Fault("token", "reset"))
-    assert opened(url).mypreferences.programs()
+    assert opened(url).mypreferences.retrieve_programs()
     state.revoke_tokens()
     state.faults.add(Fault("token", "reset", times=9))
     with pytest.raises(Unreachable) as caught:
-        opened(url).mypreferences.programs()
+        opened(url).mypreferences.retrieve_programs()
     assert "the sign-in service" in caught.value.what
 
 
@@ -181,17 +181,17 @@ def test_a_certificate_goes_over_https_only(pair: Pair) -> None:
         MtlsTokenClient("http://127.0.0.1:1/token", pair.certificate, pair.key)
 
 
-@pytest.mark.parametrize("given", [{}, {"client_secret": "s", "desk": True}])
+@pytest.mark.parametrize("given", [{}, {"client_secret": "s", "token_client": True}])
 def test_credentials_are_a_secret_or_a_certificate(pair: Pair, given: dict[str, object]) -> None:
-    desk = MtlsTokenClient("https://id.example.com/token", pair.certificate, pair.key)
-    if "desk" in given:
-        given = {**given, "desk": desk}
+    token_client = MtlsTokenClient("https://id.example.com/token", pair.certificate, pair.key)
+    if "token_client" in given:
+        given = {**given, "token_client": token_client}
     with pytest.raises(ValueError, match="either"):
         ClientCredentials(
             token_url="https://id.example.com/token", client_id="c", scope="A/u", clock=lambda: NOON,
             **given,  # type: ignore[arg-type]
         )  # fmt: skip
-    desk.close()
+    token_client.close()
 
 
 # files that cannot be used
@@ -248,7 +248,7 @@ def test_a_key_behind_a_passphrase_is_told_and_nobody_is_asked(pair: Pair, tmp_p
 
 def test_a_key_of_another_certificate_is_told(pair: Pair, authority: Authority) -> None:
     error = told(pair.certificate, authority.pair("other").key)
-    assert "is not that of the certificate" in error.what
+    assert "does not match the certificate" in error.what
     assert "made together" in error.hint
 
 
@@ -262,5 +262,5 @@ def test_a_damaged_file_is_told(pair: Pair, tmp_path: Path) -> None:
 
 def test_a_wrong_file_stops_the_app_before_any_request(opened: Open, url: str, state: State) -> None:
     with pytest.raises(ConfigError, match="CERTIFICATE_FILE"):
-        opened(url, CERTIFICATE_FILE="gone.pem").mypreferences.programs()
+        opened(url, CERTIFICATE_FILE="gone.pem").mypreferences.retrieve_programs()
     assert state.calls.total() == 0

@@ -65,36 +65,36 @@ def filters(programs: Iterable[wire.Program] | None) -> dict[str, list[str]]:
 
 def test_programs_come_whole_or_by_type_or_alone(world: World) -> None:
     """MyPreferences `Retrieve programs by Program Type`, `Retrieve a program`."""
-    assert list(filters(world.client.programs())) == ["NEWS", "OFFERS", "BILLS"]
-    assert filters(world.client.programs_by_type("transactional")) == {"BILLS": ["BILLS_EMAIL"]}
-    offers = world.client.program("OFFERS")
+    assert list(filters(world.client.retrieve_programs())) == ["NEWS", "OFFERS", "BILLS"]
+    assert filters(world.client.retrieve_programs_by_type("transactional")) == {"BILLS": ["BILLS_EMAIL"]}
+    offers = world.client.retrieve_program("OFFERS")
     (item,) = offers.filters or ()
     assert [one.frequency_id for one in item.frequencies or ()] == ["DAILY", "WEEKLY"]
     assert item.default_frequency_id == "WEEKLY"
     assert [one.key for one in item.preference_attributes or ()] == ["Store"]
     with pytest.raises(NotFound):
-        world.client.program("NOTHING")
+        world.client.retrieve_program("NOTHING")
 
 
 def test_what_is_inactive_is_answered_and_says_so(world: World) -> None:
-    bills = world.client.program("BILLS")
+    bills = world.client.retrieve_program("BILLS")
     assert bills.is_active is False
     assert [one.is_active for one in bills.filters or ()] == [False]
-    consents = {one.type_name: one for one in world.client.consent_types()}
+    consents = {one.type_name: one for one in world.client.retrieve_consent_types()}
     assert consents["Profiling"].is_active is False
     assert [one.is_active for one in consents["Profiling"].versions or ()] == [False]
 
 
 def test_names_come_in_the_locale_that_is_asked_for(world: World) -> None:
     def name(locale: str | None) -> list[tuple[str | None, str | None]]:
-        program = world.client.program("NEWS", locale=locale)
+        program = world.client.retrieve_program("NEWS", locale=locale)
         return [(tag.locale, tag.name) for tag in program.text_tags or ()]
 
     assert name(None) == [("en_US", "Newsletter")]
     assert name("de_DE") == [("de_DE", "Rundbrief")]
     world.state.switches.all_locales_answered = True
     assert name(None) == [("en_US", "Newsletter"), ("de_DE", "Rundbrief")]
-    (group,) = world.client.program_groups(locale="de_DE")
+    (group,) = world.client.retrieve_program_groups(locale="de_DE")
     assert [tag.name for tag in group.text_tags or ()] == ["Alles"]
 
 
@@ -113,58 +113,58 @@ def test_programs_are_chosen_by_their_properties(
 ) -> None:
     """MyPreferences `Retrieve programs (Include All)` and `(Include Matching)`: a property named without a
     value may have any."""
-    assert filters(world.client.programs_include_all(properties)) == everything
-    assert filters(world.client.programs_include_matching(properties)) == matching
+    assert filters(world.client.retrieve_programs_include_all(properties)) == everything
+    assert filters(world.client.retrieve_programs_include_matching(properties)) == matching
 
 
 def test_groups_hold_groups_and_programs(world: World) -> None:
     """MyPreferences `Program Groups`."""
-    (top,) = world.client.program_groups()
+    (top,) = world.client.retrieve_program_groups()
     (deep,) = top.program_groups or ()
     assert (top.program_group_id, list(filters(top.programs))) == ("ALL", ["NEWS", "BILLS"])
     assert (deep.program_group_id, filters(deep.programs)) == ("SHOP", {"OFFERS": ["OFFERS_EMAIL"]})
-    assert world.client.program_group("SHOP") == deep
+    assert world.client.retrieve_program_group("SHOP") == deep
     with pytest.raises(NotFound):
-        world.client.program_group("NOTHING")
+        world.client.retrieve_program_group("NOTHING")
 
 
 def test_groups_are_chosen_by_their_properties(world: World) -> None:
-    (everything,) = world.client.program_groups_include_all({"Jurisdiction": "EU"})
+    (everything,) = world.client.retrieve_program_groups_include_all({"Jurisdiction": "EU"})
     assert list(filters(everything.programs)) == ["NEWS", "BILLS"]
     assert len(everything.program_groups or ()) == 1
-    (matching,) = world.client.program_groups_include_matching({"Jurisdiction": "EU"})
+    (matching,) = world.client.retrieve_program_groups_include_matching({"Jurisdiction": "EU"})
     assert filters(matching.programs) == {"NEWS": ["NEWS_EMAIL"]}
     assert matching.program_groups == []
 
 
 def test_a_choice_without_a_property_is_refused(world: World) -> None:
     with pytest.raises(Refused):
-        world.client.programs_include_all({})
+        world.client.retrieve_programs_include_all({})
 
 
 def test_consents_have_versions_and_locales_and_statuses_numbers(world: World) -> None:
     """MyPreferences `Retrieve consents`, `Retrieve consent status`."""
-    first = world.client.consent_types()[0]
+    first = world.client.retrieve_consent_types()[0]
     assert [
         (version.consent_version, [item.locale for item in version.localized_fields or ()])
         for version in first.versions or ()
     ] == [("1.0", ["en_US", "de_DE"]), ("2.0", ["en_US"])]
-    statuses = {one.name: one.id for one in world.client.consent_statuses()}
+    statuses = {one.name: one.id for one in world.client.retrieve_consent_status()}
     assert statuses == {"Granted": 1, "Denied": 2, "Revoked": 3, "NotSet": 4}
 
 
 def test_contact_types_come_with_their_consents(world: World) -> None:
     """MyPreferences `Contact Types`."""
     client = world.client
-    kinds = {one.type_name: one for one in client.email_types()}
+    kinds = {one.type_name: one for one in client.retrieve_email_types()}
     assert list(kinds) == ["Primary", "Work"]
     assert [one.type_name for one in kinds["Primary"].consents or ()] == ["EmailMarketing"]
     rest = (
-        client.phone_types,
-        client.address_types,
-        client.alternate_id_types,
-        client.customer_types,
-        client.group_types,
+        client.retrieve_phone_types,
+        client.retrieve_address_types,
+        client.retrieve_alternate_id_types,
+        client.retrieve_customer_types,
+        client.retrieve_group_types,
     )
     names = [[one.type_name for one in call()] for call in rest]
     assert names == [["Mobile", "Home"], ["Home", "Office"], ["CrmId"], ["Customer"], ["Household"]]
@@ -191,7 +191,7 @@ def test_a_consent_is_created_once_and_then_changed(world: World) -> None:
     ]
     changed = world.client.update_consent_type("cookies", steps)
     assert (changed.is_active, len(changed.versions or ())) == (False, 2)
-    assert world.client.consent_types()[-1] == changed
+    assert world.client.retrieve_consent_types()[-1] == changed
     with pytest.raises(MappingStale):
         world.client.update_consent_type("Nothing", steps)
     with pytest.raises(Refused):
@@ -204,25 +204,31 @@ def test_whether_a_consent_was_created_is_unknown_after_a_bad_answer(world: Worl
     if body == "[]":
         assert world.client.create_consent_types([]) == []
         return
-    with pytest.raises(OutcomeUnknown, match="create_consent_types"):
+    with pytest.raises(OutcomeUnknown, match="createConsentTypes"):
         world.client.create_consent_types([])
 
 
 READS: list[tuple[str, Callable[[World], object]]] = [
-    ("retrieveProgramsByType", lambda world: world.client.programs_by_type("Marketing")),
-    ("retrieveProgramsIncludeAll", lambda world: world.client.programs_include_all({"A": ""})),
-    ("retrieveProgramsIncludeMatching", lambda world: world.client.programs_include_matching({"A": ""})),
-    ("retrieveProgram", lambda world: world.client.program("NEWS")),
-    ("retrieveProgramGroups", lambda world: world.client.program_groups()),
-    ("retrieveProgramGroup", lambda world: world.client.program_group("ALL")),
-    ("retrieveProgramGroupsIncludeAll", lambda world: world.client.program_groups_include_all({"A": ""})),
+    ("retrieveProgramsByType", lambda world: world.client.retrieve_programs_by_type("Marketing")),
+    ("retrieveProgramsIncludeAll", lambda world: world.client.retrieve_programs_include_all({"A": ""})),
+    (
+        "retrieveProgramsIncludeMatching",
+        lambda world: world.client.retrieve_programs_include_matching({"A": ""}),
+    ),
+    ("retrieveProgram", lambda world: world.client.retrieve_program("NEWS")),
+    ("retrieveProgramGroups", lambda world: world.client.retrieve_program_groups()),
+    ("retrieveProgramGroup", lambda world: world.client.retrieve_program_group("ALL")),
+    (
+        "retrieveProgramGroupsIncludeAll",
+        lambda world: world.client.retrieve_program_groups_include_all({"A": ""}),
+    ),
     (
         "retrieveProgramGroupsIncludeMatching",
-        lambda world: world.client.program_groups_include_matching({"A": ""}),
+        lambda world: world.client.retrieve_program_groups_include_matching({"A": ""}),
     ),
-    ("retrieveConsentStatus", lambda world: world.client.consent_statuses()),
-    ("retrieveEmailTypes", lambda world: world.client.email_types()),
-    ("retrieveGroupTypes", lambda world: world.client.group_types()),
+    ("retrieveConsentStatus", lambda world: world.client.retrieve_consent_status()),
+    ("retrieveEmailTypes", lambda world: world.client.retrieve_email_types()),
+    ("retrieveGroupTypes", lambda world: world.client.retrieve_group_types()),
 ]
 
 
@@ -241,12 +247,12 @@ def test_a_read_arrives_as_its_operation_and_believes_no_bad_answer(
 
 def test_what_the_user_may_not_see_is_left_out(world: World) -> None:
     world.state.console.hide("NEWS", "OFFERS_EMAIL", "Profiling")
-    assert filters(world.client.programs()) == {"OFFERS": [], "BILLS": ["BILLS_EMAIL"]}
-    assert [one.type_name for one in world.client.consent_types()] == ["EmailMarketing"]
-    (top,) = world.client.program_groups()
+    assert filters(world.client.retrieve_programs()) == {"OFFERS": [], "BILLS": ["BILLS_EMAIL"]}
+    assert [one.type_name for one in world.client.retrieve_consent_types()] == ["EmailMarketing"]
+    (top,) = world.client.retrieve_program_groups()
     assert list(filters(top.programs)) == ["BILLS"]
     with pytest.raises(NotFound):
-        world.client.program("NEWS")
+        world.client.retrieve_program("NEWS")
 
 
 ACTS: list[dict[str, Any]] = [
@@ -266,14 +272,14 @@ def test_the_configuration_changes_while_it_is_served(world: World) -> None:
         return httpx.post(f"{world.url}/_sandbox/config", json=body, trust_env=False).status_code
 
     assert [act(one) for one in ACTS] == [200] * len(ACTS)
-    news, offers, bills, club = world.client.programs()
+    news, offers, bills, club = world.client.retrieve_programs()
     assert [tag.name for tag in news.text_tags or ()] == ["Weekly news"]
     assert [one.channel_id for one in news.filters or ()] == ["Email", "Fax"]
     (item,) = offers.filters or ()
     assert (item.is_active, [one.frequency_id for one in item.frequencies or ()]) == (False, ["MONTHLY"])
     assert bills.is_active is True
     assert filters([club]) == {"CLUB": ["CLUB_EMAIL"]}
-    (consent,) = world.client.consent_types()
+    (consent,) = world.client.retrieve_consent_types()
     assert [one.consent_version for one in consent.versions or ()] == ["3.0"]
     assert act({"act": "rename", "program": "GONE", "to": "x"}) == 400
     assert act({"act": "explode"}) == 400
@@ -283,5 +289,5 @@ def test_a_choice_outlives_its_filter(world: World) -> None:
     """Nothing says that a filter that goes takes people's choices along."""
     profile_id = world.add(preferences={"NEWS_EMAIL": (True, NOON)})
     world.state.console.remove("NEWS_EMAIL")
-    (email,) = world.client.profile_by_id(profile_id).emails or ()
+    (email,) = world.client.retrieve_profile_by_id(profile_id).emails or ()
     assert [one.filter_id for one in email.email_preferences or ()] == ["NEWS_EMAIL"]

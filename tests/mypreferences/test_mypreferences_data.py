@@ -35,19 +35,21 @@ def test_somebody_is_found_by_everything_they_have(world: World) -> None:
     found = somebody(world)
     client = world.client
     home_of = wire.Address(city="duluth", state_province="ga")
-    assert [item.id for item in client.profiles_by_email(ADDRESS, email_type="Primary")] == [found]
-    assert [item.id for item in client.profiles_by_phone("1-555-010-2030")] == [found]
-    assert [item.id for item in client.profiles_by_phone(NUMBER, phone_type="mobile")] == [found]
-    assert [item.id for item in client.profiles_by_address(home_of)] == [found]
-    assert [item.id for item in client.profiles_by_preference_attributes({"mark": "m 1"})] == [found]
-    assert client.profile_by_alternate_id("crmid", "a-1").id == found
-    assert client.profiles_by_phone(NUMBER, phone_type="Home") == []
-    assert client.profiles_by_preference_attributes({"mark": "2"}) == []
+    assert [item.id for item in client.retrieve_profiles_by_email(ADDRESS, email_type="Primary")] == [found]
+    assert [item.id for item in client.retrieve_profiles_by_phone("1-555-010-2030")] == [found]
+    assert [item.id for item in client.retrieve_profiles_by_phone(NUMBER, phone_type="mobile")] == [found]
+    assert [item.id for item in client.retrieve_profiles_by_address(home_of)] == [found]
+    assert [item.id for item in client.retrieve_profiles_by_preference_attributes({"mark": "m 1"})] == [found]
+    assert client.retrieve_profile_by_alternate_id("crmid", "a-1").id == found
+    assert client.retrieve_profiles_by_phone(NUMBER, phone_type="Home") == []
+    assert client.retrieve_profiles_by_preference_attributes({"mark": "2"}) == []
 
 
 def test_everything_on_a_profile_is_read(world: World) -> None:
     """MyPreferences `UserProfile`: elements of each kind with what hangs on them."""
-    (shown,) = world.client.profiles_by_phone(NUMBER) or [world.client.whole_profile_by_id(somebody(world))]
+    (shown,) = world.client.retrieve_profiles_by_phone(NUMBER) or [
+        world.client.retrieve_full_profile_by_id(somebody(world))
+    ]
     assert shown.customer_name == wire.CustomerName(first_name="Ann", last_name="Lee")
     (number,), (place,) = shown.phone_numbers or (), shown.addresses or ()
     assert kinds(number.preferences) == {"NEWS_TEXT": wire.OPT_IN, "NEWS_CALL": wire.OPT_OUT}
@@ -62,7 +64,7 @@ def test_a_search_by_address_takes_parts_where_it_is_told(world: World) -> None:
     somebody(world)
     part = wire.Address(city="Duluth", state_province="GA", address1="1 Elm")
     name = wire.CustomerName(first_name="A", last_name="Le")
-    search = world.client.profiles_by_address
+    search = world.client.retrieve_profiles_by_address
     assert search(part) == [] != search(part, partial_address=True)
     assert search(part, name, partial_address=True) == []
     assert search(part, name, partial_address=True, partial_name=True) != []
@@ -74,23 +76,23 @@ def test_the_members_of_a_group_are_found_by_its_primary_profile(world: World) -
     """MyPreferences `Retrieve group profiles by profile id`, by e-mail address, by phone."""
     first = somebody(world)
     group = wire.ProfileGroup(group_type="Household", group_name="Lee")
-    second = somebody(world, wire.WholeProfile(emails=[email(address="bo@example.com")], groups=[group]))
+    second = somebody(world, wire.FullProfile(emails=[email(address="bo@example.com")], groups=[group]))
     client = world.client
     for members in (
-        client.group_members(first, "household"),
-        client.group_members_by_email(ADDRESS, "Household", "Lee"),
-        client.group_members_by_phone(NUMBER, "Household"),
+        client.retrieve_group_profiles_by_id(first, "household"),
+        client.retrieve_group_profiles_by_email(ADDRESS, "Household", "Lee"),
+        client.retrieve_group_profiles_by_phone(NUMBER, "Household"),
     ):
         assert [item.id for item in members] == [first, second]
-    assert client.group_members(second, "Household") == []
-    assert client.group_members_by_email(ADDRESS, "Household", "Smith") == []
+    assert client.retrieve_group_profiles_by_id(second, "Household") == []
+    assert client.retrieve_group_profiles_by_email(ADDRESS, "Household", "Smith") == []
 
 
 def test_more_than_fifty_matches_are_ambiguous_in_every_search_and_asked_for_once(world: World) -> None:
     """MyPreferences answers 403 above 50 matches, as if a permission were missing."""
     for _ in range(51):
         world.client.create_profile(
-            wire.WholeProfile(
+            wire.FullProfile(
                 emails=[email(wire.Preference(
                     filter_id="NEWS_EMAIL", preference_type=IN,
                     preference_attributes=[wire.PreferenceAttribute(key="mark", value="1")],
@@ -102,15 +104,15 @@ def test_more_than_fifty_matches_are_ambiguous_in_every_search_and_asked_for_onc
     client = world.client
     place = wire.Address(city="Duluth", state_province="GA")
     searches = {
-        "retrieveProfilesByEmail": lambda: client.profiles_by_email(ADDRESS),
-        "retrieveProfilesByPhone": lambda: client.profiles_by_phone(NUMBER),
-        "retrieveProfilesByAddress": lambda: client.profiles_by_address(place),
-        "retrieveProfilesByPreferenceAttributes": lambda: client.profiles_by_preference_attributes(
+        "retrieveProfilesByEmail": lambda: client.retrieve_profiles_by_email(ADDRESS),
+        "retrieveProfilesByPhone": lambda: client.retrieve_profiles_by_phone(NUMBER),
+        "retrieveProfilesByAddress": lambda: client.retrieve_profiles_by_address(place),
+        "retrieveProfilesByPreferenceAttributes": lambda: client.retrieve_profiles_by_preference_attributes(
             {"mark": "1"}
         ),
-        "retrieveGroupProfilesById": lambda: client.group_members("1001", "Household"),
-        "retrieveGroupProfilesByEmail": lambda: client.group_members_by_email(ADDRESS, "Household"),
-        "retrieveGroupProfilesByPhone": lambda: client.group_members_by_phone(NUMBER, "Household"),
+        "retrieveGroupProfilesById": lambda: client.retrieve_group_profiles_by_id("1001", "Household"),
+        "retrieveGroupProfilesByEmail": lambda: client.retrieve_group_profiles_by_email(ADDRESS, "Household"),
+        "retrieveGroupProfilesByPhone": lambda: client.retrieve_group_profiles_by_phone(NUMBER, "Household"),
     }
     for operation, search in searches.items():
         with pytest.raises(Ambiguous):
@@ -121,15 +123,15 @@ def test_more_than_fifty_matches_are_ambiguous_in_every_search_and_asked_for_onc
 @pytest.mark.parametrize("is_404", [True, False])
 def test_nobody_found_is_nobody_whichever_way_it_is_said(world: World, is_404: bool) -> None:
     world.state.switches.no_match_is_404 = is_404
-    assert world.client.profiles_by_phone("5550000000") == []
-    assert world.client.profiles_by_address(wire.Address(city="X", state_province="Y")) == []
+    assert world.client.retrieve_profiles_by_phone("5550000000") == []
+    assert world.client.retrieve_profiles_by_address(wire.Address(city="X", state_province="Y")) == []
 
 
 def test_a_type_that_is_not_configured_is_not_taken_for_nobody(world: World) -> None:
     with pytest.raises(MappingStale):
-        world.client.profiles_by_phone(NUMBER, phone_type="Yacht")
+        world.client.retrieve_profiles_by_phone(NUMBER, phone_type="Yacht")
     with pytest.raises(MappingStale):
-        world.client.profile_by_alternate_id("PassportNo", "1")
+        world.client.retrieve_profile_by_alternate_id("PassportNo", "1")
 
 
 def test_calls_by_alternate_id_go_by_path_where_the_routes_say_so(world: World, tmp_path: Path) -> None:
@@ -145,11 +147,11 @@ def test_calls_by_alternate_id_go_by_path_where_the_routes_say_so(world: World, 
     routes = load_routes(file)
     client = MyPreferencesClient(world.transport, account=world.state.config.account, routes=routes)
     found = somebody(world)
-    assert client.profile_by_alternate_id(*CRM).id == found
+    assert client.retrieve_profile_by_alternate_id(*CRM).id == found
     said = wire.Submission(emails=[email(pref("NEWS_EMAIL", OUT, "2026-01-20T11:00:00Z"))])
-    client.update_preferences_by_alternate_id(*CRM, said)
+    client.upsert_preferences_by_alternate_id(*CRM, said)
     assert world.state.profile(int(found))["Emails"][0]["EmailPreferences"][0]["PreferenceType"] == OUT
-    kept = client.replace_profile_by_alternate_id(*CRM, wire.WholeProfile(alternate_ids=ann().alternate_ids))
+    kept = client.replace_profile_by_alternate_id(*CRM, wire.FullProfile(alternate_ids=ann().alternate_ids))
     assert kept is not None
     assert kept.emails == []
 
@@ -160,13 +162,16 @@ def test_calls_by_alternate_id_go_by_path_where_the_routes_say_so(world: World, 
 def test_a_replacement_keeps_only_what_it_says(world: World) -> None:
     """MyPreferences `Update profile (PUT)`: omitted properties and collections become blank."""
     found = somebody(world)
-    whole = wire.WholeProfile(alternate_ids=ann().alternate_ids, emails=[email(pref("NEWS_EMAIL", IN))])
-    world.client.replace_profile(found, whole)
-    shown = world.client.whole_profile_by_id(found)
+    whole = wire.FullProfile(alternate_ids=ann().alternate_ids, emails=[email(pref("NEWS_EMAIL", IN))])
+    world.client.update_profile_put(found, whole)
+    shown = world.client.retrieve_full_profile_by_id(found)
     assert (shown.phone_numbers, shown.addresses, shown.consents, shown.groups) == ([], [], [], [])
     again = world.client.replace_profile_by_alternate_id(*CRM, whole)
     assert again is not None
     assert again.id == found
+
+
+REPLACING = ("update_profile_put", "replace_profile", "updateProfilePut", "replaceProfile")
 
 
 def test_the_bridge_never_replaces_a_profile(world: World) -> None:
@@ -177,9 +182,11 @@ def test_the_bridge_never_replaces_a_profile(world: World) -> None:
     send_one(replica, who(), [raising(NEWS, NOON.replace(hour=13))])
     sent = {name for name, count in world.state.calls.counts().items() if count}
     assert sent.isdisjoint({"updateProfilePut", "replaceProfileByAlternateId", "updateProfilePatch"})
-    source = Path(__file__).resolve().parents[2] / "bridge" / "mypreferences" / "replica.py"
-    assert "replace_profile" not in source.read_text(encoding="utf-8")
-    assert world.client.whole_profile_by_id(found).phone_numbers
+    side = Path(__file__).resolve().parents[2] / "bridge" / "mypreferences"
+    for source in side.rglob("*.py"):
+        text = source.read_text(encoding="utf-8")
+        assert source.parent.name == "client" or not any(call in text for call in REPLACING), source.name
+    assert world.client.retrieve_full_profile_by_id(found).phone_numbers
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "truncate", "html", "null", "status_after"])
@@ -192,8 +199,8 @@ def test_a_write_without_a_trustworthy_answer_is_in_doubt_and_sent_once(
     world.state.faults.add(Fault(operation, kind))
     writes = {
         "createProfile": lambda: world.client.create_profile(wire.Profile()),
-        "updateProfilePut": lambda: world.client.replace_profile(found, ann()),
-        "upsertPreferences": lambda: world.client.update_preferences(found, wire.Submission()),
+        "updateProfilePut": lambda: world.client.update_profile_put(found, ann()),
+        "upsertPreferences": lambda: world.client.upsert_preferences(found, wire.Submission()),
     }
     with pytest.raises(OutcomeUnknown):
         writes[operation]()
@@ -212,16 +219,16 @@ def test_preferences_are_added_updated_and_read_by_themselves(world: World) -> N
         phone_numbers=[phone(pref("NEWS_CALL", IN, later))],
         profile_preferences=[pref("NEWS_APP", IN, later)],
     )
-    world.client.update_preferences(found, said)
-    shown = world.client.preferences(found)
+    world.client.upsert_preferences(found, said)
+    shown = world.client.retrieve_preferences(found)
     assert [item.email_address for item in shown.emails or ()] == [ADDRESS, "new@example.com"]
     assert kinds(shown.profile_preferences) == {"NEWS_APP": wire.OPT_IN}
-    one = world.client.preferences(found, "NEWS_CALL")
+    one = world.client.retrieve_preferences(found, "NEWS_CALL")
     calls = [item for number in one.phone_numbers or () for item in number.preferences]
     assert kinds(calls) == {"NEWS_CALL": wire.OPT_IN}
     assert not any(item.email_preferences for item in one.emails or ())
     with pytest.raises(NotFound):
-        world.client.update_preferences_by_alternate_id("CrmId", "nobody", said)
+        world.client.upsert_preferences_by_alternate_id("CrmId", "nobody", said)
 
 
 @pytest.mark.parametrize(
@@ -246,12 +253,12 @@ def test_archiving_takes_what_type_value_and_filter_select(
         )
         for name, kind in held
     ]  # fmt: skip
-    found = somebody(world, wire.WholeProfile(emails=emails))
+    found = somebody(world, wire.FullProfile(emails=emails))
     item = wire.ArchivedEmail(reason="asked", **wanted)
     world.client.archive_preferences(found, wire.Archiving(emails=[item], reason="unsaid"))
-    shown = world.client.profile_by_id(found)
+    shown = world.client.retrieve_profile_by_id(found)
     assert [one.email_address[0] for one in shown.emails or () if one.email_preferences] == left
-    history = world.client.preference_history(found)
+    history = world.client.history_preferences_by_id(found)
     reasons = {
         pair.value
         for one in history.emails or ()
@@ -270,14 +277,14 @@ def test_archiving_reaches_every_kind_of_element_and_all_at_once(world: World) -
         profile_preferences=[wire.ArchivedPreference(filter_id="NEWS_APP")],
     )
     world.client.archive_preferences(found, some)
-    shown = world.client.whole_profile_by_id(found)
+    shown = world.client.retrieve_full_profile_by_id(found)
     assert kinds(shown.phone_numbers[0].preferences if shown.phone_numbers else None) == {
         "NEWS_CALL": wire.OPT_OUT
     }
     assert [item.address_preferences for item in shown.addresses or ()] == [[]]
     assert (shown.profile_preferences, bool(shown.emails and shown.emails[0].email_preferences)) == ([], True)
     world.client.archive_preferences(found, wire.Archiving(global_deactivate=True))
-    emails = world.client.profile_by_id(found).emails or ()
+    emails = world.client.retrieve_profile_by_id(found).emails or ()
     assert [item.email_preferences for item in emails] == [[]]
     with pytest.raises(Refused):
         world.client.archive_preferences(found, wire.Archiving())
@@ -292,11 +299,11 @@ def test_what_was_preserved_is_there_again_after_activation(world: World, shows:
     world.state.switches.inactive_shows_preferences = shows
     found = somebody(world)
     world.client.deactivate_profile(found, "x" * 256)
-    gone = world.client.profile_by_id(found)
-    assert (gone.active, world.client.profiles_by_email(ADDRESS)) == (False, [])
+    gone = world.client.retrieve_profile_by_id(found)
+    assert (gone.active, world.client.retrieve_profiles_by_email(ADDRESS)) == (False, [])
     assert bool(gone.emails and gone.emails[0].email_preferences) is shows
     world.client.activate_profile(found)
-    back = world.client.profile_by_id(found)
+    back = world.client.retrieve_profile_by_id(found)
     assert back.active
     assert kinds(back.emails[0].email_preferences if back.emails else None) == {"NEWS_EMAIL": wire.OPT_IN}
     with pytest.raises(ValueError, match="256"):
@@ -308,7 +315,7 @@ def test_a_deleted_profile_is_not_there(world: World) -> None:
     found = somebody(world)
     world.client.delete_profile(found, "asked")
     with pytest.raises(NotFound):
-        world.client.profile_by_id(found)
+        world.client.retrieve_profile_by_id(found)
     with pytest.raises(NotFound):
         world.client.delete_profile(found)
 
@@ -326,8 +333,8 @@ def test_consents_are_added_to_a_profile_and_to_an_address(world: World) -> None
     on_email = wire.Email(
         email_address=ADDRESS, email_address_type="Primary", consents=[consent("Profiling")]
     )
-    world.client.add_element_consents(found, wire.WholeProfile(emails=[on_email]))
-    emails = world.client.profile_by_id(found).emails or ()
+    world.client.add_element_consents(found, wire.FullProfile(emails=[on_email]))
+    emails = world.client.retrieve_profile_by_id(found).emails or ()
     assert [item.kind for one in emails for item in one.consents or ()] == [wire.GRANTED]
 
 
@@ -336,14 +343,14 @@ def test_a_consent_is_tied_to_a_filter_and_taken_off_it(world: World) -> None:
     found = somebody(world)
     tie = wire.ConsentFilter(
         filter_id="NEWS_EMAIL", type_name="primary",
-        consents=[wire.Tie(consent_type="EmailMarketing", consent_version="1.0")],
+        consents=[wire.ConsentLink(consent_type="EmailMarketing", consent_version="1.0")],
     )  # fmt: skip
     world.client.add_consent_filters(found, [tie])
-    (shown,) = world.client.consent_filters(found, "NEWS_EMAIL")
+    (shown,) = world.client.retrieve_consent_filters(found, "NEWS_EMAIL")
     assert (shown.type_name, shown.implied, shown.consents[0].consent_status) == ("Primary", False, 1)
-    assert world.client.consent_filters(found, "NEWS_DAILY") == []
+    assert world.client.retrieve_consent_filters(found, "NEWS_DAILY") == []
     world.client.remove_consent_filter(found, "NEWS_EMAIL", "EmailMarketing")
-    assert world.client.consent_filters(found) == []
+    assert world.client.retrieve_consent_filters(found) == []
     with pytest.raises((NotFound, MappingStale)):
         world.client.remove_consent_filter(found, "NEWS_EMAIL", "EmailMarketing")
 
@@ -352,11 +359,13 @@ def test_a_tie_made_by_the_api_takes_the_preference_down_with_its_consent(world:
     """MyPreferences `preference.archived`: revoking a consent archives what is associated with it."""
     found = somebody(world)
     tie = wire.ConsentFilter(
-        filter_id="NEWS_EMAIL", type_name="Primary", consents=[wire.Tie(consent_type="EmailMarketing")]
+        filter_id="NEWS_EMAIL",
+        type_name="Primary",
+        consents=[wire.ConsentLink(consent_type="EmailMarketing")],
     )
     world.client.add_consent_filters(found, [tie])
     world.client.add_consents(found, [consent("EmailMarketing", 3)])
-    emails = world.client.profile_by_id(found).emails or ()
+    emails = world.client.retrieve_profile_by_id(found).emails or ()
     assert [item.email_preferences for item in emails] == [[]]
 
 
@@ -367,7 +376,7 @@ def test_what_was_before_is_kept_by_id_and_by_alternate_id(world: World) -> None
     """MyPreferences `Retrieve historical preferences`, consents, custom fields and standard fields."""
     found = somebody(world)
     world.state.clock.advance(60)
-    change = wire.WholeProfile(
+    change = wire.FullProfile(
         emails=[email(pref("NEWS_EMAIL", OUT, "2026-01-20T12:01:00Z"))],
         consents=[wire.Consent(
             consent_type="EmailMarketing", consent_version="1.0", locale="en_US", consent_status=3,
@@ -375,21 +384,27 @@ def test_what_was_before_is_kept_by_id_and_by_alternate_id(world: World) -> None
         custom_fields=[wire.CustomField(name="Shoe", value="43")],
         customer_name=wire.CustomerName(first_name="Anne"),
     )  # fmt: skip
-    world.client.update_profile(found, change)
+    world.client.update_profile_post(found, change)
     client = world.client
-    for said in (client.preference_history(found, "NEWS_EMAIL"),
-                 client.preference_history_by_alternate_id(*CRM, "NEWS_EMAIL")):  # fmt: skip
+    for said in (client.history_preferences_by_id(found, "NEWS_EMAIL"),
+                 client.history_preferences_by_alternate_id(*CRM, "NEWS_EMAIL")):  # fmt: skip
         rows = [item.kind for one in said.emails or () for item in one.email_preferences or ()]
         assert rows == [wire.OPT_IN, wire.OPT_OUT]
-    for before in (client.consent_history(found), client.consent_history_by_alternate_id(*CRM)):
+    for before in (client.history_consents_by_id(found), client.history_consents_by_alternate_id(*CRM)):
         assert [item.kind for item in before.consents or ()] == [wire.GRANTED, wire.REVOKED]
-    for fields in (client.custom_field_history(found), client.custom_field_history_by_alternate_id(*CRM)):
+    for fields in (
+        client.history_custom_fields_by_id(found),
+        client.history_custom_fields_by_alternate_id(*CRM),
+    ):
         assert [item.value for item in fields.custom_fields or ()] == ["42", "43"]
-    for names in (client.standard_field_history(found), client.standard_field_history_by_alternate_id(*CRM)):
+    for names in (
+        client.history_standard_fields_by_id(found),
+        client.history_standard_fields_by_alternate_id(*CRM),
+    ):
         assert [item.customer_name and item.customer_name.first_name for item in names] == ["Ann", "Anne"]
 
 
 def test_a_date_is_sent_as_it_was_said(world: World) -> None:
     found = somebody(world)
-    emails = world.client.profile_by_id(found).emails or ()
+    emails = world.client.retrieve_profile_by_id(found).emails or ()
     assert [item.customer_date for one in emails for item in one.email_preferences or ()] == [AT]

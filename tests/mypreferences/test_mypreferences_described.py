@@ -39,7 +39,7 @@ def test_every_call_and_its_answer_are_by_the_description(
 
 def test_the_check_notices_what_is_wrong(described: Description, world: World, heard: Recorder) -> None:
     CALLS["create_profile"](world.client, Known())
-    CALLS["profiles_by_email"](world.client, Known())
+    CALLS["retrieve_profiles_by_email"](world.client, Known())
     made = next(one for one in heard.heard if one.path.endswith("/Profile"))
     found = next(one for one in heard.heard if one.path.endswith("/Email"))
 

@@ -102,7 +102,7 @@ def deletions(monkeypatch: pytest.MonkeyPatch, world: World) -> list[SideError |
 
 
 def trouble(kind: type[SideError]) -> SideError:
-    return kind("MyPreferences refused it.", side=Side.MYPREFERENCES, operation="delete_profile")
+    return kind("MyPreferences refused it.", side=Side.MYPREFERENCES, operation="deleteProfile")
 
 
 @pytest.mark.parametrize("kind", [Forbidden, Refused])
@@ -134,7 +134,7 @@ def test_a_withdrawal_that_is_refused_keeps_nobody_from_being_deleted(
     def refuse(*_: object) -> None:
         raise trouble(Refused)
 
-    monkeypatch.setattr(world.client, "update_profile", refuse)
+    monkeypatch.setattr(world.client, "update_profile_post", refuse)
     erased = eraser.erase(who())
     assert list(erased.done) == [f"profile {number} is deleted"]
     assert not erased.left
@@ -149,5 +149,5 @@ def test_a_withdrawal_that_is_refused_is_told_where_the_profile_stays(
     def refuse(*_: object) -> None:
         raise trouble(Refused)
 
-    monkeypatch.setattr(world.client, "update_profile", refuse)
+    monkeypatch.setattr(world.client, "update_profile_post", refuse)
     assert "opted in there still: news" in eraser.erase(who()).left[-1]

@@ -27,29 +27,29 @@ from bridge.transport import Response
 SCHEME = "Invalid Authorization Header: The scheme is invalid. The scheme should contain either PNAUTHINFO3-"
 UNKNOWN = "Unable to authenticate."
 TABLE: list[tuple[str, int, str | None, type[SideError], str]] = [
-    ("programs", 401, SCHEME, SignInRefused, "AUTH"),
-    ("programs", 401, "The timestamp is in the future.", SignInRefused, "clock"),
-    ("programs", 401, "The date is not in ISO 8601.", SignInRefused, "clock"),
-    ("programs", 401, UNKNOWN, SignInRefused, "__CLIENT_SECRET"),
-    ("programs", 401, None, SignInRefused, "__USER_ID"),
-    ("export_retrieve", 401, "The AccessToken is invalid or has expired.", NotFound, "anew"),
-    ("export_retrieve", 401, UNKNOWN, SignInRefused, "__CLIENT_ID"),
-    ("profiles_by_email", 403, "No.", Ambiguous, "Merge"),
-    ("update_profile", 403, "No.", Forbidden, "User Group"),
-    ("programs", 404, "", Forbidden, "BRIDGE_MYPREFERENCES__ACCOUNT"),
-    ("programs", 404, "<html>IIS</html>", Forbidden, "ROUTES_FILE"),
-    ("programs", 405, "", Forbidden, "ROUTES_FILE"),
-    ("profile_by_id", 404, "The profile was not found.", NotFound, ""),
-    ("update_profile", 404, "The EmailAddressType 'X' was not found.", MappingStale, "mapping check"),
-    ("update_profile", 400, "The FilterId 'X' is not valid.", MappingStale, "mapping check"),
-    ("update_profile", 400, "The ConsentType 'X' is not valid.", MappingStale, "mapping check"),
-    ("update_profile", 400, "The request is invalid.", Refused, ""),
-    ("update_profile", 402, None, Refused, ""),
-    ("create_subscription", 409, "Exists.", Refused, ""),
-    ("programs", 429, None, Throttled, ""),
-    ("programs", 503, None, ServerError, ""),
-    ("programs", 500, "Boom.", ServerError, ""),
-    ("programs", 408, None, ServerError, ""),
+    ("retrievePrograms", 401, SCHEME, SignInRefused, "AUTH"),
+    ("retrievePrograms", 401, "The timestamp is in the future.", SignInRefused, "clock"),
+    ("retrievePrograms", 401, "The date is not in ISO 8601.", SignInRefused, "clock"),
+    ("retrievePrograms", 401, UNKNOWN, SignInRefused, "__CLIENT_SECRET"),
+    ("retrievePrograms", 401, None, SignInRefused, "__USER_ID"),
+    ("retrieveExport", 401, "The AccessToken is invalid or has expired.", NotFound, "again"),
+    ("retrieveExport", 401, UNKNOWN, SignInRefused, "__CLIENT_ID"),
+    ("retrieveProfilesByEmail", 403, "No.", Ambiguous, "Merge"),
+    ("updateProfilePost", 403, "No.", Forbidden, "User Group"),
+    ("retrievePrograms", 404, "", Forbidden, "BRIDGE_MYPREFERENCES__ACCOUNT"),
+    ("retrievePrograms", 404, "<html>IIS</html>", Forbidden, "ROUTES_FILE"),
+    ("retrievePrograms", 405, "", Forbidden, "ROUTES_FILE"),
+    ("retrieveProfileById", 404, "The profile was not found.", NotFound, ""),
+    ("updateProfilePost", 404, "The EmailAddressType 'X' was not found.", MappingStale, "mapping check"),
+    ("updateProfilePost", 400, "The FilterId 'X' is not valid.", MappingStale, "mapping check"),
+    ("updateProfilePost", 400, "The ConsentType 'X' is not valid.", MappingStale, "mapping check"),
+    ("updateProfilePost", 400, "The request is invalid.", Refused, ""),
+    ("updateProfilePost", 402, None, Refused, ""),
+    ("createSubscription", 409, "Exists.", Refused, ""),
+    ("retrievePrograms", 429, None, Throttled, ""),
+    ("retrievePrograms", 503, None, ServerError, ""),
+    ("retrievePrograms", 500, "Boom.", ServerError, ""),
+    ("retrievePrograms", 408, None, ServerError, ""),
 ]
 
 
@@ -72,18 +72,18 @@ def test_a_refusal_is_judged(
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_success_is_no_error(status: int) -> None:
-    assert to_error("programs", an_answer(status, None), False) is None
+    assert to_error("retrievePrograms", an_answer(status, None), False) is None
 
 
 @pytest.mark.parametrize("status", [408, 500, 503])
 def test_trouble_at_a_write_leaves_its_outcome_unknown(status: int) -> None:
-    assert isinstance(to_error("update_profile", an_answer(status, None), True), OutcomeUnknown)
+    assert isinstance(to_error("updateProfilePost", an_answer(status, None), True), OutcomeUnknown)
 
 
 def test_the_pause_asked_for_is_handed_on() -> None:
     headers = {"Retry-After": "12"}
     for status in (429, 503):
-        error = to_error("programs", an_answer(status, None, **headers), False)
+        error = to_error("retrievePrograms", an_answer(status, None, **headers), False)
         assert error is not None
         assert error.retry_after == 12
 
@@ -94,12 +94,12 @@ def test_a_named_model_state_counts_like_a_message() -> None:
         "ModelState": {"Emails[0].EmailPreferences[0].FilterId": ["?"]},
     }
     answer = Response(400, httpx.Headers(), json.dumps(body).encode(), None)
-    assert isinstance(to_error("update_profile", answer, True), MappingStale)
+    assert isinstance(to_error("updateProfilePost", answer, True), MappingStale)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429, 500])
 def test_the_vendors_words_are_never_repeated(status: int) -> None:
-    error = to_error("update_profile", an_answer(status, "ann@example.com is not known"), False)
+    error = to_error("updateProfilePost", an_answer(status, "ann@example.com is not known"), False)
     assert "ann" not in str(error)
 
 
@@ -111,8 +111,8 @@ FAR = "Invalid Authorization Header: The issued time is too far from now."
 @pytest.mark.parametrize(
     ("message", "ahead", "words", "is_clock"),
     [
-        (FUTURE, 90, "clock is 90 s ahead of the one of MyPreferences. Set", True),
-        (FAR, -3600, "clock is 3600 s behind the one of MyPreferences. Set", True),
+        (FUTURE, 90, "clock is 90 s ahead of that of MyPreferences. Synchronise", True),
+        (FAR, -3600, "clock is 3600 s behind that of MyPreferences. Synchronise", True),
         (FUTURE, 0, "agree to within 2 s", True),
         (FAR, 0, "PNAUTHINFO_EXPIRATION_IN_SECONDS", True),
         (UNKNOWN, 90, "clock is 90 s ahead of", True),
@@ -129,7 +129,7 @@ def test_a_signed_request_is_refused_for_its_time_or_for_its_credentials(
     auth = PnAuthInfo3(account="A", user_id="u", key="k", clock=lambda: NOON)
     refusal = an_answer(401, message)
     answer = Response(401, refusal.headers, refusal.content, NOON - timedelta(seconds=ahead))
-    error = error_mapper(auth, lambda: NOON)("programs", answer, False)
+    error = error_mapper(auth, lambda: NOON)("retrievePrograms", answer, False)
     assert isinstance(error, SignInRefused)
     assert words in error.hint
     assert ("clock" in str(error)) is is_clock
@@ -137,12 +137,12 @@ def test_a_signed_request_is_refused_for_its_time_or_for_its_credentials(
 
 def test_a_refused_time_without_a_date_to_compare_still_names_the_clock() -> None:
     auth = PnAuthInfo3(account="A", user_id="u", key="k", clock=lambda: NOON)
-    error = error_mapper(auth, lambda: NOON)("programs", an_answer(401, FAR), False)
+    error = error_mapper(auth, lambda: NOON)("retrievePrograms", an_answer(401, FAR), False)
     assert error is not None
-    assert error.hint == "Set this machine's clock right (NTP), then run `bridge doctor`."
+    assert error.hint == "Synchronise this machine's clock (NTP), then run `bridge doctor`."
 
 
 def test_a_token_carries_no_time_of_ours_so_its_refusal_is_not_the_clocks() -> None:
-    error = to_error("programs", an_answer(401, UNKNOWN), False, ahead=5000.0)
+    error = to_error("retrievePrograms", an_answer(401, UNKNOWN), False, ahead=5000.0)
     assert error is not None
     assert "clock" not in str(error)

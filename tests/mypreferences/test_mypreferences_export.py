@@ -16,7 +16,7 @@ from tests.mypreferences.mp_world import ADDRESS, NOON, World
 def rows(world: World, token: str) -> list[str]:
     while world.client.export_status(token).status != "Complete":
         pass
-    return [row.id for row in world.client.export_retrieve(token, offset=1).user_profile_preferences]
+    return [row.id for row in world.client.retrieve_export(token, offset=1).user_profile_preferences]
 
 
 @pytest.mark.parametrize(
@@ -32,16 +32,16 @@ def test_criteria_narrow_what_is_exported(world: World, wanted: wire.ExportReque
     """MyPreferences `Segment: Initiate`: the criteria are ANDed with the segment's own."""
     found = world.add(alternate_ids={"CrmId": "77"})
     world.add("other@example.com")
-    assert rows(world, world.client.export_initiate("EVERYBODY", wanted)) == [found]
+    assert rows(world, world.client.initiate_export_segment("EVERYBODY", wanted)) == [found]
 
 
 def test_a_segment_group_is_exported_like_a_segment(world: World) -> None:
     """MyPreferences `Segment group: Initiate`."""
     world.state.add_segment_group(SegmentGroup("ALL", EVERYBODY))
     found = world.add()
-    assert rows(world, world.client.export_initiate_group("ALL")) == [found]
+    assert rows(world, world.client.initiate_export_segment_group("ALL")) == [found]
     with pytest.raises(NotFound):
-        world.client.export_initiate_group("NONE")
+        world.client.initiate_export_segment_group("NONE")
 
 
 @pytest.mark.parametrize("milliseconds", [0, 2, 6, 9, 998])
@@ -52,7 +52,7 @@ def test_what_changed_at_the_very_moment_is_in_an_incremental_export(world: Worl
     moment = world.state.now()
     changed = world.add()
     wanted = wire.ExportRequest(last_date_time=render_last_date_time(moment))
-    assert rows(world, world.client.export_initiate("EVERYBODY", wanted)) == [changed]
+    assert rows(world, world.client.initiate_export_segment("EVERYBODY", wanted)) == [changed]
 
 
 def test_an_account_that_reads_eastern_time_takes_a_longer_overlap() -> None:
@@ -62,7 +62,7 @@ def test_an_account_that_reads_eastern_time_takes_a_longer_overlap() -> None:
 
 def test_a_count_is_told_when_the_export_is_complete(world: World) -> None:
     world.add()
-    token = world.client.export_initiate("EVERYBODY")
+    token = world.client.initiate_export_segment("EVERYBODY")
     seen = [world.client.export_status(token) for _ in range(2)]
     assert [(item.status, item.row_count) for item in seen] == [("Processing", None), ("Complete", 1)]
 
@@ -70,15 +70,15 @@ def test_a_count_is_told_when_the_export_is_complete(world: World) -> None:
 def test_a_kept_token_outlives_its_last_block(world: World) -> None:
     """MyPreferences `Segment: Retrieve data`: keepAlive."""
     world.add()
-    token = world.client.export_initiate("EVERYBODY")
+    token = world.client.initiate_export_segment("EVERYBODY")
     assert rows(world, token) == rows(world, token)
-    world.client.export_retrieve(token, offset=1, keep_alive=False)
+    world.client.retrieve_export(token, offset=1, keep_alive=False)
     with pytest.raises(NotFound):
-        world.client.export_retrieve(token, offset=1)
+        world.client.retrieve_export(token, offset=1)
 
 
 def test_a_request_that_cannot_be_met_is_refused(world: World) -> None:
     with pytest.raises(Refused):
-        world.client.export_initiate(
+        world.client.initiate_export_segment(
             "EVERYBODY", wire.ExportRequest(match_criteria="AlternateId", values=["7"])
         )

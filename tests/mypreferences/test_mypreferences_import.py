@@ -32,9 +32,9 @@ def consent(status: int) -> wire.Consent:
 
 def test_withdrawals_are_staged_executed_and_followed_to_the_end(world: World) -> None:
     found = world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
-    token = world.client.import_initiate(REQUEST)
-    assert world.client.import_stage(token, [record(found)]).stage == "staging"
-    assert world.client.import_execute(token).stage == "processing"
+    token = world.client.initiate_import(REQUEST)
+    assert world.client.stage_import(token, [record(found)]).stage == "staging"
+    assert world.client.execute_import(token).stage == "processing"
     seen = [world.client.import_status(token) for _ in range(2)]
     assert [item.stage for item in seen] == ["processing", "completed"]
     assert (seen[-1].exceptions, seen[-1].not_honored, seen[-1].validation_failed) == (0, 0, 0)
@@ -83,8 +83,8 @@ def test_a_request_takes_nothing_away_and_matches_by_profile_id() -> None:
 
 def test_exceptions_are_read_page_by_page(world: World) -> None:
     found = world.add()
-    token = world.client.import_initiate(REQUEST)
-    staged = world.client.import_stage(token, [record(found, opt_out("GONE_EMAIL"))] * 3)
+    token = world.client.initiate_import(REQUEST)
+    staged = world.client.stage_import(token, [record(found, opt_out("GONE_EMAIL"))] * 3)
     assert staged.validation_failed == 3
     pages = [world.client.import_exceptions(token, offset=start, limit=2) for start in (1, 3)]
     assert [(len(page.rows), page.has_more) for page in pages] == [(2, True), (1, False)]
@@ -111,48 +111,48 @@ def test_a_used_up_quota_is_throttling(world: World, status: int) -> None:
     """MyPreferences import: a cap over a rolling day, whose refusal is not documented."""
     world.state.switches.imports_per_day = 0
     world.state.switches.import_quota_status = status
-    with pytest.raises(Throttled, match="one by one"):
-        world.client.import_initiate(REQUEST)
+    with pytest.raises(Throttled, match="one at a time"):
+        world.client.initiate_import(REQUEST)
 
 
 def test_a_missing_permission_is_no_throttling(world: World) -> None:
     world.state.forbid("initiateImport")
     with pytest.raises(Forbidden):
-        world.client.import_initiate(REQUEST)
+        world.client.initiate_import(REQUEST)
 
 
 def _stage(world: World, token: str) -> Any:
-    return world.client.import_stage(token, [record("1001")])
+    return world.client.stage_import(token, [record("1001")])
 
 
 def test_a_token_that_is_over_is_told_from_a_refused_sign_in(world: World) -> None:
     """MyPreferences import, Stage: an invalid token is a 401."""
     asks = (
         lambda: _stage(world, "5"),
-        lambda: world.client.import_execute("5"),
+        lambda: world.client.execute_import("5"),
         lambda: world.client.import_status("5"),
         lambda: world.client.import_exceptions("5", offset=1),
     )
     for ask in asks:
-        with pytest.raises(NotFound, match="import is no longer there"):
+        with pytest.raises(NotFound, match="import no longer exists"):
             ask()
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "html", "null", "truncate"])
 def test_steps_before_the_execution_leave_nobody_in_doubt(world: World, kind: str) -> None:
     world.state.faults.add(Fault("initiateImport", kind))
-    with pytest.raises(Unreachable, match="given up"):
-        world.client.import_initiate(REQUEST)
-    token = world.client.import_initiate(REQUEST)
+    with pytest.raises(Unreachable, match="abandoned"):
+        world.client.initiate_import(REQUEST)
+    token = world.client.initiate_import(REQUEST)
     world.state.faults.add(Fault("stageImport", kind))
-    with pytest.raises(Unreachable, match="given up"):
+    with pytest.raises(Unreachable, match="abandoned"):
         _stage(world, token)
     assert world.calls("initiateImport") == 2
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "html", "null", "status_after"])
 def test_an_execution_without_an_answer_is_in_doubt(world: World, kind: str) -> None:
-    token = world.client.import_initiate(REQUEST)
+    token = world.client.initiate_import(REQUEST)
     world.state.faults.add(Fault("executeImport", kind, status=503))
     with pytest.raises(OutcomeUnknown):
-        world.client.import_execute(token)
+        world.client.execute_import(token)

@@ -19,7 +19,7 @@ from bridge.core.ports import Hint, Page
 from bridge.mypreferences import wire
 from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
-from bridge.mypreferences.client.routes import builtin_routes, load_routes
+from bridge.mypreferences.client.routes import builtin_routes, former_names, load_routes
 from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.events.drain import drain_events
 from bridge.sandbox.faults import Fault
@@ -31,25 +31,40 @@ from tests.port_calls import feed_named
 
 
 def test_a_value_in_a_path_cannot_leave_its_segment() -> None:
-    route = builtin_routes()["export_initiate"]
+    route = builtin_routes()["initiateExportSegment"]
     assert route.path({"account": "A", "segment": "x/../y z?"}) == "/A/export/Segment/x%2F..%2Fy%20z%3F"
 
 
-def test_a_routes_file_overlays_the_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["retrieveProfilesByEmail", "profiles_by_email"])
+def test_a_routes_file_overlays_the_table(tmp_path: Path, key: str) -> None:
     file = tmp_path / "routes.toml"
-    file.write_text('profiles_by_email = "get /{account}/Profiles/ByEmail"\n')
+    file.write_text(f'{key} = "get /{{account}}/Profiles/ByEmail"\n')
     routes = load_routes(file)
-    assert (routes["profiles_by_email"].method, routes["profiles_by_email"].template) == (
-        "GET",
-        "/{account}/Profiles/ByEmail",
-    )
-    assert routes["programs"] == builtin_routes()["programs"]
+    route = routes["retrieveProfilesByEmail"]
+    assert (route.method, route.template) == ("GET", "/{account}/Profiles/ByEmail")
+    assert routes["retrievePrograms"] == builtin_routes()["retrievePrograms"]
+    assert routes.keys() == builtin_routes().keys()
+
+
+def test_every_operation_may_be_named_as_in_the_first_version(tmp_path: Path) -> None:
+    """Routes files are the operator's: keys that were valid once stay valid."""
+    file = tmp_path / "routes.toml"
+    for operation, former in former_names().items():
+        line = f'"{builtin_routes()[operation].method} /x{builtin_routes()[operation].template}"\n'
+        file.write_text(f"{former} = {line}")
+        assert load_routes(file)[operation].template == f"/x{builtin_routes()[operation].template}"
+    assert len(set(former_names().values())) == len(builtin_routes())
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
         ('profile_by_emial = "GET /{account}/x"', "did you mean 'profiles_by_email'"),
+        ('retrieveProfileByEmial = "GET /{account}/x"', "did you mean 'retrieveProfilesByEmail'"),
+        (
+            'programs = "GET /{account}/A"\nretrievePrograms = "GET /{account}/B"',
+            "programs and retrievePrograms are the same operation",
+        ),
         ('programs = "GET /Programs"', "lacks {account}"),
         ('programs = "GET /{account}/{other}"', "takes no {other}"),
         ('programs = "/{account}/Programs"', "METHOD /path"),
@@ -294,10 +309,10 @@ def test_the_alternate_id_goes_in_the_query_or_where_the_route_says(world: World
     )
     account = world.state.config.account
     change = wire.Profile(emails=[wire.Email(email_address="c@example.com")])
-    made = world.client.create_or_update_by_alternate_id("CrmId", "A/1", change)
+    made = world.client.upsert_profile_by_alternate_id("CrmId", "A/1", change)
     other = MyPreferencesClient(world.transport, account=account, routes=load_routes(file))
-    again = other.create_or_update_by_alternate_id("CRMID", "B1", change)
+    again = other.upsert_profile_by_alternate_id("CRMID", "B1", change)
     assert made is not None
     assert again is not None
     assert made.id != again.id
-    assert world.client.create_or_update_by_alternate_id("crmid", "a/1", change) == made
+    assert world.client.upsert_profile_by_alternate_id("crmid", "a/1", change) == made

@@ -33,12 +33,12 @@ def test_an_address_is_renamed_where_it_is_as_it_was_read(world: World) -> None:
     """MyPreferences `Update profile (PATCH)`: its preferences go with it."""
     found = somebody(world)
     patch = [Test(FIRST, ADDRESS), Replace(FIRST, "new@example.com")]
-    shown = world.client.patch_profile(found, patch)
+    shown = world.client.update_profile_patch(found, patch)
     assert addresses(shown) == ["new@example.com"]
-    emails = world.client.profile_by_id(found).emails or ()
+    emails = world.client.retrieve_profile_by_id(found).emails or ()
     assert [item.filter_id for one in emails for item in one.email_preferences or ()] == ["NEWS_EMAIL"]
-    assert [item.id for item in world.client.profiles_by_email("new@example.com")] == [found]
-    assert world.client.profiles_by_email(ADDRESS) == []
+    assert [item.id for item in world.client.retrieve_profiles_by_email("new@example.com")] == [found]
+    assert world.client.retrieve_profiles_by_email(ADDRESS) == []
 
 
 def test_every_operation_does_what_it_says(world: World) -> None:
@@ -53,7 +53,7 @@ def test_every_operation_does_what_it_says(world: World) -> None:
         Remove("/Consents/0"),
     ]
     world.client.patch_profile_by_alternate_id(*CRM, patch)
-    shown = world.client.whole_profile_by_id(found)
+    shown = world.client.retrieve_full_profile_by_id(found)
     assert addresses(shown) == [ADDRESS, "bo@example.com"]
     assert [item.kind for item in (shown.emails or ())[0].email_preferences or ()] == [wire.OPT_OUT]
     assert shown.customer_name == wire.CustomerName(first_name="Anne", last_name="Lee")
@@ -66,22 +66,24 @@ def test_a_test_that_fails_makes_the_caller_read_again(world: World, status: int
     world.state.switches.patch_failed_test_status = status
     found = somebody(world)
     with pytest.raises(PreconditionFailed) as caught:
-        world.client.patch_profile(found, [Test(FIRST, "old@example.com"), Replace(FIRST, "new@example.com")])
+        world.client.update_profile_patch(
+            found, [Test(FIRST, "old@example.com"), Replace(FIRST, "new@example.com")]
+        )
     assert (caught.value.verdict, caught.value.status) == (Verdict.IN_DOUBT, status)
     assert "example.com" not in str(caught.value)
-    assert addresses(world.client.profile_by_id(found)) == [ADDRESS]
+    assert addresses(world.client.retrieve_profile_by_id(found)) == [ADDRESS]
     assert world.calls("updateProfilePatch") == 1
 
 
 def test_a_refusal_without_a_test_or_of_the_user_stays_what_it_is(world: World) -> None:
     found = somebody(world)
     with pytest.raises(Refused):
-        world.client.patch_profile(found, [Replace("/Nothing", 1)])
+        world.client.update_profile_patch(found, [Replace("/Nothing", 1)])
     with pytest.raises(Refused):
-        world.client.patch_profile(found, [Replace("/ProfileId", 7)])
+        world.client.update_profile_patch(found, [Replace("/ProfileId", 7)])
     world.state.forbid("updateProfilePatch")
     with pytest.raises(Forbidden):
-        world.client.patch_profile(found, [Test(FIRST, ADDRESS)])
+        world.client.update_profile_patch(found, [Test(FIRST, ADDRESS)])
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "html", "null", "status_after"])
@@ -89,15 +91,17 @@ def test_a_patch_without_a_trustworthy_answer_is_in_doubt_and_sent_once(world: W
     found = somebody(world)
     world.state.faults.add(Fault("updateProfilePatch", kind))
     with pytest.raises(OutcomeUnknown):
-        world.client.patch_profile(found, [Replace("/CustomerName/FirstName", "Anne")])
+        world.client.update_profile_patch(found, [Replace("/CustomerName/FirstName", "Anne")])
     assert world.calls("updateProfilePatch") == 1
 
 
 def test_a_refused_patch_changes_nothing(world: World) -> None:
     found = somebody(world)
     with pytest.raises(Refused):
-        world.client.patch_profile(found, [Replace("/CustomerName/FirstName", "Anne"), Remove("/Emails/7")])
-    shown = world.client.whole_profile_by_id(found)
+        world.client.update_profile_patch(
+            found, [Replace("/CustomerName/FirstName", "Anne"), Remove("/Emails/7")]
+        )
+    shown = world.client.retrieve_full_profile_by_id(found)
     assert shown.customer_name == wire.CustomerName(first_name="Ann", last_name="Lee")
 
 
@@ -115,15 +119,15 @@ def test_a_patch_in_an_order_that_hits_the_wrong_member_is_never_sent(
 ) -> None:
     """MyPreferences `Update profile (PATCH)`: replace before remove, removals in descending order."""
     with pytest.raises(ValueError, match="patch"):
-        world.client.patch_profile("1001", operations)
+        world.client.update_profile_patch("1001", operations)
     assert world.calls("updateProfilePatch") == 0
 
 
 def test_removals_in_descending_order_take_the_members_that_were_meant(world: World) -> None:
     emails = [email(pref("NEWS_EMAIL", IN), address=f"{name}@example.com") for name in "abc"]
-    found = somebody(world, wire.WholeProfile(emails=emails))
-    world.client.patch_profile(found, [Remove("/Emails/2"), Remove("/Emails/0")])
-    assert addresses(world.client.profile_by_id(found)) == ["b@example.com"]
+    found = somebody(world, wire.FullProfile(emails=emails))
+    world.client.update_profile_patch(found, [Remove("/Emails/2"), Remove("/Emails/0")])
+    assert addresses(world.client.retrieve_profile_by_id(found)) == ["b@example.com"]
 
 
 @pytest.mark.parametrize("shape", ["array", "object"])
@@ -138,10 +142,10 @@ def test_the_envelope_is_the_one_that_is_set(world: World, shape: str) -> None:
             world.transport, account=world.state.config.account, routes=routes, patch_envelope=envelope
         )
         if envelope == shape:
-            client.patch_profile(found, patch)
+            client.update_profile_patch(found, patch)
         else:
             with pytest.raises(Refused):
-                client.patch_profile(found, patch)
+                client.update_profile_patch(found, patch)
 
 
 def test_a_pointer_escapes_what_means_something_in_it() -> None:

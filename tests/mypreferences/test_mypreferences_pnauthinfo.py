@@ -108,7 +108,7 @@ def test_the_key_is_in_no_representation() -> None:
 
     auth = PnAuthInfo3(account=ACCOUNT, user_id=USER, key=Hidden(), clock=lambda: NOON)
     assert "Lbhe+fKoQPZhzUYWHMVADC4BhqtAMQkfAfpR6Wzbxe0=" in auth.header(TIME)
-    assert KEY not in f"{auth!r} {auth.header(TIME)} {auth.way} {auth.mend}"
+    assert KEY not in f"{auth!r} {auth.header(TIME)} {auth.auth_name} {auth.fix}"
 
 
 # at the sandbox
@@ -137,21 +137,21 @@ def by_key(
 def refused(world: World, auth: PnAuthInfo3, ahead: float = 0) -> SignInRefused:
     client = world.signed_by(auth, lambda: world.state.clock.now() + timedelta(seconds=ahead))
     with pytest.raises(SignInRefused) as caught:
-        client.programs()
+        client.retrieve_programs()
     return caught.value
 
 
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
 @pytest.mark.parametrize("keyed", [True, False])
 def test_each_form_signs_in_at_the_sandbox(world: World, digest: str, keyed: bool) -> None:
-    assert world.signed_by(by_key(world, digest=digest, keyed=keyed)).programs()
+    assert world.signed_by(by_key(world, digest=digest, keyed=keyed)).retrieve_programs()
     assert world.calls("token") == 0
 
 
 @pytest.mark.parametrize("user", ["Rick Sanchez", "rick@example.com", "a/b", "Žofie"])
 def test_a_user_id_that_is_not_plain_signs_in_at_the_sandbox(world: World, user: str) -> None:
     world.state.add_user(User(user))
-    assert world.signed_by(by_key(world, user=user)).programs()
+    assert world.signed_by(by_key(world, user=user)).retrieve_programs()
 
 
 def test_who_signs_is_the_author_of_what_is_written(world: World) -> None:
@@ -184,14 +184,14 @@ def test_a_refused_time_names_the_clock_how_far_it_is_off_and_no_credentials(
 ) -> None:
     """MyPreferences "Authorization": a time in the future, or older than 900 s, is refused."""
     error = refused(world, by_key(world, ahead=ahead), ahead)
-    assert error.what == "MyPreferences refused the time of the request."
+    assert error.what == "MyPreferences rejected the request timestamp."
     assert words in error.hint
     assert "NTP" in error.hint
     assert "PRIVATE_KEY" not in error.hint
 
 
 def test_a_clock_that_is_behind_by_less_than_the_window_signs_in(world: World) -> None:
-    assert world.signed_by(by_key(world, ahead=-899)).programs()
+    assert world.signed_by(by_key(world, ahead=-899)).retrieve_programs()
 
 
 def test_a_clock_ahead_by_a_moment_is_told_as_what_it_is(world: World) -> None:

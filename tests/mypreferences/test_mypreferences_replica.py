@@ -183,7 +183,7 @@ def test_a_bridge_clock_that_is_off_does_not_move_the_watermark(world: World) ->
 
 def test_events_of_one_subscription_can_be_read(world: World) -> None:
     world.subscribe()
-    (subscription,) = world.client.subscriptions()
+    (subscription,) = world.client.retrieve_subscriptions()
     world.state.set_preference(int(world.add()), "NEWS_EMAIL", True)
     replica = world.replica(subscription_id=int(subscription.id or 0))
     (page,) = replica.read_feed("mypreferences.events", ago(minutes=1))
@@ -331,7 +331,7 @@ def test_a_bad_answer_to_a_look_is_no_observation(world: World, kind: str, is_ba
     world.add()
     world.state.faults.add(Fault("retrieveProfilesByEmail", kind))
     if is_bad:
-        with pytest.raises(SideError, match="profiles_by_email"):
+        with pytest.raises(SideError, match="retrieveProfilesByEmail"):
             seen(world)
     else:
         assert seen(world).present
@@ -346,7 +346,7 @@ def test_a_missing_permission_names_the_user_group(world: World) -> None:
 
 def test_a_wrong_account_in_the_path_names_its_setting(world: World) -> None:
     with pytest.raises(Forbidden, match="BRIDGE_MYPREFERENCES__ACCOUNT"):
-        world.client_of("Nobody").programs()
+        world.client_of("Nobody").retrieve_programs()
 
 
 def test_a_block_is_never_shown_for_what_people_said(world: World) -> None:

@@ -48,8 +48,8 @@ def test_each_way_signs_in_by_its_settings(
     world: World, given: dict[str, str], changed: dict[str, str], way: str
 ) -> None:
     with an_app(world, given, **changed) as app:
-        assert app.mypreferences.programs()
-        assert app.sign_in.way == way
+        assert app.mypreferences.retrieve_programs()
+        assert app.sign_in.auth_name == way
         assert app.mypreferences.calls == world.state.calls.total()
 
 
@@ -80,7 +80,7 @@ def test_a_refusal_names_the_settings_of_the_way_in_use(
     world: World, given: dict[str, str], changed: dict[str, str], named: str
 ) -> None:
     with an_app(world, given, **changed) as app, pytest.raises(SignInRefused) as caught:
-        app.mypreferences.programs()
+        app.mypreferences.retrieve_programs()
     assert named in caught.value.hint
     other = "PRIVATE_KEY" if "AUTH" not in changed else "CLIENT_SECRET"
     assert other not in caught.value.hint
@@ -98,12 +98,12 @@ def test_short_and_long_tokens_are_used_for_most_of_their_life_and_never_after(
 ) -> None:
     """MyPreferences "Authorization": `expires_in` counts: 300 s in the sample, an hour in the prose."""
     with an_app(world, given) as app:
-        app.mypreferences.programs()
+        app.mypreferences.retrieve_programs()
         world.state.clock.advance(life * 0.7)
-        app.mypreferences.programs()
+        app.mypreferences.retrieve_programs()
         assert world.calls("token") == 1
         world.state.clock.advance(life * 0.3 - 0.5)
-        app.mypreferences.programs()
+        app.mypreferences.retrieve_programs()
         assert world.calls("token") == 2
         assert world.calls("retrievePrograms") == 3  # none was refused on the way
 
@@ -112,12 +112,12 @@ def test_a_token_handed_out_again_is_used_for_what_is_left_of_it(world: World, g
     """`expires_in` is what remains."""
     world.state.switches.token_reuse = True
     with an_app(world, given) as first:
-        first.mypreferences.programs()
+        first.mypreferences.retrieve_programs()
     world.state.clock.advance(290)
     with an_app(world, given) as second:
-        second.mypreferences.programs()
+        second.mypreferences.retrieve_programs()
         world.state.clock.advance(11)
-        second.mypreferences.programs()
+        second.mypreferences.retrieve_programs()
     assert world.calls("token") == 3
     assert world.calls("retrievePrograms") == 3
 

@@ -53,7 +53,7 @@ def test_preferences_are_needed_where_a_filter_is_mapped_and_consents_always() -
 def test_what_is_subscribed_to_as_needed_lacks_nothing(world: World) -> None:
     made = subscribe(world.client, wanted())
     assert lacking(needs(a_mapping()), [made]) == []
-    assert lacking(needs(a_mapping()), world.client.subscriptions()) == []
+    assert lacking(needs(a_mapping()), world.client.retrieve_subscriptions()) == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_it_is_paused_in_whichever_word_is_known(world: World, takes_paused: boo
     subscribe(world.client, wanted(state=ACTIVE))
     assert set_state(world.client, 1, PAUSED) == ("Paused" if takes_paused else "Inactive")
     assert set_state(world.client, 1, ACTIVE) == "Active"
-    assert lacking(needs(a_mapping()), world.client.subscriptions()) == []
+    assert lacking(needs(a_mapping()), world.client.retrieve_subscriptions()) == []
 
 
 @pytest.mark.parametrize(("kind", "made"), [("reset_after", True), ("reset", False)])
@@ -105,7 +105,7 @@ def test_a_subscription_that_nobody_confirmed_is_looked_for(world: World, kind: 
     else:
         with pytest.raises(Refused, match="is not there"):
             subscribe(world.client, wanted())
-    assert len(world.client.subscriptions()) == int(made)
+    assert len(world.client.retrieve_subscriptions()) == int(made)
 
 
 @pytest.mark.parametrize(("kind", "word"), [("reset_after", "Active"), ("reset", "Paused")])

@@ -16,14 +16,14 @@ WANTED = wire.User(user_name="consent-bridge", user_groups=["API"], source_group
 def test_a_created_user_signs_in_and_its_edits_bear_its_name_and_source_group(world: World) -> None:
     """MyPreferences `Create user`, `ProfilePreference` (UserId, SourceId)."""
     with pytest.raises(SignInRefused):
-        world.signed_in(user="consent-bridge").programs()
+        world.signed_in(user="consent-bridge").retrieve_programs()
     made = world.client.create_user(WANTED)
     assert made.user_id
     assert made.submitted_time
     itself = world.signed_in(user="consent-bridge")
     profile = itself.create_profile(wire.Profile(emails=[email(pref("NEWS_EMAIL", 2))]))
     assert profile is not None
-    (author,) = world.client.authors_by_id(profile.id)
+    (author,) = world.client.retrieve_authors_by_id(profile.id)
     assert author == wire.Author(user_id="consent-bridge", source_id="BRIDGE")
     assert author.is_of("Consent-Bridge", None)
     assert author.is_of("somebody", "bridge")
@@ -34,9 +34,9 @@ def test_an_inactive_user_is_made_active_again_with_the_same_answer(world: World
     world.client.create_user(WANTED)
     world.state.deactivate_user("consent-bridge")
     with pytest.raises(SignInRefused):
-        world.signed_in(user="consent-bridge").programs()
+        world.signed_in(user="consent-bridge").retrieve_programs()
     assert world.client.create_user(wire.User(user_name="Consent-Bridge")).user_id
-    assert world.signed_in(user="consent-bridge").programs()
+    assert world.signed_in(user="consent-bridge").retrieve_programs()
 
 
 def test_an_active_user_of_that_name_is_refused_where_the_service_does(world: World) -> None:
@@ -46,7 +46,7 @@ def test_an_active_user_of_that_name_is_refused_where_the_service_does(world: Wo
         world.client.create_user(WANTED)
     world.state.switches.active_user_is_409 = False
     assert world.client.create_user(WANTED).user_id
-    assert world.signed_in(user="consent-bridge").programs()
+    assert world.signed_in(user="consent-bridge").retrieve_programs()
 
 
 def test_a_user_that_the_service_will_not_have_says_what_to_check(world: World) -> None:

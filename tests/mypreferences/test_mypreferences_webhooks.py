@@ -21,7 +21,7 @@ def test_a_subscription_is_born_paused_and_listed(world: World) -> None:
     """MyPreferences `Create new subscription`: `FindingState` defaults to Paused."""
     made = world.client.create_subscription(WANTED)
     assert not made.active
-    (listed,) = world.client.subscriptions()
+    (listed,) = world.client.retrieve_subscriptions()
     assert (listed.id, listed.url, listed.catch_up_on_resume) == (made.id, WANTED.url, True)
     assert listed.subscriptions == [ADDED]
 
@@ -45,10 +45,10 @@ def test_another_refusal_of_a_subscription_speaks_of_its_url(world: World) -> No
 def test_replacing_keeps_every_property_that_was_read(world: World) -> None:
     """MyPreferences `Update subscription`: what is left out counts as empty."""
     world.client.create_subscription(WANTED)
-    whole = world.client.subscription(1)
-    made = world.client.replace_subscription(1, whole | {"State": "Active"})
+    whole = world.client.retrieve_subscription(1)
+    made = world.client.update_subscription(1, whole | {"State": "Active"})
     assert made.active
-    assert world.client.subscription(1) == whole | {"State": "Active"}
+    assert world.client.retrieve_subscription(1) == whole | {"State": "Active"}
 
 
 @pytest.mark.parametrize("deletes", [True, False])
@@ -56,18 +56,18 @@ def test_replacing_never_deletes(world: World, deletes: bool) -> None:
     """MyPreferences `Update subscription`: `IsActive` false deletes, and one left out may count as that."""
     world.state.switches.empty_is_active_deletes = deletes
     world.client.create_subscription(WANTED)
-    whole = world.client.subscription(1)
+    whole = world.client.retrieve_subscription(1)
     for left in ({**whole, "IsActive": False}, {k: v for k, v in whole.items() if k != "IsActive"}):
-        world.client.replace_subscription(1, left)
-        assert len(world.client.subscriptions()) == 1
+        world.client.update_subscription(1, left)
+        assert len(world.client.retrieve_subscriptions()) == 1
 
 
 def test_a_deleted_subscription_is_gone(world: World) -> None:
     """MyPreferences `Delete subscription`: 204, irrevocable."""
     world.client.create_subscription(WANTED)
     world.client.delete_subscription(1)
-    assert world.client.subscriptions() == []
-    for gone in (lambda: world.client.delete_subscription(1), lambda: world.client.subscription(1)):
+    assert world.client.retrieve_subscriptions() == []
+    for gone in (lambda: world.client.delete_subscription(1), lambda: world.client.retrieve_subscription(1)):
         with pytest.raises(NotFound):
             gone()
 
@@ -77,7 +77,7 @@ def test_an_unanswered_change_of_a_subscription_is_in_doubt(world: World) -> Non
     world.state.faults.add(Fault("deleteSubscription", "reset_after"))
     with pytest.raises(OutcomeUnknown):
         world.client.delete_subscription(1)
-    assert world.client.subscriptions() == []
+    assert world.client.retrieve_subscriptions() == []
 
 
 def test_a_page_of_some_proxy_does_not_prove_that_a_subscription_is_gone(world: World) -> None:
@@ -87,15 +87,17 @@ def test_a_page_of_some_proxy_does_not_prove_that_a_subscription_is_gone(world: 
     )
     with pytest.raises(OutcomeUnknown):
         world.client.delete_subscription(1)
-    assert len(world.client.subscriptions()) == 1
+    assert len(world.client.retrieve_subscriptions()) == 1
 
 
 def test_the_delivery_settings_are_read_and_set(world: World) -> None:
     """MyPreferences `Update webhook settings`: 500 messages and 1 second unless set."""
-    assert world.client.webhook_settings() == wire.WebhookSettings(max_concurrent_requests=500, duration=1)
+    assert world.client.retrieve_webhook_settings() == wire.WebhookSettings(
+        max_concurrent_requests=500, duration=1
+    )
     wanted = wire.WebhookSettings(max_concurrent_requests=50, duration=300)
     assert world.client.update_webhook_settings(wanted) == wanted
-    assert world.client.webhook_settings() == wanted
+    assert world.client.retrieve_webhook_settings() == wanted
 
 
 @pytest.mark.parametrize(("most", "rest"), [(49, 1), (5001, 1), (500, 0), (500, 301)])
@@ -109,26 +111,26 @@ def test_settings_outside_of_what_is_documented_are_not_sent(world: World, most:
 
 def test_settings_that_may_not_be_read_name_the_call(world: World) -> None:
     world.state.forbid("retrieveWebhookSettings")
-    with pytest.raises(Forbidden, match="webhook_settings"):
-        world.client.webhook_settings()
+    with pytest.raises(Forbidden, match="retrieveWebhookSettings"):
+        world.client.retrieve_webhook_settings()
 
 
 def test_events_of_a_profile_are_narrowed_to_subscriptions_unless_asked_otherwise(world: World) -> None:
     """MyPreferences `Retrieve events by profile id`: `subscribedOnly` is true unless given."""
     profile = world.add(quiet=False)
     window = {"start_at": ago(hours=1), "end_at": NOON + timedelta(hours=1)}
-    assert world.client.events_by_profile(profile, **window).events == []
-    everything = world.client.events_by_profile(profile, **window, subscribed_only=False).events
+    assert world.client.retrieve_events_by_profile(profile, **window).events == []
+    everything = world.client.retrieve_events_by_profile(profile, **window, subscribed_only=False).events
     assert "profile.created" in [event.event_type for event in everything]
     with pytest.raises(NotFound):
-        world.client.events_by_profile("9999", **window)
+        world.client.retrieve_events_by_profile("9999", **window)
 
 
 def test_one_event_is_read_by_its_id(world: World) -> None:
     """MyPreferences `Retrieve event by event id`."""
     world.subscribe()
     world.add(quiet=False)
-    (told,) = world.client.events_by_account(start_at=ago(hours=1), end_at=NOON).events
-    assert world.client.event_by_id(str(told.event_id)) == told
+    (told,) = world.client.retrieve_events(start_at=ago(hours=1), end_at=NOON).events
+    assert world.client.retrieve_event(str(told.event_id)) == told
     with pytest.raises(NotFound):
-        world.client.event_by_id("evt-000000099")
+        world.client.retrieve_event("evt-000000099")

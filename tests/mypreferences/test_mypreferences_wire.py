@@ -165,8 +165,8 @@ BAD = [
 def test_a_bad_answer_to_a_read_names_the_call_and_quotes_nothing(world: World, body: str) -> None:
     profile_id = world.add()
     world.state.faults.add(Fault("retrieveProfileById", "status", status=200, body=body))
-    with pytest.raises(InvalidResponse, match="profile_by_id") as caught:
-        world.client.profile_by_id(profile_id)
+    with pytest.raises(InvalidResponse, match="retrieveProfileById") as caught:
+        world.client.retrieve_profile_by_id(profile_id)
     assert not body or body not in str(caught.value)
 
 
@@ -174,8 +174,8 @@ def test_a_bad_answer_to_a_read_names_the_call_and_quotes_nothing(world: World, 
 def test_a_bad_answer_to_a_write_leaves_its_outcome_unknown(world: World, body: str) -> None:
     profile_id = world.add()
     world.state.faults.add(Fault("updateProfilePost", "status", status=200, body=body))
-    with pytest.raises(OutcomeUnknown, match="update_profile"):
-        world.client.update_profile(profile_id, wire.Profile())
+    with pytest.raises(OutcomeUnknown, match="updateProfilePost"):
+        world.client.update_profile_post(profile_id, wire.Profile())
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_bad_answer_to_a_write_leaves_its_outcome_unknown(world: World, body: 
 def test_no_events_and_no_answer_are_told_apart(world: World, body: str) -> None:
     world.state.faults.add(Fault("retrieveEvents", "status", status=200, body=body))
     with pytest.raises(InvalidResponse):
-        world.client.events_by_account(start_at=utc(2026, 1, 20), end_at=utc(2026, 1, 20, 1))
+        world.client.retrieve_events(start_at=utc(2026, 1, 20), end_at=utc(2026, 1, 20, 1))
 
 
 def test_the_profile_of_somebody_else_is_a_bad_answer(world: World) -> None:
@@ -193,4 +193,4 @@ def test_the_profile_of_somebody_else_is_a_bad_answer(world: World) -> None:
         Fault("retrieveProfileById", "status", status=200, body=f'{{"ProfileId":{second}}}')
     )
     with pytest.raises(InvalidResponse):
-        world.client.profile_by_id(first)
+        world.client.retrieve_profile_by_id(first)

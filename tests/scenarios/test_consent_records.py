@@ -172,7 +172,7 @@ def test_whose_evidence_cannot_be_read_waits_and_nobody_else(
 
     def failing(who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
         if who.address == unread:
-            raise InvalidResponse("half a page", side=MINE, operation="profiles_by_email")
+            raise InvalidResponse("half a page", side=MINE, operation="retrieveProfilesByEmail")
         return read(who, topics)
 
     with monkeypatch.context() as patch:

@@ -173,7 +173,7 @@ STEPS = {
     "the mark": ("store", "begin_erasure"),
     "the suppression": ("dotdigital", "bulk_suppress_contacts"),
     "the deletion at Dotdigital": ("dotdigital_client", "delete_report"),
-    "the withdrawal": ("mypreferences", "update_profile"),
+    "the withdrawal": ("mypreferences", "update_profile_post"),
     "the deletion at MyPreferences": ("mypreferences", "delete_profile"),
     "the end": ("store", "finish_erasure"),
 }

@@ -89,7 +89,9 @@ def test_a_tie_that_only_the_profile_has_works_like_one_of_the_configuration(liv
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     tie = wire.ConsentFilter(
-        filter_id="NEWS_EMAIL", type_name="Primary", consents=[wire.Tie(consent_type="EmailMarketing")]
+        filter_id="NEWS_EMAIL",
+        type_name="Primary",
+        consents=[wire.ConsentLink(consent_type="EmailMarketing")],
     )
     live.app.mypreferences.add_consent_filters(str(live.profile(ada)), [tie])
     live.say(MINE, ada, EMAIL, OUT)
@@ -124,9 +126,9 @@ def test_an_address_that_left_and_came_back_lifts_no_opt_out(
     """MyPreferences `PreservePreferences`: an old opt-in may come back with its element."""
     live.mypreferences.switches.readded_element_keeps_choices = keeps
     ada = live.add("ada", both={NEWS: IN})
-    live.app.mypreferences.update_profile(
+    live.app.mypreferences.update_profile_post(
         str(live.profile(ada)),
-        wire.WholeProfile(preserve_preferences=preserved, preserve_consents=preserved),
+        wire.FullProfile(preserve_preferences=preserved, preserve_consents=preserved),
     )
     live.started()
     profile = live.profile(ada)
@@ -153,7 +155,7 @@ def test_a_profile_that_was_inactive_lifts_no_opt_out_when_it_comes_back(
     ada = live.add("ada", both={NEWS: IN})
     profile = live.profile(ada)
     client = live.app.mypreferences
-    client.update_profile(str(profile), wire.WholeProfile(preserve_preferences=preserved))
+    client.update_profile_post(str(profile), wire.FullProfile(preserve_preferences=preserved))
     live.started()
     client.deactivate_profile(str(profile), "left")
     reports = settle(live)
@@ -218,7 +220,9 @@ def test_a_profile_replaced_by_another_system_withdraws_and_raises_nobody(live: 
     live.started()
     for address in (ada, bob):
         email = wire.Email(email_address=address, email_address_type="Primary")
-        live.app.mypreferences.replace_profile(str(live.profile(address)), wire.WholeProfile(emails=[email]))
+        live.app.mypreferences.update_profile_put(
+            str(live.profile(address)), wire.FullProfile(emails=[email])
+        )
     live.clock.advance(2)
     assert raised(settle(live)) == 0
     assert (live.theirs(ada, NEWS), live.theirs(bob, NEWS)) == (IN, OUT)
@@ -248,7 +252,9 @@ def test_an_address_renamed_by_a_patch_takes_no_opt_in_with_it(live: Live) -> No
     live.add_theirs(new, {NEWS: OUT}, live.clock.now() - timedelta(days=3))
     live.started()
     place = "/Emails/0/EmailAddress"
-    live.app.mypreferences.patch_profile(str(live.profile(ada)), [Test(place, ada), Replace(place, new)])
+    live.app.mypreferences.update_profile_patch(
+        str(live.profile(ada)), [Test(place, ada), Replace(place, new)]
+    )
     live.clock.advance(2)
     reports = settle(live)
     assert raised(reports) == 0

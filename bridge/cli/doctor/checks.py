@@ -121,9 +121,9 @@ def mypreferences(app: App, found: Findings) -> None:
 
     def events() -> datetime | None:
         now = app.options.clock()
-        return client.events_by_account(start_at=now - timedelta(minutes=1), end_at=now).server_time
+        return client.retrieve_events(start_at=now - timedelta(minutes=1), end_at=now).server_time
 
-    signed = _permitted(found, MINE, "Programs", client.programs, signing_in=app.sign_in.way)
+    signed = _permitted(found, MINE, "Programs", client.retrieve_programs, signing_in=app.sign_in.auth_name)
     if not signed:
         return
     mine = app.settings.mypreferences
@@ -133,7 +133,7 @@ def mypreferences(app: App, found: Findings) -> None:
             "No segment is set: a full sweep reads each known person singly.",
             "Set BRIDGE_MYPREFERENCES__SEGMENT (or __SEGMENT_GROUP) to what holds everybody.",
         )
-    _permitted(found, MINE, "ConsentTypes", client.consent_types)
+    _permitted(found, MINE, "ConsentTypes", client.retrieve_consent_types)
     asked = app.options.clock()
     times: list[datetime | None] = []
     if _permitted(found, MINE, "Events", lambda: times.append(events())) and times[0] is not None:

@@ -28,7 +28,7 @@ def own_edits(app: App, found: Findings) -> None:
     ids = app.reading_store.who(person).ids.get(Side.MYPREFERENCES, ())
     mine = app.settings.mypreferences
     try:
-        authors = [author for one in ids for author in app.mypreferences.authors_by_id(one)]
+        authors = [author for one in ids for author in app.mypreferences.retrieve_authors_by_id(one)]
     except NotFound:  # gone since
         return
     except SideError as error:

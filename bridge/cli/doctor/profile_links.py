@@ -24,7 +24,9 @@ def pinning(app: App, found: Findings) -> None:
         return
     try:
         known = [
-            one.type_name for one in app.mypreferences.alternate_id_types() if one.is_active is not False
+            one.type_name
+            for one in app.mypreferences.retrieve_alternate_id_types()
+            if one.is_active is not False
         ]
     except SideError as error:
         found.warn(MINE, f"Alternate-id types cannot be looked at: {error.what}", error.hint)

@@ -108,7 +108,7 @@ def _signs_in(settings: Settings) -> bool:
 
     with App(settings, Options(read_timeout=READ_TIMEOUT, tries=2)) as app:
         try:
-            app.mypreferences.programs()
+            app.mypreferences.retrieve_programs()
         except SignInRefused:
             return False
         except Forbidden as error:

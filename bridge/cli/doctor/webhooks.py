@@ -22,7 +22,7 @@ def subscriptions(app: App, found: Findings) -> None:
     if any(one.section in ("settings", "mapping", MINE) and one.code for one in found.all):
         return
     try:
-        known = app.mypreferences.subscriptions()
+        known = app.mypreferences.retrieve_subscriptions()
     except SideError as error:
         found.warn(MINE, f"Webhook subscriptions cannot be looked at: {error.what}", error.hint)
         return

@@ -1,5 +1,5 @@
-"""The client certificate that may stand in for the OAuth secret: shown on the token call, and on no other
-(MyPreferences "Authorization"; RFC 8705, mutual TLS)."""
+"""The client certificate that can replace the OAuth secret, used for token requests only (MyPreferences
+"Authorization"; RFC 8705, mutual TLS)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from bridge.transport import check_url, tls_error, trusted
 
 CERTIFICATE = "BRIDGE_MYPREFERENCES__CERTIFICATE_FILE"
 KEY = "BRIDGE_MYPREFERENCES__CERTIFICATE_KEY_FILE"
-_NO_PEM = (
-    "Name a PEM file; `openssl pkcs12 -in FILE -out client.pem -noenc` makes one of a .p12 or .pfx file."
-)
-_ALERTS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")  # what TLS calls a refused one
+_NO_PEM = "Name a PEM file; `openssl pkcs12 -in FILE -out client.pem -noenc` converts a .p12 or .pfx file."
+_ALERTS = (
+    "CERTIFICATE",
+    "UNKNOWN_CA",
+    "ACCESS_DENIED",
+    "HANDSHAKE_FAILURE",
+)  # alerts of a refusal
 
 
 class MtlsTokenClient:
-    """Sends token requests over TLS that shows the client certificate. Thread-safe.
+    """Sends token requests over TLS with the client certificate. Thread-safe.
 
     Raises ConfigError for files that cannot be used, and for a token URL that is not https.
     """
@@ -33,8 +36,8 @@ class MtlsTokenClient:
         url = httpx.URL(check_url(token_url))
         if url.scheme != "https":
             raise ConfigError(
-                "BRIDGE_MYPREFERENCES__TOKEN_URL begins http://, and a certificate is shown by TLS only.",
-                hint="Use https://, or another way of BRIDGE_MYPREFERENCES__AUTH.",
+                "BRIDGE_MYPREFERENCES__TOKEN_URL starts with http://, but a client certificate needs TLS.",
+                hint="Use https://, or another value of BRIDGE_MYPREFERENCES__AUTH.",
             )
         self._calls = 0
         self._lock = threading.Lock()
@@ -52,8 +55,8 @@ class MtlsTokenClient:
             return self._calls
 
     def send(self, request: httpx.Request) -> httpx.Response:
-        """The answer, read to its end. Raises SignInRefused where the certificate is refused before there is
-        any, httpx.TransportError where there is none for another reason."""
+        """The whole answer. Raises SignInRefused where the certificate is refused, httpx.TransportError where
+        there is no answer for another reason."""
         try:
             return self._client.send(request)
         except httpx.TransportError as error:
@@ -77,25 +80,25 @@ class MtlsTokenClient:
 
 
 def client_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
-    """TLS that trusts whom the bridge trusts, and shows this certificate. Without `key`, the certificate's
-    file holds its key too. Raises ConfigError, which never holds anything of the files' content."""
+    """TLS that trusts the same authorities as the bridge and presents this certificate. Without `key`, the
+    certificate's file also holds the key. Raises ConfigError, which never quotes the files."""
     _check_certificate(certificate)
     _check_key(certificate, key)
     context = trusted()
     try:
-        context.load_cert_chain(certificate, key, password=_nobody_types)
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
     except _Protected:
         raise ConfigError(
-            f"The private key in {key or certificate} is protected by a passphrase, and nobody is there to "
-            "type it.",
-            hint="Write it without one by `openssl pkey -in FILE -out bare.key`, let only the bridge's user "
-            f"read that, and name it in {KEY}.",
+            f"The private key in {key or certificate} is protected by a passphrase, which the bridge cannot "
+            "ask for.",
+            hint="Remove it by `openssl pkey -in FILE -out bare.key`, let only the bridge's user "
+            f"read that file, and name it in {KEY}.",
         ) from None
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(
-                f"The private key in {key or certificate} is not that of the certificate in {certificate}.",
-                hint=f"Name a pair that was made together in {CERTIFICATE} and {KEY}; "
+                f"The private key in {key or certificate} does not match the certificate in {certificate}.",
+                hint=f"Name a matching pair in {CERTIFICATE} and {KEY}; "
                 "in a file with a chain, the bridge's own certificate comes first.",
             ) from None
         raise ConfigError(
@@ -129,15 +132,15 @@ def _text(name: str, path: Path) -> str:
 
 
 class _Protected(Exception):
-    """A passphrase was asked for."""
+    """The key needs a passphrase."""
 
 
-def _nobody_types() -> str:
+def _no_passphrase() -> str:
     raise _Protected
 
 
 def _refusal(error: BaseException) -> str | None:
-    """In TLS's own words, why the other end refused; None where it did not."""
+    """The TLS alert that refused the certificate; None where there was none."""
     found = tls_error(error)
     reason = "" if found is None else found.reason or ""
     if "ALERT" not in reason or not any(word in reason for word in _ALERTS):

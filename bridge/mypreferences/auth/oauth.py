@@ -1,5 +1,4 @@
-"""Signing in to MyPreferences by OAuth 2.0 client credentials, by secret or by certificate (MyPreferences
-"Authorization")."""
+"""OAuth 2.0 client credentials, with a secret or a client certificate (MyPreferences "Authorization")."""
 
 from __future__ import annotations
 
@@ -15,17 +14,17 @@ import msgspec
 
 from bridge.core.errors import InvalidResponse, ServerError, SideError, SignInRefused, Throttled
 from bridge.core.model import Side
-from bridge.mypreferences.auth.base import SecretValue, SignIn, plain
+from bridge.mypreferences.auth import SecretValue, SignIn, plain
 from bridge.mypreferences.auth.mtls import MtlsTokenClient
 from bridge.transport import Response, check_url, retry_after
 
 OPERATION = "token"
-_UNSTATED_LIFE = 60.0  # seconds a token is used for where the answer names no life
-OAUTH_MEND = (
+_DEFAULT_LIFETIME = 60.0  # seconds, where the answer names none
+OAUTH_FIX = (
     "Check BRIDGE_MYPREFERENCES__CLIENT_ID, BRIDGE_MYPREFERENCES__CLIENT_SECRET, "
     "BRIDGE_MYPREFERENCES__ACCOUNT and BRIDGE_MYPREFERENCES__USER_ID, then run `bridge doctor`."
 )
-CERTIFICATE_MEND = (
+CERTIFICATE_FIX = (
     "Check BRIDGE_MYPREFERENCES__CLIENT_ID, BRIDGE_MYPREFERENCES__ACCOUNT and "
     "BRIDGE_MYPREFERENCES__USER_ID, and ask PossibleNOW whether the certificate of "
     "BRIDGE_MYPREFERENCES__CERTIFICATE_FILE is registered; then run `bridge doctor`."
@@ -41,13 +40,13 @@ class _Token(msgspec.Struct):
 
 
 class ClientCredentials(SignIn):
-    """Puts a bearer token on each request: one for all threads, asked for anew before it expires, and once
-    more when a request comes back 401.
+    """Puts a bearer token on each request: one for all threads, refreshed before it expires, and once more
+    when a request is answered with 401.
 
-    `scope` is ACCOUNT/USER: it says whose permissions hold and who is recorded as author. `clock` gives
-    aware UTC. `in_body` sends the credentials as form fields instead of by Basic. `desk` sends the token
-    requests with a certificate instead of the secret; it is closed with this. `margin` is how long before
-    its end a token is no longer used, in seconds (at most a quarter of its life).
+    `scope` is ACCOUNT/USER: whose permissions apply and who is recorded as author. `clock` gives aware UTC.
+    `in_body` sends the credentials as form fields instead of by Basic. `token_client` sends the token
+    requests with a certificate instead of the secret; it is closed with this. `margin` is how many seconds
+    before its end a token is refreshed (at most a quarter of its lifetime).
     """
 
     def __init__(
@@ -59,38 +58,39 @@ class ClientCredentials(SignIn):
         scope: str,
         clock: Callable[[], datetime],
         in_body: bool = False,
-        desk: MtlsTokenClient | None = None,
+        token_client: MtlsTokenClient | None = None,
         margin: float = 30.0,
     ) -> None:
-        if (client_secret is None) == (desk is None):
+        if (client_secret is None) == (token_client is None):
             raise ValueError("client credentials need either a secret or a certificate")
         self._token_url = check_url(token_url)
         self._client_id, self._client_secret = client_id, client_secret
         self._scope, self._clock = scope, clock
         self._in_body, self._margin = in_body, margin
-        self._desk = desk
-        self.mend = OAUTH_MEND if desk is None else CERTIFICATE_MEND
-        self.way = _way(in_body, desk)
+        self._token_client = token_client
+        self.fix = OAUTH_FIX if token_client is None else CERTIFICATE_FIX
+        self.auth_name = _auth_name(in_body, token_client)
         self._lock = threading.Lock()
         self._token: str | None = None
-        self._good_until: datetime | None = None
+        self._valid_until: datetime | None = None
 
     def __repr__(self) -> str:
         return "ClientCredentials()"
 
     @property
     def calls(self) -> int:
-        """Token requests sent with the certificate; those with a secret go through the transport."""
-        return 0 if self._desk is None else self._desk.calls
+        """Token requests with the certificate; those with a secret go through the transport."""
+        return 0 if self._token_client is None else self._token_client.calls
 
     def close(self) -> None:
-        """Close the connection that shows the certificate."""
-        if self._desk is not None:
-            self._desk.close()
+        """Close the connection that presents the certificate."""
+        if self._token_client is not None:
+            self._token_client.close()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign the request; on 401 sign it once more with a fresh token (a 401 was not carried out).
-        Raises SignInRefused, Throttled, ServerError or InvalidResponse for the token endpoint's answer."""
+        """Sign the request; on 401 sign it once more with a new token (a request answered with 401 was not
+        executed). Raises SignInRefused, Throttled, ServerError or InvalidResponse for the token endpoint's
+        answer."""
         token = yield from self._current(request, refused=None)
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
@@ -102,20 +102,20 @@ class ClientCredentials(SignIn):
     def _current(
         self, request: httpx.Request, *, refused: str | None
     ) -> Generator[httpx.Request, httpx.Response, str]:
-        """The live token; `refused` is one that no longer works. The lock is held while one thread asks."""
+        """The valid token; `refused` is one that no longer works. The lock is held while one thread asks."""
         with self._lock:
-            fresh = self._good_until is not None and self._clock() < self._good_until
-            if self._token is not None and fresh and self._token != refused:
+            valid = self._valid_until is not None and self._clock() < self._valid_until
+            if self._token is not None and valid and self._token != refused:
                 return self._token
             self._token = None
             asked_at = self._clock()
             wanted = self._request(request)
-            response = (yield wanted) if self._desk is None else self._desk.send(wanted)
+            response = (yield wanted) if self._token_client is None else self._token_client.send(wanted)
             response.read()
-            read = _read(response, self.mend)
-            life = _life(read)
+            read = _read(response, self.fix)
+            lifetime = _lifetime(read)
             self._token = read.access_token
-            self._good_until = asked_at + timedelta(seconds=life - min(self._margin, life / 4))
+            self._valid_until = asked_at + timedelta(seconds=lifetime - min(self._margin, lifetime / 4))
             return self._token
 
     def _request(self, original: httpx.Request) -> httpx.Request:
@@ -135,45 +135,45 @@ class ClientCredentials(SignIn):
         return httpx.Request("POST", self._token_url, headers=headers, content=body, extensions=timeouts)
 
 
-def _way(in_body: bool, desk: MtlsTokenClient | None) -> str:
-    if desk is not None:
+def _auth_name(in_body: bool, token_client: MtlsTokenClient | None) -> str:
+    if token_client is not None:
         return "OAuth with a client certificate"
     return f"OAuth client credentials ({'in the body' if in_body else 'Basic'})"
 
 
-def _life(token: _Token) -> float:
+def _lifetime(token: _Token) -> float:
     try:
-        life = float(token.expires_in) if token.expires_in is not None else _UNSTATED_LIFE
+        seconds = float(token.expires_in) if token.expires_in is not None else _DEFAULT_LIFETIME
     except ValueError:
-        life = _UNSTATED_LIFE
-    return max(0.0, min(life, 86_400.0))
+        seconds = _DEFAULT_LIFETIME
+    return max(0.0, min(seconds, 86_400.0))
 
 
-def _read(response: httpx.Response, mend: str) -> _Token:
+def _read(response: httpx.Response, fix: str) -> _Token:
     if not response.is_success:
-        raise _refusal(response, mend)
+        raise _refusal(response, fix)
     try:
         token = msgspec.json.decode(response.content, type=_Token)
     except (msgspec.DecodeError, UnicodeDecodeError):
         token = None
     if token is None or not token.access_token or not token.access_token.isascii():
         raise _error(
-            InvalidResponse, "The sign-in service of MyPreferences answered with something that is no token.",
+            InvalidResponse, "The sign-in service of MyPreferences did not return a valid token.",
             response, "Check BRIDGE_MYPREFERENCES__TOKEN_URL.",
         )  # fmt: skip
     return token
 
 
-def _refusal(response: httpx.Response, mend: str) -> SideError:
+def _refusal(response: httpx.Response, fix: str) -> SideError:
     status = response.status_code
     if status == 429:
         return _error(Throttled, "The sign-in service of MyPreferences asks for a pause.", response)
     if status >= 500:
-        return _error(ServerError, "The sign-in service of MyPreferences has trouble of its own.", response)
+        return _error(ServerError, "The sign-in service of MyPreferences returned a server error.", response)
     if status in (400, 401, 403):
-        return _error(SignInRefused, "MyPreferences refused the sign-in.", response, mend)
+        return _error(SignInRefused, "MyPreferences refused the sign-in.", response, fix)
     return _error(
-        SignInRefused, f"Nothing that signs in stands at the token address ({status}).", response,
+        SignInRefused, f"The token URL is wrong ({status}).", response,
         "Check BRIDGE_MYPREFERENCES__TOKEN_URL.",
     )  # fmt: skip
 

@@ -112,7 +112,7 @@ class Importer:
     def _run(self, token: str, heartbeat: Callable[[], None]) -> frozenset[int]:
         self._keep(replace(self._known(), open=token))
         try:
-            self._client.import_execute(token)
+            self._client.execute_import(token)
         except OutcomeUnknown:
             heartbeat()  # the status tells whether it was executed
         except SideError:
@@ -126,13 +126,13 @@ class Importer:
         known = self._known()
         self._keep(replace(known, begun=(*known.begun, self._clock())))
         try:
-            token = self._client.import_initiate(wire.ImportRequest(name=_NAME))
+            token = self._client.initiate_import(wire.ImportRequest(name=_NAME))
         except Forbidden:
             self._pause()
             raise
         for part in parts(records, self._part):
             heartbeat()
-            self._client.import_stage(token, part)
+            self._client.stage_import(token, part)
         return token
 
     def _followed(self, token: str, heartbeat: Callable[[], None]) -> wire.ImportStatus:
@@ -215,6 +215,6 @@ def _unknown(why: str) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"What became of an import of MyPreferences is not known: {why}.",
         side=Side.MYPREFERENCES,
-        operation="import_status",
+        operation="importStatus",
         hint="Reading back settles it.",
     )

@@ -32,7 +32,7 @@ class SegmentRef:
 
     def initiate(self, client: MyPreferencesClient, wanted: wire.ExportRequest) -> str:
         """Begin an export of it. Raises SideError."""
-        start = client.export_initiate_group if self.is_group else client.export_initiate
+        start = client.initiate_export_segment_group if self.is_group else client.initiate_export_segment
         return start(self.name, wanted)
 
 
@@ -123,7 +123,7 @@ class SegmentExport:
 
     def _page(self, place: ExportCursor) -> wire.ExportPage:
         try:
-            return self._client.export_retrieve(place.token, offset=place.offset, limit=self._limit)
+            return self._client.retrieve_export(place.token, offset=place.offset, limit=self._limit)
         except NotFound:
             raise _incomplete("it expired before its last row was read") from None
 
@@ -150,7 +150,7 @@ class SegmentExport:
             raise Forbidden(
                 "MyPreferences failed the export: its user may not read the segment.",
                 side=Side.MYPREFERENCES,
-                operation="export_status",
+                operation="exportStatus",
                 hint="Give the User Group of BRIDGE_MYPREFERENCES__USER_ID the right to export.",
             )
         if not status.startswith(("complete", "processing")):

@@ -166,7 +166,7 @@ class BulkWithdrawals:
                 results.errors.setdefault(load.request, stopped)
                 continue
             try:
-                self._client.update_profile(load.profile_id, load.body)
+                self._client.update_profile_post(load.profile_id, load.body)
                 results.sent.add(load.request)
             except SideError as error:
                 if error.verdict in (Verdict.HOLD, Verdict.FIX_CONFIG):
@@ -204,5 +204,5 @@ def _nobody() -> SideError:
     return NotFound(
         "MyPreferences has no active profile with this person's address.",
         side=Side.MYPREFERENCES,
-        operation="profiles_by_email",
+        operation="retrieveProfilesByEmail",
     )

@@ -1,4 +1,4 @@
-"""What every call to the MyPreferences API goes through: the route, the query, the list or the object."""
+"""What every call of the MyPreferences API shares: its route, its query, and how its answer is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ P = TypeVar("P", bound=wire.Profile)
 
 
 class Caller:
-    """Calls as one account. Thread-safe as far as its transport is."""
+    """Calls the API as one account. Thread-safe as far as its transport is. Every call raises SideError.
+
+    `operation` is the vendor's operation id. Keyword arguments are values for the path; an alternate id goes
+    into the path or the query, whichever the route has.
+    """
 
     def __init__(self, transport: Transport, *, account: str, routes: Routes) -> None:
         self._transport, self._account, self._routes = transport, account, routes
@@ -26,18 +30,19 @@ class Caller:
 
     @property
     def account(self) -> str:
-        """The account and where it is served: staging and production share names."""
+        """The account and its host: staging and production share account names."""
         return f"{self._account} at {self._transport.base_url}"
 
     def close(self) -> None:
         self._transport.close()
 
+    # requests
+
     def _read(
         self, operation: str, *, params: dict[str, Any] | None = None, json: object = None, **path: str | int
     ) -> Response:
-        route = self._routes[operation]
-        target = route.path({"account": self._account, **path})
-        return self._transport.read(operation, route.method, target, params=_plain(params), json=json)
+        method, target, query = self._request(operation, params, path)
+        return self._transport.read(operation, method, target, params=query, json=json)
 
     def _write(
         self,
@@ -48,32 +53,72 @@ class Caller:
         content_type: str | None = None,
         **path: str | int,
     ) -> Response:
-        route = self._routes[operation]
-        target = route.path({"account": self._account, **path})
+        method, target, query = self._request(operation, params, path)
         return self._transport.write(
-            operation, route.method, target, params=_plain(params), json=body, content_type=content_type
+            operation, method, target, params=query, json=body, content_type=content_type
         )
 
-    def _by_alternate_id(
-        self, operation: str, alternate_id_type: str, alternate_id: str
-    ) -> tuple[dict[str, str], dict[str, Any]]:
-        """Query and path of a call by alternate id: the documents have it in either place, the routes table
-        says where."""
-        path: dict[str, Any] = {"alternate_id_type": alternate_id_type, "alternate_id": alternate_id}
-        query = {"alternateIdType": alternate_id_type, "alternateId": alternate_id}
-        return {} if "alternate_id" in self._routes[operation].fields else query, path
+    def _request(
+        self, operation: str, params: dict[str, Any] | None, path: dict[str, str | int]
+    ) -> tuple[str, str, dict[str, Any] | None]:
+        """Method, path and query."""
+        route = self._routes[operation]
+        if "alternate_id" in path and "alternate_id" not in route.fields:
+            by_id = {"alternateIdType": path["alternate_id_type"], "alternateId": path["alternate_id"]}
+            params = by_id | (params or {})
+        return route.method, route.path({"account": self._account, **path}), _plain(params)
+
+    # reads
+
+    def _read_as(self, operation: str, kind: type[wire.T], **request: Any) -> wire.T:
+        """An answer of this type."""
+        answer = self._read(operation, **request)
+        found: wire.T = wire.decode(kind, answer.content, operation=operation)
+        return found
+
+    def _read_list(self, operation: str, name: str, kind: type[wire.T], **request: Any) -> list[wire.T]:
+        """A list, bare or under `name`."""
+        return listed(operation, self._read(operation, **request), name, kind)
+
+    def _read_profile(self, operation: str, kind: type[P], **request: Any) -> P:
+        """A profile, or the only one of a list: the documents leave it open. Raises InvalidResponse."""
+        found = _profiles(operation, self._read(operation, **request), kind, is_write=False)
+        if len(found) != 1 or not found[0].id:
+            raise wire.bad_answer(operation)
+        return found[0]
+
+    # writes
+
+    def _write_as(self, operation: str, body: Any, kind: type[wire.T], **request: Any) -> wire.T:
+        """A write whose answer has this type. Raises OutcomeUnknown for any other answer."""
+        answer = self._write(operation, body, **request)
+        found: wire.T = wire.decode(kind, answer.content, operation=operation, is_write=True)
+        return found
+
+    def _write_profile(self, operation: str, body: Any, **request: Any) -> wire.Profile | None:
+        """The profile that a write answers with; None where it is accepted without showing it. Raises
+        OutcomeUnknown."""
+        answer = self._write(operation, body, **request)
+        if answer.status == 204:
+            return None
+        found = _profiles(operation, answer, wire.Profile, is_write=True)
+        if len(found) != 1 or not found[0].id:
+            raise wire.bad_answer(operation, is_write=True)
+        return found[0]
+
+    def _write_only(self, operation: str, body: Any, **request: Any) -> None:
+        """A write whose answer is empty, or any JSON. A proxy's error page proves nothing. Raises
+        OutcomeUnknown."""
+        answer = self._write(operation, body, **request)
+        if answer.content.strip():
+            wire.decode(msgspec.Raw, answer.content, operation=operation, is_write=True)
 
 
-def _plain(params: dict[str, Any] | None) -> dict[str, Any] | None:
-    if params is None:
-        return None
-    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
-
-
-def items(
+def listed(
     operation: str, answer: Response, name: str, kind: type[wire.T], *, is_write: bool = False
 ) -> list[wire.T]:
-    """A list, bare or under `name`, whichever the service sends: the documents leave it open."""
+    """A list, bare or under `name`: the documents leave it open. Raises InvalidResponse, for a write
+    OutcomeUnknown."""
 
     def decoded(kind: Any, content: bytes) -> Any:
         return wire.decode(kind, content, operation=operation, is_write=is_write)
@@ -88,30 +133,10 @@ def items(
     return items
 
 
-def one(operation: str, answer: Response, kind: type[P]) -> P:
-    """A profile, or the only one of a list: the documents leave it open. Raises InvalidResponse."""
-    found = _profiles(operation, answer, kind, is_write=False)
-    if len(found) != 1 or not found[0].id:
-        raise wire.bad_answer(operation)
-    return found[0]
-
-
-def written(operation: str, answer: Response, kind: type[P]) -> P | None:
-    """The profile that a write answers with; None where it was accepted without showing it. Raises
-    OutcomeUnknown."""
-    if answer.status == 204:
+def _plain(params: dict[str, Any] | None) -> dict[str, Any] | None:
+    if params is None:
         return None
-    found = _profiles(operation, answer, kind, is_write=True)
-    if len(found) != 1 or not found[0].id:
-        raise wire.bad_answer(operation, is_write=True)
-    return found[0]
-
-
-def accepted(operation: str, answer: Response) -> None:
-    """Looks at the answer to a write that has nothing to say: nothing, or anything in JSON. A page of some
-    proxy proves nothing. Raises OutcomeUnknown."""
-    if answer.content.strip():
-        wire.decode(msgspec.Raw, answer.content, operation=operation, is_write=True)
+    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
 
 
 def _profiles(operation: str, answer: Response, kind: type[P], *, is_write: bool) -> list[P]:

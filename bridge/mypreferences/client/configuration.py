@@ -1,4 +1,4 @@
-"""What the account is configured with: programs, filters, consents, types."""
+"""What the account is configured with: programs, filters, consents, types, API users."""
 
 from __future__ import annotations
 
@@ -8,127 +8,137 @@ from typing import Any
 import msgspec
 
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.base import Caller, items
+from bridge.mypreferences.client.base import Caller, listed
 
 Properties = Mapping[str, str]
-"""Custom properties by name; an empty value stands for any."""
+"""Custom properties by name; an empty value matches any."""
 
 
 class Configuration(Caller):
-    """One method an endpoint. Every method raises SideError. `locale` is the one that names come worded in;
+    """One method for each endpoint. Every method raises SideError. `locale` is the language of the names;
     without it, the account's own."""
 
-    def programs(self, *, locale: str | None = None) -> list[wire.Program]:
-        """All programs with their filters (MyPreferences `Retrieve programs`)."""
-        return self._programs("programs", _worded(locale))
+    # programs and their filters
 
-    def program(self, program_id: str, *, locale: str | None = None) -> wire.Program:
+    def retrieve_programs(self, *, locale: str | None = None) -> list[wire.Program]:
+        """All programs with their filters (MyPreferences `Retrieve programs`)."""
+        return self._programs("retrievePrograms", _named_in(locale))
+
+    def retrieve_program(self, program_id: str, *, locale: str | None = None) -> wire.Program:
         """One program with all its filters (MyPreferences `Retrieve a program`). Raises NotFound."""
-        operation = "program"
-        found = self._programs(operation, _worded(locale), program_id=program_id)
+        operation = "retrieveProgram"
+        found = self._programs(operation, _named_in(locale), program_id=program_id)
         if len(found) != 1:
             raise wire.bad_answer(operation)
         return found[0]
 
-    def programs_by_type(self, program_type: str, *, locale: str | None = None) -> list[wire.Program]:
+    def retrieve_programs_by_type(
+        self, program_type: str, *, locale: str | None = None
+    ) -> list[wire.Program]:
         """Programs of a type: Transactional, Marketing, Informational, Consent or Do Not Contact
         (MyPreferences `Retrieve programs by Program Type`)."""
-        return self._programs("programs_by_type", _worded(locale), program_type=program_type)
+        return self._programs("retrieveProgramsByType", _named_in(locale), program_type=program_type)
 
-    def programs_include_all(self, properties: Properties) -> list[wire.Program]:
-        """Programs that bear the properties, with all their filters (MyPreferences `Retrieve programs
+    def retrieve_programs_include_all(self, properties: Properties) -> list[wire.Program]:
+        """Programs that have the properties, with all their filters (MyPreferences `Retrieve programs
         (Include All)`)."""
-        return self._programs("programs_include_all", dict(properties))
+        return self._programs("retrieveProgramsIncludeAll", dict(properties))
 
-    def programs_include_matching(self, properties: Properties) -> list[wire.Program]:
-        """Programs that bear the properties, with those filters that do too (MyPreferences `Retrieve programs
-        (Include Matching)`)."""
-        return self._programs("programs_include_matching", dict(properties))
+    def retrieve_programs_include_matching(self, properties: Properties) -> list[wire.Program]:
+        """Programs that have the properties, with those filters that have them too (MyPreferences `Retrieve
+        programs (Include Matching)`)."""
+        return self._programs("retrieveProgramsIncludeMatching", dict(properties))
 
-    def program_groups(self, *, locale: str | None = None) -> list[wire.ProgramGroup]:
+    def retrieve_program_groups(self, *, locale: str | None = None) -> list[wire.ProgramGroup]:
         """The tree of categories (MyPreferences `Program Groups`)."""
-        return self._groups("program_groups", _worded(locale))
+        return self._groups("retrieveProgramGroups", _named_in(locale))
 
-    def program_group(self, program_group_id: str, *, locale: str | None = None) -> wire.ProgramGroup:
-        """One category with all that is in it (MyPreferences `Program Groups`). Raises NotFound."""
-        operation = "program_group"
-        found = self._groups(operation, _worded(locale), program_group_id=program_group_id)
+    def retrieve_program_group(
+        self, program_group_id: str, *, locale: str | None = None
+    ) -> wire.ProgramGroup:
+        """One category with all its content (MyPreferences `Program Groups`). Raises NotFound."""
+        operation = "retrieveProgramGroup"
+        found = self._groups(operation, _named_in(locale), program_group_id=program_group_id)
         if len(found) != 1:
             raise wire.bad_answer(operation)
         return found[0]
 
-    def program_groups_include_all(self, properties: Properties) -> list[wire.ProgramGroup]:
-        """Categories that bear the properties, with all that is in them (MyPreferences `Retrieve program
-        groups (Include All)`)."""
-        return self._groups("program_groups_include_all", dict(properties))
+    def retrieve_program_groups_include_all(self, properties: Properties) -> list[wire.ProgramGroup]:
+        """Categories that have the properties, with all their content (MyPreferences `Retrieve program groups
+        (Include All)`)."""
+        return self._groups("retrieveProgramGroupsIncludeAll", dict(properties))
 
-    def program_groups_include_matching(self, properties: Properties) -> list[wire.ProgramGroup]:
-        """Categories that bear the properties, with what in them does too (MyPreferences `Retrieve program
-        groups (Include Matching)`)."""
-        return self._groups("program_groups_include_matching", dict(properties))
+    def retrieve_program_groups_include_matching(self, properties: Properties) -> list[wire.ProgramGroup]:
+        """Categories that have the properties, with that content that has them too (MyPreferences `Retrieve
+        program groups (Include Matching)`)."""
+        return self._groups("retrieveProgramGroupsIncludeMatching", dict(properties))
 
-    def consent_types(self) -> list[wire.ConsentType]:
+    # consents
+
+    def retrieve_consent_types(self) -> list[wire.ConsentType]:
         """All consents people may give (MyPreferences `Retrieve consents`)."""
-        answer = self._read("consent_types")
-        return items("consent_types", answer, "ConsentTypes", wire.ConsentType)
+        return self._read_list("retrieveConsentTypes", "ConsentTypes", wire.ConsentType)
 
     def create_consent_types(self, wanted: Sequence[wire.ConsentType]) -> list[wire.ConsentType]:
         """Configure consents (MyPreferences `Create consent types`). Raises Refused where one exists."""
-        operation = "create_consent_types"
+        operation = "createConsentTypes"
         answer = self._write(operation, {"ConsentTypes": [wire.encode(one) for one in wanted]})
-        return items(operation, answer, "ConsentTypes", wire.ConsentType, is_write=True)
+        return listed(operation, answer, "ConsentTypes", wire.ConsentType, is_write=True)
 
     def update_consent_type(self, type_id: str, steps: Sequence[wire.PatchStep]) -> wire.ConsentType:
         """Change a consent's configuration by a JSON patch (MyPreferences `Update consent type`). Raises
-        MappingStale where it is not there."""
-        operation = "update_consent_type"
-        body = msgspec.to_builtins(steps)
-        answer = self._write(operation, body, content_type="application/json-patch+json", type_id=type_id)
-        changed: wire.ConsentType = wire.decode(
-            wire.ConsentType, answer.content, operation=operation, is_write=True
+        MappingStale where it does not exist."""
+        return self._write_as(
+            "updateConsentType",
+            msgspec.to_builtins(steps),
+            wire.ConsentType,
+            content_type="application/json-patch+json",
+            type_id=type_id,
         )
-        return changed
 
-    def consent_statuses(self) -> list[wire.ConsentStatus]:
-        """The words a consent may bear, with their numbers (MyPreferences `Retrieve consent status`)."""
-        answer = self._read("consent_statuses")
-        return items("consent_statuses", answer, "ConsentStatus", wire.ConsentStatus)
+    def retrieve_consent_status(self) -> list[wire.ConsentStatus]:
+        """The statuses a consent may have, with their numbers (MyPreferences `Retrieve consent status`)."""
+        return self._read_list("retrieveConsentStatus", "ConsentStatus", wire.ConsentStatus)
 
-    def email_types(self) -> list[wire.ContactType]:
+    # types
+
+    def retrieve_email_types(self) -> list[wire.ContactType]:
         """Types of e-mail address (MyPreferences `Contact Types`)."""
-        return self._types("email_types", "EmailTypes")
+        return self._read_list("retrieveEmailTypes", "EmailTypes", wire.ContactType)
 
-    def phone_types(self) -> list[wire.ContactType]:
+    def retrieve_phone_types(self) -> list[wire.ContactType]:
         """Types of phone number (MyPreferences `Contact Types`)."""
-        return self._types("phone_types", "PhoneTypes")
+        return self._read_list("retrievePhoneTypes", "PhoneTypes", wire.ContactType)
 
-    def address_types(self) -> list[wire.ContactType]:
+    def retrieve_address_types(self) -> list[wire.ContactType]:
         """Types of postal address (MyPreferences `Contact Types`)."""
-        return self._types("address_types", "AddressTypes")
+        return self._read_list("retrieveAddressTypes", "AddressTypes", wire.ContactType)
 
-    def alternate_id_types(self) -> list[wire.ContactType]:
+    def retrieve_alternate_id_types(self) -> list[wire.ContactType]:
         """Types of alternate id (MyPreferences `Contact Types`)."""
-        return self._types("alternate_id_types", "AlternateIdTypes")
+        return self._read_list("retrieveAlternateIdTypes", "AlternateIdTypes", wire.ContactType)
 
-    def customer_types(self) -> list[wire.ContactType]:
+    def retrieve_customer_types(self) -> list[wire.ContactType]:
         """Types of customer (MyPreferences `Contact Types`)."""
-        return self._types("customer_types", "CustomerTypes")
+        return self._read_list("retrieveCustomerTypes", "CustomerTypes", wire.ContactType)
 
-    def group_types(self) -> list[wire.ContactType]:
+    def retrieve_group_types(self) -> list[wire.ContactType]:
         """Types of group (MyPreferences `Contact Types`)."""
-        return self._types("group_types", "GroupTypes")
+        return self._read_list("retrieveGroupTypes", "GroupTypes", wire.ContactType)
+
+    # API users: no call lists them
+
+    def create_user(self, wanted: wire.User) -> wire.UserCreated:
+        """Create a user, or reactivate an inactive one of that name: the answer is the same (MyPreferences
+        `Create user`). Raises Refused where the service does neither."""
+        return self._write_as("createUser", wire.encode(wanted), wire.UserCreated)
 
     def _programs(self, operation: str, params: dict[str, Any], **path: str) -> list[wire.Program]:
-        answer = self._read(operation, params=params or None, **path)
-        return items(operation, answer, "Programs", wire.Program)
+        return self._read_list(operation, "Programs", wire.Program, params=params or None, **path)
 
     def _groups(self, operation: str, params: dict[str, Any], **path: str) -> list[wire.ProgramGroup]:
-        answer = self._read(operation, params=params or None, **path)
-        return items(operation, answer, "ProgramGroups", wire.ProgramGroup)
-
-    def _types(self, operation: str, name: str) -> list[wire.ContactType]:
-        return items(operation, self._read(operation), name, wire.ContactType)
+        return self._read_list(operation, "ProgramGroups", wire.ProgramGroup, params=params or None, **path)
 
 
-def _worded(locale: str | None) -> dict[str, Any]:
+def _named_in(locale: str | None) -> dict[str, Any]:
     return {} if locale is None else {"locale": locale}

@@ -1,14 +1,17 @@
-"""What happened to people."""
+"""Events of profiles, webhook subscriptions, and how fast the account's webhooks are delivered."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bridge.core.errors import NotFound
+from bridge.core.model import Side
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.base import Caller, items
+from bridge.mypreferences.client.base import Caller, listed
 from bridge.mypreferences.timestamps import render_moment
 
 
@@ -21,32 +24,30 @@ class EventSlice:
 
 
 class Events(Caller):
-    """One method an endpoint. Every method raises SideError."""
+    """One method for each endpoint. Every method raises SideError. Windows include both ends."""
 
-    def events_by_account(self, *, start_at: datetime, end_at: datetime) -> EventSlice:
-        """Events of all webhook subscriptions, both ends inclusive, at most 15 days back (MyPreferences
-        `Retrieve events`)."""
-        return self._events("events_by_account", start_at, end_at)
+    def retrieve_events(self, *, start_at: datetime, end_at: datetime) -> EventSlice:
+        """Events of all webhook subscriptions, at most 15 days back (MyPreferences `Retrieve events`)."""
+        return self._events("retrieveEvents", start_at, end_at)
 
-    def events_by_subscription(
+    def retrieve_events_by_subscription(
         self, subscription_id: int, *, start_at: datetime, end_at: datetime
     ) -> EventSlice:
         """Events of one webhook subscription (MyPreferences `Retrieve events by subscription id`)."""
-        return self._events("events_by_subscription", start_at, end_at, subscription_id=subscription_id)
+        return self._events("retrieveEventsBySubscription", start_at, end_at, subscription_id=subscription_id)
 
-    def events_by_profile(
+    def retrieve_events_by_profile(
         self, profile_id: str, *, start_at: datetime, end_at: datetime, subscribed_only: bool = True
     ) -> EventSlice:
-        """Events of one profile, a deleted one's too; without `subscribed_only` also those that belong to no
-        subscription (MyPreferences `Retrieve events by profile id`). Raises NotFound."""
+        """Events of one profile, also of a deleted one; without `subscribed_only` also those that belong to
+        no subscription (MyPreferences `Retrieve events by profile id`). Raises NotFound."""
         more = {"subscribedOnly": subscribed_only}
-        return self._events("events_by_profile", start_at, end_at, more, profile_id=profile_id)
+        return self._events("retrieveEventsByProfile", start_at, end_at, more, profile_id=profile_id)
 
-    def event_by_id(self, event_id: str) -> wire.Event:
+    def retrieve_event(self, event_id: str) -> wire.Event:
         """One event, for replay and audit (MyPreferences `Retrieve event by event id`). Raises NotFound."""
-        operation = "event_by_id"
-        answer = self._read(operation, event_id=event_id)
-        event: wire.Event = wire.decode(wire.Event, answer.content, operation=operation)
+        operation = "retrieveEvent"
+        event = self._read_as(operation, wire.Event, event_id=event_id)
         if str(event.event_id) != event_id:
             raise wire.bad_answer(operation)
         return event
@@ -61,4 +62,57 @@ class Events(Caller):
     ) -> EventSlice:
         params = {"startAt": render_moment(start_at), "endAt": render_moment(end_at, up=True), **(more or {})}
         answer = self._read(operation, params=params, **path)
-        return EventSlice(items(operation, answer, "Events", wire.Event), answer.server_time)
+        return EventSlice(listed(operation, answer, "Events", wire.Event), answer.server_time)
+
+
+class Webhooks(Caller):
+    """One method for each endpoint. Every method raises SideError."""
+
+    def retrieve_subscriptions(self) -> list[wire.Subscription]:
+        """All webhook subscriptions, also paused ones (MyPreferences `Retrieve subscriptions`)."""
+        return self._read_list("retrieveSubscriptions", "Subscriptions", wire.Subscription)
+
+    def retrieve_subscription(self, subscription_id: int) -> dict[str, Any]:
+        """One subscription with every property that the service shows: updating it needs them all, also those
+        not known here (MyPreferences `Retrieve subscriptions` with `subscriptionId`). Raises NotFound."""
+        operation = "retrieveSubscriptions"
+        found: list[dict[str, Any]] = []
+        with suppress(NotFound):
+            answer = self._read(operation, params={"subscriptionId": subscription_id})
+            found = listed(operation, answer, "Subscriptions", dict[str, Any])
+        wanted = [one for one in found if str(one.get("Id")) == str(subscription_id)]
+        if len(wanted) != 1:
+            raise NotFound(
+                f"There is no webhook subscription {subscription_id}.",
+                side=Side.MYPREFERENCES,
+                operation=operation,
+                hint="See `bridge hooks list`.",
+            )
+        return wanted[0]
+
+    def create_subscription(self, wanted: wire.Subscription) -> wire.Subscription:
+        """Subscribe (MyPreferences `Create new subscription`): paused unless `state` is Active. Raises
+        Refused where the same URL is subscribed to the same event already."""
+        return self._write_as("createSubscription", wire.encode(wanted), wire.Subscription)
+
+    def update_subscription(self, subscription_id: int, whole: Mapping[str, Any]) -> wire.Subscription:
+        """Replace a subscription by `whole` (MyPreferences `Update subscription`). What is left out counts as
+        empty, and an empty `IsActive` would delete it: it is always sent as true. Raises NotFound."""
+        body = {name: value for name, value in whole.items() if name != "Id"} | {"IsActive": True}
+        return self._write_as("updateSubscription", body, wire.Subscription, subscription_id=subscription_id)
+
+    def delete_subscription(self, subscription_id: int) -> None:
+        """Delete a subscription, for good (MyPreferences `Delete subscription`). Raises NotFound."""
+        self._write_only("deleteSubscription", None, subscription_id=subscription_id)
+
+    def retrieve_webhook_settings(self) -> wire.WebhookSettings:
+        """How fast webhooks are delivered, for all subscriptions of the account (MyPreferences `Retrieve
+        webhook settings`)."""
+        return self._read_as("retrieveWebhookSettings", wire.SettingsAnswer).settings
+
+    def update_webhook_settings(self, wanted: wire.WebhookSettings) -> wire.WebhookSettings:
+        """Set it, for all subscriptions of the account (MyPreferences `Update webhook settings`). Raises
+        ValueError for numbers that the documents do not allow."""
+        wanted.check()
+        body = {"Settings": wire.encode(wanted)}
+        return self._write_as("updateWebhookSettings", body, wire.SettingsAnswer).settings

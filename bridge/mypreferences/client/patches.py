@@ -1,4 +1,4 @@
-"""Patches: single values changed, taken away or put in, only where others are as they were read."""
+"""JSON patches: change single values of a profile, and only where others still are as they were read."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, Literal
 from bridge.core.errors import PreconditionFailed, SideError, Verdict
 from bridge.core.model import Side
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.base import Caller, written
+from bridge.mypreferences.client.base import Caller
 from bridge.mypreferences.client.routes import Routes
-from bridge.transport import Response, Transport
+from bridge.transport import Transport
 
 MEDIA_TYPE = "application/json-patch+json"
 Envelope = Literal["array", "object"]
-"""A bare array of operations, or an object that holds them under Operations: the documents show both."""
+"""A bare array of operations, or an object with them under Operations: the documents show both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Put a value in; `-` at the end of the path appends to a list."""
+    """Insert a value; `-` at the end of the path appends to a list."""
 
     path: str
     value: Any
@@ -28,7 +28,7 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Put a value in the place of one that is there."""
+    """Replace an existing value."""
 
     path: str
     value: Any
@@ -36,14 +36,14 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Take a value away."""
+    """Remove a value."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """Carry out nothing unless this value stands there."""
+    """Apply nothing of the patch unless this value is there."""
 
     __test__ = False  # pytest would collect it by its name
 
@@ -55,19 +55,20 @@ Operation = Add | Replace | Remove | Test
 
 
 def pointer(*parts: str | int) -> str:
-    """The JSON pointer of a place in a profile's document, e.g. `pointer("Emails", 0, "EmailAddress")`."""
+    """A JSON pointer (RFC 6901) into a profile's document, e.g. `pointer("Emails", 0, "EmailAddress")`."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 
 def rendered(operations: Sequence[Operation], envelope: Envelope) -> Any:
-    """The body of a patch. Raises ValueError where its order would hit the wrong members (MyPreferences
-    `Update profile (PATCH)`): replacements go before removals, removals from one list in descending order."""
+    """The body of a patch. Raises ValueError where its order would change the wrong members (MyPreferences
+    `Update profile (PATCH)`): replacements come before removals, removals from one list in descending
+    order."""
     if not operations:
         raise ValueError("a patch needs at least one operation")
     removed: dict[str, int] = {}
     for operation in operations:
         if isinstance(operation, Replace) and removed:
-            raise ValueError("in a patch, replacements go before removals")
+            raise ValueError("in a patch, replacements come before removals")
         if isinstance(operation, Remove):
             parent, _, last = operation.path.rpartition("/")
             if last.isdecimal():
@@ -88,7 +89,7 @@ def _plain(operation: Operation) -> Mapping[str, Any]:
 
 
 class Patches(Caller):
-    """One method an endpoint. Every method raises SideError."""
+    """One method for each endpoint. Every method raises SideError."""
 
     def __init__(
         self,
@@ -101,41 +102,37 @@ class Patches(Caller):
         super().__init__(transport, account=account, routes=routes)
         self._envelope: Envelope = patch_envelope
 
-    def patch_profile(self, profile_id: str, operations: Sequence[Operation]) -> wire.Profile | None:
-        """Patch a profile (MyPreferences `Update profile (PATCH)`). Indexes are the server's current order:
-        read first, and protect what they mean by a `Test`. Raises PreconditionFailed where a test may have
+    def update_profile_patch(self, profile_id: str, operations: Sequence[Operation]) -> wire.Profile | None:
+        """Patch a profile (MyPreferences `Update profile (PATCH)`). Indexes count in the server's current
+        order: read first, and guard them by a `Test`. Raises PreconditionFailed where a test may have
         failed."""
-        return self._patch("patch_profile", operations, {}, {"profile_id": profile_id})
+        return self._patch("updateProfilePatch", operations, profile_id=profile_id)
 
     def patch_profile_by_alternate_id(
         self, alternate_id_type: str, alternate_id: str, operations: Sequence[Operation]
     ) -> wire.Profile | None:
         """The same by alternate id (MyPreferences `Update profile by alternate id (PATCH)`)."""
-        operation = "patch_profile_by_alternate_id"
-        query, path = self._by_alternate_id(operation, alternate_id_type, alternate_id)
-        return self._patch(operation, operations, query, path)
+        return self._patch(
+            "patchProfileByAlternateId",
+            operations,
+            alternate_id_type=alternate_id_type,
+            alternate_id=alternate_id,
+        )
 
-    def _patch(
-        self,
-        operation: str,
-        operations: Sequence[Operation],
-        query: dict[str, str],
-        path: dict[str, Any],
-    ) -> wire.Profile | None:
+    def _patch(self, operation: str, operations: Sequence[Operation], **path: str) -> wire.Profile | None:
         body = rendered(operations, self._envelope)
         try:
-            answer: Response = self._write(operation, body, params=query, content_type=MEDIA_TYPE, **path)
+            return self._write_profile(operation, body, content_type=MEDIA_TYPE, **path)
         except SideError as error:
             # Which status a failed test has is not documented: any refusal of the patch itself may be one.
             tested = any(isinstance(item, Test) for item in operations)
             if not tested or error.verdict not in (Verdict.HOLD, Verdict.FIX_CONFIG):
                 raise
             raise PreconditionFailed(
-                "MyPreferences refused a patch that was to hold only for what had been read: most likely the "
-                "profile has changed since.",
+                "MyPreferences refused a patch that depends on values read before: most likely the profile "
+                "has changed since.",
                 side=Side.MYPREFERENCES,
                 operation=operation,
                 status=error.status,
-                hint="Read the profile again before anything else.",
+                hint="Read the profile again, then repeat the change.",
             ) from None
-        return written(operation, answer, wire.Profile)

@@ -1,40 +1,158 @@
-"""Preferences by themselves: added, updated, read, archived."""
+"""What people chose: preferences, consents, what links the two, and their history."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bridge.mypreferences import wire
-from bridge.mypreferences.client.base import Caller, accepted, one, written
+from bridge.mypreferences.client.base import Caller
 
 
 class Preferences(Caller):
-    """One method an endpoint. Every method raises SideError."""
+    """Preferences by themselves. One method for each endpoint. Every method raises SideError."""
 
-    def update_preferences(self, profile_id: str, said: wire.Submission) -> wire.Profile | None:
+    def upsert_preferences(self, profile_id: str, change: wire.Submission) -> wire.Profile | None:
         """Add or update preferences (MyPreferences `Add or update preferences`). A contact element that is
         not on the profile is added to it."""
-        operation = "update_preferences"
-        answer = self._write(operation, wire.encode(said), profile_id=profile_id)
-        return written(operation, answer, wire.Profile)
+        return self._write_profile("upsertPreferences", wire.encode(change), profile_id=profile_id)
 
-    def update_preferences_by_alternate_id(
-        self, alternate_id_type: str, alternate_id: str, said: wire.Submission
+    def upsert_preferences_by_alternate_id(
+        self, alternate_id_type: str, alternate_id: str, change: wire.Submission
     ) -> wire.Profile | None:
-        """The same by alternate id; unlike the profile's, it creates nobody (MyPreferences `Add or update
+        """The same by alternate id; unlike the profile's, it creates no profile (MyPreferences `Add or update
         preferences by alternate id`). Raises NotFound."""
-        operation = "update_preferences_by_alternate_id"
-        query, path = self._by_alternate_id(operation, alternate_id_type, alternate_id)
-        answer = self._write(operation, wire.encode(said), params=query, **path)
-        return written(operation, answer, wire.Profile)
+        return self._write_profile(
+            "upsertPreferencesByAlternateId",
+            wire.encode(change),
+            alternate_id_type=alternate_id_type,
+            alternate_id=alternate_id,
+        )
 
-    def preferences(self, profile_id: str, filter_id: str | None = None) -> wire.WholeProfile:
+    def retrieve_preferences(self, profile_id: str, filter_id: str | None = None) -> wire.FullProfile:
         """The stated preferences of a profile, of one filter only where it is named (MyPreferences `Retrieve
         preferences`). Raises NotFound."""
-        operation = "preferences"
         params = {"implied": False, "filterId": filter_id, "includeConsentHistory": False}
-        return one(operation, self._read(operation, params=params, profile_id=profile_id), wire.WholeProfile)
+        return self._read_profile(
+            "retrievePreferences", wire.FullProfile, params=params, profile_id=profile_id
+        )
 
     def archive_preferences(self, profile_id: str, wanted: wire.Archiving) -> None:
         """Take preferences out of ordinary reads; nobody is opted out by it (MyPreferences `Archive
         preferences`)."""
-        operation = "archive_preferences"
-        accepted(operation, self._write(operation, wire.encode(wanted), profile_id=profile_id))
+        self._write_only("archivePreferences", wire.encode(wanted), profile_id=profile_id)
+
+
+class Consents(Caller):
+    """Consents, and the filters they are linked to. One method for each endpoint. Every method raises
+    SideError."""
+
+    def add_consents(self, profile_id: str, consents: Sequence[wire.Consent]) -> list[wire.Consent]:
+        """Add or change consents of a profile; returns all current ones (MyPreferences `Add consents to
+        profile`). A revocation archives the preferences linked to the consent."""
+        body = wire.encode(wire.ConsentList(consents=list(consents)))
+        return self._write_as("addConsents", body, wire.ConsentList, profile_id=profile_id).consents
+
+    def add_element_consents(self, profile_id: str, elements: wire.FullProfile) -> wire.Profile | None:
+        """Add or change consents nested in contact elements of a profile, by MyPreferences `Update profile
+        (POST)`, which takes them in v4; the older elements route is not documented. An element that is not
+        on the profile is added to it."""
+        return self._write_profile("addElementConsents", wire.encode(elements), profile_id=profile_id)
+
+    def retrieve_consent_filters(
+        self, profile_id: str, filter_id: str | None = None
+    ) -> list[wire.ConsentFilter]:
+        """Which consents are linked to which filters, inherited links left out (MyPreferences `Filter
+        associations`). Raises NotFound."""
+        params = {"filterId": filter_id, "implied": False}
+        return self._read_list(
+            "retrieveConsentFilters", "Filters", wire.ConsentFilter, params=params, profile_id=profile_id
+        )
+
+    def add_consent_filters(self, profile_id: str, links: Sequence[wire.ConsentFilter]) -> None:
+        """Link consents to filters (MyPreferences `Filter associations`)."""
+        body = [wire.encode(link) for link in links]
+        self._write_only("addConsentFilters", body, profile_id=profile_id)
+
+    def remove_consent_filter(self, profile_id: str, filter_id: str, consent_type: str) -> None:
+        """Unlink every version of a consent from a filter (MyPreferences `Filter association, remove`).
+        Raises NotFound where they are not linked."""
+        self._write_only(
+            "removeConsentFilter",
+            None,
+            profile_id=profile_id,
+            filter_id=filter_id,
+            consent_type=consent_type,
+        )
+
+
+class History(Caller):
+    """Former values. For an operator to read, never for a decision: archived and superseded choices stand
+    beside the current ones. One method for each endpoint. Every method raises SideError."""
+
+    def history_preferences_by_id(self, profile_id: str, filter_id: str | None = None) -> wire.FullProfile:
+        """Current and former preferences (MyPreferences `Retrieve historical preferences by profile id`)."""
+        params = {"filterId": filter_id}
+        return self._read_profile(
+            "historyPreferencesById", wire.FullProfile, params=params, profile_id=profile_id
+        )
+
+    def history_preferences_by_alternate_id(
+        self, alternate_id_type: str, alternate_id: str, filter_id: str | None = None
+    ) -> wire.FullProfile:
+        """The same by alternate id."""
+        return self._read_profile(
+            "historyPreferencesByAlternateId",
+            wire.FullProfile,
+            params={"filterId": filter_id},
+            alternate_id_type=alternate_id_type,
+            alternate_id=alternate_id,
+        )
+
+    def history_consents_by_id(self, profile_id: str) -> wire.Profile:
+        """Current and former consents, by type, version and time (MyPreferences `Retrieve historical consents
+        by profile id`)."""
+        return self._read_profile("historyConsentsById", wire.Profile, profile_id=profile_id)
+
+    def history_consents_by_alternate_id(self, alternate_id_type: str, alternate_id: str) -> wire.Profile:
+        """The same by alternate id."""
+        return self._read_profile(
+            "historyConsentsByAlternateId",
+            wire.Profile,
+            alternate_id_type=alternate_id_type,
+            alternate_id=alternate_id,
+        )
+
+    def history_custom_fields_by_id(self, profile_id: str) -> wire.FullProfile:
+        """Every value of custom fields, by time (MyPreferences `Retrieve historical custom fields by profile
+        id`)."""
+        return self._read_profile("historyCustomFieldsById", wire.FullProfile, profile_id=profile_id)
+
+    def history_custom_fields_by_alternate_id(
+        self, alternate_id_type: str, alternate_id: str
+    ) -> wire.FullProfile:
+        """The same by alternate id."""
+        return self._read_profile(
+            "historyCustomFieldsByAlternateId",
+            wire.FullProfile,
+            alternate_id_type=alternate_id_type,
+            alternate_id=alternate_id,
+        )
+
+    def history_standard_fields_by_id(self, profile_id: str) -> list[wire.FullProfile]:
+        """Former values of name, locale and the like, one entry for each change (MyPreferences `Retrieve
+        historical standard fields by profile id`)."""
+        return self._read_list(
+            "historyStandardFieldsById", "UserProfilePreferences", wire.FullProfile, profile_id=profile_id
+        )
+
+    def history_standard_fields_by_alternate_id(
+        self, alternate_id_type: str, alternate_id: str
+    ) -> list[wire.FullProfile]:
+        """The same by alternate id."""
+        return self._read_list(
+            "historyStandardFieldsByAlternateId",
+            "UserProfilePreferences",
+            wire.FullProfile,
+            alternate_id_type=alternate_id_type,
+            alternate_id=alternate_id,
+        )

@@ -1,9 +1,8 @@
-"""Every path of the MyPreferences API the bridge calls, in one table: the documents do not print them all,
-so each can be overridden by a file."""
+"""Every path of the MyPreferences API that the bridge calls, in one table: the documents do not print them
+all, so a file can override each."""
 
 from __future__ import annotations
 
-import difflib
 import string
 import tomllib
 from collections.abc import Mapping
@@ -12,8 +11,147 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bridge.core.errors import ConfigError
+from bridge.did_you_mean import nearest
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+# Operation id, its name in routes files of the first version, method and path. The ids are the vendor's, or
+# follow its pattern where it has none. Methods and paths are from the vendor's pages, as far as they print
+# them, and its older help. addElementConsents has the page of updateProfilePost and a row of its own: the
+# pages leave open whether elements' consents have a path of their own.
+_TABLE = (
+    ("retrievePrograms", "programs", "GET /{account}/Programs"),
+    ("retrieveProgramsByType", "programs_by_type", "GET /{account}/Programs/ProgramType/{program_type}"),
+    ("retrieveProgramsIncludeAll", "programs_include_all", "GET /{account}/Programs/IncludeAll"),
+    (
+        "retrieveProgramsIncludeMatching",
+        "programs_include_matching",
+        "GET /{account}/Programs/IncludeMatching",
+    ),
+    ("retrieveProgram", "program", "GET /{account}/Programs/{program_id}"),
+    ("retrieveProgramGroups", "program_groups", "GET /{account}/ProgramGroups"),
+    ("retrieveProgramGroup", "program_group", "GET /{account}/ProgramGroups/{program_group_id}"),
+    (
+        "retrieveProgramGroupsIncludeAll",
+        "program_groups_include_all",
+        "GET /{account}/ProgramGroups/IncludeAll",
+    ),
+    (
+        "retrieveProgramGroupsIncludeMatching",
+        "program_groups_include_matching",
+        "GET /{account}/ProgramGroups/IncludeMatching",
+    ),
+    ("retrieveConsentTypes", "consent_types", "GET /{account}/ConsentTypes"),
+    ("createConsentTypes", "create_consent_types", "POST /{account}/ConsentTypes"),
+    ("updateConsentType", "update_consent_type", "PATCH /{account}/ConsentType/{type_id}"),
+    ("retrieveConsentStatus", "consent_statuses", "GET /{account}/ConsentStatus"),
+    ("retrieveEmailTypes", "email_types", "GET /{account}/EmailTypes"),
+    ("retrievePhoneTypes", "phone_types", "GET /{account}/PhoneTypes"),
+    ("retrieveAddressTypes", "address_types", "GET /{account}/AddressTypes"),
+    ("retrieveAlternateIdTypes", "alternate_id_types", "GET /{account}/AlternateIdTypes"),
+    ("retrieveCustomerTypes", "customer_types", "GET /{account}/CustomerTypes"),
+    ("retrieveGroupTypes", "group_types", "GET /{account}/GroupTypes"),
+    ("retrieveProfileById", "profile_by_id", "GET /{account}/Profile/{profile_id}"),
+    ("retrieveProfileByAlternateId", "profile_by_alternate_id", "GET /{account}/Profile/AlternateId"),
+    ("retrieveProfilesByEmail", "profiles_by_email", "GET /{account}/Profile/Email"),
+    ("retrieveProfilesByPhone", "profiles_by_phone", "GET /{account}/Profile/Phone"),
+    ("retrieveProfilesByAddress", "profiles_by_address", "GET /{account}/Profile/Address"),
+    (
+        "retrieveProfilesByPreferenceAttributes",
+        "profiles_by_preference_attributes",
+        "GET /{account}/Profile/PreferenceAttributes",
+    ),
+    ("retrieveGroupProfilesById", "group_members", "GET /{account}/Profile/Group/{profile_id}"),
+    ("retrieveGroupProfilesByEmail", "group_members_by_email", "GET /{account}/Profile/Group/Email"),
+    ("retrieveGroupProfilesByPhone", "group_members_by_phone", "GET /{account}/Profile/Group/Phone"),
+    ("createUser", "create_user", "POST /{account}/Users"),
+    ("createProfile", "create_profile", "POST /{account}/Profile"),
+    ("updateProfilePost", "update_profile", "POST /{account}/Profile/{profile_id}"),
+    ("upsertProfileByAlternateId", "create_or_update_by_alternate_id", "POST /{account}/Profile/AlternateId"),
+    ("updateProfilePut", "replace_profile", "PUT /{account}/Profile/{profile_id}"),
+    ("replaceProfileByAlternateId", "replace_profile_by_alternate_id", "PUT /{account}/Profile/AlternateId"),
+    ("updateProfilePatch", "patch_profile", "PATCH /{account}/Profile/{profile_id}"),
+    ("patchProfileByAlternateId", "patch_profile_by_alternate_id", "PATCH /{account}/Profile/AlternateId"),
+    ("activateProfile", "activate_profile", "POST /{account}/Profile/{profile_id}/Activate"),
+    ("deactivateProfile", "deactivate_profile", "POST /{account}/Profile/{profile_id}/Deactivate"),
+    ("deleteProfile", "delete_profile", "DELETE /{account}/Profile/{profile_id}"),
+    ("upsertPreferences", "update_preferences", "POST /{account}/Profile/Preferences/{profile_id}"),
+    (
+        "upsertPreferencesByAlternateId",
+        "update_preferences_by_alternate_id",
+        "POST /{account}/Profile/Preferences/AlternateIdType/{alternate_id_type}/AlternateId/{alternate_id}",
+    ),
+    ("retrievePreferences", "preferences", "GET /{account}/Profile/Preferences/{profile_id}"),
+    ("archivePreferences", "archive_preferences", "PUT /{account}/Profile/Preferences/{profile_id}/Archive"),
+    ("addConsents", "add_consents", "POST /{account}/Consents/{profile_id}"),
+    ("addElementConsents", "add_element_consents", "POST /{account}/Profile/{profile_id}"),
+    ("retrieveConsentFilters", "consent_filters", "GET /{account}/Consents/{profile_id}/Filters"),
+    ("addConsentFilters", "add_consent_filters", "POST /{account}/Consents/{profile_id}/Filters"),
+    (
+        "removeConsentFilter",
+        "remove_consent_filter",
+        "DELETE /{account}/Consents/{profile_id}/Filter/{filter_id}/Consent/{consent_type}",
+    ),
+    (
+        "historyPreferencesById",
+        "preference_history",
+        "GET /{account}/Profile/History/Preferences/{profile_id}",
+    ),
+    (
+        "historyPreferencesByAlternateId",
+        "preference_history_by_alternate_id",
+        "GET /{account}/Profile/History/Preferences",
+    ),
+    ("historyConsentsById", "consent_history", "GET /{account}/Profile/History/Consents/{profile_id}"),
+    (
+        "historyConsentsByAlternateId",
+        "consent_history_by_alternate_id",
+        "GET /{account}/Profile/History/Consents",
+    ),
+    (
+        "historyCustomFieldsById",
+        "custom_field_history",
+        "GET /{account}/Profile/History/CustomFields/{profile_id}",
+    ),
+    (
+        "historyCustomFieldsByAlternateId",
+        "custom_field_history_by_alternate_id",
+        "GET /{account}/Profile/History/CustomFields",
+    ),
+    (
+        "historyStandardFieldsById",
+        "standard_field_history",
+        "GET /{account}/Profile/History/StandardFields/{profile_id}",
+    ),
+    (
+        "historyStandardFieldsByAlternateId",
+        "standard_field_history_by_alternate_id",
+        "GET /{account}/Profile/History/StandardFields",
+    ),
+    ("retrieveEvents", "events_by_account", "GET /{account}/Events"),
+    (
+        "retrieveEventsBySubscription",
+        "events_by_subscription",
+        "GET /{account}/Events/Subscription/{subscription_id}",
+    ),
+    ("retrieveEventsByProfile", "events_by_profile", "GET /{account}/Events/Profile/{profile_id}"),
+    ("retrieveEvent", "event_by_id", "GET /{account}/Events/{event_id}"),
+    ("retrieveSubscriptions", "subscriptions", "GET /{account}/Events/Subscriptions"),
+    ("createSubscription", "create_subscription", "POST /{account}/Events/Subscriptions"),
+    ("updateSubscription", "update_subscription", "PUT /{account}/Events/Subscriptions/{subscription_id}"),
+    ("deleteSubscription", "delete_subscription", "DELETE /{account}/Events/Subscriptions/{subscription_id}"),
+    ("retrieveWebhookSettings", "webhook_settings", "GET /{account}/Events/Settings"),
+    ("updateWebhookSettings", "update_webhook_settings", "PUT /{account}/Events/Settings"),
+    ("initiateExportSegment", "export_initiate", "POST /{account}/export/Segment/{segment}"),
+    ("initiateExportSegmentGroup", "export_initiate_group", "POST /{account}/export/SegmentGroup/{group}"),
+    ("exportStatus", "export_status", "GET /{account}/status/Token/{access_token}"),
+    ("retrieveExport", "export_retrieve", "GET /{account}/export/Segment/{access_token}"),
+    ("initiateImport", "import_initiate", "POST /{account}/Import"),
+    ("stageImport", "import_stage", "POST /{account}/Import/{access_token}/Stage"),
+    ("executeImport", "import_execute", "POST /{account}/Import/{access_token}/Execute"),
+    ("importStatus", "import_status", "GET /{account}/Import/{access_token}/Status"),
+    ("importExceptions", "import_exceptions", "GET /{account}/Import/{access_token}/Exceptions"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +167,7 @@ class Route:
         return frozenset(name for _, name, _, _ in string.Formatter().parse(self.template) if name)
 
     def path(self, values: Mapping[str, str | int]) -> str:
-        """The path with values put in, percent-encoded. Values it does not take are passed over."""
+        """The path with values put in, percent-encoded. Values it does not take are ignored."""
         return self.template.format_map({name: quote(str(values[name]), safe="") for name in self.fields})
 
 
@@ -37,90 +175,13 @@ Routes = Mapping[str, Route]
 
 
 def builtin_routes() -> dict[str, Route]:
-    """Operation -> route, as far as documents and the vendor's older help pages tell."""
-    table = {
-        "programs": "GET /{account}/Programs",
-        "programs_by_type": "GET /{account}/Programs/ProgramType/{program_type}",
-        "programs_include_all": "GET /{account}/Programs/IncludeAll",
-        "programs_include_matching": "GET /{account}/Programs/IncludeMatching",
-        "program": "GET /{account}/Programs/{program_id}",
-        "program_groups": "GET /{account}/ProgramGroups",
-        "program_group": "GET /{account}/ProgramGroups/{program_group_id}",
-        "program_groups_include_all": "GET /{account}/ProgramGroups/IncludeAll",
-        "program_groups_include_matching": "GET /{account}/ProgramGroups/IncludeMatching",
-        "consent_types": "GET /{account}/ConsentTypes",
-        "create_consent_types": "POST /{account}/ConsentTypes",
-        "update_consent_type": "PATCH /{account}/ConsentType/{type_id}",
-        "consent_statuses": "GET /{account}/ConsentStatus",
-        "email_types": "GET /{account}/EmailTypes",
-        "phone_types": "GET /{account}/PhoneTypes",
-        "address_types": "GET /{account}/AddressTypes",
-        "alternate_id_types": "GET /{account}/AlternateIdTypes",
-        "customer_types": "GET /{account}/CustomerTypes",
-        "group_types": "GET /{account}/GroupTypes",
-        "profile_by_id": "GET /{account}/Profile/{profile_id}",
-        "profile_by_alternate_id": "GET /{account}/Profile/AlternateId",
-        "profiles_by_email": "GET /{account}/Profile/Email",
-        "profiles_by_phone": "GET /{account}/Profile/Phone",
-        "profiles_by_address": "GET /{account}/Profile/Address",
-        "profiles_by_preference_attributes": "GET /{account}/Profile/PreferenceAttributes",
-        "group_members": "GET /{account}/Profile/Group/{profile_id}",
-        "group_members_by_email": "GET /{account}/Profile/Group/Email",
-        "group_members_by_phone": "GET /{account}/Profile/Group/Phone",
-        "create_user": "POST /{account}/Users",
-        "create_profile": "POST /{account}/Profile",
-        "update_profile": "POST /{account}/Profile/{profile_id}",
-        "create_or_update_by_alternate_id": "POST /{account}/Profile/AlternateId",
-        "replace_profile": "PUT /{account}/Profile/{profile_id}",
-        "replace_profile_by_alternate_id": "PUT /{account}/Profile/AlternateId",
-        "patch_profile": "PATCH /{account}/Profile/{profile_id}",
-        "patch_profile_by_alternate_id": "PATCH /{account}/Profile/AlternateId",
-        "activate_profile": "POST /{account}/Profile/{profile_id}/Activate",
-        "deactivate_profile": "POST /{account}/Profile/{profile_id}/Deactivate",
-        "delete_profile": "DELETE /{account}/Profile/{profile_id}",
-        "update_preferences": "POST /{account}/Profile/Preferences/{profile_id}",
-        "update_preferences_by_alternate_id": (
-            "POST /{account}/Profile/Preferences"
-            "/AlternateIdType/{alternate_id_type}/AlternateId/{alternate_id}"
-        ),
-        "preferences": "GET /{account}/Profile/Preferences/{profile_id}",
-        "archive_preferences": "PUT /{account}/Profile/Preferences/{profile_id}/Archive",
-        "add_consents": "POST /{account}/Consents/{profile_id}",
-        "add_element_consents": "POST /{account}/Profile/{profile_id}",
-        "consent_filters": "GET /{account}/Consents/{profile_id}/Filters",
-        "add_consent_filters": "POST /{account}/Consents/{profile_id}/Filters",
-        "remove_consent_filter": (
-            "DELETE /{account}/Consents/{profile_id}/Filter/{filter_id}/Consent/{consent_type}"
-        ),
-        "preference_history": "GET /{account}/Profile/History/Preferences/{profile_id}",
-        "preference_history_by_alternate_id": "GET /{account}/Profile/History/Preferences",
-        "consent_history": "GET /{account}/Profile/History/Consents/{profile_id}",
-        "consent_history_by_alternate_id": "GET /{account}/Profile/History/Consents",
-        "custom_field_history": "GET /{account}/Profile/History/CustomFields/{profile_id}",
-        "custom_field_history_by_alternate_id": "GET /{account}/Profile/History/CustomFields",
-        "standard_field_history": "GET /{account}/Profile/History/StandardFields/{profile_id}",
-        "standard_field_history_by_alternate_id": "GET /{account}/Profile/History/StandardFields",
-        "events_by_account": "GET /{account}/Events",
-        "events_by_subscription": "GET /{account}/Events/Subscription/{subscription_id}",
-        "events_by_profile": "GET /{account}/Events/Profile/{profile_id}",
-        "event_by_id": "GET /{account}/Events/{event_id}",
-        "subscriptions": "GET /{account}/Events/Subscriptions",
-        "create_subscription": "POST /{account}/Events/Subscriptions",
-        "update_subscription": "PUT /{account}/Events/Subscriptions/{subscription_id}",
-        "delete_subscription": "DELETE /{account}/Events/Subscriptions/{subscription_id}",
-        "webhook_settings": "GET /{account}/Events/Settings",
-        "update_webhook_settings": "PUT /{account}/Events/Settings",
-        "export_initiate": "POST /{account}/export/Segment/{segment}",
-        "export_initiate_group": "POST /{account}/export/SegmentGroup/{group}",
-        "export_status": "GET /{account}/status/Token/{access_token}",
-        "export_retrieve": "GET /{account}/export/Segment/{access_token}",
-        "import_initiate": "POST /{account}/Import",
-        "import_stage": "POST /{account}/Import/{access_token}/Stage",
-        "import_execute": "POST /{account}/Import/{access_token}/Execute",
-        "import_status": "GET /{account}/Import/{access_token}/Status",
-        "import_exceptions": "GET /{account}/Import/{access_token}/Exceptions",
-    }
-    return {operation: _parse(line) for operation, line in table.items()}
+    """Routes by operation id."""
+    return {operation: _parse(line) for operation, _, line in _TABLE}
+
+
+def former_names() -> dict[str, str]:
+    """What routes files of the first version call an operation, by its id."""
+    return {operation: former for operation, former, _ in _TABLE}
 
 
 # What stands in the path or in the query: the documents have it both ways.
@@ -133,28 +194,40 @@ def load_routes(path: Path | None) -> dict[str, Route]:
     routes = builtin_routes()
     if path is None:
         return routes
+    ids = {former: operation for operation, former in former_names().items()}
+    keys: dict[str, str] = {}
+    problems = []
+    for key, line in _lines(path).items():
+        operation = ids.get(key, key)
+        if operation in keys:
+            problem = f"{keys[operation]} and {key} are the same operation: keep one of the two lines"
+        elif operation in routes:
+            problem = _problem(key, operation, line)
+        else:
+            problem = f"unknown operation '{key}'; did you mean '{nearest(key, (*routes, *ids))}'?"
+        if problem:
+            problems.append(problem)
+            continue
+        keys[operation] = key
+        routes[operation] = _parse(str(line))
+    if problems:
+        raise ConfigError(
+            "The routes file has lines that cannot be used.",
+            problems=tuple(problems),
+            hint='Write them as: retrieveProfilesByEmail = "GET /{account}/Profile/Email".',
+        )
+    return routes
+
+
+def _lines(path: Path) -> dict[str, object]:
     try:
-        lines = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise ConfigError(
             "The routes file cannot be read.", hint="Check BRIDGE_MYPREFERENCES__ROUTES_FILE."
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError("The routes file is not TOML.", problems=(str(error),)) from None
-    problems = []
-    for operation, line in lines.items():
-        problem = _problem(operation, line, routes)
-        if problem:
-            problems.append(problem)
-        else:
-            routes[operation] = _parse(line)
-    if problems:
-        raise ConfigError(
-            "The routes file holds lines that cannot be used.",
-            problems=tuple(problems),
-            hint='Write them as: profiles_by_email = "GET /{account}/Profile/Email".',
-        )
-    return routes
 
 
 def _parse(line: str) -> Route:
@@ -162,26 +235,23 @@ def _parse(line: str) -> Route:
     return Route(method.upper(), template.strip())
 
 
-def _problem(operation: str, line: object, routes: Routes) -> str:
-    known = builtin_routes().get(operation)
-    if known is None:
-        near = difflib.get_close_matches(operation, routes, n=1, cutoff=0.4)
-        return f"unknown operation '{operation}'" + (f"; did you mean '{near[0]}'?" if near else "")
+def _problem(key: str, operation: str, line: object) -> str:
     if not isinstance(line, str):
-        return f"{operation}: the route is not a text"
+        return f"{key}: the route is not a text"
     route = _parse(line)
     if route.method not in _METHODS or not route.template.startswith("/"):
-        return f"{operation}: not of the form 'METHOD /path'"
+        return f"{key}: not of the form 'METHOD /path'"
     try:
         fields = route.fields
     except ValueError:
-        return f"{operation}: the braces do not match"
-    either = _EITHER if operation.endswith("by_alternate_id") else frozenset()
+        return f"{key}: the braces do not match"
+    either = _EITHER if operation.endswith("ByAlternateId") else frozenset()
+    known = builtin_routes()[operation]
     missing = known.fields - fields - (either if not either & fields else frozenset())
     if missing or (either & fields and either - fields):
-        return f"{operation}: lacks {_braced(missing or either - fields)}"
+        return f"{key}: lacks {_braced(missing or either - fields)}"
     if extra := fields - known.fields - either:
-        return f"{operation}: takes no {_braced(extra)}"
+        return f"{key}: takes no {_braced(extra)}"
     return ""
 
 

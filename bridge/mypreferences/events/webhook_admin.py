@@ -92,11 +92,11 @@ def lacking(wanted: Iterable[Need], subscriptions: Iterable[wire.Subscription]) 
 
 def subscribe(client: MyPreferencesClient, wanted: wire.Subscription) -> wire.Subscription:
     """Create a subscription. Where no answer tells what came of it, the list does. Raises SideError."""
-    known = {str(one.id) for one in client.subscriptions()}
+    known = {str(one.id) for one in client.retrieve_subscriptions()}
     try:
         return client.create_subscription(wanted)
     except OutcomeUnknown:
-        return _only(wanted, [one for one in client.subscriptions() if str(one.id) not in known])
+        return _only(wanted, [one for one in client.retrieve_subscriptions() if str(one.id) not in known])
 
 
 def _only(wanted: wire.Subscription, fresh: Sequence[wire.Subscription]) -> wire.Subscription:
@@ -105,7 +105,7 @@ def _only(wanted: wire.Subscription, fresh: Sequence[wire.Subscription]) -> wire
         raise Refused(
             "MyPreferences gave no whole answer, and the webhook subscription is not there.",
             side="mypreferences",
-            operation="create_subscription",
+            operation="createSubscription",
             hint="Try it again; `bridge hooks list` shows what exists.",
         )
     return made[0]
@@ -116,11 +116,11 @@ def set_state(client: MyPreferencesClient, number: int, state: str) -> str:
 
     The documents name the state that is not active in two ways: where one is refused, the other is sent.
     """
-    whole = client.subscription(number)
+    whole = client.retrieve_subscription(number)
     words = (PAUSED, INACTIVE) if state == PAUSED else (state,)
     for word in words:
         try:
-            client.replace_subscription(number, whole | {"State": word})
+            client.update_subscription(number, whole | {"State": word})
         except OutcomeUnknown:
             break  # read back below
         except Refused as error:
@@ -128,7 +128,7 @@ def set_state(client: MyPreferencesClient, number: int, state: str) -> str:
                 raise
         else:
             break
-    return str(client.subscription(number).get("State") or "")
+    return str(client.retrieve_subscription(number).get("State") or "")
 
 
 def delete(client: MyPreferencesClient, number: int) -> bool:
@@ -136,5 +136,5 @@ def delete(client: MyPreferencesClient, number: int) -> bool:
     try:
         client.delete_subscription(number)
     except OutcomeUnknown:
-        return all(str(one.id) != str(number) for one in client.subscriptions())
+        return all(str(one.id) != str(number) for one in client.retrieve_subscriptions())
     return True

@@ -1,9 +1,25 @@
-"""What MyPreferences sends and is sent, as far as the bridge speaks of it. Unknown fields are ignored."""
+"""The JSON of the MyPreferences API, as far as the bridge uses it. Unknown fields are ignored."""
 
 from __future__ import annotations
 
-from bridge.mypreferences.wire.bulk import ExportPage, ExportRequest, ExportStatus, ExportToken
-from bridge.mypreferences.wire.codec import Number, T, bad_answer, decode, encode
+from bridge.mypreferences.wire.bulk import (
+    ExportPage,
+    ExportRequest,
+    ExportStatus,
+    ExportToken,
+    ImportException,
+    ImportExceptions,
+    ImportRecord,
+    ImportRequest,
+    ImportStatus,
+)
+from bridge.mypreferences.wire.codec import (
+    Number,
+    T,
+    bad_answer,
+    decode,
+    encode,
+)
 from bridge.mypreferences.wire.configuration import (
     ConsentStatus,
     ConsentType,
@@ -17,6 +33,8 @@ from bridge.mypreferences.wire.configuration import (
     Program,
     ProgramGroup,
     TextTag,
+    User,
+    UserCreated,
 )
 from bridge.mypreferences.wire.events import (
     CONCURRENT,
@@ -27,31 +45,7 @@ from bridge.mypreferences.wire.events import (
     Subscription,
     WebhookSettings,
 )
-from bridge.mypreferences.wire.full_profile import (
-    Address,
-    ArchivedAddress,
-    ArchivedEmail,
-    ArchivedPhone,
-    ArchivedPreference,
-    Archiving,
-    ConsentFilter,
-    ConsentList,
-    CustomerName,
-    CustomField,
-    Phone,
-    ProfileGroup,
-    Submission,
-    Tie,
-    WholeProfile,
-)
-from bridge.mypreferences.wire.imports import (
-    ImportException,
-    ImportExceptions,
-    ImportRecord,
-    ImportRequest,
-    ImportStatus,
-)
-from bridge.mypreferences.wire.people import (
+from bridge.mypreferences.wire.profiles import (
     CONSENT_CODES,
     DENIED,
     GRANTED,
@@ -60,14 +54,30 @@ from bridge.mypreferences.wire.people import (
     OPT_OUT,
     PREFERENCE_CODES,
     REVOKED,
+    Address,
     AlternateId,
+    ArchivedAddress,
+    ArchivedEmail,
+    ArchivedPhone,
+    ArchivedPreference,
+    Archiving,
+    Author,
+    Authored,
     Consent,
+    ConsentFilter,
+    ConsentLink,
+    ConsentList,
+    CustomerName,
+    CustomField,
     Email,
+    FullProfile,
+    Phone,
     Preference,
     PreferenceAttribute,
     Profile,
+    ProfileGroup,
+    Submission,
 )
-from bridge.mypreferences.wire.users import Author, Authored, User, UserCreated
 
 __all__ = [
     "CONCURRENT",
@@ -91,6 +101,7 @@ __all__ = [
     "Authored",
     "Consent",
     "ConsentFilter",
+    "ConsentLink",
     "ConsentList",
     "ConsentStatus",
     "ConsentType",
@@ -107,6 +118,7 @@ __all__ = [
     "ExportToken",
     "Filter",
     "Frequency",
+    "FullProfile",
     "ImportException",
     "ImportExceptions",
     "ImportRecord",
@@ -128,11 +140,9 @@ __all__ = [
     "Subscription",
     "T",
     "TextTag",
-    "Tie",
     "User",
     "UserCreated",
     "WebhookSettings",
-    "WholeProfile",
     "bad_answer",
     "decode",
     "encode",

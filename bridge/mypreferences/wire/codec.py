@@ -1,4 +1,4 @@
-"""Reading answers and rendering bodies: lenient in what is unknown, strict in what is promised."""
+"""Decoding answers and encoding bodies: unknown fields are ignored, documented ones are checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Number = int | str  # enums and ids come as integers, in XML-born answers as nam
 
 
 def decode(kind: Any, content: bytes, *, operation: str, is_write: bool = False) -> Any:
-    """Read a body as `kind`. Raises InvalidResponse, or OutcomeUnknown for a write; never quotes the body."""
+    """Read an answer as `kind`. Raises InvalidResponse, for a write OutcomeUnknown; neither quotes it."""
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -22,18 +22,18 @@ def decode(kind: Any, content: bytes, *, operation: str, is_write: bool = False)
 
 
 def bad_answer(operation: str, *, is_write: bool = False) -> SideError:
-    """The error for an answer that is not what the documents promise."""
+    """The error for an answer that contradicts the documents."""
     kind = OutcomeUnknown if is_write else InvalidResponse
     return kind(
-        f"MyPreferences answered {operation} with something that is not what its documents promise.",
+        f"MyPreferences gave an invalid answer to {operation}.",
         side=Side.MYPREFERENCES,
         operation=operation,
-        hint="Check the base URL and whatever proxies it with `bridge doctor`; it is tried again.",
+        hint="It will be retried. If it repeats, check the base URL and any proxy with `bridge doctor`.",
     )
 
 
 def encode(value: msgspec.Struct) -> Any:
-    """A struct as plain JSON values, what is unset left out."""
+    """A struct as plain JSON values, without unset fields."""
     return msgspec.to_builtins(value)
 
 

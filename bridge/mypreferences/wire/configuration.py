@@ -1,5 +1,5 @@
 """What an account is configured with (MyPreferences `Retrieve programs`, `Retrieve program groups`, `Retrieve
-consents`, `Contact Types`). The pages do not show what is inside: only ids are counted on."""
+consents`, `Contact Types`, `Create user`). The pages do not show the members: only ids are relied on."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ConsentType(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=Tr
 
 
 class ConsentStatus(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
-    """One of the words a consent may bear, with its number."""
+    """A status that a consent may have, with its number."""
 
     id: Number | None = None
     name: str | None = None
@@ -90,7 +90,7 @@ class ConsentStatus(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
 
 class ContactType(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
     """A type of e-mail address, phone number, address, alternate id, customer or group, by the name that the
-    data API uses, with the consents tied to it."""
+    data API uses, with the consents linked to it."""
 
     type_name: str
     is_active: bool | None = None
@@ -103,3 +103,23 @@ class PatchStep(msgspec.Struct, frozen=True, kw_only=True):
     op: str
     path: str
     value: bool | ConsentVersion
+
+
+class User(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):
+    """A user to be created. Its source group is recorded with each choice it records. Which fields beside the
+    name are required, the page does not say."""
+
+    user_name: str
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    description: str | None = None
+    user_groups: list[str] | None = None
+    source_group_id: str | None = msgspec.field(default=None, name="SourceGroupID")
+
+
+class UserCreated(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """Its number, and when it was created."""
+
+    user_id: Number
+    submitted_time: str | None = None

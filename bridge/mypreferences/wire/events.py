@@ -12,8 +12,8 @@ from bridge.mypreferences.wire.codec import Number
 
 
 class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
-    """Something happened to a profile. Of what it carries nothing is believed, since the profile itself is
-    read, but for the address that the profile had before: no read shows that any more."""
+    """A change of a profile. Its data is not used, since the profile itself is read, except for the address
+    that the profile had before: no read shows that any more."""
 
     event_id: Number | None = None
     event_type: str = ""
@@ -24,12 +24,12 @@ class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
     previous_data: msgspec.Raw = msgspec.Raw(b"null")
 
     def __repr__(self) -> str:
-        """Without the data: they hold addresses."""
+        """Without the data, which hold addresses."""
         return f"Event(event_id={self.event_id!r}, event_type={self.event_type!r})"
 
     @property
     def former_address(self) -> str | None:
-        """The address before the change, where that is what changed. `PreviousData` is documented beside
+        """The address before the change, where the address changed. `PreviousData` is documented beside
         `Data`, but not among the attributes of the read: it is looked for inside `Data` too (MyPreferences
         `Event payload samples`)."""
         data = _members(self.data)
@@ -40,17 +40,17 @@ class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
 
     @property
     def earliest(self) -> datetime | None:
-        """The earlier of its times: which of them a query filters by is not documented."""
+        """The earlier of its two times: which of them a query filters by is not documented."""
         times = (parse_moment(self.original_event_time), parse_moment(self.recorded_time))
         return min((item for item in times if item is not None), default=None)
 
 
 def _members(content: msgspec.Raw | bytes | None) -> dict[str, msgspec.Raw]:
-    """An object's members by folded name; none for anything else."""
+    """An object's members by case-folded name; none for anything else."""
     try:
         found = msgspec.json.decode(content or b"null", type=dict[str, msgspec.Raw] | None)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}  # what is odd about a hint takes nothing from the read that follows it
+        return {}  # a malformed hint does not prevent the read that follows it
     return {name.casefold(): value for name, value in (found or {}).items()}
 
 
@@ -87,30 +87,30 @@ class Subscription(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=T
 
     @property
     def active(self) -> bool:
-        """Whether its events are delivered. They are kept to be read either way."""
+        """Whether its events are delivered. They can be read either way."""
         return (self.state or "").casefold() == "active"
 
 
-CONCURRENT, PAUSE = (50, 5000), (1, 300)  # what the documents allow
+CONCURRENT, PAUSE = (50, 5000), (1, 300)  # the limits of the documents
 
 
 class WebhookSettings(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
-    """Deliveries come in cycles: `max_concurrent_requests` messages, then `duration` seconds of rest."""
+    """Webhooks are delivered in cycles: `max_concurrent_requests` messages, then `duration` seconds pause."""
 
     max_concurrent_requests: int
     duration: int
 
     def check(self) -> None:
-        """Raises ValueError for what the documents do not allow."""
+        """Raises ValueError for numbers that the documents do not allow."""
         for name, value, (least, most) in (
             ("MaxConcurrentRequests", self.max_concurrent_requests, CONCURRENT),
             ("Duration", self.duration, PAUSE),
         ):
             if not least <= value <= most:
-                raise ValueError(f"{name} is a number from {least} to {most}")
+                raise ValueError(f"{name} must be a number from {least} to {most}")
 
 
 class SettingsAnswer(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
-    """The settings as they are answered, beside who edited them."""
+    """The settings, as the answer wraps them."""
 
     settings: WebhookSettings
