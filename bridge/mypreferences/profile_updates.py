@@ -25,7 +25,7 @@ def withdrawing(
     preferences: list[Part] = []
     for write, topic in sorted(writes, key=lambda pair: isinstance(pair[1].source, FilterRef)):
         # An opt-out that stands would be archived by a revocation ahead of it: it is stated again.
-        if not consents and _stands(profile, views.said_of(profile, address, topic) or []):
+        if not consents and _stands(profile, views.statements(profile, address, topic) or []):
             continue
         match topic.source:
             case ConsentRef() as ref:

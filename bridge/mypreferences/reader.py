@@ -20,14 +20,13 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Feed, Hint, ListingCursor, Page, PersonView, Watermarks, batched
-from bridge.mypreferences import linked_profiles, views, wire
+from bridge.core.ports import Hint, ListingCursor, Page, PersonView, Watermarks
+from bridge.mypreferences import views, wire
 from bridge.mypreferences.bulk.filtered_export import FilteredExport
 from bridge.mypreferences.bulk.pricing import WORTH_AN_EXPORT, price_of
 from bridge.mypreferences.bulk.segment_export import ExportCursor, ExportPage, SegmentExport, SegmentRef
 from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
-from bridge.mypreferences.consent_records import records_of
 from bridge.mypreferences.events.drain import drain_events
 from bridge.mypreferences.profile_lookup import ProfileFinder
 
@@ -129,8 +128,8 @@ class MyPreferencesReader:
         bound = self._binder.bound(who)
         shown = views.view(who.address, bound.here, self._mapping, read_at, complete=True)
         if bound.elsewhere:
-            return linked_profiles.heard(shown, bound.elsewhere, self._mapping, read_at)
-        return views.addressed(shown) if bound.pinned is not None and len(bound.here) > 1 else shown
+            return views.with_linked(shown, bound.elsewhere, self._mapping, read_at)
+        return views.with_one_target(shown) if bound.pinned is not None and len(bound.here) > 1 else shown
 
     def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
         """A few by a look at each. Many by exports that are narrowed to their addresses, where a roll is
@@ -161,7 +160,7 @@ class MyPreferencesReader:
         share an address only a pinned one tells how this person consented."""
         mine = self._binder.bound(who).mine
         wanted = [topic for topic in self._mapping.topics if topic.id in topics]
-        return [] if mine is None else records_of(mine, who.address, wanted)
+        return [] if mine is None else views.consent_records(mine, who.address, wanted)
 
     def _topic(self, write: Write) -> Topic:
         topic = self._mapping.topic(write.topic)

@@ -147,7 +147,7 @@ class MyPreferencesReplica(MyPreferencesReader):
         """The last look before a raise is this one: an opt-out that came in meanwhile stands."""
         for write, topic in writes:
             for profile in profiles:
-                for said in views.said_of(profile, address, topic) or ():
+                for said in views.statements(profile, address, topic) or ():
                     out = said.choice is Choice.OPTED_OUT and said.changed_at is not None
                     if out and said.changed_at is not None and said.changed_at >= write.evidence.changed_at:
                         raise _error(Refused, "A withdrawal at MyPreferences is newer than this opt-in.")

@@ -1,13 +1,18 @@
-"""What profiles say of one address, in the bridge's words: the most restrictive of them is heard."""
+"""What profiles say about one address, as observations: the most restrictive statement counts.
+
+A profile that is linked to the person but holds other addresses only (see profile_lookup) adds to the view:
+its opt-in is about another address and opts nobody in; its opt-out counts where no opt-in stands beside it,
+since the person wants none of it, at whatever address.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bridge.core.mapping import ConsentRef, FilterRef, Mapping, Topic
-from bridge.core.model import Block, Choice, Observation, TopicId, address_key
+from bridge.core.mapping import ConsentRef, FilterRef, Mapping, RecordKeys, Topic
+from bridge.core.model import OTHER_ADDRESS, Block, Choice, ConsentRecord, Observation, TopicId, address_key
 from bridge.core.ports import PersonView
 from bridge.mypreferences import wire
 
@@ -16,7 +21,7 @@ PENDING = "pending_update"  # the word by which core knows an observation that p
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What one record says of one topic."""
+    """What one record says about one topic."""
 
     choice: Choice
     changed_at: datetime | None = None
@@ -38,12 +43,12 @@ def elements(profile: wire.Profile, address: str | None) -> list[wire.Email]:
 
 
 def addresses(profile: wire.Profile) -> list[str]:
-    """The distinct active addresses of a profile, as they are written there."""
+    """The distinct active addresses of a profile, as spelled there."""
     return distinct(elements(profile, None))
 
 
 def distinct(emails: Iterable[wire.Email]) -> list[str]:
-    """Their addresses, each once, as it is written first."""
+    """Their addresses, each once, in its first spelling."""
     found: dict[str, str] = {}
     for email in emails:
         found.setdefault(address_key(email.email_address), email.email_address)
@@ -53,8 +58,8 @@ def distinct(emails: Iterable[wire.Email]) -> list[str]:
 def view(
     address: str, profiles: Sequence[wire.Profile], mapping: Mapping, read_at: datetime, *, complete: bool
 ) -> PersonView:
-    """One person as the profiles that share the address show them. No profile: nobody is there. What whole
-    profiles do not speak of is hidden: a withdrawal goes there, no opt-in does."""
+    """One person, by the profiles that share the address; no profile: not present. A topic that whole profiles
+    do not mention is hidden: a withdrawal is sent there, no opt-in is."""
     topics: dict[TopicId, Observation] = {}
     for topic in mapping.all:
         if topic.source is None:
@@ -62,35 +67,34 @@ def view(
         if not profiles:
             topics[topic.id] = Observation(Choice.UNSET, read_at, present=False, records=0)
             continue
-        said = [item for profile in profiles for item in said_of(profile, address, topic) or ()]
-        if said:
-            topics[topic.id] = _merged(said, profiles, read_at)
+        found = [item for profile in profiles for item in statements(profile, address, topic) or ()]
+        if found:
+            topics[topic.id] = _merged(found, profiles, read_at)
         elif complete:
             topics[topic.id] = _hidden(profiles, read_at)
     return PersonView(address, tuple(profile.id for profile in profiles), topics, complete)
 
 
-def addressed(view: PersonView) -> PersonView:
-    """The same, where one of several profiles is the one that an opt-in goes to: there is no doubt whom it
-    would raise."""
+def with_one_target(view: PersonView) -> PersonView:
+    """The same, where one of several profiles is known to be the one that an opt-in is written to."""
     topics = {topic: replace(seen, records=1) for topic, seen in view.topics.items()}
     return replace(view, topics=topics)
 
 
-def said_of(profile: wire.Profile, address: str | None, topic: Topic) -> list[Statement] | None:
-    """What a profile says of a topic, once for each record that may speak of it; None where the answer does
-    not speak of such things at all (rows of a segment hold what the segment is set up for)."""
+def statements(profile: wire.Profile, address: str | None, topic: Topic) -> list[Statement] | None:
+    """What a profile says about a topic, one statement for each record that may hold it; None where the answer
+    leaves such records out (rows of a segment hold what the segment is set up for)."""
     match topic.source:
         case FilterRef() as ref:
-            return _said_by_filter(profile, elements(profile, address), topic, ref)
+            return _by_filter(profile, elements(profile, address), topic, ref)
         case ConsentRef() as ref:
-            return _said_by_consent(profile, elements(profile, address), ref)
+            return _by_consent(profile, elements(profile, address), ref)
         case None:
             return None
 
 
 def of_filter(preferences: Iterable[wire.Preference] | None, ref: FilterRef) -> list[wire.Preference]:
-    """The stated preferences for a filter. An implied one is nobody's statement."""
+    """The stated preferences for a filter. An implied one is no statement of the person."""
     wanted = ref.filter.casefold()
     return [
         item
@@ -100,7 +104,7 @@ def of_filter(preferences: Iterable[wire.Preference] | None, ref: FilterRef) -> 
 
 
 def of_type(emails: Iterable[wire.Email], ref: FilterRef) -> list[wire.Email]:
-    """The elements a filter's mapping speaks of."""
+    """The elements of the e-mail type that a filter's mapping names."""
     if ref.email_type is None:
         return list(emails)
     wanted = ref.email_type.casefold()
@@ -108,7 +112,7 @@ def of_type(emails: Iterable[wire.Email], ref: FilterRef) -> list[wire.Email]:
 
 
 def of_consent(profile: wire.Profile, emails: Iterable[wire.Email], ref: ConsentRef) -> list[wire.Consent]:
-    """Consents of that type in any version and locale, on the profile and on the address."""
+    """Consents of this type in any version and locale, on the profile and on its e-mail elements."""
     wanted = ref.consent.casefold()
     held = [*(profile.consents or ()), *(item for email in emails for item in email.consents or ())]
     return [item for item in held if item.consent_type.casefold() == wanted]
@@ -120,7 +124,7 @@ def is_mapped(item: wire.Consent, ref: ConsentRef) -> bool:
     return same_locale and item.consent_version.strip().casefold() == ref.version.strip().casefold()
 
 
-def _said_by_filter(
+def _by_filter(
     profile: wire.Profile, emails: list[wire.Email], topic: Topic, ref: FilterRef
 ) -> list[Statement] | None:
     fitting = of_type(emails, ref)
@@ -158,9 +162,7 @@ def _frequencies(item: wire.Preference, topic: Topic) -> tuple[str, ...]:
     return (spelled.get(item.frequency_id.casefold(), item.frequency_id),)
 
 
-def _said_by_consent(
-    profile: wire.Profile, emails: list[wire.Email], ref: ConsentRef
-) -> list[Statement] | None:
+def _by_consent(profile: wire.Profile, emails: list[wire.Email], ref: ConsentRef) -> list[Statement] | None:
     if profile.consents is None and all(email.consents is None for email in emails):
         return None
     found = of_consent(profile, emails, ref)
@@ -177,8 +179,8 @@ def _said_by_consent(
 
 
 def _outlived(withdrawn: list[wire.Consent], granted: list[wire.Consent]) -> bool:
-    """Whether the mapped consent was granted after every withdrawal. A withdrawal counts in any version and
-    locale, and undated ones are never outlived."""
+    """Whether the mapped consent was granted after every withdrawal. Withdrawals count in any version and
+    locale, and an undated one is never outlived."""
     given = _newest(granted)
     dates = [item.changed_at for item in withdrawn]
     return given is not None and all(date is not None and date < given for date in dates)
@@ -199,18 +201,18 @@ def _hidden(profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
     )
 
 
-def _merged(said: Sequence[Statement], profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
-    """Any opt-out outweighs every opt-in, any opt-in outweighs silence."""
-    choice = min((item.choice for item in said), key=_WEIGHT.__getitem__)
-    heard = [item for item in said if item.choice is choice]
-    doubt = None if choice is Choice.OPTED_OUT else next((item for item in said if item.block), None)
-    reason = doubt.reason if doubt else next((item.reason for item in heard if item.reason), None)
+def _merged(found: Sequence[Statement], profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
+    """Any opt-out outweighs every opt-in, any opt-in outweighs no statement."""
+    choice = min((item.choice for item in found), key=_WEIGHT.__getitem__)
+    counting = [item for item in found if item.choice is choice]
+    doubt = None if choice is Choice.OPTED_OUT else next((item for item in found if item.block), None)
+    reason = doubt.reason if doubt else next((item.reason for item in counting if item.reason), None)
     return Observation(
         choice,
         read_at,
-        _newest(heard) if choice is not Choice.UNSET else None,
-        tuple(dict.fromkeys(name for item in heard for name in item.frequencies)),
-        consistent=len({(item.choice, item.frequencies) for item in said}) == 1,
+        _newest(counting) if choice is not Choice.UNSET else None,
+        tuple(dict.fromkeys(name for item in counting for name in item.frequencies)),
+        consistent=len({(item.choice, item.frequencies) for item in found}) == 1,
         records=len(profiles),
         block=doubt.block if doubt else None,
         reason=PENDING if any(profile.pending for profile in profiles) else reason,
@@ -218,3 +220,96 @@ def _merged(said: Sequence[Statement], profiles: Sequence[wire.Profile], read_at
 
 
 _WEIGHT = {Choice.OPTED_OUT: 0, Choice.OPTED_IN: 1, Choice.UNSET: 2}
+
+
+# profiles that are linked to the person and hold other addresses only
+
+
+def with_linked(
+    view: PersonView, linked: Sequence[wire.Profile], mapping: Mapping, read_at: datetime
+) -> PersonView:
+    """The view of an address, with what linked profiles add. They count among its records only where it has
+    records of its own: then an opt-in may mean several profiles."""
+    topics: dict[TopicId, Observation] = {}
+    for topic in mapping.all:
+        if (own := view.topics.get(topic.id)) is not None:
+            other = _linked(linked, topic, read_at)
+            topics[topic.id] = _beside(own, other) if view.ids else other
+    return replace(view, topics=topics)
+
+
+def _linked(profiles: Sequence[wire.Profile], topic: Topic, read_at: datetime) -> Observation:
+    found = [item for profile in profiles for item in statements(profile, None, topic) or ()]
+    ins = [item.changed_at for item in found if item.choice is Choice.OPTED_IN]
+    outs = [item.changed_at for item in found if item.choice is Choice.OPTED_OUT]
+    is_out = bool(outs) and not ins
+    # An undated opt-in is not known to be newer than any withdrawal.
+    dates = [at for at in (outs if is_out else ins) if at is not None]
+    return Observation(
+        Choice.OPTED_OUT if is_out else Choice.UNSET,
+        read_at,
+        max(dates, default=None),
+        stated=is_out,
+        consistent=len({item.choice for item in found}) <= 1,
+        records=len(profiles),
+        block=Block.UNREACHABLE,
+        reason=PENDING if any(profile.pending for profile in profiles) else OTHER_ADDRESS,
+    )
+
+
+def _beside(own: Observation, other: Observation) -> Observation:
+    """What the address's own records say, with a linked profile beside them."""
+    records = own.records + other.records
+    if own.choice is Choice.OPTED_OUT:
+        agrees = other.consistent and other.choice is Choice.OPTED_OUT
+        consistent = own.consistent and (agrees or _is_newer_opt_in(other, own))
+        reason = PENDING if PENDING in (own.reason, other.reason) else own.reason
+        return replace(own, consistent=consistent, records=records, reason=reason)
+    if other.choice is Choice.OPTED_OUT:
+        return replace(other, consistent=False, records=records)
+    return replace(own, records=records)
+
+
+def _is_newer_opt_in(other: Observation, own: Observation) -> bool:
+    """Whether the opt-in of the other address is newer than the opt-out of this one: then both stand."""
+    opted_in, opted_out = other.changed_at, own.changed_at
+    if other.choice is not Choice.UNSET or opted_in is None or opted_out is None:
+        return False
+    return opted_in > opted_out
+
+
+# consent records: how somebody consented, where preferences hold it as attributes
+
+
+def consent_records(profile: wire.Profile, address: str, topics: Iterable[Topic]) -> list[ConsentRecord]:
+    """A record for each of these topics that is opted in with text, URL, IP address and user agent as
+    attributes; the newest, where several preferences hold the topic."""
+    found = []
+    for topic in topics:
+        if isinstance(topic.source, FilterRef) and topic.record is not None:
+            records = list(_records(profile, address, topic, topic.source, topic.record))
+            if records:
+                found.append(max(records, key=lambda record: record.at))
+    return found
+
+
+def _records(
+    profile: wire.Profile, address: str, topic: Topic, ref: FilterRef, keys: RecordKeys
+) -> Iterator[ConsentRecord]:
+    held: Iterable[wire.Preference] = [
+        *(profile.profile_preferences or ()),
+        *(
+            item
+            for email in of_type(elements(profile, address), ref)
+            for item in email.email_preferences or ()
+        ),
+    ]
+    for preference in of_filter(held, ref):
+        at = preference.changed_at
+        values = {
+            one.key.casefold(): (one.value or "").strip() for one in preference.preference_attributes or ()
+        }
+        parts = [values.get(key.casefold(), "") for key in (keys.text, keys.url, keys.ip, keys.agent)]
+        if preference.kind == wire.OPT_IN and at is not None and all(parts):
+            text, url, ip, agent = parts
+            yield ConsentRecord(topic.id, at, text=text, url=url, ip=ip, agent=agent)

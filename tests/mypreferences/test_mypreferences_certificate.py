@@ -249,7 +249,7 @@ def test_a_key_behind_a_passphrase_is_told_and_nobody_is_asked(pair: Pair, tmp_p
 def test_a_key_of_another_certificate_is_told(pair: Pair, authority: Authority) -> None:
     error = told(pair.certificate, authority.pair("other").key)
     assert "does not match the certificate" in error.what
-    assert "made together" in error.hint
+    assert "matching pair" in error.hint
 
 
 def test_a_damaged_file_is_told(pair: Pair, tmp_path: Path) -> None:
