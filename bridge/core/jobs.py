@@ -26,16 +26,19 @@ def polls(
 ) -> Iterator[int]:
     """Pace the questions about a job: yields the number of each, from 0, and sleeps before the next one.
 
-    Ends when `patience` is over or `delays` (seconds) run out: the job's end was not seen then. A loop that
-    sees it leaves by `break` or `return`. `heartbeat` is called at least every `HEARTBEAT` seconds of sleep
-    and may raise, which ends the waiting and not the job.
+    Ends when the next question would come after `patience`, by the clock or by what was slept, or when
+    `delays` (seconds) run out: the job's end was not seen then. A loop that sees it leaves by `break` or
+    `return`. `heartbeat` is called at least every `HEARTBEAT` seconds of sleep and may raise, which ends the
+    waiting and not the job.
     """
-    began = clock()
-    for number, delay in enumerate(delays):
-        if clock() - began >= patience:
-            return
+    began, slept = clock(), timedelta()
+    for number, seconds in enumerate(delays):
         yield number
-        _rest(delay, sleep, heartbeat)
+        delay = timedelta(seconds=seconds)
+        if max(clock() - began, slept) + delay > patience:
+            return
+        _rest(seconds, sleep, heartbeat)
+        slept += delay
 
 
 def _rest(seconds: float, sleep: Callable[[float], None], heartbeat: Callable[[], None]) -> None:

@@ -58,8 +58,8 @@ def distinct(emails: Iterable[wire.Email]) -> list[str]:
 def view(
     address: str, profiles: Sequence[wire.Profile], mapping: Mapping, read_at: datetime, *, complete: bool
 ) -> PersonView:
-    """One person, by the profiles that share the address; no profile: not present. A topic that whole profiles
-    do not mention is hidden: a withdrawal is sent there, no opt-in is."""
+    """One person, by the profiles that share the address; no profile: not present. A topic that complete
+    profiles do not mention is hidden: a withdrawal is sent there, no opt-in is."""
     topics: dict[TopicId, Observation] = {}
     for topic in mapping.all:
         if topic.source is None:
@@ -82,8 +82,8 @@ def with_one_target(view: PersonView) -> PersonView:
 
 
 def statements(profile: wire.Profile, address: str | None, topic: Topic) -> list[Statement] | None:
-    """What a profile says about a topic, one statement for each record that may hold it; None where the answer
-    leaves such records out (rows of a segment hold what the segment is set up for)."""
+    """What a profile says about a topic, one statement for each record that may hold it; None where the
+    answer leaves such records out (rows of a segment hold what the segment is set up for)."""
     match topic.source:
         case FilterRef() as ref:
             return _by_filter(profile, elements(profile, address), topic, ref)

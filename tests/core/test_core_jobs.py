@@ -48,9 +48,14 @@ def test_it_ends_when_patience_is_over(time: Time) -> None:
     assert list(turns) == [0, 1, 2]
 
 
-def test_it_ends_when_the_delays_run_out_though_the_clock_stands_still(time: Time) -> None:
+def test_what_was_slept_counts_though_the_clock_stands_still(time: Time) -> None:
     start = time.now()
-    turns = polls(repeat(4.0, 3), patience=timedelta(seconds=10), clock=lambda: start, sleep=time.sleep)
+    turns = polls(repeat(4.0), patience=timedelta(seconds=10), clock=lambda: start, sleep=time.sleep)
+    assert list(turns) == [0, 1, 2]
+
+
+def test_it_ends_when_the_delays_run_out(time: Time) -> None:
+    turns = polls(repeat(0.0, 3), patience=timedelta(seconds=10), clock=time.now, sleep=time.sleep)
     assert list(turns) == [0, 1, 2]
 
 
