@@ -31,26 +31,19 @@ from bridge.dotdigital.reader import DotdigitalReader
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.context import Progress, Services, Tuning, Writers, silent
 from bridge.mapping_file import load_mapping
+from bridge.mypreferences import build as build_mypreferences
 from bridge.mypreferences.auth import SignIn as MyPreferencesSignIn
-from bridge.mypreferences.auth.mtls import MtlsTokenClient
-from bridge.mypreferences.auth.oauth import ClientCredentials
-from bridge.mypreferences.auth.pnauthinfo import PnAuthInfo3
 from bridge.mypreferences.bulk.importer import Importer
-from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.client.errors import error_mapper as judging_mypreferences
-from bridge.mypreferences.client.routes import load_routes
-from bridge.mypreferences.client.throttle import RateLimit
-from bridge.mypreferences.eraser import MyPreferencesEraser
-from bridge.mypreferences.profile_lookup import ProfileFinder
-from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
-from bridge.settings import V3, AuthScheme, Settings
+from bridge.mypreferences.reader import MyPreferencesReader
+from bridge.mypreferences.replica import MyPreferencesReplica
+from bridge.settings import V3, Settings
 from bridge.settings.erasure_key import key_of
 from bridge.store import Lease, Store
 from bridge.store.lease_owner import is_gone, this_process
 from bridge.transport import ErrorMapper, SignIn, Throttle, Transport
 
-T = TypeVar("T")
+M = TypeVar("M", bound=MyPreferencesReader)
 
 LEASE = timedelta(minutes=2)  # renewed all along; a killed machine blocks nobody for longer
 
@@ -138,62 +131,45 @@ class App:
     @cached_property
     def mypreferences(self) -> MyPreferencesClient:
         """The MyPreferences API. Raises ConfigError naming every missing setting."""
-        self.settings.require_mypreferences()
-        mine = self.settings.mypreferences
-        sign_in = self.sign_in
-        transport = self._transport(
-            Side.MYPREFERENCES,
-            _given(mine.base_url),
-            sign_in,
-            RateLimit(mine.rate, sleep=self._sleep),
-            judging_mypreferences(sign_in, self.options.clock),
-            calls_beside=lambda: sign_in.calls,
-        )
-        routes = load_routes(mine.routes_file)
-        return MyPreferencesClient(
-            transport, account=_given(mine.account), routes=routes, patch_envelope=mine.patch_envelope.value
+        return build_mypreferences.client(
+            self.settings.mypreferences,
+            self.sign_in,
+            partial(self._transport, Side.MYPREFERENCES),
+            clock=self.options.clock,
+            sleep=self._sleep,
         )
 
     @cached_property
     def sign_in(self) -> MyPreferencesSignIn:
-        """How MyPreferences is signed in to. Raises ConfigError for settings or files that cannot do it."""
+        """How the bridge signs in to MyPreferences. Raises ConfigError for settings or files that cannot do
+        it."""
         self.settings.require_mypreferences()
-        made = (
-            self._signature()
-            if self.settings.mypreferences.auth is AuthScheme.PNAUTHINFO3
-            else self._tokens()
-        )
+        made = build_mypreferences.sign_in(self.settings.mypreferences, self.options.clock)
         self._open.callback(made.close)
         return made
 
-    def _tokens(self) -> MyPreferencesSignIn:
-        mine = self.settings.mypreferences
-        certified = mine.auth is AuthScheme.CERTIFICATE
-        return ClientCredentials(
-            token_url=_given(mine.token_url),
-            client_id=_given(mine.client_id),
-            client_secret=None if certified else _given(mine.client_secret),
-            token_client=self._desk() if certified else None,
-            in_body=mine.client_credentials == "body",
-            scope=f"{mine.account}/{mine.user_id}",
+    @cached_property
+    def importer(self) -> Importer:
+        """Bulk imports into MyPreferences, one at a time."""
+        return build_mypreferences.importer(
+            self.settings.mypreferences,
+            self.mypreferences,
+            memory=self.store,
             clock=self.options.clock,
+            sleep=self._sleep,
+            poll_interval=self.options.export_poll,
         )
 
-    def _desk(self) -> MtlsTokenClient:
-        mine = self.settings.mypreferences
-        return MtlsTokenClient(
-            _given(mine.token_url), _given(mine.certificate_file), mine.certificate_key_file
-        )
-
-    def _signature(self) -> MyPreferencesSignIn:
-        mine = self.settings.mypreferences
-        return PnAuthInfo3(
-            account=_given(mine.account),
-            user_id=_given(mine.user_id),
-            key=_given(mine.private_key),
+    def _mypreferences_replica(self, kind: type[M]) -> M:
+        return build_mypreferences.replica(
+            kind,
+            self.settings.mypreferences,
+            self.mypreferences,
+            self.importer,
+            self.mapping,
             clock=self.options.clock,
-            digest=mine.hash,
-            keyed=mine.keyed,
+            sleep=self._sleep,
+            poll_interval=self.options.export_poll,
         )
 
     @cached_property
@@ -264,20 +240,8 @@ class App:
     @cached_property
     def readers(self) -> Mapping[Side, ReadReplica]:
         """Both sides, with no way to write to them."""
-        mine = self.settings.mypreferences
         return {
-            Side.MYPREFERENCES: MyPreferencesReader(
-                self.mypreferences,
-                self.mapping,
-                self.options.clock,
-                roll=self._roll,
-                subscription_id=mine.subscription,
-                alternate_id_type=mine.alternate_id_type,
-                export_poll=self.options.export_poll,
-                sleep=self._sleep,
-                has_running_jobs=self.importer.has_running_jobs,
-                may_import=self.importer.may_begin,
-            ),
+            Side.MYPREFERENCES: self._mypreferences_replica(MyPreferencesReader),
             Side.DOTDIGITAL: DotdigitalReader(
                 self.dotdigital,
                 self.dotdigital_v3,
@@ -295,20 +259,8 @@ class App:
     @cached_property
     def replicas(self) -> Mapping[Side, Replica]:
         """Both sides, to be written."""
-        mine = self.settings.mypreferences
         return {
-            Side.MYPREFERENCES: MyPreferencesReplica(
-                self.mypreferences,
-                self.mapping,
-                self.options.clock,
-                roll=self._roll,
-                subscription_id=mine.subscription,
-                alternate_id_type=mine.alternate_id_type,
-                export_poll=self.options.export_poll,
-                sleep=self._sleep,
-                has_running_jobs=self.importer.has_running_jobs,
-                importer=self.importer,
-            ),
+            Side.MYPREFERENCES: self._mypreferences_replica(MyPreferencesReplica),
             Side.DOTDIGITAL: DotdigitalReplica(
                 self.dotdigital,
                 self.dotdigital_v3,
@@ -324,37 +276,17 @@ class App:
     @cached_property
     def erasers(self) -> Mapping[Side, Eraser]:
         """Both sides, as far as erasing somebody goes."""
-        mine = self.settings.mypreferences
         return {
-            Side.MYPREFERENCES: MyPreferencesEraser(
+            Side.MYPREFERENCES: build_mypreferences.eraser(
+                self.settings.mypreferences,
                 self.mypreferences,
-                ProfileFinder(self.mypreferences, mine.alternate_id_type),
                 self.replicas[Side.MYPREFERENCES],
                 self.mapping,
-                self.options.clock,
-                self._sleep,
+                clock=self.options.clock,
+                sleep=self._sleep,
             ),
             Side.DOTDIGITAL: DotdigitalEraser(self.dotdigital, self.dotdigital_v3, self._sleep),
         }
-
-    @cached_property
-    def importer(self) -> Importer:
-        """Bulk imports into MyPreferences, one after the other."""
-        return Importer(
-            self.mypreferences,
-            clock=self.options.clock,
-            sleep=self._sleep,
-            pause=self.options.export_poll,
-            per_day=self.settings.mypreferences.imports_per_day,
-            note=_Fact(lambda: self.store, "imports:mypreferences"),
-        )
-
-    @property
-    def _roll(self) -> SegmentRef | None:
-        mine = self.settings.mypreferences
-        if mine.segment_group is not None:
-            return SegmentRef(mine.segment_group, is_group=True)
-        return None if mine.segment is None else SegmentRef(mine.segment)
 
     def services(
         self, *, progress: Progress = silent, heartbeat: Callable[[], None] = lambda: None
@@ -391,23 +323,3 @@ class App:
 def _show_wait(progress: Progress, tier: str, waited: float, left: float) -> None:
     step = f"waiting for Dotdigital to allow more calls ({tier}), seconds"
     progress(step, round(waited), round(waited + left))
-
-
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    """A single fact of the state DB, as a note that a side may keep."""
-
-    store: Callable[[], Store]
-    key: str
-
-    def read(self) -> str:
-        return self.store().meta(self.key) or ""
-
-    def write(self, text: str) -> None:
-        self.store().set_meta(self.key, text)
-
-
-def _given(value: T | None) -> T:
-    if value is None:  # `require_*` has named it to the operator before this can be reached
-        raise ConfigError("A setting that is needed is missing.", hint="Run `bridge doctor`.")
-    return value

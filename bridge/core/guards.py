@@ -14,6 +14,7 @@ from bridge.core.model import (
     Agreement,
     Block,
     Cell,
+    Choice,
     HoldState,
     Observation,
     Raise,
@@ -95,6 +96,13 @@ def block_erased(cell: Cell, decision: Decision, now: DecisionContext) -> Decisi
     dates = [write.evidence.changed_at for write in writes if not isinstance(write, Withdrawal)]
     late = any(date <= floor + now.clocks.skew for date in dates)
     return Nothing(Rule.ERASED) if late else decision
+
+
+def is_outdated(write: Raise | Adjustment, seen: Observation | None) -> bool:
+    """Whether a read shows a dated withdrawal that is not older than the evidence of this opt-in."""
+    if seen is None or seen.choice is not Choice.OPTED_OUT or seen.changed_at is None:
+        return False
+    return seen.changed_at >= write.evidence.changed_at
 
 
 def is_carried_over(agreed: Agreement | None) -> bool:

@@ -1,1 +1,1 @@
-"""The MyPreferences side: its API as typed calls, and what it says in the bridge's words."""
+"""The MyPreferences side: its API as typed calls, and its data as observations."""

@@ -1,4 +1,4 @@
-"""What MyPreferences is configured with, as far as a mapping can name it."""
+"""The account's filters, consents and e-mail types, which a mapping can name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.mypreferences.client import MyPreferencesClient
 
 
 def read_catalogue(client: MyPreferencesClient, kinds: Set[CatalogueKind]) -> Catalogue:
-    """The entries of these kinds, one call a kind. Raises SideError."""
+    """The entries of these kinds, one call for each kind. Raises SideError."""
     readers: Mapping[CatalogueKind, Callable[[], Iterable[Entry]]] = {
         CatalogueKind.FILTER: lambda: _filters(client.retrieve_programs()),
         CatalogueKind.CONSENT: lambda: map(_consent, client.retrieve_consent_types()),
@@ -22,7 +22,7 @@ def read_catalogue(client: MyPreferencesClient, kinds: Set[CatalogueKind]) -> Ca
 
 
 def _filters(programs: Iterable[wire.Program]) -> Iterator[Entry]:
-    """Names stand at the program; a program that is inactive takes its filters along."""
+    """Names belong to the program; the filters of an inactive program are inactive too."""
     for program in programs:
         names = [tag.name for tag in program.text_tags or () if tag.name]
         for item in program.filters or ():

@@ -1,90 +1,95 @@
 """Which profiles are a person's: by address, and by the alternate id that names their Dotdigital contact.
 
-An alternate id says who somebody is, not which address they opted in with. A profile that is theirs but holds
-other addresses only is therefore told of withdrawals, and given no consent.
+An alternate id says who somebody is, not which address they opted in with. A linked profile that holds other
+addresses only therefore receives the person's withdrawals, and no opt-in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
-from bridge.core.errors import Ambiguous, MappingStale, NotFound, Refused
+from bridge.core.errors import Ambiguous, MappingStale, NotFound, Refused, SideError
 from bridge.core.model import Side, Who
 from bridge.mypreferences import views, wire
 from bridge.mypreferences.client import MyPreferencesClient
 
-Target = tuple[wire.Profile, str | None]  # None: under every address that it has
+A = TypeVar("A")
+B = TypeVar("B")
+Target = tuple[wire.Profile, str | None]
+"""A profile, and the address that a withdrawal is written under; None: every address of the profile."""
+
+_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileMatch:
-    """The active profiles of one person. `here` hold the address; `elsewhere` are pinned to the person's
-    contact and hold other addresses only; `pinned` is the only one of `here` that names the contact."""
+    """The active profiles of one person. `profiles` hold the address; `linked` name the person's contact and
+    hold other addresses only; `named` is the only one of `profiles` that names the contact."""
 
     address: str
-    here: Sequence[wire.Profile]
-    elsewhere: Sequence[wire.Profile] = ()
-    pinned: wire.Profile | None = None
+    profiles: Sequence[wire.Profile]
+    linked: Sequence[wire.Profile] = ()
+    named: wire.Profile | None = None
 
     @property
-    def all(self) -> list[Target]:
-        """Whom a withdrawal goes to, and under which address."""
-        return [*((one, self.address) for one in self.here), *((one, None) for one in self.elsewhere)]
+    def targets(self) -> list[Target]:
+        """Where a withdrawal is written."""
+        return [*((one, self.address) for one in self.profiles), *((one, None) for one in self.linked)]
 
     @property
-    def mine(self) -> wire.Profile | None:
+    def certain(self) -> wire.Profile | None:
         """The one profile that tells how this person consented, if it is certain."""
-        alone = len(self.here) == 1 and not self.elsewhere
-        return self.here[0] if alone else self.pinned
+        return self.profiles[0] if len(self.profiles) == 1 and not self.linked else self.named
 
 
 class ProfileFinder:
     """Finds people's profiles. `alternate_id_type`: the type whose values are Dotdigital contactIds; None:
-    by address alone. Every method raises SideError."""
+    by address only. Every method raises SideError."""
 
     def __init__(self, client: MyPreferencesClient, alternate_id_type: str | None) -> None:
         self._client = client
         self._type = alternate_id_type or ""
 
-    def bound(self, who: Who) -> ProfileMatch:
-        """By the alternate id, unless a profile that has the address names the contact; and by address."""
+    def find(self, who: Who) -> ProfileMatch:
+        """By address; and by the alternate id, unless a profile with the address names the contact."""
         known = who.ids.get(Side.MYPREFERENCES, ())
-        here = self.here(who.address, known)
-        named = [profile for profile in here if self._names(profile, who)]
-        elsewhere = [] if named else list(self._by_alternate_id(who))
-        return ProfileMatch(who.address, here, elsewhere, named[0] if len(named) == 1 else None)
+        profiles = self.by_address(who.address, known)
+        named = [profile for profile in profiles if self._names(profile, who)]
+        linked = [] if named else list(self._linked(who))
+        return ProfileMatch(who.address, profiles, linked, named[0] if len(named) == 1 else None)
 
-    def here(self, address: str, ids: Sequence[str]) -> list[wire.Profile]:
-        """The active profiles that hold the address. Known ids are asked for where the search finds nobody:
-        an address that changed means that this person is not there any more, under this address."""
+    def by_address(self, address: str, ids: Sequence[str]) -> list[wire.Profile]:
+        """The active profiles that hold the address. Known `ids` are read where the search finds none: where
+        their address changed, this person no longer exists under this one."""
         found = [one for one in self._client.retrieve_profiles_by_email(address) if _holds(one, address)]
         if not found:
-            by_id = (self.profile(profile_id) for profile_id in ids)
+            by_id = (self.by_id(profile_id) for profile_id in ids)
             found = [one for one in by_id if one is not None and _holds(one, address)]
         return found
 
-    def profile(self, profile_id: str) -> wire.Profile | None:
-        """One profile, also inactive."""
+    def by_id(self, profile_id: str) -> wire.Profile | None:
+        """One profile, also an inactive one."""
         try:
             return self._client.retrieve_profile_by_id(profile_id)
         except NotFound:
             return None
 
-    def pins(self, profile: wire.Profile) -> set[str]:
+    def contact_ids(self, profile: wire.Profile) -> set[str]:
         """The contacts that a profile names."""
         kind = self._type.casefold()
         pairs = (item.pair for item in profile.alternate_ids or ())
         return {value for name, value in pairs if kind and name == kind and value}
 
     def _names(self, profile: wire.Profile, who: Who) -> bool:
-        names = {item.strip().casefold() for item in who.ids.get(Side.DOTDIGITAL, ())}
-        return bool(self.pins(profile) & names)
+        contacts = {item.strip().casefold() for item in who.ids.get(Side.DOTDIGITAL, ())}
+        return bool(self.contact_ids(profile) & contacts)
 
-    def _by_alternate_id(self, who: Who) -> Iterator[wire.Profile]:
-        """The profiles that name the person's contacts and do not hold the address. One that is not to be
-        had by its alternate id leaves the person to their address: an error here must not keep a withdrawal
-        from the profiles that have it."""
+    def _linked(self, who: Who) -> Iterator[wire.Profile]:
+        """The profiles that name the person's contacts and do not hold the address. An error for one of them
+        is passed over: it must not keep a withdrawal from the profiles that hold the address."""
         found: dict[str, wire.Profile] = {}
         for contact in who.ids.get(Side.DOTDIGITAL, ()) if self._type else ():
             try:
@@ -93,9 +98,35 @@ class ProfileFinder:
                 continue
             found[profile.id] = profile
         for profile in found.values():
-            told = profile.active and self._names(profile, who) and bool(views.addresses(profile))
-            if told and not _holds(profile, who.address):
+            usable = profile.active and self._names(profile, who) and bool(views.addresses(profile))
+            if usable and not _holds(profile, who.address):
                 yield profile
+
+
+def read_in_parallel(read: Callable[[A], B], items: Sequence[A]) -> list[B | SideError]:
+    """A result or error for each, in order, a few calls at a time. After an error that stops the side the
+    rest are not read: they get the same error."""
+    stopped: list[SideError] = []
+
+    def attempt(item: A) -> B | SideError:
+        if stopped:
+            return stopped[0]
+        try:
+            return read(item)
+        except SideError as error:
+            if error.stops_side:
+                stopped.append(error)
+            return error
+
+    if len(items) == 1:
+        return [attempt(items[0])]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(attempt, items))
+
+
+def stop_in(results: Iterable[object]) -> SideError | None:
+    """The error among results that stops the side; None where there is none."""
+    return next((one for one in results if isinstance(one, SideError) and one.stops_side), None)
 
 
 def _holds(profile: wire.Profile, address: str) -> bool:

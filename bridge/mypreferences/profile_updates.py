@@ -1,4 +1,4 @@
-"""The parts of a profile that carry writes (MyPreferences `Update profile (POST)`): never the whole of it."""
+"""Bodies of MyPreferences `Update profile (POST)`: only what changes, never a whole profile."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Part = tuple[wire.Email | None, wire.Preference | wire.Consent]  # None: on the 
 def withdrawing(
     profile: wire.Profile, address: str | None, writes: Iterable[tuple[Withdrawal, Topic]]
 ) -> list[wire.Profile]:
-    """The bodies, in the order of sending, that take consent back on one profile, under one address or (None)
-    all of them; none where all of it is taken back already.
+    """The bodies, in the order of sending, that withdraw topics on one profile, under one address or (None)
+    all of them; none where all topics are withdrawn already.
 
-    Consents go ahead of preferences: revoking a consent archives the preferences tied to it, and one stated
-    in the same call would be archived with them.
+    Consents come before preferences: revoking a consent archives the preferences linked to it, and one stated
+    in the same call would be archived too.
     """
     consents: list[Part] = []
     preferences: list[Part] = []
     for write, topic in sorted(writes, key=lambda pair: isinstance(pair[1].source, FilterRef)):
-        # An opt-out that stands would be archived by a revocation ahead of it: it is stated again.
-        if not consents and _stands(profile, views.statements(profile, address, topic) or []):
+        # A revocation before it would archive a standing opt-out: it is stated again.
+        if not consents and _is_out(profile, views.statements(profile, address, topic) or []):
             continue
         match topic.source:
             case ConsentRef() as ref:
@@ -38,8 +38,8 @@ def withdrawing(
 def raising(
     profile: wire.Profile, address: str, writes: Iterable[tuple[Raise | Adjustment, Topic]]
 ) -> wire.Profile:
-    """The body that gives consent, or another frequency, on one profile. Raises LookupError where the
-    profile lacks an e-mail element of the type that the mapping names."""
+    """The body that opts in, or changes a frequency, on one profile. Raises LookupError where the profile has
+    no e-mail element of the type that the mapping names."""
     parts: list[Part] = []
     for write, topic in writes:
         date = render_moment(write.evidence.changed_at)
@@ -59,7 +59,7 @@ def _opted_out(
     profile: wire.Profile, address: str | None, write: Withdrawal, ref: FilterRef
 ) -> Iterator[Part]:
     date = render_moment(write.effective_at, up=True)
-    # An address that stands under another type only still gets its opt-out, under the mapped type.
+    # An address that exists under another type only gets its opt-out under the mapped type.
     places = _places(profile, address, ref) or [
         wire.Email(email_address=one, email_address_type=ref.email_type)
         for one in views.distinct(views.elements(profile, address))
@@ -84,13 +84,15 @@ def _revoked(
             yield email, _consent(ref, wire.REVOKED, date)
 
 
-def _stands(profile: wire.Profile, said: Sequence[views.Statement]) -> bool:
-    """Whether a profile says no everywhere already. While an update is pending nothing is certain."""
-    return bool(said) and not profile.pending and all(item.choice is Choice.OPTED_OUT for item in said)
+def _is_out(profile: wire.Profile, statements: Sequence[views.Statement]) -> bool:
+    """Whether a profile is opted out everywhere already. While an update is pending nothing is certain."""
+    if not statements or profile.pending:
+        return False
+    return all(item.choice is Choice.OPTED_OUT for item in statements)
 
 
 def _places(profile: wire.Profile, address: str | None, ref: FilterRef) -> list[wire.Email | None]:
-    """Where on the profile a filter's preference belongs; None is the profile itself."""
+    """The places on the profile that a filter's preference belongs to; None is the profile itself."""
     fitting = views.of_type(views.elements(profile, address), ref)
     on_element = any(views.of_filter(email.email_preferences, ref) for email in fitting)
     if not on_element and views.of_filter(profile.profile_preferences, ref):
@@ -118,7 +120,7 @@ def _consent(ref: ConsentRef, kind: str, date: str) -> wire.Consent:
 
 
 def _body(parts: Iterable[Part]) -> wire.Profile:
-    """One profile document of all parts, each e-mail element once."""
+    """One profile document of all parts, with each e-mail element once."""
     placed: dict[tuple[str, str | None] | None, list[wire.Preference | wire.Consent]] = {}
     for place, item in parts:
         key = None if place is None else (place.email_address, place.email_address_type)

@@ -1,46 +1,44 @@
-"""MyPreferences as the engine looks at it."""
+"""MyPreferences, read only."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import MappingStale, SideError, Verdict
 from bridge.core.mapping import Mapping, Topic
 from bridge.core.mapping_check import kinds_used
-from bridge.core.model import (
-    ConsentRecord,
-    Side,
-    TopicId,
-    Who,
-    Withdrawal,
-    Write,
-    address_key,
-)
-from bridge.core.ports import Hint, ListingCursor, Page, PersonView, Watermarks
+from bridge.core.model import ConsentRecord, Side, TopicId, Who, Withdrawal, Write, address_key
+from bridge.core.ports import Feed, Hint, ListingCursor, Page, PersonView, Watermarks, batched
 from bridge.mypreferences import views, wire
-from bridge.mypreferences.bulk.filtered_export import FilteredExport
-from bridge.mypreferences.bulk.pricing import WORTH_AN_EXPORT, price_of
-from bridge.mypreferences.bulk.segment_export import ExportCursor, ExportPage, SegmentExport, SegmentRef
+from bridge.mypreferences.bulk.importer import Importer
+from bridge.mypreferences.bulk.segment_export import (
+    FILTERED_MIN,
+    ExportCursor,
+    ExportPage,
+    FilteredExport,
+    SegmentExport,
+    SegmentRef,
+)
+from bridge.mypreferences.bulk.withdrawals import estimate_calls
 from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.events.drain import drain_events
-from bridge.mypreferences.profile_lookup import ProfileFinder
+from bridge.mypreferences.profile_lookup import ProfileFinder, read_in_parallel, stop_in
 
 EVENTS = "mypreferences.events"
 HISTORY = timedelta(days=15)  # MyPreferences `Retrieve events`: MaxEventHistoryDays
 _HISTORY_MARGIN = timedelta(hours=1)
-_PAGE = 100
-_AT_ONCE = 4
+_PAGE = 100  # people
 
 
 class MyPreferencesReader:
-    """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `roll` is what holds everybody (None: people
-    are read one by one); `export_poll` is seconds between questions for an export; `has_running_jobs` tells
-    whether an import is at work, `may_import` whether so many more may be begun."""
+    """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `segment` holds everybody (None: people are
+    read one by one); `poll_interval` is the longest time between two questions for an export, in seconds;
+    `event_window` is how much of the event history one call reads; `importer` runs imports (None: there are
+    none)."""
 
     def __init__(
         self,
@@ -48,21 +46,20 @@ class MyPreferencesReader:
         mapping: Mapping,
         clock: Callable[[], datetime],
         *,
-        roll: SegmentRef | None = None,
+        segment: SegmentRef | None = None,
         subscription_id: int | None = None,
         alternate_id_type: str | None = None,
-        poll_window: timedelta = timedelta(hours=1),
-        export_poll: float = 15.0,
+        event_window: timedelta = timedelta(hours=1),
+        poll_interval: float = 15.0,
         sleep: Callable[[float], None] = time.sleep,
-        has_running_jobs: Callable[[], bool] = lambda: False,
-        may_import: Callable[[int], bool] = lambda _: False,
+        importer: Importer | None = None,
     ) -> None:
-        self._has_running_jobs, self._may_import = has_running_jobs, may_import
         self._client, self._mapping, self._clock = client, mapping, clock
-        self._roll, self._subscription_id = roll, subscription_id
-        self._binder = ProfileFinder(client, alternate_id_type)
-        self._poll_window = poll_window
-        self._listing = SegmentExport(client, clock=clock, pause=export_poll, sleep=sleep)
+        self._segment, self._subscription_id = segment, subscription_id
+        self._finder = ProfileFinder(client, alternate_id_type)
+        self._event_window = event_window
+        self._export = SegmentExport(client, clock=clock, poll_interval=poll_interval, sleep=sleep)
+        self._importer = importer
 
     @property
     def side(self) -> Side:
@@ -73,8 +70,18 @@ class MyPreferencesReader:
         """Requests sent so far, sign-ins included."""
         return self._client.calls
 
+    def account(self) -> str:
+        """The clientId and its host, as the settings name them."""
+        return self._client.account
+
+    def catalogue(self) -> Catalogue:
+        """Filters, consents and e-mail types, each kind by one call where the mapping names one."""
+        return read_catalogue(self._client, kinds_used(Side.MYPREFERENCES, self._mapping))
+
+    # feeds
+
     def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
-        """The one feed, which each round reads, reports every topic that has a place here."""
+        """One feed, which every polling round reads and which reports all mapped topics."""
         topics = frozenset(topic.id for topic in self._mapping.all if topic.source is not None)
         return (Feed(EVENTS, topics, poll_interval),)
 
@@ -82,91 +89,93 @@ class MyPreferencesReader:
         """The one feed, each time."""
         yield EVENTS
 
-    def probe_capabilities(self) -> Sequence[str]:
-        """Nothing: its one feed hints, and the profiles are read."""
-        return ()
-
-    def account(self) -> str:
-        """The clientId and its host, as the settings name them."""
-        return self._client.account
-
     def read_feed(self, feed: str, since: datetime) -> Iterator[Page]:
-        """Hints at whose profiles something happened; what happened is found by reading them."""
+        """Hints at changed profiles; what changed is found by reading them."""
         if feed != EVENTS:
             raise ValueError(f"MyPreferences has no feed called {feed}")
-        return drain_events(self._events, since, window=self._poll_window, clock=self._clock)
-
-    def catalogue(self) -> Catalogue:
-        """Filters where the mapping names one, and consents likewise: one call each."""
-        return read_catalogue(self._client, kinds_used(Side.MYPREFERENCES, self._mapping))
-
-    def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
-        """Singly, or withdrawals by import."""
-        raised = sum(not isinstance(write, Withdrawal) for writes in people for write in writes[:1])
-        kinds = [
-            {type(self._topic(write).source) for write in writes if isinstance(write, Withdrawal)}
-            for writes in people
-        ]
-        exports = self._roll is not None
-        return price_of(kinds, raised=raised, exports=exports, may_begin=self._may_import)
+        return drain_events(self._events, since, window=self._event_window, clock=self._clock)
 
     def oldest_since(self) -> datetime | None:
-        """The service keeps 15 days of events; the margin covers a clock that is off and a slow drain."""
+        """The service keeps 15 days of events; the margin covers a wrong clock and a slow drain."""
         return self._clock() - HISTORY + _HISTORY_MARGIN
 
-    def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
-        """The whole roll, or without one each of `known`. Whatever stops the side stops the sweep."""
-        if self._roll is not None:
-            place = None if since is None else ExportCursor.read(since.place)
-            return map(self._page, self._listing.everybody(self._roll, place))
-        return self._one_by_one(known)
+    def probe_capabilities(self) -> Sequence[str]:
+        """Nothing to find out: the one feed hints, and the profiles are read."""
+        return ()
 
-    def _read_person(self, who: Who) -> PersonView:
-        """Read every active profile with the address, or pinned to the person. Raises Ambiguous where those
-        with the address are too many."""
-        read_at = self._clock()
-        bound = self._binder.bound(who)
-        shown = views.view(who.address, bound.here, self._mapping, read_at, complete=True)
-        if bound.elsewhere:
-            return views.with_linked(shown, bound.elsewhere, self._mapping, read_at)
-        return views.with_one_target(shown) if bound.pinned is not None and len(bound.here) > 1 else shown
+    # people
 
     def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
-        """A few by a look at each. Many by exports that are narrowed to their addresses, where a roll is
-        set: whoever is not wholly there is looked at."""
-        if self._roll is None or len(people) < WORTH_AN_EXPORT:
-            return self._one_by_one(people)
-        return self._chosen(self._roll, people)
+        """A few one by one. Many by exports that are filtered by their addresses, where a segment is set; a
+        person whom an export does not show completely is read alone."""
+        if self._segment is None or len(people) < FILTERED_MIN:
+            yield from self._read_each(people)
+            return
+        export = FilteredExport(self._export, self._segment, self._mapping)
+        for read, rest in export.read(people, self._clock()):
+            yield Page(views=read)
+            yield from self._read_each(rest)
 
-    def has_running_jobs(self) -> bool:
-        """Whether an import may still be at work."""
-        return self._has_running_jobs()
+    def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
+        """The whole segment, or without one each of `known`. What stops the side stops the sweep."""
+        if self._segment is None:
+            return self._read_each(known)
+        cursor = None if since is None else ExportCursor.load(since.place)
+        return map(self._listed, self._export.read_all(self._segment, cursor))
 
     def read_hint(self, hint: Hint) -> Sequence[PersonView]:
-        """What a hint names: by id, one view for each active address of that profile (others may share it);
-        by address, everybody who has it."""
+        """By id: one view for each active address of the profile, which other profiles may share. By
+        address: everybody who has it."""
         found: dict[str, PersonView] = {}
-        if hint.id is not None:
-            found = {address_key(item.address): item for item in self._by_id(hint.id)}
+        read_at = self._clock()
+        profile = None if hint.id is None else self._finder.by_id(hint.id)
+        if profile is not None and profile.active:
+            for address in views.addresses(profile):
+                view = views.view(address, [profile], self._mapping, read_at, complete=False)
+                found[address_key(address)] = view
         if hint.address is not None:
             read_at = self._clock()
-            profiles = self._binder.here(hint.address, () if hint.id is None else (hint.id,))
-            closer = views.view(hint.address, profiles, self._mapping, read_at, complete=True)
-            found[address_key(hint.address)] = closer
+            profiles = self._finder.by_address(hint.address, () if hint.id is None else (hint.id,))
+            view = views.view(hint.address, profiles, self._mapping, read_at, complete=True)
+            found[address_key(hint.address)] = view
         return list(found.values())
 
     def consent_records(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
-        """By the attributes of the preferences on the one profile that is theirs: of several profiles that
-        share an address only a pinned one tells how this person consented."""
-        mine = self._binder.bound(who).mine
+        """From the attributes of the preferences on the person's one profile: of several profiles that share
+        an address, only one that names the contact tells how this person consented."""
+        profile = self._finder.find(who).certain
         wanted = [topic for topic in self._mapping.topics if topic.id in topics]
-        return [] if mine is None else views.consent_records(mine, who.address, wanted)
+        return [] if profile is None else views.consent_records(profile, who.address, wanted)
+
+    # bulk jobs
+
+    def has_running_jobs(self) -> bool:
+        """Whether an import may still be running."""
+        return self._importer is not None and self._importer.has_running_jobs()
+
+    def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
+        """One by one, or withdrawals by import."""
+        raised = sum(not isinstance(write, Withdrawal) for writes in people for write in writes[:1])
+        return estimate_calls(
+            [self._kinds(writes) for writes in people],
+            raised=raised,
+            exports=self._segment is not None,
+            may_start=self._may_import,
+        )
+
+    def _may_import(self, count: int) -> bool:
+        return self._importer is not None and self._importer.may_start(count)
+
+    def _kinds(self, writes: Sequence[Write]) -> frozenset[object]:
+        """The kinds of places (filters, consents) of these withdrawals: each takes a body of its own."""
+        topics = (self._mapping.topic(one.topic) for one in writes if isinstance(one, Withdrawal))
+        return frozenset(type(one.source) for one in topics if one is not None and one.source is not None)
 
     def _topic(self, write: Write) -> Topic:
         topic = self._mapping.topic(write.topic)
         if topic is None or topic.source is None:
             raise MappingStale(
-                "A write speaks of a topic that MyPreferences has no place for.",
+                "A write names a topic that is not mapped to MyPreferences.",
                 side=Side.MYPREFERENCES,
                 operation="updateProfilePost",
                 hint="Run `bridge mapping check`.",
@@ -178,63 +187,51 @@ class MyPreferencesReader:
             return self._client.retrieve_events(start_at=start, end_at=end)
         return self._client.retrieve_events_by_subscription(self._subscription_id, start_at=start, end_at=end)
 
-    def _by_id(self, profile_id: str) -> list[PersonView]:
-        read_at = self._clock()
-        profile = self._binder.profile(profile_id)
-        if profile is None or not profile.active:
-            return []
-        return [
-            views.view(address, [profile], self._mapping, read_at, complete=False)
-            for address in views.addresses(profile)
-        ]
-
-    def _page(self, block: ExportPage) -> Page:
+    def _listed(self, page: ExportPage) -> Page:
         sharing: dict[str, list[wire.Profile]] = {}
         spelled: dict[str, str] = {}
         skipped = 0
-        for row in block.rows:
+        for row in page.rows:
             held = views.addresses(row) if row.active else []
             skipped += not held
             for address in held:
                 key = address_key(address)
                 spelled.setdefault(key, address)
                 sharing.setdefault(key, []).append(row)
-        began = block.place.began
-        seen = [
+        began = page.cursor.began
+        read = [
             views.view(spelled[key], profiles, self._mapping, began, complete=False)
             for key, profiles in sharing.items()
         ]
         return Page(
-            views=seen,
+            views=read,
             skipped=skipped,
-            bookmark=ListingCursor(block.place.written(), began),
-            done=block.place.rows,
-            total=block.total,
+            bookmark=ListingCursor(page.cursor.dump(), began),
+            done=page.cursor.rows,
+            total=page.total,
         )
 
-    def _chosen(self, roll: SegmentRef, people: Sequence[Who]) -> Iterator[Page]:
-        for seen, rest in FilteredExport(self._listing, roll, self._mapping).shown(people, self._clock()):
-            yield Page(views=seen)
-            yield from self._one_by_one(rest)
-
-    def _one_by_one(self, known: Iterable[Who]) -> Iterator[Page]:
-        for batch in batched(known, _PAGE):
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                results = list(pool.map(self._read_or_error, batch))
-            found = [item for item in results if isinstance(item, PersonView)]
+    def _read_each(self, people: Iterable[Who]) -> Iterator[Page]:
+        """A person who cannot be read keeps nobody else from being read; what stops the side is raised."""
+        for some in batched(people, _PAGE):
+            results = read_in_parallel(self._read_person, some)
+            if (stopped := stop_in(results)) is not None:
+                raise stopped
+            read = [one for one in results if isinstance(one, PersonView)]
             failures = [
-                (who, item) for who, item in zip(batch, results, strict=True) if isinstance(item, SideError)
+                (who, one) for who, one in zip(some, results, strict=True) if isinstance(one, SideError)
             ]
             for _, error in failures:
-                if error.verdict is not Verdict.HOLD and not found:
+                if error.verdict is not Verdict.HOLD and not read:
                     raise error  # a side that serves none of a page's people is down
-            yield Page(views=found, failures=failures)
+            yield Page(views=read, failures=failures)
 
-    def _read_or_error(self, who: Who) -> PersonView | SideError:
-        """One person who cannot be read keeps no other from being read."""
-        try:
-            return self._read_person(who)
-        except SideError as error:
-            if error.stops_side:
-                raise
-            return error
+    def _read_person(self, who: Who) -> PersonView:
+        """By every active profile with the address, or linked to the person. Raises Ambiguous where too many
+        have the address."""
+        read_at = self._clock()
+        match = self._finder.find(who)
+        view = views.view(who.address, match.profiles, self._mapping, read_at, complete=True)
+        if match.linked:
+            return views.with_linked(view, match.linked, self._mapping, read_at)
+        return views.with_one_target(view) if match.named and len(match.profiles) > 1 else view

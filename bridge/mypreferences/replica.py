@@ -1,115 +1,93 @@
-"""MyPreferences as one side of the bridge. Its quirks end here."""
+"""MyPreferences, read and written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
 
 from bridge.core.errors import NotFound, OutcomeUnknown, Refused, SideError, Verdict
-from bridge.core.mapping import Mapping, Topic
-from bridge.core.model import (
-    Adjustment,
-    Choice,
-    Raise,
-    Side,
-    Who,
-    Withdrawal,
-    Write,
-)
+from bridge.core.guards import is_outdated
+from bridge.core.mapping import Topic
+from bridge.core.model import Adjustment, Raise, Side, Who, Withdrawal, Write
 from bridge.core.ports import WriteRequest, WriteResponse, send_each
 from bridge.mypreferences import profile_updates, views, wire
-from bridge.mypreferences.bulk.importer import Importer
-from bridge.mypreferences.bulk.withdrawals import BulkWithdrawals, RequestedWithdrawals
-from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.bulk.withdrawals import (
+    BulkWithdrawals,
+    RequestedWithdrawals,
+    worth_importing,
+)
 from bridge.mypreferences.profile_lookup import ProfileMatch, Target
 from bridge.mypreferences.reader import MyPreferencesReader
 
-__all__ = ["MyPreferencesReader", "MyPreferencesReplica"]
+_NO_PROFILE = "MyPreferences has no active profile with this person's address."
 
 
 class MyPreferencesReplica(MyPreferencesReader):
-    """Adds writing: always by POST of the changed part, never by PUT, which blanks what it leaves out; many
-    people's withdrawals by `importer`, where there is one."""
-
-    def __init__(
-        self,
-        client: MyPreferencesClient,
-        mapping: Mapping,
-        clock: Callable[[], datetime],
-        *,
-        importer: Importer | None = None,
-        **reading: Any,
-    ) -> None:
-        super().__init__(client, mapping, clock, **reading)
-        self._burst = None
-        if importer is not None:
-            self._burst = BulkWithdrawals(
-                client,
-                importer,
-                asked=self._asked,
-                told=lambda who: self._binder.bound(who).all,
-                write=self._send_one,
-            )
+    """Adds writing: always by POST of what changes, never by PUT, which blanks what it leaves out; many
+    people's withdrawals by import, where there is an importer. ACCEPTED means that the service took a write,
+    not that it honours it: it ignores a date older than the one it holds."""
 
     def split(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
-        """Withdrawals first, together; then all that gives or changes consent."""
+        """Withdrawals first, together; then what gives or changes consent."""
         withdrawals = [write for write in writes if isinstance(write, Withdrawal)]
         others = [write for write in writes if not isinstance(write, Withdrawal)]
-        return [unit for unit in (withdrawals, others) if unit]
+        return [some for some in (withdrawals, others) if some]
 
     def send(
         self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
     ) -> Sequence[WriteResponse | SideError]:
-        """Withdrawals by import, where that takes fewer calls than one by one. Opt-ins are always sent one
-        by one: see `bulk.withdrawals`. There is no place here for consent records: with them an
-        opt-in results in UNRECORDED."""
-        withdrawals = all(isinstance(write, Withdrawal) for request in batch for write in request.writes)
-        if self._burst is not None and len(batch) > 1 and withdrawals:
-            return self._burst.carry(batch, heartbeat)
+        """Withdrawals by import where that takes fewer calls, else one request after the other. Opt-ins are
+        never imported: see `bulk.withdrawals`. MyPreferences cannot store external consent records."""
+        if self._importer is not None and self._is_bulk(batch):
+            bulk = BulkWithdrawals(
+                self._client, self._importer, read=self._read_targets, send_one=self._send_one
+            )
+            return bulk.send(batch, heartbeat)
         return send_each(self._send_one, batch, heartbeat)
 
+    def _is_bulk(self, batch: Sequence[WriteRequest]) -> bool:
+        if not all(isinstance(write, Withdrawal) for request in batch for write in request.writes):
+            return False
+        kinds = [self._kinds(request.writes) for request in batch]
+        imports = len(frozenset[object]().union(*kinds))
+        return worth_importing(sum(map(len, kinds)), imports) and self._may_import(imports)
+
     def _send_one(self, request: WriteRequest) -> WriteResponse:
-        """Send one request on a fresh read of the profiles. ACCEPTED says that the service took it, not that
-        it honours it: an older date than the one it holds is taken and passed over."""
-        who, unit = request.who, request.writes
-        withdrawals = [(write, self._topic(write)) for write in unit if isinstance(write, Withdrawal)]
-        others = [(write, self._topic(write)) for write in unit if not isinstance(write, Withdrawal)]
-        if bool(withdrawals) is bool(others):
-            raise ValueError("a unit holds either withdrawals or raises")
-        bound = self._binder.bound(who)
-        if not bound.all:
-            raise _error(NotFound, "MyPreferences has no active profile with this person's address.")
-        if withdrawals:
-            return self._withdraw(bound.all, withdrawals)
-        response = self._raise(who, bound, others)
-        return WriteResponse.UNRECORDED if request.records else response
+        """Send one request on a fresh read of the profiles."""
+        raises = [(one, self._topic(one)) for one in request.writes if not isinstance(one, Withdrawal)]
+        if not raises and request.writes:
+            return self._withdraw(*self._read_targets(request))
+        if len(raises) < len(request.writes) or not raises:
+            raise ValueError("a request holds either withdrawals or raises")
+        self._raise(request.who, raises)
+        return WriteResponse.UNRECORDED if request.records else WriteResponse.ACCEPTED
 
-    def _asked(self, request: WriteRequest) -> RequestedWithdrawals:
-        return [(write, self._topic(write)) for write in request.writes if isinstance(write, Withdrawal)]
+    # withdrawals
 
-    def _withdraw(self, told: Sequence[Target], writes: Sequence[tuple[Withdrawal, Topic]]) -> WriteResponse:
-        """Every profile of the person is told, also after one of them was refused; then that is raised, an
-        unknown outcome before a known one."""
+    def _read_targets(self, request: WriteRequest) -> tuple[Sequence[Target], RequestedWithdrawals]:
+        """Where a person's withdrawals go, by a fresh read, and the withdrawals with their topics."""
+        writes = [(one, self._topic(one)) for one in request.writes if isinstance(one, Withdrawal)]
+        targets = self._finder.find(request.who).targets
+        if not targets:
+            raise _error(NotFound, _NO_PROFILE)
+        return targets, writes
+
+    def _withdraw(self, targets: Sequence[Target], writes: RequestedWithdrawals) -> WriteResponse:
+        """Write to every profile of the person, also after one of them was refused; then that error is
+        raised, an unknown outcome before a known one."""
         failures: list[SideError] = []
         sent = False
-        for profile, address in told:
-            sent = self._tell(profile, address, writes, failures) or sent
+        for target in targets:
+            sent = self._withdraw_on(target, writes, failures) or sent
             if any(error.verdict in (Verdict.RETRY, Verdict.STOP) for error in failures):
-                break  # the same would befall the rest
+                break  # the other profiles would get the same error
         if failures:
             raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
         return WriteResponse.ACCEPTED if sent else WriteResponse.ALREADY_SO
 
-    def _tell(
-        self,
-        profile: wire.Profile,
-        address: str | None,
-        writes: Sequence[tuple[Withdrawal, Topic]],
-        failures: list[SideError],
-    ) -> bool:
-        """Send one profile its withdrawals; whether anything was sent. Refused together, they go one by one:
-        a filter that is gone must not keep the other opt-outs from arriving."""
+    def _withdraw_on(self, target: Target, writes: RequestedWithdrawals, failures: list[SideError]) -> bool:
+        """Write withdrawals to one profile; whether anything was sent. Refused together, they are sent one by
+        one: a filter that no longer exists must not keep the other opt-outs from arriving."""
+        profile, address = target
         bodies = profile_updates.withdrawing(profile, address, writes)
         for body in bodies:
             try:
@@ -117,64 +95,56 @@ class MyPreferencesReplica(MyPreferencesReader):
             except SideError as error:
                 if error.verdict in (Verdict.HOLD, Verdict.FIX_CONFIG) and len(writes) > 1:
                     for write in writes:
-                        self._tell(profile, address, [write], failures)
+                        self._withdraw_on(target, [write], failures)
                     return True
                 failures.append(error)
         return bool(bodies)
 
-    def _raise(
-        self, who: Who, bound: ProfileMatch, writes: Sequence[tuple[Raise | Adjustment, Topic]]
-    ) -> WriteResponse:
-        self._refuse_outdated(who.address, bound.here, writes)
-        target = self._target(who, bound)
+    # opt-ins
+
+    def _raise(self, who: Who, writes: Sequence[tuple[Raise | Adjustment, Topic]]) -> None:
+        match = self._finder.find(who)
+        if not match.targets:
+            raise _error(NotFound, _NO_PROFILE)
+        # The last read before an opt-in is this one: an opt-out that arrived meanwhile stands.
+        view = views.view(who.address, match.profiles, self._mapping, self._clock(), complete=True)
+        for write, topic in writes:
+            if is_outdated(write, view.topics.get(topic.id)):
+                raise _error(Refused, "A withdrawal at MyPreferences is newer than this opt-in.")
+        profile = self._raise_target(who, match)
         try:
-            body = profile_updates.raising(target, who.address, writes)
+            body = profile_updates.raising(profile, who.address, writes)
         except LookupError:
             raise _error(
                 Refused,
                 "The profile holds the address under another e-mail type than the mapping names.",
-                "Mend email_type in the mapping, or the profile in MyPreferences.",
+                "Fix email_type in the mapping, or the profile in MyPreferences.",
             ) from None
-        self._client.update_profile_post(target.id, body)
-        return WriteResponse.ACCEPTED
+        self._client.update_profile_post(profile.id, body)
 
-    def _refuse_outdated(
-        self,
-        address: str,
-        profiles: Sequence[wire.Profile],
-        writes: Sequence[tuple[Raise | Adjustment, Topic]],
-    ) -> None:
-        """The last look before a raise is this one: an opt-out that came in meanwhile stands."""
-        for write, topic in writes:
-            for profile in profiles:
-                for said in views.statements(profile, address, topic) or ():
-                    out = said.choice is Choice.OPTED_OUT and said.changed_at is not None
-                    if out and said.changed_at is not None and said.changed_at >= write.evidence.changed_at:
-                        raise _error(Refused, "A withdrawal at MyPreferences is newer than this opt-in.")
-
-    def _target(self, who: Who, bound: ProfileMatch) -> wire.Profile:
-        """The one profile that consent may be given on: the pinned one, else the only one. It holds the
-        address that the person opted in with."""
-        profiles = bound.here
-        if bound.pinned is not None:
-            return bound.pinned
-        if bound.elsewhere:
+    def _raise_target(self, who: Who, match: ProfileMatch) -> wire.Profile:
+        """The one profile that an opt-in may be written to: the one that names the contact, else the only
+        one. It holds the address that the person opted in with."""
+        profiles = match.profiles
+        if match.named is not None:
+            return match.named
+        if match.linked:
             raise _error(
                 Refused,
-                "The profile that is pinned to this person's Dotdigital contact holds another address.",
-                "Put the address or the alternate id right in MyPreferences.",
+                "The profile that is linked to this person's Dotdigital contact holds another address.",
+                "Correct the address or the alternate id in MyPreferences.",
             )
-        if len(profiles) == 1 and who.ids.get(Side.DOTDIGITAL) and self._binder.pins(profiles[0]):
+        if len(profiles) == 1 and who.ids.get(Side.DOTDIGITAL) and self._finder.contact_ids(profiles[0]):
             raise _error(
                 Refused,
-                "The only profile with this address is pinned to another Dotdigital contact.",
-                "Put the alternate id right in MyPreferences.",
+                "The only profile with this address is linked to another Dotdigital contact.",
+                "Correct the alternate id in MyPreferences.",
             )
         if len(profiles) == 1:
             return profiles[0]
         raise _error(
             Refused,
-            f"{len(profiles)} profiles share this address and none is pinned to the Dotdigital contact.",
+            f"{len(profiles)} profiles share this address and none is linked to the Dotdigital contact.",
             "Merge them, or set an alternate id and BRIDGE_MYPREFERENCES__ALTERNATE_ID_TYPE.",
         )
 

@@ -1,4 +1,4 @@
-"""How MyPreferences writes times (MyPreferences `CreateProfilePreference`, CustomerDate)."""
+"""Times in the API's text form (MyPreferences `CreateProfilePreference`, CustomerDate)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _MOMENT = re.compile(
 
 
 def eastern() -> ZoneInfo:
-    """The zone of every time that carries none."""
+    """The zone of times that have none."""
     return ZoneInfo("America/New_York")
 
 
 def parse_moment(text: str | None, *, latest: bool = False) -> datetime | None:
-    """A time in UTC; None where nothing readable stands: an unreadable date is no date.
+    """A time in UTC; None for what cannot be read: an unreadable date is no date.
 
-    Without a zone it is US Eastern; a bare day is that day's first second. `latest` reads what can be meant
-    twice as late as it can be meant: a bare day as its last second, the repeated hour of autumn as the
+    Without a zone it is US Eastern; a bare day is that day's first second. `latest` reads an
+    ambiguous time as late as possible: a bare day as its last second, the repeated hour of autumn as the
     second one. Withdrawals are read so.
     """
     stripped = (text or "").strip()
@@ -46,18 +46,8 @@ def _joined(day: str, clock: str, fraction: str | None, zone: str | None, *, lat
 
 def render_moment(moment: datetime, *, up: bool = False) -> str:
     """`yyyy-MM-ddTHH:mm:ssZ`, the only form whose meaning is certain. A fraction is cut off, or with `up`
-    carried to the next second: an opt-out dated a moment too early would not be honoured."""
+    rounded up to the next second: an opt-out dated slightly too early would not be honoured."""
     utc = moment.astimezone(UTC)
     if up and utc.microsecond:
         utc += timedelta(seconds=1)
     return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def render_last_date_time(moment: datetime, *, overlap: timedelta = timedelta(seconds=1)) -> str:
-    """LastDateTime of an export that is to miss nothing since `moment` (MyPreferences `Segment: Initiate`).
-
-    The service rounds it up to SQL Server's 1/300 s, and does not say in which zone it reads it: it is sent
-    in UTC, to the whole second below, with `overlap` taken off; five hours, where an account proves to
-    read it as US Eastern.
-    """
-    return render_moment(moment - overlap)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingOf
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bridge.core.errors import SideError
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
-from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Withdrawal
+from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Withdrawal, Write
+from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.mypreferences import wire
 from bridge.mypreferences.auth import SignIn
 from bridge.mypreferences.auth.oauth import ClientCredentials
@@ -50,6 +52,27 @@ def withdrawal(topic: Topic = NEWS, at: datetime | None = None) -> Withdrawal:
 def raising(topic: Topic = NEWS, at: datetime | None = None, frequency: str | None = None) -> Raise:
     evidence = Evidence(Side.DOTDIGITAL, at or NOON, NOON, "v")
     return Raise(Side.MYPREFERENCES, topic.id, evidence, frequency)
+
+
+def send_one(replica: MyPreferencesReplica, person: Who, writes: Sequence[Write]) -> WriteResponse:
+    """Send one person's writes, as a batch of one. Raises what came of them where that is an error."""
+    [answer] = replica.send([WriteRequest(person, writes)], lambda: None)
+    if isinstance(answer, SideError):
+        raise answer
+    return answer
+
+
+class Memory:
+    """A `KeyValue` of this process alone."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def meta(self, key: str) -> str | None:
+        return self._values.get(key)
+
+    def set_meta(self, key: str, value: str) -> None:
+        self._values[key] = value
 
 
 class World:
@@ -105,7 +128,7 @@ class World:
         return MyPreferencesClient(self.transport, account=account, routes=load_routes(None))
 
     def replica(self, mapping: Mapping | None = None, **options: Any) -> MyPreferencesReplica:
-        settings: dict[str, Any] = {"sleep": self.pauses.append, "export_poll": 3.0} | options
+        settings: dict[str, Any] = {"sleep": self.pauses.append, "poll_interval": 3.0} | options
         return MyPreferencesReplica(self.client, mapping or a_mapping(), self.state.clock.now, **settings)
 
     def subscribe(self) -> None:

@@ -11,13 +11,13 @@ import pytest
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, SideError, SignInRefused, Unreachable
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who
-from bridge.core.ports import WriteRequest, WriteResponse, read_person, saves_calls
+from bridge.core.ports import WriteRequest, WriteResponse, read_person
 from bridge.mypreferences import wire
 from bridge.mypreferences.bulk import importer as import_module
-from bridge.mypreferences.bulk import pricing, withdrawals
-from bridge.mypreferences.bulk.importer import Importer, InMemoryFact, parts
-from bridge.mypreferences.bulk.pricing import LEAST, worth_importing
+from bridge.mypreferences.bulk import withdrawals
+from bridge.mypreferences.bulk.importer import KEY, Importer, parts
 from bridge.mypreferences.bulk.segment_export import SegmentRef
+from bridge.mypreferences.bulk.withdrawals import IMPORT_MIN, worth_importing
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import (
@@ -25,6 +25,7 @@ from tests.mypreferences.mp_world import (
     NEWS,
     OFFERS,
     PROFILING,
+    Memory,
     World,
     a_mapping,
     ago,
@@ -37,11 +38,12 @@ GONE = Topic(TopicId("gone"), FilterRef("GONE_EMAIL"), {"": 1})
 
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pricing, "LEAST", 4)
+    monkeypatch.setattr(withdrawals, "IMPORT_MIN", 4)
+    monkeypatch.setattr(withdrawals, "_IMPORT_CALLS", 1)
 
 
 def importer(world: World, **options: Any) -> Importer:
-    given: dict[str, Any] = {"per_day": 24, "pause": 15.0} | options
+    given: dict[str, Any] = {"per_day": 24, "poll_interval": 15.0, "memory": Memory()} | options
     return Importer(world.client, clock=world.state.clock.now, sleep=world.pauses.append, **given)
 
 
@@ -68,6 +70,12 @@ def send(
     world: World, sent: Sequence[WriteRequest], *topics: Topic, desk: Importer | None = None
 ) -> list[Any]:
     return list(replica(world, desk, *topics).send(sent, heartbeat=lambda: None))
+
+
+def together(side: MyPreferencesReplica, sent: Sequence[WriteRequest]) -> bool:
+    """Whether these requests take fewer calls in one batch than one by one."""
+    people = [request.writes for request in sent]
+    return side.estimate_calls(people) < sum(side.estimate_calls([writes]) for writes in people)
 
 
 def choice(world: World, who: Who, filter_id: str = "NEWS_EMAIL") -> int | None:
@@ -130,7 +138,7 @@ def test_opt_ins_never_go_by_import(world: World) -> None:
     people = crowd(world, preferences={})
     raises = [WriteRequest(who, [raising(NEWS)]) for who in people]
     side = replica(world)
-    assert not saves_calls(side, [one.writes for one in raises * 100])
+    assert not together(side, raises * 100)
     assert list(side.send(raises, heartbeat=lambda: None)) == [WriteResponse.ACCEPTED] * 6
     assert world.calls("initiateImport") == 0
     assert [choice(world, who) for who in people] == [1] * 6
@@ -146,7 +154,7 @@ def test_parts_are_measured_as_they_are_sent(world: World) -> None:
     """MyPreferences import: a body holds 25 MB at the most."""
     people = crowd(world, 12)
     world.state.switches.import_body_max = 900
-    assert send(world, requests(people), desk=importer(world, part=860)) == [WriteResponse.ACCEPTED] * 12
+    assert send(world, requests(people), desk=importer(world, part_max=860)) == [WriteResponse.ACCEPTED] * 12
     assert world.calls("stageImport") > 2
 
 
@@ -168,7 +176,7 @@ def test_no_record_is_lost_between_parts() -> None:
 def test_an_import_is_worth_it_from_a_hundred_records(
     monkeypatch: pytest.MonkeyPatch, records: int, imports: int, worth: bool
 ) -> None:
-    monkeypatch.setattr(pricing, "LEAST", LEAST)
+    monkeypatch.setattr(withdrawals, "IMPORT_MIN", IMPORT_MIN)
     assert worth_importing(records, imports) is worth
 
 
@@ -177,18 +185,18 @@ def test_preferring_costs_no_call_and_ends_with_the_days_imports(world: World) -
     desk = importer(world, per_day=1)
     side = replica(world, desk)
     world.state.calls.reset()
-    assert saves_calls(side, [one.writes for one in requests(people)])
+    assert together(side, requests(people))
     assert world.state.calls.total() == 0
     side.send(requests(people), heartbeat=lambda: None)
-    assert not saves_calls(side, [one.writes for one in requests(people)])
+    assert not together(side, requests(people))
     world.state.clock.advance(86_400)
-    assert saves_calls(side, [one.writes for one in requests(people)])
+    assert together(side, requests(people))
 
 
 def test_none_a_day_means_one_by_one(world: World) -> None:
     people = crowd(world)
     desk = importer(world, per_day=0)
-    assert not saves_calls(replica(world, desk), [one.writes for one in requests(people)])
+    assert not together(replica(world, desk), requests(people))
     assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
     assert world.calls("initiateImport") == 0
 
@@ -207,7 +215,7 @@ def test_a_user_who_may_not_import_withdraws_one_by_one_and_is_not_asked_again(w
     world.state.forbid("initiateImport")
     desk = importer(world)
     assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
-    assert not saves_calls(replica(world, desk), [one.writes for one in requests(people)])
+    assert not together(replica(world, desk), requests(people))
     assert world.calls("initiateImport") == 1
 
 
@@ -227,7 +235,7 @@ def test_what_validation_refuses_is_sent_by_itself_and_says_why(world: World) ->
 def test_many_refusals_in_a_row_are_not_asked_after_one_by_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(withdrawals, "_REFUSALS", 2)
+    monkeypatch.setattr(withdrawals, "_REFUSALS_MAX", 2)
     people = crowd(world)
     results = send(world, requests(people, GONE), GONE)
     assert [type(item) for item in results] == [MappingStale] * 6
@@ -274,40 +282,39 @@ def test_an_end_that_cannot_be_seen_leaves_everybody_in_doubt(world: World, stat
     results = send(world, requests(people), desk=desk)
     assert {type(item) for item in results} == {OutcomeUnknown}
     world.state.faults.clear()
-    twice = [one.writes for one in requests(people) * 2]
-    assert not saves_calls(replica(world, desk), twice), "one import after the other"
+    assert not together(replica(world, desk), requests(people) * 2), "one import after the other"
     world.state.switches.import_polls = 0
     assert desk.has_running_jobs() is True
     assert desk.has_running_jobs() is False
-    assert not saves_calls(replica(world, desk), twice), "the same would come of it"
+    assert not together(replica(world, desk), requests(people) * 2), "the same would come of it"
     world.state.clock.advance(6 * 3600)
-    assert saves_calls(replica(world, desk), twice)
+    assert together(replica(world, desk), requests(people) * 2)
 
 
 def test_what_was_begun_is_known_to_the_next_process(world: World) -> None:
     people = crowd(world)
-    note = InMemoryFact()
-    desk = importer(world, note=note, per_day=1)
+    memory = Memory()
+    desk = importer(world, memory=memory, per_day=1)
     world.state.faults.add(Fault("importStatus", "status", status=503, times=99))
     send(world, requests(people), desk=desk)
     world.state.faults.clear()
-    restarted = importer(world, note=note, per_day=1)
+    restarted = importer(world, memory=memory, per_day=1)
     assert restarted.has_running_jobs()
-    assert not restarted.may_begin(1)
+    assert not restarted.may_start(1)
     assert not restarted.has_running_jobs()
-    assert not restarted.may_begin(1), "it was the only one of the day"
+    assert not restarted.may_start(1), "it was the only one of the day"
     world.state.clock.advance(86_400)
-    assert restarted.may_begin(1)
+    assert restarted.may_start(1)
 
 
 def test_an_import_whose_token_is_over_is_no_longer_under_way(world: World) -> None:
-    note = InMemoryFact()
-    note.write(json.dumps({"open": "5", "begun": []}))
-    assert not importer(world, note=note).has_running_jobs()
+    memory = Memory()
+    memory.set_meta(KEY, json.dumps({"open": "5", "begun": []}))
+    assert not importer(world, memory=memory).has_running_jobs()
     world.state.faults.add(Fault("importStatus", "reset", times=9))
-    note.write(json.dumps({"open": "5", "begun": []}))
+    memory.set_meta(KEY, json.dumps({"open": "5", "begun": []}))
     with pytest.raises(Unreachable):
-        importer(world, note=note).has_running_jobs()
+        importer(world, memory=memory).has_running_jobs()
 
 
 def test_an_import_that_failed_as_a_whole_leaves_everybody_in_doubt(world: World) -> None:
@@ -323,7 +330,7 @@ def test_an_import_that_never_ends_is_given_up(world: World, monkeypatch: pytest
     people = crowd(world)
     world.state.switches.import_seconds = 9999
     world.pauses.clear()
-    monkeypatch.setattr(import_module, "_LONGEST", import_module.timedelta(seconds=8))
+    monkeypatch.setattr(import_module, "_PATIENCE", import_module.timedelta(seconds=8))
     assert {type(item) for item in send(world, requests(people))} == {OutcomeUnknown}
     assert max(world.pauses) <= 5.0
 
@@ -381,15 +388,15 @@ def test_a_topic_without_a_place_here_concerns_its_own_parcel_only(world: World)
 # --- reading many
 
 
-def roll(world: World) -> MyPreferencesReplica:
-    return world.replica(a_mapping(NEWS, OFFERS, PROFILING), roll=SegmentRef("EVERYBODY"))
+def everybody(world: World) -> MyPreferencesReplica:
+    return world.replica(a_mapping(NEWS, OFFERS, PROFILING), segment=SegmentRef("EVERYBODY"))
 
 
 def test_many_are_read_by_one_export(world: World) -> None:
     people = crowd(world, 40)
     asked = [*people, Who(PersonId(99), "nobody@example.com", {})]
     world.state.calls.reset()
-    views = {view.address: view for page in roll(world).read_people(asked) for view in page.views}
+    views = {view.address: view for page in everybody(world).read_people(asked) for view in page.views}
     assert len(views) == 41
     assert {views[who.address].topics[NEWS.id].changed_at for who in people} == {ago(days=9)}
     assert views["nobody@example.com"].topics[NEWS.id].present is False
@@ -403,7 +410,7 @@ def test_whoever_has_a_profile_outside_the_export_is_looked_at(world: World) -> 
         PersonId(3), people[3].address, {Side.MYPREFERENCES: (*people[3].ids[Side.MYPREFERENCES], "77")}
     )
     world.state.calls.reset()
-    views = [view for page in roll(world).read_people(people) for view in page.views]
+    views = [view for page in everybody(world).read_people(people) for view in page.views]
     assert len(views) == 30
     assert world.calls("retrieveProfilesByEmail") == 1
 
@@ -416,18 +423,20 @@ def test_without_an_export_to_be_had_each_is_looked_at(world: World, fault: str)
         world.state.forbid("initiateExportSegment")
     else:
         world.state.switches.export_ends = "Error"
-    views = [view for page in roll(world).read_people(people) for view in page.views]
+    views = [view for page in everybody(world).read_people(people) for view in page.views]
     assert len(views) == 26
     assert world.calls("retrieveProfilesByEmail") == 26
 
 
 def test_a_few_are_looked_at(world: World) -> None:
     people = crowd(world, 5)
-    assert sum(len(page.views) for page in roll(world).read_people(people)) == 5
+    assert sum(len(page.views) for page in everybody(world).read_people(people)) == 5
     assert world.calls("initiateExportSegment") == 0
 
 
 def test_the_channel_is_withdrawn_by_import_too(world: World) -> None:
     people = crowd(world, consents={"EmailMarketing": ("Granted", ago(days=9))})
     assert send(world, requests(people, CHANNEL)) == [WriteResponse.ACCEPTED] * 6
-    assert {read_person(roll(world), who).topics[CHANNEL.id].choice.value for who in people} == {"opted_out"}
+    assert {read_person(everybody(world), who).topics[CHANNEL.id].choice.value for who in people} == {
+        "opted_out"
+    }

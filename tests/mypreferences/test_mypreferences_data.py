@@ -14,8 +14,17 @@ from bridge.mypreferences.client.routes import load_routes
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import State
-from tests.mypreferences.mp_world import ADDRESS, NEWS, NOON, World, a_mapping, raising, who, withdrawal
-from tests.port_calls import send_one
+from tests.mypreferences.mp_world import (
+    ADDRESS,
+    NEWS,
+    NOON,
+    World,
+    a_mapping,
+    raising,
+    send_one,
+    who,
+    withdrawal,
+)
 
 
 @pytest.fixture

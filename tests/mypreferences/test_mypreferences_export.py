@@ -8,9 +8,9 @@ import pytest
 
 from bridge.core.errors import NotFound, Refused
 from bridge.mypreferences import wire
-from bridge.mypreferences.timestamps import render_last_date_time
+from bridge.mypreferences.timestamps import render_moment
 from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup
-from tests.mypreferences.mp_world import ADDRESS, NOON, World
+from tests.mypreferences.mp_world import ADDRESS, World
 
 
 def rows(world: World, token: str) -> list[str]:
@@ -51,13 +51,8 @@ def test_what_changed_at_the_very_moment_is_in_an_incremental_export(world: Worl
     world.state.clock.advance(60 + milliseconds / 1000)
     moment = world.state.now()
     changed = world.add()
-    wanted = wire.ExportRequest(last_date_time=render_last_date_time(moment))
+    wanted = wire.ExportRequest(last_date_time=render_moment(moment - timedelta(seconds=1)))
     assert rows(world, world.client.initiate_export_segment("EVERYBODY", wanted)) == [changed]
-
-
-def test_an_account_that_reads_eastern_time_takes_a_longer_overlap() -> None:
-    assert render_last_date_time(NOON) == "2026-01-20T11:59:59Z"
-    assert render_last_date_time(NOON, overlap=timedelta(hours=5)) == "2026-01-20T07:00:00Z"
 
 
 def test_a_count_is_told_when_the_export_is_complete(world: World) -> None:

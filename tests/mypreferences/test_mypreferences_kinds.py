@@ -7,11 +7,11 @@ import pytest
 from bridge.mypreferences.events.types import EventRelevance, relevance_of
 
 LISTED = {
-    EventRelevance.LIFE_CYCLE: (
+    EventRelevance.LIFECYCLE: (
         "profile.created profile.replaced profile.deactivated profile.reactivated profile.deleted"
     ),
-    EventRelevance.REKEY: "contacts.email.updated",
-    EventRelevance.LOOK: (
+    EventRelevance.ADDRESS: "contacts.email.updated",
+    EventRelevance.CONSENT: (
         "profile.updated preference.added preference.updated preference.archived"
         " consent.added consent.updated"
         " consent.deactivated consent.elementassociation.created consent.elementassociation.updated"
@@ -21,7 +21,7 @@ LISTED = {
         " contacts.email.deleted contacts.alternateid.added contacts.alternateid.updated"
         " contacts.alternateid.deleted contacts.customertype.updated"
     ),
-    EventRelevance.IRRELEVANT: (
+    EventRelevance.NONE: (
         "contacts.phone.added contacts.phone.updated contacts.phone.deleted contacts.address.added"
         " contacts.address.updated contacts.address.deleted standardfield.defaultlocale.updated"
         " standardfield.registrationstatus.updated standardfield.prefix.added standardfield.firstname.updated"
@@ -44,14 +44,14 @@ def test_every_kind_of_the_documents_has_a_meaning(kind: str, bearing: EventRele
 @pytest.mark.parametrize(
     ("variant", "bearing"),
     [
-        ("profile.updated full", EventRelevance.LOOK),
-        ("profile.updated.full", EventRelevance.LOOK),
-        ("profile.updatedfull", EventRelevance.LOOK),
-        ("Profile.Deleted", EventRelevance.LIFE_CYCLE),
-        ("profile_deleted ", EventRelevance.LIFE_CYCLE),
-        ("contact.email.updated", EventRelevance.REKEY),
-        ("Preferences.Archived", EventRelevance.LOOK),
-        ("groups.added", EventRelevance.IRRELEVANT),
+        ("profile.updated full", EventRelevance.CONSENT),
+        ("profile.updated.full", EventRelevance.CONSENT),
+        ("profile.updatedfull", EventRelevance.CONSENT),
+        ("Profile.Deleted", EventRelevance.LIFECYCLE),
+        ("profile_deleted ", EventRelevance.LIFECYCLE),
+        ("contact.email.updated", EventRelevance.ADDRESS),
+        ("Preferences.Archived", EventRelevance.CONSENT),
+        ("groups.added", EventRelevance.NONE),
     ],
 )
 def test_a_kind_is_known_in_each_of_its_spellings(variant: str, bearing: EventRelevance) -> None:

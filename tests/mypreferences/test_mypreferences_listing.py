@@ -23,12 +23,16 @@ from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup
 from tests.mypreferences.mp_world import World
 
-ROLL = SegmentRef("EVERYBODY")
+SEGMENT = SegmentRef("EVERYBODY")
 
 
-def listing(world: World, limit: int = 2, pause: float = 3.0) -> SegmentExport:
+def listing(world: World, limit: int = 2, poll_interval: float = 3.0) -> SegmentExport:
     return SegmentExport(
-        world.client, clock=world.state.clock.now, pause=pause, sleep=world.pauses.append, limit=limit
+        world.client,
+        clock=world.state.clock.now,
+        poll_interval=poll_interval,
+        sleep=world.pauses.append,
+        limit=limit,
     )
 
 
@@ -48,62 +52,62 @@ def block(*rows: int, more: bool | None, total: int | None) -> Fault:
 
 def test_each_block_tells_where_to_go_on(world: World) -> None:
     people = five(world)
-    blocks = list(listing(world).everybody(ROLL))
+    blocks = list(listing(world).read_all(SEGMENT))
     assert ids(blocks) == people
-    assert [item.place.rows for item in blocks] == [0, 2, 4, 5]
-    assert [item.place.offset for item in blocks] == [1, 3, 5, 6]
+    assert [item.cursor.rows for item in blocks] == [0, 2, 4, 5]
+    assert [item.cursor.offset for item in blocks] == [1, 3, 5, 6]
     assert [item.total for item in blocks] == [None, 5, 5, 5]
 
 
 @pytest.mark.parametrize("stored", [1, 2, 3, 4])
 def test_a_listing_goes_on_where_another_process_stopped(world: World, stored: int) -> None:
     people = five(world)
-    *_, last = islice(listing(world).everybody(ROLL), stored)
+    *_, last = islice(listing(world).read_all(SEGMENT), stored)
     world.add("late@example.com")
-    rest = list(listing(world).everybody(ROLL, ExportCursor.read(last.place.written())))
-    assert ids(rest) == people[last.place.rows :]
-    assert rest[-1].place.rows == rest[-1].total == 5
-    assert rest[-1].place.began == last.place.began
+    rest = list(listing(world).read_all(SEGMENT, ExportCursor.load(last.cursor.dump())))
+    assert ids(rest) == people[last.cursor.rows :]
+    assert rest[-1].cursor.rows == rest[-1].total == 5
+    assert rest[-1].cursor.began == last.cursor.began
     assert world.calls("initiateExportSegment") == 1
 
 
 def test_an_export_that_is_gone_is_begun_anew(world: World) -> None:
     """MyPreferences `Retrieve status`: Expired is what was generated and not fetched in time."""
     people = five(world)
-    _, first = islice(listing(world).everybody(ROLL), 2)
+    _, first = islice(listing(world).read_all(SEGMENT), 2)
     world.state.switches.export_keep_seconds = 60
     world.state.clock.advance(61)
-    blocks = list(listing(world).everybody(ROLL, first.place))
+    blocks = list(listing(world).read_all(SEGMENT, first.cursor))
     assert ids(blocks) == people
-    assert blocks[-1].place.began - first.place.began == timedelta(seconds=61)
+    assert blocks[-1].cursor.began - first.cursor.began == timedelta(seconds=61)
     assert world.calls("initiateExportSegment") == 2
 
 
 def test_an_unknown_token_is_begun_anew(world: World) -> None:
     people = five(world)
-    place = ExportCursor(ROLL.label, "1", world.state.clock.now(), offset=3, rows=2, last=people[1])
-    assert ids(list(listing(world).everybody(ROLL, place))) == people
+    place = ExportCursor(SEGMENT.label, "1", world.state.clock.now(), offset=3, rows=2, last=people[1])
+    assert ids(list(listing(world).read_all(SEGMENT, place))) == people
 
 
-@pytest.mark.parametrize("what", ["another roll", "too old"])
+@pytest.mark.parametrize("what", ["another segment", "too old"])
 def test_a_place_that_is_of_no_use_is_not_asked_for(world: World, what: str) -> None:
     people = five(world)
     world.state.add_segment_group(SegmentGroup("EVERYBODY", EVERYBODY))
-    _, first = islice(listing(world).everybody(ROLL), 2)
-    roll = SegmentRef("EVERYBODY", is_group=True) if what == "another roll" else ROLL
+    _, first = islice(listing(world).read_all(SEGMENT), 2)
+    segment = SegmentRef("EVERYBODY", is_group=True) if what == "another segment" else SEGMENT
     if what == "too old":
         world.state.clock.advance(RESUMABLE.total_seconds())
     world.state.calls.reset()
-    assert ids(list(listing(world).everybody(roll, first.place))) == people
+    assert ids(list(listing(world).read_all(segment, first.cursor))) == people
     assert world.calls("retrieveExport") == 3
 
 
 def test_a_side_that_is_down_does_not_throw_the_place_away(world: World) -> None:
     five(world)
-    _, first = islice(listing(world).everybody(ROLL), 2)
+    _, first = islice(listing(world).read_all(SEGMENT), 2)
     world.state.faults.add(Fault("retrieveExport", "reset", times=9))
     with pytest.raises(Unreachable):
-        list(listing(world).everybody(ROLL, first.place))
+        list(listing(world).read_all(SEGMENT, first.cursor))
     assert world.calls("initiateExportSegment") == 1
 
 
@@ -113,21 +117,21 @@ def test_a_page_that_begins_with_the_last_row_of_the_one_before_counts_it_once(w
     pages = (block(1, 2, 3, more=True, total=5), block(3, 4, 5, more=False, total=5))
     for number, page in enumerate(pages, 1):
         world.state.faults.add(replace(page, nth=number))
-    blocks = list(listing(world).everybody(ROLL))
+    blocks = list(listing(world).read_all(SEGMENT))
     assert ids(blocks) == ["1", "2", "3", "4", "5"]
 
 
 def test_a_short_page_is_not_the_end(world: World) -> None:
     people = five(world)
     world.state.faults.add(Fault("retrieveExport", "half_page", nth=2))
-    assert ids(list(listing(world).everybody(ROLL))) == people
+    assert ids(list(listing(world).read_all(SEGMENT))) == people
 
 
 def test_the_same_page_for_ever_is_an_incomplete_listing(world: World) -> None:
     body = block(1, 2, more=True, total=5).body
     world.state.faults.add(Fault("retrieveExport", "status", status=200, body=body, times=99))
     with pytest.raises(DrainIncomplete, match="2 of 5"):
-        list(listing(world).everybody(ROLL))
+        list(listing(world).read_all(SEGMENT))
     assert world.calls("retrieveExport") == 2
 
 
@@ -135,7 +139,7 @@ def test_the_end_is_proven_by_the_status_where_the_page_does_not_count(world: Wo
     five(world)
     world.state.faults.add(block(1, 2, more=False, total=None))
     with pytest.raises(DrainIncomplete, match="2 of 5"):
-        list(listing(world).everybody(ROLL))
+        list(listing(world).read_all(SEGMENT))
 
 
 @pytest.mark.parametrize("word", ["Error", "Expired", "Retrieved", "Anything"])
@@ -145,13 +149,13 @@ def test_an_export_that_ends_badly_is_an_incomplete_listing(world: World, word: 
         Fault("exportStatus", "status", status=200, body=json.dumps({"Status": word, "RowCount": None}))
     )
     with pytest.raises(DrainIncomplete):
-        list(listing(world).everybody(ROLL))
+        list(listing(world).read_all(SEGMENT))
 
 
 def test_waiting_shows_signs_of_life_and_grows_patient(world: World) -> None:
     five(world)
     world.state.switches.export_polls = 5
-    blocks = list(listing(world).everybody(ROLL))
+    blocks = list(listing(world).read_all(SEGMENT))
     assert [len(item.rows) for item in blocks] == [0, 0, 0, 0, 0, 2, 2, 1]
     assert world.pauses == [0.5, 1.0, 2.0, 3.0, 3.0]
 
@@ -159,11 +163,11 @@ def test_waiting_shows_signs_of_life_and_grows_patient(world: World) -> None:
 def test_a_segment_group_is_listed_like_a_segment(world: World) -> None:
     people = five(world)
     world.state.add_segment_group(SegmentGroup("ALL", EVERYBODY))
-    assert ids(list(listing(world).everybody(SegmentRef("ALL", is_group=True)))) == people
+    assert ids(list(listing(world).read_all(SegmentRef("ALL", is_group=True)))) == people
     assert world.calls("initiateExportSegmentGroup") == 1
 
 
 def test_chosen_people_are_listed_alone(world: World) -> None:
     people = five(world)
     wanted = wire.ExportRequest(match_criteria="ProfileId", values=people[3:])
-    assert ids(list(listing(world).chosen(ROLL, wanted))) == people[3:]
+    assert ids(list(listing(world).read_matching(SEGMENT, wanted))) == people[3:]

@@ -289,7 +289,8 @@ def test_a_topic_is_missing_only_where_its_counterpart_is_gone(
 
 def test_the_feed_covers_every_topic_with_a_place_here(world: World) -> None:
     mapping = a_mapping(NEWS, channel=Topic(TopicId("email"), None, {}))
-    assert feed_named(world.replica(mapping), "mypreferences.events").topics == {NEWS.id}
+    (feed,) = world.replica(mapping).feeds(timedelta(minutes=1))
+    assert (feed.name, feed.topics, feed.period) == ("mypreferences.events", {NEWS.id}, timedelta(minutes=1))
 
 
 def test_inactive_things_are_found(world: World) -> None:

@@ -34,9 +34,9 @@ def test_every_event_that_is_needed_bears_on_consent() -> None:
     kinds = [need.event_type for need in needs(a_mapping(), "CrmId")]
     assert len(kinds) == len(set(kinds))
     assert {relevance_of(kind) for kind in kinds} <= {
-        EventRelevance.LOOK,
-        EventRelevance.LIFE_CYCLE,
-        EventRelevance.REKEY,
+        EventRelevance.CONSENT,
+        EventRelevance.LIFECYCLE,
+        EventRelevance.ADDRESS,
     }
     assert "contacts.alternateid.updated" in kinds
 
@@ -103,7 +103,7 @@ def test_a_subscription_that_nobody_confirmed_is_looked_for(world: World, kind: 
     if made:
         assert subscribe(world.client, wanted()).id == 1
     else:
-        with pytest.raises(Refused, match="is not there"):
+        with pytest.raises(Refused, match="does not exist"):
             subscribe(world.client, wanted())
     assert len(world.client.retrieve_subscriptions()) == int(made)
 

@@ -28,6 +28,7 @@ from tests.mypreferences.mp_world import (
     a_mapping,
     ago,
     raising,
+    send_one,
     who,
     with_type,
     withdrawal,
@@ -142,7 +143,7 @@ def test_a_raise_goes_to_the_profile_that_the_alternate_id_pins(world: World) ->
 
 def test_a_profile_pinned_to_another_contact_is_not_raised(world: World) -> None:
     world.add(alternate_ids={"CrmId": "78"})
-    with pytest.raises(Refused, match="pinned"):
+    with pytest.raises(Refused, match="linked to another"):
         send_one(world.replica(alternate_id_type="CrmId"), who(ids={Side.DOTDIGITAL: ("77",)}), [raising()])
 
 
@@ -226,5 +227,6 @@ def test_the_price_of_writes_is_what_they_cost(world: World) -> None:
         send_one(replica, who(), unit)
         read_person(replica, who())
     guard = 1  # the last look before the opt-in, which the engine takes
-    estimated = replica.estimate_calls([writes[:2]]) + replica.estimate_calls([writes[2:]])
-    assert replica.calls - before + guard == estimated
+    assert replica.calls - before + guard == replica.estimate_calls([writes[:2]]) + replica.estimate_calls(
+        [writes[2:]]
+    )

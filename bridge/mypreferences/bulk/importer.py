@@ -1,4 +1,4 @@
-"""One bulk import after the other: staged in parts, executed, followed to its end, its failures read."""
+"""One bulk import at a time: staged in parts, executed, followed to its end, its failures read."""
 
 from __future__ import annotations
 
@@ -6,84 +6,63 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from itertools import islice
 
 import msgspec
 
 from bridge.core.errors import Forbidden, NotFound, OutcomeUnknown, SideError
+from bridge.core.jobs import backoff, polls
 from bridge.core.model import Side
+from bridge.core.ports import KeyValue
 from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
 
-PART = 20 * 1024 * 1024  # bytes as sent; MyPreferences import: a body holds 25 MB at the most
+KEY = "imports:mypreferences"
+PART_MAX = 20 * 1024 * 1024  # bytes as sent; MyPreferences import: a body holds at most 25 MB
 _NAME = "consent-bridge withdrawals"
 _DAY = timedelta(hours=24)
-_LONGEST = timedelta(hours=1)  # followed for no longer: what an import has done is read back
-_PAUSE = timedelta(hours=6)  # after an import that came to nothing, withdrawals go one by one
-_BEAT = 5.0  # seconds between two heartbeats
-_NEVER_SENT = ("initiated", "staging")
+_PATIENCE = timedelta(hours=1)  # what an import has done by then is read back
+_PAUSE = timedelta(hours=6)  # after an import that came to nothing, withdrawals are sent one at a time
+_NOT_EXECUTED = ("initiated", "staging")
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """`open` is the token of an import that was executed and whose end was not seen."""
+class _Imports:
+    """`open` is the token of an import that was executed and whose end was not seen; `begun` are the times at
+    which imports were started within the last day."""
 
     open: str
     begun: tuple[datetime, ...]
 
 
-class TextFact(Protocol):
-    """A text that outlives the process."""
-
-    def read(self) -> str:
-        """What was written last, or nothing."""
-        ...
-
-    def write(self, text: str) -> None: ...
-
-
-class InMemoryFact:
-    """A note of this process alone."""
-
-    def __init__(self) -> None:
-        self._text = ""
-
-    def read(self) -> str:
-        return self._text
-
-    def write(self, text: str) -> None:
-        self._text = text
-
-
 class Importer:
-    """Carries out imports. `per_day` is how many may be begun within 24 hours, `pause` the longest time
-    between two questions for one, in seconds. `note` keeps which import may still be at work, and when others
-    were begun. Used by one thread."""
+    """Runs imports. `per_day` is how many may be started within 24 hours, `poll_interval` the longest time
+    between two questions for one, in seconds, `part_max` the size of a staged part in bytes. `memory` keeps
+    which import may still be running and when others were started. Used by one thread."""
 
     def __init__(
         self,
         client: MyPreferencesClient,
         *,
+        memory: KeyValue,
         clock: Callable[[], datetime],
         sleep: Callable[[float], None],
-        pause: float,
+        poll_interval: float,
         per_day: int,
-        note: TextFact | None = None,
-        part: int = PART,
+        part_max: int = PART_MAX,
     ) -> None:
-        self._client, self._clock, self._sleep = client, clock, sleep
-        self._longest, self._per_day, self._part = pause, per_day, part
-        self._note = note or InMemoryFact()
+        self._client, self._memory, self._clock, self._sleep = client, memory, clock, sleep
+        self._poll_interval, self._per_day, self._part_max = poll_interval, per_day, part_max
         self._not_before: datetime | None = None
 
-    def may_begin(self, number: int) -> bool:
-        """Whether so many imports may be begun now, as far as this process knows. Costs no call."""
+    def may_start(self, count: int) -> bool:
+        """Whether so many imports may be started now, as far as this process knows. Costs no call."""
         now, known = self._clock(), self._known()
         free = not known.open and (self._not_before is None or now >= self._not_before)
-        return free and len(known.begun) + number <= self._per_day
+        return free and len(known.begun) + count <= self._per_day
 
     def has_running_jobs(self) -> bool:
-        """Whether an import, of this process or one before it, may still be at work. Raises SideError."""
+        """Whether an import, of this process or an earlier one, may still be running. Raises SideError."""
         known = self._known()
         if not known.open:
             return False
@@ -91,38 +70,25 @@ class Importer:
             stage = self._client.import_status(known.open).stage
         except NotFound:
             stage = "gone"
-        at_work = stage in ("queued", "processing")
-        if not at_work:
-            self._closed()
-        return at_work
+        running = stage in ("queued", "processing")
+        if not running:
+            self._close()
+        return running
 
-    def carry(self, records: Sequence[wire.ImportRecord], heartbeat: Callable[[], None]) -> frozenset[int]:
-        """Carry out all records in one import. Returns the ids of those profiles whose records failed.
+    def run(self, records: Sequence[wire.ImportRecord], heartbeat: Callable[[], None]) -> frozenset[int]:
+        """Apply all records in one import. Returns the ids of the profiles whose records failed.
 
-        Raises OutcomeUnknown where the end was not seen or not told; any other SideError means that nothing
-        of it was carried out.
+        Raises OutcomeUnknown where its end was not seen or not stated; any other SideError means that nothing
+        of it was applied.
         """
-        token = self._staged(records, heartbeat)
+        token = self._stage(records, heartbeat)
         try:
-            return self._run(token, heartbeat)
+            return self._execute(token, heartbeat)
         except OutcomeUnknown:
             self._pause()
             raise
 
-    def _run(self, token: str, heartbeat: Callable[[], None]) -> frozenset[int]:
-        self._keep(replace(self._known(), open=token))
-        try:
-            self._client.execute_import(token)
-        except OutcomeUnknown:
-            heartbeat()  # the status tells whether it was executed
-        except SideError:
-            self._closed()
-            raise
-        end = self._followed(token, heartbeat)
-        self._closed()
-        return self._failed(token, end)
-
-    def _staged(self, records: Sequence[wire.ImportRecord], heartbeat: Callable[[], None]) -> str:
+    def _stage(self, records: Sequence[wire.ImportRecord], heartbeat: Callable[[], None]) -> str:
         known = self._known()
         self._keep(replace(known, begun=(*known.begun, self._clock())))
         try:
@@ -130,15 +96,30 @@ class Importer:
         except Forbidden:
             self._pause()
             raise
-        for part in parts(records, self._part):
+        for part in parts(records, self._part_max):
             heartbeat()
             self._client.stage_import(token, part)
         return token
 
-    def _followed(self, token: str, heartbeat: Callable[[], None]) -> wire.ImportStatus:
-        """Wait for the end. Raises OutcomeUnknown where none comes."""
-        began, number = self._clock(), 0
-        while self._clock() - began < _LONGEST and number < _LONGEST.total_seconds():
+    def _execute(self, token: str, heartbeat: Callable[[], None]) -> frozenset[int]:
+        self._keep(replace(self._known(), open=token))
+        try:
+            self._client.execute_import(token)
+        except OutcomeUnknown:
+            heartbeat()  # the status tells whether it was executed
+        except SideError:
+            self._close()
+            raise
+        end = self._wait_for_end(token, heartbeat)
+        self._close()
+        return self._failed(token, end)
+
+    def _wait_for_end(self, token: str, heartbeat: Callable[[], None]) -> wire.ImportStatus:
+        """Raises OutcomeUnknown where the end is not seen."""
+        delays = islice(backoff(self._poll_interval), int(_PATIENCE.total_seconds()))
+        for number in polls(
+            delays, patience=_PATIENCE, clock=self._clock, sleep=self._sleep, heartbeat=heartbeat
+        ):
             try:
                 found = self._client.import_status(token)
             except SideError as error:
@@ -146,41 +127,14 @@ class Importer:
             if found.stage == "completed":
                 return found
             if found.stage == "failed":
-                self._closed()
+                self._close()
                 raise _unknown("MyPreferences failed it as a whole")
-            if found.stage in _NEVER_SENT and number >= 3:
+            if found.stage in _NOT_EXECUTED and number >= 3:
                 raise _unknown("MyPreferences does not show that it was executed")
-            self._wait(min(self._longest, 0.5 * 2**number), heartbeat)
-            number += 1
         raise _unknown("it did not end")
 
-    def _known(self) -> _Known:
-        """What is noted of the last day."""
-        kept = json.loads(self._note.read() or "{}")
-        begun = map(datetime.fromisoformat, kept.get("begun", ()))
-        now = self._clock()
-        return _Known(kept.get("open", ""), tuple(at for at in begun if now - at < _DAY))
-
-    def _keep(self, known: _Known) -> None:
-        self._note.write(json.dumps({"open": known.open, "begun": [at.isoformat() for at in known.begun]}))
-
-    def _closed(self) -> None:
-        self._keep(replace(self._known(), open=""))
-
-    def _pause(self) -> None:
-        """What did not work now would keep the same withdrawals waiting round after round."""
-        self._not_before = self._clock() + _PAUSE
-
-    def _wait(self, seconds: float, heartbeat: Callable[[], None]) -> None:
-        while True:
-            heartbeat()
-            self._sleep(min(seconds, _BEAT))
-            seconds -= _BEAT
-            if seconds <= 0:
-                return
-
     def _failed(self, token: str, end: wire.ImportStatus) -> frozenset[int]:
-        """Whose records failed. One that was carried out and not honoured is found by reading back."""
+        """Whose records failed. A record that was applied and not honoured is found by reading back."""
         if end.validation_failed == 0 and end.exceptions == 0:
             return frozenset()
         failed: set[int] = set()
@@ -195,14 +149,34 @@ class Importer:
             more = page.has_more and bool(page.rows)
         return frozenset(failed)
 
+    def _known(self) -> _Imports:
+        """What is remembered of the last day."""
+        kept = json.loads(self._memory.meta(KEY) or "{}")
+        begun = map(datetime.fromisoformat, kept.get("begun", ()))
+        now = self._clock()
+        return _Imports(kept.get("open", ""), tuple(at for at in begun if now - at < _DAY))
 
-def parts(records: Sequence[wire.ImportRecord], most: int = PART) -> Iterator[list[wire.ImportRecord]]:
-    """The records in parts of at most `most` bytes as sent, or of one record that is larger by itself."""
+    def _keep(self, known: _Imports) -> None:
+        text = json.dumps({"open": known.open, "begun": [at.isoformat() for at in known.begun]})
+        self._memory.set_meta(KEY, text)
+
+    def _close(self) -> None:
+        self._keep(replace(self._known(), open=""))
+
+    def _pause(self) -> None:
+        """Start none for a while: what failed now would keep the same withdrawals waiting run after run."""
+        self._not_before = self._clock() + _PAUSE
+
+
+def parts(
+    records: Sequence[wire.ImportRecord], size_max: int = PART_MAX
+) -> Iterator[list[wire.ImportRecord]]:
+    """The records in parts of at most `size_max` bytes as sent, or of one record that is larger alone."""
     part: list[wire.ImportRecord] = []
     size = 0
     for record in records:
         length = len(msgspec.json.encode(record)) + 1
-        if part and size + length > most:
+        if part and size + length > size_max:
             yield part
             part, size = [], 0
         part.append(record)
@@ -213,8 +187,8 @@ def parts(records: Sequence[wire.ImportRecord], most: int = PART) -> Iterator[li
 
 def _unknown(why: str) -> OutcomeUnknown:
     return OutcomeUnknown(
-        f"What became of an import of MyPreferences is not known: {why}.",
+        f"The outcome of a MyPreferences import is unknown: {why}.",
         side=Side.MYPREFERENCES,
         operation="importStatus",
-        hint="Reading back settles it.",
+        hint="The profiles will be read back to find out.",
     )

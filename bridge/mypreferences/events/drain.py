@@ -25,10 +25,10 @@ def drain_events(
 ) -> Iterator[Page]:
     """Pages of hints from `since` to the server's now, oldest window first.
 
-    The watermark on the last page is the server's time at which the first question was put: its answer's
-    Date less the time the answer took. Without a Date header it is the newest event's time; without events
-    there is none. A profile is hinted at once: whoever reads it then reads it after all these events. The
-    last page tells of kinds of events that the documents do not list.
+    The watermark on the last page is the server's time of the first request: its answer's Date less the time
+    the answer took. Without a Date header it is the newest event's time; without events there is none. Each
+    profile is hinted at once: its later read shows all these events. The last page reports event types that
+    the documents do not list.
     """
     began = clock()
     start, until = since, None
@@ -46,7 +46,7 @@ def drain_events(
         times = [event.earliest for event in found.events]
         newest = max((time for time in (*times, newest) if time is not None), default=None)
         if end >= until:
-            # A Date header may go missing; an event dated ahead must not carry the watermark with it.
+            # A Date header may be missing; an event with a future date must not move the watermark.
             fallback = None if newest is None else min(newest, began)
             yield pages.last(found, server_began or fallback)
             return
@@ -55,27 +55,29 @@ def drain_events(
 
 
 class _Pages:
-    """Turns windows of events into pages of hints, a burst about one profile into one."""
+    """Turns windows of events into pages of hints: many events of one profile into one hint."""
 
     def __init__(self) -> None:
         self._hinted: set[str] = set()
-        self._odd: Counter[str] = Counter()
+        self._unknown: Counter[str] = Counter()
         self._unnamed = 0
 
     def next(self, found: EventSlice) -> Page:
-        """The page of one window: which profiles it is the first to name."""
-        about = self._about(found.events)
-        fresh = {profile: events for profile, events in about.items() if self._is_news(profile, events)}
-        self._hinted |= fresh.keys()
-        repeated = [_key(event) for profile in about.keys() - fresh.keys() for event in about[profile]]
-        hints = [_hint(profile, events) for profile, events in fresh.items()]
+        """The page of one window: hints at profiles that no earlier window named."""
+        by_profile = self._by_profile(found.events)
+        new = {profile: events for profile, events in by_profile.items() if self._is_new(profile, events)}
+        self._hinted |= new.keys()
+        repeated = [
+            _key(event) for profile in by_profile.keys() - new.keys() for event in by_profile[profile]
+        ]
+        hints = [_hint(profile, events) for profile, events in new.items()]
         return Page(hints=hints, repeated=repeated)
 
     def last(self, found: EventSlice, watermark: datetime | None) -> Page:
-        """The last page, with what there is to say of them all."""
+        """The last page, with the warnings of all."""
         page = self.next(found)
         warnings = [
-            f"{count} events of the unknown type '{name}'" for name, count in sorted(self._odd.items())
+            f"{count} events of the unknown type '{name}'" for name, count in sorted(self._unknown.items())
         ]
         if self._unnamed:
             warnings.append(
@@ -84,23 +86,23 @@ class _Pages:
             )
         return replace(page, watermark=watermark, warnings=warnings, skipped=self._unnamed)
 
-    def _about(self, events: Sequence[wire.Event]) -> dict[str, list[wire.Event]]:
-        """The events that bear on consent, by profile."""
-        about: dict[str, list[wire.Event]] = {}
+    def _by_profile(self, events: Sequence[wire.Event]) -> dict[str, list[wire.Event]]:
+        """The relevant events, by profile."""
+        by_profile: dict[str, list[wire.Event]] = {}
         for event in events:
-            bearing = relevance_of(event.event_type)
-            if bearing is EventRelevance.IRRELEVANT:
+            relevance = relevance_of(event.event_type)
+            if relevance is EventRelevance.NONE:
                 continue
-            if bearing is None:
-                self._odd[_shown(event.event_type)] += 1
+            if relevance is None:
+                self._unknown[_printable(event.event_type)] += 1
             profile = _profile_id(event)
             if profile:
-                about.setdefault(profile, []).append(event)
+                by_profile.setdefault(profile, []).append(event)
             else:
                 self._unnamed += 1
-        return about
+        return by_profile
 
-    def _is_news(self, profile: str, events: Sequence[wire.Event]) -> bool:
+    def _is_new(self, profile: str, events: Sequence[wire.Event]) -> bool:
         return profile not in self._hinted or any(map(_former, events))
 
 
@@ -110,12 +112,12 @@ def _hint(profile: str, events: Sequence[wire.Event]) -> Hint:
 
 
 def _former(event: wire.Event) -> str | None:
-    """The address that an event says the profile had before; None for any other event."""
-    return event.former_address if relevance_of(event.event_type) is EventRelevance.REKEY else None
+    """The address that the profile had before this event; None where it did not change one."""
+    return event.former_address if relevance_of(event.event_type) is EventRelevance.ADDRESS else None
 
 
 def _key(event: wire.Event) -> str:
-    """What tells one event from another: its id, or where it has none, all that is known of it."""
+    """What identifies an event: its id, or without one all that is known of it."""
     if event.event_id is not None:
         return str(event.event_id)
     return f"{event.event_type} {event.profile_id} {event.earliest}"
@@ -126,6 +128,6 @@ def _profile_id(event: wire.Event) -> str:
     return text if text.isascii() and text.isdigit() else ""
 
 
-def _shown(event_type: str) -> str:
-    """A type's name fit for a log: whatever came in its place, no address gets through."""
+def _printable(event_type: str) -> str:
+    """A type's name that is safe in a log: no address passes."""
     return re.sub(r"[^A-Za-z0-9_. -]", "?", event_type)[:60]

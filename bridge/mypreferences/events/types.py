@@ -2,8 +2,8 @@
 
 Source: MyPreferences `EventsExport`, and its payload pages.
 
-An event is a hint that names a profile; the profile itself is read. The table says for which kinds that is
-worth a read.
+An event is a hint that names a profile; the profile itself is read. The table says for which types a read is
+needed.
 """
 
 from __future__ import annotations
@@ -14,60 +14,62 @@ from enum import StrEnum
 
 
 class EventRelevance(StrEnum):
-    """What an event asks for."""
+    """What an event may have changed."""
 
-    LOOK = "look"  # a choice, or who somebody is, may have changed: read the profile
-    LIFE_CYCLE = "life_cycle"  # the profile came, went or came back: read it, and whoever it leaves behind
-    REKEY = "rekey"  # an address changed: read it, and keep in mind which address it had
-    IRRELEVANT = "irrelevant"  # nothing that consent hangs on: no read
+    CONSENT = "consent"  # a choice, or who somebody is: read the profile
+    LIFECYCLE = (
+        "lifecycle"  # the profile was created, deleted or reactivated: read it, and who it was bound to
+    )
+    ADDRESS = "address"  # an address: read the profile, and keep the address that it had before
+    NONE = "none"  # nothing that consent depends on: no read
 
 
-_LIFE_CYCLE = ("created", "replaced", "deactivated", "reactivated", "deleted")
+_LIFECYCLE = ("created", "replaced", "deactivated", "reactivated", "deleted")
 _FIELDS = ("prefix", "firstname", "middlename", "lastname", "suffix", "defaultlocale", "registrationstatus")
 _COMMON = ("added", "updated", "deleted")
 
 
 def _table() -> Iterator[tuple[str, EventRelevance]]:
-    for act in _LIFE_CYCLE:
-        yield f"profile.{act}", EventRelevance.LIFE_CYCLE
-    # Told of any change, also of such as have kinds of their own that are irrelevant.
+    for act in _LIFECYCLE:
+        yield f"profile.{act}", EventRelevance.LIFECYCLE
+    # Raised for any change, also for changes that have an irrelevant type of their own.
     for name in ("profile.updated", "profile.updated.full", "profile.updatedfull"):
-        yield name, EventRelevance.LOOK
+        yield name, EventRelevance.CONSENT
     for act in ("added", "updated", "archived"):
-        yield f"preference.{act}", EventRelevance.LOOK
+        yield f"preference.{act}", EventRelevance.CONSENT
     for act in ("added", "updated", "deactivated", "status.updated"):
-        yield f"consent.{act}", EventRelevance.LOOK
+        yield f"consent.{act}", EventRelevance.CONSENT
     for place in ("elementassociation", "elementassocation", "filterassociation"):
         for act in ("created", "updated", "deactivated"):
-            yield f"consent.{place}.{act}", EventRelevance.LOOK
+            yield f"consent.{place}.{act}", EventRelevance.CONSENT
     for act in _COMMON:
-        yield f"contact.email.{act}", EventRelevance.REKEY if act == "updated" else EventRelevance.LOOK
-        # The configured type pins a person to one profile; profile preferences hang on the customer type.
-        yield f"contact.alternateid.{act}", EventRelevance.LOOK
-        yield f"contact.customertype.{act}", EventRelevance.LOOK
-        yield f"contact.phone.{act}", EventRelevance.IRRELEVANT
-        yield f"contact.address.{act}", EventRelevance.IRRELEVANT
-        yield f"customfield.{act}", EventRelevance.IRRELEVANT
-        yield f"tag.{act}", EventRelevance.IRRELEVANT
+        yield f"contact.email.{act}", EventRelevance.ADDRESS if act == "updated" else EventRelevance.CONSENT
+        # The configured type links a person to one profile; profile preferences depend on the customer type.
+        yield f"contact.alternateid.{act}", EventRelevance.CONSENT
+        yield f"contact.customertype.{act}", EventRelevance.CONSENT
+        yield f"contact.phone.{act}", EventRelevance.NONE
+        yield f"contact.address.{act}", EventRelevance.NONE
+        yield f"customfield.{act}", EventRelevance.NONE
+        yield f"tag.{act}", EventRelevance.NONE
         for field in _FIELDS:
-            yield f"standardfield.{field}.{act}", EventRelevance.IRRELEVANT
+            yield f"standardfield.{field}.{act}", EventRelevance.NONE
     for act in ("added", "updated", "deactivated"):
-        yield f"group.{act}", EventRelevance.IRRELEVANT
+        yield f"group.{act}", EventRelevance.NONE
 
 
-BEARINGS: Mapping[str, EventRelevance] = dict(_table())
-"""Every kind of the documents' lists, in the spelling that `spelled` brings them to."""
+RELEVANCE: Mapping[str, EventRelevance] = dict(_table())
+"""Every type that the documents list, as `normalised` spells it."""
 
 _BETWEEN = re.compile(r"[\s._-]+")
 
 
-def spelled(event_type: str) -> str:
+def normalised(event_type: str) -> str:
     """One spelling for all: the pages write `contacts.` and `profile.updated full`, and cases vary."""
     first, *rest = _BETWEEN.split(event_type.strip().casefold())
     return ".".join((first.removesuffix("s"), *rest))
 
 
 def relevance_of(event_type: str) -> EventRelevance | None:
-    """What a kind of event means; None for one the documents do not list, which is looked into like a change
-    and counted."""
-    return BEARINGS.get(spelled(event_type))
+    """What an event type may have changed; None for one that the documents do not list: it counts as a
+    change, and is reported."""
+    return RELEVANCE.get(normalised(event_type))

@@ -10,7 +10,7 @@ from bridge.core.errors import OutcomeUnknown, Refused
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping
 from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.events.types import spelled
+from bridge.mypreferences.events.types import normalised
 
 ACTIVE, PAUSED, INACTIVE = "Active", "Paused", "Inactive"
 
@@ -19,14 +19,14 @@ _PROFILE = ("created", "updated", "replaced", "deactivated", "reactivated", "del
 _CONSENT = (
     *("added", "updated", "deactivated"),
     *(f"elementassociation.{act}" for act in ("created", "updated", "deactivated")),
-    # A change of how a consent hangs on a preference raises no preference event.
+    # A change of the link between a consent and a preference raises no preference event.
     *(f"filterassociation.{act}" for act in ("created", "updated")),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One type of event. `names` are the filters or consents it is needed for; none: all there are."""
+    """An event type that the bridge needs, for the filters or consents in `names`; none: for all."""
 
     entity: str
     event_type: str
@@ -34,7 +34,7 @@ class Need:
 
     @property
     def interest(self) -> wire.EventInterest:
-        """How it is subscribed to: for everything, since the mapping may come to name more."""
+        """How it is subscribed to: for everything, since the mapping may grow."""
         everything = [_EVERYTHING.get(self.entity, "")]
         return wire.EventInterest(
             entity=self.entity,
@@ -45,8 +45,8 @@ class Need:
         )
 
     def met_by(self, interest: wire.EventInterest) -> bool:
-        """Whether a subscription with this interest is told."""
-        if spelled(interest.event_type) != spelled(self.event_type):
+        """Whether a subscription with this interest receives it."""
+        if normalised(interest.event_type) != normalised(self.event_type):
             return False
         listed = {
             "Preferences": interest.filters,
@@ -61,8 +61,7 @@ class Need:
 
 
 def needs(mapping: Mapping, alternate_id_type: str | None = None) -> list[Need]:
-    """The events by which the bridge hears of every change to what the mapping names, and to who somebody
-    is."""
+    """The events that report every change to mapped topics and to who somebody is."""
     sources = [topic.source for topic in mapping.all]
     filters = frozenset(one.filter for one in sources if isinstance(one, FilterRef))
     consents = frozenset(one.consent for one in sources if isinstance(one, ConsentRef))
@@ -85,13 +84,13 @@ def _needs(
 
 
 def lacking(wanted: Iterable[Need], subscriptions: Iterable[wire.Subscription]) -> list[str]:
-    """The types of events that none of these subscriptions is told of."""
+    """The event types that none of these subscriptions receives."""
     interests = [one for item in subscriptions for one in item.subscriptions or ()]
     return [need.event_type for need in wanted if not any(map(need.met_by, interests))]
 
 
 def subscribe(client: MyPreferencesClient, wanted: wire.Subscription) -> wire.Subscription:
-    """Create a subscription. Where no answer tells what came of it, the list does. Raises SideError."""
+    """Create a subscription. Where its outcome is unknown, the list shows it. Raises SideError."""
     known = {str(one.id) for one in client.retrieve_subscriptions()}
     try:
         return client.create_subscription(wanted)
@@ -103,18 +102,18 @@ def _only(wanted: wire.Subscription, fresh: Sequence[wire.Subscription]) -> wire
     made = [one for one in fresh if one.url == wanted.url]
     if len(made) != 1:
         raise Refused(
-            "MyPreferences gave no whole answer, and the webhook subscription is not there.",
+            "MyPreferences gave no complete answer, and the webhook subscription does not exist.",
             side="mypreferences",
             operation="createSubscription",
-            hint="Try it again; `bridge hooks list` shows what exists.",
+            hint="Try again; `bridge hooks list` shows what exists.",
         )
     return made[0]
 
 
 def set_state(client: MyPreferencesClient, number: int, state: str) -> str:
-    """Pause or resume a subscription; the state that it then has, read back. Raises SideError.
+    """Pause or resume a subscription; returns its state, read back. Raises SideError.
 
-    The documents name the state that is not active in two ways: where one is refused, the other is sent.
+    The documents have two names for the state that is not active: where one is refused, the other is sent.
     """
     whole = client.retrieve_subscription(number)
     words = (PAUSED, INACTIVE) if state == PAUSED else (state,)
@@ -132,7 +131,8 @@ def set_state(client: MyPreferencesClient, number: int, state: str) -> str:
 
 
 def delete(client: MyPreferencesClient, number: int) -> bool:
-    """Delete a subscription. Returns whether it is gone. Raises SideError, NotFound where there is none."""
+    """Delete a subscription. Returns whether it no longer exists. Raises SideError, NotFound where there is
+    none."""
     try:
         client.delete_subscription(number)
     except OutcomeUnknown:

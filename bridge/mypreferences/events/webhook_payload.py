@@ -1,6 +1,6 @@
-"""What a webhook delivery holds: notices of events, or a validation request (MyPreferences `Create new
-subscription`, `Event payload samples`). Neither form is documented to the letter, so both are read leniently,
-and nothing of a payload is kept but which event it is, of what kind, and about which profile.
+"""A webhook delivery: events, or a validation request (MyPreferences `Create new subscription`, `Event
+payload samples`). Neither form is fully documented, so both are read leniently. Of an event only its id,
+type and profile id are kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from bridge.core.store_port import WebhookEvent
 from bridge.mypreferences.events.types import EventRelevance, relevance_of
 
-MOST = 5000  # messages in one delivery: as many as one cycle of the service may hold
+MOST = 5000  # messages in one delivery: the most that one cycle of the service may hold
 _CODES = ("validationcode", "validationtoken", "challenge", "hub.challenge", "code", "token")
 _WRAPPERS = ("events", "messages")
 _NAME = re.compile(r"[A-Za-z0-9._:{}-]{1,100}")
@@ -24,8 +24,8 @@ _CODE = re.compile(r"[!-~]{1,500}")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`events` counts them all; `notices` are those that bear on consent and name a profile by its id.
-    `unnamed` counts those that name it otherwise."""
+    """`events` counts all of them; `notices` are the relevant ones that name a profile by its id, `unnamed`
+    counts relevant ones that do not."""
 
     events: int = 0
     notices: tuple[WebhookEvent, ...] = ()
@@ -34,12 +34,12 @@ class Delivery:
 
     @property
     def validates(self) -> bool:
-        """Whether it tells of nothing and so can only ask whether somebody listens here."""
+        """Whether it holds no event: then it is a validation request."""
         return not self.events
 
 
 def read_delivery(body: bytes) -> Delivery:
-    """Read a body. Raises ValueError for what is neither JSON nor empty, or holds too many events."""
+    """Read a body. Raises ValueError where it is neither JSON nor empty, or holds too many events."""
     if not body.strip():
         return Delivery()
     try:
@@ -51,13 +51,13 @@ def read_delivery(body: bytes) -> Delivery:
         return Delivery(code=_code(document))
     if len(events) > MOST:
         raise ValueError(f"it holds more than {MOST} events")
-    bearing = [event for event in events if _bears(event)]
-    notices = [_notice(event) for event in bearing if _profile(event)]
-    return Delivery(len(events), tuple(notices), len(bearing) - len(notices))
+    relevant = [event for event in events if _is_relevant(event)]
+    notices = [_notice(event) for event in relevant if _profile(event)]
+    return Delivery(len(events), tuple(notices), len(relevant) - len(notices))
 
 
 def code_in(query: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
-    """The validation code of a query, and what it is called there."""
+    """The name and value of a query's validation code."""
     return _code(dict(query))
 
 
@@ -69,7 +69,7 @@ def _messages(document: object) -> list[Any]:
 
 
 def _members(value: object) -> dict[str, Any]:
-    """An object's members by folded name; none for anything else."""
+    """An object's members by case-folded name; none for anything else."""
     return {name.casefold(): one for name, one in value.items()} if isinstance(value, Mapping) else {}
 
 
@@ -85,8 +85,8 @@ def _code(document: object) -> tuple[str, str] | None:
     return None
 
 
-def _bears(event: Mapping[str, Any]) -> bool:
-    return relevance_of(str(event["eventtype"])) is not EventRelevance.IRRELEVANT
+def _is_relevant(event: Mapping[str, Any]) -> bool:
+    return relevance_of(str(event["eventtype"])) is not EventRelevance.NONE
 
 
 def _notice(event: Mapping[str, Any]) -> WebhookEvent:
@@ -95,13 +95,13 @@ def _notice(event: Mapping[str, Any]) -> WebhookEvent:
 
 
 def _profile(event: Mapping[str, Any]) -> str:
-    """The profile's own id. An alternate id may be anything, an address too: it is not kept."""
+    """The profile's id. An alternate id may be anything, also an address: it is not kept."""
     text = str(event.get("profileid", "")).strip()
     return text if text.isascii() and text.isdigit() and len(text) <= 20 else ""
 
 
 def _event_id(event: Mapping[str, Any]) -> str:
-    """Its id, where that looks like one; else a hash of what tells it from others."""
+    """Its id if it looks like one, else a hash of what identifies it."""
     given = event.get("eventid")
     if given is not None and _NAME.fullmatch(str(given)):
         return str(given)
