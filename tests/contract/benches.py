@@ -36,7 +36,8 @@ from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.client.errors import to_error as judge_mypreferences
 from bridge.mypreferences.client.routes import load_routes
 from bridge.mypreferences.client.throttle import RateLimit
-from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
+from bridge.mypreferences.reader import MyPreferencesReader
+from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox import dotdigital, mypreferences
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
@@ -173,8 +174,8 @@ class MyPreferencesBench:
         transport = _transport(self.side, f"{url}/Profiles/v4", auth, RateLimit(None))
         client = MyPreferencesClient(transport, account="ACME_Corp", routes=load_routes(None))
         parts = (client, MAPPING, self.now)
-        self.reader = MyPreferencesReader(*parts, roll=SegmentRef("EVERYBODY"), sleep=lambda _: None)
-        self.replica = MyPreferencesReplica(*parts, roll=SegmentRef("EVERYBODY"), sleep=lambda _: None)
+        self.reader = MyPreferencesReader(*parts, segment=SegmentRef("EVERYBODY"), sleep=lambda _: None)
+        self.replica = MyPreferencesReplica(*parts, segment=SegmentRef("EVERYBODY"), sleep=lambda _: None)
         self.close = client.close
 
     def now(self) -> datetime:

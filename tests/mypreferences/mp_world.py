@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bridge.core.errors import SideError
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
-from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Withdrawal, Write
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Withdrawal
 from bridge.mypreferences import wire
 from bridge.mypreferences.auth import SignIn
 from bridge.mypreferences.auth.oauth import ClientCredentials
@@ -52,14 +50,6 @@ def withdrawal(topic: Topic = NEWS, at: datetime | None = None) -> Withdrawal:
 def raising(topic: Topic = NEWS, at: datetime | None = None, frequency: str | None = None) -> Raise:
     evidence = Evidence(Side.DOTDIGITAL, at or NOON, NOON, "v")
     return Raise(Side.MYPREFERENCES, topic.id, evidence, frequency)
-
-
-def send_one(replica: MyPreferencesReplica, person: Who, writes: Sequence[Write]) -> WriteResponse:
-    """Send one person's writes, as a batch of one. Raises what came of them where that is an error."""
-    [answer] = replica.send([WriteRequest(person, writes)], lambda: None)
-    if isinstance(answer, SideError):
-        raise answer
-    return answer
 
 
 class Memory:

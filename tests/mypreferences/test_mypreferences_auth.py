@@ -22,7 +22,8 @@ from bridge.core.errors import (
 )
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.sandbox.faults import Fault
-from tests.mypreferences.mp_world import World, ago, send_one, who, withdrawal
+from tests.mypreferences.mp_world import World, ago, who, withdrawal
+from tests.port_calls import send_one
 
 SECRET = "s3cret-value"
 NOON = datetime(2026, 1, 20, 12, tzinfo=UTC)

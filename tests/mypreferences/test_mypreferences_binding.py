@@ -10,7 +10,8 @@ from bridge.core.errors import NotFound, Refused, Unreachable
 from bridge.core.model import Choice, Observation, Side, Who
 from bridge.core.ports import WriteResponse, read_person
 from bridge.sandbox.faults import Fault
-from tests.mypreferences.mp_world import NEWS, World, ago, raising, send_one, who, withdrawal
+from tests.mypreferences.mp_world import NEWS, World, ago, raising, who, withdrawal
+from tests.port_calls import send_one
 
 IN, OUT, UNSET = Choice
 HOME, OLD = "ann@home.example", "ann@old.example"

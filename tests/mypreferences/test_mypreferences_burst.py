@@ -11,7 +11,7 @@ import pytest
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, SideError, SignInRefused, Unreachable
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who
-from bridge.core.ports import WriteRequest, WriteResponse, read_person
+from bridge.core.ports import WriteRequest, WriteResponse, read_person, saves_calls
 from bridge.mypreferences import wire
 from bridge.mypreferences.bulk import importer as import_module
 from bridge.mypreferences.bulk import withdrawals
@@ -74,8 +74,7 @@ def send(
 
 def together(side: MyPreferencesReplica, sent: Sequence[WriteRequest]) -> bool:
     """Whether these requests take fewer calls in one batch than one by one."""
-    people = [request.writes for request in sent]
-    return side.estimate_calls(people) < sum(side.estimate_calls([writes]) for writes in people)
+    return saves_calls(side, [request.writes for request in sent])
 
 
 def choice(world: World, who: Who, filter_id: str = "NEWS_EMAIL") -> int | None:

@@ -21,10 +21,10 @@ from tests.mypreferences.mp_world import (
     World,
     a_mapping,
     raising,
-    send_one,
     who,
     withdrawal,
 )
+from tests.port_calls import send_one
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from bridge.mypreferences.events.drain import drain_events
 from bridge.sandbox.faults import Fault
 from bridge.transport import Response
 from tests.mypreferences.mp_world import CHANNEL, NEWS, NOON, World, a_mapping, ago
-from tests.port_calls import feed_named
 
 # --- routes
 

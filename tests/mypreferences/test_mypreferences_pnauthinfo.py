@@ -14,7 +14,8 @@ from bridge.mypreferences.auth.pnauthinfo import PnAuthInfo3, encoded, signature
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.mypreferences import User
 from bridge.sandbox.mypreferences.state import API_HASH_KEY
-from tests.mypreferences.mp_world import NOON, World, ago, send_one, who, withdrawal
+from tests.mypreferences.mp_world import NOON, World, ago, who, withdrawal
+from tests.port_calls import send_one
 
 ACCOUNT, USER, TIME = "SanchezAssociates", "RickSanchez", "2015-08-10T20:11:00"
 KEY = "SeemslikearareopportunityMorty!"

@@ -19,7 +19,7 @@ from bridge.core.mapping import Topic
 from bridge.core.model import Block, Choice, Observation, Side, TopicId
 from bridge.core.ports import Hint, read_person
 from bridge.mypreferences.bulk.segment_export import SegmentRef
-from bridge.mypreferences.replica import MyPreferencesReader
+from bridge.mypreferences.reader import MyPreferencesReader
 from bridge.sandbox.faults import Fault
 from tests.mypreferences.mp_world import (
     ADDRESS,
@@ -31,7 +31,6 @@ from tests.mypreferences.mp_world import (
     World,
     a_mapping,
     ago,
-    send_one,
     who,
     withdrawal,
 )

@@ -28,7 +28,6 @@ from tests.mypreferences.mp_world import (
     a_mapping,
     ago,
     raising,
-    send_one,
     who,
     with_type,
     withdrawal,

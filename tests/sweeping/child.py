@@ -22,7 +22,7 @@ from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.client.errors import error_mapper
 from bridge.mypreferences.client.routes import load_routes
 from bridge.mypreferences.client.throttle import RateLimit
-from bridge.mypreferences.replica import MyPreferencesReader
+from bridge.mypreferences.reader import MyPreferencesReader
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
 from bridge.store import Store
 from bridge.transport import Transport
@@ -56,7 +56,7 @@ def reader(url: str) -> MyPreferencesReader:
         sleep=time.sleep,
     )
     client = MyPreferencesClient(transport, account=ACCOUNT, routes=load_routes(None))
-    return MyPreferencesReader(client, MAPPING, clock, roll=SegmentRef("EVERYBODY"), export_poll=0.05)
+    return MyPreferencesReader(client, MAPPING, clock, segment=SegmentRef("EVERYBODY"), poll_interval=0.05)
 
 
 def peak() -> int:
