@@ -186,7 +186,7 @@ class App:
         if base_url is None:
             base_url = discover(self._v2(DISCOVERY_URL))
         client = self._v2(check_base_url(base_url))
-        self.limits.ask = client.account_info
+        self.limits.ask = client.get_account_information
         return client
 
     @cached_property

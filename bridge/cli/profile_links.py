@@ -72,7 +72,7 @@ def _identifier(app: App) -> str:
             "Custom identifiers need Dotdigital's v3 API, which this account or API user has not.",
             hint="`bridge doctor` tells why.",
         )
-    if name not in client.custom_identifiers():
+    if name not in client.get_custom_identifiers():
         raise ConfigError(
             f"Dotdigital has no custom identifier {name}.", hint=f"Create it there, or mend {_SETTING}."
         )

@@ -23,7 +23,7 @@ def add_consent_records(v3: ClientV3 | None, who: Who, records: Sequence[Consent
     missing, left_out = lacking(contact, records)
     for start in range(0, len(missing), MOST_RECORDS):
         some = missing[start : start + MOST_RECORDS]
-        contact = v3.add_consent_records(contact_id=contact.contact_id, records=some)
+        contact = v3.import_contact(contact_id=contact.contact_id, records=some)
         if _without(contact, some):
             raise _refused("Dotdigital took a consent record and does not show it.")
     if left_out:
@@ -41,7 +41,7 @@ def lacking(contact: ContactV3, records: Sequence[ConsentRecord]) -> tuple[list[
 
 
 def _contact(v3: ClientV3, who: Who) -> ContactV3:
-    contact = v3.contact(identifier="email", value=who.address)
+    contact = v3.get_contact(identifier="email", value=who.address)
     if contact.address is None or address_key(contact.address) != address_key(who.address):
         raise _refused("Dotdigital answered with another contact than was asked for.")
     if status.is_gone(contact.status) or status.is_gone(contact.email_status):

@@ -101,10 +101,10 @@ class DotdigitalEraser:
         v3 = self._access.client()
         try:
             if v3 is None:
-                contact = self._v2.contact_by_email(email=who.address)
+                contact = self._v2.get_contact(contact=who.address)
                 number, address, words = contact.contact_id, contact.address, [contact.status]
             else:
-                seen = v3.contact(identifier="email", value=who.address)
+                seen = v3.get_contact(identifier="email", value=who.address)
                 number, address = seen.contact_id, seen.address
                 words = [views.email_status(seen), seen.status, seen.email_status]
         except NotFound:
@@ -159,7 +159,7 @@ class DotdigitalEraser:
     def _by_job(self, v3: ClientV3, contact_id: int) -> bool:
         job = v3.delete_contacts([contact_id])
         for pause in JOB_PAUSES:
-            report = v3.delete_report(job)
+            report = v3.get_delete_status(job)
             if report.status.casefold() in _ENDED:
                 return report.status.casefold() == "failed" or bool(report.failures)
             self._sleep(pause)

@@ -131,7 +131,7 @@ class DotdigitalReader:
     def account(self) -> str:
         """The account's number, as the service tells it: users and regions may change, it does not."""
         if self._account is None:
-            self._account = str(self._v2.account_info().id)
+            self._account = str(self._v2.get_account_information().id)
         return self._account
 
     def read_feed(self, feed: str, since: datetime) -> Iterator[Page]:
@@ -177,7 +177,7 @@ class DotdigitalReader:
         is older than a read's start only makes the next read longer."""
         now = self._clock()
         if self._told is None or now - self._told[0] > _TIME_SERVES:
-            self._told = (now, self._v2.server_time())
+            self._told = (now, self._v2.get_server_time())
         return self._told[1]
 
     def oldest_since(self) -> datetime | None:
@@ -321,7 +321,7 @@ class DotdigitalReader:
     def _look_at_hidden(self, who: Who, read_at: datetime) -> PersonView:
         """`subscriptions` does not know them: nobody, or suppressed and hidden from it."""
         try:
-            contact = self._checked(self._v2.contact_by_email(email=who.address), who)
+            contact = self._checked(self._v2.get_contact(contact=who.address), who)
         except NotFound:
             return self._absent(who, read_at)
         if status.is_gone(contact.status):
@@ -343,7 +343,7 @@ class DotdigitalReader:
             if self._v3 is None:
                 return None
         try:
-            listed = self._v3.contact(identifier="contactId", value=contact.contact_id).preferences or ()
+            listed = self._v3.get_contact(identifier="contactId", value=contact.contact_id).preferences or ()
         except (NotFound, Refused):
             return None
         # v3 names only what is opted in to: what it leaves out is not gone, it is not in.
@@ -366,8 +366,8 @@ class DotdigitalReader:
     def _address_of(self, contact_id: int) -> str | None:
         try:
             if self._v3 is not None:
-                return self._v3.contact(identifier="contactId", value=contact_id).address
-            return self._v2.contact_by_id(contact_id=contact_id).address
+                return self._v3.get_contact(identifier="contactId", value=contact_id).address
+            return self._v2.get_contact(contact=contact_id).address
         except (NotFound, Refused):
             return None
 

@@ -145,7 +145,7 @@ class DotdigitalReplica(DotdigitalReader):
         """v3 takes preferences of suppressed people too. It would also revive a deleted contact, so the
         contact is read first, and the change goes to its id alone."""
         try:
-            contact = v3.contact(identifier="email", value=who.address)
+            contact = v3.get_contact(identifier="email", value=who.address)
         except NotFound:
             if takes_back:
                 return WriteResponse.ALREADY_SO
@@ -156,7 +156,7 @@ class DotdigitalReplica(DotdigitalReader):
             raise _refused("The contact was deleted at Dotdigital; writing to it would bring it back.")
         if contact.address is None or address_key(contact.address) != address_key(who.address):
             raise _refused("Dotdigital answered with another contact than was asked for.")
-        v3.patch_preferences(contact_id=contact.contact_id, preferences=overlay)
+        v3.import_contact(contact_id=contact.contact_id, preferences=overlay)
         return WriteResponse.ACCEPTED
 
     def _overlay(self, unit: Sequence[Write]) -> dict[int, bool]:

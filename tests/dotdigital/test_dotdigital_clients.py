@@ -26,11 +26,11 @@ from bridge.sandbox.faults import Fault
 def test_all_operations_are_understood_by_the_sandbox(state: State, v2: ClientV2, v3: ClientV3) -> None:
     one = state.add_contact("a+b@example.com", opt_ins={NEWS: (True, START)})
     two = state.add_contact("two@example.com", status="HardBounced", when=START)
-    assert v2.account_info().id == 1
-    assert v2.server_time() == START
-    assert v2.contact_by_email(email="a+b@example.com").contact_id == one
-    assert v2.contact_by_email(email="two@example.com").status == "HardBounced"
-    assert v2.contact_by_id(contact_id=one).address == "a+b@example.com"
+    assert v2.get_account_information().id == 1
+    assert v2.get_server_time() == START
+    assert v2.get_contact(contact="a+b@example.com").contact_id == one
+    assert v2.get_contact(contact="two@example.com").status == "HardBounced"
+    assert v2.get_contact(contact=one).address == "a+b@example.com"
     assert [row.word for row in v2.get_suppressed_contacts_since_date(since=START)] == ["HardBounced"]
     assert v2.get_unsubscribed_contacts_since_date(since=START) == []
     rows = v2.get_subscriptions_for_contact(email="a+b@example.com").rows
@@ -41,9 +41,9 @@ def test_all_operations_are_understood_by_the_sandbox(state: State, v2: ClientV2
     since = START - timedelta(days=1)
     changed = v2.get_contacts_with_modified_preference_opt_in_since_date(preference_id=NEWS, since=since)
     assert [row.contact and row.contact.contact_id for row in changed] == [one]
-    assert v3.contact(identifier="contactId", value=two).email_status == "hardBounced"
-    assert [contact.contact_id for contact in v3.contacts(limit=1).items] == [one]
-    assert v3.contacts(limit=1).next_marker is not None
+    assert v3.get_contact(identifier="contactId", value=two).email_status == "hardBounced"
+    assert [contact.contact_id for contact in v3.get_contacts(limit=1).items] == [one]
+    assert v3.get_contacts(limit=1).next_marker is not None
     removed = v2.unsubscribe_contact(email="a+b@example.com")
     assert (removed.reason, removed.removed_at) == ("Unsubscribed", START)
     back = v2.resubscribe_contact_with_no_challenge(email="a+b@example.com")
@@ -51,7 +51,7 @@ def test_all_operations_are_understood_by_the_sandbox(state: State, v2: ClientV2
     blocked = v2.bulk_suppress_contacts([Addressee(id=one), Addressee(email="nobody@example.com")])
     assert [entry.id for entry in blocked.suppressed or []] == [one]
     assert [entry.email for entry in blocked.not_found or []] == ["nobody@example.com"]
-    patched = v3.patch_preferences(contact_id=one, preferences={NEWS: False, UNMAPPED: True})
+    patched = v3.import_contact(contact_id=one, preferences={NEWS: False, UNMAPPED: True})
     assert [preference.id for preference in patched.preferences or []] == [UNMAPPED]
 
 
@@ -91,7 +91,7 @@ def test_an_unknown_contact_is_not_found_in_each_form_of_message(
 ) -> None:
     state.switches.error_text = form
     with pytest.raises(NotFound) as missing:
-        v2.contact_by_email(email="nobody@example.com")
+        v2.get_contact(contact="nobody@example.com")
     assert missing.value.code == "ERROR_CONTACT_NOT_FOUND"
     assert "nobody" not in str(missing.value)
 
@@ -102,7 +102,7 @@ def test_a_wrong_password_and_a_wrong_region_stop_the_side(state: State, v2: Cli
         v2.get_preferences()
     object.__setattr__(state.api_user, "password", "other")
     with pytest.raises(SignInRefused, match="401"):
-        v2.account_info()
+        v2.get_account_information()
 
 
 @pytest.mark.parametrize("kind", ["html", "null", "empty", "truncate"])
@@ -163,7 +163,7 @@ def test_no_address_reaches_the_logs_or_an_error(
     caplog.set_level(logging.DEBUG)
     state.faults.add(Fault("get-contact", "status", times=4))
     with pytest.raises(ServerError) as trouble:
-        v2.contact_by_email(email="secret.person@example.com")
+        v2.get_contact(contact="secret.person@example.com")
     ours = [record for record in caplog.records if not record.name.startswith("uvicorn")]
     assert not any("secret" in record.getMessage() for record in ours)
     assert "secret" not in str(trouble.value)

@@ -70,7 +70,7 @@ def test_a_dry_run_neither_makes_nor_wakes_a_subscription(
 ) -> None:
     assert list(EventsExport(v3, NAME, memory).pages()) == []
     assert not state.event_exports
-    v3.create_event_subscription(name=NAME, types=["contact.updated"])
+    v3.create_subscription(name=NAME, types=["contact.updated"])
     state.clock.advance(timedelta(days=31).total_seconds())
     (page,) = EventsExport(v3, NAME, memory).pages()
     assert "inactive" in page.warnings[0]

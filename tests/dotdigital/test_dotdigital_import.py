@@ -419,7 +419,7 @@ def test_an_import_answer_that_cannot_be_read_is_in_doubt(mocked: Mocked, answer
 def test_a_report_s_parts_may_be_null_or_missing(mocked: Mocked) -> None:
     """The summary and the lists of an import that runs broke the vendor's own client."""
     body = '{"importId": "x", "status": "NotFinished", "summary": null, "created": null, "failures": null}'
-    report = ClientV3(mocked(lambda _: httpx.Response(200, text=body))).import_report("x")
+    report = ClientV3(mocked(lambda _: httpx.Response(200, text=body))).get_import_status("x")
     assert (report.status, report.updated, report.failures) == ("NotFinished", None, None)
 
 
@@ -430,7 +430,7 @@ def test_an_import_that_is_gone_is_over(mapping: Mapping, v2: ClientV2, v3: Clie
     replica = DotdigitalReplica(v2, v3, mapping, state.clock.now, memory=memory)
     assert not replica.has_running_jobs()
     with pytest.raises(NotFound):
-        v3.import_report("forgotten")
+        v3.get_import_status("forgotten")
 
 
 @pytest.mark.parametrize("name", ["email", "EMAIL", "mobileNumber", "contactId"])

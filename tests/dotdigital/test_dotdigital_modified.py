@@ -133,14 +133,14 @@ def test_where_many_were_modified_the_feeds_are_read_at_once(polls: Polls) -> No
 
 def test_a_second_page_is_never_asked_for(polls: Polls, monkeypatch: pytest.MonkeyPatch) -> None:
     idle(polls)
-    before, asked = ClientV3.contacts, []
+    before, asked = ClientV3.get_contacts, []
 
     def contacts(self: ClientV3, **more: object) -> object:
         asked.append(more)
         found = before(self, **more)  # type: ignore[arg-type]
         return replace_links(found)
 
-    monkeypatch.setattr(ClientV3, "contacts", contacts)
+    monkeypatch.setattr(ClientV3, "get_contacts", contacts)
     assert set(polls.round()) == {SUPPRESSED, FEED, *preferences(polls)}
     assert len(asked) == 1
 

@@ -21,26 +21,26 @@ from tests.spec_check.client import ANN, CALLS
 
 ROWS = rows_of("operations-dotdigital.md")
 BESIDE: dict[str, Callable[[ClientV2, ClientV3], object]] = {
-    "get-account-information": lambda v2, _: v2.account_info(),
-    "get-server-time": lambda v2, _: v2.server_time(),
-    "get-contact by e-mail": lambda v2, _: v2.contact_by_email(email=ANN),
-    "get-contact by id": lambda v2, _: v2.contact_by_id(contact_id=7),
+    "get-account-information": lambda v2, _: v2.get_account_information(),
+    "get-server-time": lambda v2, _: v2.get_server_time(),
+    "get-contact by e-mail": lambda v2, _: v2.get_contact(contact=ANN),
+    "get-contact by id": lambda v2, _: v2.get_contact(contact=7),
     "delete-contact": lambda v2, _: v2.delete_contact(contact_id=7),
     "deleteContacts": lambda _, v3: v3.delete_contacts([7]),
-    "getDeleteStatus": lambda _, v3: v3.delete_report("some-job"),
-    "getContacts": lambda _, v3: v3.contacts(),
-    "getContact": lambda _, v3: v3.contact(identifier="email", value=ANN),
-    "getCustomIdentifiers": lambda _, v3: v3.custom_identifiers(),
+    "getDeleteStatus": lambda _, v3: v3.get_delete_status("some-job"),
+    "getContacts": lambda _, v3: v3.get_contacts(),
+    "getContact": lambda _, v3: v3.get_contact(identifier="email", value=ANN),
+    "getCustomIdentifiers": lambda _, v3: v3.get_custom_identifiers(),
     "importContacts": lambda _, v3: v3.import_contacts([ImportChange(7, {NEWS: True})]),
-    "getImportStatus": lambda _, v3: v3.import_report("some-import"),
-    "importContact with consent records": lambda _, v3: v3.add_consent_records(
+    "getImportStatus": lambda _, v3: v3.get_import_status("some-import"),
+    "importContact with consent records": lambda _, v3: v3.import_contact(
         contact_id=7, records=[ConsentRecordV3(text="Yes")]
     ),
-    "createSubscription": lambda _, v3: v3.create_event_subscription(name="one", types=TYPES),
-    "listSubscriptions": lambda _, v3: v3.event_subscriptions(),
-    "updateSubscription": lambda _, v3: v3.wake_event_subscription(subscription=1, name="one", types=TYPES),
-    "exportEvents": lambda _, v3: v3.events(subscription=1),
-    "importContact": lambda _, v3: v3.patch_preferences(contact_id=7, preferences={NEWS: True}),
+    "createSubscription": lambda _, v3: v3.create_subscription(name="one", types=TYPES),
+    "listSubscriptions": lambda _, v3: v3.list_subscriptions(),
+    "updateSubscription": lambda _, v3: v3.update_subscription(subscription=1, name="one", types=TYPES),
+    "exportEvents": lambda _, v3: v3.export_events(subscription=1),
+    "importContact": lambda _, v3: v3.import_contact(contact_id=7, preferences={NEWS: True}),
 }
 
 

@@ -119,7 +119,7 @@ def test_a_listing_that_grows_while_it_is_read_loses_nobody(v3: ClientV3, state:
     there = {state.add_contact(f"p{number}@example.com") for number in range(50)}
 
     def fetch(marker: str | None) -> ContactsPage:
-        page = v3.contacts(marker=marker, limit=10)
+        page = v3.get_contacts(marker=marker, limit=10)
         state.add_contact(f"new{len(state.people())}@example.com")
         return page
 
@@ -130,7 +130,7 @@ def test_a_listing_that_grows_while_it_is_read_loses_nobody(v3: ClientV3, state:
 
 def test_a_sixth_subscription_is_refused_and_polling_goes_on(v3: ClientV3, state: State) -> None:
     for number in range(5):
-        v3.create_event_subscription(name=f"other {number}", types=["contact.updated"])
+        v3.create_subscription(name=f"other {number}", types=["contact.updated"])
     events = EventsExport(v3, "consent-bridge", InMemoryKeyValue())
     events.permit()
     (page,) = events.pages()

@@ -175,7 +175,7 @@ def test_one_who_is_missed_is_enough_to_trust_it_no_more(state: State, town: Tow
     town.reads()
     told = town.reader.probe_capabilities()
     assert kept(town.memory)[PREFERENCES].verdict is NOT_SHOWN
-    assert "polling goes by the v2 feeds" in told[0]
+    assert "using the v2 feeds" in told[0]
     state.clock.advance(EVERY.total_seconds())
     moving(state)
     town.changes(ENOUGH - 1)

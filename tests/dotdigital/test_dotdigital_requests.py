@@ -182,10 +182,10 @@ CALLS: list[tuple[Call, str, str, object, object]] = [
         None,
         [],
     ),
-    (lambda c: c.account_info(), "GET", "/v2/account-info", None, {"id": 1}),
-    (lambda c: c.server_time(), "GET", "/v2/server-time", None, "2026-03-01 12:00:00.000000+00:00"),
-    (lambda c: c.contact_by_email(email="a@example.com"), "GET", "/v2/contacts/a%40example.com", None, {}),
-    (lambda c: c.contact_by_id(contact_id=4), "GET", "/v2/contacts/4", None, {}),
+    (lambda c: c.get_account_information(), "GET", "/v2/account-info", None, {"id": 1}),
+    (lambda c: c.get_server_time(), "GET", "/v2/server-time", None, "2026-03-01 12:00:00.000000+00:00"),
+    (lambda c: c.get_contact(contact="a@example.com"), "GET", "/v2/contacts/a%40example.com", None, {}),
+    (lambda c: c.get_contact(contact=4), "GET", "/v2/contacts/4", None, {}),
 ]
 
 
@@ -225,7 +225,7 @@ def test_the_listing_goes_out_as_documented(mocked: Mocked) -> None:
     recorder = Recorder(
         httpx.Response(200, json={"_items": [], "_links": {"next": {"marker": "m", "link": "x"}}})
     )
-    page = ClientV3(mocked(recorder)).contacts(marker="a=b", limit=10, modified_since=SINCE)
+    page = ClientV3(mocked(recorder)).get_contacts(marker="a=b", limit=10, modified_since=SINCE)
     url = recorder.requests[0].url
     assert dict(url.params) == {
         "limit": "10",
@@ -241,20 +241,20 @@ def test_the_only_change_v3_can_carry_is_of_preferences_by_contact_id(mocked: Mo
     """Dotdigital importContact: a PATCH by e-mail creates, and a status could subscribe."""
     recorder = Recorder(httpx.Response(200, json={"contactId": 9}))
     client = ClientV3(mocked(recorder))
-    client.patch_preferences(contact_id=9, preferences={3: False, 4: True})
+    client.import_contact(contact_id=9, preferences={3: False, 4: True})
     body = {"preferences": [{"id": 3, "isOptedIn": False}, {"id": 4, "isOptedIn": True}]}
     assert recorder.sent == ("PATCH", "/contacts/v3/contactId/9", body)
     for wrong in ({"contact_id": 9, "preferences": {}}, {"contact_id": 0, "preferences": {3: True}}):
         with pytest.raises(ValueError, match="preference"):
-            client.patch_preferences(**wrong)  # type: ignore[arg-type]
+            client.import_contact(**wrong)  # type: ignore[arg-type]
     assert len(recorder.requests) == 1
     with pytest.raises(OutcomeUnknown):  # some other contact answered
-        client.patch_preferences(contact_id=8, preferences={3: False})
+        client.import_contact(contact_id=8, preferences={3: False})
 
 
 def test_a_v3_identifier_is_percent_encoded(mocked: Mocked) -> None:
     recorder = Recorder(httpx.Response(200, json={"contactId": 9}))
-    ClientV3(mocked(recorder)).contact(identifier="email", value=ODD)
+    ClientV3(mocked(recorder)).get_contact(identifier="email", value=ODD)
     assert recorder.sent[1] == "/contacts/v3/email/o%27dd%2Bt%2Fa%3Fg%231%25%40example.com"
 
 
@@ -268,7 +268,7 @@ def test_an_impossible_address_costs_no_call(mocked: Mocked, address: str) -> No
         lambda: v2.get_subscriptions_for_contact(email=address),
         lambda: v2.get_preferences_for_contact(contact=address),
         lambda: v2.resubscribe_contact(email=address),
-        lambda: v3.contact(identifier="email", value=address),
+        lambda: v3.get_contact(identifier="email", value=address),
     ]
     for call in calls:
         with pytest.raises(Refused):
@@ -281,7 +281,7 @@ def test_impossible_pages_and_batches_cost_no_call(v2: ClientV2, v3: ClientV3) -
         lambda: v2.get_suppressed_contacts_since_date(since=START, select=1001),
         lambda: v2.get_suppressed_contacts_since_date(since=START, skip=-1),
         lambda: v2.bulk_suppress_contacts([]),
-        lambda: v3.contacts(limit=5001),
+        lambda: v3.get_contacts(limit=5001),
     ]
     for call in calls:
         with pytest.raises(ValueError, match=r"."):

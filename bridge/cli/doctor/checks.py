@@ -147,13 +147,13 @@ def dotdigital(app: App, found: Findings) -> None:
     )
     if client is None:
         return
-    account = found.attempt(THEIRS, client.account_info)
+    account = found.attempt(THEIRS, client.get_account_information)
     if account is None:
         return
     found.good(THEIRS, "Signed in.")
     _region(app, found, account.value("ApiEndpoint"))
     asked = app.options.clock()
-    there = found.attempt(THEIRS, client.server_time)
+    there = found.attempt(THEIRS, client.get_server_time)
     if there is not None:
         _skew(app, found, THEIRS, asked, there)
     _permitted(found, THEIRS, "Preferences", client.get_preferences)
@@ -173,7 +173,7 @@ def _v3(app: App, found: Findings) -> None:
     if access.warning is not None:
         found.warn(THEIRS, "Contacts (v3) cannot be read.", access.warning)
     elif client is not None:
-        _permitted(found, THEIRS, "Contacts (v3)", lambda: client.contacts(limit=1))
+        _permitted(found, THEIRS, "Contacts (v3)", lambda: client.get_contacts(limit=1))
 
 
 def _region(app: App, found: Findings, endpoint: str | None) -> None:

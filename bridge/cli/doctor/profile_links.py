@@ -49,7 +49,7 @@ def identifier(app: App, found: Findings) -> None:
         if client is None:
             found.warn(THEIRS, "Without v3 no contact's custom identifier is read.", f"Unset {_IDENTIFIER}.")
             return
-        known = client.custom_identifiers()
+        known = client.get_custom_identifiers()
     except SideError as error:
         found.warn(
             THEIRS, f"Whether there is a custom identifier {wanted} cannot be told: {error.what}", error.hint

@@ -116,7 +116,7 @@ class ImportRunner:
     def _ended(self, active: _Active, answers: dict[int, Answer]) -> bool:
         """Ask after one import; its report once it has ended."""
         try:
-            report = self._v3.import_report(active.job.id or "")
+            report = self._v3.get_import_status(active.job.id or "")
         except SideError as error:
             if error.verdict is Verdict.RETRY:
                 return False
@@ -141,7 +141,7 @@ def _may_work(v3: ClientV3 | None, jobs: JobStore, job: ImportJob) -> bool:
     if job.id is None or v3 is None:
         return True
     try:
-        if not _is_over(v3.import_report(job.id)):
+        if not _is_over(v3.get_import_status(job.id)):
             return True
     except NotFound:
         pass  # long over: its report is kept for a while only

@@ -20,7 +20,7 @@ def discover(v2: ClientV2, *, asked_at: str = DISCOVERY_URL) -> str:
 
     Raises ConfigError where the answer names no host to trust with credentials, and SideError.
     """
-    endpoint = v2.account_info().value("ApiEndpoint")
+    endpoint = v2.get_account_information().value("ApiEndpoint")
     if endpoint is None:
         raise ConfigError(
             "Dotdigital's account information does not name the account's region.",

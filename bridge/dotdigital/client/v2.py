@@ -37,12 +37,12 @@ class ClientV2:
 
     # account
 
-    def account_info(self) -> AccountInfo:
+    def get_account_information(self) -> AccountInfo:
         """Account id and named properties, `ApiEndpoint` among them."""
         operation = "get-account-information"
         return decode(self.transport.read(operation, "GET", "/v2/account-info"), AccountInfo, operation)
 
-    def server_time(self) -> datetime:
+    def get_server_time(self) -> datetime:
         """The service's own clock: what watermarks are taken from."""
         operation = "get-server-time"
         answer = self.transport.read(operation, "GET", "/v2/server-time")
@@ -97,16 +97,11 @@ class ClientV2:
         answer = self.transport.write(operation, "POST", path, json=body)
         return decode(answer, Resubscription, operation, is_write=True)
 
-    def contact_by_email(self, *, email: str) -> Contact:
-        """A contact with its status; unlike other v2 reads it also finds suppressed ones."""
+    def get_contact(self, *, contact: str | int) -> Contact:
+        """A contact with its status. By address suppressed contacts are found too, unlike in other v2 reads;
+        by id only mailable ones are."""
         operation = "get-contact"
-        path = f"/v2/contacts/{wire.path_address(email, operation)}"
-        return decode(self.transport.read(operation, "GET", path), Contact, operation)
-
-    def contact_by_id(self, *, contact_id: int) -> Contact:
-        """A mailable contact by id; unsubscribed and suppressed ones are not found this way."""
-        operation = "get-contact"
-        path = f"/v2/contacts/{wire.path_id(contact_id, operation)}"
+        path = f"/v2/contacts/{_contact(contact, operation)}"
         return decode(self.transport.read(operation, "GET", path), Contact, operation)
 
     def delete_contact(self, *, contact_id: int) -> None:

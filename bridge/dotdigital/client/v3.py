@@ -47,7 +47,7 @@ class ClientV3:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
 
-    def contacts(
+    def get_contacts(
         self,
         *,
         marker: str | None = None,
@@ -68,7 +68,7 @@ class ClientV3:
         answer = self.transport.read(operation, "GET", "/contacts/v3", params=params)
         return decode(answer, ContactsPage, operation)
 
-    def contact(self, *, identifier: str, value: str | int) -> ContactV3:
+    def get_contact(self, *, identifier: str, value: str | int) -> ContactV3:
         """One contact by `contactId`, `email`, or the name of another identifier."""
         operation = "getContact"
         text = str(value).strip()
@@ -83,26 +83,28 @@ class ClientV3:
         path = f"/contacts/v3/{identifier}/{quote(text, safe='')}"
         return decode(self.transport.read(operation, "GET", path), ContactV3, operation)
 
-    def patch_preferences(self, *, contact_id: int, preferences: Mapping[int, bool]) -> ContactV3:
-        """Set some preferences of an existing contact and nothing else. Works for suppressed contacts too.
+    def import_contact(
+        self,
+        *,
+        contact_id: int,
+        preferences: Mapping[int, bool] | None = None,
+        records: Sequence[ConsentRecordV3] = (),
+    ) -> ContactV3:
+        """Set some preferences of an existing contact, or add 1 to 5 consent records to it, and nothing else
+        (`Patch contact`). Works for suppressed contacts too.
 
-        It would bring a contact back from the recycle bin: read its status first. Raises ValueError for an
-        empty change or an impossible id.
+        It restores a contact from the recycle bin: read its status first. Records are never replaced: sent
+        twice, they are there twice. Raises ValueError for an empty change, too many records or an impossible
+        id.
         """
-        if not preferences or contact_id <= 0:
-            raise ValueError("a preference change names a contact and at least one preference")
-        rows = [{"id": number, "isOptedIn": state} for number, state in preferences.items()]
-        return self._patch(contact_id, {"preferences": rows})
-
-    def add_consent_records(self, *, contact_id: int, records: Sequence[ConsentRecordV3]) -> ContactV3:
-        """Add 1 to 5 consent records to an existing contact and nothing else. They are never replaced: sent
-        twice, they are there twice. Raises ValueError for another number of them or an impossible id."""
-        if not 0 < len(records) <= MOST_RECORDS or contact_id <= 0:
-            raise ValueError(f"a call names a contact and 1 to {MOST_RECORDS} consent records")
-        return self._patch(contact_id, {"consentRecords": msgspec.to_builtins(list(records))})
-
-    def _patch(self, contact_id: int, body: wire.Json) -> ContactV3:
+        if not (preferences or records) or len(records) > MOST_RECORDS or contact_id <= 0:
+            raise ValueError(f"a change names a contact and preferences, or 1 to {MOST_RECORDS} records")
         operation = "importContact"
+        body: wire.Json = {}
+        if preferences:
+            body["preferences"] = [{"id": number, "isOptedIn": on} for number, on in preferences.items()]
+        if records:
+            body["consentRecords"] = msgspec.to_builtins(list(records))
         answer = self.transport.write(operation, "PATCH", f"/contacts/v3/contactId/{contact_id}", json=body)
         contact = decode(answer, ContactV3, operation, is_write=True)
         if contact.contact_id != contact_id:
@@ -123,7 +125,7 @@ class ClientV3:
             raise wire.untrusted(answer, operation, is_write=True)
         return import_id
 
-    def import_report(self, import_id: str) -> ImportReport:
+    def get_import_status(self, import_id: str) -> ImportReport:
         """How far an import is (`Get import status`), and once it has ended what became of each contact."""
         operation = "getImportStatus"
         path = f"/contacts/v3/import/{quote(import_id, safe='')}"
@@ -142,13 +144,13 @@ class ClientV3:
             raise wire.untrusted(answer, operation, is_write=True)
         return delete_id
 
-    def delete_report(self, delete_id: str) -> DeleteReport:
+    def get_delete_status(self, delete_id: str) -> DeleteReport:
         """How far a deletion is (`Get bulk delete status`), and whom it left out."""
         operation = "getDeleteStatus"
         path = f"/contacts/v3/delete/{quote(delete_id, safe='')}"
         return decode(self.transport.read(operation, "GET", path), DeleteReport, operation)
 
-    def custom_identifiers(self) -> list[str]:
+    def get_custom_identifiers(self) -> list[str]:
         """The names of the account's custom identifiers (`Get all custom identifiers`)."""
         operation = "getCustomIdentifiers"
         answer = self.transport.read(operation, "GET", "/configuration/v3/customIdentifiers")
@@ -156,29 +158,27 @@ class ClientV3:
 
     # events export
 
-    def event_subscriptions(self) -> list[EventSubscription]:
+    def list_subscriptions(self) -> list[EventSubscription]:
         """All exports of the account (`List subscriptions`): there are never more than five."""
         operation = "listSubscriptions"
         answer = self.transport.read(operation, "GET", _SUBSCRIPTIONS)
         return decode(answer, EventSubscriptions, operation).items
 
-    def create_event_subscription(self, *, name: str, types: Sequence[str]) -> EventSubscription:
+    def create_subscription(self, *, name: str, types: Sequence[str]) -> EventSubscription:
         """Have events of these types collected from now on (`Create subscription`). Raises Refused where the
         name is in use."""
         operation = "createSubscription"
         answer = self.transport.write(operation, "POST", _SUBSCRIPTIONS, json=_subscription(name, types))
         return decode(answer, EventSubscription, operation, is_write=True)
 
-    def wake_event_subscription(
-        self, *, subscription: int, name: str, types: Sequence[str]
-    ) -> EventSubscription:
+    def update_subscription(self, *, subscription: int, name: str, types: Sequence[str]) -> EventSubscription:
         """Make an export active again (`Update subscription`)."""
         operation = "updateSubscription"
         path = f"{_SUBSCRIPTIONS}/{subscription}"
         answer = self.transport.write(operation, "PUT", path, json=_subscription(name, types))
         return decode(answer, EventSubscription, operation, is_write=True)
 
-    def events(
+    def export_events(
         self, *, subscription: int, check_point: str | None = None, limit: int = LARGEST_LIMIT
     ) -> ExportedEvents:
         """One page of events (`Export events`); none: there are no more. `check_point` tells the service that

@@ -40,7 +40,7 @@ class V3Access:
         if self._known or self._client is None:
             return
         try:
-            self._client.contacts(limit=1, include=())
+            self._client.get_contacts(limit=1, include=())
         except SideError as error:
             if error.status not in _MEANS_MISSING:
                 raise

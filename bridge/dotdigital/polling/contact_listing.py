@@ -42,7 +42,7 @@ class ContactListing:
         pages = 0
 
         def fetch(marker: str | None) -> ContactsPage:
-            return self._v3.contacts(marker=marker, limit=self._page, include=include)
+            return self._v3.get_contacts(marker=marker, limit=self._page, include=include)
 
         for contacts in drains.drain_marker(fetch):
             pages += 1
@@ -81,8 +81,8 @@ class ContactListing:
             ids = who.ids.get(Side.DOTDIGITAL, ())
             try:
                 if len(ids) == 1:
-                    yield [self._v3.contact(identifier="contactId", value=ids[0])]
+                    yield [self._v3.get_contact(identifier="contactId", value=ids[0])]
                 else:
-                    yield [self._v3.contact(identifier="email", value=who.address)]
+                    yield [self._v3.get_contact(identifier="email", value=who.address)]
             except (NotFound, Refused):
                 continue

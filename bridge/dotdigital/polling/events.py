@@ -75,21 +75,21 @@ class EventsExport:
 
     def _fetch(self, number: int, stored: str | None) -> ExportedEvents:
         try:
-            return self._client.events(subscription=number, check_point=stored, limit=_PAGE)
+            return self._client.export_events(subscription=number, check_point=stored, limit=_PAGE)
         except SideError as error:
             if error.code != _BAD_CHECKPOINT or stored is None:
                 raise
-        return self._client.events(subscription=number, limit=_PAGE)
+        return self._client.export_events(subscription=number, limit=_PAGE)
 
     def _subscription(self) -> int | None:
         """The subscription's number; None where there is none and none may be made."""
         if self._number is not None:
             return self._number
-        found = next((one for one in self._client.event_subscriptions() if one.name == self._name), None)
+        found = next((one for one in self._client.list_subscriptions() if one.name == self._name), None)
         if found is not None:
             self._number = found.id
         elif self._may_subscribe:
-            self._number = self._client.create_event_subscription(name=self._name, types=TYPES).id
+            self._number = self._client.create_subscription(name=self._name, types=TYPES).id
         return self._number
 
     def _explain(self, error: SideError) -> str:
@@ -107,7 +107,7 @@ class EventsExport:
         if not self._may_subscribe or self._number is None:
             return f"{_ASLEEP} The next run wakes it."
         try:
-            self._client.wake_event_subscription(subscription=self._number, name=self._name, types=TYPES)
+            self._client.update_subscription(subscription=self._number, name=self._name, types=TYPES)
         except SideError as error:
             return f"{_ASLEEP} It could not be woken: {error}"
         return f"{_ASLEEP} It is active again."

@@ -43,7 +43,7 @@ class ModifiedFeed:
             v3 = self._access.client()
             if v3 is None:
                 return
-            found = v3.contacts(modified_since=now - LONGEST, include=())
+            found = v3.get_contacts(modified_since=now - LONGEST, include=())
         except SideError as error:
             yield Page(warnings=[f"polling goes by the v2 feeds: {error}"])
             return

@@ -167,7 +167,7 @@ def _listed(v3: ClientV3, since: datetime) -> tuple[dict[str, ContactV3], bool]:
     pages = 0
 
     def fetch(marker: str | None) -> ContactsPage:
-        return v3.contacts(marker=marker, modified_since=since, include=())
+        return v3.get_contacts(marker=marker, modified_since=since, include=())
 
     found: dict[str, ContactV3] = {}
     try:
@@ -183,7 +183,7 @@ def _listed(v3: ClientV3, since: datetime) -> tuple[dict[str, ContactV3], bool]:
 
 def _read(v3: ClientV3, number: str) -> ContactV3 | None:
     try:
-        return v3.contact(identifier="contactId", value=number)
+        return v3.get_contact(identifier="contactId", value=number)
     except NotFound:
         return None
 
