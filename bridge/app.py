@@ -18,12 +18,9 @@ from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
 from bridge.core.ports import ReadReplica, Replica
-from bridge.dotdigital.client.auth import basic_auth
-from bridge.dotdigital.client.errors import to_error as judge_dotdigital
-from bridge.dotdigital.client.region import DISCOVERY_URL, check_base_url, discover
+from bridge.dotdigital import build as build_dotdigital
+from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.client.v3_access import V3Access
 from bridge.dotdigital.eraser import DotdigitalEraser
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.polling.events import EventsExport
@@ -35,15 +32,20 @@ from bridge.mypreferences import build as build_mypreferences
 from bridge.mypreferences.auth import SignIn as MyPreferencesSignIn
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.reader import MyPreferencesReader
-from bridge.mypreferences.replica import MyPreferencesReplica
-from bridge.settings import V3, Settings
+from bridge.mypreferences.client.errors import error_mapper as judging_mypreferences
+from bridge.mypreferences.client.routes import load_routes
+from bridge.mypreferences.client.throttle import RateLimit
+from bridge.mypreferences.eraser import MyPreferencesEraser
+from bridge.mypreferences.profile_lookup import ProfileFinder
+from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
+from bridge.settings import AuthScheme, Settings
 from bridge.settings.erasure_key import key_of
 from bridge.store import Lease, Store
 from bridge.store.lease_owner import is_gone, this_process
 from bridge.transport import ErrorMapper, SignIn, Throttle, Transport
 
-M = TypeVar("M", bound=MyPreferencesReader)
+R = TypeVar("R", bound=DotdigitalReader)
+T = TypeVar("T")
 
 LEASE = timedelta(minutes=2)  # renewed all along; a killed machine blocks nobody for longer
 
@@ -174,41 +176,41 @@ class App:
 
     @cached_property
     def limits(self) -> RateLimiter:
-        """Dotdigital's allowance, as its answers tell."""
-        share = self.settings.dotdigital.share_left
-        return RateLimiter(clock=self.options.clock, sleep=self._sleep, share=share)
+        """Dotdigital's rate limits, as its answers state them."""
+        return build_dotdigital.rate_limiter(self.settings.dotdigital, self.options.clock, self._sleep)
 
     @cached_property
     def dotdigital(self) -> ClientV2:
-        """Dotdigital's v2 API at the account's region, which is asked for where the settings name none."""
+        """Dotdigital's v2 API. Raises ConfigError naming every missing setting."""
         self.settings.require_dotdigital()
-        base_url = self.settings.dotdigital.base_url
-        if base_url is None:
-            base_url = discover(self._v2(DISCOVERY_URL))
-        client = self._v2(check_base_url(base_url))
-        self.limits.ask = client.get_account_information
-        return client
+        connect = partial(self._transport, Side.DOTDIGITAL)
+        return build_dotdigital.connect(self.settings.dotdigital, self.limits, connect)
 
     @cached_property
     def dotdigital_v3(self) -> V3Access:
-        """Dotdigital's v3 contacts API, as far as the settings and the account have it."""
-        wanted = self.settings.dotdigital.v3
-        client = None if wanted is V3.NEVER else ClientV3(self.dotdigital.transport)
-        return V3Access(client, required=wanted is V3.ALWAYS)
+        """Dotdigital's v3 contacts API, as far as the settings and the account allow it."""
+        return build_dotdigital.v3_access(self.settings.dotdigital, self.dotdigital)
 
     @cached_property
     def dotdigital_events(self) -> EventsExport | None:
         """Dotdigital's events export, where the settings ask for it."""
-        theirs = self.settings.dotdigital
-        if not theirs.events:
-            return None
-        return EventsExport(ClientV3(self.dotdigital.transport), theirs.events_name, self.store)
+        return build_dotdigital.events_export(self.settings.dotdigital, self.dotdigital, self.store)
 
-    def _v2(self, base_url: str) -> ClientV2:
-        theirs = self.settings.dotdigital
-        password = "" if theirs.password is None else theirs.password.get_secret_value()
-        auth = basic_auth(theirs.username or "", password)
-        return ClientV2(self._transport(Side.DOTDIGITAL, base_url, auth, self.limits, judge_dotdigital))
+    def _dotdigital_replica(self, kind: type[R]) -> R:
+        return build_dotdigital.replica(
+            kind,
+            self.settings.dotdigital,
+            v2=self.dotdigital,
+            v3=self.dotdigital_v3,
+            mapping=self.mapping,
+            memory=self.store,
+            events=self.dotdigital_events,
+            limits=self.limits,
+            own_writes=partial(self.store.written_since, Side.DOTDIGITAL),
+            import_poll=self.options.import_poll,
+            clock=self.options.clock,
+            sleep=self._sleep,
+        )
 
     def _transport(
         self,
@@ -241,36 +243,38 @@ class App:
     def readers(self) -> Mapping[Side, ReadReplica]:
         """Both sides, with no way to write to them."""
         return {
-            Side.MYPREFERENCES: self._mypreferences_replica(MyPreferencesReader),
-            Side.DOTDIGITAL: DotdigitalReader(
-                self.dotdigital,
-                self.dotdigital_v3,
+            Side.MYPREFERENCES: MyPreferencesReader(
+                self.mypreferences,
                 self.mapping,
                 self.options.clock,
-                memory=self.store,
-                events=self.dotdigital_events,
-                pace=self.limits,
-                ours=partial(self.store.written_since, Side.DOTDIGITAL),
+                roll=self._roll,
+                subscription_id=mine.subscription,
+                alternate_id_type=mine.alternate_id_type,
+                export_poll=self.options.export_poll,
                 sleep=self._sleep,
-                profile_identifier=self.settings.dotdigital.profile_identifier,
+                has_running_jobs=self.importer.has_running_jobs,
+                may_import=self.importer.may_begin,
             ),
+            Side.DOTDIGITAL: self._dotdigital_replica(DotdigitalReader),
         }
 
     @cached_property
     def replicas(self) -> Mapping[Side, Replica]:
         """Both sides, to be written."""
         return {
-            Side.MYPREFERENCES: self._mypreferences_replica(MyPreferencesReplica),
-            Side.DOTDIGITAL: DotdigitalReplica(
-                self.dotdigital,
-                self.dotdigital_v3,
+            Side.MYPREFERENCES: MyPreferencesReplica(
+                self.mypreferences,
                 self.mapping,
                 self.options.clock,
-                memory=self.store,
-                import_poll=self.options.import_poll,
+                roll=self._roll,
+                subscription_id=mine.subscription,
+                alternate_id_type=mine.alternate_id_type,
+                export_poll=self.options.export_poll,
                 sleep=self._sleep,
-                profile_identifier=self.settings.dotdigital.profile_identifier,
+                has_running_jobs=self.importer.has_running_jobs,
+                importer=self.importer,
             ),
+            Side.DOTDIGITAL: self._dotdigital_replica(DotdigitalReplica),
         }
 
     @cached_property
@@ -285,7 +289,9 @@ class App:
                 clock=self.options.clock,
                 sleep=self._sleep,
             ),
-            Side.DOTDIGITAL: DotdigitalEraser(self.dotdigital, self.dotdigital_v3, self._sleep),
+            Side.DOTDIGITAL: DotdigitalEraser(
+                self.dotdigital, self.dotdigital_v3, self.options.clock, self._sleep
+            ),
         }
 
     def services(

@@ -46,9 +46,9 @@ class UnfitMapping:
 def look(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None) -> CatalogueRead:
     """One side's catalogue: the kinds that the mapping names, or these. Raises ConfigError, SideError."""
     if side is Side.DOTDIGITAL:
-        from bridge.dotdigital.catalogue import read_catalogue as read_theirs
+        from bridge.dotdigital.preference_tree import catalogue_of
 
-        return CatalogueRead(read_theirs(app.dotdigital))
+        return CatalogueRead(catalogue_of(app.dotdigital.get_preferences()))
     from bridge.mypreferences.catalogue import read_catalogue as read_mine
 
     wanted = frozenset(kinds_used(side, app.mapping) if kinds is None else kinds)

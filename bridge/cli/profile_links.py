@@ -80,16 +80,10 @@ def _identifier(app: App) -> str:
 
 
 def _pinner(app: App, name: str) -> ProfileLinker:
-    from bridge.dotdigital.bulk.importer import ImportRunner
-    from bridge.dotdigital.bulk.jobs import JobStore
-    from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
-    from bridge.dotdigital.polling.contact_listing import ContactListing
-    from bridge.dotdigital.profile_links import ProfileLinker
+    from bridge.dotdigital.build import profile_linker
 
-    v3 = ClientV3(app.dotdigital.transport)
-    jobs = JobStore(app.store, app.options.clock)
-    importer = ImportRunner(v3, jobs, app.options.clock, app.options.sleep)
-    return ProfileLinker(ContactListing(v3, LARGEST_LIMIT, app.store), importer, name)
+    clock, sleep = app.options.clock, app.options.sleep
+    return profile_linker(name, v2=app.dotdigital, memory=app.store, clock=clock, sleep=sleep)
 
 
 def _announce(found: LinkPlan, name: str) -> None:

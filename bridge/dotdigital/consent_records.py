@@ -1,4 +1,4 @@
-"""Consent records of a contact: read first, so that none is kept twice."""
+"""Consent records of a contact: those it has already are not written again."""
 
 from __future__ import annotations
 
@@ -6,50 +6,42 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from bridge.core.errors import Refused
-from bridge.core.model import ConsentRecord, Side, Who, address_key
-from bridge.dotdigital import status
-from bridge.dotdigital.bulk.import_changes import MOST_RECORDS
-from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.client.wire import ConsentRecordV3, ContactV3, render_date
+from bridge.core.model import ConsentRecord, Side
+from bridge.dotdigital.client.parameters import render_date
+from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3
+from bridge.dotdigital.client.wire import ConsentRecordV3, ContactV3
 
 
-def add_consent_records(v3: ClientV3 | None, who: Who, records: Sequence[ConsentRecord]) -> None:
-    """Keep these with the contact, at most five a call, but for those that it has. Raises Refused, after the
-    others were sent, for a record that no call would take or that the answer does not show; and for somebody
-    who is not there or was deleted, whom the call would bring back."""
-    if v3 is None:
-        raise _refused("Consent records need Dotdigital's v3 API.", "Allow it by BRIDGE_DOTDIGITAL__V3.")
-    contact = _contact(v3, who)
-    missing, left_out = lacking(contact, records)
+def add_consent_records(v3: ClientV3, contact: ContactV3, records: Sequence[ConsentRecord]) -> None:
+    """Add those that the contact lacks, at most five a call. Raises Refused, after the others were sent, for
+    a record that no call would take or that the answer does not show."""
+    missing, left_out = missing_records(contact, records)
     for start in range(0, len(missing), MOST_RECORDS):
         some = missing[start : start + MOST_RECORDS]
         contact = v3.import_contact(contact_id=contact.contact_id, records=some)
         if _without(contact, some):
-            raise _refused("Dotdigital took a consent record and does not show it.")
+            raise refused("Dotdigital accepted a consent record and does not show it.")
     if left_out:
-        raise _refused(
+        raise refused(
             "A consent record holds an IP address that Dotdigital does not take.",
             "Correct the preference's attributes in MyPreferences.",
         )
 
 
-def lacking(contact: ContactV3, records: Sequence[ConsentRecord]) -> tuple[list[ConsentRecordV3], bool]:
+def missing_records(
+    contact: ContactV3, records: Sequence[ConsentRecord]
+) -> tuple[list[ConsentRecordV3], bool]:
     """Those records that the contact does not show, to be written; and whether one is left out, since no
     call would take it."""
-    good = [_rendered(record) for record in records if _takes(record)]
-    return _without(contact, good), len(good) < len(records)
+    valid = [_rendered(record) for record in records if _is_valid(record)]
+    return _without(contact, valid), len(valid) < len(records)
 
 
-def _contact(v3: ClientV3, who: Who) -> ContactV3:
-    contact = v3.get_contact(identifier="email", value=who.address)
-    if contact.address is None or address_key(contact.address) != address_key(who.address):
-        raise _refused("Dotdigital answered with another contact than was asked for.")
-    if status.is_gone(contact.status) or status.is_gone(contact.email_status):
-        raise _refused("The contact was deleted at Dotdigital; writing to it would bring it back.")
-    return contact
+def refused(what: str, hint: str = "Check this contact in Dotdigital.") -> Refused:
+    return Refused(what, side=Side.DOTDIGITAL, operation="importContact", hint=hint)
 
 
-def _takes(record: ConsentRecord) -> bool:
+def _is_valid(record: ConsentRecord) -> bool:
     """The service was seen to refuse a loopback address."""
     try:
         return not ip_address(record.ip).is_loopback
@@ -77,7 +69,3 @@ def _rendered(record: ConsentRecord) -> ConsentRecordV3:
         ip_address=record.ip,
         user_agent=record.agent,
     )
-
-
-def _refused(what: str, hint: str = "Look at this person in Dotdigital.") -> Refused:
-    return Refused(what, side=Side.DOTDIGITAL, operation="importContact", hint=hint)

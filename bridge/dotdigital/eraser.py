@@ -1,7 +1,7 @@
-"""Erasing somebody at Dotdigital: first blocked, then deleted, each proven before the next.
+"""Erasing a person at Dotdigital: first suppressed, then deleted, each proven before the next.
 
 A deletion alone would lose the opt-out: a contact in the recycle bin may be imported again and then starts as
-subscribed. The block stays with the address. The recycle bin is never emptied.
+subscribed. The suppression stays with the address. The recycle bin is never emptied.
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from bridge.core.erasers import RecordFound, SideErasure
 from bridge.core.errors import AlreadyDone, InvalidResponse, NotFound, OutcomeUnknown, Refused
+from bridge.core.jobs import polls
 from bridge.core.model import Block, Choice, Who, address_key
 from bridge.dotdigital import status, views
+from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import LARGEST_BATCH, ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.client.v3_access import V3Access
 from bridge.dotdigital.client.wire import Addressee
 
 SHOWN_WITHIN = (0.0, 2.0, 5.0, 10.0)  # seconds between reads: what was done may show a little later
 JOB_PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
+_PATIENCE = timedelta(minutes=10)
 _SIDE = "dotdigital"
 _TOO_MANY = (400, 413)
 _ENDED = ("finished", "failed")
-_REPEAT = "Repeat `bridge forget`: it goes on from there."
+_REPEAT = "Repeat `bridge forget`: it continues from there."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class _Found:
 
     @property
     def blocked(self) -> bool:
-        """Whether mail to the address is barred by the person or the account's owner, which lasts."""
+        """Whether the person or the account's owner has barred mail to the address for good."""
         standing = status.contact_status(self.word)
         return standing.choice is Choice.OPTED_OUT or standing.block is Block.CONTROLLER
 
@@ -42,19 +45,25 @@ class _Found:
 class DotdigitalEraser:
     """Fills `bridge.core.erasers.Eraser`. `sleep` takes seconds."""
 
-    def __init__(self, v2: ClientV2, access: V3Access, sleep: Callable[[float], None]) -> None:
-        self._v2, self._access, self._sleep = v2, access, sleep
+    def __init__(
+        self,
+        v2: ClientV2,
+        access: V3Access,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._v2, self._access, self._clock, self._sleep = v2, access, clock, sleep
 
     def traces(self, who: Who) -> Sequence[RecordFound]:
         found = self._find(who)
         if found is None:
             return ()
-        first = "its block stays" if found.blocked else "suppressed"
+        first = "stays suppressed" if found.blocked else "suppressed"
         return (RecordFound(f"contact {found.contact_id}", found.word, f"{first}, then deleted"),)
 
     def block(self, people: Sequence[Who]) -> None:
-        """Suppress whoever is not blocked already, in batches: a block of the person's own is kept as it is.
-        How many one call takes is not documented: a batch that is refused is halved."""
+        """Suppress all who are not yet, in batches: a person's own unsubscribe is kept as it is. How many one
+        call takes is not documented: a batch that is refused is halved."""
         open_to_mail = [who for who in people if (found := self._find(who)) is not None and not found.blocked]
         waiting = [
             open_to_mail[start : start + LARGEST_BATCH]
@@ -76,7 +85,7 @@ class DotdigitalEraser:
             return SideErasure()
         done = []
         if found.blocked:
-            done.append(f"the address was blocked already ({found.word}), and stays so")
+            done.append(f"the address was blocked already ({found.word}), and stays blocked")
         else:
             self._suppress(who)
             done.append("the address is suppressed")
@@ -86,18 +95,18 @@ class DotdigitalEraser:
             done.append("the contact is deleted; Dotdigital keeps the address blocked")
         elif refused and left.blocked:
             done.append(
-                f"Dotdigital deletes nobody who is blocked: contact {left.contact_id} stays, and so does the "
-                "block. Its support can remove what else it holds"
+                f"Dotdigital cannot delete a suppressed contact: {left.contact_id} is kept, suppressed. Ask "
+                "Dotdigital support to remove it"
             )
         else:
             raise InvalidResponse(
-                "Dotdigital still shows a contact that it took for deleted.",
+                "Dotdigital accepted a deletion and still shows the contact.",
                 side=_SIDE, operation="delete-contact", hint=_REPEAT,
             )  # fmt: skip
         return SideErasure(done)
 
     def _find(self, who: Who) -> _Found | None:
-        """The contact with this address; None where there is none, or it lies in the recycle bin."""
+        """The contact with this address; None where there is none, or it is in the recycle bin."""
         v3 = self._access.client()
         try:
             if v3 is None:
@@ -114,7 +123,7 @@ class DotdigitalEraser:
         if number is None or address is None or address_key(address) != address_key(who.address):
             raise Refused(
                 "Dotdigital answered with another contact than was asked for.",
-                side=_SIDE, operation="get-contact", hint="Look at this person in Dotdigital.",
+                side=_SIDE, operation="get-contact", hint="Check this contact in Dotdigital.",
             )  # fmt: skip
         return _Found(number, words[0] or "unknown")
 
@@ -127,7 +136,7 @@ class DotdigitalEraser:
         found = self._shown(who, lambda now: now is None or now.blocked)
         if found is not None and not found.blocked:
             raise OutcomeUnknown(
-                "Dotdigital took a suppression and does not show it yet. Nothing was deleted.",
+                "Dotdigital accepted a suppression and does not show it yet. Nothing was deleted.",
                 side=_SIDE, operation="bulk-suppress-contacts", hint=_REPEAT,
             )  # fmt: skip
 
@@ -154,16 +163,15 @@ class DotdigitalEraser:
         except NotFound:
             return False
         except Refused:
-            return True  # the read that follows tells whether the contact is blocked, as it must be
+            return True  # the read that follows shows whether the contact is suppressed, as it must be
 
     def _by_job(self, v3: ClientV3, contact_id: int) -> bool:
         job = v3.delete_contacts([contact_id])
-        for pause in JOB_PAUSES:
+        for _ in polls(JOB_PAUSES, patience=_PATIENCE, clock=self._clock, sleep=self._sleep):
             report = v3.get_delete_status(job)
             if report.status.casefold() in _ENDED:
                 return report.status.casefold() == "failed" or bool(report.failures)
-            self._sleep(pause)
         raise OutcomeUnknown(
-            "A deletion at Dotdigital did not end in time: it may be carried out yet.",
+            "A deletion at Dotdigital did not end in time: it may still be applied.",
             side=_SIDE, operation="deleteContacts", hint=_REPEAT,
         )  # fmt: skip

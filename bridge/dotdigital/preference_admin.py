@@ -1,4 +1,4 @@
-"""Defining preferences, on a person's word only: each change is proven by reading the tree again."""
+"""Defining preferences, on an operator's command only: each change is proven by reading the tree again."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ class PreferenceDraft:
 
 
 class PreferenceAdmin:
-    """The account's preference tree, to be read and changed. Every method raises SideError; a change whose
-    outcome stays unknown, or that the tree does not show, raises OutcomeUnknown and is not repeated."""
+    """Reads and changes the account's preference tree. Every method raises SideError; a change whose outcome
+    stays unknown, or that the tree does not show, raises OutcomeUnknown and is not repeated."""
 
     def __init__(self, v2: ClientV2) -> None:
         self._v2 = v2
 
     def tree(self) -> list[PreferenceDraft]:
-        """Every node, each category before what it holds (`Get preferences`)."""
+        """Every node, each category before its preferences (`Get preferences`)."""
         return list(_nodes(self._v2.get_preferences(), 0))
 
     def changed_since(self, since: datetime) -> list[PreferenceDraft]:
-        """What was defined or redefined since, and the categories around it (`Get modified preferences since
-        date`): fewer bytes than the tree. What was deleted does not show."""
+        """What was defined or redefined since, with its categories (`Get modified preferences since date`):
+        fewer bytes than the tree. Deletions do not show."""
         return list(_nodes(self._v2.get_modified_preferences_since_date(since=since), 0))
 
     def create(self, wish: NewPreference) -> PreferenceDraft:
-        """Define it (`Create preference`). Answers do not tell the new number for certain: it is the one of
-        that name which was not there before."""
+        """Define it (`Create preference`). The answer need not name the new id: it is the one with that name
+        which was not there before."""
         before = {node.id for node in self.tree()}
 
         def send() -> None:
@@ -63,7 +63,7 @@ class PreferenceAdmin:
         return self._proven("create-preference", send, made)
 
     def update(self, node: PreferenceDraft, wish: NewPreference) -> PreferenceDraft:
-        """Redefine it as wished (`Update preference`); what it is, and where, is always sent along."""
+        """Redefine it (`Update preference`); its kind and its category are always sent as well."""
         wanted = replace(wish, is_leaf=node.is_leaf)
 
         def send() -> None:
@@ -82,7 +82,7 @@ class PreferenceAdmin:
         )
 
     def delete(self, node: PreferenceDraft) -> None:
-        """Delete it, a category with all it holds (`Delete preference`). Opt-ins are lost with it."""
+        """Delete it, a category with all its preferences (`Delete preference`). Their opt-ins are lost."""
         operation = "delete-preference"
         unknown = _sent(lambda: self._v2.delete_preference(preference_id=node.id))
         if any(found.id == node.id for found in self.tree()):
@@ -99,7 +99,7 @@ class PreferenceAdmin:
 
 
 def _sent(send: Callable[[], None]) -> OutcomeUnknown | None:
-    """Send a change once. Returns the doubt about it, which the tree settles."""
+    """Send a change once. Returns the error of an unknown outcome, which the tree settles."""
     try:
         send()
     except OutcomeUnknown as error:
@@ -124,7 +124,7 @@ def _nodes(tree: Iterable[PreferenceNode], category: int) -> Iterator[Preference
 
 def _not_shown(operation: str) -> OutcomeUnknown:
     return OutcomeUnknown(
-        "Dotdigital took the change, and its preferences do not show it.",
+        "Dotdigital accepted the change, and its preferences do not show it.",
         side=Side.DOTDIGITAL, operation=operation,
-        hint="Look by `bridge mapping preferences list` before you repeat it.",
+        hint="Check with `bridge mapping preferences list` before you repeat it.",
     )  # fmt: skip

@@ -1,18 +1,27 @@
-"""The preference tree, and the body that sets one contact's opt-ins. Pure.
+"""The preference tree: as a catalogue, and as the body that sets one contact's opt-ins. Pure.
 
 Whether setting merges or replaces is not documented, so the body holds everything that is opted in, and what
-is being written: then both readings mean the same. What is neither stays out of it. The contact's tree shows
-somebody who was never asked and somebody who refused alike; an explicit False would make a dated refusal of
-the former, which would come back as a withdrawal that nobody made.
+is being written: then it means the same either way. The rest stays out of it. The contact's tree looks the
+same for "never asked" and for "refused"; an explicit False would turn the former into a dated refusal, which
+would come back as a withdrawal that nobody made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from bridge.core.catalogue import Catalogue, CatalogueKind, Entry
 from bridge.core.errors import MappingStale
 from bridge.core.model import Side
 from bridge.dotdigital.client.wire import Json, PreferenceNode
+
+
+def catalogue_of(tree: Iterable[PreferenceNode]) -> Catalogue:
+    """The whole tree, as far as a mapping can name it. Take it from `Get preferences`: what changed since
+    some date would not show what was deleted."""
+    return Catalogue(
+        tuple(_entries(tree, None)), frozenset({CatalogueKind.PREFERENCE, CatalogueKind.CATEGORY})
+    )
 
 
 def leaves(tree: Iterable[PreferenceNode]) -> Iterator[PreferenceNode]:
@@ -30,8 +39,8 @@ def opt_ins(tree: Iterable[PreferenceNode]) -> dict[int, bool | None]:
 
 
 def put_body(tree: Sequence[PreferenceNode], overlay: Mapping[int, bool]) -> list[Json]:
-    """What is opted in, with `overlay` laid over it, as a body: leaves inside their category, `isOptedIn` on
-    leaves only, all-false as good as any. Raises MappingStale where `overlay` names what is no leaf."""
+    """What is opted in, changed by `overlay`, as a body: leaves inside their category, `isOptedIn` on leaves
+    only; all may be False. Raises MappingStale where `overlay` names what is no leaf."""
     if missing := sorted(set(overlay) - set(opt_ins(tree))):
         raise stale(missing)
     return list(_nodes(tree, overlay))
@@ -43,8 +52,22 @@ def stale(missing: Iterable[int]) -> MappingStale:
     return MappingStale(
         f"The mapping names preferences that Dotdigital does not have: {named}.",
         side=Side.DOTDIGITAL, operation="get-preferences-for-contact",
-        hint="See `bridge mapping check`, then mend the mapping file or restore the preferences.",
+        hint="See `bridge mapping check`, then fix the mapping file or restore the preferences.",
     )  # fmt: skip
+
+
+def _entries(tree: Iterable[PreferenceNode], category: PreferenceNode | None) -> Iterator[Entry]:
+    for node in tree:
+        names = [name for name in (node.public_name, node.private_name) if name]
+        yield Entry(
+            kind=CatalogueKind.PREFERENCE if node.is_leaf else CatalogueKind.CATEGORY,
+            id=str(node.id),
+            name=names[0] if names else "",
+            also=tuple(names[1:]),
+            group=str(category.id) if category is not None else "",
+            group_name=(category.public_name or category.private_name or "") if category is not None else "",
+        )
+        yield from _entries(node.children, node)
 
 
 def _nodes(tree: Iterable[PreferenceNode], overlay: Mapping[int, bool]) -> Iterator[Json]:

@@ -1,5 +1,5 @@
-"""Having contacts name their profile by a custom identifier: on a person's word only, and nothing else of
-them changes."""
+"""Setting each contact's ProfileId as a custom identifier: on an operator's command only, and nothing else of
+the contact changes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 from bridge.core.errors import SideError
 from bridge.core.model import Side, Who
-from bridge.dotdigital import status
-from bridge.dotdigital.bulk.import_changes import ImportChange
 from bridge.dotdigital.bulk.importer import ImportRunner
+from bridge.dotdigital.client.v3 import ImportChange
 from bridge.dotdigital.polling.contact_listing import ContactListing
+from bridge.dotdigital.views import is_deleted
 
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:
-    """What is to be said, by contact id, and how many are left alone: they name their profile already, name
-    another, or their profile is named by another contact."""
+    """The ProfileId to set, by contact id, and how many are skipped: they name their profile already, name
+    another, or another contact names their profile."""
 
     wanted: Mapping[int, str]
     named: int = 0
@@ -28,15 +28,15 @@ class LinkPlan:
 
 @dataclass(frozen=True, slots=True)
 class LinkResult:
-    """What came of it: how many contacts show it, and how often it was refused, by the service's reason."""
+    """How many contacts show it, and how often it was refused, by the service's reason."""
 
     proven: int
     refused: Mapping[str, int] = field(default_factory=dict)
 
 
 def certain(people: Iterable[Who]) -> dict[int, str]:
-    """The profile of each contact of which there is no doubt: one contact and one profile with the address,
-    and no other contact with that profile."""
+    """The profile of each contact that is certain: one contact and one profile with the address, and no other
+    contact with that profile."""
     found: dict[int, str] = {}
     for who in people:
         contacts, profiles = who.ids.get(Side.DOTDIGITAL, ()), who.ids.get(Side.MYPREFERENCES, ())
@@ -49,17 +49,18 @@ def certain(people: Iterable[Who]) -> dict[int, str]:
 class ProfileLinker:
     """`identifier` is the custom identifier's name. Raises SideError where the listing cannot be read."""
 
-    def __init__(self, roster: ContactListing, importer: ImportRunner, identifier: str) -> None:
-        self._roster, self._importer, self._identifier = roster, importer, identifier
+    def __init__(self, listing: ContactListing, importer: ImportRunner, identifier: str) -> None:
+        self._listing, self._importer, self._identifier = listing, importer, identifier
 
     def compare(self, certain: Mapping[int, str], heartbeat: Callable[[], None]) -> LinkPlan:
-        """Who has yet to name their profile. One identifier has one contact: nobody's is taken away."""
-        said = self._said(heartbeat)
+        """Which contacts have yet to name their profile. An identifier belongs to one contact: none is
+        moved."""
+        said = self._named_profiles(heartbeat)
         holder = {value: contact for contact, value in said.items() if value is not None}
         wanted, counts = {}, Counter[str]()
         for contact, profile in certain.items():
             if contact not in said:
-                continue  # not there any more: a write would bring it back
+                continue  # no longer there: a write would restore it
             if (value := said[contact]) is not None:
                 counts["named" if value == profile else "others"] += 1
             elif profile in holder:
@@ -75,17 +76,17 @@ class ProfileLinker:
             for contact, profile in wanted.items()
         ]
         answers = self._importer.run(changes, heartbeat, raises=False)
-        said = self._said(heartbeat)
+        said = self._named_profiles(heartbeat)
         proven = sum(said.get(contact) == profile for contact, profile in wanted.items())
         missed = [contact for contact, profile in wanted.items() if said.get(contact) != profile]
         return LinkResult(proven, _reasons([answers[contact] for contact in missed]))
 
-    def _said(self, heartbeat: Callable[[], None]) -> dict[int, str | None]:
-        """What every contact names that is there."""
+    def _named_profiles(self, heartbeat: Callable[[], None]) -> dict[int, str | None]:
+        """The profile that each contact names, without deleted ones."""
         found: dict[int, str | None] = {}
-        for contacts in self._roster.everybody():
+        for contacts in self._listing.everybody():
             for one in contacts:
-                if not (status.is_gone(one.status) or status.is_gone(one.email_status)):
+                if not is_deleted(one):
                     found[one.contact_id] = one.named(self._identifier)
             heartbeat()
         return found
@@ -93,6 +94,6 @@ class ProfileLinker:
 
 def _reasons(answers: Sequence[object]) -> dict[str, int]:
     words = (
-        (one.code or one.what) if isinstance(one, SideError) else "taken in, and not shown" for one in answers
+        (one.code or one.what) if isinstance(one, SideError) else "accepted, and not shown" for one in answers
     )
     return dict(Counter(words))

@@ -1,7 +1,7 @@
 """What a Dotdigital e-mail status says of a person's choice, and what it does not say.
 
-Only a person's own acts are choices. Bounces, blocks and the owner's suppressions keep mail from going out
-and are nobody's statement; being mailable is a state as well. Sources: contact status and suppression reason
+Only a person's own acts are choices. Bounces, blocks and the owner's suppressions stop mail and state no
+choice; being mailable is a state as well. Sources: contact status and suppression reason
 of v2, e-mail channel status of v3. Spelling and case differ between them, so names are compared case folded.
 """
 
@@ -18,7 +18,7 @@ SUBSCRIBED = "subscribed"
 
 @dataclass(frozen=True, slots=True)
 class ContactStatus:
-    """A status, read for consent."""
+    """What a status means for consent."""
 
     choice: Choice
     stated: bool = False
@@ -34,7 +34,7 @@ _CONTROLLER = ContactStatus(Choice.UNSET, block=Block.CONTROLLER)
 _GONE = ContactStatus(Choice.UNSET, present=False)
 _UNKNOWN = ContactStatus(Choice.UNSET, block=Block.UNKNOWN)
 
-STANDINGS: Mapping[str, ContactStatus] = {
+STATUSES: Mapping[str, ContactStatus] = {
     SUBSCRIBED: ContactStatus(Choice.OPTED_IN),
     "unsubscribed": _OUT,
     "ispcomplained": _COMPLAINED,
@@ -62,8 +62,8 @@ STANDINGS: Mapping[str, ContactStatus] = {
 
 
 def contact_status(status: str | None) -> ContactStatus:
-    """What a status says. One newer than this program is neither mailable nor a statement."""
-    return STANDINGS.get((status or "").strip().casefold(), _UNKNOWN)
+    """What a status means. One that this program does not know is neither mailable nor a statement."""
+    return STATUSES.get((status or "").strip().casefold(), _UNKNOWN)
 
 
 def is_subscribed(status: str | None) -> bool:

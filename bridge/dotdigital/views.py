@@ -1,4 +1,4 @@
-"""From Dotdigital's records to what they say of the mapped topics. Pure."""
+"""From Dotdigital's records to observations of the mapped topics. Pure."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _rank(row: OptIn) -> tuple[datetime, bool]:
 
 
 def from_rows(topic: Topic, rows: Mapping[int, OptIn], read_at: datetime) -> Observation:
-    """A topic by one person's dated rows. No row is silence: never asked. An opt-in is as old as the rows
-    that say yes: a frequency given up later makes it no newer."""
+    """A topic by one person's dated rows. No row means never asked. An opt-in is as old as the rows that are
+    opted in: a frequency given up later makes it no newer."""
     mine = {name: rows[number] for name, number in topic.preferences.items() if number in rows}
     if not mine:
         return Observation(Choice.UNSET, read_at, stated=False)
@@ -53,8 +53,8 @@ def from_rows(topic: Topic, rows: Mapping[int, OptIn], read_at: datetime) -> Obs
 def from_states(
     topic: Topic, states: Mapping[int, bool | None], read_at: datetime, *, listed: bool
 ) -> Observation:
-    """A topic by undated states. Not being in cannot be told from never asked: where `listed`, a closer look
-    tells; of somebody suppressed and hidden nothing does, and no opt-in is sent to them until they show."""
+    """A topic by undated states, where an opt-out looks like never having been asked. Where `listed`, a close
+    read tells; for a suppressed, hidden contact nothing does, and no opt-in is sent until it shows again."""
     inside = tuple(name for name, number in topic.preferences.items() if states.get(number))
     if not inside and listed:
         return Observation(Choice.UNSET, read_at, stated=False, undated=True)
@@ -66,7 +66,7 @@ def from_states(
 
 
 def absent(mapping: TopicMapping, read_at: datetime) -> Topics:
-    """Somebody Dotdigital does not know."""
+    """A person Dotdigital does not know."""
     nobody = Observation(Choice.UNSET, read_at, present=False, stated=False)
     return dict.fromkeys((topic.id for topic in mapping.all), nobody)
 
@@ -88,7 +88,7 @@ def from_listing(
     if contact.address is None:
         return None
     ids = ids_of(contact.contact_id)
-    if status.is_gone(contact.status) or status.is_gone(contact.email_status):
+    if is_deleted(contact):
         return PersonView(contact.address, ids, absent(mapping, read_at))
     states: dict[int, bool | None] = {one.id: one.is_opted_in for one in contact.preferences or ()}
     topics: Topics = {CHANNEL: status.observe(email_status(contact), read_at=read_at, undated=True)}
@@ -99,14 +99,19 @@ def from_listing(
 
 
 def _pins(contact: ContactV3, identifier: str) -> tuple[str, ...]:
-    """The ProfileId that a contact names. What cannot be one is left alone: it may be an address."""
+    """The ProfileId that a contact names. Anything that cannot be one is ignored: it may be an address."""
     named = contact.named(identifier) or ""
     return (named,) if _PROFILE_ID.fullmatch(named) else ()
 
 
+def is_deleted(contact: ContactV3) -> bool:
+    """Whether the contact was deleted, or lies in the recycle bin: a write would restore it."""
+    return status.is_gone(contact.status) or status.is_gone(contact.email_status)
+
+
 def email_status(contact: ContactV3) -> str | None:
-    """The status that decides on e-mail: the channel's own, unless the whole contact is worse off than a
-    channel that seems mailable."""
+    """The status that decides about e-mail: the channel's own, unless that is mailable and the contact's is
+    not."""
     channel = contact.email_status
     if channel is None or (status.is_subscribed(channel) and not status.is_subscribed(contact.status)):
         return contact.status or channel

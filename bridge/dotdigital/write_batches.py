@@ -1,14 +1,27 @@
-"""One person's writes, split into the calls that carry them, and what those cost. Pure."""
+"""People's writes, split into the calls that send them, and how many calls those take. Pure.
+
+An import of n people takes 2 min(n, p) + ceil(n / 5000) + 3 calls, where the listing has p pages: who is
+still there is read first (a write would restore a deleted contact), and the result is read back. One call at
+a time takes 3 n calls for topics and 2 n for the channel. So imports take fewer from five people on for
+topics, and for the channel once n is larger than p.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from bridge.core.mapping import CHANNEL
-from bridge.core.model import Withdrawal, Write
+from bridge.core.model import Withdrawal, Write, address_key
+from bridge.core.ports import WriteRequest
+from bridge.dotdigital.client.v3 import LARGEST_BUNDLE
 
+FEWEST = 5  # contacts worth an import: all of them wait for it to end
+POLLS = 3  # questions for a job's state that an import is estimated with
+UNKNOWN_PAGES = 200  # pages of a listing that was never read: a million contacts
 _CHANNEL_CALLS = 2  # the call and the read back
 _TOPICS_CALLS = 3  # the tree, the call and the read back
+_RECORD_CALLS = 2  # the contact, and the call that adds to it
 
 
 def split(writes: Sequence[Write]) -> list[list[Write]]:
@@ -21,20 +34,58 @@ def split(writes: Sequence[Write]) -> list[list[Write]]:
     return [group for group in groups if group]
 
 
-def price(writes: Sequence[Write]) -> int:
-    """API calls for one person who is not suppressed, reads back included."""
-    return sum(_CHANNEL_CALLS if of_channel(unit[0]) else _TOPICS_CALLS for unit in split(writes))
-
-
-def fits_import(unit: Sequence[Write]) -> bool:
-    """Whether an import can carry it. An opt-in of the channel cannot: only the single call says whether the
-    person was made mailable or sent a confirmation mail."""
-    return not of_channel(unit[0]) or withdraws(unit[0])
-
-
 def withdraws(write: Write) -> bool:
     return isinstance(write, Withdrawal)
 
 
 def of_channel(write: Write) -> bool:
     return write.topic == CHANNEL
+
+
+def fits_import(unit: Sequence[Write]) -> bool:
+    """Whether an import can send it. An opt-in of the channel cannot go: only the single call's answer says
+    whether the person was resubscribed or sent a confirmation mail."""
+    return not of_channel(unit[0]) or withdraws(unit[0])
+
+
+def prefers_import(requests: Sequence[WriteRequest], pages: int | None) -> bool:
+    """Whether an import takes fewer calls for these. `pages`: of the listing, where they are known."""
+    fit = [request for request in requests if fits_import(request.writes)]
+    people = {address_key(request.who.address) for request in fit}
+    return import_pays(len(people), sum(_calls_of(request.writes) for request in fit), pages)
+
+
+def calls_to_read(people: int, pages: int | None) -> int:
+    """Calls to read this many people: one at a time, or the listing's pages where those are fewer."""
+    return min(people, UNKNOWN_PAGES if pages is None else max(pages, 1))
+
+
+def estimate(
+    people: Sequence[Sequence[Write]], *, recorded: int, pages: int | None, feeds: int, by_import: bool
+) -> int:
+    """Calls for these people, all withdrawals or none: the re-read before an opt-in and the reads back
+    included. `recorded` of them have a consent record to be written as well; `pages` of the listing, where
+    they are known; `feeds` are read again where the re-read is by the listing, which has no dates;
+    `by_import` says whether imports may be used."""
+    fitting = [fit for writes in people if (fit := [unit for unit in split(writes) if fits_import(unit)])]
+    fitting_calls = sum(_calls_of(unit) for units in fitting for unit in units)
+    single_calls = sum(_calls_of(unit) for writes in people for unit in split(writes))
+    raised = sum(not withdraws(write) for writes in people for write in writes[:1])
+    if not by_import or not import_pays(len(fitting), fitting_calls, pages):
+        return single_calls + raised + _RECORD_CALLS * recorded
+    reread = calls_to_read(raised, pages)
+    read_again = feeds if reread < raised else 0
+    return single_calls - fitting_calls + _import_calls(len(fitting), pages) + reread + read_again
+
+
+def _calls_of(unit: Sequence[Write]) -> int:
+    """API calls for one unit of a person who is not suppressed, sent by itself and read back."""
+    return _CHANNEL_CALLS if of_channel(unit[0]) else _TOPICS_CALLS
+
+
+def import_pays(people: int, single_calls: int, pages: int | None) -> bool:
+    return people >= FEWEST and _import_calls(people, pages) < single_calls
+
+
+def _import_calls(people: int, pages: int | None) -> int:
+    return 2 * calls_to_read(people, pages) + ceil(people / LARGEST_BUNDLE) + POLLS

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bridge.core.model import Side
 from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
-from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel, keep
-from bridge.dotdigital.polling.modified import LONGEST
-from bridge.dotdigital.reader import OPT_INS
+from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel
+from bridge.dotdigital.polling.modified_feed import LONGEST
+from bridge.dotdigital.polling.opt_ins import PREFIX as OPT_INS
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.context import Services, Tuning, Writers
 from bridge.engine.run import Run, RunOptions
@@ -78,10 +78,8 @@ def in_turns(preferences: int, a_minute: int) -> Measured:
 def _seen(verdict: TrustLevel | None) -> InMemoryKeyValue:
     memory = InMemoryKeyValue()
     if verdict is not None:
-        keep(
-            memory,
-            Capabilities({Capability.MOVES_ON_PREFERENCES: CapabilityState(verdict, START, 3)}, {}, START),
-        )
+        state = CapabilityState(verdict, START, 3)
+        Capabilities({Capability.MOVES_ON_PREFERENCES: state}, {}, START).save(memory)
     return memory
 
 

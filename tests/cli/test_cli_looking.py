@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cli_town import IN, Call, Town
 
-from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel, keep
-from bridge.dotdigital.polling.rotation import KEY as TURN
+from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel
+from bridge.dotdigital.polling.feed_rotation import KEY as TURN
 from bridge.store import Store
 
 LONG_AGO = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -66,7 +66,7 @@ def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
         found = Capabilities(
             {Capability.MOVES_ON_PREFERENCES: CapabilityState(TrustLevel.SHOWN, LONG_AGO, 4)}, {}, LONG_AGO
         )
-        keep(store, found)
+        found.save(store)
         store.set_meta(TURN, json.dumps({"feeds": 200, "seconds": 780}))
     polling = call("status", "--json").json["polling"]
     assert polling["turn"] == {"feeds": 200, "seconds": 780}
@@ -84,14 +84,9 @@ def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
 def test_what_v3_was_not_seen_to_show_is_said_as_well(town: Town, call: Call, tmp_path: Path) -> None:
     call("reconcile")
     with Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", lambda: datetime.now(UTC)) as store:
-        keep(
-            store,
-            Capabilities(
-                {Capability.MOVES_ON_PREFERENCES: CapabilityState(TrustLevel.NOT_SHOWN, LONG_AGO)},
-                {},
-                LONG_AGO,
-            ),
-        )
+        Capabilities(
+            {Capability.MOVES_ON_PREFERENCES: CapabilityState(TrustLevel.NOT_SHOWN, LONG_AGO)}, {}, LONG_AGO
+        ).save(store)
     words = " ".join(call("status").out.split())
     assert "not shown since 2026-03-01 12:00:00; the v2 feeds decide" in words
     assert "not known yet, 0 people so far" in words

@@ -24,12 +24,13 @@ from bridge.core.mapping import (
 )
 from bridge.core.model import Choice, PersonId, Side, TopicId, Who
 from bridge.core.ports import ReadReplica, Replica
-from bridge.dotdigital.client.auth import basic_auth
+from bridge.dotdigital.client.access import basic_auth
 from bridge.dotdigital.client.errors import to_error as judge_dotdigital
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.limits.limiter import RateLimiter
-from bridge.dotdigital.replica import DotdigitalReader, DotdigitalReplica
+from bridge.dotdigital.reader import DotdigitalReader
+from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.client import MyPreferencesClient

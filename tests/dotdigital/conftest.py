@@ -23,7 +23,8 @@ from dotdigital_world import (
 from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.replica import DotdigitalReader, DotdigitalReplica
+from bridge.dotdigital.reader import DotdigitalReader
+from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import State, create_app
 from bridge.sandbox.server import Server

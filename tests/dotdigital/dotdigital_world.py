@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import httpx
 
 from bridge.core.model import PersonId, Side, TopicId, Who
-from bridge.dotdigital.client.auth import basic_auth
+from bridge.dotdigital.client.access import basic_auth
 from bridge.dotdigital.client.errors import to_error
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.sandbox.dotdigital import ApiUser

@@ -5,23 +5,32 @@ Dotdigital contacts v3, `importContact` (PATCH) with consentRecords.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from dotdigital_world import NEWSLETTER, START, who
+from dotdigital_world import NEWS, NEWSLETTER, START, who
 
 from bridge.core.errors import NotFound, Refused
-from bridge.core.model import ConsentRecord
+from bridge.core.model import ConsentRecord, Evidence, Raise, Side
+from bridge.core.ports import WriteResponse
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.consent_records import add_consent_records
+from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import State
+from tests.port_calls import send_one
 
 ADA = "ada@example.com"
+YES = Raise(Side.DOTDIGITAL, NEWSLETTER, Evidence(Side.MYPREFERENCES, START, START, "v"))
 
 
 def record(number: int = 0, ip: str = "2001:db8::7") -> ConsentRecord:
     at = START - timedelta(days=number)
     return ConsentRecord(NEWSLETTER, at, text=f"Yes {number}", url="https://example.com", ip=ip, agent="X/1")
+
+
+def keep(v3: ClientV3, records: Sequence[ConsentRecord]) -> None:
+    add_consent_records(v3, v3.get_contact(identifier="email", value=ADA), records)
 
 
 def kept(state: State, contact: int) -> list[str]:
@@ -30,16 +39,16 @@ def kept(state: State, contact: int) -> list[str]:
 
 def test_more_than_five_go_in_several_calls(state: State, v3: ClientV3) -> None:
     ada = state.add_contact(ADA)
-    add_consent_records(v3, who(ADA), [record(number) for number in range(7)])
+    keep(v3, [record(number) for number in range(7)])
     assert kept(state, ada) == [f"Yes {number}" for number in range(7)]
     assert state.calls.count("importContact") == 2
 
 
 def test_what_is_there_is_not_sent_again(state: State, v3: ClientV3) -> None:
     ada = state.add_contact(ADA)
-    add_consent_records(v3, who(ADA), [record(1)])
-    add_consent_records(v3, who(ADA), [record(1), record(2), record(2)])
-    add_consent_records(v3, who(ADA), [record(2)])
+    keep(v3, [record(1)])
+    keep(v3, [record(1), record(2), record(2)])
+    keep(v3, [record(2)])
     assert kept(state, ada) == ["Yes 1", "Yes 2"]
     assert state.calls.count("importContact") == 2
 
@@ -48,26 +57,37 @@ def test_what_is_there_is_not_sent_again(state: State, v3: ClientV3) -> None:
 def test_a_record_that_would_not_be_taken_keeps_no_other_back(state: State, v3: ClientV3, ip: str) -> None:
     ada = state.add_contact(ADA)
     with pytest.raises(Refused, match="IP address"):
-        add_consent_records(v3, who(ADA), [record(1, ip=ip), record(2)])
+        keep(v3, [record(1, ip=ip), record(2)])
     assert kept(state, ada) == ["Yes 2"]
 
 
-def test_nobody_is_created_or_brought_back_by_a_record(state: State, v3: ClientV3) -> None:
+def test_nobody_is_created_or_restored_by_a_record(state: State, replica: DotdigitalReplica) -> None:
     with pytest.raises(NotFound):
-        add_consent_records(v3, who(ADA), [record()])
+        send_one(replica, who(ADA), [YES], [record()])
     ada = state.add_contact(ADA)
     state.delete_contact(ada)
     with pytest.raises((Refused, NotFound)):
-        add_consent_records(v3, who(ADA), [record()])
+        send_one(replica, who(ADA), [YES], [record()])
     assert state.contact(ada).binned
     assert state.calls.count("importContact") == 0
 
 
 def test_a_record_changes_no_status_and_no_preference(state: State, v3: ClientV3) -> None:
     ada = state.add_contact(ADA, status="Unsubscribed")
-    add_consent_records(v3, who(ADA), [record()])
+    keep(v3, [record()])
     assert state.contact(ada).status == "Unsubscribed"
     assert state.contact(ada).opt_ins == {}
+
+
+@pytest.mark.parametrize("ip", ["192.0.2.9", "::1"])
+def test_a_choice_is_written_with_its_record_or_without(
+    state: State, replica: DotdigitalReplica, ip: str
+) -> None:
+    ada = state.add_contact(ADA)
+    answer = send_one(replica, who(ADA), [YES], [record(ip=ip)])
+    assert answer is (WriteResponse.UNRECORDED if ip == "::1" else WriteResponse.ACCEPTED)
+    assert kept(state, ada) == ([] if ip == "::1" else ["Yes 0"])
+    assert state.contact(ada).opt_ins[NEWS].opted_in
 
 
 def test_a_record_shows_in_no_log_and_no_error(v3: ClientV3) -> None:
@@ -75,5 +95,5 @@ def test_a_record_shows_in_no_log_and_no_error(v3: ClientV3) -> None:
     assert "192.0.2.9" not in shown
     assert "example.com" not in shown
     with pytest.raises(NotFound) as refused:
-        add_consent_records(v3, who(ADA), [record()])
+        keep(v3, [record()])
     assert ADA not in str(refused.value)

@@ -23,9 +23,8 @@ import vcr
 from dotdigital_world import CATEGORY, DAILY, NEWS, START, UNMAPPED, USER, transport_to
 
 from bridge.core import errors
-from bridge.dotdigital.bulk.import_changes import ImportChange
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.v3 import ClientV3, ImportChange
 from bridge.dotdigital.client.wire import Addressee
 from bridge.dotdigital.polling.events import TYPES
 from bridge.sandbox.dotdigital import State, create_app

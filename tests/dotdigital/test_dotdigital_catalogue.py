@@ -9,8 +9,8 @@ from bridge.core.catalogue import CatalogueKind
 from bridge.core.mapping import CHANNEL, FilterRef, Mapping, Topic
 from bridge.core.mapping_check import ProblemKind, find_problems, missing_topics
 from bridge.core.model import Side, TopicId
-from bridge.dotdigital.catalogue import read_catalogue
 from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.preference_tree import catalogue_of
 from bridge.dotdigital.replica import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from tests.port_calls import feed_named, feed_names
@@ -18,7 +18,7 @@ from tests.port_calls import feed_named, feed_names
 
 def test_the_tree_is_read_whole_with_its_categories(v2: ClientV2) -> None:
     """Dotdigital `get-preferences`."""
-    catalogue = read_catalogue(v2)
+    catalogue = catalogue_of(v2.get_preferences())
     assert catalogue.kinds == {CatalogueKind.PREFERENCE, CatalogueKind.CATEGORY}
     daily, category = (
         catalogue.find(CatalogueKind.PREFERENCE, str(DAILY)),
@@ -31,13 +31,15 @@ def test_the_tree_is_read_whole_with_its_categories(v2: ClientV2) -> None:
 
 
 def test_a_sound_mapping_fits(v2: ClientV2, mapping: Mapping) -> None:
-    assert find_problems(mapping, read_catalogue(v2)) == []
+    assert find_problems(mapping, catalogue_of(v2.get_preferences())) == []
 
 
 def test_each_problem_is_named_with_its_topic(state: State, v2: ClientV2, mapping: Mapping) -> None:
     state.delete_preference(LONELY)
     more = Topic(TopicId("category"), FilterRef("X"), {"": CATEGORY})
-    found = find_problems(dataclasses.replace(mapping, topics=(*mapping.topics, more)), read_catalogue(v2))
+    found = find_problems(
+        dataclasses.replace(mapping, topics=(*mapping.topics, more)), catalogue_of(v2.get_preferences())
+    )
     assert [(one.topic, one.fault, one.side) for one in found] == [
         (PROFILING, ProblemKind.MISSING, Side.DOTDIGITAL),
         ("category", ProblemKind.CATEGORY, Side.DOTDIGITAL),

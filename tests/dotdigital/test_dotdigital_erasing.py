@@ -9,12 +9,13 @@ import pytest
 from dotdigital_world import NEWS, START, Mocked, who
 
 from bridge.core.errors import InvalidResponse, OutcomeUnknown, Refused, SideError
+from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.client.v3_access import V3Access
 from bridge.dotdigital.eraser import DotdigitalEraser
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
+from bridge.transport import Transport
 
 ANN = "ann@example.com"
 BOTH = pytest.mark.parametrize("with_v3", [True, False], ids=["v3", "v2"])
@@ -27,7 +28,11 @@ def ann(state: State) -> int:
 
 def eraser(v2: ClientV2, v3: ClientV3, state: State, with_v3: bool = True) -> DotdigitalEraser:
     access = V3Access(v3 if with_v3 else None)
-    return DotdigitalEraser(v2, access, state.clock.advance)
+    return DotdigitalEraser(v2, access, state.clock.now, state.clock.advance)
+
+
+def eraser_of(transport: Transport) -> DotdigitalEraser:
+    return DotdigitalEraser(ClientV2(transport), V3Access(None), lambda: START, lambda _: None)
 
 
 def order(state: State) -> list[str]:
@@ -67,7 +72,7 @@ def test_where_nobody_blocked_is_deleted_that_is_told_and_done(
     state.switches.delete_suppressed = "refused"
     erased = eraser(v2, v3, state, with_v3).erase(who(ANN))
     assert (state.contact(ann).binned, state.contact(ann).status) == (False, "Suppressed")
-    assert any("deletes nobody who is blocked" in line for line in erased.done)
+    assert any("cannot delete a suppressed contact" in line for line in erased.done)
 
 
 @BOTH
@@ -130,7 +135,7 @@ def scripted(
                     deletes, json=None if deletes == 204 else {"message": "no ERROR_UNKNOWN"}
                 )
 
-    return DotdigitalEraser(ClientV2(mocked(answer)), V3Access(None), lambda _: None), calls
+    return eraser_of(mocked(answer)), calls
 
 
 def test_nothing_is_deleted_before_the_block_shows(mocked: Mocked) -> None:
@@ -158,7 +163,7 @@ def test_another_contact_than_was_asked_for_is_not_touched(mocked: Mocked) -> No
         return httpx.Response(200, json={"id": 7, "email": "bob@example.com", "status": "Subscribed"})
 
     with pytest.raises(Refused, match="another contact"):
-        DotdigitalEraser(ClientV2(mocked(answer)), V3Access(None), lambda _: None).erase(who(ANN))
+        eraser_of(mocked(answer)).erase(who(ANN))
 
 
 @pytest.mark.parametrize("body", [{}, {"deleteId": "../x"}])
@@ -181,7 +186,7 @@ def test_a_deletion_has_a_size(v3: ClientV3, number: int) -> None:
 
 
 def test_a_refused_read_is_passed_on(mocked: Mocked) -> None:
-    found = DotdigitalEraser(ClientV2(mocked(lambda _: httpx.Response(401))), V3Access(None), lambda _: None)
+    found = eraser_of(mocked(lambda _: httpx.Response(401)))
     with pytest.raises(SideError):
         found.traces(who(ANN))
 

@@ -16,7 +16,7 @@ from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import ExportedEvent
-from bridge.dotdigital.polling.events import FEED, MOST_PAGES, WITHOUT, EventsExport, hint_of
+from bridge.dotdigital.polling.events import FEED, MOST_PAGES, NO_EVENTS, EventsExport, hint_of
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
@@ -129,7 +129,7 @@ def test_a_missing_feature_is_told_once_and_not_asked_for_again(
 ) -> None:
     state.switches.events = how
     events = EventsExport(v3, NAME, memory)
-    assert [page.warnings for page in events.pages()] == [[WITHOUT]]
+    assert [page.warnings for page in events.pages()] == [[NO_EVENTS]]
     calls = state.calls.total()
     assert list(events.pages()) == []
     assert state.calls.total() == calls
@@ -170,7 +170,7 @@ def test_an_answer_that_cannot_be_read_is_a_warning(
     state.faults.add(Fault("exportEvents", kind, times=99))
     (page,) = drained(events, memory)
     assert page.cursor is None
-    assert "polling makes up for" in page.warnings[0]
+    assert "polling still finds every change" in page.warnings[0]
 
 
 def test_the_feed_is_last_covers_nothing_and_is_there_only_when_asked_for(

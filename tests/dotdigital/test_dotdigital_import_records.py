@@ -9,13 +9,13 @@ from dotdigital_world import NEWS, NEWSLETTER, START, who
 
 from bridge.core.mapping import Mapping
 from bridge.core.model import ConsentRecord, Evidence, Raise, Side
-from bridge.core.ports import WriteRequest, WriteResponse, saves_calls
+from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.dotdigital import consent_records
-from bridge.dotdigital.bulk.import_changes import MOST_RECORDS, ImportChange
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3, ImportChange
 from bridge.dotdigital.client.wire import ConsentRecordV3
 from bridge.dotdigital.replica import DotdigitalReplica
+from bridge.dotdigital.write_batches import prefers_import
 from bridge.sandbox.dotdigital import State
 
 PEOPLE = [f"p{number}@example.com" for number in range(8)]
@@ -41,8 +41,8 @@ def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> Dotdi
 def send(replica: DotdigitalReplica, *records: ConsentRecord) -> list[object]:
     """Everybody is opted in with these records."""
     requests = [WriteRequest(who(address), [YES], records) for address in PEOPLE]
-    assert saves_calls(replica, [one.writes for one in requests])
-    return list(replica.send(requests, heartbeat=nothing))
+    assert prefers_import(requests, None)
+    return list(replica.send(requests, nothing))
 
 
 def kept(state: State) -> list[list[str]]:
@@ -80,7 +80,7 @@ def test_a_record_that_is_there_is_not_imported_again(
 def test_what_an_import_reports_as_not_kept_is_told_and_keeps_nobody_out(
     state: State, replica: DotdigitalReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consent_records, "_takes", lambda _: True)
+    monkeypatch.setattr(consent_records, "_is_valid", lambda _: True)
     assert send(replica, record(ip="not an address")) == [WriteResponse.UNRECORDED] * len(PEOPLE)
     assert opted_in(state) == len(PEOPLE)
 

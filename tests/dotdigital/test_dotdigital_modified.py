@@ -12,12 +12,13 @@ from bridge.core.mapping import Mapping
 from bridge.core.model import Choice
 from bridge.core.ports import Hint, Page
 from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
+from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.client.v3_access import V3Access
-from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel, keep
-from bridge.dotdigital.polling.modified import FEED, LONGEST
-from bridge.dotdigital.reader import SUPPRESSED, DotdigitalReader
+from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel
+from bridge.dotdigital.polling.modified_feed import FEED, LONGEST
+from bridge.dotdigital.polling.suppressions import FEED as SUPPRESSED
+from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
 from tests.port_calls import feed_named, feed_names
@@ -28,9 +29,8 @@ LISTING = "getContacts"
 
 def shown(verdict: TrustLevel = TrustLevel.SHOWN) -> InMemoryKeyValue:
     memory = InMemoryKeyValue()
-    keep(
-        memory, Capabilities({Capability.MOVES_ON_PREFERENCES: CapabilityState(verdict, START, 3)}, {}, START)
-    )
+    state = CapabilityState(verdict, START, 3)
+    Capabilities({Capability.MOVES_ON_PREFERENCES: state}, {}, START).save(memory)
     return memory
 
 
@@ -157,7 +157,7 @@ def test_where_it_cannot_be_asked_the_feeds_take_their_turns(polls: Polls, kind:
     idle(polls)
     polls.state.faults.add(Fault(LISTING, kind, times=99))
     assert polls.round() == [SUPPRESSED, FEED, *preferences(polls)]
-    assert any("polling goes by the v2 feeds" in text for page in polls.pages for text in page.warnings)
+    assert any("falling back to the v2 feeds" in text for page in polls.pages for text in page.warnings)
     polls.state.faults.clear()
     assert polls.round() == [SUPPRESSED, FEED]
 

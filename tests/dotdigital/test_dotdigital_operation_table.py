@@ -9,9 +9,8 @@ import pytest
 from dotdigital_world import NEWS, START
 
 from bridge.core.errors import SideError
-from bridge.dotdigital.bulk.import_changes import ImportChange
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.v3 import ClientV3, ImportChange
 from bridge.dotdigital.client.wire import ConsentRecordV3
 from bridge.dotdigital.polling.events import TYPES
 from bridge.sandbox.dotdigital import State

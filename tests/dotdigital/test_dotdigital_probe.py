@@ -11,20 +11,23 @@ from dotdigital_world import NEWS, START
 
 from bridge.core.mapping import Mapping
 from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
+from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.client.v3_access import V3Access
 from bridge.dotdigital.polling.capabilities import (
+    AFTER_FAILURE,
     ENOUGH,
+    EVERY,
+    HANDFUL,
+    WHILE_UNKNOWN,
     Capabilities,
     Capability,
     CapabilityState,
     ChangeType,
+    OwnWrites,
     TrustLevel,
-    Vote,
-    kept,
+    no_writes,
 )
-from bridge.dotdigital.polling.probe import AFTER_TROUBLE, EVERY, HANDFUL, WHILE_UNKNOWN, Ours, nobody
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
@@ -48,11 +51,11 @@ class Town:
         self.reader = self.process()
         self._people = 0
 
-    def process(self, ours: Ours = nobody) -> DotdigitalReader:
+    def process(self, own_writes: OwnWrites = no_writes) -> DotdigitalReader:
         """Another process with the same state DB."""
         v2, access, mapping = self._parts
         self.reader = DotdigitalReader(
-            v2, access, mapping, self.state.clock.now, memory=self.memory, ours=ours
+            v2, access, mapping, self.state.clock.now, memory=self.memory, own_writes=own_writes
         )
         return self.reader
 
@@ -78,7 +81,7 @@ class Town:
     def learns(self) -> Capabilities:
         self.reads()
         self.reader.probe_capabilities()
-        return kept(self.memory)
+        return Capabilities.load(self.memory)
 
 
 @pytest.fixture
@@ -147,7 +150,7 @@ def test_a_few_are_waited_for_until_they_are_enough(state: State, town: Town) ->
     for feed in feed_names(town.reader):
         list(town.reader.read_feed(feed, START))
     town.reader.probe_capabilities()
-    assert kept(town.memory).asked_at is None
+    assert Capabilities.load(town.memory).asked_at is None
     town.changes(1)
     assert town.learns()[PREFERENCES].is_shown
 
@@ -174,7 +177,7 @@ def test_one_who_is_missed_is_enough_to_trust_it_no_more(state: State, town: Tow
     town.changes(1)
     town.reads()
     told = town.reader.probe_capabilities()
-    assert kept(town.memory)[PREFERENCES].verdict is NOT_SHOWN
+    assert Capabilities.load(town.memory)[PREFERENCES].verdict is NOT_SHOWN
     assert "using the v2 feeds" in told[0]
     state.clock.advance(EVERY.total_seconds())
     moving(state)
@@ -223,7 +226,7 @@ def test_what_has_just_changed_may_not_be_everywhere_yet(state: State, town: Tow
     for feed in feed_names(town.reader):
         list(town.reader.read_feed(feed, START))
     town.reader.probe_capabilities()
-    assert kept(town.memory).asked_at is None
+    assert Capabilities.load(town.memory).asked_at is None
 
 
 @pytest.mark.parametrize("kind", ["status", "html", "null", "truncate"])
@@ -239,13 +242,13 @@ def test_a_probe_that_fails_changes_nothing_and_is_tried_again(
     told = town.reader.probe_capabilities()
     assert len(told) == 1
     assert "@" not in told[0]
-    assert kept(town.memory) == Capabilities()
+    assert Capabilities.load(town.memory) == Capabilities()
     state.faults.clear()
     assert town.reader.probe_capabilities() == ()
-    assert kept(town.memory) == Capabilities()  # not in each round
-    state.clock.advance(AFTER_TROUBLE.total_seconds())
+    assert Capabilities.load(town.memory) == Capabilities()  # not in each round
+    state.clock.advance(AFTER_FAILURE.total_seconds())
     town.reader.probe_capabilities()
-    assert kept(town.memory)[PREFERENCES].is_shown
+    assert Capabilities.load(town.memory)[PREFERENCES].is_shown
 
 
 def test_without_v3_nothing_is_asked(state: State, v2: ClientV2, mapping: Mapping) -> None:
@@ -259,13 +262,11 @@ def test_without_v3_nothing_is_asked(state: State, v2: ClientV2, mapping: Mappin
 
 
 def test_evidence_is_weighed_by_kind() -> None:
-    found = Capabilities().after(
-        [Vote(PREFERENCES, speaks_for=True)] * ENOUGH + [Vote(LISTED, speaks_for=False)], START, {}
-    )
+    found = Capabilities().after([(PREFERENCES, True)] * ENOUGH + [(LISTED, False)], START, {})
     assert found[PREFERENCES] == CapabilityState(SHOWN, START, ENOUGH)
     assert found[LISTED] == CapabilityState(NOT_SHOWN, START, 0)
     assert found[SUPPRESSIONS] == CapabilityState()
     assert not found.is_complete
-    later = found.after([Vote(LISTED, speaks_for=False)], START + HOUR, {ChangeType.PREFERENCE: START})
+    later = found.after([(LISTED, False)], START + HOUR, {ChangeType.PREFERENCE: START})
     assert later[LISTED].since == START
     assert later[PREFERENCES].since == START

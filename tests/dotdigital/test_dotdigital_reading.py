@@ -14,7 +14,8 @@ from bridge.core.model import Block, Choice, Side
 from bridge.core.ports import Hint, Page, PersonView, ReadReplica, read_person
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.replica import DotdigitalReader, DotdigitalReplica
+from bridge.dotdigital.reader import DotdigitalReader
+from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
 from tests.port_calls import feed_names
@@ -363,9 +364,9 @@ def test_without_v3_the_known_who_are_in_nothing_are_looked_at_one_by_one(
     found = views_of(pages)
     assert found["one@example.com"].topics[NEWSLETTER].changed_at == LATER
     assert not found["nobody@example.com"].topics[NEWSLETTER].present
-    (failure,) = [failure for page in pages for failure in page.failures]
-    assert failure[0] == who("not an address")
-    assert isinstance(failure[1], Refused)
+    ((unread, error),) = [failure for page in pages for failure in page.failures]
+    assert unread.address == "not an address"
+    assert isinstance(error, Refused)
 
 
 def test_a_feed_in_a_circle_is_told_not_called_complete(state: State, reader: DotdigitalReader) -> None:

@@ -7,7 +7,7 @@ import pytest
 from dotdigital_world import Mocked
 
 from bridge.core.errors import ConfigError
-from bridge.dotdigital.client.region import DISCOVERY_URL, check_base_url, discover
+from bridge.dotdigital.client.access import DISCOVERY_URL, check_base_url, discover
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.server import Server

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.core.model import Block, Choice
-from bridge.dotdigital.status import STANDINGS, contact_status, is_gone, observe
+from bridge.dotdigital.status import STATUSES, contact_status, is_gone, observe
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 V2 = [
@@ -50,18 +50,18 @@ V3 = [
 @pytest.mark.parametrize("word", [*V2, *V3])
 def test_every_documented_status_is_known_in_any_case(word: str) -> None:
     """Dotdigital contact statuses of v2 and e-mail channel statuses of v3."""
-    assert word.casefold() in STANDINGS
+    assert word.casefold() in STATUSES
     assert contact_status(word) == contact_status(word.upper()) == contact_status(f" {word} ")
 
 
 def test_only_the_persons_own_acts_are_statements() -> None:
-    stated = {word for word, found in STANDINGS.items() if found.stated}
+    stated = {word for word, found in STATUSES.items() if found.stated}
     assert stated == {"unsubscribed", "ispcomplained", "directcomplaint"}
-    assert all(STANDINGS[word].choice is Choice.OPTED_OUT for word in stated)
+    assert all(STATUSES[word].choice is Choice.OPTED_OUT for word in stated)
 
 
 def test_being_mailable_is_nobodys_opt_in() -> None:
-    ins = [found for found in STANDINGS.values() if found.choice is Choice.OPTED_IN]
+    ins = [found for found in STATUSES.values() if found.choice is Choice.OPTED_IN]
     assert ins == [contact_status("Subscribed")]
     assert not ins[0].stated
 

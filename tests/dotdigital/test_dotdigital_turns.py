@@ -18,8 +18,10 @@ from bridge.core.model import TopicId
 from bridge.core.watermark import is_stale
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.limits.limiter import RateLimiter
-from bridge.dotdigital.polling.rotation import SPARED, in_order, rotation_of, taken
-from bridge.dotdigital.reader import OPT_INS, SUPPRESSED, DotdigitalReader
+from bridge.dotdigital.polling.feed_rotation import SPARED, affordable, oldest_first, per_round, period
+from bridge.dotdigital.polling.opt_ins import PREFIX as OPT_INS
+from bridge.dotdigital.polling.suppressions import FEED as SUPPRESSED
+from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import State, create_app
 from bridge.sandbox.server import Server
@@ -60,7 +62,7 @@ def limits(clock: SandboxClock) -> RateLimiter:
 
 
 @pytest.mark.parametrize(
-    ("feeds", "allowance", "every", "a_round", "whole"),
+    ("feeds", "allowance", "interval", "a_round", "whole"),
     [
         (3, 22.4, MINUTE, 3, MINUTE),  # a few: all of them, every round
         (200, 22.4, MINUTE, 17, 12 * MINUTE),
@@ -71,41 +73,39 @@ def limits(clock: SandboxClock) -> RateLimiter:
     ],
 )
 def test_a_round_reads_as_many_as_the_allowance_has_room_for(
-    feeds: int, allowance: float, every: timedelta, a_round: int, whole: timedelta
+    feeds: int, allowance: float, interval: timedelta, a_round: int, whole: timedelta
 ) -> None:
-    turns = rotation_of(feeds, allowance, every, beside=1)
-    assert min(turns.a_round, max(feeds, 1)) == a_round
-    assert turns.whole == whole
+    found = per_round(feeds, allowance, interval, other_calls=1)
+    assert found == a_round
+    assert period(feeds, found, interval) == whole
 
 
 def test_whoever_waited_longest_is_read_first_and_the_never_read_before_them() -> None:
     marks = {"a": START, "b": START - MINUTE, "d": START - 2 * MINUTE}
-    assert in_order(["a", "b", "c", "d"], marks) == ["c", "d", "b", "a"]
+    assert oldest_first(["a", "b", "c", "d"], marks) == ["c", "d", "b", "a"]
 
 
 @given(feeds=st.integers(1, 300), a_minute=st.floats(0, 300), every=st.integers(1, 600))
 def test_each_feed_has_its_turn_within_a_whole_turn(feeds: int, a_minute: float, every: int) -> None:
     pause = timedelta(seconds=every)
-    turns = rotation_of(feeds, a_minute, pause, beside=2)
+    a_round = per_round(feeds, a_minute, pause, other_calls=2)
     names = [f"f{number}" for number in range(feeds)]
     marks: dict[str, datetime] = {}
-    for number in range(turns.whole // pause):
-        for feed in list(taken(in_order(names, marks), turns, Paced(), OPERATION)):
+    for number in range(period(feeds, a_round, pause) // pause):
+        for feed in list(affordable(oldest_first(names, marks)[:a_round], pause, Paced())):
             marks[feed] = START + number * pause
     assert set(marks) == set(names)
 
 
 def test_turns_end_before_anything_has_to_wait() -> None:
-    turns = rotation_of(10, 22.4, MINUTE, beside=1)
     names: Sequence[str] = [f"f{number}" for number in range(10)]
-    assert list(taken(names, turns, Paced([SPARED + 2, SPARED + 1, SPARED]), OPERATION)) == names[:3]
-    assert list(taken(names, turns, Paced([0]), OPERATION)) == names[:1]
+    assert list(affordable(names, MINUTE, Paced([SPARED + 2, SPARED + 1, SPARED]))) == names[:3]
+    assert list(affordable(names, MINUTE, Paced([0]))) == names[:1]
 
 
 def test_rare_rounds_may_wait_for_the_next_window() -> None:
-    turns = rotation_of(10, 22.4, 5 * MINUTE, beside=1)
     names = [f"f{number}" for number in range(10)]
-    assert list(taken(names, turns, Paced([0] * 10), OPERATION)) == names
+    assert list(affordable(names, 5 * MINUTE, Paced([0] * 10))) == names
 
 
 def test_a_feed_is_stale_once_it_has_missed_two_turns() -> None:
@@ -181,7 +181,7 @@ def test_two_hundred_preferences_on_the_smallest_package_never_wait(form: str) -
     mine = RateLimiter(clock=state.clock.now, sleep=slept.append)
     with Server(create_app(state)) as server:
         transport = transport_to(server.url, slept.append, throttle=mine)
-        reader = DotdigitalReader(ClientV2(transport), None, many(200), state.clock.now, pace=mine)
+        reader = DotdigitalReader(ClientV2(transport), None, many(200), state.clock.now, budget=mine)
         marks: dict[str, datetime] = {}
         rounds = 0
         while len(marks) < 201:

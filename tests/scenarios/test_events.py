@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.model import Choice
-from bridge.dotdigital.polling.events import WITHOUT
+from bridge.dotdigital.polling.events import NO_EVENTS
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import (
     EMAIL,
@@ -157,7 +157,9 @@ def test_a_feature_taken_away_is_told_once_and_polling_goes_on(make: Make, how: 
     address = f"{NAMES[0]}@example.com"
     live.say(THEIRS, address, NEWS, OUT)
     reports = [live.round() for _ in range(4)]
-    assert [warning for report in reports for warning in report.warnings] == [f"dotdigital.events: {WITHOUT}"]
+    assert [warning for report in reports for warning in report.warnings] == [
+        f"dotdigital.events: {NO_EVENTS}"
+    ]
     assert not any(report.errors for report in reports)
     assert live.shows(address) == (OUT, OUT)
     calls = live.dotdigital.calls.count("exportEvents")

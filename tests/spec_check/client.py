@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bridge.core.errors import SideError
 from bridge.core.model import Side
-from bridge.dotdigital.client.auth import basic_auth
+from bridge.dotdigital.client.access import basic_auth
 from bridge.dotdigital.client.errors import to_error
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.wire import Addressee

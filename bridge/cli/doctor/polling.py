@@ -24,16 +24,16 @@ _USED = "moves_on_preferences"
 
 def polling(memory: KeyValue) -> dict[str, Any]:
     """As JSON: `turn` is null before the daemon's first round."""
-    from bridge.dotdigital.polling.capabilities import kept, shown
-    from bridge.dotdigital.polling.rotation import last_rotation_period
+    from bridge.dotdigital.polling.capabilities import Capabilities
+    from bridge.dotdigital.polling.feed_rotation import last_rotation_period
 
-    learnt, turn = kept(memory), last_rotation_period(memory)
+    learned, turn = Capabilities.load(memory), last_rotation_period(memory)
     return {
         "turn": None if turn is None else {"feeds": turn.feeds, "seconds": turn.whole.total_seconds()},
-        "v3": shown(learnt),
+        "v3": learned.shown(),
         "v3_asked_at": None
-        if learnt.asked_at is None
-        else learnt.asked_at.isoformat().replace("+00:00", "Z"),
+        if learned.asked_at is None
+        else learned.asked_at.isoformat().replace("+00:00", "Z"),
     }
 
 
@@ -85,7 +85,7 @@ def examine(app: App, found: Findings) -> None:
 
 
 def _oldest(marks: Mapping[str, datetime], now: datetime) -> float | None:
-    from bridge.dotdigital.reader import OPT_INS
+    from bridge.dotdigital.polling.opt_ins import PREFIX
 
-    ages = [(now - at) / timedelta(seconds=1) for feed, at in marks.items() if feed.startswith(OPT_INS)]
+    ages = [(now - at) / timedelta(seconds=1) for feed, at in marks.items() if feed.startswith(PREFIX)]
     return max(ages) if ages else None

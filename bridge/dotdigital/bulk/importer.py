@@ -1,41 +1,45 @@
-"""Running imports: sent a few at a time, asked after until they end, their reports read."""
+"""Running imports: sent a few at a time, asked about until they end, their reports read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, repeat
+
+import msgspec
 
 from bridge.core.errors import NotFound, OutcomeUnknown, Refused, SideError, Throttled, Verdict
+from bridge.core.jobs import polls
 from bridge.core.model import Side
 from bridge.core.ports import WriteResponse
-from bridge.dotdigital.bulk.import_changes import ImportChange, bundles
 from bridge.dotdigital.bulk.jobs import ImportJob, JobStore
-from bridge.dotdigital.client.codes import import_failure
-from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS, import_failure
+from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange
 from bridge.dotdigital.client.wire import ImportReport
 
 Answer = WriteResponse | SideError
 Heartbeat = Callable[[], None]
 
+LARGEST_BODY = 45_000_000  # bytes; the service takes 50 MB
 AT_ONCE = 10  # active imports of ours; the account has 25, which others use too
 PATIENCE = timedelta(minutes=15)  # for all imports of a job together; what has not ended then is in doubt
-PATIENCE_FOR_ROOM = timedelta(minutes=2)  # for one of strangers' imports to end, where none of ours is active
+PATIENCE_FOR_ROOM = timedelta(minutes=2)  # for room in the account, where none of ours is active
 PAUSE = 5.0  # seconds before the first round of questions
-_LONGER = (1, 2, 4, 8, 12)  # so many times as long before the next ones
-_BEAT = 5.0  # seconds without a heartbeat at most
+_LONGER = (1, 2, 4, 8)  # times the first pause, before the next rounds
+_LONGEST = 12
 _TOO_LARGE = 413
 _OPERATION = "importContacts"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Active:
     job: ImportJob
     changes: Sequence[ImportChange]
 
 
 class ImportRunner:
-    """`sleep` takes seconds; `pause` is as many before the first questions for an import's end."""
+    """`sleep` takes seconds; `pause` is as many before the first questions about an import."""
 
     def __init__(
         self,
@@ -53,22 +57,25 @@ class ImportRunner:
         self, changes: Sequence[ImportChange], heartbeat: Heartbeat, *, raises: bool
     ) -> dict[int, Answer]:
         """Import these changes. Returns for each contact id what the report says, which only a read back
-        proves. Never raises for what befalls an import."""
+        proves. Never raises for an import that fails."""
         began = self._clock()
         answers: dict[int, Answer] = {}
         waiting = list(bundles(changes))
         active: list[_Active] = []
-        turn = 0
-        while waiting or active:
+        for turn in polls(
+            (self._pause * times for times in chain(_LONGER, repeat(_LONGEST))),
+            patience=PATIENCE,
+            clock=self._clock,
+            sleep=self._sleep,
+            heartbeat=heartbeat,
+        ):
+            if turn:
+                active = [one for one in active if not self._ended(one, answers)]
             self._fill(waiting, active, answers, raises=raises)
-            patience = PATIENCE if active else PATIENCE_FOR_ROOM
-            if not (waiting or active) or self._clock() - began >= patience:
+            if not active and (not waiting or self._clock() - began >= PATIENCE_FOR_ROOM):
                 break
-            self._wait(self._pause * _LONGER[min(turn, len(_LONGER) - 1)], heartbeat)
-            turn += 1
-            active = [one for one in active if not self._ended(one, answers)]
-        _all(answers, waiting, _too_many())
-        _all(answers, [one.changes for one in active], _unknown("did not end in time"))
+        _put(answers, waiting, _too_many())
+        _put(answers, [one.changes for one in active], _unknown("did not end in time"))
         return answers
 
     # sending
@@ -88,12 +95,12 @@ class ImportRunner:
                 import_id = self._v3.import_contacts(waiting[0])
             except Throttled as error:
                 self._jobs.ended(job)
-                if error.code != "contacts:tooManyActiveImports":
-                    _all(answers, waiting, error)
+                if error.code != TOO_MANY_IMPORTS:
+                    _put(answers, waiting, error)
                     waiting.clear()
                 return
-            except OutcomeUnknown as error:  # it stays noted: it may be at work
-                _all(answers, [waiting.pop(0)], error)
+            except OutcomeUnknown as error:  # it stays noted: it may be running
+                _put(answers, [waiting.pop(0)], error)
                 continue
             except SideError as error:
                 self._jobs.ended(job)
@@ -101,20 +108,14 @@ class ImportRunner:
                 if error.status == _TOO_LARGE and len(bundle) > 1:
                     waiting[:0] = [bundle[: len(bundle) // 2], bundle[len(bundle) // 2 :]]
                 else:
-                    _all(answers, [bundle], error)
+                    _put(answers, [bundle], error)
                 continue
             active.append(_Active(self._jobs.named(job, import_id), waiting.pop(0)))
 
     # asking
 
-    def _wait(self, seconds: float, heartbeat: Heartbeat) -> None:
-        while seconds > 0:
-            self._sleep(min(seconds, _BEAT))
-            seconds -= _BEAT
-            heartbeat()
-
     def _ended(self, active: _Active, answers: dict[int, Answer]) -> bool:
-        """Ask after one import; its report once it has ended."""
+        """Ask about one import; read its report once it has ended."""
         try:
             report = self._v3.get_import_status(active.job.id or "")
         except SideError as error:
@@ -122,7 +123,7 @@ class ImportRunner:
                 return False
             if isinstance(error, NotFound):
                 self._jobs.ended(active.job)
-            _all(answers, [active.changes], _unknown("cannot be asked after"))
+            _put(answers, [active.changes], _unknown("has a status that cannot be read"))
             return True
         if not _is_over(report):
             return False
@@ -131,13 +132,31 @@ class ImportRunner:
         return True
 
 
+def bundles(changes: Sequence[ImportChange]) -> Iterator[list[ImportChange]]:
+    """The changes in parts that one import each may hold. Raises ValueError for a contact that comes twice:
+    the service would refuse the second."""
+    if len({change.contact_id for change in changes}) < len(changes):
+        raise ValueError("a contact may be in an import once")
+    bundle: list[ImportChange] = []
+    size = 0
+    for change in changes:
+        mine = len(msgspec.json.encode(change.body)) + 1
+        if bundle and (len(bundle) >= LARGEST_BUNDLE or size + mine > LARGEST_BODY):
+            yield bundle
+            bundle, size = [], 0
+        bundle.append(change)
+        size += mine
+    if bundle:
+        yield bundle
+
+
 def has_running_imports(v3: ClientV3 | None, jobs: JobStore) -> bool:
-    """Whether an import of ours may still be at work, by asking after each that is not known to have ended.
+    """Whether an import of ours may still be running, by asking about each that is not known to have ended.
     Costs no call where there is none."""
-    return sum(_may_work(v3, jobs, job) for job in jobs.standing()) > 0
+    return sum(_may_run(v3, jobs, job) for job in jobs.open()) > 0
 
 
-def _may_work(v3: ClientV3 | None, jobs: JobStore, job: ImportJob) -> bool:
+def _may_run(v3: ClientV3 | None, jobs: JobStore, job: ImportJob) -> bool:
     if job.id is None or v3 is None:
         return True
     try:
@@ -150,7 +169,7 @@ def _may_work(v3: ClientV3 | None, jobs: JobStore, job: ImportJob) -> bool:
 
 
 def _is_over(report: ImportReport) -> bool:
-    """A state that is newer than this program is no end: it is waited for."""
+    """A status that is newer than this program is no end: it is waited for."""
     return report.status.casefold() in _ENDS
 
 
@@ -162,7 +181,7 @@ def _read(report: ImportReport, changes: Sequence[ImportChange]) -> dict[int, An
     for row in report.failures or ():
         for failure in row.failures or ():
             number = row.contact_id or 0
-            if isinstance(found.get(number), WriteResponse):  # an error is not made less by what follows
+            if isinstance(found.get(number), WriteResponse):  # a later failure does not lessen an error
                 found[number] = _failure(failure.failure_code, number in outs)
     return found
 
@@ -174,7 +193,7 @@ def _failure(code: str | None, out: bool) -> Answer:
         return WriteResponse.UNRECORDED
     kind = (meaning.for_opt_out or meaning.kind) if out else meaning.kind
     return kind(
-        f"Dotdigital's import left somebody out ({code or 'without a code'}).",
+        f"Dotdigital's import left out a contact ({code or 'without a code'}).",
         side=Side.DOTDIGITAL, operation=_OPERATION, code=code, hint=meaning.hint,
     )  # fmt: skip
 
@@ -183,7 +202,7 @@ def _rejected() -> SideError:
     return Refused(
         "Dotdigital's watchdog rejected a whole import.",
         side=Side.DOTDIGITAL, operation=_OPERATION, code="RejectedByWatchdog",
-        hint="Dotdigital's support tells why; repeating it will not help.",
+        hint="Ask Dotdigital support why; repeating it will not help.",
     )  # fmt: skip
 
 
@@ -191,7 +210,7 @@ def _full() -> SideError:
     return Refused(
         "Dotdigital refused an import: the account's allowance of contacts is used up.",
         side=Side.DOTDIGITAL, operation=_OPERATION, code="ExceedsAllowedContactLimit",
-        hint="Enlarge the account's contact allowance or remove contacts there.",
+        hint="Raise the account's contact allowance or remove contacts there.",
     )  # fmt: skip
 
 
@@ -208,9 +227,8 @@ def _unknown(what: str) -> SideError:
 
 def _too_many() -> SideError:
     return Throttled(
-        "Dotdigital takes no further import: too many are active in the account.",
-        side=Side.DOTDIGITAL, operation=_OPERATION, code="contacts:tooManyActiveImports",
-        hint="It is tried again in the next round.",
+        "Dotdigital accepts no further import: too many are active in the account.",
+        side=Side.DOTDIGITAL, operation=_OPERATION, code=TOO_MANY_IMPORTS, hint="The next run tries again.",
     )  # fmt: skip
 
 
@@ -220,9 +238,9 @@ _ENDS: dict[str, Callable[[], SideError] | None] = {
     "exceedsallowedcontactlimit": _full,
     "failed": _failed,
 }
-"""How an import ends; every other state is waited for."""
+"""How an import ends; any other status is waited for."""
 
 
-def _all(answers: dict[int, Answer], parts: Sequence[Sequence[ImportChange]], error: SideError) -> None:
+def _put(answers: dict[int, Answer], parts: Sequence[Sequence[ImportChange]], error: SideError) -> None:
     for part in parts:
         answers.update(dict.fromkeys((change.contact_id for change in part), error))

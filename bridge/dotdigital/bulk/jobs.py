@@ -1,6 +1,6 @@
-"""The imports that were begun and are not known to have ended, remembered beyond the process.
+"""The imports that were begun and are not known to have ended, kept in the state DB.
 
-Two imports that are active at once may be applied in either order, so whoever is in one must not be in
+Two imports that are active at once may be applied in either order, so a contact in one must not be in
 another, nor be written to in any other way. An import is noted before it is sent, since a process may die
 before it learns the id.
 """
@@ -22,7 +22,7 @@ _LASTS_UNNAMED = {True: timedelta(hours=1), False: timedelta(0)}
 
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """An import. `raises`: it gives consent; `id` None: whether it was taken in is not known."""
+    """An import. `raises`: it opts people in; `id` None: whether it was accepted is not known."""
 
     number: int
     begun_at: datetime
@@ -30,13 +30,13 @@ class ImportJob:
     id: str | None = None
 
     def lasts_until(self) -> datetime:
-        """From when on it is not waited for any more. Repeating a withdrawal harms nobody; an opt-in that is
-        applied late could undo one, so it is waited for longer."""
+        """When it stops being waited for. Repeating a withdrawal does no harm; an opt-in that is applied late
+        could undo one, so it is waited for longer."""
         return self.begun_at + (_LASTS if self.id else _LASTS_UNNAMED)[self.raises]
 
 
 class InMemoryKeyValue:
-    """Remembers as long as the process lasts."""
+    """Keeps values as long as the process lasts."""
 
     def __init__(self) -> None:
         self._facts: dict[str, str] = {}
@@ -49,7 +49,7 @@ class InMemoryKeyValue:
 
 
 class JobStore:
-    """Kept in the state DB. Thread-safe within one process, which is the only one that writes."""
+    """Thread-safe within one process, which is the only one that writes."""
 
     def __init__(self, memory: KeyValue, clock: Callable[[], datetime]) -> None:
         self._memory, self._clock = memory, clock
@@ -65,19 +65,19 @@ class JobStore:
         return job
 
     def named(self, job: ImportJob, import_id: str) -> ImportJob:
-        """It was taken in under this id."""
+        """It was accepted under this id."""
         known = replace(job, id=import_id)
         with self._lock:
             self._write([known if one.number == job.number else one for one in self._read()])
         return known
 
     def ended(self, job: ImportJob) -> None:
-        """It has ended, or was never taken in."""
+        """It has ended, or was never accepted."""
         with self._lock:
             self._write([one for one in self._read() if one.number != job.number])
 
-    def standing(self) -> list[ImportJob]:
-        """Imports that may still be at work. Those that are not waited for any more are forgotten."""
+    def open(self) -> list[ImportJob]:
+        """Imports that may still be running. Those that are no longer waited for are dropped."""
         with self._lock:
             jobs = self._read()
             now = self._clock()

@@ -1,9 +1,10 @@
-"""Every code that Dotdigital refuses with: what it means for the bridge, and how to fix it.
+"""Every code that Dotdigital refuses with: what it means for the bridge, and what fixes it.
 
 Data only; `bridge.dotdigital.client.errors` reads the answers. A code's verdict is that of its error class:
-retry (Throttled, ServerError), hold (Refused, NotFound), stop (SignInRefused, Forbidden), fix the
-mapping (MappingStale), already done (AlreadyDone, only for an opt-out). Many codes belong to campaigns,
-documents or surveys, which the bridge never calls: they are listed so that every refusal can be explained."""
+retry (Throttled, ServerError), hold (Refused, NotFound), stop (SignInRefused, Forbidden), fix the mapping
+(MappingStale), already done (AlreadyDone, and only for an opt-out). Many codes belong to campaigns, documents
+or surveys, which the bridge never calls: they are listed all the same, so that a refusal always says what it
+is about."""
 
 from __future__ import annotations
 
@@ -23,11 +24,15 @@ from bridge.core.errors import (
     Throttled,
 )
 
+FLAT_CODE = "ERROR_APIUSAGE_EXCEEDED"
+FLAT_PAUSE = 300.0  # seconds; the cap lifts as the rolling hour moves on
+TOO_MANY_IMPORTS, TOO_MANY_DELETIONS = "contacts:tooManyActiveImports", "contacts:tooManyBulkDeleteJobs"
+
 
 @dataclass(frozen=True, slots=True)
 class CodeMeaning:
-    """What a refusal means here, and how to fix it. `for_opt_out` stands in for `kind` where the refused
-    write took somebody out: being suppressed already is then all that was wanted."""
+    """What a refusal means here, and what fixes it. `for_opt_out` replaces `kind` where the refused write was
+    an opt-out: the contact being suppressed already is then the wanted result."""
 
     kind: type[SideError]
     hint: str
@@ -42,31 +47,27 @@ class ImportFailure(CodeMeaning):
 
 
 ADDRESS = "Correct the person's address at MyPreferences."
-MAPPING = "See `bridge mapping check`, then mend the mapping file or restore the preference."
-PERSON = "Repeating it will not help: look at this person in Dotdigital."
-REPORT = "Nothing can be mended from outside: report the operation and the code."
+MAPPING = "See `bridge mapping check`, then fix the mapping file or restore the preference."
+PERSON = "Repeating it will not help: check this contact in Dotdigital."
+REPORT = "This is a fault of the bridge: report the operation and the code."
 SIGN_IN = (
     "Check BRIDGE_DOTDIGITAL__USERNAME and BRIDGE_DOTDIGITAL__PASSWORD, and that the API user is enabled."
 )
-SUPPRESSED_THERE = "The person is suppressed there: a resubscribe comes first."
-WAIT = "It is tried again later."
+SUPPRESSED_THERE = "The contact is suppressed there and has to be resubscribed first."
+WAIT = "The bridge tries again later."
 
-_ABSENT = "The person is not at Dotdigital."
-_ACCOUNT = (
-    "Check that the account is active and that the API user belongs to it; `bridge doctor` tells which."
-)
-_BARRED = "Dotdigital bars this address altogether: nobody can subscribe it; correct it at MyPreferences."
-_FEATURE = (
-    "Have the feature switched on for the account, or set BRIDGE_DOTDIGITAL__V3=never if it is the v3 API."
-)
+_ABSENT = "Dotdigital has no such contact."
+_ACCOUNT = "Check that the account is active and that the API user belongs to it; `bridge doctor` names it."
+_BARRED = "Dotdigital bars this address: it cannot be subscribed; correct it at MyPreferences."
+_FEATURE = "Have the feature enabled for the account, or set BRIDGE_DOTDIGITAL__V3=never if it is the v3 API."
 _FIELD = "The bridge defines no data fields: compare what it sends with the account's fields, and report it."
 _FLAT = "The account's hourly calls are used up; other integrations share them."
-_FOREIGN = "The bridge never asks for this: check what stands between it and Dotdigital, and report it."
+_FOREIGN = "The bridge never calls this: check what is between it and Dotdigital, and report it."
 _LIST = "The bridge writes no lists: check what else uses this API user."
-_PLAN = "Enlarge the account's contact allowance or remove contacts there."
+_PLAN = "Raise the account's contact allowance or remove contacts there."
 
 _NOT_OURS = CodeMeaning(Refused, _FOREIGN)
-_OF_EVENTS = CodeMeaning(Refused, "Polling finds what events would have told of: nothing is lost.")
+_OF_EVENTS = CodeMeaning(Refused, "Nothing is lost: polling still finds every change.")
 _OF_LISTS = CodeMeaning(Refused, _LIST)
 _OF_FIELDS = CodeMeaning(Refused, _FIELD)
 _OF_PERSON = CodeMeaning(Refused, PERSON)
@@ -83,7 +84,7 @@ V2: Mapping[str, CodeMeaning] = {
     "ERROR_ADDRESSBOOK_NOTWRITABLE": _OF_LISTS,
     "ERROR_ADDRESSBOOK_NOT_FOUND": _OF_LISTS,
     "ERROR_ADDRESSBOOK_TOOMANY": _OF_LISTS,
-    "ERROR_APIUSAGE_EXCEEDED": CodeMeaning(Throttled, _FLAT),
+    FLAT_CODE: CodeMeaning(Throttled, _FLAT),
     "ERROR_APIUSER_INVALID": CodeMeaning(SignInRefused, SIGN_IN),
     "ERROR_BODY_DOES_NOT_MATCH_CONTENT_TYPE": _OUR_FAULT,
     "ERROR_CAMPAIGN_CONTAINS_UNSUPPORTED_BLOCKS": _NOT_OURS,
@@ -184,8 +185,8 @@ V3: Mapping[str, CodeMeaning] = {
     "contacts:invalidFilter": _OUR_FAULT,
     "contacts:invalidId": _OF_PERSON,
     "contacts:noContactsSpecified": _OUR_FAULT,
-    "contacts:tooManyActiveImports": _LATER,
-    "contacts:tooManyBulkDeleteJobs": _LATER,
+    TOO_MANY_IMPORTS: _LATER,
+    TOO_MANY_DELETIONS: _LATER,
     "customIdentifiers:inUse": _NOT_OURS,
     "customIdentifiers:nameAlreadyExists": _NOT_OURS,
     "customIdentifiers:nameTooLong": _NOT_OURS,
@@ -206,7 +207,7 @@ IMPORT_FAILURES: Mapping[str, ImportFailure] = {
     "apischemaviolation": ImportFailure(Refused, REPORT),
     "blocker": ImportFailure(Refused, _BARRED),
     "consentrecordsnotapplied": ImportFailure(
-        Refused, "The choice was written; its evidence was not: look at the consent text, URL and time.",
+        Refused, "The choice was written, its consent record was not: check the consent text, URL and time.",
         partly=True,
     ),
     "duplicate": ImportFailure(Refused, REPORT),  # twice in one import: the bridge sends each person once
@@ -223,8 +224,8 @@ IMPORT_FAILURES: Mapping[str, ImportFailure] = {
     "novalididentifiers": ImportFailure(Refused, REPORT),
     "suppressedbydomain": ImportFailure(Refused, "The whole domain is suppressed in the Dotdigital account."),
 }  # fmt: skip
-"""Failure codes of Dotdigital's import reports, by `failure_key`. A suppressed domain is no goal met: the
-block is the domain's, and may be lifted without the person having said anything."""
+"""Failure codes of Dotdigital's import reports, by `failure_key`. A suppressed domain is not "already
+done": the block is the domain's, and may be lifted without the person having chosen anything."""
 
 
 def failure_key(code: str) -> str:
@@ -233,5 +234,5 @@ def failure_key(code: str) -> str:
 
 
 def import_failure(code: str) -> ImportFailure:
-    """What one contact's failure means. A code nobody knows yet is held for a person to see."""
+    """What one contact's failure means. An unknown code is held for an operator."""
     return IMPORT_FAILURES.get(failure_key(code), ImportFailure(Refused, PERSON))

@@ -1,8 +1,8 @@
-"""Dotdigital's refusals, translated: by the code inside the body first, by the HTTP status second.
+"""Dotdigital's refusals as errors: by the code inside the body first, by the HTTP status second.
 
 v2 sends `{"message": "<text> ERROR_X"}`, v3 `{"errorCode": "service:code", "description": ...,
 "details": [...]}`, where details spell their text `description` or `error`. Texts vary and hold the offending
-value, so nothing but the code is looked at, and no text is ever repeated.
+value, so only the code is read, and no text is ever repeated.
 """
 
 from __future__ import annotations
@@ -23,9 +23,18 @@ from bridge.core.errors import (
     Throttled,
 )
 from bridge.core.model import Side
-from bridge.dotdigital.client.codes import CODES, MAPPING, PERSON, REPORT, SIGN_IN, WAIT, CodeMeaning
-from bridge.dotdigital.limits.limiter import FLAT_CODE, FLAT_PAUSE
-from bridge.dotdigital.limits.tiers import reset_in
+from bridge.dotdigital.client.codes import (
+    CODES,
+    FLAT_CODE,
+    FLAT_PAUSE,
+    MAPPING,
+    PERSON,
+    REPORT,
+    SIGN_IN,
+    WAIT,
+    CodeMeaning,
+)
+from bridge.dotdigital.client.wire import reset_in
 from bridge.transport import Response, retry_after
 
 SUPPRESSED = "ERROR_CONTACT_SUPPRESSED"
@@ -53,7 +62,7 @@ class _Envelope:
 
 
 def to_error(operation: str, answer: Response, is_write: bool) -> SideError | None:
-    """The error an answer stands for; None for a good one."""
+    """The error that an answer means; None for a good one."""
     if answer.good:
         return None
     said = _envelope(answer.content)
@@ -78,7 +87,7 @@ def _by_code(operation: str, said: _Envelope | None) -> CodeMeaning | None:
         return None
     known = CODES.get(said.code)
     if known is not None and known.for_opt_out is not None and operation in _MEANS_OUT:
-        return CodeMeaning(known.for_opt_out, "It is so already.")
+        return CodeMeaning(known.for_opt_out, "The contact is suppressed already.")
     return known
 
 
@@ -98,7 +107,7 @@ def _by_status(operation: str, status: int, said: _Envelope | None) -> CodeMeani
             return CodeMeaning(ServerError, WAIT)
         case _ if status >= 400:
             return CodeMeaning(Refused, PERSON)
-        case _:  # a redirect: nothing of the vendor's
+        case _:  # a redirect: not the vendor's
             return CodeMeaning(InvalidResponse, _BASE_URL)
 
 
@@ -108,7 +117,7 @@ def _missing(operation: str, said: _Envelope | None) -> CodeMeaning:
         return CodeMeaning(InvalidResponse, _BASE_URL)
     if operation in _OF_A_PREFERENCE:
         return CodeMeaning(MappingStale, MAPPING)
-    return CodeMeaning(NotFound, "It is not at Dotdigital.")
+    return CodeMeaning(NotFound, "Dotdigital does not have it.")
 
 
 def _envelope(content: bytes) -> _Envelope | None:

@@ -1,8 +1,8 @@
-"""Dotdigital v2: preferences and subscriptions, and the few account and contact reads beside them.
+"""Dotdigital v2: preferences and subscriptions, and the few account and contact reads that go with them.
 
-One method is one endpoint; its name is the vendor's operation id. All raise SideError. Addresses and dates
-are checked before a call leaves. Reads are repeated by the transport, writes are sent once. `since` is an
-instant, or a date without a time: all that the published paths promise.
+One method is one endpoint; its name is the vendor's operation id in snake case. All raise SideError.
+Addresses and dates are checked before a call leaves. Reads are repeated by the transport, writes are sent
+once. `since` is an instant, or a date without a time: all that the published paths promise.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
-from bridge.dotdigital.client import wire
+from bridge.dotdigital.client import parameters, wire
 from bridge.dotdigital.client.wire import (
     AccountInfo,
     Addressee,
@@ -54,9 +54,9 @@ class ClientV2:
     # one contact's e-mail channel
 
     def unsubscribe_contact(self, *, email: str) -> Suppression:
-        """Take a person off all marketing e-mail. AlreadyDone where they are suppressed already."""
+        """Take a person off all marketing e-mail. Raises AlreadyDone where they are suppressed already."""
         operation = "unsubscribe-contact"
-        body = {"email": wire.checked_address(email, operation)}
+        body = {"email": parameters.checked_address(email, operation)}
         answer = self.transport.write(operation, "POST", "/v2/contacts/unsubscribe", json=body)
         return decode(answer, Suppression, operation, is_write=True)
 
@@ -77,7 +77,7 @@ class ClientV2:
         preferred_locale: str | None = None,
         return_url: str | None = None,
     ) -> Resubscription:
-        """Ask an unsubscribed person by mail whether they want to come back. Never repeat it."""
+        """Ask an unsubscribed person by mail to confirm a resubscribe. Never repeat it."""
         operation = "resubscribe-contact"
         body: Json = {"unsubscribedContact": _unsubscribed(email, data_fields, operation)}
         if preferred_locale is not None:
@@ -90,7 +90,7 @@ class ClientV2:
     def resubscribe_contact_with_no_challenge(
         self, *, email: str, data_fields: Mapping[str, str] | None = None
     ) -> Resubscription:
-        """Make an unsubscribed person mailable at once; presumes fresh consent."""
+        """Make an unsubscribed person mailable at once; needs fresh consent."""
         operation = "resubscribe-contact-with-no-challenge"
         body = {"unsubscribedContact": _unsubscribed(email, data_fields, operation)}
         path = "/v2/contacts/resubscribe-with-no-challenge"
@@ -106,10 +106,10 @@ class ClientV2:
 
     def delete_contact(self, *, contact_id: int) -> None:
         """Move a contact to the recycle bin, from which it may be imported again, subscribed: suppress it
-        before. Raises NotFound, and Refused where the service deletes nobody suppressed."""
+        before. Raises NotFound, and Refused where the service does not delete suppressed contacts."""
         operation = "delete-contact"
         answer = self.transport.write(
-            operation, "DELETE", f"/v2/contacts/{wire.path_id(contact_id, operation)}"
+            operation, "DELETE", f"/v2/contacts/{parameters.path_id(contact_id, operation)}"
         )
         if b"<html" in answer.content[:1000].lower():
             raise wire.untrusted(answer, operation, is_write=True)
@@ -120,14 +120,14 @@ class ClientV2:
         self, *, since: date, select: int = LARGEST_SELECT, skip: int = 0
     ) -> list[Suppression]:
         """Everybody who became unmailable since the date, for whatever reason; unordered."""
-        path = f"/v2/contacts/suppressed-since/{wire.render_date(since)}"
+        path = f"/v2/contacts/suppressed-since/{parameters.render_date(since)}"
         return self._suppressions("get-suppressed-contacts-since-date", path, select, skip)
 
     def get_unsubscribed_contacts_since_date(
         self, *, since: date, select: int = LARGEST_SELECT, skip: int = 0
     ) -> list[Suppression]:
         """Those of suppressed-since whose reason is Unsubscribed."""
-        path = f"/v2/contacts/unsubscribed-since/{wire.render_date(since)}"
+        path = f"/v2/contacts/unsubscribed-since/{parameters.render_date(since)}"
         return self._suppressions("get-unsubscribed-contacts-since-date", path, select, skip)
 
     def _suppressions(self, operation: str, path: str, select: int, skip: int) -> list[Suppression]:
@@ -141,7 +141,7 @@ class ClientV2:
     ) -> list[Contact]:
         """Who is opted in to a preference, by contact id upwards; no times."""
         operation = "get-contacts-opted-into-a-preference"
-        path = f"/v2/contacts/with-preference/{wire.path_id(preference_id, operation)}"
+        path = f"/v2/contacts/with-preference/{parameters.path_id(preference_id, operation)}"
         answer = self.transport.read(operation, "GET", path, params={"minContactID": min_contact_id})
         return decode(answer, list[Contact], operation)
 
@@ -151,21 +151,22 @@ class ClientV2:
         """Whose opt-in to a preference changed since the date, both ways; by contact id upwards. Rows of
         other preferences may be among them."""
         operation = "get-contacts-with-modified-preference-opt-in-since-date"
-        preference = wire.path_id(preference_id, operation)
-        path = f"/v2/contacts/with-preference/{preference}/opt-ins-since/{wire.render_date(since)}"
+        preference = parameters.path_id(preference_id, operation)
+        path = f"/v2/contacts/with-preference/{preference}/opt-ins-since/{parameters.render_date(since)}"
         answer = self.transport.read(operation, "GET", path, params={"minContactID": min_contact_id})
         return decode(answer, list[Subscriptions], operation)
 
     # one contact's preferences
 
     def get_subscriptions_for_contact(self, *, email: str) -> Subscriptions:
-        """One person's opt-in rows with their times: the only source of them."""
+        """One person's opt-in rows with their times: the only source of times."""
         operation = "get-subscriptions-for-contact"
-        path = f"/v2/contacts/{wire.path_address(email, operation)}/subscriptions"
+        path = f"/v2/contacts/{parameters.path_address(email, operation)}/subscriptions"
         return decode(self.transport.read(operation, "GET", path), Subscriptions, operation)
 
     def get_preferences_for_contact(self, *, contact: str | int) -> list[PreferenceNode]:
-        """The account's whole tree with one contact's `isOptedIn`; cannot tell silence from refusal."""
+        """The account's whole tree with one contact's `isOptedIn`; "never asked" and "refused" look the
+        same."""
         operation = "get-preferences-for-contact"
         path = f"/v2/contacts/{_contact(contact, operation)}/preferences"
         return decode(self.transport.read(operation, "GET", path), list[PreferenceNode], operation)
@@ -173,7 +174,7 @@ class ClientV2:
     def set_preferences_for_contact(self, *, contact: str | int, tree: Sequence[Json]) -> None:
         """Set one contact's opt-ins. `tree` must be the full known tree
         (`bridge.dotdigital.preference_tree`): whether the service merges or replaces is not documented. The
-        answer says nothing of the new state."""
+        answer does not show the new state."""
         operation = "set-preferences-for-contact"
         path = f"/v2/contacts/{_contact(contact, operation)}/preferences"
         answer = self.transport.write(operation, "PUT", path, json=list(tree))
@@ -192,7 +193,7 @@ class ClientV2:
     def get_modified_preferences_since_date(self, *, since: date) -> list[PreferenceNode]:
         """Changed definitions; deletions do not show."""
         operation = "get-modified-preferences-since-date"
-        path = f"/v2/preferences/modified-since/{wire.render_date(since)}"
+        path = f"/v2/preferences/modified-since/{parameters.render_date(since)}"
         return decode(self.transport.read(operation, "GET", path), list[PreferenceNode], operation)
 
     def create_preference(
@@ -225,22 +226,22 @@ class ClientV2:
     ) -> PreferenceNode | None:
         """Change a definition. `is_preference` must be what it is now: its default makes a category."""
         operation = "update-preference"
-        path = f"/v2/preferences/{wire.path_id(preference_id, operation)}"
+        path = f"/v2/preferences/{parameters.path_id(preference_id, operation)}"
         body = _definition(public_name, private_name, is_preference, is_public, order, category_id)
         answer = self.transport.write(operation, "PUT", path, json={"id": preference_id, **body})
         return _defined(answer, operation)
 
     def delete_preference(self, *, preference_id: int) -> None:
-        """Delete a definition; a category takes its leaves with it. The bridge itself never does."""
+        """Delete a definition, a category with its leaves. No run does."""
         operation = "delete-preference"
-        path = f"/v2/preferences/{wire.path_id(preference_id, operation)}"
+        path = f"/v2/preferences/{parameters.path_id(preference_id, operation)}"
         answer = self.transport.write(operation, "DELETE", path)
         if b"<html" in answer.content[:1000].lower():
             raise wire.untrusted(answer, operation, is_write=True)
 
 
 def _defined(answer: Response, operation: str) -> PreferenceNode | None:
-    """The documents show a text where an object is meant: then nothing is known but that it was done."""
+    """The documents show a text where an object is meant: then only the success is known."""
     if answer.content.lstrip().startswith(b'"'):
         decode(answer, str, operation, is_write=True)
         return None
@@ -249,12 +250,12 @@ def _defined(answer: Response, operation: str) -> PreferenceNode | None:
 
 def _addressed(contact: Addressee, operation: str) -> Mapping[str, str | int]:
     if contact.id:
-        return {"id": int(wire.path_id(contact.id, operation))}
-    return {"email": wire.checked_address(contact.email or "", operation)}
+        return {"id": int(parameters.path_id(contact.id, operation))}
+    return {"email": parameters.checked_address(contact.email or "", operation)}
 
 
 def _unsubscribed(email: str, data_fields: Mapping[str, str] | None, operation: str) -> Json:
-    contact: Json = {"email": wire.checked_address(email, operation)}
+    contact: Json = {"email": parameters.checked_address(email, operation)}
     if data_fields:
         contact["dataFields"] = [{"key": key, "value": value} for key, value in data_fields.items()]
     return contact
@@ -262,8 +263,8 @@ def _unsubscribed(email: str, data_fields: Mapping[str, str] | None, operation: 
 
 def _contact(contact: str | int, operation: str) -> str:
     if isinstance(contact, int):
-        return wire.path_id(contact, operation)
-    return wire.path_address(contact, operation)
+        return parameters.path_id(contact, operation)
+    return parameters.path_address(contact, operation)
 
 
 def _definition(

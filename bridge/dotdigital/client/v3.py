@@ -1,13 +1,15 @@
-"""Dotdigital v3 contacts: the listing, one contact, and the changes that can be built.
+"""Dotdigital v3: contacts, their bulk jobs, and the events export.
 
-There is no way here to send a status other than unsubscribed, to address a change by e-mail (that would
-create a contact, subscribed) or to replace a contact.
+One method is one endpoint; its name is the vendor's operation id in snake case. All raise SideError. There is
+no way here to send a status other than unsubscribed, to address a change by e-mail (that would create a
+contact, subscribed) or to replace a contact.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
@@ -15,8 +17,7 @@ import msgspec
 
 from bridge.core.errors import Refused
 from bridge.core.model import Side
-from bridge.dotdigital.bulk.import_changes import LARGEST_BUNDLE, MOST_RECORDS, ImportChange
-from bridge.dotdigital.client import wire
+from bridge.dotdigital.client import parameters, wire
 from bridge.dotdigital.client.wire import (
     ConsentRecordV3,
     ContactsPage,
@@ -33,12 +34,54 @@ from bridge.dotdigital.client.wire import (
 )
 from bridge.transport import Transport
 
-LARGEST_LIMIT = 5000
+LARGEST_LIMIT = 5000  # contacts or events of one page
 CHOICES = ("channelProperties", "preferences")
-LARGEST_DELETION = 5000  # contacts of one job
-_IMPORT_ID = re.compile(r"[-A-Za-z0-9_.]{1,100}")
+LARGEST_BUNDLE = 5000  # contacts in one import: undocumented; few enough to read a report of
+LARGEST_DELETION = 5000  # contacts in one deletion
+MOST_RECORDS = 5  # consent records of one contact in one call
+_JOB_ID = re.compile(r"[-A-Za-z0-9_.]{1,100}")
 _SUBSCRIPTIONS = "/events/v3/export/subscriptions"
 _IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}")
+_BUILT_IN = frozenset({"contactid", "email", "mobilenumber"})
+
+
+@dataclass(frozen=True, slots=True)
+class ImportChange:
+    """One contact's part of an import. It names the contact by its id, which cannot create anybody, and can
+    do three things: unsubscribe from e-mail, set preferences with consent records for them, and give a custom
+    identifier. None can be built that subscribes somebody, changes an address, or leaves a choice to the
+    service's defaults. Raises ValueError for a change that changes nothing, or an impossible id."""
+
+    contact_id: int
+    preferences: Mapping[int, bool] = field(default_factory=dict)
+    unsubscribes: bool = False
+    identifiers: Mapping[str, str] = field(default_factory=dict)
+    records: tuple[ConsentRecordV3, ...] = ()  # consent records for the preferences
+
+    def __post_init__(self) -> None:
+        if self.contact_id <= 0 or not (self.preferences or self.unsubscribes or self.identifiers):
+            raise ValueError("a change names a contact and what is to change")
+        if _BUILT_IN & {name.casefold() for name in self.identifiers}:
+            raise ValueError("a change cannot set an address, number or id")
+        if len(self.records) > MOST_RECORDS:
+            raise ValueError(f"a change takes {MOST_RECORDS} consent records at most")
+
+    @property
+    def body(self) -> wire.Json:
+        """As the service takes it. A status is sent only to unsubscribe; empty lists are refused."""
+        body: wire.Json = {
+            "matchIdentifier": "contactId",
+            "identifiers": {"contactId": self.contact_id, **self.identifiers},
+        }
+        if self.unsubscribes:
+            body["channelProperties"] = {"email": {"status": "unsubscribed"}}
+        if self.preferences:
+            body["preferences"] = [
+                {"id": number, "isOptedIn": state} for number, state in self.preferences.items()
+            ]
+        if self.records:
+            body["consentRecords"] = msgspec.to_builtins(list(self.records))
+        return body
 
 
 class ClientV3:
@@ -55,7 +98,8 @@ class ClientV3:
         modified_since: datetime | None = None,
         include: Sequence[str] = CHOICES,
     ) -> ContactsPage:
-        """One page of all contacts, or of those modified since. Go on with `next_marker`, never by link."""
+        """One page of all contacts, or of those modified since. Continue with `next_marker`, never by
+        link."""
         if not 0 < limit <= LARGEST_LIMIT:
             raise ValueError(f"limit lies in 1 to {LARGEST_LIMIT}")
         operation = "getContacts"
@@ -63,7 +107,7 @@ class ClientV3:
             "limit": limit,
             "marker": marker,
             "include": "|".join(include) or None,
-            "~modified": None if modified_since is None else f"gte::{wire.render_date(modified_since)}",
+            "~modified": None if modified_since is None else f"gte::{parameters.render_date(modified_since)}",
         }
         answer = self.transport.read(operation, "GET", "/contacts/v3", params=params)
         return decode(answer, ContactsPage, operation)
@@ -72,14 +116,14 @@ class ClientV3:
         """One contact by `contactId`, `email`, or the name of another identifier."""
         operation = "getContact"
         text = str(value).strip()
-        if _IDENTIFIER.fullmatch(identifier) is None or not 0 < len(text) <= wire.LONGEST_VALUE:
+        if _IDENTIFIER.fullmatch(identifier) is None or not 0 < len(text) <= parameters.LONGEST_VALUE:
             raise Refused(
                 "An identifier cannot be sent to Dotdigital: it is empty or too long.",
                 side=Side.DOTDIGITAL, operation=operation,
                 hint="Correct the person's address at MyPreferences.",
             )  # fmt: skip
         if identifier == "email":
-            text = wire.checked_address(text, operation)
+            text = parameters.checked_address(text, operation)
         path = f"/contacts/v3/{identifier}/{quote(text, safe='')}"
         return decode(self.transport.read(operation, "GET", path), ContactV3, operation)
 
@@ -112,8 +156,8 @@ class ClientV3:
         return contact
 
     def import_contacts(self, changes: Sequence[ImportChange]) -> str:
-        """Have existing contacts changed in bulk (`Bulk create and update contacts`). Returns the import's
-        id: it was taken in, nothing is done before `import_report` says so. Raises Throttled where too many
+        """Change existing contacts in bulk (`Bulk create and update contacts`). Returns the import's id: it
+        was accepted, and nothing is done before `get_import_status` says so. Raises Throttled where too many
         imports are active, and ValueError for none or too many changes."""
         if not 0 < len(changes) <= LARGEST_BUNDLE:
             raise ValueError(f"an import takes 1 to {LARGEST_BUNDLE} contacts")
@@ -121,31 +165,31 @@ class ClientV3:
         body = {"contacts": [change.body for change in changes]}
         answer = self.transport.write(operation, "PUT", "/contacts/v3/import", json=body)
         import_id = decode(answer, ImportAccepted, operation, is_write=True).import_id
-        if _IMPORT_ID.fullmatch(import_id) is None:
+        if _JOB_ID.fullmatch(import_id) is None:
             raise wire.untrusted(answer, operation, is_write=True)
         return import_id
 
     def get_import_status(self, import_id: str) -> ImportReport:
-        """How far an import is (`Get import status`), and once it has ended what became of each contact."""
+        """The state of an import (`Get import status`), and once it has ended the result of each contact."""
         operation = "getImportStatus"
         path = f"/contacts/v3/import/{quote(import_id, safe='')}"
         return decode(self.transport.read(operation, "GET", path), ImportReport, operation)
 
     def delete_contacts(self, contact_ids: Sequence[int]) -> str:
-        """Have contacts moved to the recycle bin (`Bulk delete contacts`). Returns the job's id: nothing is
-        done before `delete_report` says so. Raises ValueError for none or more than 5,000."""
+        """Move contacts to the recycle bin (`Bulk delete contacts`). Returns the job's id: nothing is done
+        before `get_delete_status` says so. Raises ValueError for none or more than 5,000."""
         if not 0 < len(contact_ids) <= LARGEST_DELETION:
             raise ValueError(f"a deletion takes 1 to {LARGEST_DELETION} contacts")
         operation = "deleteContacts"
         body = [{"contactId": number} for number in contact_ids]
         answer = self.transport.write(operation, "POST", "/contacts/v3/delete", json=body)
         delete_id = decode(answer, DeleteAccepted, operation, is_write=True).delete_id
-        if _IMPORT_ID.fullmatch(delete_id) is None:
+        if _JOB_ID.fullmatch(delete_id) is None:
             raise wire.untrusted(answer, operation, is_write=True)
         return delete_id
 
     def get_delete_status(self, delete_id: str) -> DeleteReport:
-        """How far a deletion is (`Get bulk delete status`), and whom it left out."""
+        """The state of a deletion (`Get bulk delete status`), and which contacts it left out."""
         operation = "getDeleteStatus"
         path = f"/contacts/v3/delete/{quote(delete_id, safe='')}"
         return decode(self.transport.read(operation, "GET", path), DeleteReport, operation)
@@ -159,20 +203,20 @@ class ClientV3:
     # events export
 
     def list_subscriptions(self) -> list[EventSubscription]:
-        """All exports of the account (`List subscriptions`): there are never more than five."""
+        """All event exports of the account (`List subscriptions`), at most five."""
         operation = "listSubscriptions"
         answer = self.transport.read(operation, "GET", _SUBSCRIPTIONS)
         return decode(answer, EventSubscriptions, operation).items
 
     def create_subscription(self, *, name: str, types: Sequence[str]) -> EventSubscription:
-        """Have events of these types collected from now on (`Create subscription`). Raises Refused where the
-        name is in use."""
+        """Collect events of these types from now on (`Create subscription`). Raises Refused where the name is
+        in use."""
         operation = "createSubscription"
         answer = self.transport.write(operation, "POST", _SUBSCRIPTIONS, json=_subscription(name, types))
         return decode(answer, EventSubscription, operation, is_write=True)
 
     def update_subscription(self, *, subscription: int, name: str, types: Sequence[str]) -> EventSubscription:
-        """Make an export active again (`Update subscription`)."""
+        """Reactivate an export (`Update subscription`)."""
         operation = "updateSubscription"
         path = f"{_SUBSCRIPTIONS}/{subscription}"
         answer = self.transport.write(operation, "PUT", path, json=_subscription(name, types))
@@ -181,8 +225,8 @@ class ClientV3:
     def export_events(
         self, *, subscription: int, check_point: str | None = None, limit: int = LARGEST_LIMIT
     ) -> ExportedEvents:
-        """One page of events (`Export events`); none: there are no more. `check_point` tells the service that
-        the page that named it is stored: it is not given out again."""
+        """One page of events (`Export events`); an empty one is the last. `check_point` tells the service
+        that the page that named it is stored: that page is not sent again."""
         operation = "exportEvents"
         params = {"limit": limit, "checkPoint": check_point}
         answer = self.transport.read(operation, "GET", f"/events/v3/export/{subscription}", params=params)

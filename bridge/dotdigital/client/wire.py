@@ -1,25 +1,24 @@
-"""What Dotdigital says and is told, as typed values.
+"""Dotdigital's answers as typed values, dates as UTC, and the headers of its rate limits.
 
-Unknown fields are ignored, enumerations stay raw strings (the vendor adds values), and everything that a
-decision does not rest on is optional: ids of 0, null addresses and missing keys are normal answers there.
+Unknown fields are ignored, enumerations stay raw strings (the vendor adds values), and everything that no
+decision rests on is optional: ids of 0, null addresses and missing keys are normal answers there.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
-from bridge.core.errors import InvalidResponse, OutcomeUnknown, Refused, SideError
+from bridge.core.errors import InvalidResponse, OutcomeUnknown, SideError
 from bridge.core.model import Side
 from bridge.transport import Response
 
 T = TypeVar("T")
+Json = dict[str, Any]
 
-LONGEST_VALUE = 256  # characters of an identifier in a path (v3 contacts, parameter `value`)
-LARGEST_ID = 2**31 - 1  # v2 ids are 32 bits wide
+SHORTEST, LONGEST = 1.0, 120.0  # seconds; no reset of a one-minute window lies outside
 _FIRST_YEAR = 1970  # an older date is a server's "no date at all"
 
 
@@ -137,14 +136,14 @@ class PreferenceNode(_Wire, frozen=True):
         return self.preferences or []
 
 
-class ImportProperty(_Wire, frozen=True):
+class AccountProperty(_Wire, frozen=True):
     name: str | None = None
     value: str | None = None
 
 
 class AccountInfo(_Wire, frozen=True):
     id: int
-    properties: list[ImportProperty] | None = None
+    properties: list[AccountProperty] | None = None
 
     def value(self, name: str) -> str | None:
         """A property by name (their order means nothing), trimmed; None where absent or empty."""
@@ -191,12 +190,12 @@ class ContactV3(_Wire, frozen=True):
 
     @property
     def created_at(self) -> datetime | None:
-        """When the contact was made; None where that cannot be read, and nobody is kept waiting for it."""
+        """When the contact was created; None where that cannot be read."""
         return _moment(self.created)
 
     @property
     def updated_at(self) -> datetime | None:
-        """When the contact was last modified, in whatever sense the service has of it."""
+        """When the contact was last modified, as the service defines that."""
         return _moment(self.updated)
 
     @property
@@ -204,7 +203,7 @@ class ContactV3(_Wire, frozen=True):
         return self.named("email")
 
     def named(self, identifier: str) -> str | None:
-        """What one of the account's identifiers says, trimmed; None where it says nothing."""
+        """The value of one of the account's identifiers, trimmed; None where it is empty."""
         value = (self.identifiers or {}).get(identifier)
         return (value.strip() or None) if isinstance(value, str) else None
 
@@ -232,7 +231,7 @@ class ContactsPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportAccepted(_Wire, frozen=True):
-    """The answer to an import: it was taken in, and nothing was done yet."""
+    """The answer to an import: it was accepted, and nothing was done yet."""
 
     import_id: str
 
@@ -242,7 +241,7 @@ class ImportFailed(_Wire, frozen=True):
 
 
 class ImportRow(_Wire, frozen=True):
-    """A contact in an import's report; a failure may leave the id out where it found nobody."""
+    """A contact in an import's report; a failure may leave the id out where no contact was found."""
 
     contact_id: int | None = None
     failures: list[ImportFailed] | None = None
@@ -263,14 +262,14 @@ class DeleteAccepted(_Wire, frozen=True):
 
 
 class DeleteReport(_Wire, frozen=True):
-    """The state of a deletion, and who was left out of it."""
+    """The state of a deletion, and which contacts it left out."""
 
     status: str
     failures: list[object] | None = None
 
 
 class EventSubscription(_Wire, frozen=True):
-    """A durable export of events, as far as it matters here."""
+    """A durable export of events, as far as it is used here."""
 
     id: int
     name: str | None = None
@@ -287,7 +286,7 @@ class EventSubscriptions(_Wire, frozen=True):
 
 
 class ExportedEvent(_Wire, frozen=True):
-    """Something that happened. `data` is another for each type, and mostly undocumented."""
+    """An event. `data` differs for each type, and is mostly undocumented."""
 
     data: Any = None
 
@@ -300,8 +299,8 @@ class ExportedEvents(_Wire, frozen=True):
 
 
 def decode(answer: Response, kind: type[T], operation: str, *, is_write: bool = False) -> T:
-    """The body of a good answer. Raises InvalidResponse (reads) or OutcomeUnknown (writes) where it is
-    HTML, cut off, null, or of other types than documented; never quotes the body."""
+    """The body of a good answer. Raises InvalidResponse (reads) or OutcomeUnknown (writes) where it is HTML,
+    cut off, null, or of other types than documented; never quotes the body."""
     try:
         return msgspec.json.decode(answer.content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -309,7 +308,7 @@ def decode(answer: Response, kind: type[T], operation: str, *, is_write: bool = 
 
 
 def untrusted(answer: Response, operation: str, *, is_write: bool) -> SideError:
-    """The error for an answer that cannot be believed."""
+    """The error for an answer that cannot be trusted."""
     if is_write:
         return OutcomeUnknown(
             f"Dotdigital's answer to {operation} cannot be read: it may or may not have been applied.",
@@ -317,9 +316,9 @@ def untrusted(answer: Response, operation: str, *, is_write: bool) -> SideError:
             hint="The next read back settles it.",
         )  # fmt: skip
     return InvalidResponse(
-        f"Dotdigital's answer to {operation} is not what its documents promise.",
+        f"Dotdigital's answer to {operation} is not what its documents describe.",
         side=Side.DOTDIGITAL, operation=operation, status=answer.status,
-        hint="A proxy or a maintenance page may stand in between; check with `bridge doctor`.",
+        hint="A proxy or a maintenance page may be in between; check with `bridge doctor`.",
     )  # fmt: skip
 
 
@@ -346,43 +345,34 @@ def parse_server_time(text: str) -> datetime:
     return parsed
 
 
-def render_date(moment: date) -> str:
-    """A date for a path: `yyyy-MM-ddTHH:mm:ss.fffZ`, cut (not rounded) to milliseconds, so that a feed read
-    from it never starts late; a date alone as `yyyy-MM-dd`. Raises ValueError without a time zone."""
-    if not isinstance(moment, datetime):
-        return moment.isoformat()
-    if moment.tzinfo is None:
-        raise ValueError("a date sent to Dotdigital needs a time zone")
-    at = moment.astimezone(UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+def has_rate_headers(answer: Response) -> bool:
+    """Whether an answer has any header of the tiered scheme."""
+    return any(name.lower().startswith("x-ratelimit-") for name in answer.headers)
 
 
-def path_address(address: str, operation: str) -> str:
-    """An e-mail address as one path segment. Raises Refused for what is no address: an all-digit one would
-    be taken for a contact id, an empty one for another operation."""
-    return quote(checked_address(address, operation), safe="")
+def reset_in(answer: Response, server_now: datetime | None) -> float | None:
+    """Seconds until the window resets, by X-RateLimit-Reset. The documents call it an epoch, the vendor's own
+    client seconds from now: told apart by size (above 1e12 milliseconds, above 1e9 seconds, else a span) and
+    kept between 1 and 120. A span comes in whole seconds, rounded down: one is added, or the window would
+    open too early. None where it is absent, or an epoch without a time to measure it from."""
+    raw = header_number(answer, "X-RateLimit-Reset")
+    if raw is None:
+        return None
+    if raw <= 1e9:
+        return clamped(raw + 1)
+    if server_now is None:
+        return None
+    epoch = raw / 1000 if raw > 1e12 else raw
+    return clamped(epoch - server_now.timestamp())
 
 
-def checked_address(address: str, operation: str) -> str:
-    """The trimmed address. Raises Refused before any call where Dotdigital cannot hold it."""
-    trimmed = address.strip()
-    if not trimmed or len(trimmed) > LONGEST_VALUE or "@" not in trimmed or not trimmed.isprintable():
-        raise Refused(
-            "An address cannot be sent to Dotdigital: it is empty, too long, or has no @.",
-            side=Side.DOTDIGITAL, operation=operation,
-            hint="Correct the person's address at MyPreferences.",
-        )  # fmt: skip
-    return trimmed
+def clamped(seconds: float) -> float:
+    """A wait for the end of a one-minute window, within its possible length."""
+    return min(max(seconds, SHORTEST), LONGEST)
 
 
-def path_id(number: int, operation: str) -> str:
-    """A v2 id as a path segment. Raises Refused outside 1 to 2^31-1."""
-    if not 0 < number <= LARGEST_ID:
-        raise Refused(
-            "An id lies outside what Dotdigital's v2 API can address.",
-            side=Side.DOTDIGITAL, operation=operation, hint="Check the ids in the mapping file.",
-        )  # fmt: skip
-    return str(number)
-
-
-Json = dict[str, Any]
+def header_number(answer: Response, name: str) -> float | None:
+    try:
+        return float(answer.headers.get(name, ""))
+    except ValueError:
+        return None

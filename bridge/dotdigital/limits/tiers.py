@@ -1,4 +1,4 @@
-"""The tiered scheme: calls a minute, for each tier by itself, as the headers of each answer tell."""
+"""The tiered scheme: calls a minute, for each tier by itself, as the headers of each answer state."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from bridge.dotdigital.limits.reserve import reserve
+from bridge.dotdigital.client.wire import clamped, header_number, reset_in
+from bridge.dotdigital.limits import reserve
 from bridge.transport import Response
 
 UNKNOWN_LIMIT = 35  # calls a minute: the low tier of the smallest package, the only number that is published
-SHORTEST, LONGEST = 1.0, 120.0  # seconds; no reset of a one-minute window lies outside
 _WINDOW = timedelta(seconds=60)
 
 LOW, MEDIUM, HIGH = "lowCallRate", "mediumCallRate", "highCallRate"
@@ -41,7 +41,7 @@ PRESUMED: Mapping[str, str] = {
     "get-server-time": HIGH,
 }
 """The tier of an operation that has not answered yet, by the documents' rule of thumb (bulky reads and writes
-low, changes of one record medium, reads of one record high). Its first answer tells the true one."""
+low, changes of one record medium, reads of one record high). Its first answer states the true one."""
 
 
 @dataclass(slots=True)
@@ -52,30 +52,30 @@ class _Budget:
 
 
 class TierQuotas:
-    """`share` (0 to 1) of each tier is left to strangers. Not thread-safe: its owner is."""
+    """`share` (0 to 1) of each tier is left to other integrations. Not thread-safe: its owner is."""
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._scopes: dict[str, str] = {}  # operation -> tier, as answers told
+        self._scopes: dict[str, str] = {}  # operation -> tier, as answers stated
         self._budgets: dict[str, _Budget] = {}
 
     def of(self, operation: str) -> str:
-        """The tier that an operation is counted in, as far as is known."""
+        """The tier of an operation, as far as is known."""
         return self._scopes.get(operation) or PRESUMED.get(operation, f"tier of {operation}")
 
-    def told(self, operation: str) -> bool:
-        """Whether answers to this operation have carried the scheme's headers."""
+    def has_headers(self, operation: str) -> bool:
+        """Whether answers to this operation have had the scheme's headers."""
         return operation in self._scopes
 
     def allowance(self, operation: str) -> float:
-        """Calls a minute that the lane of this moment may use in the long run."""
+        """Calls a minute that the current priority may use in the long run."""
         budget = self._budgets.get(self.of(operation))
         limit = budget.limit if budget is not None and budget.limit else UNKNOWN_LIMIT
         return limit - reserve(limit, self._share * limit)
 
     def room(self, operation: str, now: datetime) -> int | None:
-        """How many such calls the lane of this moment could make without waiting; None where nothing is known
-        of the window."""
+        """How many such calls the current priority could make without waiting; None where the window is not
+        known."""
         budget = self._opened(operation, now)
         if budget is None:
             return None
@@ -85,14 +85,14 @@ class TierQuotas:
         """Take one call from its tier, or say how many seconds it has to wait."""
         budget = self._opened(operation, now)
         if budget is None:
-            return 0.0  # the next answer tells
+            return 0.0  # the next answer shows the window
         if budget.remaining <= reserve(budget.limit, self._share * budget.limit):
             return clamped((budget.resets_at - now).total_seconds())
         budget.remaining -= 1
         return 0.0
 
     def _opened(self, operation: str, now: datetime) -> _Budget | None:
-        """What is known to be left in the window that is open now."""
+        """What is known to be left in the current window."""
         budget = self._budgets.get(self.of(operation))
         if budget is None or (budget.resets_at <= now and not budget.limit):
             return None
@@ -101,11 +101,11 @@ class TierQuotas:
             budget.remaining, budget.resets_at = budget.limit, budget.resets_at + windows * _WINDOW
         return budget
 
-    def probe_capabilities(self, operation: str, answer: Response, now: datetime, *, used_up: bool) -> None:
-        """What an answer's headers say; `used_up`: it was refused for lack of calls."""
+    def update(self, operation: str, answer: Response, now: datetime, *, used_up: bool) -> None:
+        """Read an answer's headers; `used_up`: it was refused for lack of calls."""
         scope = answer.headers.get("X-RateLimit-Scope", "").strip() or self._scopes.get(operation)
-        limit = _number(answer, "X-RateLimit-Limit")
-        remaining = 0.0 if used_up else _number(answer, "X-RateLimit-Remaining")
+        limit = header_number(answer, "X-RateLimit-Limit")
+        remaining = 0.0 if used_up else header_number(answer, "X-RateLimit-Remaining")
         if remaining is None or (limit is None and not used_up):
             return
         scope = scope or self.of(operation)
@@ -121,7 +121,7 @@ class TierQuotas:
 
     def shown(self, now: datetime) -> dict[str, dict[str, int | str | None]]:
         """Per tier whose window is still open: calls allowed and left, when it ends, how many are left to
-        strangers."""
+        other integrations."""
         return {
             scope: {
                 "limit": one.limit,
@@ -132,36 +132,3 @@ class TierQuotas:
             for scope, one in sorted(self._budgets.items())
             if one.resets_at > now
         }
-
-
-def carries_headers(answer: Response) -> bool:
-    """Whether an answer speaks of the tiered scheme at all."""
-    return any(name.lower().startswith("x-ratelimit-") for name in answer.headers)
-
-
-def reset_in(answer: Response, server_now: datetime | None) -> float | None:
-    """Seconds until the window resets, by X-RateLimit-Reset. The documents call it an epoch, the vendor's own
-    client seconds from now: told apart by size (above 1e12 milliseconds, above 1e9 seconds, else a span) and
-    held between 1 and 120. A span comes in whole seconds, cut off: one is added, or the window would be
-    opened too early. None where it is absent, or an epoch without a time to measure it from."""
-    raw = _number(answer, "X-RateLimit-Reset")
-    if raw is None:
-        return None
-    if raw <= 1e9:
-        return clamped(raw + 1)
-    if server_now is None:
-        return None
-    epoch = raw / 1000 if raw > 1e12 else raw
-    return clamped(epoch - server_now.timestamp())
-
-
-def clamped(seconds: float) -> float:
-    """A wait for the end of a minute, held within reason."""
-    return min(max(seconds, SHORTEST), LONGEST)
-
-
-def _number(answer: Response, name: str) -> float | None:
-    try:
-        return float(answer.headers.get(name, ""))
-    except ValueError:
-        return None

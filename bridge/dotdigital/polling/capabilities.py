@@ -1,19 +1,52 @@
-"""What was learnt of the v3 listing: what is shown, by how many contacts and since when. Pure, but for the
-reading and writing of the one fact it is kept in."""
+"""What the v3 listing may be trusted with, learned from the account: no document says whether a change of a
+preference or a suppression moves `~modified`, or whether suppressed contacts are listed.
+
+The probe writes nothing at Dotdigital. It takes contacts whose changes the v2 feeds have dated, and checks
+whether the listing shows them as modified at that time. The result only decides how fast changes are found.
+Trusting `~modified` wrongly would leave a change to its preference's feed (`modified_feed.LONGEST`): later by
+that and never lost, since the feeds are read all the same, and before each opt-in the person or the feed is.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from bridge.core.ports import KeyValue
+import msgspec
+
+from bridge.core.errors import DrainIncomplete, NotFound, SideError
+from bridge.core.ports import KeyValue, Page
+from bridge.dotdigital import status
+from bridge.dotdigital.client.access import V3Access
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import ContactsPage, ContactV3
+from bridge.dotdigital.polling import drains
+from bridge.dotdigital.views import email_status
 
 KEY = "dotdigital.learnt"
-ENOUGH = 3  # contacts that must speak for a thing, and none against it
+ENOUGH = 3  # contacts that must be evidence for a capability, with none against it
+HANDFUL = 5  # contacts of each kind in one probe
+MOST_PAGES = 2  # of the listing: enough for some ten thousand contacts modified since the oldest change
+EVERY = timedelta(days=1)
+WHILE_UNKNOWN = timedelta(hours=4)
+AFTER_FAILURE = timedelta(hours=1)
+_REMEMBERED = 100  # changes of each kind
+_SETTLED = timedelta(minutes=10)  # a later change may not show everywhere yet
+_PATIENCE = timedelta(hours=1)
+_OLDEST = timedelta(days=2)  # or the listing gets long
+_SKEW = timedelta(seconds=2)
+_CLOSE = timedelta(minutes=1)  # `updated` much later than the change moved for another reason
+_BEFORE = timedelta(minutes=5)  # the bridge's clock and the service's may differ
+
+OwnWrites = Callable[[Sequence[str], datetime], Set[str]]
+"""Those of these contacts that the bridge itself has written to since then."""
+
+
+def no_writes(ids: Sequence[str], since: datetime) -> Set[str]:  # noqa: ARG001
+    """Where nothing is written."""
+    return frozenset()
 
 
 class ChangeType(StrEnum):
@@ -24,7 +57,7 @@ class ChangeType(StrEnum):
 
 
 class Capability(StrEnum):
-    """What there is to be learnt."""
+    """What the v3 listing may be able to show."""
 
     MOVES_ON_PREFERENCES = "moves_on_preferences"
     MOVES_ON_SUPPRESSIONS = "moves_on_suppressions"
@@ -37,17 +70,8 @@ class TrustLevel(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """What one contact says."""
-
-    what: Capability
-    speaks_for: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CapabilityState:
-    """`by`: contacts that speak for it since anything last spoke against it."""
+class CapabilityState(msgspec.Struct, frozen=True):
+    """`by`: contacts that were evidence for it since the last one against it."""
 
     verdict: TrustLevel = TrustLevel.UNKNOWN
     since: datetime | None = None
@@ -57,24 +81,33 @@ class CapabilityState:
     def is_shown(self) -> bool:
         return self.verdict is TrustLevel.SHOWN
 
-    def after(self, votes: Sequence[bool], now: datetime) -> CapabilityState:
-        """One contact against it is enough, until enough have spoken for it with none against."""
-        if not all(votes):
-            return self._now(TrustLevel.NOT_SHOWN, now, 0)
-        by = self.by + len(votes)
-        return self._now(TrustLevel.SHOWN if by >= ENOUGH else self.verdict, now, by)
-
-    def _now(self, verdict: TrustLevel, now: datetime, by: int) -> CapabilityState:
+    def after(self, evidence: Sequence[bool], now: datetime) -> CapabilityState:
+        """One contact against it is enough, until ENOUGH are for it with none against."""
+        by = self.by + len(evidence) if all(evidence) else 0
+        verdict = TrustLevel.SHOWN if by >= ENOUGH else self.verdict
+        if not all(evidence):
+            verdict = TrustLevel.NOT_SHOWN
         return CapabilityState(verdict, self.since if verdict is self.verdict else now, by)
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+Evidence = tuple[Capability, bool]
+"""What one contact shows: for a capability, or against it."""
+
+
+class Capabilities(msgspec.Struct, frozen=True):
     """`upto`: the newest change of each kind that was used, so that none is counted twice."""
 
-    findings: Mapping[Capability, CapabilityState] = field(default_factory=dict)
-    upto: Mapping[ChangeType, datetime] = field(default_factory=dict)
+    findings: dict[Capability, CapabilityState] = msgspec.field(default_factory=dict)
+    upto: dict[ChangeType, datetime] = msgspec.field(default_factory=dict)
     asked_at: datetime | None = None
+
+    @classmethod
+    def load(cls, memory: KeyValue) -> Capabilities:
+        """What is known so far."""
+        return msgspec.json.decode(memory.meta(KEY) or "{}", type=cls)
+
+    def save(self, memory: KeyValue) -> None:
+        memory.set_meta(KEY, msgspec.json.encode(self).decode())
 
     def __getitem__(self, what: Capability) -> CapabilityState:
         return self.findings.get(what, CapabilityState())
@@ -85,59 +118,189 @@ class Capabilities:
         return all(self[what].verdict is not TrustLevel.UNKNOWN for what in Capability)
 
     def after(
-        self, evidence: Iterable[Vote], now: datetime, upto: Mapping[ChangeType, datetime]
+        self, evidence: Iterable[Evidence], now: datetime, upto: Mapping[ChangeType, datetime]
     ) -> Capabilities:
-        said = list(evidence)
+        seen = list(evidence)
         findings = {
-            what: self[what].after([one.speaks_for for one in said if one.what is what], now)
+            what: self[what].after([supports for about, supports in seen if about is what], now)
             for what in Capability
         }
-        return replace(self, findings=findings, upto={**self.upto, **upto}, asked_at=now)
+        return Capabilities(findings, {**self.upto, **upto}, now)
 
-    def news_since(self, before: Capabilities) -> list[str]:
-        """What was trusted before and is no more."""
+    def lost_since(self, before: Capabilities) -> list[str]:
+        """Warnings for what was trusted before and is no longer."""
         return [LOST[what] for what in Capability if before[what].is_shown and not self[what].is_shown]
+
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """The findings as JSON."""
+        return {what.value: msgspec.to_builtins(self[what]) for what in Capability}
 
 
 LOST: Mapping[Capability, str] = {
     Capability.MOVES_ON_PREFERENCES: "the v3 listing missed a preference change; using the v2 feeds",
-    Capability.MOVES_ON_SUPPRESSIONS: "the v3 listing's `updated` missed a suppression; nothing rests on it",
-    Capability.LISTS_SUPPRESSED: "the v3 listing left out somebody suppressed; nothing rests on it",
+    Capability.MOVES_ON_SUPPRESSIONS: "`updated` missed a suppression; the bridge does not rely on it",
+    Capability.LISTS_SUPPRESSED: "the v3 listing missed a suppressed contact; the bridge does not rely on it",
 }
 
 
-def kept(memory: KeyValue) -> Capabilities:
-    """What is known so far."""
-    row: dict[str, Any] = json.loads(memory.meta(KEY) or "{}")
-    return Capabilities(
-        findings={Capability(name): _finding(one) for name, one in row.get("findings", {}).items()},
-        upto={ChangeType(name): datetime.fromisoformat(at) for name, at in row.get("upto", {}).items()},
-        asked_at=_moment(row.get("asked_at")),
-    )
+class Change(NamedTuple):
+    """A contact that a v2 feed showed to have changed, and when."""
+
+    kind: ChangeType
+    id: str
+    at: datetime
 
 
-def keep(memory: KeyValue, learnt: Capabilities) -> None:
-    row = {
-        "findings": shown(learnt),
-        "upto": {kind: at.isoformat() for kind, at in learnt.upto.items()},
-        "asked_at": None if learnt.asked_at is None else learnt.asked_at.isoformat(),
-    }
-    memory.set_meta(KEY, json.dumps(row))
+class CapabilityProbe:
+    """Collects the changes that feeds bring in this process, and asks the listing about some. Changes of the
+    bridge's own are left out: its writes may move `updated` where a person's do not. `clock` gives the
+    bridge's aware UTC, for how often it asks."""
+
+    def __init__(
+        self,
+        access: V3Access,
+        memory: KeyValue,
+        clock: Callable[[], datetime],
+        own_writes: OwnWrites = no_writes,
+    ) -> None:
+        self._access, self._memory, self._clock, self._own_writes = access, memory, clock, own_writes
+        self._seen: dict[ChangeType, dict[str, datetime]] = {kind: {} for kind in ChangeType}
+        self._failed_at: datetime | None = None
+
+    def saw(self, kind: ChangeType, page: Page) -> None:
+        """A page of a v2 feed, with reliable dates. Only a contact with an address of its own is used."""
+        mine = self._seen[kind]
+        for view in page.views:
+            dates = [seen.changed_at for seen in view.topics.values() if seen.changed_at is not None]
+            if len(view.ids) == 1 and dates:
+                mine[view.ids[0]] = max(dates)
+        if len(mine) > 2 * _REMEMBERED:
+            newest = sorted(mine.items(), key=lambda one: one[1])[-_REMEMBERED:]
+            self._seen[kind] = dict(newest)
+
+    def trusts(self, what: Capability) -> bool:
+        """Whether that was shown, and nothing since is evidence against it."""
+        return Capabilities.load(self._memory)[what].is_shown
+
+    def run(self, now: datetime) -> Sequence[str]:
+        """Ask, where that is due and there are changes to ask about: some dozen calls a day at most. `now`
+        is the service's time. Returns warnings; a failure changes nothing, and is tried again."""
+        before = Capabilities.load(self._memory)
+        if not self._access.presumed() or not self._is_due(before):
+            return ()
+        changes = [one for kind in ChangeType for one in self._usable(kind, now, before.upto.get(kind))]
+        if not _worth_asking(changes, now):
+            return ()
+        try:
+            v3 = self._access.client()
+            evidence = () if v3 is None else tuple(_ask(v3, changes))
+        except SideError as error:
+            self._failed_at = self._clock()
+            return (f"could not check what Dotdigital's v3 listing shows; will retry: {error}",)
+        after = before.after(evidence, self._clock(), _newest(changes))
+        after.save(self._memory)
+        return after.lost_since(before)
+
+    def _usable(self, kind: ChangeType, now: datetime, after: datetime | None) -> list[Change]:
+        """A handful of changes that are settled and that no probe has used, the newest first. `now` is the
+        service's time."""
+        first = now - _OLDEST if after is None else max(after, now - _OLDEST)
+        found = [
+            Change(kind, one, at) for one, at in self._seen[kind].items() if first < at <= now - _SETTLED
+        ]
+        found.sort(key=lambda one: one.at, reverse=True)
+        if not found:
+            return []
+        own = self._own_writes([one.id for one in found], found[-1].at - _BEFORE)
+        return [one for one in found if one.id not in own][:HANDFUL]
+
+    def _is_due(self, before: Capabilities) -> bool:
+        now = self._clock()
+        if self._failed_at is not None and now - self._failed_at < AFTER_FAILURE:
+            return False
+        pause = EVERY if before.is_complete else WHILE_UNKNOWN
+        return before.asked_at is None or now - before.asked_at >= pause
 
 
-def shown(learnt: Capabilities) -> dict[str, dict[str, Any]]:
-    """The findings as JSON."""
-    return {what.value: _row(learnt[what]) for what in Capability}
+def _worth_asking(changes: Sequence[Change], now: datetime) -> bool:
+    """Whether there are enough of them, or no more came while they were waited for."""
+    if any(sum(one.kind is kind for one in changes) >= ENOUGH for kind in ChangeType):
+        return True
+    return any(now - one.at >= _PATIENCE for one in changes)
 
 
-def _row(one: CapabilityState) -> dict[str, Any]:
-    since = None if one.since is None else one.since.isoformat().replace("+00:00", "Z")
-    return {"verdict": one.verdict.value, "since": since, "by": one.by}
+def _newest(changes: Sequence[Change]) -> Mapping[ChangeType, datetime]:
+    kinds = {one.kind for one in changes}
+    return {kind: max(one.at for one in changes if one.kind is kind) for kind in kinds}
 
 
-def _finding(row: Mapping[str, Any]) -> CapabilityState:
-    return CapabilityState(TrustLevel(row["verdict"]), _moment(row["since"]), row["by"])
+def _ask(v3: ClientV3, changes: Sequence[Change]) -> Iterator[Evidence]:
+    since = min(one.at for one in changes) - _BEFORE
+    listed, whole = _listed(v3, since)
+    for one in changes:
+        contact = listed.get(one.id)
+        if contact is not None:
+            yield from _of_listed(one, contact)
+        elif whole:
+            yield from _of_missing(one, _read(v3, one.id), since)
 
 
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def _listed(v3: ClientV3, since: datetime) -> tuple[dict[str, ContactV3], bool]:
+    """Who is listed as modified since then, by id, and whether that is all of them."""
+    pages = 0
+
+    def fetch(marker: str | None) -> ContactsPage:
+        return v3.get_contacts(marker=marker, modified_since=since, include=())
+
+    found: dict[str, ContactV3] = {}
+    try:
+        for contacts in drains.drain_marker(fetch):
+            pages += 1
+            found |= {str(one.contact_id): one for one in contacts}
+            if pages == MOST_PAGES:
+                return found, False
+    except DrainIncomplete:
+        return found, False
+    return found, True
+
+
+def _read(v3: ClientV3, number: str) -> ContactV3 | None:
+    try:
+        return v3.get_contact(identifier="contactId", value=number)
+    except NotFound:
+        return None
+
+
+def _of_listed(one: Change, contact: ContactV3) -> Iterator[Evidence]:
+    """A suppressed contact in the listing shows that such contacts are listed, whatever brought it there."""
+    if one.kind is ChangeType.SUPPRESSION:
+        yield Capability.LISTS_SUPPRESSED, True
+    yield from _of_time(one, contact)
+
+
+def _of_missing(one: Change, contact: ContactV3 | None, since: datetime) -> Iterator[Evidence]:
+    """A contact that is not listed was either not modified, as the service sees it, or is hidden."""
+    if contact is None or contact.updated_at is None or status.is_gone(contact.status):
+        return
+    if contact.updated_at < since:
+        yield from _of_time(one, contact)
+    elif one.kind is ChangeType.SUPPRESSION:
+        yield Capability.LISTS_SUPPRESSED, False
+        yield from _of_time(one, contact)
+    elif status.is_subscribed(email_status(contact) or contact.status):
+        yield Capability.MOVES_ON_PREFERENCES, False
+
+
+def _of_time(one: Change, contact: ContactV3) -> Iterator[Evidence]:
+    """A contact that was created together with the change shows nothing: creation moves `updated` as well."""
+    created, moved = contact.created_at, contact.updated_at
+    if created is None or moved is None or created > one.at - _CLOSE:
+        return
+    if moved <= one.at + _CLOSE:
+        yield _MOVES[one.kind], moved >= one.at - _SKEW
+
+
+_MOVES = {
+    ChangeType.PREFERENCE: Capability.MOVES_ON_PREFERENCES,
+    ChangeType.SUPPRESSION: Capability.MOVES_ON_SUPPRESSIONS,
+}

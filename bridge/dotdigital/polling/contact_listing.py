@@ -1,4 +1,4 @@
-"""Many people out of the v3 listing: the only read that shows thousands in one call."""
+"""Many people by the v3 listing: the only read that shows thousands in one call."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from bridge.core.errors import NotFound, Refused
 from bridge.core.model import Side, Who, address_key
 from bridge.core.ports import KeyValue
-from bridge.dotdigital import status
-from bridge.dotdigital.bulk.import_changes import reading
 from bridge.dotdigital.client.v3 import CHOICES, ClientV3
 from bridge.dotdigital.client.wire import ContactsPage, ContactV3
 from bridge.dotdigital.polling import drains
+from bridge.dotdigital.views import is_deleted
+from bridge.dotdigital.write_batches import calls_to_read
 
 _PAGES = "dotdigital.pages"
 
@@ -22,23 +22,18 @@ def pages_in(memory: KeyValue) -> int | None:
 
 
 class ContactListing:
-    """Learns from each whole listing how many pages there are, and keeps it in `memory`: every command and
-    both halves of a round reckon with the same. `page` is how many contacts one holds."""
+    """Each whole listing notes in `memory` how many pages there are, so that every command and both halves of
+    a round estimate with the same number. `page` is how many contacts a page holds."""
 
     def __init__(self, v3: ClientV3, page: int, memory: KeyValue) -> None:
         self._v3, self._page, self._memory = v3, page, memory
 
-    @property
-    def pages(self) -> int | None:
-        """How many pages the listing has, where it was ever read."""
-        return pages_in(self._memory)
-
     def is_cheaper(self, people: int) -> bool:
-        """Whether the listing takes fewer calls than reading so many people one by one."""
-        return reading(people, self.pages) < people
+        """Whether the listing takes fewer calls than reading so many people one at a time."""
+        return calls_to_read(people, pages_in(self._memory)) < people
 
     def everybody(self, include: Sequence[str] = CHOICES) -> Iterator[list[ContactV3]]:
-        """The whole listing. Raises DrainIncomplete where it goes in a circle."""
+        """The whole listing. Raises DrainIncomplete where a page marker comes again."""
         pages = 0
 
         def fetch(marker: str | None) -> ContactsPage:
@@ -50,7 +45,7 @@ class ContactListing:
         self._memory.set_meta(_PAGES, str(max(pages, 1)))
 
     def some(self, wanted: Set[str], include: Sequence[str] = CHOICES) -> Iterator[list[ContactV3]]:
-        """Those of the listing whose address keys are wanted, until all were found."""
+        """The contacts whose address keys are wanted, until all were found."""
         missing = set(wanted)
         for contacts in self.everybody(include):
             found = [one for one in contacts if one.address and address_key(one.address) in missing]
@@ -59,19 +54,18 @@ class ContactListing:
             if not missing:
                 return
 
-    def standing(
-        self, people: Sequence[Who], heartbeat: Callable[[], None], *, recorded: bool = False
+    def writable(
+        self, people: Sequence[Who], heartbeat: Callable[[], None], *, with_records: bool = False
     ) -> dict[str, ContactV3]:
         """By address key, the contacts of these people that may be written to: there, and not deleted. Each
-        is read by the id that is known of them, or found in the listing; if `recorded`, with the records of
-        their consents."""
+        is read by its known id, or found in the listing; `with_records`, with its consent records."""
         wanted = {address_key(who.address) for who in people}
-        include = (*CHOICES, "consentRecords") if recorded else CHOICES
+        include = (*CHOICES, "consentRecords") if with_records else CHOICES
         found: dict[str, ContactV3] = {}
         pages = self.some(wanted, include) if self.is_cheaper(len(wanted)) else self._each(people)
         for contacts in pages:
             for one in contacts:
-                if one.address and not (status.is_gone(one.status) or status.is_gone(one.email_status)):
+                if one.address and not is_deleted(one):
                     found[address_key(one.address)] = one
             heartbeat()
         return {key: one for key, one in found.items() if key in wanted}

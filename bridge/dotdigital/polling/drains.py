@@ -1,7 +1,7 @@
-"""Reading a feed to an end that is proven, while it moves under the reader.
+"""Reading a feed to a proven end, while its rows move.
 
 None of Dotdigital's feeds promises an order or a snapshot, so a short page alone proves nothing: an end is
-proven by asking once more and being told nothing new.
+proven by asking once more and getting nothing new.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Row = TypeVar("Row")
 PAGE = 1000  # rows, the largest `select` and the size of a minContactID page
 OVERLAP = 100  # rows read again by each page
 PASSES = 5
-_AGAIN = "Nothing is lost: its watermark stays, and it is read again in the next round."
+_AGAIN = "Nothing is lost: its watermark stays, and the next round reads it again."
 
 
 def drain_skip(
@@ -40,7 +40,7 @@ def drain_skip(
         undisturbed = yield from _one_pass(fetch, key, seen, page, overlap)
         if undisturbed or len(seen) == before:
             return
-    raise DrainIncomplete(f"A Dotdigital feed kept moving through {passes} readings of it.", hint=_AGAIN)
+    raise DrainIncomplete(f"A Dotdigital feed kept changing while it was read {passes} times.", hint=_AGAIN)
 
 
 def _one_pass(
@@ -66,8 +66,8 @@ def _one_pass(
         if len(rows) <= len(tail):
             return undisturbed
         idle = idle + 1 if len(in_pass) == known else 0
-        if idle > 1:  # once may be rows pushed along by new ones; twice, and `skip` is not heeded
-            raise DrainIncomplete("A Dotdigital feed sends the same page again and again.", hint=_AGAIN)
+        if idle > 1:  # once may be rows that new ones have moved; twice, and `skip` has no effect
+            raise DrainIncomplete("A Dotdigital feed repeats the same page.", hint=_AGAIN)
         end = skip + len(rows)
         tail = keys[-overlap:]
         skip = end - len(tail)
@@ -82,7 +82,7 @@ def drain_min_id(
 ) -> Iterator[list[Row]]:
     """All rows of a feed that is read upwards by contact id, each once. `fetch(min_id)` reads a page.
 
-    Goes on with the last id of a page, which is right whether the service counts it in or not, and ends when
+    Continues with the last id of a page, which is right whether the service includes it or not, and ends when
     a page brings nothing new. Raises DrainIncomplete where full pages are not ordered by id.
     """
     seen: set[Hashable] = set()
@@ -120,7 +120,7 @@ def drain_upwards(
 
 def drain_marker(fetch: Callable[[str | None], ContactsPage]) -> Iterator[list[ContactV3]]:
     """All pages of a marker-paged listing: until no next marker is given, or a page is empty. Raises
-    DrainIncomplete where a marker comes again."""
+    DrainIncomplete where a marker is repeated."""
     marker: str | None = None
     used: set[str] = set()
     while True:
@@ -131,7 +131,7 @@ def drain_marker(fetch: Callable[[str | None], ContactsPage]) -> Iterator[list[C
         if marker is None or not page.items:
             return
         if marker in used:
-            raise DrainIncomplete("Dotdigital's contact listing goes in a circle.", hint=_AGAIN)
+            raise DrainIncomplete("Dotdigital's contact listing repeats a page marker.", hint=_AGAIN)
         used.add(marker)
 
 

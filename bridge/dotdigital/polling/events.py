@@ -1,8 +1,7 @@
-"""Dotdigital's events export: who may have changed, told early. Hints only: the v2 feeds stay the authority.
+"""Dotdigital's events export: early hints at who may have changed. The v2 feeds stay the authority.
 
-Whatever goes wrong here makes nothing unsure. A page is acknowledged to the service by asking for the next
-one with its checkpoint, and only a checkpoint that is stored is ever sent: a process that dies in between is
-given the same events again.
+A failure here makes nothing unsure. A page is acknowledged to the service by asking for the next one with its
+checkpoint, and only a stored checkpoint is ever sent: after a crash in between the same events come again.
 """
 
 from __future__ import annotations
@@ -25,16 +24,19 @@ TYPES = (
     "interaction.unsubscribe",
     "email.doubleOptIn",
 )
-MOST_PAGES = 20  # in one round: more events wait for the next
+MOST_PAGES = 20  # in one round; the next round reads on
 _PAGE = 500
 _INACTIVE = "events:inactiveSubscription"
 _GONE = "events:subscriptionNotFound"
 _BAD_CHECKPOINT = "events:invalidCheckpoint"
-WITHOUT = (
-    "Dotdigital's events export is not there for this account or API user: polling finds everything all the "
-    "same. Have it permitted, or unset BRIDGE_DOTDIGITAL__EVENTS."
+NO_EVENTS = (
+    "Dotdigital's events export is unavailable for this account or API user; polling still finds every "
+    "change. Have it enabled, or unset BRIDGE_DOTDIGITAL__EVENTS."
 )
-_ASLEEP = "Its subscription was inactive, so events were not collected: polling finds what they told of."
+_WAS_INACTIVE = (
+    "Dotdigital's event subscription was inactive, so events were not collected; polling still finds every "
+    "change."
+)
 
 
 class EventsExport:
@@ -47,12 +49,13 @@ class EventsExport:
         self._missing = False
 
     def permit(self) -> None:
-        """From now on a subscription may be made or woken: both are writes, which no dry run makes."""
+        """From now on a subscription may be created or reactivated: both are writes, which no dry run
+        makes."""
         self._may_subscribe = True
 
     def pages(self) -> Iterator[Page]:
-        """Pages of hints until none are left, each with the cursor to store along with it. Raises no
-        SideError: trouble with events is a warning."""
+        """Pages of hints until none are left, each with the cursor to store with it. Raises no SideError: a
+        failure is a warning."""
         if self._missing:
             return
         try:
@@ -71,7 +74,7 @@ class EventsExport:
                 return
             yield _page(found)
             if found.check_point == stored or self._memory.meta(cursor_key(FEED)) != found.check_point:
-                return  # the service stands still, or the page was not stored: nothing is acknowledged
+                return  # the checkpoint did not move, or the page was not stored: nothing is acknowledged
 
     def _fetch(self, number: int, stored: str | None) -> ExportedEvents:
         try:
@@ -82,7 +85,7 @@ class EventsExport:
         return self._client.export_events(subscription=number, limit=_PAGE)
 
     def _subscription(self) -> int | None:
-        """The subscription's number; None where there is none and none may be made."""
+        """The subscription's number; None where there is none and none may be created."""
         if self._number is not None:
             return self._number
         found = next((one for one in self._client.list_subscriptions() if one.name == self._name), None)
@@ -94,23 +97,23 @@ class EventsExport:
 
     def _explain(self, error: SideError) -> str:
         if error.code == _INACTIVE:
-            return self._wake()
+            return self._reactivate()
         if error.code == _GONE:
-            self._number = None  # made anew in the next round
+            self._number = None  # created again in the next round
         elif error.status in (403, 404):
             self._missing = True
-            logging.getLogger("bridge.dotdigital").warning(WITHOUT)
-            return WITHOUT
-        return f"events could not be read, which polling makes up for: {error}"
+            logging.getLogger("bridge.dotdigital").warning(NO_EVENTS)
+            return NO_EVENTS
+        return f"events could not be read; polling still finds every change: {error}"
 
-    def _wake(self) -> str:
+    def _reactivate(self) -> str:
         if not self._may_subscribe or self._number is None:
-            return f"{_ASLEEP} The next run wakes it."
+            return f"{_WAS_INACTIVE} The next run reactivates it."
         try:
             self._client.update_subscription(subscription=self._number, name=self._name, types=TYPES)
         except SideError as error:
-            return f"{_ASLEEP} It could not be woken: {error}"
-        return f"{_ASLEEP} It is active again."
+            return f"{_WAS_INACTIVE} It could not be reactivated: {error}"
+        return f"{_WAS_INACTIVE} It is active again."
 
 
 def _page(found: ExportedEvents) -> Page:
@@ -121,8 +124,8 @@ def _page(found: ExportedEvents) -> Page:
 
 
 def hint_of(event: ExportedEvent) -> Hint | None:
-    """Whom an event is about. What its data holds is documented for one type only, so the id is looked for
-    first and the address after it, in the data itself and in a contact inside it."""
+    """Whom an event is about. Its data is documented for one type only, so the id is looked for first and
+    then the address, in the data itself and in a contact inside it."""
     data = event.data if isinstance(event.data, dict) else {}
     inside = (data.get(key) for key in ("contact", "identifiers"))
     places = [data, *(inner for inner in inside if isinstance(inner, dict))]

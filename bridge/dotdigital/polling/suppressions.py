@@ -11,6 +11,7 @@ from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.wire import Contact, Suppression
 from bridge.dotdigital.polling import drains
 
+FEED = "dotdigital.suppressed"
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _CHECKED_BACK = timedelta(days=30)
 _LATE = timedelta(minutes=15)  # a row may come to one feed before the other, and clocks may differ
@@ -35,8 +36,9 @@ class Suppressions:
             yield _page(rows, read_at)
 
     def whole(self, ids: set[str]) -> Iterator[Page]:
-        """Everybody unmailable, whose ids are added to `ids`; then what unsubscribed-since has and this feed
-        lacks, of the last 30 days. They should never differ: where they do, the withdrawal counts."""
+        """Everybody unmailable, whose ids are added to `ids`; then the rows of the last 30 days that
+        unsubscribed-since has and this feed lacks. They should never differ: where they do, the withdrawal
+        counts."""
         began = self._clock()
         for page in self.since(BEGINNING):
             ids.update(number for view in page.views for number in view.ids)
@@ -56,19 +58,19 @@ class Suppressions:
             page = _page(lacking, read_at)
             words = (
                 f"unsubscribed-since shows {old} people whom suppressed-since does not; they count as "
-                "unsubscribed, and Dotdigital's support should know of it"
+                "unsubscribed. Report this to Dotdigital support"
             )
             yield Page(page.views, page.hints, warnings=(words,) if old else (), skipped=page.skipped)
             ids.update(number for row in lacking for number in _ids(row))
 
 
 def hint(contact: Contact | None, what: str) -> Hint | None:
-    """Whom a row names, as far as it names anybody. `what` it says of them tells it from the next row about
-    the same contact."""
+    """Whom a row names; None where it names nobody. `what` it states tells it from the next row about the
+    same contact."""
     if contact is None or (contact.address is None and contact.contact_id is None):
         return None
     number = next(iter(views.ids_of(contact.contact_id)), None)
-    # a key holds no address: a row that has nothing else is looked into each time
+    # a key holds no address: the person of a row that has nothing else is read each time
     keys = () if number is None else (f"{number} {what}",)
     return Hint(number, contact.address, keys)
 

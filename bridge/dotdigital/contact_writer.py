@@ -1,0 +1,181 @@
+"""One person's writes by single calls: the e-mail channel, preferences, and the consent records for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.core.errors import AlreadyDone, MappingStale, NotFound, Refused, SideError, Verdict
+from bridge.core.mapping import Mapping
+from bridge.core.model import Adjustment, Raise, Resubscribe, Side, Who, Withdrawal, Write, address_key
+from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.dotdigital.client.access import V3Access
+from bridge.dotdigital.client.errors import SUPPRESSED
+from bridge.dotdigital.client.v2 import ClientV2
+from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.client.wire import ContactV3, Resubscription
+from bridge.dotdigital.consent_records import add_consent_records, refused
+from bridge.dotdigital.preference_tree import opt_ins, put_body
+from bridge.dotdigital.views import is_deleted
+from bridge.dotdigital.write_batches import of_channel, withdraws
+
+_RESUBSCRIBE = "resubscribe-contact"
+
+
+class ContactWriter:
+    def __init__(self, v2: ClientV2, access: V3Access, mapping: Mapping) -> None:
+        self._v2, self._access, self._mapping = v2, access, mapping
+
+    def send(self, request: WriteRequest) -> WriteResponse:
+        """Write one unit, its consent records first. Raises SideError."""
+        recorded = not request.records or self._record(request)
+        answer = self._write(request.who, request.writes)
+        if not recorded and answer in (WriteResponse.ACCEPTED, WriteResponse.ALREADY_SO):
+            return WriteResponse.UNRECORDED
+        return answer
+
+    def overlay(self, unit: Sequence[Write]) -> dict[int, bool]:
+        """The state to set per preference. Raises MappingStale for a topic or frequency the mapping lacks."""
+        overlay: dict[int, bool] = {}
+        for write in unit:
+            topic = self._mapping.topic(write.topic)
+            wanted = _frequency(write)
+            if topic is None or (wanted is not None and wanted not in topic.preferences):
+                raise MappingStale(
+                    "A write names a topic or frequency that the mapping does not have.",
+                    side=Side.DOTDIGITAL, operation="set-preferences-for-contact",
+                    hint="The mapping file has changed since the plan was made: plan again.",
+                )  # fmt: skip
+            overlay |= {number: name == wanted for name, number in topic.preferences.items()}
+        return overlay
+
+    def _record(self, request: WriteRequest) -> bool:
+        """Add the consent records, by v3, since v2 has none of its own. Returns whether all are kept; a
+        refusal does not stop the choice from being written. Raises any other SideError."""
+        v3 = self._access.client()
+        try:
+            contact = None if v3 is None else _contact_to_write(v3, request.who)
+            if v3 is None or contact is None:
+                return False  # a deleted contact would be restored
+            add_consent_records(v3, contact, request.records)
+        except SideError as error:
+            if error.verdict is not Verdict.HOLD:
+                raise
+            return False
+        return True
+
+    def _write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
+        if not of_channel(unit[0]):
+            return self._write_topics(who, unit)
+        if isinstance(unit[0], Withdrawal):
+            return self._unsubscribe(who)
+        return self._resubscribe(who, unit[0])
+
+    # the channel
+
+    def _unsubscribe(self, who: Who) -> WriteResponse:
+        try:
+            self._v2.unsubscribe_contact(email=who.address)
+        except (AlreadyDone, NotFound):  # suppressed already, or no contact to be mailed
+            return WriteResponse.ALREADY_SO
+        return WriteResponse.ACCEPTED
+
+    def _resubscribe(self, who: Who, write: Write) -> WriteResponse:
+        how = write.how if isinstance(write, Raise) else None
+        match how:
+            case Resubscribe.SILENT:
+                answer = self._v2.resubscribe_contact_with_no_challenge(email=who.address)
+            case Resubscribe.CHALLENGE:
+                answer = self._v2.resubscribe_contact(email=who.address)
+            case _:
+                raise Refused(
+                    "The mapping leaves resubscribing to an operator.",
+                    side=Side.DOTDIGITAL, operation=_RESUBSCRIBE,
+                    hint='Set `resubscribe = "challenge"` or "silent" under [channels.email] to change that.',
+                )  # fmt: skip
+        return _resubscribed(answer)
+
+    # topics
+
+    def _write_topics(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
+        """Read the tree, change it, write it whole: whether the call merges or replaces is not documented."""
+        overlay = self.overlay(unit)
+        withdrawn = withdraws(unit[0])
+        try:
+            return self._put(who, overlay)
+        except NotFound:
+            # v2 may hide suppressed contacts; v3 tells whether there is really none.
+            v3 = self._access.client()
+            if v3 is None and not withdrawn:
+                raise
+            return WriteResponse.ALREADY_SO if v3 is None else _patch(v3, who, overlay, withdrawn)
+        except Refused as error:
+            # Some refusals come without their code; a withdrawal is then tried by the other API as well.
+            hidden = error.code == SUPPRESSED or (error.code is None and withdrawn)
+            v3 = self._access.client() if hidden else None
+            if v3 is None:
+                raise
+            return _patch(v3, who, overlay, withdrawn)
+
+    def _put(self, who: Who, overlay: dict[int, bool]) -> WriteResponse:
+        tree = self._v2.get_preferences_for_contact(contact=who.address)
+        body = put_body(tree, overlay)
+        states = opt_ins(tree)
+        if all(states[number] is wanted for number, wanted in overlay.items()):
+            return WriteResponse.ALREADY_SO
+        self._v2.set_preferences_for_contact(contact=who.address, tree=body)
+        return WriteResponse.ACCEPTED
+
+
+def _patch(v3: ClientV3, who: Who, overlay: dict[int, bool], withdrawn: bool) -> WriteResponse:
+    """v3 takes preferences of suppressed contacts too."""
+    try:
+        contact = _contact_to_write(v3, who)
+    except NotFound:
+        if not withdrawn:
+            raise
+        return WriteResponse.ALREADY_SO
+    if contact is not None:
+        v3.import_contact(contact_id=contact.contact_id, preferences=overlay)
+        return WriteResponse.ACCEPTED
+    if not withdrawn:
+        raise refused("The contact was deleted at Dotdigital; writing to it would restore it.")
+    return WriteResponse.ALREADY_SO
+
+
+def _contact_to_write(v3: ClientV3, who: Who) -> ContactV3 | None:
+    """The contact with this address, to be written by its id alone; None where it was deleted, since a write
+    would restore it. Raises NotFound, and Refused for another contact than was asked for."""
+    contact = v3.get_contact(identifier="email", value=who.address)
+    if is_deleted(contact):
+        return None
+    if contact.address is None or address_key(contact.address) != address_key(who.address):
+        raise refused("Dotdigital answered with another contact than was asked for.")
+    return contact
+
+
+def _frequency(write: Write) -> str | None:
+    """The frequency to opt in to; the empty one for a topic without; None to opt out of all."""
+    match write:
+        case Withdrawal():
+            return None
+        case Raise():
+            return write.frequency or ""
+        case Adjustment():
+            return write.frequency
+
+
+def _resubscribed(answer: Resubscription) -> WriteResponse:
+    """By the answer's status alone: the contact nested in it still shows its old state."""
+    match answer.status:
+        case "ContactAdded":
+            return WriteResponse.ACCEPTED
+        case "ContactChallenged":
+            return WriteResponse.CHALLENGED
+        case "ContactCannotBeUnsuppressed":
+            raise Refused(
+                "Dotdigital will not resubscribe this contact (complaint, or suppressed by others).",
+                side=Side.DOTDIGITAL, operation=_RESUBSCRIBE, code="ContactCannotBeUnsuppressed",
+                hint="Only Dotdigital support can lift it: dismiss the hold, or ask them.",
+            )  # fmt: skip
+        case _:  # `NotAvailableInThisVersion`, which is not documented, or a message alone
+            return WriteResponse.UNCLEAR
