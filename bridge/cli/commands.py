@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from bridge.cli.options import Config, examples
+from bridge.cli.output import PIPE_CLOSED, silence_stdout
 
 ABOUT = "Keep MyPreferences and Dotdigital in agreement: a withdrawal wins under doubt."
 EVERYDAY, LOOKING, SETUP = "Everyday", "Looking", "Trying and setting up"
@@ -40,8 +41,6 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            from bridge.cli.entry import PIPE_CLOSED, silence_stdout
-
             silence_stdout()
             raise typer.Exit(PIPE_CLOSED) from None
 

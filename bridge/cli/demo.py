@@ -7,76 +7,31 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge.cli import demo_report
+from bridge.cli.demo_report import DemoResult
 from bridge.cli.options import IgnoredConfig, Json
 from bridge.cli.output import print_json
 from bridge.cli.sandbox import People, Seed
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bridge.app import App
     from bridge.engine.report import Report
-    from bridge.sandbox.acts import Act
     from bridge.sandbox.agreement import Agreement
     from bridge.sandbox.crowd import Crowd
     from bridge.sandbox.world import World
     from bridge.settings import Settings
 
-DISAGREE, WAITS = 1, 3
 _OWN = {
     "BRIDGE_MYPREFERENCES__RATE": "1000",  # requests a second; the emulated service has no limit to respect
     "BRIDGE_POLL_SECONDS": "5",
     "BRIDGE_WEB__PORT": "0",
 }
-
-
-@dataclass(slots=True)
-class DemoResult:
-    """What happened, act by act."""
-
-    people: int
-    seed: int
-    first: Report
-    acts: Sequence[Act]
-    reconcile: Report
-    again: Report
-    agreement: Agreement
-    seconds: float
-    decided: list[dict[str, Any]] = field(default_factory=list)  # the run's ledger: what it decided, and why
-    names: dict[int, str] = field(default_factory=dict)  # masked, by person
-
-    @property
-    def agrees(self) -> bool:
-        return self.agreement.agree
-
-    @property
-    def exit_code(self) -> int:
-        if not self.agrees or self.again.written.writes or self.again.errors:
-            return DISAGREE
-        return WAITS if self.again.counts.held or self.again.counts.dead else 0
-
-    def shown(self) -> dict[str, Any]:
-        """The demo as JSON."""
-        document: dict[str, Any] = {
-            "people": self.people,
-            "seed": self.seed,
-            "first": self.first.shown(),
-            "acts": len(self.acts),
-            "reconcile": self.reconcile.shown(),
-            "again": self.again.shown(),
-            "agree": self.agrees,
-            "seconds": round(self.seconds, 3),
-        }
-        if self.agreement.differences:
-            document["differences"] = list(self.agreement.differences)
-        return document
 
 
 def demo(
@@ -94,7 +49,6 @@ def demo(
 ) -> int:
     """Emulate both services, fill them with people, sync them over real HTTP, and show what happened."""
     from bridge.app import App, Options
-    from bridge.cli import demo_report
     from bridge.sandbox.crowd import Crowd
     from bridge.sandbox.world import World
 
@@ -225,7 +179,6 @@ def _stay(app: App, world: World, crowd: Crowd, *, json: bool) -> int:
     import threading
     from dataclasses import asdict
 
-    from bridge.cli import demo_report
     from bridge.daemon import Daemon
 
     one_at_a_time = threading.Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,60 @@ from bridge.cli.output import SIDES, StatusMark, console, duration, note, plural
 from bridge.core.model import Side
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.text import Text
 
-    from bridge.cli.demo import DemoResult
     from bridge.engine.report import Report
+    from bridge.sandbox.acts import Act
+    from bridge.sandbox.agreement import Agreement
 
+DISAGREE, WAITS = 1, 3  # exit codes
 SAMPLES = 12  # decisions shown
 _WHERE = {**{side: f"at {name}" for side, name in SIDES.items()}, "both": "at both"}
 _SHORT = {"opted_in": "in", "opted_out": "out", "unset": "none"}
+
+
+@dataclass(slots=True)
+class DemoResult:
+    """What happened, act by act."""
+
+    people: int
+    seed: int
+    first: Report
+    acts: Sequence[Act]
+    reconcile: Report
+    again: Report
+    agreement: Agreement
+    seconds: float
+    decided: list[dict[str, Any]] = field(default_factory=list)  # the run's ledger: what it decided, and why
+    names: dict[int, str] = field(default_factory=dict)  # masked, by person
+
+    @property
+    def agrees(self) -> bool:
+        return self.agreement.agree
+
+    @property
+    def exit_code(self) -> int:
+        if not self.agrees or self.again.written.writes or self.again.errors:
+            return DISAGREE
+        return WAITS if self.again.counts.held or self.again.counts.dead else 0
+
+    def shown(self) -> dict[str, Any]:
+        """The demo as JSON."""
+        document: dict[str, Any] = {
+            "people": self.people,
+            "seed": self.seed,
+            "first": self.first.shown(),
+            "acts": len(self.acts),
+            "reconcile": self.reconcile.shown(),
+            "again": self.again.shown(),
+            "agree": self.agrees,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.agreement.differences:
+            document["differences"] = list(self.agreement.differences)
+        return document
 
 
 def tell(play: DemoResult, *, kept: Path | None, serve: bool) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from bridge.cli.output import PIPE_CLOSED, silence_stdout
 from bridge.core.errors import BridgeError, ConfigError
 
-USAGE, UNEXPECTED, INTERRUPTED, PIPE_CLOSED = 2, 1, 130, 141
+USAGE, UNEXPECTED, INTERRUPTED = 2, 1, 130
 DEBUG = "--debug"
 
 
@@ -55,12 +55,6 @@ def _tolerate_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def silence_stdout() -> None:
-    """Whoever read our output has gone: what is buffered goes nowhere, without a complaint at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _told(error: Exception, *, json: bool, debug: bool) -> int:

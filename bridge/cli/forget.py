@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
+from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, confirmed, settings_from
 from bridge.cli.output import SIDES, StatusMark, failure, listed, note, plural, print_json
-from bridge.cli.prompt import confirmed
 from bridge.core.errors import ConfigError
 from bridge.core.model import address_key, mask
 

@@ -14,6 +14,7 @@ from bridge.core.errors import Forbidden, NotFound
 from bridge.core.mapping import FilterRef
 from bridge.core.mapping_check import MappingProblem, catalogue_names, find_problems, kinds_used
 from bridge.core.model import Side
+from bridge.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
     from bridge.app import App
@@ -66,7 +67,7 @@ def unfit(app: App, catalogue: Catalogue) -> list[UnfitMapping]:
     text = path.read_text(encoding="utf-8")
     return [
         UnfitMapping(place_of(text, str(path), one.topic, one.key), one)
-        for one in find_problems(app.mapping, catalogue)
+        for one in find_problems(app.mapping, catalogue, did_you_mean)
     ]
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bridge.cli.output import console
+from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.settings import Settings
@@ -51,3 +55,15 @@ def settings_from(
     from bridge.settings import load
 
     return load(config, flags={"database_url": database_url, "mapping": mapping})
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Whether the operator agrees: by --yes, or asked on the terminal. Raises ConfigError without either."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{question} Not a terminal.", hint="Pass --yes to confirm.")
+    if typer.confirm(question, err=True):
+        return True
+    console(stderr=True).print("Nothing was changed.")
+    return False

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+PIPE_CLOSED = 141  # exit code: the reader of our output is gone
 GOOD, WARN, BAD = "green", "yellow", "red"
 SIDES: Mapping[str, str] = {"mypreferences": "MyPreferences", "dotdigital": "Dotdigital"}
 CHOICES: Mapping[str, str] = {"opted_in": "opted in", "opted_out": "opted out", "unset": "no choice"}
@@ -54,6 +55,12 @@ def say(*parts: str | tuple[str, str]) -> Text:
     from rich.text import Text
 
     return Text.assemble(*parts)
+
+
+def silence_stdout() -> None:
+    """Whoever read our output has gone: what is buffered goes nowhere, without a complaint at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 class StatusMark(StrEnum):

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, Json, MappingFile, Yes, settings_from
+from bridge.cli.options import Config, Json, MappingFile, Yes, confirmed, settings_from
 from bridge.cli.output import StatusMark, console, listed, note, plural, print_json, table
-from bridge.cli.prompt import confirmed
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.app import App
-    from bridge.core.scaffold.missing import NewPreference
+    from bridge.core.catalogue import NewPreference
     from bridge.dotdigital.preference_admin import PreferenceAdmin, PreferenceDraft
 
 READ_TIMEOUT = 30.0  # seconds: somebody waits at the desk
@@ -82,7 +81,7 @@ def create(
     json: Json = False,
 ) -> int:
     """Define preferences, after asking: one by its name, or those that MyPreferences' filters lack."""
-    from bridge.core.scaffold.missing import NewPreference
+    from bridge.core.catalogue import NewPreference
 
     if sum((name is not None, bool(for_), unmatched)) != 1:
         raise ConfigError("Which preferences?", hint="Give --name NAME, or --for ID, or --unmatched.")
@@ -114,7 +113,7 @@ def update(
     json: Json = False,
 ) -> int:
     """Redefine a preference or a category, after asking. What is not named stays as it is."""
-    from bridge.core.scaffold.missing import NewPreference
+    from bridge.core.catalogue import NewPreference
 
     with _desk(config) as (_, definitions):
         node = _found(definitions.tree(), number)
@@ -165,7 +164,7 @@ def _desk(config: Any, mapping: Any = None) -> Iterator[tuple[App, PreferenceAdm
 def _drafted(app: App, chosen: Sequence[str]) -> list[NewPreference]:
     """What to define for filters and consents without a counterpart."""
     from bridge.cli.scaffold import sketched
-    from bridge.core.scaffold.missing import missing_preferences
+    from bridge.mapping_file.scaffold.missing import missing_preferences
 
     return missing_preferences(sketched(app), _mapped_sources(app), chosen)
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, DatabaseUrl, Json, Yes, settings_from
+from bridge.cli.options import Config, DatabaseUrl, Json, Yes, confirmed, settings_from
 from bridge.cli.output import StatusMark, note, plural, print_json
-from bridge.cli.prompt import confirmed
 from bridge.core.errors import ConfigError
 from bridge.core.model import Side
 

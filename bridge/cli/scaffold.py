@@ -14,7 +14,7 @@ from bridge.core.model import Side
 
 if TYPE_CHECKING:
     from bridge.app import App
-    from bridge.core.scaffold.matching import Match, MatchResult, Unmatched
+    from bridge.mapping_file.scaffold.matching import Match, MatchResult, Unmatched
 
 
 def scaffold(
@@ -26,7 +26,7 @@ def scaffold(
     json: Json = False,
 ) -> int:
     """Draft a mapping from both live catalogues. Nothing is written by a draft until a person confirms it."""
-    from bridge.mapping_file.draft import draft
+    from bridge.mapping_file.scaffold.draft import draft
 
     if out is not None and out.exists():
         raise _there(out)
@@ -50,7 +50,7 @@ def sketched(app: App) -> MatchResult:
     from bridge.cli import live_catalogue
     from bridge.cli.progress import watched
     from bridge.core.catalogue import Catalogue, CatalogueKind
-    from bridge.core.scaffold.matching import match_catalogues
+    from bridge.mapping_file.scaffold.matching import match_catalogues
 
     catalogue = Catalogue()
     with watched() as progress:
@@ -81,7 +81,7 @@ def _there(path: Path) -> ConfigError:
 
 def _document(made: MatchResult, text: str, out: Path | None) -> dict[str, Any]:
     from bridge.core.mapping import CHANNEL
-    from bridge.mapping_file.draft import DraftedTopic, drafted
+    from bridge.mapping_file.scaffold.draft import DraftedTopic, drafted
 
     channel = None if made.channel is None else _topic(DraftedTopic(CHANNEL, made.channel))
     if channel is not None:

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from bridge.cli.options import Config, Json, MappingFile, Yes, settings_from
+from bridge.cli.options import Config, Json, MappingFile, Yes, confirmed, settings_from
 from bridge.cli.output import StatusMark, console, listed, note, plural, print_json, table
-from bridge.cli.prompt import confirmed
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:

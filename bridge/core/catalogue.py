@@ -78,6 +78,20 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class NewPreference:
+    """A Dotdigital preference, or a category of preferences, to be created. `category` is the id of an
+    existing category, `within` the new category that is to hold it."""
+
+    public_name: str
+    private_name: str
+    is_leaf: bool = True
+    is_public: bool = True
+    order: str | None = None
+    category: int | None = None
+    within: NewPreference | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """The entries of one side, or of both. `kinds` are those it was read for: of others it says nothing."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +11,13 @@ from bridge.core.mapping import ConsentRef, FilterRef, Mapping, Topic
 from bridge.core.model import Side, TopicId
 
 _FILE_OR_ACCOUNT = "Correct the mapping file, or restore it at {side}."
+
+Suggest = Callable[[str, Iterable[str]], str]  # an unknown name and the known ones -> advice, or nothing
+
+
+def no_suggestion(_name: str, _known: Iterable[str]) -> str:
+    """For callers that show no hints."""
+    return ""
 
 
 class ProblemKind(StrEnum):
@@ -50,9 +56,12 @@ class MappingProblem:
         return Side.DOTDIGITAL if absent and self.key[0] == "dotdigital" else Side.MYPREFERENCES
 
 
-def find_problems(mapping: Mapping, catalogue: Catalogue) -> list[MappingProblem]:
-    """All that does not fit, in order of the mapping, as far as the catalogue was read."""
-    return [found for topic in mapping.all for found in _Fitting(topic, catalogue).all()]
+def find_problems(
+    mapping: Mapping, catalogue: Catalogue, suggest: Suggest = no_suggestion
+) -> list[MappingProblem]:
+    """Everything that the mapping names and the catalogue lacks, in the order of the mapping. Kinds that the
+    catalogue was not read for are not checked."""
+    return [found for topic in mapping.all for found in _TopicCheck(topic, catalogue, suggest).all()]
 
 
 def missing_topics(mapping: Mapping, catalogue: Catalogue) -> dict[TopicId, str]:
@@ -98,11 +107,11 @@ def kinds_used(side: Side, mapping: Mapping) -> frozenset[CatalogueKind]:
     return frozenset(kinds)
 
 
-class _Fitting:
+class _TopicCheck:
     """One topic held against the catalogue."""
 
-    def __init__(self, topic: Topic, catalogue: Catalogue) -> None:
-        self._topic, self._catalogue = topic, catalogue
+    def __init__(self, topic: Topic, catalogue: Catalogue, suggest: Suggest) -> None:
+        self._topic, self._catalogue, self._suggest = topic, catalogue, suggest
 
     def all(self) -> Iterator[MappingProblem]:
         match self._topic.source:
@@ -123,7 +132,7 @@ class _Fitting:
         if entry.channel and entry.channel.casefold() != "email":
             what = f"the filter '{ref.filter}' is of the channel {entry.channel}, not Email"
             mend = "Map the program's filter of the channel Email."
-            yield self._misfit(ProblemKind.CHANNEL, ("mypreferences", "filter"), what, mend)
+            yield self._problem(ProblemKind.CHANNEL, ("mypreferences", "filter"), what, mend)
         yield from self._email_type(ref)
         yield from self._frequencies(ref, entry)
 
@@ -133,8 +142,8 @@ class _Fitting:
         if self._catalogue.find(CatalogueKind.EMAIL_TYPE, ref.email_type) is None:
             known = [one.id for one in self._catalogue.of(CatalogueKind.EMAIL_TYPE)]
             what = f"MyPreferences has no e-mail type '{ref.email_type}'"
-            mend = similar_names(ref.email_type, known) or "Correct it, or leave email_type out for any."
-            yield self._misfit(ProblemKind.EMAIL_TYPE, ("mypreferences", "email_type"), what, mend)
+            mend = self._suggest(ref.email_type, known) or "Correct it, or leave email_type out for any."
+            yield self._problem(ProblemKind.EMAIL_TYPE, ("mypreferences", "email_type"), what, mend)
 
     def _frequencies(self, ref: FilterRef, entry: Entry) -> Iterator[MappingProblem]:
         if not self._topic.has_frequencies or entry.frequencies is None:
@@ -144,10 +153,10 @@ class _Fitting:
             if name.casefold() not in defined:
                 what = f"the filter '{ref.filter}' has no frequency '{name}'"
                 mend = (
-                    similar_names(name, entry.frequencies)
+                    self._suggest(name, entry.frequencies)
                     or "Take it out of the mapping, or define it there."
                 )
-                yield self._misfit(ProblemKind.FREQUENCY, ("dotdigital", "frequencies", name), what, mend)
+                yield self._problem(ProblemKind.FREQUENCY, ("dotdigital", "frequencies", name), what, mend)
 
     def _consent(self, ref: ConsentRef) -> Iterator[MappingProblem]:
         entry = self._catalogue.find(CatalogueKind.CONSENT, ref.consent)
@@ -163,7 +172,7 @@ class _Fitting:
             what = f"the consent '{ref.consent}' has no version '{ref.version}' in MyPreferences"
             known = ", ".join(one.version for one in entry.editions if one.active) or "none"
             mend = f"Its active versions: {known}."
-            yield self._misfit(ProblemKind.VERSION, ("mypreferences", "version"), what, mend)
+            yield self._problem(ProblemKind.VERSION, ("mypreferences", "version"), what, mend)
             return
         yield from self._edition(ref, edition)
 
@@ -175,7 +184,7 @@ class _Fitting:
         if edition.locales is not None and ref.locale.casefold() not in map(str.casefold, edition.locales):
             what = f"the consent '{ref.consent}' {ref.version} has no locale '{ref.locale}'"
             mend = f"It has: {', '.join(edition.locales) or 'none'}."
-            yield self._misfit(ProblemKind.LOCALE, ("mypreferences", "locale"), what, mend)
+            yield self._problem(ProblemKind.LOCALE, ("mypreferences", "locale"), what, mend)
 
     def _preferences(self) -> Iterator[MappingProblem]:
         for frequency, number in self._topic.preferences.items():
@@ -185,26 +194,22 @@ class _Fitting:
             if self._catalogue.find(CatalogueKind.CATEGORY, str(number)) is not None:
                 what = f"{number} is a category at Dotdigital, not a preference"
                 mend = "Name one of the preferences in it."
-                yield self._misfit(ProblemKind.CATEGORY, key, what, mend)
+                yield self._problem(ProblemKind.CATEGORY, key, what, mend)
             else:
                 what = f"Dotdigital has no preference {number}"
-                yield self._misfit(ProblemKind.MISSING, key, what, _FILE_OR_ACCOUNT.format(side="Dotdigital"))
+                yield self._problem(
+                    ProblemKind.MISSING, key, what, _FILE_OR_ACCOUNT.format(side="Dotdigital")
+                )
 
     def _unknown(self, kind: CatalogueKind, name: str, key: str) -> MappingProblem:
         what = f"MyPreferences has no {kind.words} '{name}'"
         known = [one.id for one in self._catalogue.of(kind)]
-        mend = similar_names(name, known) or _FILE_OR_ACCOUNT.format(side="MyPreferences")
-        return self._misfit(ProblemKind.MISSING, ("mypreferences", key), what, mend)
+        mend = self._suggest(name, known) or _FILE_OR_ACCOUNT.format(side="MyPreferences")
+        return self._problem(ProblemKind.MISSING, ("mypreferences", key), what, mend)
 
     def _inactive(self, what: str, key: str) -> MappingProblem:
         mend = "Make it active again at MyPreferences, or map what took its place."
-        return self._misfit(ProblemKind.INACTIVE, ("mypreferences", key), what, mend)
+        return self._problem(ProblemKind.INACTIVE, ("mypreferences", key), what, mend)
 
-    def _misfit(self, fault: ProblemKind, key: tuple[str, ...], what: str, mend: str) -> MappingProblem:
+    def _problem(self, fault: ProblemKind, key: tuple[str, ...], what: str, mend: str) -> MappingProblem:
         return MappingProblem(self._topic.id, key, fault, what, mend)
-
-
-def similar_names(name: str, known: Iterable[str]) -> str:
-    """The known name that reads most like another, as advice; empty where none is near."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"Did you mean '{found[0]}'?" if found else ""

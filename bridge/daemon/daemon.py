@@ -1,4 +1,4 @@
-"""The daemon: builds its parts, waits for the reason to end, and winds down in order."""
+"""The daemon: builds its parts, waits for a reason to stop, and shuts down in order."""
 
 from __future__ import annotations
 
@@ -8,24 +8,62 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 
 from bridge.app import App
+from bridge.core.model import Side
 from bridge.daemon.health import Health, RunStats
-from bridge.daemon.heartbeat import Heartbeat
-from bridge.daemon.job_queue import Job, JobQueue
-from bridge.daemon.lease_renewer import LeaseRenewer, Renewable
-from bridge.daemon.runner import EngineRunner, Runner
-from bridge.daemon.scheduler import Scheduler
-from bridge.daemon.signals import caught
-from bridge.daemon.sweep_schedule import SweepSchedule
-from bridge.daemon.systemd import SystemdNotifier
-from bridge.daemon.watchdog import Watchdog
-from bridge.daemon.webhooks import WebhookServer
-from bridge.daemon.worker import Worker
+from bridge.daemon.liveness import Heartbeat, LeaseRenewer, Renewable, Watchdog
+from bridge.daemon.process import SystemdNotifier, caught
+from bridge.daemon.scheduler import Job, JobQueue, Scheduler, SweepSchedule
+from bridge.daemon.worker import EngineRunner, Runner, Worker
+from bridge.settings import Settings, Web
+from bridge.store import WebhookInbox
 from bridge.web.app import make_app
 from bridge.web.server import WebServer
+from bridge.web.webhooks import WebhookConfig, WebhookReceiver
+
+
+class WebhookServer:
+    """A receiver and the box behind it; without a secret, neither. `kick` makes a round due soon. The state
+    DB must have been opened before."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime], kick: Callable[[], None]) -> None:
+        self.receiver: WebhookReceiver | None = None
+        self._box: WebhookInbox | None = None
+        gate = _gate(settings.web)
+        if gate is not None:
+            self._box = WebhookInbox(
+                settings.database_url, clock, side=Side.MYPREFERENCES, depth=settings.web.hook_depth
+            )
+            self.receiver = WebhookReceiver(gate, self._box, kick)
+
+    def counts(self) -> dict[str, int] | None:
+        """Deliveries by what became of them; None while the receiver is closed."""
+        return None if self.receiver is None else self.receiver.counts()
+
+    def close(self) -> None:
+        """Close the box. Nothing may be delivered any more."""
+        if self._box is not None:
+            self._box.close()
+
+
+def _gate(web: Web) -> WebhookConfig | None:
+    if web.hook_secret is None:
+        return None
+    key = None if web.hook_signature_key is None else web.hook_signature_key.get_secret_value()
+    return WebhookConfig(
+        secret=web.hook_secret.get_secret_value(),
+        networks=web.networks,
+        address_header=web.hook_address_header,
+        signature_key=key,
+        signature_header=web.hook_signature_header,
+        signature_hash=web.hook_signature_hash,
+        answer=web.hook_answer if web.hook_handshake == "static" else None,
+        rate=web.hook_rate,
+    )
+
 
 NO_PROGRESS = timedelta(minutes=15)
 LOST_GRACE = 150.0  # seconds for a round to end that lost its lease: more than one call may take

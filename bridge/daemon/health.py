@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from bridge.daemon.heartbeat import Heartbeat
+from bridge.daemon.liveness import Heartbeat
 from bridge.engine.report import Report
 from bridge.web.app import HttpAnswer
 

@@ -1,10 +1,11 @@
-"""The schedule. APScheduler only says what is due; it runs nothing that takes time."""
+"""When runs are due: the schedule, the queue of due jobs, and whether a sweep is overdue."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
 from typing import Any
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
@@ -13,7 +14,74 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from bridge.daemon.job_queue import Job, JobQueue
+from bridge.core.store_port import RunKind
+from bridge.store import RunRow, Store
+
+
+class Job(StrEnum):
+    """What a round is for."""
+
+    POLL = "poll"
+    SWEEP = "sweep"
+
+
+class JobQueue:
+    """Due work is kept until it is taken, however long the round before it lasts. Asking twice for what is
+    not yet taken is asking once. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._due: set[Job] = set()
+        self._closed = False
+        self._busy = False
+        self._overrun = 0
+        self._coalesced = 0
+
+    def ask(self, what: Job) -> None:
+        """Make something due. Without effect once closed."""
+        with self._changed:
+            if self._closed:
+                return
+            self._overrun += self._busy
+            self._coalesced += what in self._due
+            self._due.add(what)
+            self._changed.notify_all()
+
+    def take(self) -> Job | None:
+        """Wait for what is due next, and take it; None once closed. What was taken before counts as done.
+
+        A sweep reads the feeds too, so taking one takes the poll with it.
+        """
+        with self._changed:
+            self._busy = False
+            self._changed.wait_for(lambda: self._due or self._closed)
+            if self._closed:
+                return None
+            self._busy = True
+            if Job.SWEEP in self._due:
+                self._due.clear()
+                return Job.SWEEP
+            self._due.remove(Job.POLL)
+            return Job.POLL
+
+    def close(self) -> None:
+        """Nothing is taken any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def overrun(self) -> int:
+        """How often something came due while a round was going on."""
+        with self._changed:
+            return self._overrun
+
+    @property
+    def coalesced(self) -> int:
+        """How often something came due that was due already."""
+        with self._changed:
+            return self._coalesced
+
 
 # A kick that comes late still counts (the library's default drops what is a second late: after the machine
 # slept through the night, the sweep would be lost), and several late ones are one.
@@ -83,3 +151,47 @@ class Scheduler:
 
     def _count(self, event: Any) -> None:
         self._counts[event.code] += 1
+
+
+SWEPT = "swept_at"
+LONGEST = timedelta(hours=25)  # a day, and the time that a sweep may take
+PAUSE = timedelta(minutes=15)  # before a sweep that failed is tried again
+_LOOK_BACK = 200  # runs; sweeps of one-shot runs are not noted elsewhere
+_SWEEPING = frozenset({RunKind.FIRST, RunKind.FULL})
+
+
+class SweepSchedule:
+    """Keeps a sweep owed until one has succeeded. Used by one thread."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+        self._tried: datetime | None = None
+        self._last = _last(store)
+
+    def owed(self) -> bool:
+        """Whether the last sweep is older than a day should leave it, and none was tried just now."""
+        now = self._clock()
+        if self._tried is not None and now - self._tried < PAUSE:
+            return False
+        return self._last is None or now - self._last > LONGEST
+
+    def begun(self) -> None:
+        """A sweep begins; whether it succeeds is not known yet."""
+        self._tried = self._clock()
+
+    def done(self) -> None:
+        """A sweep has succeeded."""
+        self._last = self._clock()
+        self._store.set_meta(SWEPT, self._last.isoformat())
+
+
+def _last(store: Store) -> datetime | None:
+    noted = store.meta(SWEPT)
+    found = [datetime.fromisoformat(noted)] if noted else []
+    found += [row.ended_at for row in store.last_runs(_LOOK_BACK) if row.ended_at and _is_sweep(row)]
+    return max(found, default=None)
+
+
+def _is_sweep(row: RunRow) -> bool:
+    return row.kind in _SWEEPING and row.state == "done"

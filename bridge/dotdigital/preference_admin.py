@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from bridge.core.catalogue import NewPreference
 from bridge.core.errors import OutcomeUnknown
 from bridge.core.model import Side
-from bridge.core.scaffold.missing import NewPreference
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.wire import PreferenceNode
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.core.mapping import Conflict, Direction, OnDeletion, OnUnsubscribe
 from bridge.core.model import Resubscribe
-from bridge.did_you_mean import nearest
+from bridge.did_you_mean import closest
 
 Path = tuple[str | int, ...]
 
@@ -133,7 +133,7 @@ def _instead(path: Path, known: Collection[str]) -> str:
         return "Only a filter has an e-mail type: leave it out."
     if path[-1] in ("resubscribe", "on_unsubscribe"):
         return "It belongs under [channels.email]."
-    return f'The nearest known key is "{nearest(str(path[-1]), known)}". Rename or remove it.'
+    return f'The nearest known key is "{closest(str(path[-1]), known)}". Rename or remove it.'
 
 
 def _strange(path: Path, value: object) -> str:

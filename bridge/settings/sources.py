@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import PydanticBaseSettingsSource as Source
 
-from bridge.did_you_mean import nearest
+from bridge.did_you_mean import closest
 
 PREFIX = "BRIDGE_"
 # Names that begin like settings and are none: the config file's own, and those of the test suite.
@@ -79,7 +79,7 @@ class Reading:
 
     def unknown(self, name: str, source: str, known: Collection[str]) -> None:
         """Tell a name that is no setting beside the nearest one that is."""
-        problem = f"there is no such setting; the nearest is {nearest(name, known)}. Rename or remove it."
+        problem = f"there is no such setting; the nearest is {closest(name, known)}. Rename or remove it."
         self.problems.append(f"{name} ({source}): {problem}")
 
     def _environment(self) -> dict[str, str | None]:

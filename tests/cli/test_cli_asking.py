@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from bridge.cli.prompt import confirmed
+from bridge.cli.options import confirmed
 from bridge.core.errors import ConfigError
 
 

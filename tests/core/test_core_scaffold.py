@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
-from bridge.core.scaffold.matching import MatchResult, match_catalogues
-from bridge.core.scaffold.similarity import pace, similarity, without_pace, words
+from bridge.mapping_file.scaffold.matching import MatchResult, match_catalogues
+from bridge.mapping_file.scaffold.similarity import pace, similarity, without_pace, words
 
 NEWS = Entry(CatalogueKind.FILTER, "NEWS_EMAIL", "Newsletter", channel="Email", group="NEWS")
 OFFERS = Entry(

@@ -9,8 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.errors import LeaseHeld
-from bridge.daemon.heartbeat import Heartbeat
-from bridge.daemon.lease_renewer import LeaseRenewer
+from bridge.daemon.liveness import Heartbeat, LeaseRenewer
 from tests.daemon.harness import wait_until
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.daemon.heartbeat import Heartbeat
-from bridge.daemon.systemd import SystemdNotifier
-from bridge.daemon.watchdog import Watchdog
+from bridge.daemon.liveness import Heartbeat, Watchdog
+from bridge.daemon.process import SystemdNotifier
 
 
 class Time:

@@ -13,7 +13,7 @@ from bridge.app import App, Options
 from bridge.core.errors import ConfigError, LeaseHeld, Unreachable
 from bridge.core.model import Side
 from bridge.core.store_port import RunKind
-from bridge.daemon.sweep_schedule import SWEPT
+from bridge.daemon.scheduler import SWEPT
 from bridge.engine.run import RunOptions
 from bridge.settings import load
 from bridge.store import Store

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, time, timedelta
 
-from bridge.daemon.job_queue import Job, JobQueue
-from bridge.daemon.scheduler import Scheduler
+from bridge.daemon.scheduler import Job, JobQueue, Scheduler
 from tests.daemon.harness import wait_until
 
 NEVER = timedelta(days=300)

@@ -1,4 +1,4 @@
-"""What the doctor looks at, one function a section. None changes anything."""
+"""What the doctor checks, one function per section. None changes anything."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from bridge.cli.doctor.findings import SETUP, Findings
 from bridge.cli.output import SIDES, listed, plural
-from bridge.core.errors import Forbidden, SideError, SignInRefused
+from bridge.core.errors import Forbidden, NotFound, SideError, SignInRefused
 from bridge.core.model import Side
+from bridge.did_you_mean import closest
 
 if TYPE_CHECKING:
     from bridge.app import App
@@ -278,3 +279,85 @@ def _is_set(require: Callable[[], None]) -> bool:
     except ConfigError:
         return False
     return True
+
+
+_SETTING = "BRIDGE_MYPREFERENCES__ALTERNATE_ID_TYPE"
+_IDENTIFIER = "BRIDGE_DOTDIGITAL__PROFILE_IDENTIFIER"
+
+
+def profile_link_type(app: App, found: Findings) -> None:
+    """Does the alternate-id type exist that the settings name? Under a wrong name nobody is found pinned, and
+    nothing else tells of it. Names match in any case."""
+    wanted = app.settings.mypreferences.alternate_id_type
+    if wanted is None or any(one.section in ("settings", MINE) and one.code for one in found.all):
+        return
+    try:
+        known = [
+            one.type_name for one in app.mypreferences.alternate_id_types() if one.is_active is not False
+        ]
+    except SideError as error:
+        found.warn(MINE, f"Alternate-id types cannot be looked at: {error.what}", error.hint)
+        return
+    if wanted.casefold() in {name.casefold() for name in known}:
+        found.good(MINE, f"Profiles are pinned by the alternate id {wanted}.")
+        return
+    mend = f"Did you mean {closest(wanted, known)}? Mend {_SETTING}." if known else f"Unset {_SETTING}."
+    found.bad(MINE, f"MyPreferences has no active alternate-id type {wanted}: nobody is pinned.", mend, SETUP)
+
+
+def profile_identifier(app: App, found: Findings) -> None:
+    """Does the custom identifier exist that the settings name? Under a wrong name no contact names anybody,
+    and nothing else tells of it."""
+    wanted = app.settings.dotdigital.profile_identifier
+    if wanted is None or any(one.section in ("settings", THEIRS) and one.code for one in found.all):
+        return
+    try:
+        client = app.dotdigital_v3.client()
+        if client is None:
+            found.warn(THEIRS, "Without v3 no contact's custom identifier is read.", f"Unset {_IDENTIFIER}.")
+            return
+        known = client.custom_identifiers()
+    except SideError as error:
+        found.warn(
+            THEIRS, f"Whether there is a custom identifier {wanted} cannot be told: {error.what}", error.hint
+        )
+        return
+    if wanted in known:
+        found.good(THEIRS, f"Contacts name their profile by the custom identifier {wanted}.")
+        return
+    mend = f"Did you mean {closest(wanted, known)}? Mend {_IDENTIFIER}." if known else f"Unset {_IDENTIFIER}."
+    found.bad(THEIRS, f"Dotdigital has no custom identifier {wanted}: no contact is pinned.", mend, SETUP)
+
+
+MINE = "MyPreferences"
+
+
+def own_edits(app: App, found: Findings) -> None:
+    """Does MyPreferences stamp the bridge's edits as its own? Looked at on the person it wrote to last. For
+    people only: no decision rests on it, since somebody may use the same user."""
+    from bridge.cli import live_catalogue
+
+    bad = {one.section for one in found.all if one.code}
+    if bad & {"settings", "state DB", MINE} or not live_catalogue.has_state(app):
+        return
+    person = app.reading_store.last_written(Side.MYPREFERENCES)
+    if person is None:
+        return
+    ids = app.reading_store.who(person).ids.get(Side.MYPREFERENCES, ())
+    mine = app.settings.mypreferences
+    try:
+        authors = [author for one in ids for author in app.mypreferences.authors_by_id(one)]
+    except NotFound:  # gone since
+        return
+    except SideError as error:
+        found.warn(MINE, f"Who recorded the bridge's edits cannot be looked at: {error.what}", error.hint)
+        return
+    if any(author.is_of(mine.user_id or "", mine.source_group) for author in authors):
+        found.good(MINE, "What the bridge wrote there is known as written by the bridge itself.")
+    elif authors:
+        found.warn(
+            MINE,
+            "No preference of the person whom the bridge wrote to last is known there as the bridge's own: "
+            "somebody changed them since, only a consent was written, or its edits are not stamped.",
+            "`bridge doctor --provision` makes a user of its own. No decision rests on it.",
+        )

@@ -78,7 +78,7 @@ def doctor(
 
 def _examine(settings: Any, found: Findings) -> None:
     from bridge.app import App, Options
-    from bridge.cli.doctor import checks, own_edits, polling, profile_links, webhooks
+    from bridge.cli.doctor import checks, polling, webhooks
     from bridge.cli.progress import watched
 
     with watched() as progress, App(settings, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
@@ -87,11 +87,11 @@ def _examine(settings: Any, found: Findings) -> None:
             checks.state_db,
             checks.mapping,
             checks.mypreferences,
-            profile_links.pinning,
+            checks.profile_link_type,
             webhooks.subscriptions,
-            own_edits.own_edits,
+            checks.own_edits,
             checks.dotdigital,
-            profile_links.identifier,
+            checks.profile_identifier,
             polling.examine,
             checks.catalogues,
         )

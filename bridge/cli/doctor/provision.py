@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.cli.options import settings_from
+from bridge.cli.options import confirmed, settings_from
 from bridge.cli.output import StatusMark, note, print_json
-from bridge.cli.prompt import confirmed
 from bridge.core.errors import ConfigError, Forbidden, OutcomeUnknown, SignInRefused
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bridge.core.errors import ConfigError
-from bridge.did_you_mean import nearest
+from bridge.did_you_mean import did_you_mean
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -211,7 +211,10 @@ def _parse(line: str) -> Route:
     return Route(method.upper(), template.strip())
 
 
-def _problem(key: str, operation: str, line: object) -> str:
+def _problem(operation: str, line: object, routes: Routes) -> str:
+    known = builtin_routes().get(operation)
+    if known is None:
+        return f"unknown operation '{operation}'. {did_you_mean(operation, routes)}".rstrip()
     if not isinstance(line, str):
         return f"{key}: the route is not a text"
     route = _parse(line)

@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
-from bridge.core.catalogue import CatalogueKind, Entry
+from bridge.core.catalogue import CatalogueKind, Entry, NewPreference
 from bridge.core.errors import ConfigError
-from bridge.core.scaffold.matching import MatchResult, unfit
-
-
-@dataclass(frozen=True, slots=True)
-class NewPreference:
-    """A preference to be defined, or a category of them. `category` is the id of one that is there already,
-    `within` the wish for the category that is to hold it."""
-
-    public_name: str
-    private_name: str
-    is_leaf: bool = True
-    is_public: bool = True
-    order: str | None = None
-    category: int | None = None
-    within: NewPreference | None = None
+from bridge.mapping_file.scaffold.matching import MatchResult, unfit
 
 
 def missing_preferences(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bridge.core.catalogue import CatalogueKind
 from bridge.core.mapping import CHANNEL
 from bridge.core.model import Side
-from bridge.core.scaffold.matching import Match, MatchResult
+from bridge.mapping_file.scaffold.matching import Match, MatchResult
 
 _HEAD = """\
 # A draft, made by `bridge mapping scaffold` from the names that both sides use. Nobody has read it yet: as

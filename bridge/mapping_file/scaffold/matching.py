@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
-from bridge.core.scaffold.similarity import Similarity, best_similarity, pace, without_pace, words
+from bridge.mapping_file.scaffold.similarity import Similarity, best_similarity, pace, without_pace, words
 
 SURE = 90  # below it, a person is asked
 WORTH_ASKING = 55  # below it, nothing is suggested

@@ -7,8 +7,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import lru_cache
+
+from rapidfuzz import fuzz
 
 _NOISE = frozenset(
     [
@@ -73,7 +74,7 @@ def similarity(one: str, other: str) -> Similarity:
     if few < many:
         return Similarity(60 + 30 * len(few) // len(many), f"one has all words of the other, {told}")
     shared = 80 * len(few & many) // len(few | many)
-    spelt = int(85 * SequenceMatcher(None, " ".join(mine), " ".join(theirs)).ratio())
+    spelt = int(0.85 * fuzz.ratio(" ".join(mine), " ".join(theirs)))
     if shared >= spelt:
         return Similarity(shared, f"some words are the same, {told}")
     return Similarity(spelt, f"spelt alike, {told}")
