@@ -39,7 +39,7 @@ def toml(folder: Path, text: str) -> Path:
 
 
 def test_the_names_are_exactly_those_that_operators_rely_on() -> None:
-    assert [name for name, _, _ in load(environ={}).shown()] == [
+    assert [name for name, _, _ in load(environ={}).display_rows()] == [
         f"BRIDGE_{name}" for name in sorted(CONTRACT, key=_order)
     ]
 
@@ -62,7 +62,7 @@ def test_with_nothing_set_the_defaults_hold() -> None:
     assert settings.dotdigital.share_left == 0.2
     assert settings.brakes.limits() == BrakeLimits()
     assert (settings.web.host, settings.web.port) == ("127.0.0.1", 8080)
-    assert {source for _, _, source in settings.shown()} == {"default"}
+    assert {source for _, _, source in settings.display_rows()} == {"default"}
 
 
 def test_a_flag_beats_the_environment_beats_secret_files_beats_the_config_file(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_flag_beats_the_environment_beats_secret_files_beats_the_config_file(t
         (secrets / f"BRIDGE_{name}").write_text("2")
     environ = env(WEB__PORT="3", DOTDIGITAL__USERNAME="3", SECRETS_DIR=str(secrets))
     settings = load(config, environ=environ, flags={"web__port": 4, "mapping": None})
-    sources = {name: source for name, _, source in settings.shown()}
+    sources = {name: source for name, _, source in settings.display_rows()}
     assert (settings.web.port, sources["BRIDGE_WEB__PORT"]) == (4, "flag")
     assert (settings.dotdigital.username, sources["BRIDGE_DOTDIGITAL__USERNAME"]) == ("3", "environment")
     assert settings.dotdigital.password is not None
@@ -282,11 +282,11 @@ def test_no_secret_is_ever_shown() -> None:
     environ = env(**values, DATABASE_URL=f"postgresql://u:{HIDDEN}@p@db/x?sslpassword={HIDDEN}&a=1")
     environ |= env(DOTDIGITAL__USERNAME="apiuser-1@example.com")
     settings = load(environ=environ)
-    shown = {name: value for name, value, _ in settings.shown()}
+    shown = {name: value for name, value, _ in settings.display_rows()}
     assert {shown[f"BRIDGE_{name}"] for name in SECRETS} == {"••••"}
     assert shown["BRIDGE_DATABASE_URL"] == "postgresql://u:••••@db/x?sslpassword=••••&a=1"
     assert shown["BRIDGE_DOTDIGITAL__USERNAME"] == "a…@example.com"
-    assert HIDDEN not in f"{settings!r} {settings} {settings.shown()}"
+    assert HIDDEN not in f"{settings!r} {settings} {settings.display_rows()}"
 
 
 @pytest.mark.parametrize("name", [*SECRETS, "DATABASE_URL"])
@@ -354,7 +354,7 @@ def test_a_flag_that_is_no_setting_is_the_programs_mistake() -> None:
 
 def test_the_example_config_is_valid_and_names_every_setting() -> None:
     path = ROOT / "config" / "bridge.example.toml"
-    assert load(path, environ={}).shown() is not None
+    assert load(path, environ={}).display_rows() is not None
     text = path.read_text(encoding="utf-8")
     assert [name for name in CONTRACT if f"{name.rpartition('__')[2].lower()} =" not in text] == []
 
@@ -370,7 +370,7 @@ def test_whatever_stands_in_the_environment_there_is_settings_or_a_config_error(
     except ConfigError as error:
         told = error.problems
     else:
-        told = tuple(name for name, _, source in settings.shown() if source == "environment")
+        told = tuple(name for name, _, source in settings.display_rows() if source == "environment")
     assert told or not any(values.values())
 
 

@@ -15,7 +15,7 @@ from bridge.core.errors import ConfigError, PlanMoved
 if TYPE_CHECKING:
     from bridge.app import App
 
-_AGAIN = "Make a new one: `bridge plan --out FILE`."
+_NEW_PLAN = "Make a new one: `bridge plan --out FILE`."
 BRAKE = 4
 
 
@@ -27,40 +27,40 @@ def apply(
     json: Json = False,
 ) -> int:
     """Carry out a saved plan exactly; refuse it if what it was based on has moved."""
-    saved = load(file)
+    saved = load_plan(file)
     settings = settings_from(config, database_url, mapping)
 
     from bridge.app import App
-    from bridge.cli.progress import watched
-    from bridge.cli.report import tell
+    from bridge.cli.progress import show_progress
+    from bridge.cli.report import print_report
     from bridge.cli.store_access import writing
     from bridge.engine.apply_plan import PlanRunner
 
-    with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
+    with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
         _check_instance(app, saved)
-        if reasons := _brakes(app, saved["acts"]):
-            return _braked(reasons, json=json)
+        if reasons := _tripped_brakes(app, saved["acts"]):
+            return _report_brake(reasons, json=json)
         services = app.services(progress=progress, heartbeat=heartbeat)
         report = PlanRunner(services, app.writers()).carry_out(saved["acts"], mapping=saved["mapping"])
-    return tell(report, json=json)
+    return print_report(report, json=json)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load_plan(path: Path) -> dict[str, Any]:
     """A saved plan. Raises ConfigError where the file is none."""
     from bridge.cli.plan import FORMAT
 
     try:
         document = jsonlib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"The plan {path} cannot be read: {error.strerror}.", hint=_AGAIN) from None
+        raise ConfigError(f"The plan {path} cannot be read: {error.strerror}.", hint=_NEW_PLAN) from None
     except ValueError:
         document = None
     if not isinstance(document, dict) or not isinstance(document.get("acts"), list):
-        raise ConfigError(f"{path} is not a saved plan.", hint=_AGAIN)
+        raise ConfigError(f"{path} is not a saved plan.", hint=_NEW_PLAN)
     if document.get("format") != FORMAT:
-        raise ConfigError(f"{path} was saved by another version of the bridge.", hint=_AGAIN)
+        raise ConfigError(f"{path} was saved by another version of the bridge.", hint=_NEW_PLAN)
     if not all(isinstance(document.get(key), str) for key in ("instance", "mapping")):
-        raise ConfigError(f"{path} is not a whole plan.", hint=_AGAIN)
+        raise ConfigError(f"{path} is not a whole plan.", hint=_NEW_PLAN)
     _check_acts(path, document["acts"])
     return document
 
@@ -76,36 +76,36 @@ def _check_acts(path: Path, acts: list[Any]) -> None:
             for shown in act["acts"].values():
                 act_in(shown)
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise ConfigError(f"{path} holds an act that cannot be read.", hint=_AGAIN) from None
+        raise ConfigError(f"{path} holds an act that cannot be read.", hint=_NEW_PLAN) from None
 
 
 def _check_instance(app: App, saved: dict[str, Any]) -> None:
     from bridge.cli.plan import instance_of
 
     if saved["instance"] != instance_of(app.store):
-        raise PlanMoved("This plan was made with another state DB; nothing was written.", hint=_AGAIN)
+        raise PlanMoved("This plan was made with another state DB; nothing was written.", hint=_NEW_PLAN)
 
 
-def _brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
+def _tripped_brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
     """A plan that was saved under a brake does not get past it: it was shown, and changes nothing."""
     from bridge.core.brakes import RunVolume, check_brakes
 
     kinds = [{write["kind"] for one in act["acts"].values() for write in one["writes"]} for act in acts]
-    load_ = RunVolume(
+    volume = RunVolume(
         raises=sum(bool(kind - {"withdrawal"}) for kind in kinds),
         withdrawals=sum("withdrawal" in kind for kind in kinds),
         people=app.store.people_count(),
     )
-    return check_brakes(load_, app.tuning.limits).reasons
+    return check_brakes(volume, app.tuning.limits).reasons
 
 
-def _braked(reasons: tuple[str, ...], *, json: bool) -> int:
+def _report_brake(reasons: tuple[str, ...], *, json: bool) -> int:
     from bridge.cli.report import limits_of
 
     for reason in reasons:
         failure(f"A brake stops this plan: {reason}.")
-    mend = f"Nothing was written. If it is right, set {limits_of(reasons)} for once, and apply it again."
-    note(StatusMark.NEXT, mend, stderr=True)
+    hint = f"Nothing was written. If it is right, set {limits_of(reasons)} for once, and apply it again."
+    note(StatusMark.NEXT, hint, stderr=True)
     if json:
         print_json({"brakes": list(reasons), "writes_sent": 0})
     return BRAKE

@@ -13,7 +13,7 @@ from bridge.cli.options import Config, examples
 from bridge.cli.output import PIPE_CLOSED, silence_stdout
 
 ABOUT = "Keep MyPreferences and Dotdigital in agreement: a withdrawal wins under doubt."
-EVERYDAY, LOOKING, SETUP = "Everyday", "Looking", "Trying and setting up"
+SYNC, INSPECT, SETUP = "Everyday", "Looking", "Trying and setting up"
 
 
 def _without_type(params: list[Any]) -> list[Any]:
@@ -51,10 +51,10 @@ def build() -> typer.Typer:
         os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")  # CI services force colours otherwise
     app = _group(ABOUT)
     app.callback(epilog=examples("bridge demo", "bridge doctor", "bridge reconcile --dry-run"))(_top)
-    _everyday(app)
-    _looking(app)
-    _setting_up(app)
-    _hooks(app)
+    _sync_commands(app)
+    _inspect_commands(app)
+    _setup_commands(app)
+    _hook_commands(app)
     return app
 
 
@@ -91,11 +91,11 @@ def _top(
     del version, debug  # both have had their effect: one above, one in the entry point
 
 
-def _everyday(app: typer.Typer) -> None:
+def _sync_commands(app: typer.Typer) -> None:
     from bridge.cli import apply, forget, plan, reconcile
 
     def add(name: str, *lines: str) -> Any:
-        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=EVERYDAY)
+        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=SYNC)
 
     add("plan", "bridge plan", "bridge plan --out plan.json")(plan.plan)
     add("apply", "bridge apply plan.json")(apply.apply)
@@ -113,16 +113,16 @@ def _run(config: Config = None) -> Any:
     return run_command(config)
 
 
-def _looking(app: typer.Typer) -> None:
+def _inspect_commands(app: typer.Typer) -> None:
     from bridge.cli import explain, holds, ledger, status
 
     def add(name: str, *lines: str) -> Any:
-        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=LOOKING)
+        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=INSPECT)
 
     add("status", "bridge status", "bridge status --json")(status.status)
     add("explain", "bridge explain maria@example.com", "bridge explain 12")(explain.explain)
     group = _group("What waits for a person at the desk.")
-    app.add_typer(group, name="holds", rich_help_panel=LOOKING)
+    app.add_typer(group, name="holds", rich_help_panel=INSPECT)
     listing = examples("bridge holds list", "bridge holds list --reason complaint")
     group.command("list", cls=BridgeCommand, epilog=listing)(holds.list_)
     releasing = examples("bridge holds release 12 15", "bridge holds release --reason first_run --yes")
@@ -130,14 +130,14 @@ def _looking(app: typer.Typer) -> None:
     dismissing = examples("bridge holds dismiss 12", "bridge holds dismiss --reason burst --yes")
     group.command("dismiss", cls=BridgeCommand, epilog=dismissing)(holds.dismiss)
     group = _group("The append-only record of why.")
-    app.add_typer(group, name="ledger", rich_help_panel=LOOKING)
+    app.add_typer(group, name="ledger", rich_help_panel=INSPECT)
     group.command("verify", cls=BridgeCommand, epilog=examples("bridge ledger verify"))(ledger.verify)
     group.command("export", cls=BridgeCommand, epilog=examples("bridge ledger export > ledger.jsonl"))(
         ledger.export
     )
 
 
-def _setting_up(app: typer.Typer) -> None:
+def _setup_commands(app: typer.Typer) -> None:
     from bridge.cli import db, demo, mapping, sandbox, scaffold
     from bridge.cli import profile_links as pin
     from bridge.cli.doctor import command
@@ -159,7 +159,7 @@ def _setting_up(app: typer.Typer) -> None:
     )(mapping.schema)
     pinning = examples("bridge mapping pin --dry-run", "bridge mapping pin --yes")
     group.command("pin", cls=BridgeCommand, epilog=pinning)(pin.pin)
-    _preferences(group)
+    _preference_commands(group)
     group = _group("The state DB's schema.")
     app.add_typer(group, name="db", rich_help_panel=SETUP)
     group.command("upgrade", cls=BridgeCommand, epilog=examples("bridge db upgrade --config bridge.toml"))(
@@ -169,7 +169,7 @@ def _setting_up(app: typer.Typer) -> None:
     group.command("adopt", cls=BridgeCommand, epilog=examples("bridge db adopt"))(db.adopt)
 
 
-def _preferences(mapping: typer.Typer) -> None:
+def _preference_commands(mapping: typer.Typer) -> None:
     from bridge.cli import preferences
 
     group = _group("What is defined at Dotdigital. No run changes it; these commands do, after asking.")
@@ -190,7 +190,7 @@ def _preferences(mapping: typer.Typer) -> None:
     add("delete", "preferences delete 1012")(preferences.delete)
 
 
-def _hooks(app: typer.Typer) -> None:
+def _hook_commands(app: typer.Typer) -> None:
     from bridge.cli import webhooks
 
     group = _group("Webhook subscriptions of MyPreferences.")

@@ -15,19 +15,19 @@ OUT_OF_DATE = 2
 
 def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Bring the state DB's schema up to date. Doing it twice does no harm."""
-    from bridge.store.migrate import upgrade as bring
+    from bridge.store.migrate import upgrade as upgrade_schema
 
-    state = bring(settings_from(config, database_url).database_url)
-    _tell(state, json=json)
+    state = upgrade_schema(settings_from(config, database_url).database_url)
+    _print(state, json=json)
     return 0
 
 
 def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Tell whether the state DB's schema is the one this program needs; exit code 2 if not."""
-    from bridge.store.migrate import check as look
+    from bridge.store.migrate import check as check_schema
 
-    state = look(settings_from(config, database_url).database_url)
-    _tell(state, json=json)
+    state = check_schema(settings_from(config, database_url).database_url)
+    _print(state, json=json)
     return 0 if state.up_to_date else OUT_OF_DATE
 
 
@@ -53,7 +53,7 @@ def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
     return 0
 
 
-def _tell(state: SchemaState, *, json: bool) -> None:
+def _print(state: SchemaState, *, json: bool) -> None:
     if json:
         print_json({"current": state.current, "head": state.head, "up_to_date": state.up_to_date})
         return

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.sandbox.world import World
     from bridge.settings import Settings
 
-_OWN = {
+_DEMO_SETTINGS = {
     "BRIDGE_MYPREFERENCES__RATE": "1000",  # requests a second; the emulated service has no limit to respect
     "BRIDGE_POLL_SECONDS": "5",
     "BRIDGE_WEB__PORT": "0",
@@ -54,19 +54,19 @@ def demo(
 
     del config
     began = time.monotonic()
-    with _folder(keep) as folder, World(people, seed) as world:
+    with _state_folder(keep) as folder, World(people, seed) as world:
         settings = _settings(world, folder)
         options = Options(clock=world.clock.now, export_poll=0.05, import_poll=0.05)
         with App(settings, options) as app:
             crowd = Crowd(world, seed)
-            play = _play(app, world, crowd, began)
+            result = _run_demo(app, world, crowd, began)
             if json:
-                print_json(play.shown())
+                print_json(result.shown())
             else:
-                demo_report.tell(play, kept=folder if keep else None, serve=serve)
+                demo_report.print_demo(result, kept=folder if keep else None, serve=serve)
             if serve:
-                return _stay(app, world, crowd, json=json)
-    return play.exit_code
+                return _serve(app, world, crowd, json=json)
+    return result.exit_code
 
 
 def example_mapping() -> Path:
@@ -80,7 +80,7 @@ def example_mapping() -> Path:
 
 
 @contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def _state_folder(keep: Path | None) -> Iterator[Path]:
     import tempfile
 
     if keep is None:
@@ -101,30 +101,30 @@ def _settings(world: World, folder: Path) -> Settings:
     from bridge.settings import load
 
     flags = {"database_url": f"sqlite:///{folder / 'bridge.db'}", "mapping": example_mapping()}
-    return load(None, environ={**world.settings(), **_OWN}, flags=flags)
+    return load(None, environ={**world.settings(), **_DEMO_SETTINGS}, flags=flags)
 
 
-def _play(app: App, world: World, crowd: Crowd, began: float) -> DemoResult:
-    from bridge.cli.progress import watched
+def _run_demo(app: App, world: World, crowd: Crowd, began: float) -> DemoResult:
+    from bridge.cli.progress import show_progress
 
-    with watched() as progress:
+    with show_progress() as progress:
         progress("people move in", 0)
         crowd.settle()
-        first = _round(app, progress)
+        first = _run_once(app, progress)
         progress("people act", 0)
         acts = crowd.act()
-        second = _round(app, progress)
-        again = _round(app, progress)
+        second = _run_once(app, progress)
+        again = _run_once(app, progress)
         progress("comparing both services", 0)
-        agreement = _compared(app, world)
-    play = DemoResult(
+        agreement = _compare(app, world)
+    result = DemoResult(
         world.people, world.seed, first, acts, second, again, agreement, time.monotonic() - began
     )
-    _recall(app, play)
-    return play
+    _add_decisions(app, result)
+    return result
 
 
-def _round(app: App, progress: Any) -> Report:
+def _run_once(app: App, progress: Any) -> Report:
     from bridge.cli.store_access import writing
     from bridge.engine.run import Run
 
@@ -132,7 +132,7 @@ def _round(app: App, progress: Any) -> Report:
         return Run(app.services(progress=progress, heartbeat=heartbeat), app.writers()).run()
 
 
-def _compared(app: App, world: World) -> Agreement:
+def _compare(app: App, world: World) -> Agreement:
     """By a check that shares nothing with the bridge but what the mapping says."""
     from bridge.core.mapping import ConsentRef, FilterRef
     from bridge.sandbox.agreement import (
@@ -163,32 +163,32 @@ def _compared(app: App, world: World) -> Agreement:
     return compare(mine, theirs, pairs, source(app.mapping.channel.source))
 
 
-def _recall(app: App, play: DemoResult) -> None:
+def _add_decisions(app: App, result: DemoResult) -> None:
     """What the ledger says about the run that carried the changes."""
     from bridge.core.model import PersonId, mask
 
-    run = play.reconcile.run
+    run = result.reconcile.run
     entries = app.store.export_ledger()
-    play.decided = [one for one in entries if one["run"] == run and one["kind"] == "decided"]
-    people = app.store.who_many(list({PersonId(one["person"]) for one in play.decided}))
-    play.names = {who.person: mask(who.address) for who in people}
+    result.decided = [one for one in entries if one["run"] == run and one["kind"] == "decided"]
+    people = app.store.who_many(list({PersonId(one["person"]) for one in result.decided}))
+    result.names = {who.person: mask(who.address) for who in people}
 
 
-def _stay(app: App, world: World, crowd: Crowd, *, json: bool) -> int:
+def _serve(app: App, world: World, crowd: Crowd, *, json: bool) -> int:
     """Both services stay up, people act when asked to, and the daemon keeps the services in agreement."""
     import threading
     from dataclasses import asdict
 
     from bridge.daemon import Daemon
 
-    one_at_a_time = threading.Lock()
+    lock = threading.Lock()
 
     def act(count: int) -> list[dict[str, Any]]:
-        with one_at_a_time:
+        with lock:
             return [asdict(one) for one in crowd.act(count, pause=0)]
 
     world.acting = act
-    demo_report.tell_how_to_watch(world.mypreferences_url, world.dotdigital_url, stderr=json)
+    demo_report.print_serving(world.mypreferences_url, world.dotdigital_url, stderr=json)
     return Daemon(app, announce=lambda line: _announce(line, to_stderr=json)).run()
 
 

@@ -8,8 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.cli.explain import rule_in_words
-from bridge.cli.output import SIDES, StatusMark, console, duration, note, plural, say, side_first, table
+from bridge.cli.explain import rule_text
+from bridge.cli.output import (
+    SIDES,
+    StatusMark,
+    console,
+    format_duration,
+    note,
+    plural,
+    styled,
+    table,
+    with_side_name,
+)
 from bridge.core.model import Side
 
 if TYPE_CHECKING:
@@ -69,77 +79,80 @@ class DemoResult:
         return document
 
 
-def tell(play: DemoResult, *, kept: Path | None, serve: bool) -> None:
+def print_demo(result: DemoResult, *, kept: Path | None, serve: bool) -> None:
     """Print the story."""
     out = console()
-    _settled(play)
-    _acts(play)
-    _carried(play)
-    _again(play.again)
-    _agreement(play)
-    calls = sum(sum(run.calls.values()) for run in (play.first, play.reconcile, play.again))
-    out.print(f"  {duration(play.seconds)} in all, {calls:,} API calls by the bridge.")
-    for line in _onwards(kept, serve=serve):
+    _print_first_run(result)
+    _print_actions(result)
+    _print_second_run(result)
+    _print_third_run(result.again)
+    _print_agreement(result)
+    calls = sum(sum(run.calls.values()) for run in (result.first, result.reconcile, result.again))
+    out.print(f"  {format_duration(result.seconds)} in all, {calls:,} API calls by the bridge.")
+    for line in _next_steps(kept, serve=serve):
         note(StatusMark.NEXT, line)
 
 
-def _settled(play: DemoResult) -> None:
-    first = play.first
+def _print_first_run(result: DemoResult) -> None:
+    first = result.first
     out = console()
     about = " Both services run here, emulated, on loopback."
-    out.print(say((f"{play.people:,} people.", "bold"), about))
+    out.print(styled((f"{result.people:,} people.", "bold"), about))
     read = " and ".join(f"{first.observed[side]:,} at {SIDES[side]}" for side in Side)
-    out.print(say(("First run:", "bold"), f" read {read}, {duration(first.seconds)}."))
-    out.print(f"  Carried over {_written(first)} from before the bridge.")
-    _trouble(first)
+    out.print(styled(("First run:", "bold"), f" read {read}, {format_duration(first.seconds)}."))
+    out.print(f"  Carried over {_count_writes(first)} from before the bridge.")
+    _print_warnings(first)
 
 
-def _acts(play: DemoResult) -> None:
+def _print_actions(result: DemoResult) -> None:
     out = console()
     out.print()
     out.print(
-        say(("Then people acted,", "bold"), f" {plural(len(play.acts), 'time')}, each at the side they like.")
+        styled(
+            ("Then people acted,", "bold"),
+            f" {plural(len(result.acts), 'time')}, each at the side they like.",
+        )
     )
-    counts = Counter((act.side, act.words) for act in play.acts)
+    counts = Counter((act.side, act.words) for act in result.acts)
     for side, where in _WHERE.items():
         chosen = [(words, number) for (at, words), number in counts.most_common() if at == side]
         if chosen:
-            out.print(say((f"  {where}", "cyan")))
+            out.print(styled((f"  {where}", "cyan")))
         for words, number in chosen:
-            out.print(say((f"  {number:>4} x ", "bold"), words))
+            out.print(styled((f"  {number:>4} x ", "bold"), words))
 
 
-def _carried(play: DemoResult) -> None:
+def _print_second_run(result: DemoResult) -> None:
     out = console()
-    run = play.reconcile
+    run = result.reconcile
     out.print()
-    out.print(say(("Second run:", "bold"), f" {_written(run)}, {duration(run.seconds)}."))
+    out.print(styled(("Second run:", "bold"), f" {_count_writes(run)}, {format_duration(run.seconds)}."))
     shown = table("  written to", "opt-outs", "opt-ins", "other", "API calls", right=(1, 2, 3, 4))
     for side in Side:
         numbers = (run.written.withdrawals, run.written.raises, run.written.other, run.calls)
         shown.add_row(f"  {SIDES[side]}", *(f"{number[side]:,}" for number in numbers))
     out.print(shown)
-    _trouble(run)
-    out.print(say(("Why,", "bold"), " from the ledger:"))
-    for line in _whys(play):
+    _print_warnings(run)
+    out.print(styled(("Why,", "bold"), " from the ledger:"))
+    for line in _reasons(result):
         out.print(line)
     out.print()
 
 
-def _whys(play: DemoResult) -> Iterator[Text]:
+def _reasons(result: DemoResult) -> Iterator[Text]:
     """A few decisions under each rule, the rules in words."""
     by_rule: dict[str, list[str]] = {}
-    for entry in play.decided:
-        name = play.names.get(entry["person"], "…")
+    for entry in result.decided:
+        name = result.names.get(entry["person"], "…")
         for topic, ground in entry["body"]["grounds"].items():
             for write in entry["body"]["writes"]:
                 if write["topic"] == topic:
                     by_rule.setdefault(ground["rule"], []).append(_change(name, topic, ground, write))
     each = max(1, SAMPLES // max(1, len(by_rule)))
     for rule, changes in sorted(by_rule.items(), key=lambda one: -len(one[1])):
-        yield say(("  ", ""), (rule_in_words(rule), "cyan"), (f" ({len(changes)})", "dim"))
+        yield styled(("  ", ""), (rule_text(rule), "cyan"), (f" ({len(changes)})", "dim"))
         for change in changes[:each]:
-            yield say("    ", change)
+            yield styled("    ", change)
 
 
 def _change(name: str, topic: str, ground: dict[str, Any], write: dict[str, Any]) -> str:
@@ -150,15 +163,15 @@ def _change(name: str, topic: str, ground: dict[str, Any], write: dict[str, Any]
     return f"{name:<18} {topic:<11} {before} → {after} at {SIDES[side]}"
 
 
-def _again(run: Report) -> None:
+def _print_third_run(run: Report) -> None:
     if run.written.writes:
-        note(StatusMark.BAD, ("Third run: ", "bold"), f"{_written(run)}, though nobody acted.")
+        note(StatusMark.BAD, ("Third run: ", "bold"), f"{_count_writes(run)}, though nobody acted.")
     else:
-        note(StatusMark.GOOD, ("Third run: ", "bold"), f"nothing to write, {duration(run.seconds)}.")
+        note(StatusMark.GOOD, ("Third run: ", "bold"), f"nothing to write, {format_duration(run.seconds)}.")
 
 
-def _agreement(play: DemoResult) -> None:
-    found = play.agreement
+def _print_agreement(result: DemoResult) -> None:
+    found = result.agreement
     if found.agree:
         words = f" on all {found.people:,} people they share, read back over HTTP by an independent check"
         alone = f"; {found.one_sided:,} are known to one side only" if found.one_sided else ""
@@ -169,21 +182,21 @@ def _agreement(play: DemoResult) -> None:
         console().print(f"    {one}")
 
 
-def _trouble(run: Report) -> None:
+def _print_warnings(run: Report) -> None:
     for warning in (*run.brakes, *run.warnings):
-        note(StatusMark.WARN, side_first(warning), indent=2)
+        note(StatusMark.WARN, with_side_name(warning), indent=2)
     if run.counts.held:
         note(StatusMark.WARN, f"{plural(run.counts.held, 'choice')} held for a person.", indent=2)
 
 
-def _written(run: Report) -> str:
+def _count_writes(run: Report) -> str:
     written = run.written
     out, up, other = (sum(kind.values()) for kind in (written.withdrawals, written.raises, written.other))
     parts = [plural(out, "opt-out"), plural(up, "opt-in")] if up or not out else [plural(out, "opt-out")]
     return ", ".join([*parts, *([plural(other, "frequency change")] if other else [])])
 
 
-def _onwards(kept: Path | None, *, serve: bool) -> Iterator[str]:
+def _next_steps(kept: Path | None, *, serve: bool) -> Iterator[str]:
     if kept is not None:
         yield f"Look into it: `bridge status --database-url sqlite:///{kept / 'bridge.db'}`"
     if not serve:
@@ -191,11 +204,13 @@ def _onwards(kept: Path | None, *, serve: bool) -> Iterator[str]:
         yield "Your own accounts: set BRIDGE_… (see `bridge doctor`), then `bridge plan`."
 
 
-def tell_how_to_watch(mypreferences: str, dotdigital: str, *, stderr: bool) -> None:
+def print_serving(mypreferences: str, dotdigital: str, *, stderr: bool) -> None:
     """How to look at a demo that stays up."""
     out = console(stderr=stderr)
     out.print(
-        say(("\nBoth services stay up, ", "bold"), "and the bridge keeps them in agreement. Ctrl-C ends it.")
+        styled(
+            ("\nBoth services stay up, ", "bold"), "and the bridge keeps them in agreement. Ctrl-C ends it."
+        )
     )
     act = f"""curl -X POST {mypreferences}/_sandbox/act -d '{{"count": 10}}'"""
     for what, how in (
@@ -203,4 +218,4 @@ def tell_how_to_watch(mypreferences: str, dotdigital: str, *, stderr: bool) -> N
         ("What MyPreferences holds:", f"curl {mypreferences}/_sandbox/people"),
         ("What Dotdigital holds:", f"curl {dotdigital}/_sandbox/people"),
     ):
-        out.print(say(f"  {what}\n", (f"    {how}", "cyan")), soft_wrap=True)
+        out.print(styled(f"  {what}\n", (f"    {how}", "cyan")), soft_wrap=True)

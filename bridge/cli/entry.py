@@ -17,9 +17,9 @@ DEBUG = "--debug"
 
 def run(argv: Sequence[str]) -> int:
     """Carry out one command line. Returns the exit code of the contract."""
-    _tolerate_any_text()
+    _escape_unprintable()
     args = [arg for arg in argv if arg != DEBUG]
-    _quieten_logs(debug=DEBUG in argv)
+    _configure_logs(debug=DEBUG in argv)
     try:
         code = _invoke(args)
         sys.stdout.flush()
@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last one to hear of it: every error becomes words here
-        return _told(error, json="--json" in args, debug=DEBUG in argv)
+        return _report_error(error, json="--json" in args, debug=DEBUG in argv)
     return code
 
 
@@ -40,7 +40,7 @@ def _invoke(args: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _quieten_logs(*, debug: bool) -> None:
+def _configure_logs(*, debug: bool) -> None:
     """A one-shot command tells what went wrong in its own words; the log is for whoever asks for it."""
     if debug:
         from bridge.logs import configure
@@ -50,53 +50,56 @@ def _quieten_logs(*, debug: bool) -> None:
         logging.getLogger().addHandler(logging.NullHandler())
 
 
-def _tolerate_any_text() -> None:
+def _escape_unprintable() -> None:
     """A terminal that cannot show a character gets its escape, not a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _told(error: Exception, *, json: bool, debug: bool) -> int:
+def _report_error(error: Exception, *, json: bool, debug: bool) -> int:
     """Say what happened, why, and what mends it."""
     import typer
 
     if isinstance(error, BridgeError):
         code = error.exit_code
-        told = {"what": error.what, "hint": error.hint}
+        described = {"what": error.what, "hint": error.hint}
         problems = list(error.problems) if isinstance(error, ConfigError) else []
     elif isinstance(error, typer.Abort):
         code, problems = USAGE, []
-        told = {"what": "Nobody was there to confirm.", "hint": "Give --yes to go on without a question."}
+        described = {
+            "what": "Nobody was there to confirm.",
+            "hint": "Give --yes to go on without a question.",
+        }
     elif (usage := _usage_text(error)) is not None:
         code, problems = USAGE, []
-        told = {"what": usage, "hint": _help_of(error)}
+        described = {"what": usage, "hint": _help_hint(error)}
         if not usage:  # the help was printed instead
             return USAGE
     else:
-        code, problems, told = UNEXPECTED, [], _unexpected(error, debug=debug)
-    _print(code, {"kind": type(error).__name__, **told}, problems, json=json)
+        code, problems, described = UNEXPECTED, [], _unexpected(error, debug=debug)
+    _print(code, {"kind": type(error).__name__, **described}, problems, json=json)
     return code
 
 
-def _print(code: int, told: dict[str, str], problems: list[str], *, json: bool) -> None:
+def _print(code: int, described: dict[str, str], problems: list[str], *, json: bool) -> None:
     from bridge.cli.output import failure, print_json
 
-    failure(told["what"], told["hint"], problems)
+    failure(described["what"], described["hint"], problems)
     if json:
-        print_json({"error": {**told, "problems": problems, "exit_code": code}})
+        print_json({"error": {**described, "problems": problems, "exit_code": code}})
 
 
 def _usage_text(error: Exception) -> str | None:
     """The words of a wrong command line; None for any other error. They are the parser's own, which typer
     brings along under changing names."""
-    say: Any = getattr(error, "format_message", None)
-    if not callable(say):
+    styled: Any = getattr(error, "format_message", None)
+    if not callable(styled):
         return None
-    return "" if type(error).__name__ == "NoArgsIsHelpError" else str(say())
+    return "" if type(error).__name__ == "NoArgsIsHelpError" else str(styled())
 
 
-def _help_of(error: Exception) -> str:
+def _help_hint(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     path = "bridge" if context is None else context.command_path
     return f"See `{path} --help`."

@@ -8,14 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, settings_from
-from bridge.cli.output import CHOICES, GOOD, SIDES, WARN, console, hanging, print_json, relative_time, say
+from bridge.cli.output import (
+    CHOICES,
+    GOOD,
+    SIDES,
+    WARN,
+    console,
+    format_time,
+    print_json,
+    print_wrapped,
+    styled,
+)
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.core.model import Who
     from bridge.store import Store
 
-LATEST = 8  # lines of history a topic; --json has all
+MAX_HISTORY = 8  # lines of history a topic; --json has all
 
 
 def explain(
@@ -35,7 +45,7 @@ def explain(
     known = load_mapping(settings.mapping)
     with reading(settings) as store:
         wait = timedelta(days=settings.dotdigital.challenge_days)
-        document = _explained(store, email, known, wait)
+        document = _document(store, email, known, wait)
     if json:
         print_json(document)
     else:
@@ -43,10 +53,10 @@ def explain(
     return 0
 
 
-def _explained(store: Store, email: str, known: Any, wait: timedelta) -> dict[str, Any]:
-    from bridge.engine.explain import explain as told
+def _document(store: Store, email: str, known: Any, wait: timedelta) -> dict[str, Any]:
+    from bridge.engine.explain import explain as explain_person
 
-    who = _held(store, int(email)) if email.isdecimal() else store.find(email)
+    who = _person_held(store, int(email)) if email.isdecimal() else store.find(email)
     if who is None and email.isdecimal():
         raise ConfigError(f"There is no hold {email}.", hint="See `bridge holds list --state all`.")
     if who is None:
@@ -54,10 +64,10 @@ def _explained(store: Store, email: str, known: Any, wait: timedelta) -> dict[st
             "Nobody with this address is known to the bridge.",
             hint="Check the spelling; whoever is new at a side is known after the next `bridge reconcile`.",
         )
-    return dict(told(known, who, store.cells(who.person), store.history(who.person), wait))
+    return dict(explain_person(known, who, store.cells(who.person), store.history(who.person), wait))
 
 
-def _held(store: Store, number: int) -> Who | None:
+def _person_held(store: Store, number: int) -> Who | None:
     """Whom a hold is about."""
     rows = store.holds(None, after=number - 1, limit=1)
     if [row.id for row in rows] != [number]:
@@ -68,15 +78,15 @@ def _held(store: Store, number: int) -> Who | None:
 def _print(email: str, document: dict[str, Any]) -> None:
     out = console()
     shown = document["person"] if email.isdecimal() else email
-    out.print(say((shown, "bold"), ("  all times in UTC", "dim")))
+    out.print(styled((shown, "bold"), ("  all times in UTC", "dim")))
     for topic in document["topics"]:
         out.print()
-        hanging(out, say((topic["topic"], "bold cyan"), "  "), say(*_standing(topic)))
-        lines = [(name, _said(topic[side])) for side, name in SIDES.items()]
+        print_wrapped(out, styled((topic["topic"], "bold cyan"), "  "), styled(*_headline(topic)))
+        lines = [(name, _side_text(topic[side])) for side, name in SIDES.items()]
         if topic["agreed"] is not None:
-            lines.append(("Agreed", _agreed(topic["agreed"])))
+            lines.append(("Agreed", _agreed_text(topic["agreed"])))
         if "challenge" in topic:
-            lines.append(("Asked by mail", _asked(topic["challenge"])))
+            lines.append(("Asked by mail", _confirmation_text(topic["challenge"])))
         _print_lines(lines)
         _print_history(topic["history"])
     if not document["topics"]:
@@ -87,19 +97,19 @@ def _print_lines(lines: list[tuple[str, str]], style: str = "") -> None:
     """Words behind their label."""
     out = console()
     for label, words in lines:
-        hanging(out, say((f"  {label:<15}  ", style)), say(words))
+        print_wrapped(out, styled((f"  {label:<15}  ", style)), styled(words))
 
 
-def _standing(topic: dict[str, Any]) -> tuple[str | tuple[str, str], ...]:
+def _headline(topic: dict[str, Any]) -> tuple[str | tuple[str, str], ...]:
     if "held" in topic:
         held = topic["held"]
         return ((f"! {held['state']} hold: {held['why']}", WARN),)
     if topic["agreed"] is None:
-        return ((_nothing_agreed(*(topic[side] for side in SIDES)), "dim"),)
+        return ((_no_agreement(*(topic[side] for side in SIDES)), "dim"),)
     return ((f"✓ {_choice(topic['agreed'])}", GOOD),)
 
 
-def _nothing_agreed(*seen: dict[str, Any] | None) -> str:
+def _no_agreement(*seen: dict[str, Any] | None) -> str:
     """Why there is no agreement, where that can be told from what was seen."""
     if any(one is None for one in seen):
         return "nothing agreed: one side was not read yet"
@@ -115,25 +125,23 @@ def _choice(shown: dict[str, Any]) -> str:
     return CHOICES[shown["choice"]] + frequencies
 
 
-def _said(seen: dict[str, Any] | None) -> str:
+def _side_text(seen: dict[str, Any] | None) -> str:
     if seen is None:
         return "not read yet"
     if seen.get("present") is False:
-        return f"not known there, seen {relative_time(seen['seen_at'])}"
+        return f"not known there, seen {format_time(seen['seen_at'])}"
     reason = seen.get("reason", "")
     why = f" ({reason[:1].upper()}{reason[1:]})" if reason else ""  # the service writes it either way
-    dated = f", said {relative_time(seen['changed_at'])}" if seen["changed_at"] else ", undated"
+    dated = f", said {format_time(seen['changed_at'])}" if seen["changed_at"] else ", undated"
     said = dated if seen["choice"] != "unset" else ""
-    return f"{_choice(seen)}{why}{said}, seen {relative_time(seen['seen_at'])}"
+    return f"{_choice(seen)}{why}{said}, seen {format_time(seen['seen_at'])}"
 
 
-def _agreed(agreed: dict[str, Any]) -> str:
-    return (
-        f"{_choice(agreed)}, decided {relative_time(agreed['decided_at'])}: {rule_in_words(agreed['rule'])}"
-    )
+def _agreed_text(agreed: dict[str, Any]) -> str:
+    return f"{_choice(agreed)}, decided {format_time(agreed['decided_at'])}: {rule_text(agreed['rule'])}"
 
 
-_ASKED = {
+_CONFIRMATION_STATES = {
     "pending": "not confirmed yet; expires {}",
     "confirmed": "confirmed",
     "expired": "not confirmed; expired {}",
@@ -141,12 +149,12 @@ _ASKED = {
 }
 
 
-def _asked(challenge: dict[str, Any]) -> str:
-    words = _ASKED[challenge["state"]].format(relative_time(challenge["expires_at"]))
-    return f"{relative_time(challenge['asked_at'])}, {words}"
+def _confirmation_text(challenge: dict[str, Any]) -> str:
+    words = _CONFIRMATION_STATES[challenge["state"]].format(format_time(challenge["expires_at"]))
+    return f"{format_time(challenge['asked_at'])}, {words}"
 
 
-def rule_in_words(rule: str) -> str:
+def rule_text(rule: str) -> str:
     """What a rule's name stands for."""
     from bridge.core.decision import RULE_TEXT, Rule
 
@@ -154,9 +162,11 @@ def rule_in_words(rule: str) -> str:
 
 
 def _print_history(history: list[dict[str, Any]]) -> None:
-    if len(history) > LATEST:
-        console().print(f"  … {len(history) - LATEST} earlier entries: --json shows all")
-    _print_lines([(relative_time(line["at"]), _happened(line)) for line in history[-LATEST:]], style="dim")
+    if len(history) > MAX_HISTORY:
+        console().print(f"  … {len(history) - MAX_HISTORY} earlier entries: --json shows all")
+    _print_lines(
+        [(format_time(line["at"]), _entry_text(line)) for line in history[-MAX_HISTORY:]], style="dim"
+    )
 
 
 _CONFIRMATION = {
@@ -167,10 +177,10 @@ _CONFIRMATION = {
 }
 
 
-def _happened(line: dict[str, Any]) -> str:
+def _entry_text(line: dict[str, Any]) -> str:
     match line["kind"]:
         case "decided":
-            return f"decided to {_writes(line['writes'])}: {line['why']}"
+            return f"decided to {_writes_text(line['writes'])}: {line['why']}"
         case "outcome":
             error = f": {line['error']}" if line.get("error") else ""
             return f"write to {SIDES[line['side']]} {line['fate'].replace('_', ' ')}{error}"
@@ -186,6 +196,6 @@ def _happened(line: dict[str, Any]) -> str:
             return f"{kind}: {line['why']}" if "why" in line else str(kind)
 
 
-def _writes(writes: list[dict[str, Any]]) -> str:
+def _writes_text(writes: list[dict[str, Any]]) -> str:
     words = {"withdrawal": "opt out", "raise": "opt in", "adjustment": "change the frequency"}
     return " and ".join(f"{words[write['kind']]} at {SIDES[write['side']]}" for write in writes)

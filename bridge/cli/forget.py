@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, confirmed, settings_from
-from bridge.cli.output import SIDES, StatusMark, failure, listed, note, plural, print_json
+from bridge.cli.output import SIDES, StatusMark, failure, join_words, note, plural, print_json
 from bridge.core.errors import ConfigError
 from bridge.core.model import address_key, mask
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from bridge.engine.erase import ErasurePreview, ErasureResult
     from bridge.settings import Settings
 
-UNREACHED, LEFT = 5, 3
-_AGAIN = "Repeat `bridge forget` for this person: it goes on from there."
+UNREACHABLE, REVIEW = 5, 3
+_REPEAT = "Repeat `bridge forget` for this person: it goes on from there."
 
 
 def forget(
@@ -59,8 +59,8 @@ def forget(
     if not dry_run:
         _require_key(settings)
     if only_here:
-        return _only_here(settings, addresses, dry_run=dry_run, yes=yes, json=json)
-    return _everywhere(settings, addresses, dry_run=dry_run, yes=yes, json=json)
+        return _erase_here(settings, addresses, dry_run=dry_run, yes=yes, json=json)
+    return _erase_everywhere(settings, addresses, dry_run=dry_run, yes=yes, json=json)
 
 
 def _addresses(given: str | None) -> list[str]:
@@ -98,46 +98,50 @@ def _require_key(settings: Settings) -> None:
             app.erasing.required()
 
 
-def _everywhere(settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool) -> int:
+def _erase_everywhere(
+    settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool
+) -> int:
     from bridge.app import App
-    from bridge.cli.progress import watched
+    from bridge.cli.progress import show_progress
     from bridge.cli.store_access import writing
     from bridge.engine.erase import PersonEraser
 
-    with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
+    with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
         services = app.services(progress=progress, heartbeat=heartbeat)
-        forgetter = PersonEraser(services, app.store, app.erasers)
-        surveys = {address: forgetter.survey(address) for address in addresses}
-        for address, survey in surveys.items():
-            _announce(address, survey, stderr=json or not dry_run)
+        eraser = PersonEraser(services, app.store, app.erasers)
+        previews = {address: eraser.survey(address) for address in addresses}
+        for address, preview in previews.items():
+            _announce(address, preview, stderr=json or not dry_run)
         if dry_run:
-            return _planned(surveys, json=json)
-        if not confirmed(f"Erase {_whom(addresses)}? It cannot be undone.", yes=yes):
+            return _report_plan(previews, json=json)
+        if not confirmed(f"Erase {_people_text(addresses)}? It cannot be undone.", yes=yes):
             return 0
         if len(addresses) > 1:
-            forgetter.block(addresses)
-        done = {address: forgetter.forget(address) for address in addresses}
-    return _told(done, json=json)
+            eraser.block(addresses)
+        result = {address: eraser.forget(address) for address in addresses}
+    return _report(result, json=json)
 
 
-def _only_here(settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool) -> int:
+def _erase_here(settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool) -> int:
     from bridge.app import App
     from bridge.cli.store_access import writing
     from bridge.engine.erase import erase_local, preview_local
 
     with App(settings) as app, writing(app.lease()):
-        surveys = {address: preview_local(app.store, address) for address in addresses}
-        for address, survey in surveys.items():
-            _announce(address, survey, stderr=json or not dry_run)
+        previews = {address: preview_local(app.store, address) for address in addresses}
+        for address, preview in previews.items():
+            _announce(address, preview, stderr=json or not dry_run)
         if dry_run:
-            return _planned(surveys, json=json)
-        if not confirmed(f"Erase {_whom(addresses)} here, and here alone? It cannot be undone.", yes=yes):
+            return _report_plan(previews, json=json)
+        if not confirmed(
+            f"Erase {_people_text(addresses)} here, and here alone? It cannot be undone.", yes=yes
+        ):
             return 0
-        done = {address: erase_local(app.store, address) for address in addresses}
-    return _told(done, json=json)
+        result = {address: erase_local(app.store, address) for address in addresses}
+    return _report(result, json=json)
 
 
-def _whom(addresses: list[str]) -> str:
+def _people_text(addresses: list[str]) -> str:
     return "this person" if len(addresses) == 1 else f"these {len(addresses)} people"
 
 
@@ -148,7 +152,7 @@ def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: 
     if email is not None:
         raise ConfigError("--drop-unreadable is about no single person.", hint="Leave the address away.")
     with App(settings) as app, writing(app.lease()):
-        marks = _unreadable(app)
+        marks = _count_unreadable(app)
         if marks and not confirmed(f"Give up {plural(marks, 'mark')}? They cannot be made again.", yes=yes):
             return 0
         dropped = app.store.drop_unreadable_marks()
@@ -161,7 +165,7 @@ def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: 
     return 0
 
 
-def _unreadable(app: App) -> int:
+def _count_unreadable(app: App) -> int:
     """Raises ConfigError where no key is set: that may be a mere oversight, and all marks would be lost."""
     app.erasing.required()
     return app.store.unreadable_marks()
@@ -170,73 +174,78 @@ def _unreadable(app: App) -> int:
 # words
 
 
-def _announce(address: str, survey: ErasurePreview, *, stderr: bool) -> None:
+def _announce(address: str, preview: ErasurePreview, *, stderr: bool) -> None:
     note(StatusMark.NEXT, f"To be erased: {mask(address)}", stderr=stderr)
-    here = "known, and to be forgotten" if survey.here else "not known"
+    here = "known, and to be forgotten" if preview.here else "not known"
     note(StatusMark.NEXT, f"In the state DB: {here}.", indent=2, stderr=stderr)
-    for side, traces in survey.traces.items():
+    for side, traces in preview.traces.items():
         for trace in traces:
             words = f"{SIDES[side]}: {trace.record} ({trace.state}): {trace.plan}."
             note(StatusMark.NEXT, words, indent=2, stderr=stderr)
         if not traces:
             note(StatusMark.NEXT, f"{SIDES[side]}: nobody with this address.", indent=2, stderr=stderr)
-    if survey.others:
-        words = f"They have or had records together with {listed(survey.others)}: erase those by themselves."
+    if preview.others:
+        words = (
+            f"They have or had records together with {join_words(preview.others)}: erase those by themselves."
+        )
         note(StatusMark.WARN, words, indent=2, stderr=stderr)
-    for side, error in survey.errors.items():
+    for side, error in preview.errors.items():
         note(StatusMark.WARN, f"{SIDES[side]}: {error}", indent=2, stderr=stderr)
-    if not (survey.here or survey.errors or any(survey.traces.values())):
+    if not (preview.here or preview.errors or any(preview.traces.values())):
         words = "Nobody with this address is known anywhere: only the mark would be left."
         note(StatusMark.WARN, words, stderr=stderr)
 
 
-def _planned(surveys: dict[str, ErasurePreview], *, json: bool) -> int:
+def _report_plan(previews: dict[str, ErasurePreview], *, json: bool) -> int:
     if json:
-        _print_json([_survey(address, survey) for address, survey in surveys.items()])
-    return UNREACHED if any(survey.errors for survey in surveys.values()) else 0
+        _print_json([_preview_json(address, preview) for address, preview in previews.items()])
+    return UNREACHABLE if any(preview.errors for preview in previews.values()) else 0
 
 
-def _survey(address: str, survey: ErasurePreview) -> dict[str, Any]:
+def _preview_json(address: str, preview: ErasurePreview) -> dict[str, Any]:
     sides = {
         side.value: [{"record": one.record, "state": one.state, "plan": one.plan} for one in traces]
-        for side, traces in survey.traces.items()
+        for side, traces in preview.traces.items()
     }
     return {
         "person": mask(address),
         "erased": False,
-        "here": survey.here,
-        "other_addresses": list(survey.others),
+        "here": preview.here,
+        "other_addresses": list(preview.others),
         "sides": sides,
-        "errors": {side.value: str(error) for side, error in survey.errors.items()},
+        "errors": {side.value: str(error) for side, error in preview.errors.items()},
     }
 
 
-def _told(forgotten: dict[str, ErasureResult], *, json: bool) -> int:
+def _report(results: dict[str, ErasureResult], *, json: bool) -> int:
     """What became of everybody; the exit code is that of the worst."""
     if json:
-        _print_json([_document(address, done) for address, done in forgotten.items()])
-    codes = {_tell(address, done, named=len(forgotten) > 1, json=json) for address, done in forgotten.items()}
+        _print_json([_result_json(address, result) for address, result in results.items()])
+    codes = {
+        _print_result(address, result, named=len(results) > 1, json=json)
+        for address, result in results.items()
+    }
     return max(codes)
 
 
-def _tell(address: str, done: ErasureResult, *, named: bool, json: bool) -> int:
-    left = [f"{SIDES[side]}: {words}" for side, erasure in done.sides.items() for words in erasure.left]
+def _print_result(address: str, result: ErasureResult, *, named: bool, json: bool) -> int:
+    left = [f"{SIDES[side]}: {words}" for side, erasure in result.sides.items() for words in erasure.left]
     if named:
         note(StatusMark.NEXT, mask(address), stderr=json)
     if not json:
-        for side, erasure in done.sides.items():
+        for side, erasure in result.sides.items():
             for words in erasure.done:
                 note(StatusMark.GOOD, f"{SIDES[side]}: {words}.")
-        if done.finished:
+        if result.finished:
             note(StatusMark.GOOD, "Nothing of this person is kept here, but for the mark.")
     for words in left:
         note(StatusMark.WARN, f"{words}.", stderr=json)
-    for side, error in done.errors.items():
+    for side, error in result.errors.items():
         failure(f"{SIDES[side]}: {error.what}", error.hint)
-    if not done.finished:
-        note(StatusMark.NEXT, f"They are marked: no opt-in from before raises them. {_AGAIN}", stderr=True)
-        return UNREACHED
-    return LEFT if left else 0
+    if not result.finished:
+        note(StatusMark.NEXT, f"They are marked: no opt-in from before raises them. {_REPEAT}", stderr=True)
+        return UNREACHABLE
+    return REVIEW if left else 0
 
 
 def _print_json(documents: list[dict[str, Any]]) -> None:
@@ -244,14 +253,14 @@ def _print_json(documents: list[dict[str, Any]]) -> None:
     print_json(documents[0] if len(documents) == 1 else {"people": documents})
 
 
-def _document(address: str, done: ErasureResult) -> dict[str, Any]:
+def _result_json(address: str, result: ErasureResult) -> dict[str, Any]:
     return {
         "person": mask(address),
-        "erased": done.finished,
-        "here": done.was_here,
+        "erased": result.finished,
+        "here": result.was_here,
         "sides": {
             side.value: {"done": list(erasure.done), "left": list(erasure.left)}
-            for side, erasure in done.sides.items()
+            for side, erasure in result.sides.items()
         },
-        "errors": {side.value: str(error) for side, error in done.errors.items()},
+        "errors": {side.value: str(error) for side, error in result.errors.items()},
     }

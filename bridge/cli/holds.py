@@ -14,13 +14,13 @@ from bridge.cli.output import (
     SIDES,
     StatusMark,
     console,
-    hanging,
-    listed,
+    format_time,
+    join_words,
     note,
     plural,
     print_json,
-    relative_time,
-    say,
+    print_wrapped,
+    styled,
     table,
 )
 from bridge.core.errors import ConfigError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PAGE = 1000
 
 
-class Which(StrEnum):
+class StateFilter(StrEnum):
     """Which holds to list."""
 
     OPEN = "open"
@@ -54,7 +54,9 @@ def list_(
     database_url: DatabaseUrl = None,
     reason: Reason = None,
     person: Person = None,
-    state: Annotated[Which, typer.Option("--state", help="Open ones, or answered ones too.")] = Which.OPEN,
+    state: Annotated[
+        StateFilter, typer.Option("--state", help="Open ones, or answered ones too.")
+    ] = StateFilter.OPEN,
     limit: Annotated[int, typer.Option("--limit", min=1, max=PAGE, help="How many at a time.")] = 50,
     after: Annotated[int, typer.Option("--after", metavar="ID", min=0, help="Go on behind this number.")] = 0,
     json: Json = False,
@@ -62,11 +64,11 @@ def list_(
     """List what is held, oldest first."""
     from bridge.cli.store_access import reading
 
-    wanted = None if state is Which.ALL else HoldState(state.value)
+    wanted = None if state is StateFilter.ALL else HoldState(state.value)
     with reading(settings_from(config, database_url)) as store:
-        chosen = _chosen(store, wanted, reason, person, after)
+        chosen = _select(store, wanted, reason, person, after)
         rows = [row for _, row in zip(range(limit + 1), chosen, strict=False)]
-        shown = _shown(store, rows[:limit])
+        shown = _to_json(store, rows[:limit])
         held = store.counts().held
     more = rows[limit - 1].id if len(rows) > limit else None
     if json:
@@ -108,7 +110,7 @@ def dismiss(
     )
 
 
-def _chosen(
+def _select(
     store: Store, state: HoldState | None, reason: str | None, email: str | None, after: int = 0
 ) -> Iterator[HoldRow]:
     """Holds page by page."""
@@ -123,7 +125,7 @@ def _chosen(
         after = page[-1].id
 
 
-def _shown(store: Store, rows: list[HoldRow]) -> list[dict[str, Any]]:
+def _to_json(store: Store, rows: list[HoldRow]) -> list[dict[str, Any]]:
     people = {who.person: mask(who.address) for who in store.who_many([row.person for row in rows])}
     return [
         {
@@ -146,31 +148,34 @@ def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
         note(StatusMark.GOOD, "Nothing is held." if not held else "None of the open holds fits.")
         return
     shown = table("id", "since (UTC)", "person", "topic", "would be", "reason", right=(0,), fixed=(0,))
-    whys: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for row in rows:
         state = "" if row["state"] == "open" else f" ({row['state']})"
-        since, would = relative_time(row["opened_at"])[:16], listed(map(_in_words, row["proposed"])) or "-"
+        since, would = (
+            format_time(row["opened_at"])[:16],
+            join_words(map(_write_text, row["proposed"])) or "-",
+        )
         shown.add_row(str(row["id"]), since, row["person"], row["topic"], would, row["reason"] + state)
-        if row["why"] not in whys.setdefault(row["reason"], []):
-            whys[row["reason"]].append(row["why"])
+        if row["why"] not in reasons.setdefault(row["reason"], []):
+            reasons[row["reason"]].append(row["why"])
     out.print(shown)
     out.print()
-    for reason, words in whys.items():
-        hanging(out, say((f"{reason}: ", "bold")), say("; ".join(words)))
+    for reason, words in reasons.items():
+        print_wrapped(out, styled((f"{reason}: ", "bold")), styled("; ".join(words)))
     out.print(f"{plural(held, 'hold is', 'holds are')} open.")
     if more is not None:
         note(StatusMark.NEXT, f"More: `bridge holds list --after {more}`")
-    for line in _next(rows):
+    for line in _next_steps(rows):
         note(StatusMark.NEXT, line)
 
 
-def _in_words(write: dict[str, Any]) -> str:
+def _write_text(write: dict[str, Any]) -> str:
     """What a release would send."""
     does = {"withdrawal": "out", "raise": "in"}.get(write["kind"], write.get("frequency", "other"))
     return f"{does} at {SIDES[write['side']]}"
 
 
-def _next(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _next_steps(rows: list[dict[str, Any]]) -> Iterator[str]:
     first = next((row["id"] for row in rows if row["state"] == "open"), None)
     yield f"What both sides say of one: `bridge explain {rows[0]['id'] if first is None else first}`."
     if first is not None:
@@ -194,13 +199,13 @@ def _answer(
             "Which holds?", hint="Give their numbers, or --reason REASON, or --all. See `bridge holds list`."
         )
     with opened(settings) as store:
-        ids = numbers or [row.id for row in _chosen(store, HoldState.OPEN, reason, None)]
+        ids = numbers or [row.id for row in _select(store, HoldState.OPEN, reason, None)]
         _check_known(store, numbers)
         if not (numbers or yes or not ids) and not _confirmed(len(ids), state):
             console(stderr=True).print("Nothing was changed.")
             return 0
         done = sum(_answer_page(store, ids[at : at + PAGE], state) for at in range(0, len(ids), PAGE))
-    _tell(done, state, json=json)
+    _print_answer(done, state, json=json)
     return 0
 
 
@@ -234,7 +239,7 @@ def _confirmed(number: int, state: HoldState) -> bool:
     return bool(typer.confirm(f"{verb} {plural(number, 'hold')}?", err=True))
 
 
-def _tell(done: int, state: HoldState, *, json: bool) -> None:
+def _print_answer(done: int, state: HoldState, *, json: bool) -> None:
     if json:
         print_json({state.value: done})
         return

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bridge.core.mapping import Mapping
 
 
-LATELY = timedelta(days=7)
+RECENT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,18 @@ class CatalogueRead:
 
 
 @dataclass(frozen=True, slots=True)
-class UnfitMapping:
+class PlacedProblem:
     """Something the mapping names wrongly, with its place in the file."""
 
     place: str
-    found: MappingProblem
+    problem: MappingProblem
 
     @property
     def what(self) -> str:
-        return f"{self.place}: {self.found.what}."
+        return f"{self.place}: {self.problem.what}."
 
 
-def look(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None) -> CatalogueRead:
+def read_side(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None) -> CatalogueRead:
     """One side's catalogue: the kinds that the mapping names, or these. Raises ConfigError, SideError."""
     if side is Side.DOTDIGITAL:
         from bridge.dotdigital.preference_tree import catalogue_of
@@ -54,36 +54,36 @@ def look(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None) -> 
 
     wanted = frozenset(kinds_used(side, app.mapping) if kinds is None else kinds)
     found = CatalogueRead(read_mine(app.mypreferences, wanted))
-    if kinds is None and _names_types(app.mapping):
-        return _with_types(app, found)
+    if kinds is None and _names_email_types(app.mapping):
+        return _with_email_types(app, found)
     return found
 
 
-def unfit(app: App, catalogue: Catalogue) -> list[UnfitMapping]:
+def mapping_problems(app: App, catalogue: Catalogue) -> list[PlacedProblem]:
     """All that the mapping names and a side does not have so, each with its place."""
     from bridge.mapping_file import place_of
 
     path = app.settings.mapping
     text = path.read_text(encoding="utf-8")
     return [
-        UnfitMapping(place_of(text, str(path), one.topic, one.key), one)
+        PlacedProblem(place_of(text, str(path), one.topic, one.key), one)
         for one in find_problems(app.mapping, catalogue, did_you_mean)
     ]
 
 
-def changed(app: App, catalogues: Iterable[Catalogue]) -> list[str]:
+def recent_changes(app: App, catalogues: Iterable[Catalogue]) -> list[str]:
     """What happened of late to things that the mapping names: since a run last read the catalogues, and what
     runs noticed in the last days. Empty where no run has kept any."""
-    if not has_state(app):
+    if not has_state_db(app):
         return []
     store = app.reading_store
-    recent = [one.change for one in store.catalogue_noticed(app.options.clock() - LATELY)]
+    recent = [one.change for one in store.catalogue_noticed(app.options.clock() - RECENT)]
     fresh = [one for catalogue in catalogues for one in store.catalogue_news(catalogue)]
     named = (one for one in (*recent, *fresh) if catalogue_names(app.mapping, one.kind, one.id))
     return list(dict.fromkeys(f"{SIDES[one.kind.side]}: the {one.what}." for one in named))
 
 
-def has_state(app: App) -> bool:
+def has_state_db(app: App) -> bool:
     """Whether there is a state DB to look into. Looking must not make one."""
     from bridge.store import migrate
 
@@ -93,11 +93,11 @@ def has_state(app: App) -> bool:
     return migrate.check(app.settings.database_url).up_to_date
 
 
-def _names_types(mapping: Mapping) -> bool:
+def _names_email_types(mapping: Mapping) -> bool:
     return any(isinstance(one.source, FilterRef) and one.source.email_type for one in mapping.all)
 
 
-def _with_types(app: App, found: CatalogueRead) -> CatalogueRead:
+def _with_email_types(app: App, found: CatalogueRead) -> CatalogueRead:
     """E-mail types too, where this account serves them: the documents do not print the path of that call."""
     from bridge.mypreferences.catalogue import read_catalogue
 

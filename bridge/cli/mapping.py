@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bridge.core.catalogue import Catalogue
     from bridge.settings import Settings
 
-WRONG = 2
+PROBLEMS = 2
 Document = dict[str, Any]
 
 
@@ -30,16 +30,16 @@ def check(
 ) -> int:
     """Lint a mapping: every problem, its place, what mends it; with --live, against both services too."""
     path = file or settings_from(config).mapping
-    document = _linted(_text(path), path)
+    document = _lint(_text(path), path)
     unread: list[SideError] = []
     if live and document["ok"]:
-        unread = _held_against(settings_from(config, mapping=path), document)
+        unread = _compare_live(settings_from(config, mapping=path), document)
     if json:
         print_json(document)
     else:
         _print(document, live=live)
     if document["problems"]:
-        return WRONG
+        return PROBLEMS
     return max((error.exit_code for error in unread), default=0)
 
 
@@ -48,10 +48,10 @@ def schema(
     json: Annotated[bool, typer.Option("--json", help="The same: it is JSON anyway.")] = False,
 ) -> int:
     """Print the JSON Schema of the mapping format, for editors."""
-    from bridge.mapping_file import schema as made
+    from bridge.mapping_file import schema as mapping_schema
 
     del config, json
-    print_json(made())
+    print_json(mapping_schema())
     return 0
 
 
@@ -67,7 +67,7 @@ def _text(path: Path) -> str:
         raise ConfigError(f"The mapping file {path} is not UTF-8 text.", hint="Save it as UTF-8.") from None
 
 
-def _linted(text: str, path: Path) -> Document:
+def _lint(text: str, path: Path) -> Document:
     from bridge.mapping_file import check_mapping_text, read_mapping
 
     problems = check_mapping_text(text, str(path))
@@ -83,38 +83,40 @@ def _linted(text: str, path: Path) -> Document:
     return document
 
 
-def _held_against(settings: Settings, document: Document) -> list[SideError]:
+def _compare_live(settings: Settings, document: Document) -> list[SideError]:
     """Add what does not fit to the document's problems, and what else was found out. Returns the errors of
     sides that could not be read."""
     from bridge.app import App
     from bridge.cli import live_catalogue
-    from bridge.cli.progress import watched
+    from bridge.cli.progress import show_progress
 
     errors: list[SideError] = []
     read: list[Catalogue] = []
-    told: Document = {"compared": [], "notes": [], "unread": []}
-    with watched() as progress, App(settings) as app:
+    live_result: Document = {"compared": [], "notes": [], "unread": []}
+    with show_progress() as progress, App(settings) as app:
         for number, side in enumerate(Side):
             progress("reading catalogues", number, len(Side))
             try:
-                looked = live_catalogue.look(app, side)
+                catalogue_read = live_catalogue.read_side(app, side)
             except SideError as error:
                 errors.append(error)
-                told["unread"].append({"side": side.value, "what": error.what, "hint": error.hint})
+                live_result["unread"].append({"side": side.value, "what": error.what, "hint": error.hint})
                 continue
-            told["compared"].append(side.value)
-            told["notes"] += looked.notes
-            read.append(looked.catalogue)
-            document["problems"] += [_shown(one) for one in live_catalogue.unfit(app, looked.catalogue)]
-        told["changed"] = live_catalogue.changed(app, read)
-    document |= {"ok": not (document["problems"] or errors), "live": told}
+            live_result["compared"].append(side.value)
+            live_result["notes"] += catalogue_read.notes
+            read.append(catalogue_read.catalogue)
+            document["problems"] += [
+                _problem_json(one) for one in live_catalogue.mapping_problems(app, catalogue_read.catalogue)
+            ]
+        live_result["changed"] = live_catalogue.recent_changes(app, read)
+    document |= {"ok": not (document["problems"] or errors), "live": live_result}
     return errors
 
 
-def _shown(one: Any) -> Document:
-    found = one.found
+def _problem_json(one: Any) -> Document:
+    found = one.problem
     more = {"side": found.side.value, "fault": found.fault.value, "topic": found.topic}
-    return {"place": one.place, "what": found.what, "hint": found.mend, **more}
+    return {"place": one.place, "what": found.what, "hint": found.hint, **more}
 
 
 def _print(document: Document, *, live: bool) -> None:
@@ -122,18 +124,18 @@ def _print(document: Document, *, live: bool) -> None:
     for problem in document["problems"]:
         note(StatusMark.BAD, (problem["place"], "bold"), f": {problem['what']}.")
         note(StatusMark.NEXT, problem["hint"], indent=2)
-    told = document.get("live", {"compared": [], "notes": [], "unread": [], "changed": []})
-    for error in told["unread"]:
+    live_result = document.get("live", {"compared": [], "notes": [], "unread": [], "changed": []})
+    for error in live_result["unread"]:
         note(StatusMark.BAD, (f"{SIDES[error['side']]}: ", "bold"), error["what"])
         note(StatusMark.NEXT, error["hint"], indent=2)
-    for line in (*told["changed"], *told["notes"]):
+    for line in (*live_result["changed"], *live_result["notes"]):
         note(StatusMark.WARN, line)
     if document["problems"]:
         out.print(f"\n{plural(len(document['problems']), 'problem')} in {document['file']}.")
         return
     topics = ", ".join(document["topics"])
     note(StatusMark.GOOD, f"{document['file']} is a mapping: {topics} (digest {document['digest']}).")
-    for side in told["compared"]:
+    for side in live_result["compared"]:
         note(StatusMark.GOOD, f"All that it names exists at {SIDES[side]}.")
     if document["draft"]:
         note(

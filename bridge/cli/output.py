@@ -50,7 +50,7 @@ def print_json(document: object) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=encoding != "utf8") + "\n")
 
 
-def say(*parts: str | tuple[str, str]) -> Text:
+def styled(*parts: str | tuple[str, str]) -> Text:
     """A line of plain and styled pieces."""
     from rich.text import Text
 
@@ -83,14 +83,14 @@ _MARK_STYLES = {
 def note(mark: StatusMark, *parts: str | tuple[str, str], indent: int = 0, stderr: bool = False) -> None:
     """A sentence behind its mark. A log that nobody watches gets it whole."""
     out = console(stderr=stderr)
-    head = say(" " * indent, (mark.value, _MARK_STYLES[mark]), " ")
+    head = styled(" " * indent, (mark.value, _MARK_STYLES[mark]), " ")
     if stderr and not out.is_terminal:
-        out.print(head + say(*parts), soft_wrap=True)
+        out.print(head + styled(*parts), soft_wrap=True)
     else:
-        hanging(out, head, say(*parts))
+        print_wrapped(out, head, styled(*parts))
 
 
-def hanging(out: Console, head: Text, words: Text) -> None:
+def print_wrapped(out: Console, head: Text, words: Text) -> None:
     """Words behind their head; where they are longer than the line, the rest hangs below. A command between
     backticks stays in one piece, to be copied."""
     width = max(20, out.width - head.cell_len)
@@ -103,16 +103,16 @@ def hanging(out: Console, head: Text, words: Text) -> None:
     lines.append(words[begin:end])
     for line in lines:
         out.print(head + line, soft_wrap=True)
-        head = say(" " * head.cell_len)
+        head = styled(" " * head.cell_len)
 
 
 def failure(what: str, hint: str = "", problems: Iterable[str] = ()) -> None:
     """What happened, why, and what mends it, on stderr."""
     out = console(stderr=True)
     whole = not out.is_terminal
-    out.print(say(("Error: ", f"bold {BAD}"), what), soft_wrap=whole)
+    out.print(styled(("Error: ", f"bold {BAD}"), what), soft_wrap=whole)
     for problem in problems:
-        out.print(say("  - ", problem), soft_wrap=whole)
+        out.print(styled("  - ", problem), soft_wrap=whole)
     if hint:
         note(StatusMark.NEXT, hint, stderr=True)
 
@@ -136,13 +136,13 @@ def rows(out: Console, under: Mapping[str, Sequence[Sequence[str]]], *, style: s
     """Rows below what they have in common, all in the same columns, so that a long reason is said once."""
     widths = [max(map(len, column)) for column in zip(*chain(*under.values()), strict=True)]
     for head, lines in under.items():
-        hanging(out, say(""), say((f"{head} ({len(lines):,})", style)))
+        print_wrapped(out, styled(""), styled((f"{head} ({len(lines):,})", style)))
         for line in lines:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             out.print(f"  {'  '.join(cells).rstrip()}", soft_wrap=True)
 
 
-def side_first(warning: str) -> str:
+def with_side_name(warning: str) -> str:
     """A warning as the engine gives it (`dotdigital: …`), with the side's name as people write it."""
     side, colon, words = warning.partition(": ")
     if not colon or side not in SIDES:
@@ -155,13 +155,13 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def listed(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *most, last = list(words) or [""]
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def relative_time(at: datetime | str | None) -> str:
+def format_time(at: datetime | str | None) -> str:
     """An instant for people, in UTC to the second."""
     if at is None:
         return "no date"
@@ -170,7 +170,7 @@ def relative_time(at: datetime | str | None) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time for people."""
     if seconds < 0:
         return "0 s"

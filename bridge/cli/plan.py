@@ -16,13 +16,13 @@ from bridge.cli.output import (
     WARN,
     StatusMark,
     console,
+    format_time,
     note,
     plural,
     print_json,
-    relative_time,
     rows,
-    say,
-    side_first,
+    styled,
+    with_side_name,
 )
 from bridge.core.errors import ConfigError
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 INSTANCE = "instance"  # the name a state DB gives itself, so that a plan finds its own again
-LONGEST = 200  # rows of a table for people; --json and --out have all
+MAX_ROWS = 200  # rows of a table for people; --json and --out have all
 
 
 def plan(
@@ -53,24 +53,24 @@ def plan(
     from bridge.engine.run import RunOptions
 
     settings = settings_from(config, database_url, mapping)
-    return make(
+    return run_plan(
         settings, RunOptions(full=full, approve_raises=approve_raises), json=json, out=out, force=force
     )
 
 
-def make(
-    settings: Settings, orders: RunOptions, *, json: bool, out: Path | None = None, force: bool = False
+def run_plan(
+    settings: Settings, options: RunOptions, *, json: bool, out: Path | None = None, force: bool = False
 ) -> int:
     """Plan, print, and save where asked. Returns the exit code."""
     from bridge.app import App
-    from bridge.cli.progress import watched
+    from bridge.cli.progress import show_progress
     from bridge.cli.store_access import writing
     from bridge.engine.dry_run import DryRun
 
     if out is not None and out.exists() and not force:
         raise ConfigError(f"{out} is there already.", hint="Name another file, or give --force.")
-    with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
-        made = DryRun(app.services(progress=progress, heartbeat=heartbeat)).plan(orders)
+    with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
+        made = DryRun(app.services(progress=progress, heartbeat=heartbeat)).plan(options)
         if out is not None:
             _save(out, made, instance_of(app.store))
     if json:
@@ -110,13 +110,13 @@ def _save(path: Path, made: Plan, instance: str) -> None:
         **made.shown(),
         "acts": made.acts,
     }
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        with os.fdopen(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             jsonlib.dump(document, file, indent=2)
-        fresh.replace(path)
+        temporary.replace(path)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise ConfigError(
             f"The plan cannot be saved to {path}: {error.strerror}.", hint="Name another file by --out."
         ) from None
@@ -125,18 +125,18 @@ def _save(path: Path, made: Plan, instance: str) -> None:
 def _print(made: Plan, saved: Path | None) -> None:
     out = console()
     if made.writes:
-        rows(out, _by_reason(made.writes[:LONGEST], _cells))
+        rows(out, _by_reason(made.writes[:MAX_ROWS], _cells))
         out.print()
     if made.held:
-        out.print(say(("Would be held for a person:", "bold")))
-        rows(out, _by_reason(made.held[:LONGEST], lambda row: (row["person"], row["topic"])), style=WARN)
+        out.print(styled(("Would be held for a person:", "bold")))
+        rows(out, _by_reason(made.held[:MAX_ROWS], lambda row: (row["person"], row["topic"])), style=WARN)
         out.print()
-    if max(len(made.writes), len(made.held)) > LONGEST:
-        out.print(f"Only {LONGEST} rows of each are shown; --json shows all.")
+    if max(len(made.writes), len(made.held)) > MAX_ROWS:
+        out.print(f"Only {MAX_ROWS} rows of each are shown; --json shows all.")
     for brake in made.brakes:
         note(StatusMark.BAD, ("brake ", "bold"), brake)
     for warning in made.warnings:
-        note(StatusMark.WARN, side_first(warning))
+        note(StatusMark.WARN, with_side_name(warning))
     _print_end(made, saved)
 
 
@@ -158,7 +158,7 @@ def _reason(row: dict[str, Any]) -> tuple[str, str]:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     said = _reason(row)[1]
-    dated = f"said {relative_time(said)[:16]}" if said else "undated"
+    dated = f"said {format_time(said)[:16]}" if said else "undated"
     return SIDES[row["side"]], row["person"], row["topic"], _change(row), dated
 
 

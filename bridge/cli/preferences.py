@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, Json, MappingFile, Yes, confirmed, settings_from
-from bridge.cli.output import StatusMark, console, listed, note, plural, print_json, table
+from bridge.cli.output import StatusMark, console, join_words, note, plural, print_json, table
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def list_(
     json: Json = False,
 ) -> int:
     """List the preferences and categories. What was deleted shows nowhere: `bridge doctor` tells of it."""
-    with _desk(config) as (_, definitions):
+    with _admin(config) as (_, admin):
         if changed_since is None:
-            nodes = definitions.tree()
+            nodes = admin.tree()
         else:
-            nodes = definitions.changed_since(changed_since.replace(tzinfo=UTC))
+            nodes = admin.changed_since(changed_since.replace(tzinfo=UTC))
     if json:
-        print_json({"preferences": [_shown(node) for node in nodes]})
+        print_json({"preferences": [_to_json(node) for node in nodes]})
     elif not nodes:
         note(
             StatusMark.GOOD, "No preference is defined." if changed_since is None else "Nothing has changed."
@@ -85,17 +85,21 @@ def create(
 
     if sum((name is not None, bool(for_), unmatched)) != 1:
         raise ConfigError("Which preferences?", hint="Give --name NAME, or --for ID, or --unmatched.")
-    with _desk(config, mapping) as (app, definitions):
+    with _admin(config, mapping) as (app, admin):
         if name is not None:
-            wishes = [
+            drafts = [
                 NewPreference(name, private_name or name, not as_category, not private, order, category)
             ]
         else:
-            wishes = [replace(wish, is_public=not private) for wish in _drafted(app, for_ or ())]
-        _require_new(wishes, definitions.tree())
-        asked = _agreed([_line("create", wish) for wish in wishes], dry_run=dry_run, yes=yes, json=json)
-        made = _create(definitions, wishes) if asked else []
-    return _tell({"wanted": [_wish(wish) for wish in wishes], "created": made}, asked, "defined", json=json)
+            drafts = [replace(draft, is_public=not private) for draft in _drafts(app, for_ or ())]
+        _require_new(drafts, admin.tree())
+        asked = _confirmed(
+            [_draft_line("create", draft) for draft in drafts], dry_run=dry_run, yes=yes, json=json
+        )
+        made = _create(admin, drafts) if asked else []
+    return _print_result(
+        {"wanted": [_draft_json(draft) for draft in drafts], "created": made}, asked, "defined", json=json
+    )
 
 
 def update(
@@ -115,19 +119,19 @@ def update(
     """Redefine a preference or a category, after asking. What is not named stays as it is."""
     from bridge.core.catalogue import NewPreference
 
-    with _desk(config) as (_, definitions):
-        node = _found(definitions.tree(), number)
-        wish = NewPreference(
+    with _admin(config) as (_, admin):
+        node = _find(admin.tree(), number)
+        draft = NewPreference(
             node.public_name if name is None else name,
             node.private_name if private_name is None else private_name,
             node.is_leaf,
             node.is_public if public is None else public,
             node.order if order is None else order,
-            _kept_category(node) if category is None else category,
+            _current_category(node) if category is None else category,
         )
-        asked = _agreed([_line(f"make {number}", wish)], dry_run=dry_run, yes=yes, json=json)
-        now = [_shown(definitions.update(node, wish))] if asked else []
-    return _tell({"wanted": [_wish(wish)], "updated": now}, asked, "redefined", json=json)
+        asked = _confirmed([_draft_line(f"make {number}", draft)], dry_run=dry_run, yes=yes, json=json)
+        now = [_to_json(admin.update(node, draft))] if asked else []
+    return _print_result({"wanted": [_draft_json(draft)], "updated": now}, asked, "redefined", json=json)
 
 
 def delete(
@@ -139,21 +143,21 @@ def delete(
     json: Json = False,
 ) -> int:
     """Delete a definition, after asking: every contact's opt-in to it is lost. Refused while it is mapped."""
-    with _desk(config, mapping) as (app, definitions):
-        tree = definitions.tree()
-        node = _found(tree, number)
-        doomed = [node, *(one for one in tree if one.category == node.id)]
-        _require_unmapped(app, doomed)
-        lines = [f"delete {one.id}, '{one.public_name}', with every opt-in to it" for one in doomed]
-        asked = _agreed(lines, dry_run=dry_run, yes=yes, json=json)
+    with _admin(config, mapping) as (app, admin):
+        tree = admin.tree()
+        node = _find(tree, number)
+        deleted = [node, *(one for one in tree if one.category == node.id)]
+        _require_unmapped(app, deleted)
+        lines = [f"delete {one.id}, '{one.public_name}', with every opt-in to it" for one in deleted]
+        asked = _confirmed(lines, dry_run=dry_run, yes=yes, json=json)
         if asked:
-            definitions.delete(node)
-    gone = [_shown(one) for one in doomed]
-    return _tell({"wanted": gone, "deleted": gone if asked else []}, asked, "deleted", json=json)
+            admin.delete(node)
+    gone = [_to_json(one) for one in deleted]
+    return _print_result({"wanted": gone, "deleted": gone if asked else []}, asked, "deleted", json=json)
 
 
 @contextmanager
-def _desk(config: Any, mapping: Any = None) -> Iterator[tuple[App, PreferenceAdmin]]:
+def _admin(config: Any, mapping: Any = None) -> Iterator[tuple[App, PreferenceAdmin]]:
     from bridge.app import App, Options
     from bridge.dotdigital.preference_admin import PreferenceAdmin
 
@@ -161,12 +165,12 @@ def _desk(config: Any, mapping: Any = None) -> Iterator[tuple[App, PreferenceAdm
         yield app, PreferenceAdmin(app.dotdigital)
 
 
-def _drafted(app: App, chosen: Sequence[str]) -> list[NewPreference]:
+def _drafts(app: App, chosen: Sequence[str]) -> list[NewPreference]:
     """What to define for filters and consents without a counterpart."""
-    from bridge.cli.scaffold import sketched
+    from bridge.cli.scaffold import match_live
     from bridge.mapping_file.scaffold.missing import missing_preferences
 
-    return missing_preferences(sketched(app), _mapped_sources(app), chosen)
+    return missing_preferences(match_live(app), _mapped_sources(app), chosen)
 
 
 def _mapped_sources(app: App) -> set[str]:
@@ -176,43 +180,43 @@ def _mapped_sources(app: App) -> set[str]:
     return {one.filter if isinstance(one, FilterRef) else one.consent for one in sources}
 
 
-def _create(definitions: PreferenceAdmin, wishes: Sequence[NewPreference]) -> list[dict[str, Any]]:
+def _create(admin: PreferenceAdmin, drafts: Sequence[NewPreference]) -> list[dict[str, Any]]:
     """One after the other: what belongs into a category that is new itself needs its number."""
     made: dict[str, int] = {}
     shown = []
-    for wish in wishes:
-        ready = wish if wish.within is None else replace(wish, category=made[wish.within.private_name])
-        node = definitions.create(ready)
-        made[wish.private_name] = node.id
-        shown.append(_shown(node))
+    for draft in drafts:
+        ready = draft if draft.within is None else replace(draft, category=made[draft.within.private_name])
+        node = admin.create(ready)
+        made[draft.private_name] = node.id
+        shown.append(_to_json(node))
     return shown
 
 
-def _require_new(wishes: Sequence[NewPreference], tree: Sequence[PreferenceDraft]) -> None:
+def _require_new(drafts: Sequence[NewPreference], tree: Sequence[PreferenceDraft]) -> None:
     """Names are what imports and people tell preferences by: two alike in one place help nobody."""
     known = {(node.category, node.public_name.casefold()) for node in tree}
     double = [
-        wish.public_name
-        for wish in wishes
-        if wish.within is None and (wish.category or 0, wish.public_name.casefold()) in known
+        draft.public_name
+        for draft in drafts
+        if draft.within is None and (draft.category or 0, draft.public_name.casefold()) in known
     ]
     if double:
         raise ConfigError(
-            f"There is such a preference already: {listed(double)}; nothing was sent.",
+            f"There is such a preference already: {join_words(double)}; nothing was sent.",
             hint="Give another --name, or map the one that is there.",
         )
 
 
-def _require_unmapped(app: App, doomed: Sequence[PreferenceDraft]) -> None:
+def _require_unmapped(app: App, deleted: Sequence[PreferenceDraft]) -> None:
     mapped = set(app.mapping.preference_ids)
-    if named := [str(node.id) for node in doomed if node.is_leaf and node.id in mapped]:
+    if named := [str(node.id) for node in deleted if node.is_leaf and node.id in mapped]:
         raise ConfigError(
-            f"The mapping names {listed(named)}: nothing was deleted.",
+            f"The mapping names {join_words(named)}: nothing was deleted.",
             hint=f"Take it out of {app.settings.mapping} first. Every opt-in to it would be lost.",
         )
 
 
-def _found(tree: Sequence[PreferenceDraft], number: int) -> PreferenceDraft:
+def _find(tree: Sequence[PreferenceDraft], number: int) -> PreferenceDraft:
     for node in tree:
         if node.id == number:
             return node
@@ -221,11 +225,11 @@ def _found(tree: Sequence[PreferenceDraft], number: int) -> PreferenceDraft:
     )
 
 
-def _kept_category(node: PreferenceDraft) -> int | None:
+def _current_category(node: PreferenceDraft) -> int | None:
     return node.category if node.is_leaf else None
 
 
-def _agreed(lines: Sequence[str], *, dry_run: bool, yes: bool, json: bool) -> bool:
+def _confirmed(lines: Sequence[str], *, dry_run: bool, yes: bool, json: bool) -> bool:
     """Show what is to be sent, then ask. False where nothing is to be done, or nobody wants it."""
     for line in lines:
         note(StatusMark.NEXT, line, stderr=True)
@@ -236,26 +240,26 @@ def _agreed(lines: Sequence[str], *, dry_run: bool, yes: bool, json: bool) -> bo
     return confirmed(f"Send {plural(len(lines), 'change')} to Dotdigital?", yes=yes)
 
 
-def _line(verb: str, wish: NewPreference) -> str:
-    kind = "preference" if wish.is_leaf else "category"
-    place = f", in the category '{wish.within.public_name}'" if wish.within is not None else ""
-    place = f", in the category {wish.category}" if wish.category else place
-    shown = "shown to people" if wish.is_public else "not shown to people"
-    return f"{verb}: {kind} '{wish.public_name}' (private name '{wish.private_name}'){place}, {shown}"
+def _draft_line(verb: str, draft: NewPreference) -> str:
+    kind = "preference" if draft.is_leaf else "category"
+    place = f", in the category '{draft.within.public_name}'" if draft.within is not None else ""
+    place = f", in the category {draft.category}" if draft.category else place
+    shown = "shown to people" if draft.is_public else "not shown to people"
+    return f"{verb}: {kind} '{draft.public_name}' (private name '{draft.private_name}'){place}, {shown}"
 
 
-def _wish(wish: NewPreference) -> dict[str, Any]:
+def _draft_json(draft: NewPreference) -> dict[str, Any]:
     return {
-        "name": wish.public_name,
-        "private_name": wish.private_name,
-        "kind": "preference" if wish.is_leaf else "category",
-        "public": wish.is_public,
-        "category": wish.category,
-        "within": None if wish.within is None else wish.within.public_name,
+        "name": draft.public_name,
+        "private_name": draft.private_name,
+        "kind": "preference" if draft.is_leaf else "category",
+        "public": draft.is_public,
+        "category": draft.category,
+        "within": None if draft.within is None else draft.within.public_name,
     }
 
 
-def _shown(node: PreferenceDraft) -> dict[str, Any]:
+def _to_json(node: PreferenceDraft) -> dict[str, Any]:
     return {
         "id": node.id,
         "name": node.public_name,
@@ -266,7 +270,7 @@ def _shown(node: PreferenceDraft) -> dict[str, Any]:
     }
 
 
-def _tell(document: dict[str, Any], asked: bool, done: str, *, json: bool) -> int:
+def _print_result(document: dict[str, Any], asked: bool, done: str, *, json: bool) -> int:
     if json:
         print_json(document)
     elif asked:

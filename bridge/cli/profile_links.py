@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bridge.app import App
     from bridge.dotdigital.profile_links import LinkPlan, LinkResult, ProfileLinker
 
-WAITS = 3
+REVIEW = 3
 _SETTING = "BRIDGE_DOTDIGITAL__PROFILE_IDENTIFIER"
 
 
@@ -30,34 +30,34 @@ def pin(
 ) -> int:
     """Have each contact name its profile, after asking: nothing else of it changes, and nobody is created."""
     from bridge.app import App
-    from bridge.cli.progress import watched
+    from bridge.cli.progress import show_progress
     from bridge.cli.store_access import writing
     from bridge.dotdigital.profile_links import certain
 
     settings = settings_from(config, database_url)
     with App(settings) as app:
-        name = _identifier(app)
-        with writing(app.lease()) as heartbeat, watched() as progress:
-            pinner = _pinner(app, name)
+        name = _identifier_name(app)
+        with writing(app.lease()) as heartbeat, show_progress() as progress:
+            linker = _linker(app, name)
             progress("reading contacts", 0, None)
             known = certain(who for page in app.store.known(Side.DOTDIGITAL) for who in page)
-            found = pinner.compare(known, heartbeat)
-        _announce(found, name)
-        if dry_run or not found.wanted or not confirmed(_question(found, name), yes=yes):
-            return _told(found, None, json=json)
-        return _told(found, _carry_out(app, pinner, found), json=json)
+            plan = linker.compare(known, heartbeat)
+        _print_plan(plan, name)
+        if dry_run or not plan.wanted or not confirmed(_question(plan, name), yes=yes):
+            return _report(plan, None, json=json)
+        return _report(plan, _set_links(app, linker, plan), json=json)
 
 
-def _carry_out(app: App, pinner: ProfileLinker, found: LinkPlan) -> LinkResult:
-    from bridge.cli.progress import watched
+def _set_links(app: App, linker: ProfileLinker, plan: LinkPlan) -> LinkResult:
+    from bridge.cli.progress import show_progress
     from bridge.cli.store_access import writing
 
-    with writing(app.lease()) as heartbeat, watched() as progress:
-        progress("importing", 0, len(found.wanted))
-        return pinner.carry_out(found.wanted, heartbeat)
+    with writing(app.lease()) as heartbeat, show_progress() as progress:
+        progress("importing", 0, len(plan.wanted))
+        return linker.carry_out(plan.wanted, heartbeat)
 
 
-def _identifier(app: App) -> str:
+def _identifier_name(app: App) -> str:
     """The identifier's name. Raises ConfigError where none is set, or the account has none of that name."""
     name = app.settings.dotdigital.profile_identifier
     if name is None:
@@ -78,19 +78,23 @@ def _identifier(app: App) -> str:
     return name
 
 
-def _pinner(app: App, name: str) -> ProfileLinker:
-    from bridge.dotdigital.build import profile_linker
+def _linker(app: App, name: str) -> ProfileLinker:
+    from bridge.dotdigital.bulk.importer import ImportRunner
+    from bridge.dotdigital.bulk.jobs import JobStore
+    from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
+    from bridge.dotdigital.polling.contact_listing import ContactListing
+    from bridge.dotdigital.profile_links import ProfileLinker
 
     clock, sleep = app.options.clock, app.options.sleep
     return profile_linker(name, v2=app.dotdigital, memory=app.store, clock=clock, sleep=sleep)
 
 
-def _announce(found: LinkPlan, name: str) -> None:
-    note(StatusMark.NEXT, f"{plural(len(found.wanted), 'contact')} would get {name}.", stderr=True)
-    if found.named:
-        note(StatusMark.GOOD, f"{plural(found.named, 'contact')} named before.", stderr=True)
-    if found.others + found.taken:
-        left = plural(found.others + found.taken, "contact")
+def _print_plan(plan: LinkPlan, name: str) -> None:
+    note(StatusMark.NEXT, f"{plural(len(plan.wanted), 'contact')} would get {name}.", stderr=True)
+    if plan.named:
+        note(StatusMark.GOOD, f"{plural(plan.named, 'contact')} named before.", stderr=True)
+    if plan.others + plan.taken:
+        left = plural(plan.others + plan.taken, "contact")
         note(
             StatusMark.WARN,
             f"{left} left alone: another profile, or another contact, has the word.",
@@ -98,17 +102,17 @@ def _announce(found: LinkPlan, name: str) -> None:
         )
 
 
-def _question(found: LinkPlan, name: str) -> str:
-    return f"Set {name} of {plural(len(found.wanted), 'contact')} at Dotdigital?"
+def _question(plan: LinkPlan, name: str) -> str:
+    return f"Set {name} of {plural(len(plan.wanted), 'contact')} at Dotdigital?"
 
 
-def _told(found: LinkPlan, done: LinkResult | None, *, json: bool) -> int:
-    missed = 0 if done is None else len(found.wanted) - done.proven
+def _report(plan: LinkPlan, done: LinkResult | None, *, json: bool) -> int:
+    missed = 0 if done is None else len(plan.wanted) - done.proven
     document: dict[str, Any] = {
-        "wanted": len(found.wanted),
-        "named_before": found.named,
-        "names_another": found.others,
-        "taken": found.taken,
+        "wanted": len(plan.wanted),
+        "named_before": plan.named,
+        "names_another": plan.others,
+        "taken": plan.taken,
         "set": 0 if done is None else done.proven,
         "refused": {} if done is None else dict(done.refused),
     }
@@ -119,4 +123,4 @@ def _told(found: LinkPlan, done: LinkResult | None, *, json: bool) -> int:
         for reason, number in done.refused.items():
             note(StatusMark.WARN, f"{plural(number, 'contact')} left out: {reason}.")
         note(StatusMark.NEXT, "What follows from it is decided as the next full sweep reads them.")
-    return WAITS if missed or found.others or found.taken else 0
+    return REVIEW if missed or plan.others or plan.taken else 0

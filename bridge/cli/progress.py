@@ -37,7 +37,7 @@ class _Steps:
 
 
 @contextmanager
-def watched() -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """What to hand to the engine as its progress."""
     from bridge.engine.context import silent
 

@@ -24,17 +24,17 @@ def reconcile(
     from bridge.engine.run import Run, RunOptions
 
     settings = settings_from(config, database_url, mapping)
-    orders = RunOptions(full=full, approve_raises=approve_raises)
+    options = RunOptions(full=full, approve_raises=approve_raises)
     if dry_run:
-        from bridge.cli.plan import make
+        from bridge.cli.plan import run_plan
 
-        return make(settings, orders, json=json)
+        return run_plan(settings, options, json=json)
 
     from bridge.app import App
-    from bridge.cli.progress import watched
-    from bridge.cli.report import tell
+    from bridge.cli.progress import show_progress
+    from bridge.cli.report import print_report
     from bridge.cli.store_access import writing
 
-    with App(settings) as app, writing(app.lease()) as heartbeat, watched() as progress:
-        report = Run(app.services(progress=progress, heartbeat=heartbeat), app.writers()).run(orders)
-    return tell(report, json=json)
+    with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
+        report = Run(app.services(progress=progress, heartbeat=heartbeat), app.writers()).run(options)
+    return print_report(report, json=json)

@@ -9,15 +9,15 @@ from bridge.cli.output import (
     SIDES,
     StatusMark,
     console,
-    duration,
     failure,
-    listed,
+    format_duration,
+    join_words,
     note,
     plural,
     print_json,
-    say,
-    side_first,
+    styled,
     table,
+    with_side_name,
 )
 from bridge.core.model import Side
 from bridge.core.store_port import RunKind
@@ -36,7 +36,7 @@ _KINDS = {
 }
 
 
-def tell(report: Report, *, json: bool) -> int:
+def print_report(report: Report, *, json: bool) -> int:
     """Print a report. Returns the exit code."""
     if json:
         print_json(report.shown())
@@ -50,21 +50,21 @@ def _print(report: Report) -> None:
     out = console()
     kind = _KINDS.get(report.kind, report.kind.value)
     people = f", {plural(report.people, 'person', 'people')} known"
-    out.print(say((kind, "bold"), f" {report.run}: {duration(report.seconds)}{people}\n"))
-    out.print(_sides(report))
+    out.print(styled((kind, "bold"), f" {report.run}: {format_duration(report.seconds)}{people}\n"))
+    out.print(_sides_table(report))
     out.print()
     down = {f"{error.side}: {error}" for error in report.errors}
     for brake in report.brakes:
         note(StatusMark.BAD, ("brake ", "bold"), brake)
     for warning in report.warnings:
         if warning not in down:
-            note(StatusMark.WARN, side_first(warning))
+            note(StatusMark.WARN, with_side_name(warning))
     _print_verdict(report)
-    for line in _next(report):
+    for line in _next_steps(report):
         note(StatusMark.NEXT, line)
 
 
-def _sides(report: Report) -> Table:
+def _sides_table(report: Report) -> Table:
     shown = table("", "people read", "opt-outs sent", "opt-ins sent", "other", "API calls", right=range(1, 6))
     written = report.written
     for side in Side:
@@ -78,7 +78,7 @@ def _print_verdict(report: Report) -> None:
         note(StatusMark.GOOD, "In sync: nothing waits.")
         return
     counts = report.counts
-    if _left_over(report):
+    if _plan_done(report):
         note(StatusMark.GOOD, "The plan is carried out, and read back.")
         return
     waits = [
@@ -92,11 +92,11 @@ def _print_verdict(report: Report) -> None:
         )
         if number
     ]
-    text = f"Not in sync: {listed(waits)}." if waits else "Not in sync: a side could not be used."
+    text = f"Not in sync: {join_words(waits)}." if waits else "Not in sync: a side could not be used."
     note(StatusMark.WARN, text)
 
 
-def _left_over(report: Report) -> bool:
+def _plan_done(report: Report) -> bool:
     """A plan was carried out whole, and all that waits is what it did not speak of."""
     counts = report.counts
     trouble = report.errors or report.written.failed or report.gone or report.brakes
@@ -104,7 +104,7 @@ def _left_over(report: Report) -> bool:
     return report.kind is RunKind.APPLY and not trouble and not waits
 
 
-def _next(report: Report) -> Iterator[str]:
+def _next_steps(report: Report) -> Iterator[str]:
     counts = report.counts
     if counts.held and report.kind is RunKind.FIRST:
         yield "See what is held: `bridge holds list`."
@@ -116,7 +116,7 @@ def _next(report: Report) -> Iterator[str]:
         yield f"If that is right, set {limits_of(report.brakes)} for one run, and run again."
     elif (counts.unproven or report.written.failed) and not report.errors:
         yield "The next `bridge reconcile` reads it back and tries again."
-    elif _left_over(report):
+    elif _plan_done(report):
         if counts.waiting:
             yield f"Not part of it: {plural(counts.waiting, 'choice')}. `bridge reconcile` decides them."
     elif report.gone:

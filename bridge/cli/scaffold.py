@@ -29,11 +29,11 @@ def scaffold(
     from bridge.mapping_file.scaffold.draft import draft
 
     if out is not None and out.exists():
-        raise _there(out)
+        raise _require_new_file(out)
     from bridge.app import App
 
     with App(settings_from(config)) as app:
-        made = sketched(app)
+        made = match_live(app)
     text = draft(made)
     if out is not None:
         _save(out, text)
@@ -41,22 +41,22 @@ def scaffold(
         print_json(_document(made, text, out))
     elif out is None:
         typer.echo(text, nl=False)
-    _tell(made, out)
+    _print_result(made, out)
     return 0
 
 
-def sketched(app: App) -> MatchResult:
+def match_live(app: App) -> MatchResult:
     """What matches at both sides, and what is left over. Raises SideError."""
     from bridge.cli import live_catalogue
-    from bridge.cli.progress import watched
+    from bridge.cli.progress import show_progress
     from bridge.core.catalogue import Catalogue, CatalogueKind
     from bridge.mapping_file.scaffold.matching import match_catalogues
 
     catalogue = Catalogue()
-    with watched() as progress:
+    with show_progress() as progress:
         for number, side in enumerate(Side):
             progress("reading catalogues", number, len(Side))
-            catalogue |= live_catalogue.look(
+            catalogue |= live_catalogue.read_side(
                 app, side, (CatalogueKind.FILTER, CatalogueKind.CONSENT)
             ).catalogue
     return match_catalogues(catalogue)
@@ -68,36 +68,37 @@ def _save(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise _there(path) from None
+        raise _require_new_file(path) from None
     except OSError as error:
         raise ConfigError(
             f"The draft cannot be saved to {path}: {error.strerror}.", hint="Name another file by --out."
         ) from None
 
 
-def _there(path: Path) -> ConfigError:
+def _require_new_file(path: Path) -> ConfigError:
     return ConfigError(f"{path} is there already.", hint="Name another file: a draft overwrites nothing.")
 
 
 def _document(made: MatchResult, text: str, out: Path | None) -> dict[str, Any]:
     from bridge.core.mapping import CHANNEL
-    from bridge.mapping_file.scaffold.draft import DraftedTopic, drafted
+    from bridge.mapping_file.scaffold.draft import DraftedTopic, draft_topics
 
-    channel = None if made.channel is None else _topic(DraftedTopic(CHANNEL, made.channel))
+    channel = None if made.channel is None else _topic_json(DraftedTopic(CHANNEL, made.channel))
     if channel is not None:
         channel["dotdigital"] = "email"
     return {
         "file": None if out is None else str(out),
         "draft": text,
         "channel": channel,
-        "topics": [_topic(one) for one in drafted(made)],
+        "topics": [_topic_json(one) for one in draft_topics(made)],
         "unmatched": {
-            side.value: [_left(one) for one in made.left if one.entry.kind.side is side] for side in Side
+            side.value: [_unmatched_json(one) for one in made.left if one.entry.kind.side is side]
+            for side in Side
         },
     }
 
 
-def _topic(one: Any) -> dict[str, Any]:
+def _topic_json(one: Any) -> dict[str, Any]:
     match: Match = one.match
     return {
         "id": one.id,
@@ -110,11 +111,11 @@ def _topic(one: Any) -> dict[str, Any]:
     }
 
 
-def _left(one: Unmatched) -> dict[str, str]:
+def _unmatched_json(one: Unmatched) -> dict[str, str]:
     return {"kind": one.entry.kind.value, "id": one.entry.id, "name": one.entry.name, "why": one.why}
 
 
-def _tell(made: MatchResult, out: Path | None) -> None:
+def _print_result(made: MatchResult, out: Path | None) -> None:
     """For people, on stderr: stdout has the draft itself."""
     matches = [*made.topics, *([made.channel] if made.channel else [])]
     sure = sum(one.sure for one in matches)

@@ -5,26 +5,26 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bridge.cli.doctor.polling import lines, polling
+from bridge.cli.doctor.polling import polling, polling_lines
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import (
     SIDES,
     StatusMark,
     console,
-    duration,
-    hanging,
+    format_duration,
+    format_time,
     note,
     plural,
     print_json,
-    relative_time,
-    say,
+    print_wrapped,
+    styled,
     table,
 )
 
 if TYPE_CHECKING:
     from bridge.store import RunRow, Store
 
-WAITS = 3
+REVIEW = 3
 
 
 def status(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
@@ -32,24 +32,24 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
     from bridge.cli.store_access import now, reading
 
     with reading(settings_from(config, database_url)) as store:
-        document = standing(store, now())
+        document = status_document(store, now())
         first = not store.first_run_completed()
         people = store.people_count()
     if json:
         print_json(document)
     else:
         _print(document, people=people, first=first)
-    waits = any(document[key] for key in ("held", "dead", "brakes", "unfinished_erasures"))
-    return WAITS if waits else 0
+    review = any(document[key] for key in ("held", "dead", "brakes", "unfinished_erasures"))
+    return REVIEW if review else 0
 
 
-def standing(store: Store, now: datetime) -> dict[str, Any]:
+def status_document(store: Store, now: datetime) -> dict[str, Any]:
     """The status as JSON. `lag_seconds` is measured from each feed's watermark to now."""
     watermarks, counts, runs = store.watermarks(), store.counts(), store.last_runs(10)
-    asked = store.challenges()
+    confirmations = store.challenges()
     last = next((run.report for run in runs if run.report and "writes" in run.report), None)
     return {
-        "watermarks": {feed: _z(at) for feed, at in watermarks.items()},
+        "watermarks": {feed: _iso(at) for feed, at in watermarks.items()},
         "lag_seconds": {
             feed: round(max(0.0, (now - at) / timedelta(seconds=1)), 1) for feed, at in watermarks.items()
         },
@@ -58,25 +58,29 @@ def standing(store: Store, now: datetime) -> dict[str, Any]:
         "held": counts.held,
         "dead": counts.dead,
         "unfinished_erasures": store.unfinished_erasures(),
-        "challenges": {"pending": asked.pending, "oldest": _z(asked.oldest), "expired": asked.expired},
+        "challenges": {
+            "pending": confirmations.pending,
+            "oldest": _iso(confirmations.oldest),
+            "expired": confirmations.expired,
+        },
         "brakes": list((last or {}).get("brakes", [])),
-        "last_runs": [_run(run) for run in runs],
+        "last_runs": [_run_json(run) for run in runs],
         "budget": dict((last or {}).get("budget", {})),
         "polling": polling(store),
     }
 
 
-def _z(at: datetime | None) -> str | None:
+def _iso(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
-def _run(run: RunRow) -> dict[str, Any]:
+def _run_json(run: RunRow) -> dict[str, Any]:
     return {
         "run": run.id,
         "kind": run.kind.value,
         "state": run.state,
-        "started_at": _z(run.started_at),
-        "ended_at": _z(run.ended_at),
+        "started_at": _iso(run.started_at),
+        "ended_at": _iso(run.ended_at),
         "report": run.report,
     }
 
@@ -87,56 +91,58 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
         note(StatusMark.WARN, "No run yet.")
         note(StatusMark.NEXT, "`bridge doctor` checks the setup, `bridge reconcile` runs once.")
         return
-    out.print(_runs(document["last_runs"]))
+    out.print(_runs_table(document["last_runs"]))
     out.print()
     if document["watermarks"]:
-        out.print(_feeds(document))
+        out.print(_feeds_table(document))
         out.print()
     if document["budget"]:
-        out.print(_budget(document["budget"]))
+        out.print(_budget_table(document["budget"]))
         out.print()
-    for line in lines(document["polling"]):
-        hanging(out, say(), say(line))
+    for line in polling_lines(document["polling"]):
+        print_wrapped(out, styled(), styled(line))
     out.print(f"{plural(people, 'person', 'people')} known.")
-    failed = _failed(document["last_runs"])
+    failed = _failed_text(document["last_runs"])
     if failed:
         note(StatusMark.BAD, failed)
         note(StatusMark.NEXT, "See why: `bridge doctor`. Nothing is lost; the next run goes on from there.")
-    for line in _waits(document):
+    for line in _open_work(document):
         note(StatusMark.WARN, line)
-    if confirmations := _confirmations(document["challenges"]):
+    if confirmations := _confirmations_text(document["challenges"]):
         note(StatusMark.NEXT, confirmations)
     for brake in document["brakes"]:
         note(StatusMark.BAD, ("brake ", "bold"), brake)
     if first:
         note(StatusMark.WARN, "The first run is not complete: opt-ins from before it are held.")
-    if not (failed or document["brakes"] or _waits(document) or first):
+    if not (failed or document["brakes"] or _open_work(document) or first):
         note(StatusMark.GOOD, "Nothing waits.")
 
 
-def _failed(runs: list[dict[str, Any]]) -> str:
+def _failed_text(runs: list[dict[str, Any]]) -> str:
     """What to say where the last run that was to write did not come through."""
     last = next((run for run in runs if run["kind"] not in ("plan", "apply")), None)
     if last is None or last["state"] not in ("failed", "stopped"):
         return ""
     how = "failed" if last["state"] == "failed" else "was stopped before its end"
-    return f"The last run ({relative_time(last['started_at'])}) {how}."
+    return f"The last run ({format_time(last['started_at'])}) {how}."
 
 
-def _runs(runs: list[dict[str, Any]]) -> Any:
+def _runs_table(runs: list[dict[str, Any]]) -> Any:
     shown = table("last runs (UTC)", "kind", "state", "writes", "held", "took", right=(3, 4, 5))
     for run in runs:
         report = run["report"] or {}
         began, ended = run["started_at"], run["ended_at"]
         took = ""
         if ended:
-            took = duration((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
+            took = format_duration(
+                (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+            )
         state = "refused" if report.get("refused") else run["state"]
-        shown.add_row(relative_time(began), run["kind"], state, *_work(run["kind"], report), took)
+        shown.add_row(format_time(began), run["kind"], state, *_run_counts(run["kind"], report), took)
     return shown
 
 
-def _work(kind: str, report: dict[str, Any]) -> tuple[str, str]:
+def _run_counts(kind: str, report: dict[str, Any]) -> tuple[str, str]:
     if kind == "plan":
         return "none sent", str(report.get("held", ""))
     writes = report.get("writes")
@@ -145,37 +151,37 @@ def _work(kind: str, report: dict[str, Any]) -> tuple[str, str]:
     return str(sum(sum(side.values()) for side in writes.values())), str(report.get("held", ""))
 
 
-def _feeds(document: dict[str, Any]) -> Any:
+def _feeds_table(document: dict[str, Any]) -> Any:
     shown = table("feed", "read up to (UTC)", "lag", right=(2,))
     for feed, at in document["watermarks"].items():
         side, _, name = feed.partition(".")
         words = f"{SIDES[side]} {name}" if side in SIDES and name else feed
-        shown.add_row(words, relative_time(at), duration(document["lag_seconds"][feed]))
+        shown.add_row(words, format_time(at), format_duration(document["lag_seconds"][feed]))
     return shown
 
 
-def _budget(budget: dict[str, Any]) -> Any:
+def _budget_table(budget: dict[str, Any]) -> Any:
     """As the last run left it: tiers are refilled each minute, the flat scheme's hour bit by bit."""
     shown = table("Dotdigital's calls", "allowed", "left", "left to others", "waited", right=(1, 2, 3, 4))
     for tier, one in budget.items():
         if tier == "flat":
-            shown.add_row("capped until", relative_time(one["resets_at"]), "", "", "")
+            shown.add_row("capped until", format_time(one["resets_at"]), "", "", "")
             continue
         numbers = [str(one.get(name, "")) for name in ("limit", "remaining", "left_to_others")]
         name = "all, an hour" if tier == "hour" else tier.removesuffix("CallRate")
-        shown.add_row(name, *numbers, duration(one.get("waited_seconds", 0)))
+        shown.add_row(name, *numbers, format_duration(one.get("waited_seconds", 0)))
     return shown
 
 
-def _confirmations(asked: dict[str, Any]) -> str:
+def _confirmations_text(confirmations: dict[str, Any]) -> str:
     """Whom Dotdigital asked by mail, and nobody has to do anything about."""
-    if not asked["pending"]:
+    if not confirmations["pending"]:
         return ""
-    people = plural(asked["pending"], "person was", "people were")
-    return f"{people} asked by mail to confirm; the first of them {relative_time(asked['oldest'])}."
+    people = plural(confirmations["pending"], "person was", "people were")
+    return f"{people} asked by mail to confirm; the first of them {format_time(confirmations['oldest'])}."
 
 
-def _waits(document: dict[str, Any]) -> list[str]:
+def _open_work(document: dict[str, Any]) -> list[str]:
     words = {
         "held": ("choice is held", "choices are held", "for a person: `bridge holds list`"),
         "dead": ("write was given up", "writes were given up", ": `bridge holds list`"),

@@ -47,15 +47,15 @@ def opened(settings: Settings) -> Iterator[Store]:
 def writing(lease: Lease) -> Iterator[Callable[[], None]]:
     """Hold the lease. Yields the heartbeat to call as work goes on. Raises LeaseHeld, and SystemExit on
     SIGTERM, so that the lease is given back."""
-    with _ending_on_sigterm(), lease:
-        keeper = _Keeper(lease)
+    with _exit_on_sigterm(), lease:
+        renewal = _LeaseRenewal(lease)
         try:
-            yield keeper.beat
+            yield renewal.beat
         finally:
-            keeper.stop()
+            renewal.stop()
 
 
-class _Keeper:
+class _LeaseRenewal:
     """Renews the lease at each heartbeat, and in between while a single step takes long."""
 
     def __init__(self, lease: Lease) -> None:
@@ -63,7 +63,7 @@ class _Keeper:
         self._last = time.monotonic()
         self._failed: Exception | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew_in_background, name="lease", daemon=True)
         self._thread.start()
 
     def beat(self) -> None:
@@ -77,7 +77,7 @@ class _Keeper:
         self._stopped.set()
         self._thread.join()
 
-    def _keep(self) -> None:
+    def _renew_in_background(self) -> None:
         while not self._stopped.wait(BEAT):
             if time.monotonic() - self._last > NO_PROGRESS:
                 return
@@ -89,7 +89,7 @@ class _Keeper:
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
+def _exit_on_sigterm() -> Iterator[None]:
     def end(*_: object) -> NoReturn:
         raise SystemExit(TERMINATED)
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from bridge.cli.options import Config, Json, MappingFile, Yes, confirmed, settings_from
-from bridge.cli.output import StatusMark, console, listed, note, plural, print_json, table
+from bridge.cli.output import StatusMark, console, join_words, note, plural, print_json, table
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def list_(config: Config = None, mapping: MappingFile = None, json: Json = False
     """List the subscriptions, which events the bridge needs, and which of them are lacking."""
     from bridge.mypreferences.events.webhook_admin import lacking
 
-    with _desk(config, mapping) as app:
+    with _open_app(config, mapping) as app:
         wanted = _needs(app)
-        found = app.mypreferences.retrieve_subscriptions()
-    rows = [_shown(one) | {"lacks": lacking(wanted, [one])} for one in found]
+        found = app.mypreferences.subscriptions()
+    rows = [_to_json(one) | {"lacks": lacking(wanted, [one])} for one in found]
     needed, missing = [need.event_type for need in wanted], lacking(wanted, found)
     if json:
         print_json({"subscriptions": rows, "needed": needed, "lacking": missing})
@@ -66,11 +66,11 @@ def create(
     from bridge.mypreferences import wire
     from bridge.mypreferences.events.webhook_admin import ACTIVE, PAUSED, subscribe
 
-    with _desk(config, mapping) as app:
+    with _open_app(config, mapping) as app:
         wanted = wire.Subscription(
             name=name,
             description="Tells the consent bridge which profile to look at.",
-            url=_receiver(app, url),
+            url=_receiver_url(app, url),
             state=ACTIVE if active else PAUSED,
             is_minimized=not full,
             catch_up_on_resume=True,
@@ -78,7 +78,7 @@ def create(
         )
         made = subscribe(app.mypreferences, wanted)
     if json:
-        print_json({"created": _shown(made)})
+        print_json({"created": _to_json(made)})
         return 0
     note(StatusMark.GOOD, f"Subscription {made.id} is {_state(made)}: {_masked(made.url)}")
     if not made.active:
@@ -104,14 +104,14 @@ def delete(number: Number, config: Config = None, yes: Yes = False, json: Json =
     """Delete a subscription for good, after asking."""
     from bridge.mypreferences.events import webhook_admin
 
-    with _desk(config) as app:
+    with _open_app(config) as app:
         client = app.mypreferences
-        known = client.retrieve_subscriptions()
-        doomed = next((one for one in known if str(one.id) == str(number)), None)
-        if doomed is None:
+        known = client.subscriptions()
+        subscription = next((one for one in known if str(one.id) == str(number)), None)
+        if subscription is None:
             raise _unknown(number)
-        loss = "" if len(known) > 1 else " It is the last one: without any, MyPreferences keeps no events."
-        if not confirmed(f"Delete subscription {number}, '{doomed.name}'?{loss}", yes=yes):
+        warning = "" if len(known) > 1 else " It is the last one: without any, MyPreferences keeps no events."
+        if not confirmed(f"Delete subscription {number}, '{subscription.name}'?{warning}", yes=yes):
             return 0
         gone = webhook_admin.delete(client, number)
     if json:
@@ -130,25 +130,27 @@ def settings(
     """Show how fast webhooks are delivered, or set it, after asking: it goes for the whole account."""
     from bridge.mypreferences import wire
 
-    with _desk(config) as app:
-        now = app.mypreferences.retrieve_webhook_settings()
+    with _open_app(config) as app:
+        now = app.mypreferences.webhook_settings()
         if most is not None or rest is not None:
             wanted = wire.WebhookSettings(
                 max_concurrent_requests=now.max_concurrent_requests if most is None else most,
                 duration=now.duration if rest is None else rest,
             )
-            if not confirmed(f"Set it to {_pace(wanted)} for all subscriptions of the account?", yes=yes):
+            if not confirmed(
+                f"Set it to {_rate_text(wanted)} for all subscriptions of the account?", yes=yes
+            ):
                 return 0
             now = app.mypreferences.update_webhook_settings(wanted)
     if json:
         print_json({"max_concurrent_requests": now.max_concurrent_requests, "duration_seconds": now.duration})
     else:
-        note(StatusMark.GOOD, f"The account's webhooks are delivered in cycles of {_pace(now)}.")
+        note(StatusMark.GOOD, f"The account's webhooks are delivered in cycles of {_rate_text(now)}.")
     return 0
 
 
 @contextmanager
-def _desk(config: Any, mapping: Any = None) -> Iterator[App]:
+def _open_app(config: Any, mapping: Any = None) -> Iterator[App]:
     from bridge.app import App, Options
 
     with App(settings_from(config, mapping=mapping), Options(read_timeout=READ_TIMEOUT, tries=2)) as app:
@@ -161,7 +163,7 @@ def _needs(app: App) -> list[Any]:
     return needs(app.mapping, app.settings.mypreferences.alternate_id_type)
 
 
-def _receiver(app: App, url: str) -> str:
+def _receiver_url(app: App, url: str) -> str:
     """The whole URL of the receiver, whose last part is the secret. Raises ConfigError."""
     from bridge.settings.values import check_url
     from bridge.web.webhooks import PATH
@@ -185,7 +187,7 @@ def _receiver(app: App, url: str) -> str:
 def _set_state(config: Any, number: int, state: str, *, json: bool) -> int:
     from bridge.mypreferences.events.webhook_admin import ACTIVE, set_state
 
-    with _desk(config) as app:
+    with _open_app(config) as app:
         now = set_state(app.mypreferences, number, state)
     done = (now == ACTIVE) is (state == ACTIVE)
     if json:
@@ -200,7 +202,7 @@ def _set_state(config: Any, number: int, state: str, *, json: bool) -> int:
     return 0 if done else 5
 
 
-def _shown(one: wire.Subscription) -> dict[str, Any]:
+def _to_json(one: wire.Subscription) -> dict[str, Any]:
     return {
         "id": one.id,
         "name": one.name,
@@ -228,7 +230,7 @@ def _masked(url: str) -> str:
     return f"{parts.scheme}://{host}{path}{'?' + MASKED if parts.query else ''}"
 
 
-def _pace(one: wire.WebhookSettings) -> str:
+def _rate_text(one: wire.WebhookSettings) -> str:
     return f"{one.max_concurrent_requests} messages with {plural(one.duration, 'second')} between"
 
 
@@ -253,7 +255,7 @@ def _print(rows: list[dict[str, Any]], needed: list[str], missing: list[str]) ->
                 f"Subscription {row['id']} names people by alternate id: the bridge cannot use it.",
             )
     if missing:
-        note(StatusMark.WARN, f"No subscription is told of {listed(missing)}.")
+        note(StatusMark.WARN, f"No subscription is told of {join_words(missing)}.")
         note(StatusMark.NEXT, "Make one that is: `bridge hooks create --url https://bridge.example.com`.")
     else:
         note(StatusMark.GOOD, f"All {len(needed)} types of events that the bridge needs are subscribed to.")

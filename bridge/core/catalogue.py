@@ -146,7 +146,7 @@ def catalogue_changes(before: Catalogue, after: Catalogue) -> list[CatalogueChan
     found += [_change(entry, ChangeKind.ADDED, "is new") for key, entry in new.items() if key not in old]
     for key, entry in new.items():
         if key in old:
-            found += [_change(entry, news, what) for news, what in _turns(old[key], entry)]
+            found += [_change(entry, news, what) for news, what in _entry_changes(old[key], entry)]
     return found
 
 
@@ -154,7 +154,7 @@ def _change(entry: Entry, news: ChangeKind, what: str) -> CatalogueChange:
     return CatalogueChange(entry.kind, entry.id, news, f"{entry.called} {what}")
 
 
-def _turns(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, str]]:
+def _entry_changes(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, str]]:
     if before.name != after.name and before.name and after.name:
         yield ChangeKind.RENAMED, f"was called {before.name} before"
     if before.active and not after.active:
@@ -164,27 +164,27 @@ def _turns(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, str]]:
     if before.channel.casefold() != after.channel.casefold() and before.channel and after.channel:
         yield ChangeKind.CHANNEL_CHANGED, f"went from the channel {before.channel} to {after.channel}"
     if before.frequencies is not None and after.frequencies is not None:
-        gone, more = _apart(before.frequencies, after.frequencies)
+        gone, more = _differences(before.frequencies, after.frequencies)
         yield from ((ChangeKind.FREQUENCY_GONE, f"lost the frequency {name}") for name in gone)
         yield from ((ChangeKind.FREQUENCY_ADDED, f"got the frequency {name}") for name in more)
     if before.editions is not None and after.editions is not None:
-        yield from _editions(before, after)
+        yield from _version_changes(before, after)
 
 
-def _editions(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, str]]:
+def _version_changes(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, str]]:
     now = [one.version for one in after.editions or () if one.active]
-    gone, more = _apart([one.version for one in before.editions or () if one.active], now)
+    gone, more = _differences([one.version for one in before.editions or () if one.active], now)
     yield from ((ChangeKind.VERSION_GONE, f"lost its version {name}") for name in gone)
     yield from ((ChangeKind.VERSION_ADDED, f"got a version {name}") for name in more)
     for one in before.editions or ():
         there = after.edition(one.version)
         if there is None or there.locales is None or one.locales is None:
             continue
-        for locale in _apart(one.locales, there.locales)[0]:
+        for locale in _differences(one.locales, there.locales)[0]:
             yield ChangeKind.LOCALE_GONE, f"lost the locale {locale} of its version {one.version}"
 
 
-def _apart(before: Iterable[str], after: Iterable[str]) -> tuple[list[str], list[str]]:
+def _differences(before: Iterable[str], after: Iterable[str]) -> tuple[list[str], list[str]]:
     """What is in the first alone, and what in the second alone, in any case."""
     old, new = ({one.casefold(): one for one in names} for names in (before, after))
     return [old[key] for key in old if key not in new], [new[key] for key in new if key not in old]

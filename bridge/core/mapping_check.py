@@ -45,14 +45,14 @@ class MappingProblem:
 
     topic: TopicId
     key: tuple[str, ...]
-    fault: ProblemKind
+    kind: ProblemKind
     what: str
-    mend: str
+    hint: str
 
     @property
     def side(self) -> Side:
         """The side that lacks it."""
-        absent = self.fault in (ProblemKind.MISSING, ProblemKind.CATEGORY)
+        absent = self.kind in (ProblemKind.MISSING, ProblemKind.CATEGORY)
         return Side.DOTDIGITAL if absent and self.key[0] == "dotdigital" else Side.MYPREFERENCES
 
 
@@ -69,7 +69,7 @@ def missing_topics(mapping: Mapping, catalogue: Catalogue) -> dict[TopicId, str]
     to opt anybody out: such topics are left alone and told."""
     found: dict[TopicId, list[str]] = {}
     for one in find_problems(mapping, catalogue):
-        if one.fault.gone:
+        if one.kind.gone:
             found.setdefault(one.topic, []).append(one.what)
     return {topic: "; ".join(words) for topic, words in found.items()}
 
@@ -131,8 +131,8 @@ class _TopicCheck:
             yield self._inactive(f"the filter '{ref.filter}' is inactive in MyPreferences", "filter")
         if entry.channel and entry.channel.casefold() != "email":
             what = f"the filter '{ref.filter}' is of the channel {entry.channel}, not Email"
-            mend = "Map the program's filter of the channel Email."
-            yield self._problem(ProblemKind.CHANNEL, ("mypreferences", "filter"), what, mend)
+            hint = "Map the program's filter of the channel Email."
+            yield self._problem(ProblemKind.CHANNEL, ("mypreferences", "filter"), what, hint)
         yield from self._email_type(ref)
         yield from self._frequencies(ref, entry)
 
@@ -142,8 +142,8 @@ class _TopicCheck:
         if self._catalogue.find(CatalogueKind.EMAIL_TYPE, ref.email_type) is None:
             known = [one.id for one in self._catalogue.of(CatalogueKind.EMAIL_TYPE)]
             what = f"MyPreferences has no e-mail type '{ref.email_type}'"
-            mend = self._suggest(ref.email_type, known) or "Correct it, or leave email_type out for any."
-            yield self._problem(ProblemKind.EMAIL_TYPE, ("mypreferences", "email_type"), what, mend)
+            hint = self._suggest(ref.email_type, known) or "Correct it, or leave email_type out for any."
+            yield self._problem(ProblemKind.EMAIL_TYPE, ("mypreferences", "email_type"), what, hint)
 
     def _frequencies(self, ref: FilterRef, entry: Entry) -> Iterator[MappingProblem]:
         if not self._topic.has_frequencies or entry.frequencies is None:
@@ -152,11 +152,11 @@ class _TopicCheck:
         for name in self._topic.preferences:
             if name.casefold() not in defined:
                 what = f"the filter '{ref.filter}' has no frequency '{name}'"
-                mend = (
+                hint = (
                     self._suggest(name, entry.frequencies)
                     or "Take it out of the mapping, or define it there."
                 )
-                yield self._problem(ProblemKind.FREQUENCY, ("dotdigital", "frequencies", name), what, mend)
+                yield self._problem(ProblemKind.FREQUENCY, ("dotdigital", "frequencies", name), what, hint)
 
     def _consent(self, ref: ConsentRef) -> Iterator[MappingProblem]:
         entry = self._catalogue.find(CatalogueKind.CONSENT, ref.consent)
@@ -171,8 +171,8 @@ class _TopicCheck:
         if edition is None:
             what = f"the consent '{ref.consent}' has no version '{ref.version}' in MyPreferences"
             known = ", ".join(one.version for one in entry.editions if one.active) or "none"
-            mend = f"Its active versions: {known}."
-            yield self._problem(ProblemKind.VERSION, ("mypreferences", "version"), what, mend)
+            hint = f"Its active versions: {known}."
+            yield self._problem(ProblemKind.VERSION, ("mypreferences", "version"), what, hint)
             return
         yield from self._edition(ref, edition)
 
@@ -183,8 +183,8 @@ class _TopicCheck:
             )
         if edition.locales is not None and ref.locale.casefold() not in map(str.casefold, edition.locales):
             what = f"the consent '{ref.consent}' {ref.version} has no locale '{ref.locale}'"
-            mend = f"It has: {', '.join(edition.locales) or 'none'}."
-            yield self._problem(ProblemKind.LOCALE, ("mypreferences", "locale"), what, mend)
+            hint = f"It has: {', '.join(edition.locales) or 'none'}."
+            yield self._problem(ProblemKind.LOCALE, ("mypreferences", "locale"), what, hint)
 
     def _preferences(self) -> Iterator[MappingProblem]:
         for frequency, number in self._topic.preferences.items():
@@ -193,8 +193,8 @@ class _TopicCheck:
                 continue
             if self._catalogue.find(CatalogueKind.CATEGORY, str(number)) is not None:
                 what = f"{number} is a category at Dotdigital, not a preference"
-                mend = "Name one of the preferences in it."
-                yield self._problem(ProblemKind.CATEGORY, key, what, mend)
+                hint = "Name one of the preferences in it."
+                yield self._problem(ProblemKind.CATEGORY, key, what, hint)
             else:
                 what = f"Dotdigital has no preference {number}"
                 yield self._problem(
@@ -204,12 +204,12 @@ class _TopicCheck:
     def _unknown(self, kind: CatalogueKind, name: str, key: str) -> MappingProblem:
         what = f"MyPreferences has no {kind.words} '{name}'"
         known = [one.id for one in self._catalogue.of(kind)]
-        mend = self._suggest(name, known) or _FILE_OR_ACCOUNT.format(side="MyPreferences")
-        return self._problem(ProblemKind.MISSING, ("mypreferences", key), what, mend)
+        hint = self._suggest(name, known) or _FILE_OR_ACCOUNT.format(side="MyPreferences")
+        return self._problem(ProblemKind.MISSING, ("mypreferences", key), what, hint)
 
     def _inactive(self, what: str, key: str) -> MappingProblem:
-        mend = "Make it active again at MyPreferences, or map what took its place."
-        return self._problem(ProblemKind.INACTIVE, ("mypreferences", key), what, mend)
+        hint = "Make it active again at MyPreferences, or map what took its place."
+        return self._problem(ProblemKind.INACTIVE, ("mypreferences", key), what, hint)
 
-    def _problem(self, fault: ProblemKind, key: tuple[str, ...], what: str, mend: str) -> MappingProblem:
-        return MappingProblem(self._topic.id, key, fault, what, mend)
+    def _problem(self, kind: ProblemKind, key: tuple[str, ...], what: str, hint: str) -> MappingProblem:
+        return MappingProblem(self._topic.id, key, kind, what, hint)

@@ -15,7 +15,7 @@ from bridge.app import App
 from bridge.core.model import Side
 from bridge.daemon.health import Health, RunStats
 from bridge.daemon.liveness import Heartbeat, LeaseRenewer, Renewable, Watchdog
-from bridge.daemon.process import SystemdNotifier, caught
+from bridge.daemon.process import SystemdNotifier, handling_signals
 from bridge.daemon.scheduler import Job, JobQueue, Scheduler, SweepSchedule
 from bridge.daemon.worker import EngineRunner, Runner, Worker
 from bridge.settings import Settings, Web
@@ -29,15 +29,17 @@ class WebhookServer:
     """A receiver and the box behind it; without a secret, neither. `kick` makes a round due soon. The state
     DB must have been opened before."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime], kick: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], datetime], on_delivery: Callable[[], None]
+    ) -> None:
         self.receiver: WebhookReceiver | None = None
-        self._box: WebhookInbox | None = None
-        gate = _gate(settings.web)
-        if gate is not None:
-            self._box = WebhookInbox(
+        self._inbox: WebhookInbox | None = None
+        config = _webhook_config(settings.web)
+        if config is not None:
+            self._inbox = WebhookInbox(
                 settings.database_url, clock, side=Side.MYPREFERENCES, depth=settings.web.hook_depth
             )
-            self.receiver = WebhookReceiver(gate, self._box, kick)
+            self.receiver = WebhookReceiver(config, self._inbox, on_delivery)
 
     def counts(self) -> dict[str, int] | None:
         """Deliveries by what became of them; None while the receiver is closed."""
@@ -45,11 +47,11 @@ class WebhookServer:
 
     def close(self) -> None:
         """Close the box. Nothing may be delivered any more."""
-        if self._box is not None:
-            self._box.close()
+        if self._inbox is not None:
+            self._inbox.close()
 
 
-def _gate(web: Web) -> WebhookConfig | None:
+def _webhook_config(web: Web) -> WebhookConfig | None:
     if web.hook_secret is None:
         return None
     key = None if web.hook_signature_key is None else web.hook_signature_key.get_secret_value()
@@ -91,150 +93,152 @@ class Daemon:
         self,
         app: App,
         *,
-        work: Runner | None = None,
+        runner: Runner | None = None,
         limit: timedelta = NO_PROGRESS,
         announce: Callable[[str], None] = to_stdout,
-        end_hard: Callable[[int], None] = os._exit,
+        exit_now: Callable[[int], None] = os._exit,
         environ: Mapping[str, str] = os.environ,
         monotonic: Callable[[], float] = time.monotonic,
-        minding: float = 5.0,
+        check_every: float = 5.0,
     ) -> None:
         self._app, self._settings = app, app.settings
-        self._work: Runner = work or EngineRunner(app)
-        self._announce, self._end_hard = announce, end_hard
-        self._minding = minding
-        self._why: SimpleQueue[str] = SimpleQueue()  # put to from signal handlers, which must take no lock
+        self._runner: Runner = runner or EngineRunner(app)
+        self._announce, self._exit_now = announce, exit_now
+        self._check_every = check_every
+        self._reasons: SimpleQueue[str] = (
+            SimpleQueue()
+        )  # put to from signal handlers, which must take no lock
         self._notifier = SystemdNotifier(environ)
-        self._pulse = Heartbeat(limit, monotonic)
-        self._watch = Watchdog(self._pulse, self._notifier, every=minding)
-        self._agenda = JobQueue()
+        self._heartbeat = Heartbeat(limit, monotonic)
+        self._watchdog = Watchdog(self._heartbeat, self._notifier, every=check_every)
+        self._queue = JobQueue()
         every = timedelta(seconds=self._settings.poll_seconds)
         pause = timedelta(seconds=self._settings.web.hook_pause)
-        self._kicker = Scheduler(self._agenda, every=every, sweep_at=self._settings.sweep_at, pause=pause)
-        self._tallies = RunStats(app.options.clock)
+        self._scheduler = Scheduler(self._queue, every=every, sweep_at=self._settings.sweep_at, pause=pause)
+        self._stats = RunStats(app.options.clock)
 
-    def stop(self, why: str = "asked to") -> None:
+    def stop(self, reason: str = "asked to") -> None:
         """Finish the round in hand and end. May be called from any thread."""
-        self._why.put(why)
+        self._reasons.put(reason)
 
     def run(self) -> int:
         """Run until stopped. Returns the exit code: 0, or 1 where it could not go on.
 
         Raises ConfigError, SchemaOutOfDate and LeaseHeld where it cannot begin.
         """
-        with caught(self._why.put, self._end_hard):
-            self._work.prepare()
+        with handling_signals(self._reasons.put, self._exit_now):
+            self._runner.prepare()
             with self._app.lease() as lease:
-                return self._live(lease)
+                return self._serve(lease)
 
-    def _live(self, lease: Renewable) -> int:
-        hooks = WebhookServer(self._settings, self._app.options.clock, self._kicker.soon)
-        health = self._health(hooks)
-        keeper = LeaseRenewer(
+    def _serve(self, lease: Renewable) -> int:
+        webhooks = WebhookServer(self._settings, self._app.options.clock, self._scheduler.poll_soon)
+        health = self._health(webhooks)
+        renewer = LeaseRenewer(
             lease=lease,
-            pulse=self._pulse,
-            lost=lambda: self._why.put("the lease was lost"),
-            every=self._minding,
+            heartbeat=self._heartbeat,
+            lost=lambda: self._reasons.put("the lease was lost"),
+            every=self._check_every,
         )
-        worker = self._worker(keeper)
-        web = self._web(health, hooks)
+        worker = self._worker(renewer)
+        web = self._web(health, webhooks)
         with (
             ExitStack() as parts
         ):  # left in the opposite order: first nothing new begins, last the lease goes
-            parts.callback(hooks.close)
-            parts.callback(keeper.stop)
+            parts.callback(webhooks.close)
+            parts.callback(renewer.stop)
             parts.callback(web.stop)
-            parts.callback(self._finish, worker, keeper)
-            parts.callback(self._agenda.close)
-            parts.callback(self._kicker.stop)
+            parts.callback(self._finish, worker, renewer)
+            parts.callback(self._queue.close)
+            parts.callback(self._scheduler.stop)
             parts.callback(health.stop)
-            self._start(web, keeper, worker)
-            why = self._wait()
+            self._start(web, renewer, worker)
+            reason = self._wait()
             self._notifier.stopping()
-            _log.info("stopping", extra={"why": why})
-        return self._code(worker, keeper, why)
+            _log.info("stopping", extra={"why": reason})
+        return self._code(worker, renewer, reason)
 
     def _wait(self) -> str:
         """Until there is a reason to end."""
         while True:
             try:
-                return self._why.get(timeout=self._watch.every)
+                return self._reasons.get(timeout=self._watchdog.every)
             except Empty:
-                self._watch.look()
+                self._watchdog.check()
 
-    def _start(self, web: WebServer, keeper: LeaseRenewer, worker: Worker) -> None:
+    def _start(self, web: WebServer, renewer: LeaseRenewer, worker: Worker) -> None:
         web.start()
-        keeper.start()
-        self._agenda.ask(Job.POLL)  # the schedule's first poll is a whole pause away
+        renewer.start()
+        self._queue.ask(Job.POLL)  # the schedule's first poll is a whole pause away
         worker.start()
-        self._kicker.start()
+        self._scheduler.start()
         every, sweep = self._settings.poll_seconds, self._settings.sweep_at
         rest = f"polling every {every} s, sweeping at {sweep:%H:%M} UTC; Ctrl-C stops it"
         _log.info("running", extra={"address": web.url, "poll_seconds": every})
         self._notifier.ready(rest)
         self._announce(f"bridge is running: {web.url}/ {rest}")
 
-    def _finish(self, worker: Worker, keeper: LeaseRenewer) -> None:
+    def _finish(self, worker: Worker, renewer: LeaseRenewer) -> None:
         """Wait for the round in hand. One that lost its lease and does not end is ended with the process:
         without the lease it would go on unguarded."""
-        while not worker.join(min(1.0, self._watch.every)):
-            self._watch.look()
-            if keeper.error is not None and not worker.join(LOST_GRACE):
+        while not worker.join(min(1.0, self._watchdog.every)):
+            self._watchdog.check()
+            if renewer.error is not None and not worker.join(LOST_GRACE):
                 _log.error("the round in hand does not end; the process does")
-                self._end_hard(FAILED)
+                self._exit_now(FAILED)
                 return
 
-    def _code(self, worker: Worker, keeper: LeaseRenewer, why: str) -> int:
-        error = keeper.error or worker.error
+    def _code(self, worker: Worker, renewer: LeaseRenewer, reason: str) -> int:
+        error = renewer.error or worker.error
         if error is not None:
             _log.error("ended", extra={"why": str(error), "error": type(error).__name__})
             return FAILED
-        if why == WEB_ENDED:
+        if reason == WEB_ENDED:
             return FAILED
         _log.info("ended")
         return DONE
 
-    def _health(self, hooks: WebhookServer) -> Health:
+    def _health(self, webhooks: WebhookServer) -> Health:
         settings = self._settings
         every = timedelta(seconds=settings.poll_seconds)
         return Health(
-            pulse=self._pulse,
-            tallies=self._tallies,
+            heartbeat=self._heartbeat,
+            stats=self._stats,
             store=self._app.store,
-            feeds=lambda: self._work.feeds,
+            feeds=lambda: self._runner.feeds,
             schedule=self._schedule,
             clock=self._app.options.clock,
             every=every,
             fresh=3 * every + timedelta(seconds=settings.overlap_seconds),
-            hooks=hooks.counts,
+            webhooks=webhooks.counts,
         )
 
     def _schedule(self) -> dict[str, int]:
-        agenda, kicker = self._agenda, self._kicker
+        queue, scheduler = self._queue, self._scheduler
         return {
-            "missed": kicker.missed,
-            "blocked": kicker.blocked,
-            "overrun": agenda.overrun,
-            "coalesced": agenda.coalesced,
+            "missed": scheduler.missed,
+            "blocked": scheduler.blocked,
+            "overrun": queue.overrun,
+            "coalesced": queue.coalesced,
         }
 
-    def _worker(self, keeper: LeaseRenewer) -> Worker:
+    def _worker(self, renewer: LeaseRenewer) -> Worker:
         return Worker(
-            agenda=self._agenda,
-            work=self._work,
-            pulse=self._pulse,
-            tallies=self._tallies,
-            sweeps=SweepSchedule(self._app.store, self._app.options.clock),
-            heartbeat=keeper.heartbeat,
-            ended=lambda: self._why.put("the worker ended"),
+            queue=self._queue,
+            runner=self._runner,
+            heartbeat=self._heartbeat,
+            stats=self._stats,
+            sweep_schedule=SweepSchedule(self._app.store, self._app.options.clock),
+            beat=renewer.beat,
+            ended=lambda: self._reasons.put("the worker ended"),
         )
 
-    def _web(self, health: Health, hooks: WebhookServer) -> WebServer:
+    def _web(self, health: Health, webhooks: WebhookServer) -> WebServer:
         web = self._settings.web
         token = None if web.token is None else web.token.get_secret_value()
         return WebServer(
-            make_app(health, token=token, receiver=hooks.receiver),
+            make_app(health, token=token, receiver=webhooks.receiver),
             host=web.host,
             port=web.port,
-            ended=lambda: self._why.put(WEB_ENDED),
+            ended=lambda: self._reasons.put(WEB_ENDED),
         )

@@ -45,12 +45,12 @@ class RunStats:
                 "brakes": list(report.brakes),
             }
 
-    def refused(self, why: str) -> None:
+    def refused(self, reason: str) -> None:
         """A round could not be carried out, for a known reason."""
         with self._lock:
             self._troubled += 1
             self._in_a_row = 0
-            self._last = {**self._ended("trouble"), "errors": [why]}
+            self._last = {**self._ended("trouble"), "errors": [reason]}
 
     def failed(self, kind: str) -> None:
         """A round was ended by an error nobody expected."""
@@ -88,20 +88,20 @@ class Health:
     def __init__(
         self,
         *,
-        pulse: Heartbeat,
-        tallies: RunStats,
+        heartbeat: Heartbeat,
+        stats: RunStats,
         store: FeedSource,
         feeds: Callable[[], Mapping[str, timedelta]],
         schedule: Callable[[], Mapping[str, int]],
         clock: Clock,
         every: timedelta,
         fresh: timedelta,
-        hooks: Callable[[], Mapping[str, int] | None] = lambda: None,
+        webhooks: Callable[[], Mapping[str, int] | None] = lambda: None,
     ) -> None:
-        self._pulse, self._tallies, self._store = pulse, tallies, store
+        self._heartbeat, self._stats, self._store = heartbeat, stats, store
         self._feeds, self._schedule, self._clock = feeds, schedule, clock
         self._every, self._fresh = every, fresh
-        self._hooks = hooks
+        self._hooks = webhooks
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -109,29 +109,31 @@ class Health:
         self._stopping.set()
 
     def alive(self) -> HttpAnswer:
-        hang = self._pulse.hang()
-        beat = self._pulse.now()
+        hung = self._heartbeat.hung()
+        state = self._heartbeat.now()
         body: dict[str, Any] = {
-            "alive": hang is None,
+            "alive": hung is None,
             "stopping": self._stopping.is_set(),
-            "round": None if beat is None else {"step": beat.step, "silent_seconds": round(beat.silent, 1)},
-            "rounds": self._tallies.counts(),
+            "round": None
+            if state is None
+            else {"step": state.step, "silent_seconds": round(state.silent, 1)},
+            "rounds": self._stats.counts(),
             "schedule": dict(self._schedule()),
         }
-        if (hooks := self._hooks()) is not None:
-            body["hooks"] = dict(hooks)
-        return HttpAnswer(hang is None, body)
+        if (webhooks := self._hooks()) is not None:
+            body["hooks"] = dict(webhooks)
+        return HttpAnswer(hung is None, body)
 
     def ready(self) -> HttpAnswer:
         reasons: list[str] = []
         if self._stopping.is_set():
             reasons.append("it is stopping")
-        if (hang := self._pulse.hang()) is not None:
-            reasons.append(f"the round in hand has hung for {hang.silent:.0f} s at: {hang.step}")
-        if (failures := self._tallies.in_a_row) >= MOST_IN_A_ROW:
+        if (hung := self._heartbeat.hung()) is not None:
+            reasons.append(f"the round in hand has hung for {hung.silent:.0f} s at: {hung.step}")
+        if (failures := self._stats.in_a_row) >= MOST_IN_A_ROW:
             reasons.append(f"the last {failures} rounds were ended by unexpected errors; the log has them")
         ages = self._ages(reasons)
-        last = self._tallies.last
+        last = self._stats.last
         body = {
             "ready": not reasons,
             "reasons": reasons,

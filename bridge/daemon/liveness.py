@@ -47,7 +47,7 @@ class Heartbeat:
         with self._lock:
             return None if self._step is None else HeartbeatState(self._step, self._monotonic() - self._last)
 
-    def hang(self) -> HeartbeatState | None:
+    def hung(self) -> HeartbeatState | None:
         """The round in hand, where it has made no progress for longer than the limit."""
         beat = self.now()
         return beat if beat is not None and beat.silent > self._limit else None
@@ -60,21 +60,21 @@ class Watchdog:
     """Looks at the pulse every `every` seconds, or more often where systemd wants to hear more often. A round
     that hangs is logged once, and systemd is told no more that the daemon lives: it then starts another."""
 
-    def __init__(self, pulse: Heartbeat, notifier: SystemdNotifier, *, every: float) -> None:
-        self._pulse, self._notifier = pulse, notifier
+    def __init__(self, heartbeat: Heartbeat, notifier: SystemdNotifier, *, every: float) -> None:
+        self._heartbeat, self._notifier = heartbeat, notifier
         self.every = every if notifier.watchdog is None else min(every, notifier.watchdog / 2)
-        self._hangs = False
+        self._is_hung = False
 
-    def look(self) -> None:
+    def check(self) -> None:
         """One look."""
-        hang = self._pulse.hang()
-        if hang is None:
+        hung = self._heartbeat.hung()
+        if hung is None:
             self._notifier.alive()
-            if self._hangs:
+            if self._is_hung:
                 _log.warning("round goes on again")
-        elif not self._hangs:
-            _log.error("round hangs", extra={"step": hang.step, "silent_seconds": round(hang.silent, 1)})
-        self._hangs = hang is not None
+        elif not self._is_hung:
+            _log.error("round hangs", extra={"step": hung.step, "silent_seconds": round(hung.silent, 1)})
+        self._is_hung = hung is not None
 
 
 class Renewable(Protocol):
@@ -90,11 +90,13 @@ class LeaseRenewer:
     hangs: then it runs out, and another process may take over. `lost` is called once, from another thread,
     when somebody has."""
 
-    def __init__(self, *, lease: Renewable, pulse: Heartbeat, lost: Callable[[], None], every: float) -> None:
-        self._lease, self._pulse, self._lost, self._every = lease, pulse, lost, every
+    def __init__(
+        self, *, lease: Renewable, heartbeat: Heartbeat, lost: Callable[[], None], every: float
+    ) -> None:
+        self._lease, self._heartbeat, self._lost, self._every = lease, heartbeat, lost, every
         self._stopped = threading.Event()
-        self._in_trouble = False
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._is_failing = False
+        self._thread = threading.Thread(target=self._renew_in_background, name="lease", daemon=True)
         self.error: LeaseHeld | None = None
 
     def start(self) -> None:
@@ -107,27 +109,27 @@ class LeaseRenewer:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def heartbeat(self) -> None:
+    def beat(self) -> None:
         """The round in hand makes progress. Raises LeaseHeld where the lease was lost."""
-        self._pulse.beat()
+        self._heartbeat.beat()
         if self.error is not None:
             raise self.error
         self._lease.renew()
 
-    def _keep(self) -> None:
+    def _renew_in_background(self) -> None:
         while self.error is None and not self._stopped.wait(self._every):
-            if self._pulse.hang() is None:
+            if self._heartbeat.hung() is None:
                 self._renew()
 
     def _renew(self) -> None:
         try:
             self._lease.renew()
-            self._in_trouble = False
+            self._is_failing = False
         except LeaseHeld as error:
             self.error = error  # raised in the round, at its next heartbeat
             self._lost()
         except Exception as error:  # noqa: BLE001 - the state DB is away: nothing can be written, so nothing
             # needs the lease before it is back; whether it is still ours then is found out then.
-            if not self._in_trouble:
+            if not self._is_failing:
                 _log.warning("lease not renewed", extra={"error": type(error).__name__})
-            self._in_trouble = True
+            self._is_failing = True

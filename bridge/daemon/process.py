@@ -14,7 +14,7 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def caught(stop: Callable[[str], None], end_hard: Callable[[int], None]) -> Iterator[None]:
+def handling_signals(stop: Callable[[str], None], exit_now: Callable[[int], None]) -> Iterator[None]:
     """While this lasts, the first signal calls `stop` with its name, the second `end_hard` with an exit code.
 
     Both are called in the middle of whatever the main thread does: they must not take a lock. Off the main
@@ -28,7 +28,7 @@ def caught(stop: Callable[[str], None], end_hard: Callable[[int], None]) -> Iter
     def handle(number: int, _: FrameType | None) -> None:
         received.append(number)
         if len(received) > 1:
-            end_hard(128 + number)
+            exit_now(128 + number)
         else:
             stop(signal.Signals(number).name)
 

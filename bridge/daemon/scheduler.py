@@ -93,22 +93,22 @@ class Scheduler:
     asked for a poll and making it due."""
 
     def __init__(
-        self, agenda: JobQueue, *, every: timedelta, sweep_at: time, pause: timedelta = timedelta(seconds=5)
+        self, queue: JobQueue, *, every: timedelta, sweep_at: time, pause: timedelta = timedelta(seconds=5)
     ) -> None:
-        self._agenda, self._pause = agenda, pause
+        self._queue, self._pause = queue, pause
         self._lock = threading.Lock()
-        self._is_soon = False
+        self._is_poll_soon = False
         self._counts = {EVENT_JOB_MISSED: 0, EVENT_JOB_MAX_INSTANCES: 0}
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._scheduler.add_job(
-            agenda.ask,
+            queue.ask,
             IntervalTrigger(seconds=every.total_seconds(), timezone=UTC),
             args=[Job.POLL],
             id=Job.POLL,
             **_ALWAYS,
         )
         self._scheduler.add_job(
-            agenda.ask,
+            queue.ask,
             CronTrigger(hour=sweep_at.hour, minute=sweep_at.minute, timezone=UTC),
             args=[Job.SWEEP],
             id=Job.SWEEP,
@@ -116,19 +116,19 @@ class Scheduler:
         )
         self._scheduler.add_listener(self._count, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
-    def soon(self) -> None:
+    def poll_soon(self) -> None:
         """Make a poll due when the pause has passed. Asking again until then changes nothing."""
         with self._lock:
-            if self._is_soon:
+            if self._is_poll_soon:
                 return
-            self._is_soon = True
+            self._is_poll_soon = True
         at = DateTrigger(run_date=datetime.now(UTC) + self._pause)
         self._scheduler.add_job(self._now, at, **_ALWAYS)
 
     def _now(self) -> None:
         with self._lock:
-            self._is_soon = False
-        self._agenda.ask(Job.POLL)
+            self._is_poll_soon = False
+        self._queue.ask(Job.POLL)
 
     def start(self) -> None:
         """Begin to kick."""
@@ -166,19 +166,19 @@ class SweepSchedule:
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._clock = clock
-        self._tried: datetime | None = None
+        self._last_attempt: datetime | None = None
         self._last = _last(store)
 
-    def owed(self) -> bool:
+    def is_overdue(self) -> bool:
         """Whether the last sweep is older than a day should leave it, and none was tried just now."""
         now = self._clock()
-        if self._tried is not None and now - self._tried < PAUSE:
+        if self._last_attempt is not None and now - self._last_attempt < PAUSE:
             return False
         return self._last is None or now - self._last > LONGEST
 
-    def begun(self) -> None:
+    def started(self) -> None:
         """A sweep begins; whether it succeeds is not known yet."""
-        self._tried = self._clock()
+        self._last_attempt = self._clock()
 
     def done(self) -> None:
         """A sweep has succeeded."""
@@ -187,8 +187,8 @@ class SweepSchedule:
 
 
 def _last(store: Store) -> datetime | None:
-    noted = store.meta(SWEPT)
-    found = [datetime.fromisoformat(noted)] if noted else []
+    stored = store.meta(SWEPT)
+    found = [datetime.fromisoformat(stored)] if stored else []
     found += [row.ended_at for row in store.last_runs(_LOOK_BACK) if row.ended_at and _is_sweep(row)]
     return max(found, default=None)
 

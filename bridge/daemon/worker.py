@@ -31,7 +31,7 @@ class Runner(Protocol):
         """Find out before the daemon starts what no waiting will mend. Raises ConfigError."""
         ...
 
-    def run(self, orders: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
+    def run(self, options: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
         """Carry out one round. Raises LeaseHeld when the right to write was lost."""
         ...
 
@@ -69,9 +69,9 @@ class EngineRunner:
             app.dotdigital  # noqa: B018
         app.store  # noqa: B018
 
-    def run(self, orders: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
+    def run(self, options: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
         self._services = services = self._app.services(progress=progress, heartbeat=heartbeat)
-        return Run(services, self._app.writers()).run(orders)
+        return Run(services, self._app.writers()).run(options)
 
 
 _log = logging.getLogger(__name__)
@@ -84,18 +84,18 @@ class Worker:
     def __init__(
         self,
         *,
-        agenda: JobQueue,
-        work: Runner,
-        pulse: Heartbeat,
-        tallies: RunStats,
-        sweeps: SweepSchedule,
-        heartbeat: Callable[[], None],
+        queue: JobQueue,
+        runner: Runner,
+        heartbeat: Heartbeat,
+        stats: RunStats,
+        sweep_schedule: SweepSchedule,
+        beat: Callable[[], None],
         ended: Callable[[], None],
     ) -> None:
-        self._agenda, self._work, self._pulse = agenda, work, pulse
-        self._tallies, self._sweeps = tallies, sweeps
-        self._heartbeat, self._ended = heartbeat, ended
-        self._thread = threading.Thread(target=self._live, name="rounds", daemon=True)
+        self._queue, self._runner, self._heartbeat = queue, runner, heartbeat
+        self._stats, self._sweep_schedule = stats, sweep_schedule
+        self._beat, self._ended = beat, ended
+        self._thread = threading.Thread(target=self._serve, name="rounds", daemon=True)
         self.error: BaseException | None = None
 
     def start(self) -> None:
@@ -108,10 +108,10 @@ class Worker:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _live(self) -> None:
+    def _serve(self) -> None:
         try:
-            while (due := self._agenda.take()) is not None:
-                self._round(due)
+            while (due := self._queue.take()) is not None:
+                self._run_job(due)
         except BaseException as error:  # noqa: BLE001 - kept: the daemon ends with it
             self.error = error
             if not isinstance(error, LeaseHeld):
@@ -119,37 +119,37 @@ class Worker:
         finally:
             self._ended()
 
-    def _round(self, due: Job) -> None:
+    def _run_job(self, due: Job) -> None:
         try:
-            self._carry_out(due)
+            self._run_engine(due)
         except LeaseHeld:
             raise
         except BridgeError as error:
-            self._tallies.refused(str(error))
+            self._stats.refused(str(error))
             _log.warning("round not carried out", extra={"error": type(error).__name__, "why": str(error)})
         except Exception as error:  # noqa: BLE001 - counted, told with its traceback; the next round goes on
-            self._tallies.failed(type(error).__name__)
-            _log.exception("round failed", extra={"in_a_row": self._tallies.in_a_row})
+            self._stats.failed(type(error).__name__)
+            _log.exception("round failed", extra={"in_a_row": self._stats.in_a_row})
         finally:
-            self._pulse.rest()
+            self._heartbeat.rest()
 
-    def _carry_out(self, due: Job) -> None:
-        full = due is Job.SWEEP or self._sweeps.owed()
+    def _run_engine(self, due: Job) -> None:
+        full = due is Job.SWEEP or self._sweep_schedule.is_overdue()
         if full:
-            self._sweeps.begun()
-        self._pulse.beat("reading everybody" if full else "reading the feeds")
-        orders = RunOptions(full=full, polling=not full)
-        report = self._work.run(orders, progress=self._progress, heartbeat=self._heartbeat)
-        self._told(report)
+            self._sweep_schedule.started()
+        self._heartbeat.beat("reading everybody" if full else "reading the feeds")
+        options = RunOptions(full=full, polling=not full)
+        report = self._runner.run(options, progress=self._progress, heartbeat=self._beat)
+        self._report(report)
         if report.swept and not report.errors:
-            self._sweeps.done()
+            self._sweep_schedule.done()
 
     def _progress(self, step: str, done: int, total: int | None = None) -> None:  # noqa: ARG002
-        self._pulse.beat(step)
+        self._heartbeat.beat(step)
 
-    def _told(self, report: Report) -> None:
+    def _report(self, report: Report) -> None:
         """Count and log what a round did."""
-        self._tallies.done(report)
+        self._stats.done(report)
         for error in report.errors:
             _log.warning(
                 "side in trouble",

@@ -84,14 +84,14 @@ def describe(
     """
     path = _path(loc)
     if kind == "extra_forbidden":
-        return path, f'the key "{path[-1]}" is unknown', _instead(path, known)
+        return path, f'the key "{path[-1]}" is unknown', _nearest_key(path, known)
     if kind == "kind":
         value = _value(document, path)
-        if strange := _strange(path, value):
+        if strange := _not_allowed(path, value):
             return (
                 (*path, strange),
                 f'the key "{strange}" is unknown',
-                _instead((*path, strange), _KINDS[path[-1]]),
+                _nearest_key((*path, strange), _KINDS[path[-1]]),
             )
         return path, *_neither_kind(path, value)
     if loc[-1] == "[key]":
@@ -128,7 +128,7 @@ def _hint(path: Path) -> str:
     return _HINTS.get(str(key), "See `bridge mapping schema`.")
 
 
-def _instead(path: Path, known: Collection[str]) -> str:
+def _nearest_key(path: Path, known: Collection[str]) -> str:
     if path[-1] == "email_type" and "consent" in known:
         return "Only a filter has an e-mail type: leave it out."
     if path[-1] in ("resubscribe", "on_unsubscribe"):
@@ -136,7 +136,7 @@ def _instead(path: Path, known: Collection[str]) -> str:
     return f'The nearest known key is "{closest(str(path[-1]), known)}". Rename or remove it.'
 
 
-def _strange(path: Path, value: object) -> str:
+def _not_allowed(path: Path, value: object) -> str:
     """The first unknown key of a table that has no key to tell its kind by; empty where there is none."""
     known = _KINDS[path[-1]]
     if not isinstance(value, dict) or known[0] in value or known[1] in value:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from bridge.core.errors import ConfigError
 from bridge.settings.model import FIELDS, Settings, hint
-from bridge.settings.sources import DEFAULT, READING, Reading, env_name, given
+from bridge.settings.sources import DEFAULT, READING, Reading, env_name, from_flags
 
 
 def load(
@@ -31,7 +31,7 @@ def load(
     if config is None and values.get("BRIDGE_CONFIG"):
         config = Path(values["BRIDGE_CONFIG"])
     reading = Reading([env_name(key) for key in FIELDS], values, config)
-    settings = copy_context().run(_read, reading, given(_nested(flags or {})))
+    settings = copy_context().run(_read, reading, from_flags(_nested(flags or {})))
     if settings is None or reading.problems:
         raise ConfigError(
             "The settings cannot be used.",
@@ -58,13 +58,13 @@ def _read(reading: Reading, flags: Mapping[str, Any]) -> Settings | None:
         settings = Settings(**flags)
     except ValidationError as error:
         for one in error.errors(include_url=False):
-            _tell(reading, one)
+            _add_problem(reading, one)
         return None
     settings._origins = reading.origins
     return settings
 
 
-_WORDS: Mapping[str, str] = {
+_PROBLEM_TEXTS: Mapping[str, str] = {
     "value_error": "{error}",
     "int_parsing": "is not a whole number",
     "int_from_float": "is not a whole number",
@@ -84,7 +84,7 @@ _WORDS: Mapping[str, str] = {
 }
 
 
-def _tell(reading: Reading, error: ErrorDetails) -> None:
+def _add_problem(reading: Reading, error: ErrorDetails) -> None:
     """One problem in words: which setting, from where, what is wrong, what is right. Never the value."""
     path = [str(part) for part in error["loc"][:2]]
     key = "__".join(path)
@@ -96,5 +96,5 @@ def _tell(reading: Reading, error: ErrorDetails) -> None:
     elif error["type"] == "model_type":
         reading.problems.append(f"{key} ({source}): is a table. Write its settings under [{key}].")
     else:
-        what = _WORDS.get(error["type"], "cannot be read").format(**error.get("ctx", {}))
+        what = _PROBLEM_TEXTS.get(error["type"], "cannot be read").format(**error.get("ctx", {}))
         reading.problems.append(f"{env_name(key)} ({source}): {what}. Give {hint(key)}.")

@@ -30,14 +30,14 @@ from bridge.core.model import mask
 from bridge.net import is_loopback
 from bridge.settings.sources import DEFAULT, PREFIX, READING, env_name
 from bridge.settings.values import (
-    LONG,
+    MIN_SECRET_LENGTH,
     Network,
     check_database_url,
     check_header,
     check_header_name,
-    check_long,
     check_networks,
     check_number,
+    check_secret_length,
     check_segment,
     check_time_of_day,
     check_url,
@@ -53,7 +53,7 @@ Real = Annotated[float, BeforeValidator(check_number), Field(allow_inf_nan=False
 Share = Annotated[Real, Field(ge=0, le=1)]
 
 
-def _about(default: Any, what: str, example: object, **bounds: Any) -> Any:
+def _setting(default: Any, what: str, example: object, **bounds: Any) -> Any:
     return Field(default=default, description=what, examples=[example], **bounds)
 
 
@@ -87,36 +87,36 @@ class _Group(BaseModel):
 class MyPreferences(_Group):
     """How MyPreferences is reached."""
 
-    base_url: Url | None = _about(
+    base_url: Url | None = _setting(
         None, "the address of the v4 API", "https://pmstg.mypreferences.com/Profiles/v4"
     )
-    account: Text | None = _about(None, "the account's clientId, the first segment of every path", "ACME")
-    user_id: Text | None = _about(None, "the bridge's own API user", "consent-bridge", repr=False)
-    source_group: Text | None = _about(None, "the source group of that user", "SYNC")
-    auth: AuthScheme = _about(AuthScheme.OAUTH, "oauth, certificate or pnauthinfo3", "oauth")
-    token_url: Url | None = _about(None, "the address of the OAuth token endpoint", "https://…/oauth/token")
-    client_id: Text | None = _about(None, "the OAuth client id", "…")
-    client_secret: SecretStr | None = _about(None, "the OAuth client secret", "…")
-    client_credentials: Literal["basic", "body"] = _about(
+    account: Text | None = _setting(None, "the account's clientId, the first segment of every path", "ACME")
+    user_id: Text | None = _setting(None, "the bridge's own API user", "consent-bridge", repr=False)
+    source_group: Text | None = _setting(None, "the source group of that user", "SYNC")
+    auth: AuthScheme = _setting(AuthScheme.OAUTH, "oauth, certificate or pnauthinfo3", "oauth")
+    token_url: Url | None = _setting(None, "the address of the OAuth token endpoint", "https://…/oauth/token")
+    client_id: Text | None = _setting(None, "the OAuth client id", "…")
+    client_secret: SecretStr | None = _setting(None, "the OAuth client secret", "…")
+    client_credentials: Literal["basic", "body"] = _setting(
         "basic", "basic or body: where the token request holds OAuth id and secret", "basic"
     )
-    certificate_file: Path | None = _about(None, "a PEM file with the client certificate", "client.pem")
-    certificate_key_file: Path | None = _about(
+    certificate_file: Path | None = _setting(None, "a PEM file with the client certificate", "client.pem")
+    certificate_key_file: Path | None = _setting(
         None, "a PEM file with its key, unless the certificate's file holds it", "client.key"
     )
-    private_key: SecretStr | None = _about(None, "the PNAUTHINFO3 private key", "…")
-    hash: Literal["sha256", "sha384", "sha512"] = _about("sha256", "sha256, sha384 or sha512", "sha256")
-    keyed: bool = _about(True, "true for the keyed (HMAC) form of PNAUTHINFO3, else false", "true")
-    segment: Text | None = _about(None, "the segment that holds everybody", "EVERYBODY")
-    segment_group: Text | None = _about(None, "the segment group that holds everybody", "EVERYBODY")
-    imports_per_day: Whole = _about(24, "bulk imports within 24 hours, 0 (none) to 1000", 24, ge=0, le=1000)
-    routes_file: Path | None = _about(None, "a TOML file that overrides routes", "routes.toml")
-    patch_envelope: PatchEnvelope = _about(
+    private_key: SecretStr | None = _setting(None, "the PNAUTHINFO3 private key", "…")
+    hash: Literal["sha256", "sha384", "sha512"] = _setting("sha256", "sha256, sha384 or sha512", "sha256")
+    keyed: bool = _setting(True, "true for the keyed (HMAC) form of PNAUTHINFO3, else false", "true")
+    segment: Text | None = _setting(None, "the segment that holds everybody", "EVERYBODY")
+    segment_group: Text | None = _setting(None, "the segment group that holds everybody", "EVERYBODY")
+    imports_per_day: Whole = _setting(24, "bulk imports within 24 hours, 0 (none) to 1000", 24, ge=0, le=1000)
+    routes_file: Path | None = _setting(None, "a TOML file that overrides routes", "routes.toml")
+    patch_envelope: PatchEnvelope = _setting(
         PatchEnvelope.ARRAY, "how patches are sent: array (as the samples show) or object", "object"
     )
-    alternate_id_type: Text | None = _about(None, "an alternate-id type", "CRM_ID")
-    subscription: Whole | None = _about(None, "the number of a webhook subscription", 17, ge=1)
-    rate: Real = _about(5.0, "requests per second, more than 0 and at most 1000", 5, gt=0, le=1000)
+    alternate_id_type: Text | None = _setting(None, "an alternate-id type", "CRM_ID")
+    subscription: Whole | None = _setting(None, "the number of a webhook subscription", 17, ge=1)
+    rate: Real = _setting(5.0, "requests per second, more than 0 and at most 1000", 5, gt=0, le=1000)
 
     @field_validator("segment_group")
     @classmethod
@@ -129,19 +129,21 @@ class MyPreferences(_Group):
 class Dotdigital(_Group):
     """How Dotdigital is reached."""
 
-    base_url: Url | None = _about(None, "the account's region host", "https://r1-api.dotdigital.com")
-    username: Text | None = _about(None, "the API user's name", "apiuser-…", repr=False)
-    password: SecretStr | None = _about(None, "the API user's password", "…")
-    v3: V3 = _about(V3.AUTO, "auto, never or always", "auto")
-    events: bool = _about(False, "true to be told early by the events export, else false", "false")
-    events_name: Annotated[str, Field(min_length=1, max_length=50)] = _about(
+    base_url: Url | None = _setting(None, "the account's region host", "https://r1-api.dotdigital.com")
+    username: Text | None = _setting(None, "the API user's name", "apiuser-…", repr=False)
+    password: SecretStr | None = _setting(None, "the API user's password", "…")
+    v3: V3 = _setting(V3.AUTO, "auto, never or always", "auto")
+    events: bool = _setting(False, "true to be told early by the events export, else false", "false")
+    events_name: Annotated[str, Field(min_length=1, max_length=50)] = _setting(
         "consent-bridge", "the name of this bridge's own subscription, 1 to 50 characters", "consent-bridge"
     )
-    profile_identifier: Annotated[str, Field(pattern=r"^[-A-Za-z0-9_]{1,50}$")] | None = _about(
+    profile_identifier: Annotated[str, Field(pattern=r"^[-A-Za-z0-9_]{1,50}$")] | None = _setting(
         None, "the name of the custom identifier that holds the ProfileId", "mypreferences-id"
     )
-    challenge_days: Whole = _about(14, "days to wait for a confirmation by mail, 1 to 365", 14, ge=1, le=365)
-    share_left: Real = _about(
+    challenge_days: Whole = _setting(
+        14, "days to wait for a confirmation by mail, 1 to 365", 14, ge=1, le=365
+    )
+    share_left: Real = _setting(
         0.2, "the share of the account's calls left to others, 0 to 0.9", 0.2, ge=0, le=0.9
     )
 
@@ -149,12 +151,12 @@ class Dotdigital(_Group):
 class BrakeSettings(_Group):
     """How much one run may change."""
 
-    raises_max: Whole = _about(1000, "a number of people, 0 or more", 1000, ge=0)
-    raises_share: Share = _about(0.05, "a share of all people, 0 to 1", 0.05)
-    withdrawals_max: Whole = _about(5000, "a number of people, 0 or more", 5000, ge=0)
-    withdrawals_share: Share = _about(0.20, "a share of all people, 0 to 1", 0.2)
-    hold_withdrawals: bool = _about(False, "true to hold a mass opt-out, false to deliver it", "false")
-    burst_max: Whole = _about(1000, "unsubscribes within one minute, 1 or more", 1000, ge=1)
+    raises_max: Whole = _setting(1000, "a number of people, 0 or more", 1000, ge=0)
+    raises_share: Share = _setting(0.05, "a share of all people, 0 to 1", 0.05)
+    withdrawals_max: Whole = _setting(5000, "a number of people, 0 or more", 5000, ge=0)
+    withdrawals_share: Share = _setting(0.20, "a share of all people, 0 to 1", 0.2)
+    hold_withdrawals: bool = _setting(False, "true to hold a mass opt-out, false to deliver it", "false")
+    burst_max: Whole = _setting(1000, "unsubscribes within one minute, 1 or more", 1000, ge=1)
 
     def limits(self) -> BrakeLimits:
         """The same, as the core takes it."""
@@ -164,37 +166,37 @@ class BrakeSettings(_Group):
 class Web(_Group):
     """The dashboard, the webhook receiver and the metrics."""
 
-    host: Text = _about("127.0.0.1", "the address to listen on", "127.0.0.1")
-    port: Whole = _about(8080, "a port, 0 (any free one) to 65535", 8080, ge=0, le=65535)
+    host: Text = _setting("127.0.0.1", "the address to listen on", "127.0.0.1")
+    port: Whole = _setting(8080, "a port, 0 (any free one) to 65535", 8080, ge=0, le=65535)
     token: Annotated[SecretStr, AfterValidator(check_header)] | None = Field(
         default=None, description="a long random word", examples=["…"], validate_default=True
     )
-    hook_secret: Annotated[SecretStr, AfterValidator(check_segment)] | None = _about(
+    hook_secret: Annotated[SecretStr, AfterValidator(check_segment)] | None = _setting(
         None, "a long random word of letters, digits, - . _ ~", "…"
     )
 
-    hook_handshake: Literal["echo", "static"] = _about(
+    hook_handshake: Literal["echo", "static"] = _setting(
         "echo", "echo or static: what a validation request is answered", "echo"
     )
     hook_answer: Text | None = Field(
         default=None, description="the agreed answer", examples=['{"ok": true}'], validate_default=True
     )
-    hook_signature_key: SecretStr | None = _about(None, "the key that deliveries are signed with", "…")
-    hook_signature_header: Annotated[str, AfterValidator(check_header_name)] = _about(
+    hook_signature_key: SecretStr | None = _setting(None, "the key that deliveries are signed with", "…")
+    hook_signature_header: Annotated[str, AfterValidator(check_header_name)] = _setting(
         "X-Signature", "the name of a header", "X-Signature"
     )
-    hook_signature_hash: Literal["sha256", "sha384", "sha512"] = _about(
+    hook_signature_hash: Literal["sha256", "sha384", "sha512"] = _setting(
         "sha256", "sha256, sha384 or sha512", "sha256"
     )
-    hook_allow: Annotated[str, AfterValidator(check_networks)] | None = _about(
+    hook_allow: Annotated[str, AfterValidator(check_networks)] | None = _setting(
         None, "addresses or networks with commas between", "192.0.2.0/24, 2001:db8::/32"
     )
-    hook_address_header: Annotated[str, AfterValidator(check_header_name)] | None = _about(
+    hook_address_header: Annotated[str, AfterValidator(check_header_name)] | None = _setting(
         None, "the header in which a proxy of your own names the caller", "X-Forwarded-For"
     )
-    hook_rate: Real = _about(500.0, "deliveries per second, 1 to 100000", 500, ge=1, le=100_000)
-    hook_depth: Whole = _about(10_000, "waiting hints, 1 to 1000000", 10000, ge=1, le=1_000_000)
-    hook_pause: Real = _about(5.0, "seconds, 0 to 3600", 5, ge=0, le=3600)
+    hook_rate: Real = _setting(500.0, "deliveries per second, 1 to 100000", 500, ge=1, le=100_000)
+    hook_depth: Whole = _setting(10_000, "waiting hints, 1 to 1000000", 10000, ge=1, le=1_000_000)
+    hook_pause: Real = _setting(5.0, "seconds, 0 to 3600", 5, ge=0, le=3600)
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -203,14 +205,14 @@ class Web(_Group):
 
     @field_validator("hook_answer")
     @classmethod
-    def _agreed(cls, answer: str | None, info: ValidationInfo) -> str | None:
+    def _require_static_answer(cls, answer: str | None, info: ValidationInfo) -> str | None:
         if answer is None and info.data.get("hook_handshake") == "static":
             raise ValueError("is needed where BRIDGE_WEB__HOOK_HANDSHAKE is static")
         return answer
 
     @field_validator("token")
     @classmethod
-    def _needed_in_the_open(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _require_token(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         host = info.data.get("host")
         if token is None and host is not None and not is_loopback(host):
             raise ValueError("is needed where BRIDGE_WEB__HOST is not a loopback address")
@@ -224,19 +226,19 @@ class Settings(BaseSettings):
         frozen=True, extra="forbid", hide_input_in_errors=True, env_prefix=PREFIX, env_nested_delimiter="__"
     )
 
-    database_url: Annotated[str, AfterValidator(check_database_url)] = _about(
+    database_url: Annotated[str, AfterValidator(check_database_url)] = _setting(
         "sqlite:///bridge.db", "an SQLAlchemy URL", "sqlite:///bridge.db", repr=False
     )
-    mapping: Path = _about(Path("mappings/bridge.toml"), "the mapping file", "mappings/bridge.toml")
-    secrets_dir: Path | None = _about(None, "a folder with one file a secret", "/run/secrets")
-    poll_seconds: Whole = _about(60, "whole seconds, 1 to 86400", 60, ge=1, le=86400)
-    overlap_seconds: Whole = _about(900, "whole seconds, 0 to 604800", 900, ge=0, le=604800)
-    skew_seconds: Real = _about(2.0, "seconds, 0 to 3600", 2, ge=0, le=3600)
-    sweep_at: Annotated[time, BeforeValidator(check_time_of_day)] = _about(
+    mapping: Path = _setting(Path("mappings/bridge.toml"), "the mapping file", "mappings/bridge.toml")
+    secrets_dir: Path | None = _setting(None, "a folder with one file a secret", "/run/secrets")
+    poll_seconds: Whole = _setting(60, "whole seconds, 1 to 86400", 60, ge=1, le=86400)
+    overlap_seconds: Whole = _setting(900, "whole seconds, 0 to 604800", 900, ge=0, le=604800)
+    skew_seconds: Real = _setting(2.0, "seconds, 0 to 3600", 2, ge=0, le=3600)
+    sweep_at: Annotated[time, BeforeValidator(check_time_of_day)] = _setting(
         time(3, 0, tzinfo=UTC), "a time of day in UTC, HH:MM", "03:00"
     )
-    erasure_key: Annotated[SecretStr, AfterValidator(check_long)] | None = _about(
-        None, f"a random word of {LONG} or more characters", "…"
+    erasure_key: Annotated[SecretStr, AfterValidator(check_secret_length)] | None = _setting(
+        None, f"a random word of {MIN_SECRET_LENGTH} or more characters", "…"
     )
     mypreferences: MyPreferences = MyPreferences()
     dotdigital: Dotdigital = Dotdigital()
@@ -259,10 +261,11 @@ class Settings(BaseSettings):
             return (init_settings,)
         return reading.sources(settings_cls, init_settings, file_secret_settings)
 
-    def shown(self) -> list[tuple[str, str, str]]:
+    def display_rows(self) -> list[tuple[str, str, str]]:
         """Each setting as (environment name, value, source), to be read: secrets and addresses are masked."""
         return [
-            (env_name(key), _shown(key, self._value(key)), self._origins.get(key, DEFAULT)) for key in FIELDS
+            (env_name(key), _display(key, self._value(key)), self._origins.get(key, DEFAULT))
+            for key in FIELDS
         ]
 
     def require_mypreferences(self) -> None:
@@ -326,7 +329,7 @@ def hint(key: str) -> str:
     return what if example == "…" else f"{what}, e.g. {example}"
 
 
-def _shown(key: str, value: object) -> str:
+def _display(key: str, value: object) -> str:
     match value:
         case None:
             return "unset"

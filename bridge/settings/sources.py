@@ -38,9 +38,9 @@ def env_name(key: str) -> str:
     return PREFIX + key.upper()
 
 
-def given(values: Mapping[str, Any]) -> dict[str, Any]:
+def from_flags(values: Mapping[str, Any]) -> dict[str, Any]:
     """Without what is empty, which counts as not given: deployment templates leave things out that way."""
-    kept = {name: given(one) if isinstance(one, dict) else one for name, one in values.items()}
+    kept = {name: from_flags(one) if isinstance(one, dict) else one for name, one in values.items()}
     return {name: one for name, one in kept.items() if one is not None and one != ""}
 
 
@@ -98,7 +98,7 @@ class Reading:
             problem = f"the config file cannot be read ({_why(error)}); check --config."
             self.problems.append(f"{self.config}: {problem}")
         else:
-            source.init_kwargs = given(source.init_kwargs)
+            source.init_kwargs = from_flags(source.init_kwargs)
             return source
         return TomlConfigSettingsSource(settings, None)
 

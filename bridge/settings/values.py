@@ -14,7 +14,7 @@ from bridge.net import is_loopback
 
 Network = IPv4Network | IPv6Network
 
-LONG = 16  # characters of a secret that whoever steals what it made must not find out by trying
+MIN_SECRET_LENGTH = 16  # characters of a secret that whoever steals what it made must not find out by trying
 _DATABASES = ("sqlite://", "sqlite+pysqlite://", "postgresql://", "postgresql+psycopg://")
 
 
@@ -57,10 +57,10 @@ def check_number(value: object) -> object:
     return value
 
 
-def check_long(secret: SecretStr) -> SecretStr:
+def check_secret_length(secret: SecretStr) -> SecretStr:
     """Too long to be tried out."""
-    if len(secret.get_secret_value()) < LONG:
-        raise ValueError(f"has fewer than {LONG} characters")
+    if len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
+        raise ValueError(f"has fewer than {MIN_SECRET_LENGTH} characters")
     return secret
 
 

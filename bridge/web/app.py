@@ -19,7 +19,7 @@ from bridge.web.webhooks import PATH, WebhookReceiver
 
 ALIVE, READY = "/healthz", "/readyz"
 OPEN = frozenset({ALIVE})  # whoever restarts a hung process has no token
-_UNSTORED = {"Cache-Control": "no-store"}
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +43,25 @@ class HealthSource(Protocol):
 
 
 def make_app(
-    watched: HealthSource, *, token: str | None = None, receiver: WebhookReceiver | None = None
+    health: HealthSource, *, token: str | None = None, receiver: WebhookReceiver | None = None
 ) -> Starlette:
     """The web face. With a `token`, everything but the question whether it lives, and webhooks, needs
     `Authorization: Bearer` and that token. Without a `receiver` there is nothing where webhooks go."""
 
     def alive(_: Request) -> JSONResponse:
-        return _answered(watched.alive())
+        return _to_response(health.alive())
 
     def ready(_: Request) -> JSONResponse:
-        return _answered(watched.ready())
+        return _to_response(health.ready())
 
     return Starlette(
-        routes=[Route(ALIVE, alive), Route(READY, ready), *_hooks(receiver)],
+        routes=[Route(ALIVE, alive), Route(READY, ready), *_webhook_route(receiver)],
         middleware=[] if token is None else [Middleware(BearerAuth, token=token)],
-        exception_handlers={HTTPException: _refused, Exception: _refused},
+        exception_handlers={HTTPException: _error_response, Exception: _error_response},
     )
 
 
-def _hooks(receiver: WebhookReceiver | None) -> list[Route]:
+def _webhook_route(receiver: WebhookReceiver | None) -> list[Route]:
     if receiver is None:
         return []
     return [Route(f"{PATH}{{secret}}", receiver.__call__, methods=["GET", "POST"])]
@@ -77,7 +77,7 @@ class BearerAuth:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _is_open(scope["path"]) and not self._allowed(scope):
             body = {"error": "This needs the token of BRIDGE_WEB__TOKEN, as `Authorization: Bearer TOKEN`."}
-            headers = {**_UNSTORED, "WWW-Authenticate": "Bearer"}
+            headers = {**_NO_STORE, "WWW-Authenticate": "Bearer"}
             await JSONResponse(body, 401, headers)(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -96,12 +96,12 @@ def _is_open(path: str) -> bool:
     return path in OPEN or path.startswith(PATH)
 
 
-def _answered(answer: HttpAnswer) -> JSONResponse:
-    return JSONResponse(dict(answer.body), 200 if answer.ok else 503, _UNSTORED)
+def _to_response(answer: HttpAnswer) -> JSONResponse:
+    return JSONResponse(dict(answer.body), 200 if answer.ok else 503, _NO_STORE)
 
 
-def _refused(_: Request, error: Exception) -> JSONResponse:
-    status, headers = 500, dict(_UNSTORED)
+def _error_response(_: Request, error: Exception) -> JSONResponse:
+    status, headers = 500, dict(_NO_STORE)
     if isinstance(error, HTTPException):
         status = error.status_code
         headers |= dict(error.headers or {})

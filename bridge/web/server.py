@@ -17,7 +17,7 @@ from bridge.core.errors import ConfigError
 
 _START_SECONDS = 15.0
 _GRACE_SECONDS = 3  # for answers under way when the server stops
-_CALLERS = 500  # at once, of which webhooks may be most; more are told to come again
+_MAX_CONNECTIONS = 500  # at once, of which webhooks may be most; more are told to come again
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class WebServer:
                 access_log=False,  # it would write URLs, and one of them holds a secret
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=_CALLERS,
+                limit_concurrency=_MAX_CONNECTIONS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
@@ -91,17 +91,17 @@ class WebServer:
             # The protocol is named so that asyncio turns off Nagle's delay.
             listening = socket.socket(family, kind, socket.IPPROTO_TCP)
         except OSError as error:
-            raise self._refused(error) from None
+            raise self._error_response(error) from None
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
             listening.listen()
         except OSError as error:
             listening.close()
-            raise self._refused(error) from None
+            raise self._error_response(error) from None
         return listening
 
-    def _refused(self, error: OSError) -> ConfigError:
+    def _error_response(self, error: OSError) -> ConfigError:
         return ConfigError(
             f"The web face cannot listen on {self._host} port {self._port}: {error.strerror}.",
             hint="Set BRIDGE_WEB__HOST and BRIDGE_WEB__PORT to a free place; port 0 takes any.",

@@ -32,9 +32,9 @@ from bridge.store import InboxResult
 
 PATH = "/hooks/mypreferences/"
 ANSWER_SECONDS = 1.8  # the service is to be answered within two
-LARGEST = 1 << 20  # bytes of one delivery
-_AT_ONCE = 32  # deliveries being stored; others wait for the same transaction's end
-_PLAIN = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+MAX_BODY = 1 << 20  # bytes of one delivery
+_MAX_STORING = 32  # deliveries being stored; others wait for the same transaction's end
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _log = logging.getLogger(__name__)
 
@@ -74,15 +74,15 @@ class WebhookReceiver:
 
     def __init__(
         self,
-        gate: WebhookConfig,
-        box: WebhookStore,
-        kick: Callable[[], None],
+        config: WebhookConfig,
+        inbox: WebhookStore,
+        on_delivery: Callable[[], None],
         *,
-        ticks: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._gate, self._box, self._kick = gate, box, kick
-        self._bucket = _Bucket(gate.rate, ticks)
-        self._lanes: anyio.CapacityLimiter | None = None
+        self._config, self._inbox, self._on_delivery = config, inbox, on_delivery
+        self._bucket = TokenBucket(config.rate, monotonic)
+        self._limiter_made: anyio.CapacityLimiter | None = None
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
 
@@ -97,14 +97,16 @@ class WebhookReceiver:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self._answer(request)
         except TimeoutError:
-            return self._turned_away(_Refusal(503, "That took too long.", wait=2), "slow")
+            return self._refuse(_Refusal(503, "That took too long.", wait=2), "slow")
         except _Refusal as refusal:
-            return self._turned_away(refusal, f"refused_{refusal.status}")
+            return self._refuse(refusal, f"refused_{refusal.status}")
 
     async def _answer(self, request: Request) -> Response:
         self._admit(request)
         if request.method != "POST":
-            return self._validated(Delivery(code=code_in(request.query_params.multi_items())), as_text=True)
+            return self._answer_validation(
+                Delivery(code=code_in(request.query_params.multi_items())), as_text=True
+            )
         body = await _body(request)
         try:
             delivery = read_delivery(body)
@@ -112,24 +114,24 @@ class WebhookReceiver:
             raise _Refusal(400, "This is not JSON as webhooks have it.") from None
         if delivery.validates:
             asked = delivery.code or code_in(request.query_params.multi_items())
-            return self._validated(Delivery(code=asked))
+            return self._answer_validation(Delivery(code=asked))
         self._check_signature(request, body)
-        return await self._taken(delivery)
+        return await self._accept(delivery)
 
     def _admit(self, request: Request) -> None:
         given = request.path_params["secret"].encode()
         # Compared in a time that does not tell how much of it was right.
-        if not compare_digest(given, self._gate.secret.encode()):
+        if not compare_digest(given, self._config.secret.encode()):
             raise _Refusal(404, "There is nothing here.")
-        if self._gate.networks and not self._is_allowed(request):
+        if self._config.networks and not self._is_allowed(request):
             _log.warning("a webhook came from an address that BRIDGE_WEB__HOOK_ALLOW does not name")
             raise _Refusal(403, "Not from there.")
         if (wait := self._bucket.take()) > 0:
-            self._kick()
+            self._on_delivery()
             raise _Refusal(429, "Too many at once.", wait=max(1, round(wait)))
 
     def _is_allowed(self, request: Request) -> bool:
-        header = self._gate.address_header
+        header = self._config.address_header
         peer = "" if request.client is None else request.client.host
         # Of several, the last is what the proxy next to us saw; the others anybody may have written.
         named = "" if header is None else ",".join(request.headers.getlist(header))
@@ -140,59 +142,61 @@ class WebhookReceiver:
             return False
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        return any(address in network for network in self._gate.networks)
+        return any(address in network for network in self._config.networks)
 
     def _check_signature(self, request: Request, body: bytes) -> None:
-        gate = self._gate
-        if gate.signature_key is None:
+        config = self._config
+        if config.signature_key is None:
             return
-        digest = hmac.new(gate.signature_key.encode(), body, getattr(hashlib, gate.signature_hash)).digest()
-        given = request.headers.get(gate.signature_header, "").strip()
-        given = given.removeprefix(f"{gate.signature_hash}=")
+        digest = hmac.new(
+            config.signature_key.encode(), body, getattr(hashlib, config.signature_hash)
+        ).digest()
+        given = request.headers.get(config.signature_header, "").strip()
+        given = given.removeprefix(f"{config.signature_hash}=")
         hexadecimal = compare_digest(given.lower().encode(), digest.hex().encode())
         if not hexadecimal and not compare_digest(given.encode(), b64encode(digest)):
             raise _Refusal(401, "The signature does not fit.")
 
-    def _validated(self, asked: Delivery, *, as_text: bool = False) -> Response:
+    def _answer_validation(self, asked: Delivery, *, as_text: bool = False) -> Response:
         """The answer to a validation request: what was agreed, or the code that came with it."""
         self._count("validated")
-        if self._gate.answer is not None:
-            return Response(self._gate.answer, 200, _PLAIN, media_type=_type_of(self._gate.answer))
+        if self._config.answer is not None:
+            return Response(self._config.answer, 200, _HEADERS, media_type=_type_of(self._config.answer))
         if asked.code is None:
-            return JSONResponse({}, 200, _PLAIN)
+            return JSONResponse({}, 200, _HEADERS)
         name, code = asked.code
         if as_text:
-            return PlainTextResponse(code, 200, _PLAIN)
-        return JSONResponse({name: code, "validationResponse": code}, 200, _PLAIN)
+            return PlainTextResponse(code, 200, _HEADERS)
+        return JSONResponse({name: code, "validationResponse": code}, 200, _HEADERS)
 
-    async def _taken(self, delivery: Delivery) -> Response:
+    async def _accept(self, delivery: Delivery) -> Response:
         """Stored, then answered."""
         try:
-            stored = await self._stored(delivery.notices)
+            stored = await self._store(delivery.notices)
         finally:
             # Whatever became of it, a round is to look: the feed has it too.
             if delivery.notices or delivery.unnamed:
-                self._kick()
+                self._on_delivery()
         if stored is not InboxResult.KEPT:
             raise _Refusal(503, "Not now; polling finds it.", wait=30 if stored is InboxResult.FULL else 2)
         self._count("taken")
-        return JSONResponse({"received": delivery.events}, 200, _PLAIN)
+        return JSONResponse({"received": delivery.events}, 200, _HEADERS)
 
-    async def _stored(self, notices: Sequence[WebhookEvent]) -> InboxResult:
+    async def _store(self, notices: Sequence[WebhookEvent]) -> InboxResult:
         if not notices:
             return InboxResult.KEPT
-        store = partial(self._box.put, notices)
-        return await anyio.to_thread.run_sync(store, abandon_on_cancel=True, limiter=self._lane())
+        store = partial(self._inbox.put, notices)
+        return await anyio.to_thread.run_sync(store, abandon_on_cancel=True, limiter=self._limiter())
 
-    def _lane(self) -> anyio.CapacityLimiter:
+    def _limiter(self) -> anyio.CapacityLimiter:
         """Threads of their own: other questions are answered however many deliveries come."""
-        if self._lanes is None:
-            self._lanes = anyio.CapacityLimiter(_AT_ONCE)
-        return self._lanes
+        if self._limiter_made is None:
+            self._limiter_made = anyio.CapacityLimiter(_MAX_STORING)
+        return self._limiter_made
 
-    def _turned_away(self, refusal: _Refusal, how: str) -> Response:
+    def _refuse(self, refusal: _Refusal, how: str) -> Response:
         self._count(how)
-        headers = dict(_PLAIN)
+        headers = dict(_HEADERS)
         if refusal.wait is not None:
             headers["Retry-After"] = str(refusal.wait)
         return JSONResponse({"error": refusal.what}, refusal.status, headers)
@@ -202,16 +206,16 @@ class WebhookReceiver:
             self._counts[what] += 1
 
 
-class _Bucket:
+class TokenBucket:
     """Lets through `rate` a second, and bursts of as many as come in ten."""
 
-    def __init__(self, rate: float, ticks: Callable[[], float]) -> None:
-        self._rate, self._most, self._ticks = rate, rate * 10, ticks
-        self._left, self._at = self._most, ticks()
+    def __init__(self, rate: float, monotonic: Callable[[], float]) -> None:
+        self._rate, self._most, self._monotonic = rate, rate * 10, monotonic
+        self._left, self._at = self._most, monotonic()
 
     def take(self) -> float:
         """0 where one more may pass, else the seconds until it may."""
-        now = self._ticks()
+        now = self._monotonic()
         self._left = min(self._most, self._left + (now - self._at) * self._rate)
         self._at = now
         if self._left < 1:
@@ -225,7 +229,7 @@ async def _body(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST:
+        if len(body) > MAX_BODY:
             raise _Refusal(413, "That is too much at once.")
     return bytes(body)
 

@@ -39,9 +39,9 @@ def test_a_subscription_lives_from_create_to_delete(secret: str, town: Town, cal
         "done": True,
     }
     assert call("hooks", "pause", number, "--json").json["state"] == "paused"
-    listed = call("hooks", "list", "--json").json
-    mine = next(one for one in listed["subscriptions"] if one["id"] == made["id"])
-    assert (mine["lacks"], mine["events"]) == ([], listed["needed"])
+    join_words = call("hooks", "list", "--json").json
+    mine = next(one for one in join_words["subscriptions"] if one["id"] == made["id"])
+    assert (mine["lacks"], mine["events"]) == ([], join_words["needed"])
     assert call("hooks", "delete", number, "--yes", "--json").json == {"deleted": made["id"]}
     assert [one["id"] for one in call("hooks", "list", "--json").json["subscriptions"]] == [1]
     assert town.world.mypreferences.subscriptions.get(1).document["State"] == "Active"
@@ -127,8 +127,8 @@ def test_the_list_and_the_doctor_name_what_is_lacking(town: Town, call: Call) ->
     whole = state.get(1).document
     kept = [one for one in whole["Subscriptions"] if one["EventType"] != "preference.archived"]
     state.replace(1, whole | {"Subscriptions": kept, "AlternateIdType": "CrmId"})
-    listed = call("hooks", "list", "--json").json
-    assert listed["lacking"] == listed["subscriptions"][0]["lacks"] == ["preference.archived"]
+    join_words = call("hooks", "list", "--json").json
+    assert join_words["lacking"] == join_words["subscriptions"][0]["lacks"] == ["preference.archived"]
     assert "preference.archived" in call("hooks", "list").out
     found = warned(call)
     assert "preference.archived" in found

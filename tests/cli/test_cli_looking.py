@@ -122,9 +122,9 @@ def test_nobody_is_explained_without_guessing(call: Call) -> None:
 def test_a_hold_is_listed_with_what_to_do_and_released(town: Town, call: Call) -> None:
     town.cora_waits()
     call("reconcile")
-    listed = call("holds", "list")
-    assert "first_run" in listed.out
-    assert "bridge holds release" in listed.out
+    join_words = call("holds", "list")
+    assert "first_run" in join_words.out
+    assert "bridge holds release" in join_words.out
     [hold] = call("holds", "list", "--json").json["holds"]
     assert hold.keys() >= {"id", "person", "topic", "reason", "why", "state", "opened_at"}
     released = call("holds", "release", str(hold["id"]))

@@ -79,8 +79,8 @@ def test_what_the_scaffold_leaves_over_can_be_drafted(town: Town, call: Call) ->
     assert said.code == 0, said.err
     made = said.json["created"]
     assert made[0]["private_name"] == "EVENTS_EMAIL"
-    drafted = call("mapping", "scaffold", "--json").json
-    matched = [one["mypreferences"].get("filter") for one in drafted["topics"]]
+    draft_topics = call("mapping", "scaffold", "--json").json
+    matched = [one["mypreferences"].get("filter") for one in draft_topics["topics"]]
     assert "EVENTS_EMAIL" in matched
     for mapped in ("NEWS_EMAIL", "NEWS_PHONE", "nothing"):  # mapped, of another channel, unknown
         assert call(*CREATE, "--for", mapped, "--yes").code == 2

@@ -54,7 +54,7 @@ def test_what_exists_fits_in_any_case_of_its_ids() -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "catalogue", "fault", "key", "side"),
+    ("topic", "catalogue", "kind", "key", "side"),
     [
         (A_FILTER, without(NEWS), ProblemKind.MISSING, "filter", Side.MYPREFERENCES),
         (A_FILTER, having(replace(NEWS, active=False)), ProblemKind.INACTIVE, "filter", Side.MYPREFERENCES),
@@ -89,13 +89,13 @@ def test_what_exists_fits_in_any_case_of_its_ids() -> None:
     ],
 )  # fmt: skip
 def test_each_thing_that_does_not_fit_is_told_with_its_key_and_its_side(
-    topic: Topic, catalogue: Catalogue, fault: ProblemKind, key: str, side: Side
+    topic: Topic, catalogue: Catalogue, kind: ProblemKind, key: str, side: Side
 ) -> None:
     (found,) = find_problems(mapping(topic), catalogue)
-    assert (found.topic, found.fault, found.key[-1], found.side) == (topic.id, fault, key, side)
+    assert (found.topic, found.kind, found.key[-1], found.side) == (topic.id, kind, key, side)
     assert found.what
-    assert found.mend
-    assert set(missing_topics(mapping(topic), catalogue)) == ({topic.id} if fault.gone else set())
+    assert found.hint
+    assert set(missing_topics(mapping(topic), catalogue)) == ({topic.id} if kind.gone else set())
 
 
 def test_what_a_side_does_not_say_is_no_fault() -> None:

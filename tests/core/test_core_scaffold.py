@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
 from bridge.mapping_file.scaffold.matching import MatchResult, match_catalogues
-from bridge.mapping_file.scaffold.similarity import pace, similarity, without_pace, words
+from bridge.mapping_file.scaffold.similarity import frequency_of, similarity, without_frequency, words
 
 NEWS = Entry(CatalogueKind.FILTER, "NEWS_EMAIL", "Newsletter", channel="Email", group="NEWS")
 OFFERS = Entry(
@@ -75,11 +75,11 @@ def test_a_likeness_is_the_same_both_ways_and_within_its_bounds(one: str, other:
     ],
 )  # fmt: skip
 def test_how_often_is_told_by_the_name(name: str, often: str) -> None:
-    assert pace(name) == often
+    assert frequency_of(name) == often
 
 
 def test_a_name_without_its_pace_is_what_it_is_about() -> None:
-    assert without_pace("Offers, once a week") == "offers"
+    assert without_frequency("Offers, once a week") == "offers"
 
 
 def test_the_same_words_are_a_sure_match() -> None:

@@ -13,7 +13,7 @@ from bridge.settings import load
 def main() -> int:
     configure("info", json=True)
     with App(load(), Options(export_poll=0.05)) as app:
-        return Daemon(app, minding=0.1).run()
+        return Daemon(app, check_every=0.1).run()
 
 
 if __name__ == "__main__":

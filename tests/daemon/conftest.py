@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.harness import Conducted, Running
+from tests.daemon.harness import Running, ScriptedRunner
 
 Start = Callable[..., Running]
 
@@ -16,8 +16,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts daemons with conducted rounds, and ends those that still run."""
     started: list[Running] = []
 
-    def begin(work: Conducted | None = None, **more: Any) -> Running:
-        running = Running(tmp_path, work or Conducted(), **more)
+    def begin(runner: ScriptedRunner | None = None, **more: Any) -> Running:
+        running = Running(tmp_path, runner or ScriptedRunner(), **more)
         started.append(running)
         return running.up()
 

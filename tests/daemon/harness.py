@@ -67,11 +67,11 @@ def report(kind: RunKind = RunKind.INCREMENTAL, errors: tuple[SideError, ...] = 
 
 
 @dataclass
-class Conducted:
+class ScriptedRunner:
     """Rounds that wait, while `gate` is closed, and end as `fate` says. Fills `bridge.daemon.Work`."""
 
     feeds: Mapping[str, timedelta] = field(default_factory=dict)
-    orders: list[RunOptions] = field(default_factory=list)
+    options_seen: list[RunOptions] = field(default_factory=list)
     fate: list[BaseException | Report] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     beating: bool = True
@@ -84,8 +84,8 @@ class Conducted:
         if self.refuse is not None:
             raise self.refuse
 
-    def run(self, orders: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
-        self.orders.append(orders)
+    def run(self, options: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
+        self.options_seen.append(options)
         self.going_on += 1
         self.most_at_once = max(self.most_at_once, self.going_on)
         try:
@@ -108,7 +108,7 @@ class Running:
     def __init__(
         self,
         folder: Path,
-        work: Conducted,
+        runner: ScriptedRunner,
         settings: Mapping[str, str] | None = None,
         options: Options | None = None,
         **more: Any,
@@ -120,18 +120,18 @@ class Running:
             **(settings or {}),
         }
         self.app = App(load(environ=environ), options)
-        self.work = work
+        self.runner = runner
         self.code: int | None = None
         self.error: BaseException | None = None
         self._lines: list[str] = []
         self.hard: list[int] = []
         self.daemon = Daemon(
             self.app,
-            work=work,
+            runner=runner,
             announce=self._lines.append,
-            end_hard=self.hard.append,
+            exit_now=self.hard.append,
             environ=more.pop("environ", {}),
-            minding=0.02,
+            check_every=0.02,
             **more,
         )
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -175,7 +175,7 @@ class Running:
 
     def end(self) -> int | None:
         """Stop it, wait, and give its exit code."""
-        self.work.gate.set()
+        self.runner.gate.set()
         self.daemon.stop()
         return self.ended()
 

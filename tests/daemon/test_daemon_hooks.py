@@ -23,8 +23,8 @@ from bridge.settings import load
 from bridge.store import InboxResult
 from bridge.web.app import HttpAnswer, make_app
 from bridge.web.server import WebServer
-from bridge.web.webhooks import LARGEST, PATH, WebhookConfig, WebhookReceiver
-from tests.daemon.harness import PATIENCE, Conducted, Running, get, wait_until
+from bridge.web.webhooks import MAX_BODY, PATH, WebhookConfig, WebhookReceiver
+from tests.daemon.harness import PATIENCE, Running, ScriptedRunner, get, wait_until
 
 SECRET = "long-random-word"
 EVENT = {"EventId": "e-1", "EventType": "preference.updated", "ProfileId": 1001}
@@ -41,7 +41,7 @@ class Calm:
 
 
 @dataclass
-class Box:
+class FakeInbox:
     """Keeps notices in memory. `fate` is what becomes of them, `gate` must be open for that."""
 
     fate: InboxResult = InboxResult.KEPT
@@ -59,12 +59,12 @@ class Box:
 
 
 @dataclass
-class Desk:
+class WebhookClient:
     """A receiver that is served, and what came of it."""
 
     url: str
-    box: Box
-    kicks: list[int]
+    inbox: FakeInbox
+    wake_ups: list[int]
     receiver: WebhookReceiver
 
     def ask(
@@ -89,43 +89,43 @@ def ask(
 
 
 @contextmanager
-def serving(box: Box | None = None, token: str | None = None, **gate: Any) -> Iterator[Desk]:
-    box, kicks = box or Box(), []
+def serving(inbox: FakeInbox | None = None, token: str | None = None, **gate: Any) -> Iterator[WebhookClient]:
+    inbox, wake_ups = inbox or FakeInbox(), []
     ticks = gate.pop("ticks", lambda: 0.0)
     receiver = WebhookReceiver(
-        WebhookConfig(secret=SECRET, **gate), box, lambda: kicks.append(1), ticks=ticks
+        WebhookConfig(secret=SECRET, **gate), inbox, lambda: wake_ups.append(1), monotonic=ticks
     )
     server = WebServer(make_app(Calm(), token=token, receiver=receiver), host="127.0.0.1", port=0)
     server.start()
     try:
-        yield Desk(server.url, box, kicks, receiver)
+        yield WebhookClient(server.url, inbox, wake_ups, receiver)
     finally:
-        box.gate.set()
+        inbox.gate.set()
         server.stop()
 
 
 def test_a_delivery_is_stored_then_answered_and_a_round_is_asked_for() -> None:
-    with serving() as desk:
-        status, _, body = desk.ask(body=EVENT)
+    with serving() as client:
+        status, _, body = client.ask(body=EVENT)
         assert (status, json.loads(body)) == (200, {"received": 1})
-        assert (desk.box.kept, desk.kicks) == ([NOTICE], [1])
-        assert desk.receiver.counts() == {"taken": 1}
+        assert (client.inbox.kept, client.wake_ups) == ([NOTICE], [1])
+        assert client.receiver.counts() == {"taken": 1}
 
 
 @pytest.mark.parametrize("secret", ["", "long-random-wor", "long-random-word2", "x", "%C3%A9", "..%2Freadyz"])
 @pytest.mark.parametrize("token", [None, "another"])
 def test_without_the_secret_there_is_nothing(secret: str, token: str | None) -> None:
-    with serving(token=token) as desk:
-        status, _, body = desk.ask(body=EVENT, secret=secret)
+    with serving(token=token) as client:
+        status, _, body = client.ask(body=EVENT, secret=secret)
         assert (status, json.loads(body)) == (404, {"error": "There is nothing here."})
-        assert (desk.box.kept, desk.kicks) == ([], [])
+        assert (client.inbox.kept, client.wake_ups) == ([], [])
 
 
 def test_webhooks_need_no_token_and_open_nothing_else() -> None:
-    with serving(token="another") as desk:
-        assert desk.ask(body=EVENT)[0] == 200
-        assert get(f"{desk.url}/readyz")[0] == 401
-        assert get(f"{desk.url}{PATH}../../readyz")[0] == 404
+    with serving(token="another") as client:
+        assert client.ask(body=EVENT)[0] == 200
+        assert get(f"{client.url}/readyz")[0] == 401
+        assert get(f"{client.url}{PATH}../../readyz")[0] == 404
 
 
 def test_without_a_receiver_the_way_is_closed() -> None:
@@ -154,15 +154,15 @@ def test_only_addresses_that_are_named_may_deliver(
     allowed: str, header: str | None, given: str, status: int
 ) -> None:
     networks = load(environ={"BRIDGE_WEB__HOOK_ALLOW": allowed}).web.networks
-    with serving(networks=networks, address_header=header) as desk:
+    with serving(networks=networks, address_header=header) as client:
         headers = {"X_Forwarded_For": given} if given else {}
-        assert desk.ask(body=EVENT, **headers)[0] == status
+        assert client.ask(body=EVENT, **headers)[0] == status
 
 
 def test_of_several_headers_the_proxys_own_is_the_last() -> None:
     networks = load(environ={"BRIDGE_WEB__HOOK_ALLOW": "192.0.2.0/24"}).web.networks
-    with serving(networks=networks, address_header="X-Forwarded-For") as desk:
-        parts = urlsplit(desk.url)
+    with serving(networks=networks, address_header="X-Forwarded-For") as client:
+        parts = urlsplit(client.url)
         caller = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
         caller.putrequest("POST", f"{PATH}{SECRET}")
         for address in ("192.0.2.1", "198.51.100.9"):
@@ -184,15 +184,15 @@ def test_a_signed_delivery_is_taken_in_every_usual_form(name: str, form: str) ->
         "prefixed": f"{name}={digest.hex()}",
         "base64": b64encode(digest).decode(),
     }[form]
-    with serving(signature_key="key", signature_header="X-Signed", signature_hash=name) as desk:
-        assert desk.ask(body=body, X_Signed=shown)[0] == 200
+    with serving(signature_key="key", signature_header="X-Signed", signature_hash=name) as client:
+        assert client.ask(body=body, X_Signed=shown)[0] == 200
 
 
 @pytest.mark.parametrize("given", ["", "0" * 64, "é"])
 def test_a_delivery_whose_signature_does_not_fit_is_refused(given: str) -> None:
-    with serving(signature_key="key") as desk:
-        assert desk.ask(body=EVENT, X_Signature=given)[0] == 401
-        assert (desk.box.kept, desk.kicks) == ([], [])
+    with serving(signature_key="key") as client:
+        assert client.ask(body=EVENT, X_Signature=given)[0] == 401
+        assert (client.inbox.kept, client.wake_ups) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -215,64 +215,64 @@ def test_a_validation_request_gets_its_code_back(
     method: str, body: Any, query: str, shown: bytes, kind: str
 ) -> None:
     """MyPreferences `Create new subscription`: the form of the validation request is not documented."""
-    with serving(signature_key="key") as desk:  # which such a request cannot be asked for
-        status, headers, found = desk.ask(method, body, query=query)
+    with serving(signature_key="key") as client:  # which such a request cannot be asked for
+        status, headers, found = client.ask(method, body, query=query)
         assert (status, found) == (200, shown)
         assert kind in headers["content-type"]
-        assert desk.kicks == []
+        assert client.wake_ups == []
 
 
 @pytest.mark.parametrize(("answer", "kind"), [('{"ok":true}', "json"), ("welcome", "plain")])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_validation_request_gets_what_was_agreed(answer: str, kind: str, method: str) -> None:
-    with serving(answer=answer) as desk:
-        status, headers, found = desk.ask(method, None, query="?validationCode=abc")
+    with serving(answer=answer) as client:
+        status, headers, found = client.ask(method, None, query="?validationCode=abc")
         assert (status, found.decode()) == (200, answer)
         assert kind in headers["content-type"]
-        assert desk.ask(body=EVENT)[2] == b'{"received":1}'
+        assert client.ask(body=EVENT)[2] == b'{"received":1}'
 
 
 @pytest.mark.parametrize("stored", [InboxResult.FULL, InboxResult.BUSY])
 def test_what_cannot_be_stored_is_to_come_again_and_a_round_looks_all_the_same(stored: InboxResult) -> None:
-    with serving(Box(stored)) as desk:
-        status, headers, _ = desk.ask(body=EVENT)
+    with serving(FakeInbox(stored)) as client:
+        status, headers, _ = client.ask(body=EVENT)
         assert status == 503
         assert int(headers["retry-after"]) > 0
-        assert desk.kicks == [1]
+        assert client.wake_ups == [1]
 
 
 def test_a_flood_is_told_when_to_come_again() -> None:
     now = [0.0]
-    with serving(rate=1, ticks=lambda: now[0]) as desk:
-        found = [desk.ask(body=EVENT | {"EventId": f"e-{number}"}) for number in range(11)]
+    with serving(rate=1, ticks=lambda: now[0]) as client:
+        found = [client.ask(body=EVENT | {"EventId": f"e-{number}"}) for number in range(11)]
         assert [status for status, _, _ in found] == [200] * 10 + [429]
         assert int(found[-1][1]["retry-after"]) == 1
-        assert len(desk.kicks) == 11
+        assert len(client.wake_ups) == 11
         now[0] = 1.0
-        assert desk.ask(body=EVENT)[0] == 200
+        assert client.ask(body=EVENT)[0] == 200
 
 
 def test_the_answer_comes_in_time_even_where_storing_does_not() -> None:
-    box = Box()
-    box.gate.clear()
-    with serving(box) as desk:
-        status, headers, _ = desk.ask(body=EVENT)
+    inbox = FakeInbox()
+    inbox.gate.clear()
+    with serving(inbox) as client:
+        status, headers, _ = client.ask(body=EVENT)
         assert (status, headers["retry-after"]) == (503, "2")
-        assert get(f"{desk.url}/healthz")[0] == 200
+        assert get(f"{client.url}/healthz")[0] == 200
 
 
-@pytest.mark.parametrize(("body", "status"), [(b"<html>", 400), (b"x" * (LARGEST + 1), 413)])
+@pytest.mark.parametrize(("body", "status"), [(b"<html>", 400), (b"x" * (MAX_BODY + 1), 413)])
 def test_what_is_no_delivery_is_refused(body: bytes, status: int) -> None:
-    with serving() as desk:
-        assert desk.ask(body=body)[0] == status
-        assert desk.box.kept == []
+    with serving() as client:
+        assert client.ask(body=body)[0] == status
+        assert client.inbox.kept == []
 
 
 def test_neither_the_secret_nor_what_is_delivered_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
     networks = load(environ={"BRIDGE_WEB__HOOK_ALLOW": "192.0.2.1"}).web.networks
-    with caplog.at_level(logging.DEBUG), serving(networks=networks) as desk:
-        desk.ask(body=EVENT)
-        desk.ask(body=b"ann@example.com")
+    with caplog.at_level(logging.DEBUG), serving(networks=networks) as client:
+        client.ask(body=EVENT)
+        client.ask(body=b"ann@example.com")
     assert "HOOK_ALLOW" in caplog.text
     assert SECRET not in caplog.text
     assert "ann@example.com" not in caplog.text
@@ -283,34 +283,34 @@ def test_neither_the_secret_nor_what_is_delivered_reaches_the_log(caplog: pytest
 
 
 def hooked(start: Start, **more: str) -> Running:
-    work = Conducted()
-    work.gate.set()
+    runner = ScriptedRunner()
+    runner.gate.set()
     settings = {
         "BRIDGE_WEB__HOOK_SECRET": SECRET,
         "BRIDGE_POLL_SECONDS": "3600",
         "BRIDGE_WEB__HOOK_PAUSE": "0",
     }
-    return start(work, settings=settings | {f"BRIDGE_WEB__{name}": value for name, value in more.items()})
+    return start(runner, settings=settings | {f"BRIDGE_WEB__{name}": value for name, value in more.items()})
 
 
 def test_the_daemon_keeps_a_webhook_in_the_state_db_and_runs_a_round(start: Start) -> None:
     running = hooked(start)
-    wait_until(lambda: running.work.ended == 1, "the first round has ended")
+    wait_until(lambda: running.runner.ended == 1, "the first round has ended")
     assert ask("POST", f"{running.url}{PATH}{SECRET}", json.dumps(EVENT).encode())[0] == 200
     (kept,) = running.app.store.notices(Side.MYPREFERENCES)
     assert kept.hint.id == "1001"
-    wait_until(lambda: running.work.ended == 2, "the webhook's round has ended")
+    wait_until(lambda: running.runner.ended == 2, "the webhook's round has ended")
     assert running.health("/healthz")[1]["hooks"] == {"taken": 1}
     assert running.end() == 0
 
 
 def test_webhooks_in_a_row_make_one_round(start: Start) -> None:
     running = hooked(start, HOOK_PAUSE="0.5")
-    wait_until(lambda: running.work.ended == 1, "the first round has ended")
+    wait_until(lambda: running.runner.ended == 1, "the first round has ended")
     for number in range(20):
         body = json.dumps(EVENT | {"EventId": f"e-{number}"}).encode()
         assert ask("POST", f"{running.url}{PATH}{SECRET}", body)[0] == 200
-    wait_until(lambda: running.work.ended >= 2, "their round has ended")
+    wait_until(lambda: running.runner.ended >= 2, "their round has ended")
     assert running.schedule()["coalesced"] == 0
     assert len(running.app.store.notices(Side.MYPREFERENCES)) == 20
 

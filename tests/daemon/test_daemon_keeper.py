@@ -31,9 +31,9 @@ class Bench:
         self.now = 0.0
         self.lost: list[bool] = []
         self.lease = Paper()
-        self.pulse = Heartbeat(timedelta(seconds=10), lambda: self.now)
-        self.keeper = LeaseRenewer(
-            lease=self.lease, pulse=self.pulse, lost=lambda: self.lost.append(True), every=0.01
+        self.heartbeat = Heartbeat(timedelta(seconds=10), lambda: self.now)
+        self.renewer = LeaseRenewer(
+            lease=self.lease, heartbeat=self.heartbeat, lost=lambda: self.lost.append(True), every=0.01
         )
 
     def renewed_again(self) -> None:
@@ -45,24 +45,24 @@ class Bench:
 def bench() -> Iterator[Bench]:
     made = Bench()
     yield made
-    made.keeper.stop()
+    made.renewer.stop()
 
 
 def test_it_is_renewed_between_rounds_and_while_a_round_makes_progress(bench: Bench) -> None:
-    bench.keeper.start()
+    bench.renewer.start()
     bench.renewed_again()
-    bench.pulse.beat("reading")
+    bench.heartbeat.beat("reading")
     bench.now = 9
     bench.renewed_again()
 
 
 def test_a_round_that_hangs_lets_it_run_out_until_it_goes_on(bench: Bench) -> None:
-    bench.pulse.beat("reading")
+    bench.heartbeat.beat("reading")
     bench.now = 11
-    bench.keeper.start()
-    bench.keeper._thread.join(0.1)
+    bench.renewer.start()
+    bench.renewer._thread.join(0.1)
     assert bench.lease.renewed == 0
-    bench.keeper.heartbeat()
+    bench.renewer.beat()
     assert bench.lease.renewed >= 1
     bench.renewed_again()
 
@@ -72,7 +72,7 @@ def test_a_state_db_that_is_away_is_told_once_and_waited_for(
 ) -> None:
     bench.lease.fails = OSError("no connection")
     with caplog.at_level(logging.WARNING):
-        bench.keeper.start()
+        bench.renewer.start()
         bench.renewed_again()
         bench.lease.fails = None
         bench.renewed_again()
@@ -82,7 +82,7 @@ def test_a_state_db_that_is_away_is_told_once_and_waited_for(
 
 def test_a_lost_lease_is_told_at_once_and_raised_at_the_next_heartbeat(bench: Bench) -> None:
     bench.lease.fails = LeaseHeld("Another process took over.")
-    bench.keeper.start()
+    bench.renewer.start()
     wait_until(lambda: bench.lost == [True], "the loss was told")
     with pytest.raises(LeaseHeld):
-        bench.keeper.heartbeat()
+        bench.renewer.beat()

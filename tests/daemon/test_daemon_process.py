@@ -40,14 +40,14 @@ def settings(world: World, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def begin(settings: dict[str, str]) -> Iterator[Begin]:
-    begun: list[Process] = []
+    started: list[Process] = []
 
     def start(program: tuple[str, ...] = IMPATIENT, **more: str) -> Process:
-        begun.append(Process({**settings, **more}, program))
-        return begun[-1]
+        started.append(Process({**settings, **more}, program))
+        return started[-1]
 
     yield start
-    for process in begun:
+    for process in started:
         process.close()
 
 

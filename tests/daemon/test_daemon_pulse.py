@@ -33,32 +33,32 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
 
 def test_a_round_hangs_only_after_the_limit_without_progress() -> None:
     time = Time()
-    pulse = Heartbeat(timedelta(seconds=10), time)
-    assert pulse.hang() is None
-    pulse.beat("reading a feed")
+    heartbeat = Heartbeat(timedelta(seconds=10), time)
+    assert heartbeat.hung() is None
+    heartbeat.beat("reading a feed")
     time.now += 10
-    assert pulse.hang() is None
-    pulse.beat()
+    assert heartbeat.hung() is None
+    heartbeat.beat()
     time.now += 10.5
-    hang = pulse.hang()
-    assert hang is not None
-    assert (hang.step, hang.silent) == ("reading a feed", 10.5)
-    pulse.rest()
-    assert pulse.hang() is None
+    hung = heartbeat.hung()
+    assert hung is not None
+    assert (hung.step, hung.silent) == ("reading a feed", 10.5)
+    heartbeat.rest()
+    assert heartbeat.hung() is None
 
 
 def test_a_hang_is_logged_once_with_its_step_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     time = Time()
-    pulse = Heartbeat(timedelta(seconds=10), time)
-    watch = Watchdog(pulse, SystemdNotifier({}), every=5)
-    pulse.beat("reading a feed")
+    heartbeat = Heartbeat(timedelta(seconds=10), time)
+    watchdog = Watchdog(heartbeat, SystemdNotifier({}), every=5)
+    heartbeat.beat("reading a feed")
     time.now += 11
     with caplog.at_level(logging.WARNING):
-        watch.look()
-        watch.look()
-        pulse.beat()
-        watch.look()
-        watch.look()
+        watchdog.check()
+        watchdog.check()
+        heartbeat.beat()
+        watchdog.check()
+        watchdog.check()
     assert [record.message for record in caplog.records] == ["round hangs", "round goes on again"]
     assert caplog.records[0].__dict__["step"] == "reading a feed"
 
@@ -66,18 +66,18 @@ def test_a_hang_is_logged_once_with_its_step_and_so_is_its_end(caplog: pytest.Lo
 def test_systemd_hears_that_it_is_up_alive_and_stopping(systemd: socket.socket) -> None:
     """systemd's sd_notify(3): READY=1, WATCHDOG=1 at half of WATCHDOG_USEC, STOPPING=1."""
     notifier = SystemdNotifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "8000000"})
-    watch = Watchdog(Heartbeat(timedelta(seconds=10), Time()), notifier, every=5)
-    assert watch.every == 4
+    watchdog = Watchdog(Heartbeat(timedelta(seconds=10), Time()), notifier, every=5)
+    assert watchdog.every == 4
     notifier.ready("polling")
-    watch.look()
+    watchdog.check()
     notifier.stopping()
-    heard = [systemd.recv(200).decode().splitlines()[0] for _ in range(3)]
-    assert heard == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+    received = [systemd.recv(200).decode().splitlines()[0] for _ in range(3)]
+    assert received == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
 
 
 def test_systemd_hears_nothing_from_a_daemon_that_hangs(systemd: socket.socket) -> None:
     time = Time()
-    pulse = Heartbeat(timedelta(seconds=10), time)
+    heartbeat = Heartbeat(timedelta(seconds=10), time)
     notifier = SystemdNotifier(
         {
             "NOTIFY_SOCKET": systemd.getsockname(),
@@ -85,10 +85,10 @@ def test_systemd_hears_nothing_from_a_daemon_that_hangs(systemd: socket.socket) 
             "WATCHDOG_PID": str(os.getpid()),
         }
     )
-    watch = Watchdog(pulse, notifier, every=5)
-    pulse.beat("reading a feed")
+    watchdog = Watchdog(heartbeat, notifier, every=5)
+    heartbeat.beat("reading a feed")
     time.now += 11
-    watch.look()
+    watchdog.check()
     notifier.stopping()
     assert systemd.recv(200).startswith(b"STOPPING=1")
 

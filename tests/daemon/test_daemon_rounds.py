@@ -18,16 +18,16 @@ from bridge.engine.run import RunOptions
 from bridge.settings import load
 from bridge.store import Store
 from tests.daemon.conftest import Start
-from tests.daemon.harness import FEED, Conducted, Running, report, wait_until
+from tests.daemon.harness import FEED, Running, ScriptedRunner, report, wait_until
 
 FULL, FEEDS_ONLY = RunOptions(full=True), RunOptions(polling=True)
 EACH_ROUND = timedelta(seconds=1)
 
 
-def opened() -> Conducted:
-    work = Conducted()
-    work.gate.set()
-    return work
+def opened() -> ScriptedRunner:
+    runner = ScriptedRunner()
+    runner.gate.set()
+    return runner
 
 
 def store_in(folder: Path) -> Store:
@@ -42,15 +42,15 @@ def down() -> Unreachable:
 
 
 def test_rounds_follow_one_another_and_never_overlap(start: Start) -> None:
-    running = start(Conducted())
+    running = start(ScriptedRunner())
     wait_until(lambda: running.schedule()["coalesced"] >= 2, "three polls came due in one round")
-    assert running.work.ended == 0
-    running.work.gate.set()
-    wait_until(lambda: running.work.ended >= 2, "the poll that came due meanwhile was done")
+    assert running.runner.ended == 0
+    running.runner.gate.set()
+    wait_until(lambda: running.runner.ended >= 2, "the poll that came due meanwhile was done")
     assert running.schedule()["overrun"] >= 3
     assert running.schedule()["missed"] == 0
     assert running.end() == 0
-    assert running.work.most_at_once == 1
+    assert running.runner.most_at_once == 1
 
 
 def test_the_first_round_after_a_long_pause_reads_everybody(start: Start, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_first_round_after_a_long_pause_reads_everybody(start: Start, tmp_pa
         store.set_meta(SWEPT, long_ago.isoformat())
     running = start(opened())
     wait_until(lambda: running.rounds()["done"] >= 2, "two rounds have ended")
-    assert running.work.orders[:2] == [FULL, FEEDS_ONLY]
+    assert running.runner.options_seen[:2] == [FULL, FEEDS_ONLY]
 
 
 def test_a_sweep_within_the_last_day_is_not_repeated_at_start(start: Start, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_sweep_within_the_last_day_is_not_repeated_at_start(start: Start, tmp_
         store.set_meta(SWEPT, (datetime.now(UTC) - timedelta(hours=24)).isoformat())
     running = start(opened())
     wait_until(lambda: running.rounds()["done"] >= 1, "a round has ended")
-    assert running.work.orders[0] == FEEDS_ONLY
+    assert running.runner.options_seen[0] == FEEDS_ONLY
 
 
 def test_the_sweep_of_a_one_shot_run_counts(start: Start, tmp_path: Path) -> None:
@@ -76,18 +76,18 @@ def test_the_sweep_of_a_one_shot_run_counts(start: Start, tmp_path: Path) -> Non
         store.end_run(store.begin_run(RunKind.INCREMENTAL), "done", {})
     running = start(opened())
     wait_until(lambda: running.rounds()["done"] >= 1, "a round has ended")
-    assert running.work.orders[0] == FEEDS_ONLY
+    assert running.runner.options_seen[0] == FEEDS_ONLY
 
 
 def test_a_sweep_that_failed_stays_owed_and_is_tried_again_after_a_while(start: Start) -> None:
     ahead = [timedelta(0)]
-    work = opened()
-    work.fate = [report(RunKind.FULL, errors=(down(),))]
-    running = start(work, options=Options(clock=lambda: datetime.now(UTC) + ahead[0]))
+    runner = opened()
+    runner.fate = [report(RunKind.FULL, errors=(down(),))]
+    running = start(runner, options=Options(clock=lambda: datetime.now(UTC) + ahead[0]))
     wait_until(lambda: running.rounds()["done"] >= 2, "two rounds have ended")
-    assert running.work.orders[:2] == [FULL, FEEDS_ONLY]
+    assert running.runner.options_seen[:2] == [FULL, FEEDS_ONLY]
     ahead[0] = timedelta(minutes=16)
-    wait_until(lambda: FULL in running.work.orders[2:], "the sweep was tried again")
+    wait_until(lambda: FULL in running.runner.options_seen[2:], "the sweep was tried again")
 
 
 # trouble
@@ -96,12 +96,12 @@ def test_a_sweep_that_failed_stays_owed_and_is_tried_again_after_a_while(start: 
 def test_a_side_that_is_down_ends_no_daemon_and_is_shown(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    work = opened()
-    work.fate = [report(errors=(down(),)), down(), report()]
+    runner = opened()
+    runner.fate = [report(errors=(down(),)), down(), report()]
     with caplog.at_level(logging.INFO):
-        running = start(work)
+        running = start(runner)
         wait_until(lambda: running.rounds()["troubled"] == 2, "both ways of telling were counted")
-        wait_until(lambda: running.work.ended >= 3, "rounds go on")
+        wait_until(lambda: running.runner.ended >= 3, "rounds go on")
     assert running.rounds()["failed"] == 0
     troubles = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert [record.message for record in troubles] == ["side in trouble", "round not carried out"]
@@ -111,15 +111,15 @@ def test_a_side_that_is_down_ends_no_daemon_and_is_shown(
 def test_three_unexpected_errors_in_a_row_make_it_unready_until_a_round_ends_well(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    work = Conducted(feeds={FEED: EACH_ROUND})
-    work.fate = [KeyError("x"), ValueError("y"), ZeroDivisionError("z")]
-    running = start(work)
+    runner = ScriptedRunner(feeds={FEED: EACH_ROUND})
+    runner.fate = [KeyError("x"), ValueError("y"), ZeroDivisionError("z")]
+    running = start(runner)
     running.read_feed()
     assert running.health()[0] == 200
     for failures in (1, 2, 3):
-        work.gate.set()
+        runner.gate.set()
         wait_until(lambda done=failures: running.rounds()["failed"] == done, "a round has failed")  # type: ignore[misc]
-        work.gate.clear()
+        runner.gate.clear()
         if failures < 3:
             assert running.health()[0] == 200
         else:
@@ -127,17 +127,17 @@ def test_three_unexpected_errors_in_a_row_make_it_unready_until_a_round_ends_wel
             assert "unexpected errors" in running.health()[1]["reasons"][0]
     assert running.health("/healthz")[0] == 200
     assert "KeyError" in caplog.text
-    work.gate.set()
+    runner.gate.set()
     wait_until(lambda: running.health()[0] == 200, "it is ready again")
 
 
 def test_a_round_that_hangs_turns_the_sign_of_life_off_and_names_its_step(start: Start) -> None:
-    work = Conducted(beating=False)
-    running = start(work, limit=timedelta(milliseconds=100))
+    runner = ScriptedRunner(beating=False)
+    running = start(runner, limit=timedelta(milliseconds=100))
     wait_until(lambda: running.health("/healthz")[0] == 503, "the hang was found")
     assert running.health("/healthz")[1]["round"]["step"] == "reading a.feed"
     assert "hung" in running.health()[1]["reasons"][0]
-    work.gate.set()
+    runner.gate.set()
     wait_until(lambda: running.health("/healthz")[0] == 200, "it goes on")
 
 
@@ -145,10 +145,10 @@ def test_a_round_that_hangs_turns_the_sign_of_life_off_and_names_its_step(start:
 
 
 def test_it_is_ready_once_every_feed_is_fresh(start: Start) -> None:
-    work = opened()
-    running = start(work, settings={"BRIDGE_OVERLAP_SECONDS": "10"})
+    runner = opened()
+    running = start(runner, settings={"BRIDGE_OVERLAP_SECONDS": "10"})
     assert running.health()[1]["reasons"] == ["no round has begun to read yet"]
-    work.feeds = {FEED: EACH_ROUND}
+    runner.feeds = {FEED: EACH_ROUND}
     assert running.health()[1]["reasons"] == [f"{FEED} was never read to its end"]
     running.read_feed(ago=timedelta(minutes=1))
     status, body = running.health()
@@ -160,19 +160,19 @@ def test_it_is_ready_once_every_feed_is_fresh(start: Start) -> None:
 
 
 def test_a_feed_that_waits_for_its_turn_is_fresh_for_as_long_as_that_may_take(start: Start) -> None:
-    work = opened()
-    work.feeds = {FEED: timedelta(minutes=10)}
-    running = start(work, settings={"BRIDGE_OVERLAP_SECONDS": "10"})
+    runner = opened()
+    runner.feeds = {FEED: timedelta(minutes=10)}
+    running = start(runner, settings={"BRIDGE_OVERLAP_SECONDS": "10"})
     running.read_feed(ago=timedelta(minutes=10))
     assert running.health()[0] == 200
-    work.feeds = {FEED: timedelta(minutes=9)}
+    runner.feeds = {FEED: timedelta(minutes=9)}
     assert running.health()[0] == 503
 
 
 def test_a_state_db_that_does_not_answer_makes_it_unready(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running = start(Conducted(feeds={FEED: EACH_ROUND}))
+    running = start(ScriptedRunner(feeds={FEED: EACH_ROUND}))
 
     def gone(_: Store) -> dict[str, datetime]:
         raise OSError("disk is gone")
@@ -185,8 +185,8 @@ def test_a_state_db_that_does_not_answer_makes_it_unready(
 
 
 def test_a_second_daemon_is_refused_and_told_who_holds_the_lease(start: Start, tmp_path: Path) -> None:
-    start(Conducted())
-    second = Running(tmp_path, Conducted())
+    start(ScriptedRunner())
+    second = Running(tmp_path, ScriptedRunner())
     second.ended()
     assert isinstance(second.error, LeaseHeld)
     assert socket.gethostname() in str(second.error)
@@ -197,20 +197,20 @@ def test_a_lost_lease_ends_the_round_in_hand_and_the_daemon(
     start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, in_a_round: bool
 ) -> None:
     ahead = [timedelta(0)]
-    work = Conducted() if in_a_round else opened()
+    runner = ScriptedRunner() if in_a_round else opened()
     running = start(
-        work,
+        runner,
         settings={"BRIDGE_POLL_SECONDS": "3600"},
         options=Options(clock=lambda: datetime.now(UTC) + ahead[0]),
     )
     if in_a_round:
-        wait_until(lambda: work.going_on == 1, "a round goes on")
+        wait_until(lambda: runner.going_on == 1, "a round goes on")
     else:
         wait_until(lambda: running.rounds()["done"] == 1, "the round has ended")
     with store_in(tmp_path) as other, other.lease(owner="x", ttl=timedelta(hours=2), is_gone=lambda _: True):
         ahead[0] = timedelta(seconds=90)  # a lease is renewed once a third of its time has passed
         assert running.ended() == 1
-    assert work.ended == 1
+    assert runner.ended == 1
     assert running.hard == []
     assert "Another process took over" in str(caplog.records[-1].__dict__["why"])
 
@@ -221,8 +221,8 @@ def test_a_round_that_lost_its_lease_and_does_not_end_is_ended_with_the_process(
     monkeypatch.setattr("bridge.daemon.daemon.LOST_GRACE", 0.05)
     ahead = [timedelta(0)]
     options = Options(clock=lambda: datetime.now(UTC) + ahead[0])
-    running = start(Conducted(beating=False), options=options)
-    wait_until(lambda: running.work.going_on == 1, "a round goes on")
+    running = start(ScriptedRunner(beating=False), options=options)
+    wait_until(lambda: running.runner.going_on == 1, "a round goes on")
     with store_in(tmp_path) as other, other.lease(owner="x", ttl=timedelta(hours=2), is_gone=lambda _: True):
         ahead[0] = timedelta(seconds=90)
         wait_until(lambda: running.hard == [1], "the process was ended")
@@ -238,23 +238,23 @@ def test_the_lease_is_given_back_at_the_end(start: Start, tmp_path: Path) -> Non
 
 
 def test_stopping_finishes_the_round_in_hand_and_is_told_meanwhile(start: Start) -> None:
-    work = Conducted(feeds={FEED: EACH_ROUND})
-    running = start(work)
+    runner = ScriptedRunner(feeds={FEED: EACH_ROUND})
+    running = start(runner)
     running.read_feed()
-    wait_until(lambda: work.going_on == 1, "a round goes on")
+    wait_until(lambda: runner.going_on == 1, "a round goes on")
     running.daemon.stop()
     wait_until(lambda: running.health()[1]["reasons"] == ["it is stopping"], "it tells")
     status, body = running.health("/healthz")
-    assert (status, body["stopping"], work.ended) == (200, True, 0)
-    work.gate.set()
+    assert (status, body["stopping"], runner.ended) == (200, True, 0)
+    runner.gate.set()
     assert running.ended() == 0
-    assert (work.ended, len(work.orders)) == (1, 1)
+    assert (runner.ended, len(runner.options_seen)) == (1, 1)
 
 
 def test_a_worker_that_ends_takes_the_daemon_with_it(start: Start) -> None:
-    work = opened()
-    work.fate = [SystemExit(7)]
-    assert start(work).ended() == 1
+    runner = opened()
+    runner.fate = [SystemExit(7)]
+    assert start(runner).ended() == 1
 
 
 def test_a_web_server_that_ends_takes_the_daemon_with_it(
@@ -274,10 +274,10 @@ def test_what_cannot_begin_says_why_and_leaves_the_lease_free(tmp_path: Path) ->
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        running = Running(tmp_path, Conducted(), settings={"BRIDGE_WEB__PORT": port})
+        running = Running(tmp_path, ScriptedRunner(), settings={"BRIDGE_WEB__PORT": port})
         running.ended()
     assert isinstance(running.error, ConfigError)
-    assert running.work.orders == []
+    assert running.runner.options_seen == []
     with store_in(tmp_path) as store, store.lease(owner="next", ttl=timedelta(minutes=1)):
         assert store.last_runs() == []
 

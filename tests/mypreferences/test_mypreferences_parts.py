@@ -260,7 +260,7 @@ def test_a_mapping_that_fits_has_no_problems(world: World) -> None:
 )
 def test_what_the_mapping_names_wrongly_is_found(world: World, topic: Topic, problem: str) -> None:
     (found,) = unfit(world, a_mapping(NEWS, topic))
-    assert problem in f"{found.what}. {found.mend}"
+    assert problem in f"{found.what}. {found.hint}"
     assert found.topic == "x"
 
 
@@ -294,7 +294,7 @@ def test_inactive_things_are_found(world: World) -> None:
     world.state.faults.add(Fault("retrievePrograms", "status", status=200, body=programs))
     world.state.faults.add(Fault("retrieveConsentTypes", "status", status=200, body=consents))
     problems = unfit(world, a_mapping(NEWS, channel=CHANNEL))
-    assert [problem.fault for problem in problems] == [Unfit.INACTIVE, Unfit.INACTIVE]
+    assert [problem.kind for problem in problems] == [Unfit.INACTIVE, Unfit.INACTIVE]
 
 
 def test_the_alternate_id_goes_in_the_query_or_where_the_route_says(world: World, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
-from bridge.cli.output import StatusMark, console, note, plural, print_json, say
+from bridge.cli.output import StatusMark, console, note, plural, print_json, styled
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,37 +51,39 @@ def doctor(
     from bridge.cli.doctor.findings import Findings
     from bridge.cli.doctor.provision import NewUser, create_user
 
-    wish = NewUser(signed_in_as, tuple(user_group or ()), user_email)
+    new_user = NewUser(signed_in_as, tuple(user_group or ()), user_email)
     if provision:
-        return create_user(config, wish, yes=yes, json=json)
-    if wish or yes:
+        return create_user(config, new_user, yes=yes, json=json)
+    if new_user or yes:
         raise ConfigError(
             "--as, --user-group, --user-email and --yes go with --provision.",
             hint="Add --provision to have the bridge's user created, or leave them out.",
         )
-    found = Findings()
+    findings = Findings()
     shown: list[tuple[str, str, str]] = []
     try:
         settings = settings_from(config, database_url, mapping)
     except ConfigError as error:
         for problem in error.problems or (error.what,):
-            found.bad("settings", problem, "Mend it; the rest is checked once the settings can be read.", 2)
+            findings.bad(
+                "settings", problem, "Mend it; the rest is checked once the settings can be read.", 2
+            )
     else:
-        shown = settings.shown()
-        _examine(settings, found)
+        shown = settings.display_rows()
+        _run_checks(settings, findings)
     if json:
-        print_json(_document(found, shown))
+        print_json(_document(findings, shown))
     else:
-        _print(found, shown)
-    return found.exit_code
+        _print(findings, shown)
+    return findings.exit_code
 
 
-def _examine(settings: Any, found: Findings) -> None:
+def _run_checks(settings: Any, findings: Findings) -> None:
     from bridge.app import App, Options
     from bridge.cli.doctor import checks, polling, webhooks
-    from bridge.cli.progress import watched
+    from bridge.cli.progress import show_progress
 
-    with watched() as progress, App(settings, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
+    with show_progress() as progress, App(settings, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
         steps = (
             checks.settings,
             checks.state_db,
@@ -92,38 +94,38 @@ def _examine(settings: Any, found: Findings) -> None:
             checks.own_edits,
             checks.dotdigital,
             checks.profile_identifier,
-            polling.examine,
+            polling.check_polling,
             checks.catalogues,
         )
         for number, step in enumerate(steps):
             progress("examining", number, len(steps))
-            step(app, found)
+            step(app, findings)
 
 
-def _document(found: Findings, shown: list[tuple[str, str, str]]) -> dict[str, Any]:
+def _document(findings: Findings, shown: list[tuple[str, str, str]]) -> dict[str, Any]:
     return {
-        "ok": found.exit_code == 0,
-        "exit_code": found.exit_code,
+        "ok": findings.exit_code == 0,
+        "exit_code": findings.exit_code,
         "checks": [
-            {"section": one.section, "state": one.state.value, "what": one.what, "mend": one.mend}
-            for one in found.all
+            {"section": one.section, "state": one.state.value, "what": one.what, "mend": one.hint}
+            for one in findings.all
         ],
         "settings": [{"name": name, "value": value, "source": source} for name, value, source in shown],
     }
 
 
-def _print(found: Findings, shown: list[tuple[str, str, str]]) -> None:
+def _print(findings: Findings, shown: list[tuple[str, str, str]]) -> None:
     out = console()
     section = ""
-    for one, after in zip(found.all, [*found.all[1:], None], strict=True):
+    for one, after in zip(findings.all, [*findings.all[1:], None], strict=True):
         if one.section != section:
             section = one.section
-            out.print(say((section, "bold")))
+            out.print(styled((section, "bold")))
             if section == "settings":
                 _print_settings(shown)
-        shared = after is not None and (after.section, after.mend) == (one.section, one.mend)
-        _print_finding(one, mend="" if shared else one.mend)
-    bad = sum(one.state.value == "bad" for one in found.all)
+        shared = after is not None and (after.section, after.hint) == (one.section, one.hint)
+        _print_finding(one, hint="" if shared else one.hint)
+    bad = sum(one.state.value == "bad" for one in findings.all)
     out.print()
     if bad:
         note(StatusMark.BAD, f"{plural(bad, 'thing')} to mend.")
@@ -136,14 +138,14 @@ def _print_settings(shown: list[tuple[str, str, str]]) -> None:
     out = console()
     given = [one for one in shown if one[2] != "default"]
     for name, value, source in given:
-        out.print(say(f"  {name} = {value}", (f" ({source})", "dim")), soft_wrap=True)
+        out.print(styled(f"  {name} = {value}", (f" ({source})", "dim")), soft_wrap=True)
     rest = len(shown) - len(given)
     about = f"{rest} others have their defaults" if given else f"all {rest} have their defaults"
-    out.print(say((f"  {about} (--json shows all)", "dim")))
+    out.print(styled((f"  {about} (--json shows all)", "dim")))
 
 
-def _print_finding(one: Finding, *, mend: str) -> None:
+def _print_finding(one: Finding, *, hint: str) -> None:
     """One line; what mends several in a row is said once, below the last."""
     note(StatusMark[one.state.name], one.what, indent=2)
-    if mend:
-        note(StatusMark.NEXT, mend, indent=4)
+    if hint:
+        note(StatusMark.NEXT, hint, indent=4)

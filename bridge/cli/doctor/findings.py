@@ -27,7 +27,7 @@ class Finding:
     section: str
     state: FindingState
     what: str
-    mend: str = ""
+    hint: str = ""
     code: int = 0
 
 
@@ -40,11 +40,11 @@ class Findings:
     def good(self, section: str, what: str) -> None:
         self.all.append(Finding(section, FindingState.GOOD, what))
 
-    def warn(self, section: str, what: str, mend: str) -> None:
-        self.all.append(Finding(section, FindingState.WARN, what, mend))
+    def warn(self, section: str, what: str, hint: str) -> None:
+        self.all.append(Finding(section, FindingState.WARN, what, hint))
 
-    def bad(self, section: str, what: str, mend: str, code: int) -> None:
-        self.all.append(Finding(section, FindingState.BAD, what, mend, code))
+    def bad(self, section: str, what: str, hint: str, code: int) -> None:
+        self.all.append(Finding(section, FindingState.BAD, what, hint, code))
 
     @property
     def exit_code(self) -> int:

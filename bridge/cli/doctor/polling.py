@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bridge.cli.output import duration, plural, relative_time
+from bridge.cli.output import format_duration, format_time, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.cli.doctor.findings import Findings
     from bridge.core.ports import KeyValue
 
-_TELLS = {
+_ABILITIES = {
     "moves_on_preferences": "shows changes of preferences",
     "moves_on_suppressions": "shows unsubscribes and suppressions",
     "lists_suppressed": "lists people who cannot be mailed",
@@ -37,30 +37,30 @@ def polling(memory: KeyValue) -> dict[str, Any]:
     }
 
 
-def lines(document: Mapping[str, Any]) -> Iterator[str]:
+def polling_lines(document: Mapping[str, Any]) -> Iterator[str]:
     """The same for people; nothing of what nobody has looked at yet."""
     turn = document["turn"]
     if turn is not None:
         feeds = plural(turn["feeds"], "preference's feed", "preferences' feeds")
-        yield f"{feeds} at Dotdigital: each has its turn within {duration(turn['seconds'])}."
+        yield f"{feeds} at Dotdigital: each has its turn within {format_duration(turn['seconds'])}."
     if document["v3_asked_at"] is None:
         return
     for name, one in document["v3"].items():
-        yield f"Dotdigital's v3 listing {_TELLS[name]}: {_verdict(one)}{_use(name, one)}."
+        yield f"Dotdigital's v3 listing {_ABILITIES[name]}: {_verdict_text(one)}{_use_text(name, one)}."
 
 
-def _verdict(one: Mapping[str, Any]) -> str:
+def _verdict_text(one: Mapping[str, Any]) -> str:
     people = plural(one["by"], "person", "people")
     match one["verdict"]:
         case "shown":
-            return f"shown since {relative_time(one['since'])} by {people}, none missed"
+            return f"shown since {format_time(one['since'])} by {people}, none missed"
         case "not shown":
-            return f"not shown since {relative_time(one['since'])}"
+            return f"not shown since {format_time(one['since'])}"
         case _:
             return f"not known yet, {people} so far"
 
 
-def _use(name: str, one: Mapping[str, Any]) -> str:
+def _use_text(name: str, one: Mapping[str, Any]) -> str:
     if name != _USED:
         return ""
     return (
@@ -68,24 +68,24 @@ def _use(name: str, one: Mapping[str, Any]) -> str:
     )
 
 
-def examine(app: App, found: Findings) -> None:
+def check_polling(app: App, findings: Findings) -> None:
     """What the doctor has to tell of it: nothing here is ever wrong, only slower or faster."""
     from bridge.cli import live_catalogue
     from bridge.cli.doctor import checks
 
     section = checks.THEIRS
-    if any(one.section in ("settings", "state DB", section) and one.code for one in found.all):
+    if any(one.section in ("settings", "state DB", section) and one.code for one in findings.all):
         return
-    if not live_catalogue.has_state(app):
+    if not live_catalogue.has_state_db(app):
         return
-    for line in lines(polling(app.reading_store)):
-        found.good(section, line)
+    for line in polling_lines(polling(app.reading_store)):
+        findings.good(section, line)
     if (oldest := _oldest(app.reading_store.watermarks(), app.options.clock())) is not None:
-        found.good(section, f"Each preference's feed was read within the last {duration(oldest)}.")
+        findings.good(section, f"Each preference's feed was read within the last {format_duration(oldest)}.")
 
 
-def _oldest(marks: Mapping[str, datetime], now: datetime) -> float | None:
-    from bridge.dotdigital.polling.opt_ins import PREFIX
+def _oldest(watermarks: Mapping[str, datetime], now: datetime) -> float | None:
+    from bridge.dotdigital.reader import OPT_INS
 
-    ages = [(now - at) / timedelta(seconds=1) for feed, at in marks.items() if feed.startswith(PREFIX)]
+    ages = [(now - at) / timedelta(seconds=1) for feed, at in watermarks.items() if feed.startswith(OPT_INS)]
     return max(ages) if ages else None

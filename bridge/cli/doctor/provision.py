@@ -29,41 +29,41 @@ class NewUser:
         return bool(self.signed_in_as or self.groups or self.email)
 
 
-def create_user(config: Path | None, wish: NewUser, *, yes: bool, json: bool) -> int:
+def create_user(config: Path | None, new_user: NewUser, *, yes: bool, json: bool) -> int:
     """Find or create the user; nothing is created where signing in as it works. Raises ConfigError where
     nobody is there to be asked, SideError as the call does."""
     settings = settings_from(config)
     settings.require_mypreferences()
     if _signs_in(settings):
-        return _told(settings, None, json=json)
-    if wish.signed_in_as is None:
+        return _report(settings, None, json=json)
+    if new_user.signed_in_as is None:
         raise ConfigError(
             "Signing in as the user of BRIDGE_MYPREFERENCES__USER_ID is refused: it is not there yet, or the "
             "credentials are wrong.",
             hint="To have it created, name a user that may create users: --as USER_ID.",
         )
-    wanted = _wanted(settings, wish)
-    _announce(wanted)
+    wanted = _user_wanted(settings, new_user)
+    _print_user(wanted)
     if not confirmed("Create this user?", yes=yes):
         return 0
-    return _told(settings, _created(settings, wish.signed_in_as, wanted), json=json)
+    return _report(settings, _create(settings, new_user.signed_in_as, wanted), json=json)
 
 
-def _wanted(settings: Settings, wish: NewUser) -> wire.User:
+def _user_wanted(settings: Settings, new_user: NewUser) -> wire.User:
     from bridge.mypreferences import wire
 
     return wire.User(
         user_name=settings.mypreferences.user_id or "",
         first_name="Consent",
         last_name="Bridge",
-        email=wish.email,
+        email=new_user.email,
         description="The consent bridge's own API user: it reads and writes preferences and consents.",
-        user_groups=list(wish.groups) or None,
+        user_groups=list(new_user.groups) or None,
         source_group_id=settings.mypreferences.source_group,
     )
 
 
-def _announce(wanted: wire.User) -> None:
+def _print_user(wanted: wire.User) -> None:
     note(StatusMark.NEXT, f"At MyPreferences a user named {wanted.user_name} is to be created,", stderr=True)
     group = wanted.source_group_id or "none (see BRIDGE_MYPREFERENCES__SOURCE_GROUP)"
     groups = (
@@ -73,7 +73,7 @@ def _announce(wanted: wire.User) -> None:
     note(StatusMark.NEXT, f"User Groups: {groups}", indent=2, stderr=True)
 
 
-def _created(settings: Settings, administrator: str, wanted: wire.User) -> wire.UserCreated:
+def _create(settings: Settings, administrator: str, wanted: wire.User) -> wire.UserCreated:
     """Creates it, once: the call cannot be repeated blindly."""
     from bridge.app import App, Options
 
@@ -116,7 +116,7 @@ def _signs_in(settings: Settings) -> bool:
     return True
 
 
-def _told(settings: Settings, made: wire.UserCreated | None, *, json: bool) -> int:
+def _report(settings: Settings, made: wire.UserCreated | None, *, json: bool) -> int:
     """What was done. A user that was created must also sign in: its name is the scope of the sign-in."""
     ready = made is None or _signs_in(settings)
     if json:

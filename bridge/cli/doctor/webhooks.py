@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.cli.doctor.findings import SETUP, Findings
-from bridge.cli.output import listed, plural
+from bridge.cli.output import join_words, plural
 from bridge.core.errors import SideError
 
 if TYPE_CHECKING:
@@ -17,30 +17,32 @@ _SHORT = 16
 _MAKE = "Make one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
 
 
-def subscriptions(app: App, found: Findings) -> None:
+def subscriptions(app: App, findings: Findings) -> None:
     """Is there a subscription, without which MyPreferences keeps no events, and is it told of all?"""
-    if any(one.section in ("settings", "mapping", MINE) and one.code for one in found.all):
+    if any(one.section in ("settings", "mapping", MINE) and one.code for one in findings.all):
         return
     try:
         known = app.mypreferences.retrieve_subscriptions()
     except SideError as error:
-        found.warn(MINE, f"Webhook subscriptions cannot be looked at: {error.what}", error.hint)
+        findings.warn(MINE, f"Webhook subscriptions cannot be looked at: {error.what}", error.hint)
         return
-    read = _read_by(app, found, known)
+    read = _read_by(app, findings, known)
     if not known:
-        found.warn(MINE, "No webhook subscription exists: no events are kept, so polling finds none.", _MAKE)
+        findings.warn(
+            MINE, "No webhook subscription exists: no events are kept, so polling finds none.", _MAKE
+        )
     elif read:
-        _completeness(app, found, read)
+        _completeness(app, findings, read)
     if known:
-        _receiver(app, found, known)
+        _receiver(app, findings, known)
 
 
-def _read_by(app: App, found: Findings, known: list[wire.Subscription]) -> list[wire.Subscription]:
+def _read_by(app: App, findings: Findings, known: list[wire.Subscription]) -> list[wire.Subscription]:
     """Those whose events are polled."""
     only = app.settings.mypreferences.subscription
     read = [one for one in known if only is None or str(one.id) == str(only)]
     if known and not read:
-        found.bad(
+        findings.bad(
             MINE,
             f"There is no webhook subscription {only}, which BRIDGE_MYPREFERENCES__SUBSCRIPTION names.",
             "Name one of `bridge hooks list`, or unset it to read the events of all.",
@@ -49,27 +51,27 @@ def _read_by(app: App, found: Findings, known: list[wire.Subscription]) -> list[
     return read
 
 
-def _completeness(app: App, found: Findings, read: list[wire.Subscription]) -> None:
+def _completeness(app: App, findings: Findings, read: list[wire.Subscription]) -> None:
     from bridge.mypreferences.events.webhook_admin import lacking, needs
 
     wanted = needs(app.mapping, app.settings.mypreferences.alternate_id_type)
     missing = lacking(wanted, read)
     if missing:
-        mend = f"Without them some changes wait for the nightly sweep. {_MAKE}"
-        found.warn(MINE, f"No webhook subscription is told of {listed(missing)}.", mend)
+        hint = f"Without them some changes wait for the nightly sweep. {_MAKE}"
+        findings.warn(MINE, f"No webhook subscription is told of {join_words(missing)}.", hint)
     else:
         number = plural(len(read), "webhook subscription")
-        found.good(MINE, f"All events that are needed are subscribed to ({number}).")
+        findings.good(MINE, f"All events that are needed are subscribed to ({number}).")
     for one in read:
         if one.alternate_id_type:
-            found.warn(
+            findings.warn(
                 MINE,
                 f"Webhook subscription {one.id} names people by an alternate id, which tells nothing.",
                 "Create it anew without AlternateIdType.",
             )
 
 
-def _receiver(app: App, found: Findings, known: list[wire.Subscription]) -> None:
+def _receiver(app: App, findings: Findings, known: list[wire.Subscription]) -> None:
     """Does one deliver to us, where we listen?"""
     from bridge.web.webhooks import PATH
 
@@ -77,7 +79,7 @@ def _receiver(app: App, found: Findings, known: list[wire.Subscription]) -> None
     if secret is None:
         return
     if len(secret.get_secret_value()) < _SHORT:
-        found.warn(
+        findings.warn(
             MINE,
             f"The secret of the webhook receiver is shorter than {_SHORT} characters.",
             "Set BRIDGE_WEB__HOOK_SECRET to a long random word, and make the subscription anew.",
@@ -85,5 +87,5 @@ def _receiver(app: App, found: Findings, known: list[wire.Subscription]) -> None
     ours = [one for one in known if one.url.endswith(f"{PATH}{secret.get_secret_value()}")]
     if not any(one.active for one in ours):
         paused = next((one.id for one in ours), None)
-        mend = _MAKE if paused is None else f"Let it deliver: `bridge hooks resume {paused}`."
-        found.warn(MINE, "The webhook receiver is open, and no active subscription delivers to it.", mend)
+        hint = _MAKE if paused is None else f"Let it deliver: `bridge hooks resume {paused}`."
+        findings.warn(MINE, "The webhook receiver is open, and no active subscription delivers to it.", hint)

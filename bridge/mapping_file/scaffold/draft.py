@@ -54,11 +54,11 @@ class DraftedTopic:
         return {"preference": numbers[""]} if "" in numbers else {"frequencies": dict(numbers)}
 
 
-def drafted(sketch: MatchResult) -> list[DraftedTopic]:
+def draft_topics(result: MatchResult) -> list[DraftedTopic]:
     """The topics of a sketch with ids of their own, also those that will be commented out."""
     taken = {str(CHANNEL)}
     found = []
-    for match in sketch.topics:
+    for match in result.topics:
         name = _slug(match.source.group_name or match.source.name or match.source.id)
         fresh = next(one for one in _numbered(name) if one not in taken)
         taken.add(fresh)
@@ -66,12 +66,12 @@ def drafted(sketch: MatchResult) -> list[DraftedTopic]:
     return found
 
 
-def draft(sketch: MatchResult) -> str:
+def draft(result: MatchResult) -> str:
     """The text of the file."""
-    parts = [_HEAD, _channel(sketch.channel)]
-    parts += [_topic(one) for one in drafted(sketch)]
+    parts = [_HEAD, _channel(result.channel)]
+    parts += [_topic(one) for one in draft_topics(result)]
     for side, name in ((Side.MYPREFERENCES, "MyPreferences"), (Side.DOTDIGITAL, "Dotdigital")):
-        left = [one for one in sketch.left if one.entry.kind.side is side]
+        left = [one for one in result.left if one.entry.kind.side is side]
         lines = [_comment(f"  {one.entry.called}: {one.why}") for one in left] or [_comment("  nothing")]
         parts.append("\n".join((f"## Left over at {name}:", *lines)) + "\n")
     return "\n".join(parts)
@@ -97,10 +97,10 @@ def _topic(one: DraftedTopic) -> str:
 
 def _block(match: Match, lines: list[str]) -> str:
     target = "" if match.target is None else f" and {match.target.called}"
-    told = [f"{match.score}: {match.reason}.", f"{match.source.called}{target}"]
-    told += [f"Not sure: {doubt}." for doubt in match.doubts]
+    lines_above = [f"{match.score}: {match.reason}.", f"{match.source.called}{target}"]
+    lines_above += [f"Not sure: {doubt}." for doubt in match.doubts]
     shown = lines if match.sure else [f"# {line}" for line in lines]
-    return "\n".join((*map(_comment, told), *shown)) + "\n"
+    return "\n".join((*map(_comment, lines_above), *shown)) + "\n"
 
 
 def _comment(line: str) -> str:

@@ -6,11 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
-from bridge.mapping_file.scaffold.similarity import Similarity, best_similarity, pace, without_pace, words
+from bridge.mapping_file.scaffold.similarity import (
+    Similarity,
+    best_similarity,
+    frequency_of,
+    without_frequency,
+    words,
+)
 
 SURE = 90  # below it, a person is asked
 WORTH_ASKING = 55  # below it, nothing is suggested
-WORTH_TELLING = 40  # below it, what is left over is not like anything
+WORTH_REPORTING = 40  # below it, what is left over is not like anything
 APART = 10  # a rival as close as this makes neither sure
 _CHANNEL = ("Email marketing", "Marketing emails", "Email")
 _LONGEST = {
@@ -60,12 +66,14 @@ def match_catalogues(catalogue: Catalogue) -> MatchResult:
     channel = _channel(catalogue)
     rest = [one for one in catalogue.of(CatalogueKind.CONSENT) if channel is None or one != channel.source]
     sources = [*catalogue.of(CatalogueKind.FILTER), *rest]
-    candidates = [one for source in sources if not unfit(source) for one in _candidates(source, catalogue)]
-    taken = _assigned(candidates)
-    topics = [_judged(one, candidates) for one in taken]
+    candidates = [
+        one for source in sources if not unmappable(source) for one in _candidates(source, catalogue)
+    ]
+    taken = _assign(candidates)
+    topics = [_with_rivals(one, candidates) for one in taken]
     used = {number for one in topics for number in one.preferences.values()}
     matched = {one.source.key for one in topics}
-    left = [_lonely(one, candidates) for one in sources if one.key not in matched]
+    left = [_unmatched(one, candidates) for one in sources if one.key not in matched]
     leaves = [one for one in catalogue.of(CatalogueKind.PREFERENCE) if int(one.id) not in used]
     left += [Unmatched(one, _nearest(candidates, one)) for one in leaves]
     return MatchResult(topics, channel, left)
@@ -76,46 +84,46 @@ def _channel(catalogue: Catalogue) -> Match | None:
     found = [
         (best_similarity(_names(one), _CHANNEL), one)
         for one in catalogue.of(CatalogueKind.CONSENT)
-        if not unfit(one)
+        if not unmappable(one)
     ]
     found = sorted((pair for pair in found if pair[0].score >= WORTH_ASKING), key=lambda pair: -pair[0].score)
     if not found:
         return None
-    like, consent = found[0]
-    rivals = [one.id for other, one in found[1:] if other.score > like.score - APART]
+    alike, consent = found[0]
+    rivals = [one.id for other, one in found[1:] if other.score > alike.score - APART]
     doubts = [*_doubts(consent), *(f"the consent {name} is called much the same" for name in rivals)]
-    return Match(consent, {}, like.score, like.reason, tuple(doubts), _edition(consent))
+    return Match(consent, {}, alike.score, alike.reason, tuple(doubts), _edition(consent))
 
 
 def _candidates(source: Entry, catalogue: Catalogue) -> Iterator[Match]:
     """Each thing at Dotdigital that is worth asking about, for one of MyPreferences."""
     for leaf in catalogue.of(CatalogueKind.PREFERENCE):
-        like = best_similarity(_names(source), _names(leaf))
+        alike = best_similarity(_names(source), _names(leaf))
         doubts = list(_doubts(source))
         if source.frequencies:
             doubts.append("how often people chose to get it has no place in one preference")
-        if like.score > 0:
-            yield _match(source, {"": int(leaf.id)}, like, doubts, leaf)
+        if alike.score > 0:
+            yield _match(source, {"": int(leaf.id)}, alike, doubts, leaf)
     if source.frequencies:
         for category in catalogue.of(CatalogueKind.CATEGORY):
             leaves = [one for one in catalogue.of(CatalogueKind.PREFERENCE) if one.group == category.id]
-            if (found := _spread(source, category, leaves)) is not None:
+            if (found := _match_frequencies(source, category, leaves)) is not None:
                 yield found
 
 
 def _match(
-    source: Entry, preferences: Mapping[str, int], like: Similarity, doubts: Iterable[str], target: Entry
+    source: Entry, preferences: Mapping[str, int], alike: Similarity, doubts: Iterable[str], target: Entry
 ) -> Match:
-    return Match(source, preferences, like.score, like.reason, tuple(doubts), _edition(source), target)
+    return Match(source, preferences, alike.score, alike.reason, tuple(doubts), _edition(source), target)
 
 
-def _spread(source: Entry, category: Entry, leaves: Sequence[Entry]) -> Match | None:
+def _match_frequencies(source: Entry, category: Entry, leaves: Sequence[Entry]) -> Match | None:
     """The frequencies of a filter over the preferences of one category; None where none has a place."""
     placed: dict[str, Entry] = {}
     doubts = list(_doubts(source))
     for name in source.frequencies or ():
         free = [leaf for leaf in leaves if leaf not in placed.values()]
-        found = [leaf for leaf in free if _same_pace(name, leaf, source)]
+        found = [leaf for leaf in free if _same_frequency(name, leaf, source)]
         if len(found) == 1:
             placed[name] = found[0]
         else:
@@ -123,27 +131,29 @@ def _spread(source: Entry, category: Entry, leaves: Sequence[Entry]) -> Match | 
             doubts.append(f"{how_many} {name}: whoever chose it would be held")
     if not placed:
         return None
-    like = max(
+    alike = max(
         best_similarity(_names(source), _names(category)),
-        min(best_similarity(_names(source), map(without_pace, _names(leaf))) for leaf in placed.values()),
+        min(
+            best_similarity(_names(source), map(without_frequency, _names(leaf))) for leaf in placed.values()
+        ),
         key=lambda one: one.score,
     )
     said = ", ".join(f"{name} is {leaf.name}" for name, leaf in placed.items())
     numbers = {name: int(leaf.id) for name, leaf in placed.items()}
-    return _match(source, numbers, Similarity(like.score, f"{like.reason}; {said}"), doubts, category)
+    return _match(source, numbers, Similarity(alike.score, f"{alike.reason}; {said}"), doubts, category)
 
 
-def _same_pace(frequency: str, leaf: Entry, source: Entry) -> bool:
+def _same_frequency(frequency: str, leaf: Entry, source: Entry) -> bool:
     """Whether a preference is for those who chose a frequency."""
-    often = pace(frequency)
+    frequency = frequency_of(frequency)
     names = [name for name in (leaf.name, *leaf.also) if name]
-    if often:
-        return any(pace(name) == often for name in names)
+    if frequency:
+        return any(frequency_of(name) == frequency for name in names)
     about = {word for name in _names(source) for word in words(name)}
     return any(set(words(name)) - about == set(words(frequency)) for name in names)
 
 
-def _assigned(candidates: Iterable[Match]) -> list[Match]:
+def _assign(candidates: Iterable[Match]) -> list[Match]:
     """The best matches that do not get into each other's way."""
     sources, numbers = set(), set[int]()
     found = []
@@ -156,7 +166,7 @@ def _assigned(candidates: Iterable[Match]) -> list[Match]:
     return found
 
 
-def _judged(match: Match, candidates: Iterable[Match]) -> Match:
+def _with_rivals(match: Match, candidates: Iterable[Match]) -> Match:
     """A match with its rivals as doubts: what is nearly as like, for either of the two."""
     numbers = set(match.preferences.values())
     doubts = list(match.doubts)
@@ -164,7 +174,7 @@ def _judged(match: Match, candidates: Iterable[Match]) -> Match:
         if other.score <= match.score - APART:
             continue
         if other.source.key == match.source.key and not numbers & set(other.preferences.values()):
-            doubts.append(f"{_told(other.target)} is nearly as like ({other.score})")
+            doubts.append(f"{_describe(other.target)} is nearly as like ({other.score})")
         elif other.source.key != match.source.key and numbers & set(other.preferences.values()):
             doubts.append(f"the {other.source.called} is nearly as like ({other.score})")
     return Match(
@@ -191,7 +201,7 @@ def _doubts(source: Entry) -> Iterator[str]:
         yield f"its locales are: {', '.join(active[0].locales or ()) or 'none'}"
 
 
-def unfit(source: Entry) -> str:
+def unmappable(source: Entry) -> str:
     """Why something cannot be mapped at all; empty where it can."""
     if source.kind is CatalogueKind.FILTER and source.channel and source.channel.casefold() != "email":
         return f"it is of the channel {source.channel}: only e-mail is carried"
@@ -214,22 +224,22 @@ def _edition(source: Entry) -> CatalogueVersion | None:
     return next((one for one in reversed(editions) if one.active), editions[-1] if editions else None)
 
 
-def _lonely(entry: Entry, candidates: Sequence[Match]) -> Unmatched:
-    return Unmatched(entry, unfit(entry) or _nearest(candidates, entry))
+def _unmatched(entry: Entry, candidates: Sequence[Match]) -> Unmatched:
+    return Unmatched(entry, unmappable(entry) or _nearest(candidates, entry))
 
 
 def _nearest(candidates: Iterable[Match], entry: Entry) -> str:
-    mine = [one for one in candidates if entry in (one.source, one.target)]
-    if not mine:
+    first = [one for one in candidates if entry in (one.source, one.target)]
+    if not first:
         return "nothing is like it"
-    found = max(mine, key=lambda one: one.score)
-    if found.score < WORTH_TELLING:
+    found = max(first, key=lambda one: one.score)
+    if found.score < WORTH_REPORTING:
         return "nothing is like it"
     other = found.target if found.source == entry else found.source
-    return f"the nearest is {_told(other)} ({found.score})"
+    return f"the nearest is {_describe(other)} ({found.score})"
 
 
-def _told(entry: Entry | None) -> str:
+def _describe(entry: Entry | None) -> str:
     return "" if entry is None else f"the {entry.called}"
 
 

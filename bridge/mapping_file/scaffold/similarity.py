@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from rapidfuzz import fuzz
 
-_NOISE = frozenset(
+_STOP_WORDS = frozenset(
     [
         "a",
         "an",
@@ -32,7 +32,7 @@ _NOISE = frozenset(
         "your",
     ]
 )
-_PACES = (  # what is told first wins: "every two weeks" is not weekly
+_FREQUENCIES = (  # what is told first wins: "every two weeks" is not weekly
     ("", r"twice|bi ?monthly|bi ?annual"),
     ("fortnightly", r"fortnight|bi ?weekly|every (two|2|other|second) weeks?"),
     ("daily", r"\bdaily\b|\b(every|each|once a|per) ?day\b"),
@@ -62,22 +62,22 @@ def best_similarity(some: Iterable[str], others: Iterable[str]) -> Similarity:
 
 def similarity(one: str, other: str) -> Similarity:
     """How alike two names are."""
-    mine, theirs = words(one), words(other)
-    told = f'"{one}" and "{other}"'
-    if not mine or not theirs:
+    first, second = words(one), words(other)
+    lines_above = f'"{one}" and "{other}"'
+    if not first or not second:
         return Similarity(0)
-    if mine == theirs:
-        return Similarity(100, f"the same words, {told}")
-    if set(mine) == set(theirs):
-        return Similarity(95, f"the same words in another order, {told}")
-    few, many = sorted((set(mine), set(theirs)), key=len)
+    if first == second:
+        return Similarity(100, f"the same words, {lines_above}")
+    if set(first) == set(second):
+        return Similarity(95, f"the same words in another order, {lines_above}")
+    few, many = sorted((set(first), set(second)), key=len)
     if few < many:
-        return Similarity(60 + 30 * len(few) // len(many), f"one has all words of the other, {told}")
+        return Similarity(60 + 30 * len(few) // len(many), f"one has all words of the other, {lines_above}")
     shared = 80 * len(few & many) // len(few | many)
-    spelt = int(0.85 * fuzz.ratio(" ".join(mine), " ".join(theirs)))
-    if shared >= spelt:
-        return Similarity(shared, f"some words are the same, {told}")
-    return Similarity(spelt, f"spelt alike, {told}")
+    spelling = int(0.85 * fuzz.ratio(" ".join(first), " ".join(second)))
+    if shared >= spelling:
+        return Similarity(shared, f"some words are the same, {lines_above}")
+    return Similarity(spelling, f"spelt alike, {lines_above}")
 
 
 @lru_cache(maxsize=4096)
@@ -86,20 +86,20 @@ def words(name: str) -> tuple[str, ...]:
     plain = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", plain).casefold()
     found = re.findall(r"[^\W_]+", apart)
-    telling = [_singular(word) for word in found if word not in _NOISE]
-    return tuple(telling or found)
+    significant = [_singular(word) for word in found if word not in _STOP_WORDS]
+    return tuple(significant or found)
 
 
-def pace(name: str) -> str:
+def frequency_of(name: str) -> str:
     """How often something comes, by its name: `daily`, `weekly`, …; empty where the name does not say."""
     plain = re.sub(r"[\W_]+", " ", name).casefold()
-    return next((told for told, pattern in _PACES if re.search(pattern, plain)), "")
+    return next((lines_above for lines_above, pattern in _FREQUENCIES if re.search(pattern, plain)), "")
 
 
-def without_pace(name: str) -> str:
+def without_frequency(name: str) -> str:
     """A name without the words that say how often."""
     plain = re.sub(r"[\W_]+", " ", name).casefold()
-    for _, pattern in _PACES:
+    for _, pattern in _FREQUENCIES:
         plain = re.sub(pattern, " ", plain)
     return " ".join(plain.split())
 
