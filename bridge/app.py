@@ -1,4 +1,4 @@
-"""The root: builds everything once from the settings. The only file that knows all names."""
+"""The composition root: builds each part of the process once, from the settings."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from bridge.transport import ErrorMapper, SignIn, Throttle, Transport
 R = TypeVar("R", bound=DotdigitalReader)
 T = TypeVar("T")
 
-LEASE = timedelta(minutes=2)  # renewed all along; a killed machine blocks nobody for longer
+LEASE = timedelta(minutes=2)  # renewed continuously; after a crash nobody waits longer than this
 
 Clock = Callable[[], datetime]
 
@@ -59,18 +59,18 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What tests and the demo set that no operator does."""
+    """What tests and the demo change and operators do not."""
 
     clock: Clock = utc_now
     sleep: Callable[[float], None] = time.sleep
-    export_poll: float = 15.0  # seconds between questions for a job of MyPreferences
-    import_poll: float = 5.0  # seconds before the first question for an import of Dotdigital
-    read_timeout: float = 121.0  # seconds; Dotdigital gives up at 120
+    export_poll: float = 15.0  # seconds between status calls for a MyPreferences job
+    import_poll: float = 5.0  # seconds before the first status call for a Dotdigital import
+    read_timeout: float = 121.0  # seconds; Dotdigital itself gives up after 120
     tries: int = 4
 
 
 class App:
-    """The parts of one process, built when first asked for and closed together."""
+    """The parts of one process. Each is built on first use; all are closed together."""
 
     def __init__(self, settings: Settings, options: Options | None = None) -> None:
         self.settings = settings
@@ -91,12 +91,12 @@ class App:
 
     @cached_property
     def mapping(self) -> ConsentMapping:
-        """The mapping of the settings' file. Raises ConfigError with all its problems."""
+        """The mapping file. Raises ConfigError with all its problems."""
         return load_mapping(self.settings.mapping)
 
     @cached_property
     def tuning(self) -> Tuning:
-        """The settings that a round follows."""
+        """The settings that a run follows."""
         return Tuning(
             poll=timedelta(seconds=self.settings.poll_seconds),
             overlap=timedelta(seconds=self.settings.overlap_seconds),
@@ -107,24 +107,24 @@ class App:
 
     @cached_property
     def erasing(self) -> ErasureSettings:
-        """How people who were erased are known again."""
+        """How erased people are recognised."""
         return ErasureSettings(key_of(self.settings), self.tuning.skew)
 
     @cached_property
     def store(self) -> Store:
-        """The state DB, to be written. SQLite upgrades itself; otherwise raises SchemaOutOfDate."""
+        """The state DB, writable. SQLite upgrades itself; otherwise raises SchemaOutOfDate."""
         url = self.settings.database_url
         store = Store.open(url, clock=self.options.clock, erasing=self.erasing)
         self._open.callback(store.close)
         return store
 
     def lease(self) -> Lease:
-        """The right to write with this state DB. A process killed on this machine is not waited for."""
+        """The lease on this state DB. A process of this machine that no longer runs does not block it."""
         return self.store.lease(owner=str(this_process()), ttl=LEASE, is_gone=is_gone)
 
     @cached_property
     def reading_store(self) -> Store:
-        """The state DB, only to be read."""
+        """The state DB, read-only."""
         url = self.settings.database_url
         store = Store.reader(url, clock=self.options.clock, erasing=self.erasing)
         self._open.callback(store.close)
@@ -297,7 +297,7 @@ class App:
     def services(
         self, *, progress: Progress = silent, heartbeat: Callable[[], None] = lambda: None
     ) -> Services:
-        """All that looking and deciding needs."""
+        """Everything that reading and deciding needs. It contains no way to write to a side."""
         self.limits.watch = partial(_show_wait, progress)
         return Services(
             state=self.store,
@@ -311,21 +311,41 @@ class App:
         )
 
     def writers(self) -> Writers:
-        """All that writing needs. Raises ConfigError for a mapping that nobody has confirmed."""
+        """Everything that writing needs. Raises ConfigError for a draft mapping."""
         self.require_confirmed()
         if self.dotdigital_events is not None:
             self.dotdigital_events.permit()
         return Writers(self.replicas)
 
     def require_confirmed(self) -> None:
-        """Raise ConfigError where the mapping is a draft: a wrong match would write to everybody it names."""
+        """Raise ConfigError for a draft mapping: a wrong match would write to everybody it names."""
         if self.mapping.draft:
             raise ConfigError(
-                f"The mapping {self.settings.mapping} is a draft: nothing is written before it is confirmed.",
-                hint="Read it, see what it would do by `bridge plan`, then take out the line draft = true.",
+                f"The mapping {self.settings.mapping} is a draft. Nothing is written until you confirm it.",
+                hint="Read it, check it with `bridge plan`, then remove the line draft = true.",
             )
 
 
 def _show_wait(progress: Progress, tier: str, waited: float, left: float) -> None:
-    step = f"waiting for Dotdigital to allow more calls ({tier}), seconds"
+    step = f"waiting for the Dotdigital rate limit ({tier}), seconds"
     progress(step, round(waited), round(waited + left))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """A single fact of the state DB, as a note that a side may keep."""
+
+    store: Callable[[], Store]
+    key: str
+
+    def read(self) -> str:
+        return self.store().meta(self.key) or ""
+
+    def write(self, text: str) -> None:
+        self.store().set_meta(self.key, text)
+
+
+def _given(value: T | None) -> T:
+    if value is None:  # unreachable: `require_*` has reported the missing setting before
+        raise ConfigError("A required setting is missing.", hint="Run `bridge doctor`.")
+    return value

@@ -1,8 +1,6 @@
-"""Logs: one JSON line an event on stderr (plain columns on a terminal), with no address and no secret in any.
-
-Redaction is the last thing before a line is written, so it covers messages, values, tracebacks and the
-records of other libraries alike. It would rather take out too much.
-"""
+"""Logs: one JSON line per event on stderr (columns on a terminal), without addresses and secrets. Redaction
+comes last, so it covers messages, values, tracebacks and the records of other libraries. If in doubt it
+removes too much."""
 
 from __future__ import annotations
 
@@ -17,10 +15,10 @@ import structlog
 from bridge.core.errors import ConfigError
 
 ADDRESS = "[address]"
-SECRET = "[secret]"  # noqa: S105 - what stands in a secret's place
+SECRET = "[secret]"  # noqa: S105 - replaces a secret
 
 _LEVELS = ("debug", "info", "warning", "error")
-# Bounded, so that a long line without blanks costs no quadratic search.
+# Bounded, so that searching a long line without blanks does not take quadratic time.
 _ADDRESSES = re.compile(
     r"""(?:"[^"\n]{1,128}"|[^\s@<>"(),;:\[\]]{1,256}?)(?:@|%40)[^\s@<>"'(),;\[\]]{1,256}""", re.IGNORECASE
 )
@@ -40,7 +38,7 @@ _SECRET_KEYS = re.compile(
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """The bridge's own handler, told from others so that configuring again replaces it and nothing else."""
+    """The bridge's own log handler: configuring again replaces this one only."""
 
 
 def configure(level: str = "info", json: bool | None = None, stream: TextIO | None = None) -> None:
@@ -49,7 +47,7 @@ def configure(level: str = "info", json: bool | None = None, stream: TextIO | No
     `json` None means JSON unless the stream is a terminal. Raises ConfigError for an unknown level.
     """
     if level.lower() not in _LEVELS:
-        raise ConfigError(f"There is no log level {level!r}.", hint=f"Use one of {', '.join(_LEVELS)}.")
+        raise ConfigError(f"Unknown log level {level!r}.", hint=f"Use one of {', '.join(_LEVELS)}.")
     target = sys.stderr if stream is None else stream
     handler = _Handler(target)
     handler.setFormatter(_formatter(json=not target.isatty() if json is None else json))
@@ -59,8 +57,8 @@ def configure(level: str = "info", json: bool | None = None, stream: TextIO | No
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.captureWarnings(True)
-    for chatty in ("httpx", "httpcore"):  # they write URLs, which may hold an address
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for library in ("httpx", "httpcore"):  # they log URLs, which may contain an address
+        logging.getLogger(library).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -70,7 +68,7 @@ def configure(level: str = "info", json: bool | None = None, stream: TextIO | No
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: the event with everything taken out that a log must not hold."""
+    """A structlog processor: the event without anything that must not be logged."""
     for key in list(event):
         event[key] = _clean(event[key], key)
     return event

@@ -1,4 +1,4 @@
-"""Which hosts are this machine's own. Only they may be spoken to, or listened on, without protection."""
+"""Loopback hosts: the only ones that may be used without encryption or a token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or literal address is this machine's own."""
+    """Whether a host name or literal address is loopback."""
     if host.casefold() == "localhost":
         return True
     try:

@@ -1,7 +1,6 @@
-"""One way out to a side: throttled, counted, judged, and never logged with anything of a person's.
-
-A read may be sent several times. A write is sent once: what came of it, if no trustworthy answer
-came back, is found out by reading, never by sending again.
+"""HTTP to one side: throttled, counted, errors mapped, and no personal data in the log.
+A read may be sent several times. A write is sent once: without a trustworthy response its result is found by
+reading, never by sending again.
 """
 
 from __future__ import annotations
@@ -36,16 +35,16 @@ from bridge.core.errors import (
 from bridge.core.model import Side
 from bridge.net import is_loopback
 
-FIRST_PAUSE = 0.5  # seconds before the second try; doubles from there
-LONGEST_PAUSE = 60.0  # seconds; a side that asks for more is left to the engine, which has other work
-ACCEPT = "application/json, text/plain;q=0.5"  # a few calls (Dotdigital delete-preference) answer in words
+FIRST_PAUSE = 0.5  # seconds before the second attempt; doubles from there
+LONGEST_PAUSE = 60.0  # seconds; if a side asks for more, the engine does other work meanwhile
+ACCEPT = "application/json, text/plain;q=0.5"  # a few calls (Dotdigital delete-preference) return text
 
 Params = Mapping[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back. `server_time` is the answer's own Date header (None: absent or unreadable)."""
+    """An HTTP response. `server_time` is its Date header (None: absent or unreadable)."""
 
     status: int
     headers: httpx.Headers = field(repr=False)
@@ -58,28 +57,25 @@ class Response:
 
 
 class Throttle(Protocol):
-    """Keeps one side's calls within what it allows."""
+    """Keeps the calls to one side within its rate limits."""
 
     def before(self, operation: str) -> None:
         """Called before each request; may sleep."""
         ...
 
     def after(self, operation: str, answer: Response) -> None:
-        """Called with each answer, also with refusals."""
+        """Called with each response, refusals included."""
         ...
 
 
-SignIn = httpx.Auth  # puts credentials on each request
+SignIn = httpx.Auth  # adds credentials to each request
 ErrorMapper = Callable[[str, Response, bool], SideError | None]
 
 
 class Transport:
-    """Sends requests of one side. Thread-safe.
-
-    `judge(operation, answer, is_write)` translates an answer into the error it stands for (None: fine).
-    `sleep` takes seconds. `tries` counts all attempts of one read. `calls_beside` tells how many requests
-    the sign-in has sent by itself.
-    """
+    """Sends requests to one side. Thread-safe. `to_error(operation, response, is_write)` maps a response to
+    an error (None: no error). `sleep` takes seconds. `tries` is the maximum of attempts per read.
+    `calls_beside` returns the number of requests sent by the sign-in."""
 
     def __init__(
         self,
@@ -92,7 +88,7 @@ class Transport:
         jitter: random.Random,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
-        read_timeout: float = 121.0,  # Dotdigital gives up at 120 s: its own answer must come first
+        read_timeout: float = 121.0,  # Dotdigital gives up at 120 s; its own response must arrive first
         tries: int = 4,
         ticks: Callable[[], float] = time.perf_counter,
         calls_beside: Callable[[], int] = lambda: 0,
@@ -111,8 +107,8 @@ class Transport:
             transport=transport,
             verify=_shared_trust() if transport is None else True,
             timeout=httpx.Timeout(30.0, connect=15.0, read=read_timeout),
-            # Idle connections are dropped early: one that the server closes under a write's feet would
-            # leave that write in doubt.
+            # Drop idle connections early: if the server closes one during a write, the result of that
+            # write is unknown.
             limits=httpx.Limits(max_connections=16, keepalive_expiry=3.0),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={"User-Agent": f"consent-bridge/{__version__}", "Accept": ACCEPT},
@@ -122,19 +118,19 @@ class Transport:
 
     @property
     def base_url(self) -> str:
-        """Where the side is reached, without a trailing slash."""
+        """The side's base URL without a trailing slash."""
         return self._base_url
 
     @property
     def calls(self) -> int:
-        """Requests sent so far: repeated ones, refused ones and sign-ins included."""
+        """Requests sent so far, including retries, refused ones and sign-ins."""
         with self._lock:
             return self._calls + self._calls_beside()
 
     def read(
         self, operation: str, method: str, path: str, *, params: Params | None = None, json: object = None
     ) -> Response:
-        """Ask, up to `tries` times. Raises SideError; what a 2xx body holds is not looked at."""
+        """Send up to `tries` times. Raises SideError. The body of a 2xx response is not checked."""
         for attempt in range(1, self._tries + 1):
             try:
                 return self._once(
@@ -145,7 +141,7 @@ class Transport:
                 if attempt == self._tries or pause > LONGEST_PAUSE:
                     raise
             self._sleep(pause)
-        raise RuntimeError("a read that was never tried")  # the loop returns or raises
+        raise RuntimeError("unreachable: the loop returns or raises")
 
     def write(
         self,
@@ -157,8 +153,8 @@ class Transport:
         json: object = None,
         content_type: str | None = None,
     ) -> Response:
-        """Send once; `content_type` is for JSON that goes by another name. Raises OutcomeUnknown where it may
-        have been applied; any other SideError means that it was not."""
+        """Send once. `content_type` replaces the type of JSON. Raises OutcomeUnknown if the write may have
+        been applied; any other SideError means that it was not."""
         request = self._request(method, path, params, json)
         if content_type is not None:
             request.headers["Content-Type"] = content_type
@@ -194,16 +190,16 @@ class Transport:
         error = self._to_error(operation, answer, is_write)
         if is_write and answer.status >= 500 and not isinstance(error, Throttled | OutcomeUnknown):
             return OutcomeUnknown(
-                f"{self.side} answered {answer.status} to a write: it may have been applied, or not.",
+                f"{self.side} returned {answer.status} for a write. It may or may not have been applied.",
                 side=self.side, operation=operation, status=answer.status,
                 code=None if error is None else error.code,
                 retry_after=None if error is None else error.retry_after,
-                hint="The next read back settles it.",
+                hint="The next read of this record shows the result.",
             )  # fmt: skip
         if error is None and not answer.good:
             kind = OutcomeUnknown if is_write else InvalidResponse
             return kind(
-                f"{self.side} answered with status {answer.status}, which its documents do not speak of.",
+                f"{self.side} returned status {answer.status}, which its documentation does not mention.",
                 side=self.side, operation=operation, status=answer.status,
                 hint="Check the base URL with `bridge doctor`.",
             )  # fmt: skip
@@ -212,28 +208,29 @@ class Transport:
     def _no_answer(
         self, operation: str, error: httpx.RequestError, *, own: bool, is_write: bool
     ) -> SideError:
-        """`own` is False where a sign-in on the way failed: then the request itself was never sent."""
+        """`own` is False where the sign-in before the request failed: then the request itself was never
+        sent."""
         kind = type(error).__name__
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
         if is_write and own and not never_sent:
             return OutcomeUnknown(
-                f"{self.side} gave no whole answer to a write ({kind}): it may have been applied, or not.",
-                side=self.side, operation=operation, hint="The next read back settles it.",
+                f"{self.side} gave no complete response to a write ({kind}). It may or may not have been applied.",
+                side=self.side, operation=operation, hint="The next read of this record shows the result.",
             )  # fmt: skip
         what = self.side if own else f"the sign-in service of {self.side}"
         untrusted = tls_error(error)
         if isinstance(untrusted, ssl.SSLCertVerificationError):
             return Unreachable(
-                f"{what} shows a certificate that is not trusted ({untrusted.verify_message.rstrip('.')}).",
+                f"{what} has a certificate that is not trusted ({untrusted.verify_message.rstrip('.')}).",
                 side=self.side, operation=operation,
-                hint="Check the address and this machine's clock with `bridge doctor`; where a proxy of your "
-                "own answers, name its authority's file in SSL_CERT_FILE.",
+                hint="Check the URL and this machine's clock with `bridge doctor`. Behind your own proxy, set "
+                "SSL_CERT_FILE to the file of its certificate authority.",
             )  # fmt: skip
-        said = "could not be reached" if never_sent else "gave no whole answer"
+        said = "could not be reached" if never_sent else "gave no complete response"
         return Unreachable(
             f"{what} {said} ({kind}).",
             side=self.side, operation=operation,
-            hint="Check network, proxy and base URL with `bridge doctor`; it is tried again.",
+            hint="Check network, proxy and base URL with `bridge doctor`. The bridge will retry.",
         )  # fmt: skip
 
     def _pause(self, attempt: int, asked: float | None) -> float:
@@ -253,28 +250,28 @@ def check_url(url: str) -> str:
         raise ConfigError("A base URL cannot be read.", hint="Write it as https://host/path.") from None
     if parsed.userinfo or parsed.query or parsed.fragment:
         raise ConfigError(
-            "A base URL holds credentials, a query or a fragment.",
-            hint="Give host and path only; credentials have settings of their own.",
+            "A base URL contains credentials, a query or a fragment.",
+            hint="Give host and path only; credentials have their own settings.",
         )
     if not re.fullmatch(r"[\w.:-]+", parsed.host) or parsed.scheme not in ("https", "http"):
         raise ConfigError("A base URL lacks https:// or a host.", hint="Write it as https://host/path.")
     if parsed.scheme == "http" and not is_loopback(parsed.host):
         raise ConfigError(
-            f"http:// is refused for {parsed.host}: credentials and addresses would travel in the clear.",
+            f"http:// is refused for {parsed.host}: credentials and addresses would not be encrypted.",
             hint="Use https://; http:// is accepted for loopback hosts only.",
         )
     return str(parsed).rstrip("/")
 
 
 def trusted() -> ssl.SSLContext:
-    """TLS that trusts the usual authorities or, where one of these names others, SSL_CERT_FILE or
-    SSL_CERT_DIR: for this machine's own servers too. Raises ConfigError where that cannot be read."""
+    """TLS with the usual certificate authorities, or those in SSL_CERT_FILE or SSL_CERT_DIR if set. Raises
+    ConfigError if these cannot be read."""
     try:
         return httpx.create_ssl_context(trust_env=True)
     except OSError:
         raise ConfigError(
-            "The certificate authorities named by SSL_CERT_FILE or SSL_CERT_DIR cannot be read.",
-            hint="Name a PEM file, or unset it to trust the usual ones.",
+            "Cannot read the certificate authorities in SSL_CERT_FILE or SSL_CERT_DIR.",
+            hint="Set it to a PEM file, or unset it to use the usual ones.",
         ) from None
 
 
@@ -289,7 +286,7 @@ def _trust(_file: str | None, _folder: str | None) -> ssl.SSLContext:
 
 
 def tls_error(error: BaseException) -> ssl.SSLError | None:
-    """What TLS itself had to say about a request that failed, if it had."""
+    """The TLS error that caused a request to fail, if any."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
@@ -297,8 +294,8 @@ def tls_error(error: BaseException) -> ssl.SSLError | None:
 
 
 def retry_after(answer: Response) -> float | None:
-    """Seconds to wait by the Retry-After header, given as seconds or as a date (measured from the answer's
-    own Date header); None where it is absent or unreadable."""
+    """Seconds to wait by the Retry-After header, which holds seconds or a date (measured from the response's
+    Date header). None if absent or unreadable."""
     raw = answer.headers.get("Retry-After", "").strip()
     if raw.isascii() and raw.isdigit():
         return float(raw)
@@ -324,12 +321,12 @@ def _http_date(raw: str) -> datetime | None:
 def _is_of(error: httpx.RequestError, request: httpx.Request) -> bool:
     try:
         return error.request is request
-    except RuntimeError:  # httpx: raised without a request; then it may well have been ours
+    except RuntimeError:  # httpx raised it without a request, so it may be ours
         return True
 
 
 def _silence_url_logs() -> None:
-    """httpx and httpcore log whole URLs, and URLs here hold addresses."""
+    """httpx and httpcore log whole URLs, which contain addresses here."""
     for name in ("httpx", "httpcore"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""The command line. Nothing heavy is imported before a command needs it."""
+"""The command line. Slow imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command of `sys.argv` and exit with its code."""
+    """Run the command in `sys.argv` and exit with its code."""
     from bridge.cli.entry import run
 
     sys.exit(run(sys.argv[1:]))

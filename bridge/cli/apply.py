@@ -1,4 +1,4 @@
-"""`bridge apply`: carry out a saved plan exactly, or not at all."""
+"""`bridge apply`: apply a saved plan exactly, or not at all."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bridge.core.errors import ConfigError, PlanMoved
 if TYPE_CHECKING:
     from bridge.app import App
 
-_NEW_PLAN = "Make a new one: `bridge plan --out FILE`."
+_NEW_PLAN = "Make a new plan: `bridge plan --out FILE`."
 BRAKE = 4
 
 
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan of `bridge plan --out`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan saved by `bridge plan --out`.")],
     config: Config = None,
     database_url: DatabaseUrl = None,
     mapping: MappingFile = None,
     json: Json = False,
 ) -> int:
-    """Carry out a saved plan exactly; refuse it if what it was based on has moved."""
+    """Apply a saved plan exactly; refuse it if the data it was based on has changed."""
     saved = load_plan(file)
     settings = settings_from(config, database_url, mapping)
 
@@ -46,48 +46,48 @@ def apply(
 
 
 def load_plan(path: Path) -> dict[str, Any]:
-    """A saved plan. Raises ConfigError where the file is none."""
+    """Read a saved plan. Raises ConfigError where the file is not one."""
     from bridge.cli.plan import FORMAT
 
     try:
         document = jsonlib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"The plan {path} cannot be read: {error.strerror}.", hint=_NEW_PLAN) from None
+        raise ConfigError(f"Cannot read the plan {path}: {error.strerror}.", hint=_NEW_PLAN) from None
     except ValueError:
         document = None
     if not isinstance(document, dict) or not isinstance(document.get("acts"), list):
         raise ConfigError(f"{path} is not a saved plan.", hint=_NEW_PLAN)
     if document.get("format") != FORMAT:
-        raise ConfigError(f"{path} was saved by another version of the bridge.", hint=_NEW_PLAN)
+        raise ConfigError(f"{path} was saved by a different version of the bridge.", hint=_NEW_PLAN)
     if not all(isinstance(document.get(key), str) for key in ("instance", "mapping")):
-        raise ConfigError(f"{path} is not a whole plan.", hint=_NEW_PLAN)
+        raise ConfigError(f"{path} is not a complete plan.", hint=_NEW_PLAN)
     _check_acts(path, document["acts"])
     return document
 
 
 def _check_acts(path: Path, acts: list[Any]) -> None:
-    """An edited file must fail here, before anything is called."""
+    """Refuse an edited file here, before any API call."""
     from bridge.engine.serialize import act_in
 
     try:
         for act in acts:
             if not isinstance(act["person"], int) or not isinstance(act["shown"], str):
-                raise TypeError("a person without a number")
+                raise TypeError("a person without a numeric id")
             for shown in act["acts"].values():
                 act_in(shown)
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise ConfigError(f"{path} holds an act that cannot be read.", hint=_NEW_PLAN) from None
+        raise ConfigError(f"{path} contains a write that cannot be read.", hint=_NEW_PLAN) from None
 
 
 def _check_instance(app: App, saved: dict[str, Any]) -> None:
     from bridge.cli.plan import instance_of
 
     if saved["instance"] != instance_of(app.store):
-        raise PlanMoved("This plan was made with another state DB; nothing was written.", hint=_NEW_PLAN)
+        raise PlanMoved("This plan was made with a different state DB; nothing was written.", hint=_NEW_PLAN)
 
 
 def _tripped_brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
-    """A plan that was saved under a brake does not get past it: it was shown, and changes nothing."""
+    """The brakes that stop this plan. They apply to a saved plan as they do to a run."""
     from bridge.core.brakes import RunVolume, check_brakes
 
     kinds = [{write["kind"] for one in act["acts"].values() for write in one["writes"]} for act in acts]
@@ -104,7 +104,7 @@ def _report_brake(reasons: tuple[str, ...], *, json: bool) -> int:
 
     for reason in reasons:
         failure(f"A brake stops this plan: {reason}.")
-    hint = f"Nothing was written. If it is right, set {limits_of(reasons)} for once, and apply it again."
+    hint = f"Nothing was written. If intended, raise {limits_of(reasons)} for this run and apply again."
     note(StatusMark.NEXT, hint, stderr=True)
     if json:
         print_json({"brakes": list(reasons), "writes_sent": 0})

@@ -1,4 +1,4 @@
-"""All commands, their names, and an example of each."""
+"""Every command with its name, group and examples."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from bridge.cli.options import Config, examples
+from bridge.cli.options import examples
 from bridge.cli.output import PIPE_CLOSED, silence_stdout
 
-ABOUT = "Keep MyPreferences and Dotdigital in agreement: a withdrawal wins under doubt."
-SYNC, INSPECT, SETUP = "Everyday", "Looking", "Trying and setting up"
+ABOUT = "Keep MyPreferences and Dotdigital in agreement. If in doubt, an opt-out wins."
+SYNC, INSPECT, SETUP = "Sync", "Inspect", "Setup"
 
 
 def _without_type(params: list[Any]) -> list[Any]:
-    """A flag takes no value, so its help must not show the type of one."""
+    """A flag takes no value, so its help must not show a value type."""
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
@@ -25,14 +25,14 @@ def _without_type(params: list[Any]) -> list[Any]:
 
 
 class BridgeCommand(TyperCommand):
-    """A command, with help for people."""
+    """A command whose help hides the types of flags."""
 
     def get_params(self, ctx: Any) -> Any:
         return _without_type(super().get_params(ctx))
 
 
 class CommandGroup(TyperGroup):
-    """Tells a closed pipe from an error, before the parser takes it for one."""
+    """A group that handles a closed pipe before the parser reports it as an error."""
 
     def get_params(self, ctx: Any) -> Any:
         return _without_type(super().get_params(ctx))
@@ -46,9 +46,11 @@ class CommandGroup(TyperGroup):
 
 
 def build() -> typer.Typer:
-    """The whole command line."""
+    """Build the whole command line."""
     if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
-        os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")  # CI services force colours otherwise
+        os.environ.setdefault(
+            "_TYPER_FORCE_DISABLE_TERMINAL", "1"
+        )  # else typer forces colours on CI services
     app = _group(ABOUT)
     app.callback(epilog=examples("bridge demo", "bridge doctor", "bridge reconcile --dry-run"))(_top)
     _sync_commands(app)
@@ -84,15 +86,16 @@ def _top(
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit."),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="With any command: log, and show the traceback of an error.")
+        bool,
+        typer.Option("--debug", help="With any command: write a log, and show the traceback of an error."),
     ] = False,
 ) -> None:
-    """Keep MyPreferences and Dotdigital in agreement: a withdrawal wins under doubt."""
-    del version, debug  # both have had their effect: one above, one in the entry point
+    """Keep MyPreferences and Dotdigital in agreement. If in doubt, an opt-out wins."""
+    del version, debug  # handled above and in the entry point
 
 
 def _sync_commands(app: typer.Typer) -> None:
-    from bridge.cli import apply, forget, plan, reconcile
+    from bridge.cli import apply, forget, plan, reconcile, run
 
     def add(name: str, *lines: str) -> Any:
         return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=SYNC)
@@ -100,17 +103,10 @@ def _sync_commands(app: typer.Typer) -> None:
     add("plan", "bridge plan", "bridge plan --out plan.json")(plan.plan)
     add("apply", "bridge apply plan.json")(apply.apply)
     add("reconcile", "bridge reconcile", "bridge reconcile --full --json")(reconcile.reconcile)
-    add("run", "bridge run --config bridge.toml")(_run)
+    add("run", "bridge run --config bridge.toml")(run.run)
     add("forget", "bridge forget ada@example.com --dry-run", "bridge forget - --yes < address.txt")(
         forget.forget
     )
-
-
-def _run(config: Config = None) -> Any:
-    """Run always: poll both services, sweep at night, tell how it is over HTTP; until SIGTERM or Ctrl-C."""
-    from bridge.cli.run import run_command
-
-    return run_command(config)
 
 
 def _inspect_commands(app: typer.Typer) -> None:
@@ -121,7 +117,7 @@ def _inspect_commands(app: typer.Typer) -> None:
 
     add("status", "bridge status", "bridge status --json")(status.status)
     add("explain", "bridge explain maria@example.com", "bridge explain 12")(explain.explain)
-    group = _group("What waits for a person at the desk.")
+    group = _group("Review held changes.")
     app.add_typer(group, name="holds", rich_help_panel=INSPECT)
     listing = examples("bridge holds list", "bridge holds list --reason complaint")
     group.command("list", cls=BridgeCommand, epilog=listing)(holds.list_)
@@ -129,7 +125,7 @@ def _inspect_commands(app: typer.Typer) -> None:
     group.command("release", cls=BridgeCommand, epilog=releasing)(holds.release)
     dismissing = examples("bridge holds dismiss 12", "bridge holds dismiss --reason burst --yes")
     group.command("dismiss", cls=BridgeCommand, epilog=dismissing)(holds.dismiss)
-    group = _group("The append-only record of why.")
+    group = _group("Verify or export the decision log.")
     app.add_typer(group, name="ledger", rich_help_panel=INSPECT)
     group.command("verify", cls=BridgeCommand, epilog=examples("bridge ledger verify"))(ledger.verify)
     group.command("export", cls=BridgeCommand, epilog=examples("bridge ledger export > ledger.jsonl"))(
@@ -148,7 +144,7 @@ def _setup_commands(app: typer.Typer) -> None:
     add("demo", "bridge demo", "bridge demo --people 2000 --seed 7 --serve")(demo.demo)
     add("sandbox", "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001")(sandbox.sandbox)
     add("doctor", "bridge doctor", "bridge doctor --provision --as John.Doe")(command.doctor)
-    group = _group("The mapping file: which filter or consent speaks of which preference.")
+    group = _group("The mapping file: which filter or consent maps to which preference.")
     app.add_typer(group, name="mapping", rich_help_panel=SETUP)
     checking = examples("bridge mapping check mappings/bridge.toml", "bridge mapping check --live")
     group.command("check", cls=BridgeCommand, epilog=checking)(mapping.check)
@@ -160,7 +156,7 @@ def _setup_commands(app: typer.Typer) -> None:
     pinning = examples("bridge mapping pin --dry-run", "bridge mapping pin --yes")
     group.command("pin", cls=BridgeCommand, epilog=pinning)(pin.pin)
     _preference_commands(group)
-    group = _group("The state DB's schema.")
+    group = _group("Manage the state DB's schema.")
     app.add_typer(group, name="db", rich_help_panel=SETUP)
     group.command("upgrade", cls=BridgeCommand, epilog=examples("bridge db upgrade --config bridge.toml"))(
         db.upgrade
@@ -172,7 +168,7 @@ def _setup_commands(app: typer.Typer) -> None:
 def _preference_commands(mapping: typer.Typer) -> None:
     from bridge.cli import preferences
 
-    group = _group("What is defined at Dotdigital. No run changes it; these commands do, after asking.")
+    group = _group("Manage the preferences defined at Dotdigital. Runs never change them.")
     mapping.add_typer(group, name="preferences")
 
     def add(name: str, *lines: str) -> Any:
@@ -193,7 +189,7 @@ def _preference_commands(mapping: typer.Typer) -> None:
 def _hook_commands(app: typer.Typer) -> None:
     from bridge.cli import webhooks
 
-    group = _group("Webhook subscriptions of MyPreferences.")
+    group = _group("Manage webhook subscriptions at MyPreferences.")
     app.add_typer(group, name="hooks", rich_help_panel=SETUP)
 
     def add(name: str, *lines: str) -> Any:

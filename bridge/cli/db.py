@@ -14,7 +14,7 @@ OUT_OF_DATE = 2
 
 
 def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Bring the state DB's schema up to date. Doing it twice does no harm."""
+    """Bring the state DB's schema up to date. Safe to repeat."""
     from bridge.store.migrate import upgrade as upgrade_schema
 
     state = upgrade_schema(settings_from(config, database_url).database_url)
@@ -23,7 +23,7 @@ def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json 
 
 
 def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Tell whether the state DB's schema is the one this program needs; exit code 2 if not."""
+    """Check whether the state DB's schema is the one this program needs. Exit code 2 if not."""
     from bridge.store.migrate import check as check_schema
 
     state = check_schema(settings_from(config, database_url).database_url)
@@ -32,7 +32,7 @@ def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
 
 
 def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Let the next run bind this state DB to the accounts that the settings name: the same ones, moved."""
+    """After moving to new account settings: let the next run link this state DB to those accounts."""
     from bridge.cli.store_access import opened
     from bridge.core.model import Side
     from bridge.engine.account_guard import ACCOUNT
@@ -45,10 +45,10 @@ def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
         print_json({"was": before})
         return 0
     for name, known in before.items():
-        note(StatusMark.GOOD, f"{name}: no longer bound to {known or 'any account'}.")
+        note(StatusMark.GOOD, f"{name}: no longer linked to {known or 'any account'}.")
     note(
         StatusMark.NEXT,
-        "The next run binds it to what the settings name: make sure that is the same account.",
+        "The next run links this database to the accounts in your settings. Check that they are the same.",
     )
     return 0
 
@@ -63,6 +63,6 @@ def _print(state: SchemaState, *, json: bool) -> None:
     has = "no schema yet" if state.current is None else f"schema {state.current}"
     note(StatusMark.WARN, f"The state DB has {has}; this program needs {state.head}.")
     if state.is_newer:
-        note(StatusMark.NEXT, "It was made by a newer version of the bridge: install that again.")
+        note(StatusMark.NEXT, "A newer version of the bridge made it. Install that version again.")
     else:
         note(StatusMark.NEXT, "Run `bridge db upgrade`.")

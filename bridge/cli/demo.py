@@ -1,5 +1,4 @@
-"""`bridge demo`: the main job with nothing set up. Both services run here, emulated; nothing leaves this
-machine."""
+"""`bridge demo`: a complete sync with no setup. Both services are emulated; nothing leaves this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
 
 _DEMO_SETTINGS = {
-    "BRIDGE_MYPREFERENCES__RATE": "1000",  # requests a second; the emulated service has no limit to respect
+    "BRIDGE_MYPREFERENCES__RATE": "1000",  # requests per second; the emulated service sets no limit
     "BRIDGE_POLL_SECONDS": "5",
     "BRIDGE_WEB__PORT": "0",
 }
@@ -38,16 +37,16 @@ def demo(
     people: People = 200,
     seed: Seed = 1,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Stay up, with the daemon at work, until Ctrl-C.")
+        bool, typer.Option("--serve", help="Keep both services and the daemon running until Ctrl-C.")
     ] = False,
     keep: Annotated[
         Path | None,
-        typer.Option("--keep", metavar="DIR", help="Keep the state DB there, to look into it afterwards."),
+        typer.Option("--keep", metavar="DIR", help="Keep the state DB in this folder."),
     ] = None,
     config: IgnoredConfig = None,
     json: Json = False,
 ) -> int:
-    """Emulate both services, fill them with people, sync them over real HTTP, and show what happened."""
+    """Emulate both services with test people, sync them over real HTTP, and show what happened."""
     from bridge.app import App, Options
     from bridge.sandbox.crowd import Crowd
     from bridge.sandbox.world import World
@@ -70,8 +69,7 @@ def demo(
 
 
 def example_mapping() -> Path:
-    """The mapping that comes with the bridge: inside the package where it was installed, beside it in a
-    checkout."""
+    """The example mapping: inside the installed package, or beside it in a checkout."""
     from importlib import resources
 
     package = Path(str(resources.files("bridge")))
@@ -90,14 +88,14 @@ def _state_folder(keep: Path | None) -> Iterator[Path]:
     try:
         keep.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{keep} cannot be made: {error.strerror}.", hint="Name another folder.") from None
+        raise ConfigError(f"Cannot create {keep}: {error.strerror}.", hint="Choose another folder.") from None
     if (keep / "bridge.db").exists():
-        raise ConfigError(f"{keep} holds a state DB already.", hint="Name a new folder: a demo begins anew.")
+        raise ConfigError(f"{keep} already holds a state DB.", hint="Choose a new folder.")
     yield keep
 
 
 def _settings(world: World, folder: Path) -> Settings:
-    """The demo's own: nothing of the operator's decides it, and nothing of theirs is touched."""
+    """The demo's own settings; the operator's settings are neither read nor changed."""
     from bridge.settings import load
 
     flags = {"database_url": f"sqlite:///{folder / 'bridge.db'}", "mapping": example_mapping()}
@@ -108,10 +106,10 @@ def _run_demo(app: App, world: World, crowd: Crowd, began: float) -> DemoResult:
     from bridge.cli.progress import show_progress
 
     with show_progress() as progress:
-        progress("people move in", 0)
+        progress("creating people", 0)
         crowd.settle()
         first = _run_once(app, progress)
-        progress("people act", 0)
+        progress("people make changes", 0)
         acts = crowd.act()
         second = _run_once(app, progress)
         again = _run_once(app, progress)
@@ -133,7 +131,7 @@ def _run_once(app: App, progress: Any) -> Report:
 
 
 def _compare(app: App, world: World) -> Agreement:
-    """By a check that shares nothing with the bridge but what the mapping says."""
+    """Compare both services by a check that shares only the mapping with the bridge."""
     from bridge.core.mapping import ConsentRef, FilterRef
     from bridge.sandbox.agreement import (
         ConsentOf,
@@ -164,7 +162,7 @@ def _compare(app: App, world: World) -> Agreement:
 
 
 def _add_decisions(app: App, result: DemoResult) -> None:
-    """What the ledger says about the run that carried the changes."""
+    """Add to the result what the ledger says about the run that synced the changes."""
     from bridge.core.model import PersonId, mask
 
     run = result.reconcile.run
@@ -175,11 +173,11 @@ def _add_decisions(app: App, result: DemoResult) -> None:
 
 
 def _serve(app: App, world: World, crowd: Crowd, *, json: bool) -> int:
-    """Both services stay up, people act when asked to, and the daemon keeps the services in agreement."""
+    """Keep both services up, let people act on request, and run the daemon."""
     import threading
     from dataclasses import asdict
 
-    from bridge.daemon import Daemon
+    from bridge.daemon.daemon import Daemon
 
     lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""The demo, told: who lives there, what they did, what was carried where, and why."""
+"""The demo's result, and how it is printed: who changed what, what was synced, and why."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SHORT = {"opted_in": "in", "opted_out": "out", "unset": "none"}
 
 @dataclass(slots=True)
 class DemoResult:
-    """What happened, act by act."""
+    """What happened in the demo, step by step."""
 
     people: int
     seed: int
@@ -49,8 +49,8 @@ class DemoResult:
     again: Report
     agreement: Agreement
     seconds: float
-    decided: list[dict[str, Any]] = field(default_factory=list)  # the run's ledger: what it decided, and why
-    names: dict[int, str] = field(default_factory=dict)  # masked, by person
+    decided: list[dict[str, Any]] = field(default_factory=list)  # the second run's decisions, from the ledger
+    names: dict[int, str] = field(default_factory=dict)  # masked addresses, by person id
 
     @property
     def agrees(self) -> bool:
@@ -80,7 +80,7 @@ class DemoResult:
 
 
 def print_demo(result: DemoResult, *, kept: Path | None, serve: bool) -> None:
-    """Print the story."""
+    """Print the demo's result."""
     out = console()
     _print_first_run(result)
     _print_actions(result)
@@ -88,7 +88,7 @@ def print_demo(result: DemoResult, *, kept: Path | None, serve: bool) -> None:
     _print_third_run(result.again)
     _print_agreement(result)
     calls = sum(sum(run.calls.values()) for run in (result.first, result.reconcile, result.again))
-    out.print(f"  {format_duration(result.seconds)} in all, {calls:,} API calls by the bridge.")
+    out.print(f"  {format_duration(result.seconds)} in total; the bridge made {calls:,} API calls.")
     for line in _next_steps(kept, serve=serve):
         note(StatusMark.NEXT, line)
 
@@ -96,11 +96,11 @@ def print_demo(result: DemoResult, *, kept: Path | None, serve: bool) -> None:
 def _print_first_run(result: DemoResult) -> None:
     first = result.first
     out = console()
-    about = " Both services run here, emulated, on loopback."
+    about = " Both services are emulated here, on loopback."
     out.print(styled((f"{result.people:,} people.", "bold"), about))
     read = " and ".join(f"{first.observed[side]:,} at {SIDES[side]}" for side in Side)
     out.print(styled(("First run:", "bold"), f" read {read}, {format_duration(first.seconds)}."))
-    out.print(f"  Carried over {_count_writes(first)} from before the bridge.")
+    out.print(f"  Synced {_count_writes(first)} from before the bridge.")
     _print_warnings(first)
 
 
@@ -109,8 +109,8 @@ def _print_actions(result: DemoResult) -> None:
     out.print()
     out.print(
         styled(
-            ("Then people acted,", "bold"),
-            f" {plural(len(result.acts), 'time')}, each at the side they like.",
+            ("Then people made changes,", "bold"),
+            f" {plural(len(result.acts), 'change')} on either side.",
         )
     )
     counts = Counter((act.side, act.words) for act in result.acts)
@@ -133,14 +133,14 @@ def _print_second_run(result: DemoResult) -> None:
         shown.add_row(f"  {SIDES[side]}", *(f"{number[side]:,}" for number in numbers))
     out.print(shown)
     _print_warnings(run)
-    out.print(styled(("Why,", "bold"), " from the ledger:"))
+    out.print(styled(("Reasons", "bold"), " from the ledger:"))
     for line in _reasons(result):
         out.print(line)
     out.print()
 
 
 def _reasons(result: DemoResult) -> Iterator[Text]:
-    """A few decisions under each rule, the rules in words."""
+    """A few decisions of each rule, with the rule in words."""
     by_rule: dict[str, list[str]] = {}
     for entry in result.decided:
         name = result.names.get(entry["person"], "…")
@@ -165,7 +165,7 @@ def _change(name: str, topic: str, ground: dict[str, Any], write: dict[str, Any]
 
 def _print_third_run(run: Report) -> None:
     if run.written.writes:
-        note(StatusMark.BAD, ("Third run: ", "bold"), f"{_count_writes(run)}, though nobody acted.")
+        note(StatusMark.BAD, ("Third run: ", "bold"), f"{_count_writes(run)}, although nothing had changed.")
     else:
         note(StatusMark.GOOD, ("Third run: ", "bold"), f"nothing to write, {format_duration(run.seconds)}.")
 
@@ -173,8 +173,8 @@ def _print_third_run(run: Report) -> None:
 def _print_agreement(result: DemoResult) -> None:
     found = result.agreement
     if found.agree:
-        words = f" on all {found.people:,} people they share, read back over HTTP by an independent check"
-        alone = f"; {found.one_sided:,} are known to one side only" if found.one_sided else ""
+        words = f" on all {found.people:,} people they share (read back over HTTP by an independent check)"
+        alone = f"; {found.one_sided:,} exist on one side only" if found.one_sided else ""
         note(StatusMark.GOOD, ("Both sides agree", "bold"), f"{words}{alone}.")
         return
     note(StatusMark.BAD, (f"{plural(len(found.differences), 'difference')} between the sides:", "bold"))
@@ -186,7 +186,7 @@ def _print_warnings(run: Report) -> None:
     for warning in (*run.brakes, *run.warnings):
         note(StatusMark.WARN, with_side_name(warning), indent=2)
     if run.counts.held:
-        note(StatusMark.WARN, f"{plural(run.counts.held, 'choice')} held for a person.", indent=2)
+        note(StatusMark.WARN, f"{plural(run.counts.held, 'choice')} held for review.", indent=2)
 
 
 def _count_writes(run: Report) -> str:
@@ -198,24 +198,24 @@ def _count_writes(run: Report) -> str:
 
 def _next_steps(kept: Path | None, *, serve: bool) -> Iterator[str]:
     if kept is not None:
-        yield f"Look into it: `bridge status --database-url sqlite:///{kept / 'bridge.db'}`"
+        yield f"Inspect the result: `bridge status --database-url sqlite:///{kept / 'bridge.db'}`"
     if not serve:
-        yield "Stay and watch: `bridge demo --serve`. Your own mapping: `bridge sandbox`."
-        yield "Your own accounts: set BRIDGE_… (see `bridge doctor`), then `bridge plan`."
+        yield "Keep it running: `bridge demo --serve`. Try your own mapping: `bridge sandbox`."
+        yield "Use real accounts: set BRIDGE_… (see `bridge doctor`), then run `bridge plan`."
 
 
 def print_serving(mypreferences: str, dotdigital: str, *, stderr: bool) -> None:
-    """How to look at a demo that stays up."""
+    """Print how to use a demo that stays up."""
     out = console(stderr=stderr)
     out.print(
         styled(
-            ("\nBoth services stay up, ", "bold"), "and the bridge keeps them in agreement. Ctrl-C ends it."
+            ("\nBoth services stay up, ", "bold"), "and the bridge keeps them in agreement. Stop with Ctrl-C."
         )
     )
     act = f"""curl -X POST {mypreferences}/_sandbox/act -d '{{"count": 10}}'"""
     for what, how in (
-        ("Let ten people act:", act),
-        ("What MyPreferences holds:", f"curl {mypreferences}/_sandbox/people"),
-        ("What Dotdigital holds:", f"curl {dotdigital}/_sandbox/people"),
+        ("Let ten people make changes:", act),
+        ("List the people at MyPreferences:", f"curl {mypreferences}/_sandbox/people"),
+        ("List the people at Dotdigital:", f"curl {dotdigital}/_sandbox/people"),
     ):
         out.print(styled(f"  {what}\n", (f"    {how}", "cyan")), soft_wrap=True)

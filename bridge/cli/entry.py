@@ -1,4 +1,4 @@
-"""From arguments to an exit code: the one place that turns errors into words and codes."""
+"""From arguments to an exit code: the one place that turns errors into messages and codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEBUG = "--debug"
 
 
 def run(argv: Sequence[str]) -> int:
-    """Carry out one command line. Returns the exit code of the contract."""
+    """Run one command line. Returns its exit code."""
     _escape_unprintable()
     args = [arg for arg in argv if arg != DEBUG]
     _configure_logs(debug=DEBUG in argv)
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last one to hear of it: every error becomes words here
+    except Exception as error:  # noqa: BLE001 - the outermost handler: every error becomes a message here
         return _report_error(error, json="--json" in args, debug=DEBUG in argv)
     return code
 
@@ -41,7 +41,7 @@ def _invoke(args: list[str]) -> int:
 
 
 def _configure_logs(*, debug: bool) -> None:
-    """A one-shot command tells what went wrong in its own words; the log is for whoever asks for it."""
+    """Without --debug a command reports errors itself and writes no log."""
     if debug:
         from bridge.logs import configure
 
@@ -51,14 +51,14 @@ def _configure_logs(*, debug: bool) -> None:
 
 
 def _escape_unprintable() -> None:
-    """A terminal that cannot show a character gets its escape, not a traceback."""
+    """Print an escape for a character that the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _report_error(error: Exception, *, json: bool, debug: bool) -> int:
-    """Say what happened, why, and what mends it."""
+    """Print what happened, why, and how to fix it."""
     import typer
 
     if isinstance(error, BridgeError):
@@ -68,8 +68,8 @@ def _report_error(error: Exception, *, json: bool, debug: bool) -> int:
     elif isinstance(error, typer.Abort):
         code, problems = USAGE, []
         described = {
-            "what": "Nobody was there to confirm.",
-            "hint": "Give --yes to go on without a question.",
+            "what": "Not confirmed.",
+            "hint": "Pass --yes to confirm.",
         }
     elif (usage := _usage_text(error)) is not None:
         code, problems = USAGE, []
@@ -91,8 +91,8 @@ def _print(code: int, described: dict[str, str], problems: list[str], *, json: b
 
 
 def _usage_text(error: Exception) -> str | None:
-    """The words of a wrong command line; None for any other error. They are the parser's own, which typer
-    brings along under changing names."""
+    """The parser's message for a wrong command line; None for any other error. typer changes the names of
+    these error classes between versions, so the method is looked up."""
     styled: Any = getattr(error, "format_message", None)
     if not callable(styled):
         return None
@@ -114,5 +114,5 @@ def _unexpected(error: Exception, *, debug: bool) -> dict[str, str]:
         sys.stderr.write(redact_text("".join(traceback.format_exception(error))))
     first = str(error).strip().partition("\n")[0]
     words = redact_text(f"{type(error).__name__}: {first}" if first else type(error).__name__)
-    hint = "" if debug else "The same command with --debug shows where."
-    return {"what": f"Something unexpected happened ({words}).", "hint": hint}
+    hint = "" if debug else "Run the same command with --debug to see where."
+    return {"what": f"Unexpected error ({words}).", "hint": hint}

@@ -1,4 +1,4 @@
-"""`bridge explain`: one person, each topic, from the state DB alone."""
+"""`bridge explain`: one person's state and history, from the state DB only."""
 
 from __future__ import annotations
 
@@ -25,19 +25,17 @@ if TYPE_CHECKING:
     from bridge.core.model import Who
     from bridge.store import Store
 
-MAX_HISTORY = 8  # lines of history a topic; --json has all
+MAX_HISTORY = 8  # history lines per topic; --json has all
 
 
 def explain(
-    email: Annotated[
-        str, typer.Argument(metavar="EMAIL", help="The person's address, or the number of a hold.")
-    ],
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address, or the id of a hold.")],
     config: Config = None,
     database_url: DatabaseUrl = None,
     mapping: MappingFile = None,
     json: Json = False,
 ) -> int:
-    """For one person: what each side said and when, what was agreed, by which rule, what was written."""
+    """Show one person's state and history: what each side says, what was agreed and why."""
     from bridge.cli.store_access import reading
     from bridge.mapping_file import load_mapping
 
@@ -61,14 +59,14 @@ def _document(store: Store, email: str, known: Any, wait: timedelta) -> dict[str
         raise ConfigError(f"There is no hold {email}.", hint="See `bridge holds list --state all`.")
     if who is None:
         raise ConfigError(
-            "Nobody with this address is known to the bridge.",
-            hint="Check the spelling; whoever is new at a side is known after the next `bridge reconcile`.",
+            "The bridge knows no person with this address.",
+            hint="Check the spelling. People new on one side are known after the next `bridge reconcile`.",
         )
     return dict(explain_person(known, who, store.cells(who.person), store.history(who.person), wait))
 
 
 def _person_held(store: Store, number: int) -> Who | None:
-    """Whom a hold is about."""
+    """The person that a hold is about."""
     rows = store.holds(None, after=number - 1, limit=1)
     if [row.id for row in rows] != [number]:
         return None
@@ -90,11 +88,11 @@ def _print(email: str, document: dict[str, Any]) -> None:
         _print_lines(lines)
         _print_history(topic["history"])
     if not document["topics"]:
-        out.print("No mapped topic was read for this person yet.")
+        out.print("No mapped topic has been read for this person yet.")
 
 
 def _print_lines(lines: list[tuple[str, str]], style: str = "") -> None:
-    """Words behind their label."""
+    """Print each text after its label."""
     out = console()
     for label, words in lines:
         print_wrapped(out, styled((f"  {label:<15}  ", style)), styled(words))
@@ -110,14 +108,14 @@ def _headline(topic: dict[str, Any]) -> tuple[str | tuple[str, str], ...]:
 
 
 def _no_agreement(*seen: dict[str, Any] | None) -> str:
-    """Why there is no agreement, where that can be told from what was seen."""
+    """Why there is no agreement, as far as the observations show it."""
     if any(one is None for one in seen):
-        return "nothing agreed: one side was not read yet"
+        return "no agreement: one side has not been read yet"
     if any(one and one.get("present") is False for one in seen):
-        return "nothing agreed: known at one side only, and so not carried"
+        return "no agreement: exists on one side only, so nothing is synced"
     if all(one and one["choice"] == "unset" for one in seen):
-        return "no choice at either side"
-    return "nothing agreed"
+        return "no choice on either side"
+    return "no agreement"
 
 
 def _choice(shown: dict[str, Any]) -> str:
@@ -129,9 +127,9 @@ def _side_text(seen: dict[str, Any] | None) -> str:
     if seen is None:
         return "not read yet"
     if seen.get("present") is False:
-        return f"not known there, seen {format_time(seen['seen_at'])}"
+        return f"does not exist there, seen {format_time(seen['seen_at'])}"
     reason = seen.get("reason", "")
-    why = f" ({reason[:1].upper()}{reason[1:]})" if reason else ""  # the service writes it either way
+    why = f" ({reason[:1].upper()}{reason[1:]})" if reason else ""  # the service uses either case
     dated = f", said {format_time(seen['changed_at'])}" if seen["changed_at"] else ", undated"
     said = dated if seen["choice"] != "unset" else ""
     return f"{_choice(seen)}{why}{said}, seen {format_time(seen['seen_at'])}"
@@ -145,7 +143,7 @@ _CONFIRMATION_STATES = {
     "pending": "not confirmed yet; expires {}",
     "confirmed": "confirmed",
     "expired": "not confirmed; expired {}",
-    "ended": "overtaken: the opt-in stands no longer",
+    "ended": "obsolete: the opt-in no longer applies",
 }
 
 
@@ -155,7 +153,7 @@ def _confirmation_text(challenge: dict[str, Any]) -> str:
 
 
 def rule_text(rule: str) -> str:
-    """What a rule's name stands for."""
+    """A rule in words."""
     from bridge.core.decision import RULE_TEXT, Rule
 
     return RULE_TEXT[Rule(rule)]
@@ -170,9 +168,9 @@ def _print_history(history: list[dict[str, Any]]) -> None:
 
 
 _CONFIRMATION = {
-    "pending": "asked for",
+    "pending": "requested",
     "confirmed": "given",
-    "expired": "waited for in vain",
+    "expired": "expired unanswered",
     "ended": "overtaken",
 }
 
@@ -187,11 +185,11 @@ def _entry_text(line: dict[str, Any]) -> str:
         case "agreed":
             return f"agreed: {CHOICES[line['choice']]}" if "choice" in line else "agreed"
         case "challenge":
-            return f"confirmation by mail {_CONFIRMATION[line['state']]}"
+            return f"email confirmation {_CONFIRMATION[line['state']]}"
         case "erased_known_again":
-            return f"known again: {line['why']}"
+            return f"created again: {line['why']}"
         case "address_changed":
-            return f"withdrawn with a change of address: {line['why']}"
+            return f"opted out after an address change: {line['why']}"
         case kind:
             return f"{kind}: {line['why']}" if "why" in line else str(kind)
 

@@ -1,4 +1,4 @@
-"""`bridge forget`: erases a person at both services and here, asked first."""
+"""`bridge forget`: erase a person on both services and in the state DB, after confirmation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
 
 UNREACHABLE, REVIEW = 5, 3
-_REPEAT = "Repeat `bridge forget` for this person: it goes on from there."
+_REPEAT = "Run `bridge forget` again for this person to continue."
 
 
 def forget(
@@ -26,32 +26,32 @@ def forget(
         str | None,
         typer.Argument(
             metavar="EMAIL",
-            help="The person's address; - reads addresses from standard input, one a line, which keeps them "
-            "out of the shell's history and the list of processes.",
+            help="The person's address. Use - to read addresses from standard input, one per line, which "
+            "keeps them out of the shell history and the process list.",
         ),
     ] = None,
     config: Config = None,
     database_url: DatabaseUrl = None,
     mapping: MappingFile = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be erased, and erase nothing.")
     ] = False,
     only_here: Annotated[
-        bool, typer.Option("--only-here", help="Erase from the state DB alone; call neither service.")
+        bool, typer.Option("--only-here", help="Erase from the state DB only; call neither service.")
     ] = False,
     drop_unreadable: Annotated[
         bool,
         typer.Option(
             "--drop-unreadable",
-            help="Instead: give up marks made with a BRIDGE_ERASURE_KEY that is lost. Whoever they stand "
-            "for may then be made anew.",
+            help="Delete erasure markers whose key is lost. Those people can then be re-created by old "
+            "records.",
         ),
     ] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Erase a person: block and delete them at Dotdigital, withdraw and delete them at MyPreferences, forget
-    them here. A keyed hash of the address stays: no old record brings them back, only a later opt-in does."""
+    """Erase a person: block and delete at Dotdigital, opt out and delete at MyPreferences, delete here.
+    A keyed hash of the address stays: old records cannot bring the person back, a later opt-in can."""
     settings = settings_from(config, database_url, mapping)
     if drop_unreadable:
         return _drop_unreadable(settings, email, yes=yes, json=json)
@@ -64,8 +64,8 @@ def forget(
 
 
 def _addresses(given: str | None) -> list[str]:
-    """Whom: the one given, or a line of standard input each. Raises ConfigError for what is no address, and
-    does not repeat it."""
+    """The addresses to erase, from the argument or standard input. Raises ConfigError for an invalid address,
+    without repeating it."""
     lines = sys.stdin.read().splitlines() if given == "-" else [given or ""]
     found: dict[str, str] = {}
     for line in lines:
@@ -78,14 +78,14 @@ def _addresses(given: str | None) -> list[str]:
             break
     if not found:
         raise ConfigError(
-            "Whom? No e-mail address was given, or something else beside it.",
-            hint="`bridge forget ada@example.com`, or - to read addresses, one a line.",
+            "No valid e-mail address was given.",
+            hint="`bridge forget ada@example.com`, or - to read addresses, one per line.",
         )
     return list(found.values())
 
 
 def _require_key(settings: Settings) -> None:
-    """Have a key: the operator's, or one made now. None is made while there are marks that need another."""
+    """Make sure there is an erasure key; make one where none exists and no marker needs another key."""
     from bridge.app import App
     from bridge.settings.erasure_key import key_file, make_key
 
@@ -93,7 +93,7 @@ def _require_key(settings: Settings) -> None:
         path = key_file(settings)
         if app.erasing.key is None and path is not None and not app.store.unreadable_marks():
             make_key(path)
-            note(StatusMark.NEXT, f"Made a key for the mark that stays: {path}. Keep it safe.", stderr=True)
+            note(StatusMark.NEXT, f"Created a key for the erasure marker: {path}. Keep it safe.", stderr=True)
         else:
             app.erasing.required()
 
@@ -114,7 +114,7 @@ def _erase_everywhere(
             _announce(address, preview, stderr=json or not dry_run)
         if dry_run:
             return _report_plan(previews, json=json)
-        if not confirmed(f"Erase {_people_text(addresses)}? It cannot be undone.", yes=yes):
+        if not confirmed(f"Erase {_people_text(addresses)}? This cannot be undone.", yes=yes):
             return 0
         if len(addresses) > 1:
             eraser.block(addresses)
@@ -134,7 +134,7 @@ def _erase_here(settings: Settings, addresses: list[str], *, dry_run: bool, yes:
         if dry_run:
             return _report_plan(previews, json=json)
         if not confirmed(
-            f"Erase {_people_text(addresses)} here, and here alone? It cannot be undone.", yes=yes
+            f"Erase {_people_text(addresses)} from the state DB only? This cannot be undone.", yes=yes
         ):
             return 0
         result = {address: erase_local(app.store, address) for address in addresses}
@@ -150,49 +150,50 @@ def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: 
     from bridge.cli.store_access import writing
 
     if email is not None:
-        raise ConfigError("--drop-unreadable is about no single person.", hint="Leave the address away.")
+        raise ConfigError("--drop-unreadable applies to all markers.", hint="Do not give an address with it.")
     with App(settings) as app, writing(app.lease()):
         marks = _count_unreadable(app)
-        if marks and not confirmed(f"Give up {plural(marks, 'mark')}? They cannot be made again.", yes=yes):
+        if marks and not confirmed(f"Delete {plural(marks, 'marker')}? This cannot be undone.", yes=yes):
             return 0
         dropped = app.store.drop_unreadable_marks()
     if json:
         print_json({"dropped": dropped})
     else:
         note(
-            StatusMark.GOOD, f"{plural(dropped, 'mark')} given up." if dropped else "Every mark can be read."
+            StatusMark.GOOD,
+            f"{plural(dropped, 'marker')} deleted." if dropped else "Every marker can be read.",
         )
     return 0
 
 
 def _count_unreadable(app: App) -> int:
-    """Raises ConfigError where no key is set: that may be a mere oversight, and all marks would be lost."""
+    """Raises ConfigError where no key is set: forgetting to set it must not delete every marker."""
     app.erasing.required()
     return app.store.unreadable_marks()
 
 
-# words
+# Output
 
 
 def _announce(address: str, preview: ErasurePreview, *, stderr: bool) -> None:
-    note(StatusMark.NEXT, f"To be erased: {mask(address)}", stderr=stderr)
-    here = "known, and to be forgotten" if preview.here else "not known"
+    note(StatusMark.NEXT, f"To erase: {mask(address)}", stderr=stderr)
+    here = "known; will be deleted" if preview.here else "not known"
     note(StatusMark.NEXT, f"In the state DB: {here}.", indent=2, stderr=stderr)
     for side, traces in preview.traces.items():
         for trace in traces:
             words = f"{SIDES[side]}: {trace.record} ({trace.state}): {trace.plan}."
             note(StatusMark.NEXT, words, indent=2, stderr=stderr)
         if not traces:
-            note(StatusMark.NEXT, f"{SIDES[side]}: nobody with this address.", indent=2, stderr=stderr)
+            note(StatusMark.NEXT, f"{SIDES[side]}: no record of this address.", indent=2, stderr=stderr)
     if preview.others:
         words = (
-            f"They have or had records together with {join_words(preview.others)}: erase those by themselves."
+            f"This person shares or shared records with {join_words(preview.others)}; erase those separately."
         )
         note(StatusMark.WARN, words, indent=2, stderr=stderr)
     for side, error in preview.errors.items():
         note(StatusMark.WARN, f"{SIDES[side]}: {error}", indent=2, stderr=stderr)
     if not (preview.here or preview.errors or any(preview.traces.values())):
-        words = "Nobody with this address is known anywhere: only the mark would be left."
+        words = "No record of this address exists; only an erasure marker would be stored."
         note(StatusMark.WARN, words, stderr=stderr)
 
 
@@ -218,7 +219,7 @@ def _preview_json(address: str, preview: ErasurePreview) -> dict[str, Any]:
 
 
 def _report(results: dict[str, ErasureResult], *, json: bool) -> int:
-    """What became of everybody; the exit code is that of the worst."""
+    """Print each person's result. Returns the most severe exit code."""
     if json:
         _print_json([_result_json(address, result) for address, result in results.items()])
     codes = {
@@ -237,19 +238,23 @@ def _print_result(address: str, result: ErasureResult, *, named: bool, json: boo
             for words in erasure.done:
                 note(StatusMark.GOOD, f"{SIDES[side]}: {words}.")
         if result.finished:
-            note(StatusMark.GOOD, "Nothing of this person is kept here, but for the mark.")
+            note(StatusMark.GOOD, "Erased from the state DB; only the erasure marker remains.")
     for words in left:
         note(StatusMark.WARN, f"{words}.", stderr=json)
     for side, error in result.errors.items():
         failure(f"{SIDES[side]}: {error.what}", error.hint)
     if not result.finished:
-        note(StatusMark.NEXT, f"They are marked: no opt-in from before raises them. {_REPEAT}", stderr=True)
+        note(
+            StatusMark.NEXT,
+            f"The erasure marker is stored: older opt-ins are ignored. {_REPEAT}",
+            stderr=True,
+        )
         return UNREACHABLE
     return REVIEW if left else 0
 
 
 def _print_json(documents: list[dict[str, Any]]) -> None:
-    """One person as they are, several under `people`."""
+    """One person's document alone, several under `people`."""
     print_json(documents[0] if len(documents) == 1 else {"people": documents})
 
 

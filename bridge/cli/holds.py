@@ -1,4 +1,4 @@
-"""`bridge holds`: what waits for a person at the desk."""
+"""`bridge holds`: review held changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PAGE = 1000
 
 
 class StateFilter(StrEnum):
-    """Which holds to list."""
+    """Which holds to list, by state."""
 
     OPEN = "open"
     RELEASED = "released"
@@ -43,9 +43,11 @@ class StateFilter(StrEnum):
     ALL = "all"
 
 
-Reason = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="Only those of one reason.")]
-Person = Annotated[str | None, typer.Option("--person", metavar="EMAIL", help="Only those of one person.")]
-Numbers = Annotated[list[int] | None, typer.Argument(metavar="ID", help="Numbers of `holds list`.")]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="REASON", help="Only holds with this reason.")
+]
+Person = Annotated[str | None, typer.Option("--person", metavar="EMAIL", help="Only holds of this person.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="ID", help="Ids from `holds list`.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every open hold.")]
 
 
@@ -54,14 +56,12 @@ def list_(
     database_url: DatabaseUrl = None,
     reason: Reason = None,
     person: Person = None,
-    state: Annotated[
-        StateFilter, typer.Option("--state", help="Open ones, or answered ones too.")
-    ] = StateFilter.OPEN,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=PAGE, help="How many at a time.")] = 50,
-    after: Annotated[int, typer.Option("--after", metavar="ID", min=0, help="Go on behind this number.")] = 0,
+    state: Annotated[StateFilter, typer.Option("--state", help="Filter by state.")] = StateFilter.OPEN,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=PAGE, help="How many to list.")] = 50,
+    after: Annotated[int, typer.Option("--after", metavar="ID", min=0, help="Start after this hold id.")] = 0,
     json: Json = False,
 ) -> int:
-    """List what is held, oldest first."""
+    """List held changes, oldest first."""
     from bridge.cli.store_access import reading
 
     wanted = None if state is StateFilter.ALL else HoldState(state.value)
@@ -87,7 +87,7 @@ def release(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Let what is held go on in the next run: its opt-in is sent if it is dated and still stands."""
+    """Let held changes proceed in the next run. An opt-in is sent if it is dated and still current."""
     settings = settings_from(config, database_url)
     return _answer(
         settings, HoldState.RELEASED, numbers or [], reason, everything=everything, yes=yes, json=json
@@ -103,7 +103,7 @@ def dismiss(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Leave both sides as they are, until one of them says something new."""
+    """Leave both sides unchanged until either one changes."""
     settings = settings_from(config, database_url)
     return _answer(
         settings, HoldState.DISMISSED, numbers or [], reason, everything=everything, yes=yes, json=json
@@ -113,12 +113,12 @@ def dismiss(
 def _select(
     store: Store, state: HoldState | None, reason: str | None, email: str | None, after: int = 0
 ) -> Iterator[HoldRow]:
-    """Holds page by page."""
+    """The holds that match, read page by page."""
     only = None
     if email is not None:
         who = store.find(email)
         if who is None:
-            raise ConfigError("Nobody with this address is known to the bridge.", hint="Check the spelling.")
+            raise ConfigError("The bridge knows no person with this address.", hint="Check the spelling.")
         only = who.person
     while page := store.holds(state, reason=reason, limit=PAGE, after=after):
         yield from (row for row in page if only is None or row.person == only)
@@ -145,9 +145,9 @@ def _to_json(store: Store, rows: list[HoldRow]) -> list[dict[str, Any]]:
 def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
     out = console()
     if not rows:
-        note(StatusMark.GOOD, "Nothing is held." if not held else "None of the open holds fits.")
+        note(StatusMark.GOOD, "Nothing is held." if not held else "No open hold matches.")
         return
-    shown = table("id", "since (UTC)", "person", "topic", "would be", "reason", right=(0,), fixed=(0,))
+    shown = table("id", "since (UTC)", "person", "topic", "would send", "reason", right=(0,), fixed=(0,))
     reasons: dict[str, list[str]] = {}
     for row in rows:
         state = "" if row["state"] == "open" else f" ({row['state']})"
@@ -177,9 +177,9 @@ def _write_text(write: dict[str, Any]) -> str:
 
 def _next_steps(rows: list[dict[str, Any]]) -> Iterator[str]:
     first = next((row["id"] for row in rows if row["state"] == "open"), None)
-    yield f"What both sides say of one: `bridge explain {rows[0]['id'] if first is None else first}`."
+    yield f"See what both sides say: `bridge explain {rows[0]['id'] if first is None else first}`."
     if first is not None:
-        yield f"Let it go on: `bridge holds release {first}`. Leave it: `bridge holds dismiss {first}`."
+        yield f"Approve: `bridge holds release {first}`. Decline: `bridge holds dismiss {first}`."
 
 
 def _answer(
@@ -196,7 +196,7 @@ def _answer(
 
     if sum((bool(numbers), reason is not None, everything)) != 1:
         raise ConfigError(
-            "Which holds?", hint="Give their numbers, or --reason REASON, or --all. See `bridge holds list`."
+            "No holds were selected.", hint="Give ids, --reason REASON or --all. See `bridge holds list`."
         )
     with opened(settings) as store:
         ids = numbers or [row.id for row in _select(store, HoldState.OPEN, reason, None)]
@@ -210,8 +210,8 @@ def _answer(
 
 
 def _answer_page(store: Store, ids: list[int], state: HoldState) -> int:
-    """Answer in one transaction. It needs no lease, so a person is heard beside a daemon that never rests: a
-    run that decided before the answer leaves the choice to be decided anew."""
+    """Answer in one transaction. This needs no lease, so it works beside a running daemon: a run that decided
+    before the answer leaves the choice to the next run."""
     import getpass
 
     by = getpass.getuser()
@@ -233,8 +233,8 @@ def _confirmed(number: int, state: HoldState) -> bool:
     verb = "Release" if state is HoldState.RELEASED else "Dismiss"
     if not sys.stdin.isatty():
         raise ConfigError(
-            f"{verb} {plural(number, 'hold')}? Nobody is there to confirm.",
-            hint="Give --yes to do it unasked.",
+            f"{verb} {plural(number, 'hold')}? Not a terminal.",
+            hint="Pass --yes to confirm.",
         )
     return bool(typer.confirm(f"{verb} {plural(number, 'hold')}?", err=True))
 
@@ -244,13 +244,11 @@ def _print_answer(done: int, state: HoldState, *, json: bool) -> None:
         print_json({state.value: done})
         return
     if not done:
-        note(StatusMark.WARN, f"None of them is open: nothing was {state.value}.")
+        note(StatusMark.WARN, f"None of these holds is open: nothing was {state.value}.")
         note(StatusMark.NEXT, "See `bridge holds list --state all`.")
         return
     note(StatusMark.GOOD, f"{plural(done, 'hold')} {state.value}.")
     if state is HoldState.RELEASED:
-        note(
-            StatusMark.NEXT, "The next `bridge reconcile`, or round of `bridge run`, sends what still stands."
-        )
+        note(StatusMark.NEXT, "The next run (`bridge reconcile` or the daemon) sends what is still current.")
     else:
-        note(StatusMark.NEXT, "Both sides stay as they are, until one of them says something new.")
+        note(StatusMark.NEXT, "Both sides stay unchanged until either one changes.")

@@ -1,4 +1,4 @@
-"""`bridge ledger`: the append-only record of why."""
+"""`bridge ledger`: the append-only decision log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.cli.output import StatusMark, note, plural, print_json
 
 
 def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Check the chain of the decision ledger: any edit, removal or reordering is found."""
+    """Verify the chain of the decision log: any edited, removed or reordered entry is found."""
     from bridge.cli.store_access import reading
     from bridge.store import LedgerBroken
 
@@ -27,13 +27,13 @@ def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json =
     if json:
         print_json({"ok": True, "entries": found.entries, "head": found.head})
     else:
-        note(StatusMark.GOOD, f"The ledger is whole: {plural(found.entries, 'entry', 'entries')}.")
-        note(StatusMark.NEXT, f"Its head, kept elsewhere, proves this state later: {found.head}")
+        note(StatusMark.GOOD, f"The ledger is intact: {plural(found.entries, 'entry', 'entries')}.")
+        note(StatusMark.NEXT, f"Keep its head elsewhere to prove this state later: {found.head}")
     return 0
 
 
 def export(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Print every entry as a line of JSON, oldest first; with --json as one array. No address is in it."""
+    """Export every entry, oldest first, as JSON lines; with --json as one array. Contains no addresses."""
     from bridge.cli.store_access import reading
 
     with reading(settings_from(config, database_url)) as store:
@@ -47,7 +47,7 @@ def export(config: Config = None, database_url: DatabaseUrl = None, json: Json =
 
 
 def _print_array(entries: Iterable[dict[str, Any]]) -> None:
-    """One document, without holding it in memory."""
+    """Print one JSON array without holding it in memory."""
     before = "[\n"
     for entry in entries:
         sys.stdout.write(before + jsonlib.dumps(entry))

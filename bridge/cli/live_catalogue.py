@@ -1,4 +1,4 @@
-"""The mapping held against what both sides have now."""
+"""The mapping compared with the live catalogues of both sides."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECENT = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class CatalogueRead:
-    """One side's catalogue, and what of it could not be read though it would have helped."""
+    """One side's catalogue, and notes on optional parts that could not be read."""
 
     catalogue: Catalogue
     notes: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class CatalogueRead:
 
 @dataclass(frozen=True, slots=True)
 class PlacedProblem:
-    """Something the mapping names wrongly, with its place in the file."""
+    """A problem of the mapping with its place in the file."""
 
     place: str
     problem: MappingProblem
@@ -45,7 +45,7 @@ class PlacedProblem:
 
 
 def read_side(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None) -> CatalogueRead:
-    """One side's catalogue: the kinds that the mapping names, or these. Raises ConfigError, SideError."""
+    """Read one side's catalogue: `kinds`, or those the mapping names. Raises ConfigError, SideError."""
     if side is Side.DOTDIGITAL:
         from bridge.dotdigital.preference_tree import catalogue_of
 
@@ -60,7 +60,7 @@ def read_side(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None
 
 
 def mapping_problems(app: App, catalogue: Catalogue) -> list[PlacedProblem]:
-    """All that the mapping names and a side does not have so, each with its place."""
+    """Everything that the mapping names and the catalogue lacks, each with its place in the file."""
     from bridge.mapping_file import place_of
 
     path = app.settings.mapping
@@ -72,8 +72,8 @@ def mapping_problems(app: App, catalogue: Catalogue) -> list[PlacedProblem]:
 
 
 def recent_changes(app: App, catalogues: Iterable[Catalogue]) -> list[str]:
-    """What happened of late to things that the mapping names: since a run last read the catalogues, and what
-    runs noticed in the last days. Empty where no run has kept any."""
+    """Recent changes to what the mapping names: found by runs within RECENT, or since the last run. Empty
+    where no run has read the catalogues."""
     if not has_state_db(app):
         return []
     store = app.reading_store
@@ -84,7 +84,7 @@ def recent_changes(app: App, catalogues: Iterable[Catalogue]) -> list[str]:
 
 
 def has_state_db(app: App) -> bool:
-    """Whether there is a state DB to look into. Looking must not make one."""
+    """Whether a state DB exists. Reading must not create one."""
     from bridge.store import migrate
 
     scheme, _, path = app.settings.database_url.partition(":///")
@@ -98,12 +98,12 @@ def _names_email_types(mapping: Mapping) -> bool:
 
 
 def _with_email_types(app: App, found: CatalogueRead) -> CatalogueRead:
-    """E-mail types too, where this account serves them: the documents do not print the path of that call."""
+    """Add the e-mail types where the account serves them. The API documentation gives no path for it."""
     from bridge.mypreferences.catalogue import read_catalogue
 
     try:
         more = read_catalogue(app.mypreferences, frozenset({CatalogueKind.EMAIL_TYPE}))
     except (NotFound, Forbidden):
-        note = "The e-mail types cannot be read, so email_type was not checked."
+        note = "Cannot read the e-mail types, so email_type was not checked."
         return CatalogueRead(found.catalogue, (*found.notes, note))
     return CatalogueRead(found.catalogue | more, found.notes)

@@ -1,4 +1,4 @@
-"""`bridge mapping check` and `schema`: the mapping file."""
+"""`bridge mapping check` and `bridge mapping schema`: the mapping file."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ Document = dict[str, Any]
 
 def check(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A mapping file; else the one of the settings.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A mapping file; default: the one in the settings."),
     ] = None,
     config: Config = None,
-    live: Annotated[bool, typer.Option("--live", help="Also hold it against both live catalogues.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Also compare with both live catalogues.")] = False,
     json: Json = False,
 ) -> int:
-    """Lint a mapping: every problem, its place, what mends it; with --live, against both services too."""
+    """Check a mapping file: every problem, its place and its fix; with --live, against both services too."""
     path = file or settings_from(config).mapping
     document = _lint(_text(path), path)
     unread: list[SideError] = []
@@ -45,7 +46,9 @@ def check(
 
 def schema(
     config: IgnoredConfig = None,
-    json: Annotated[bool, typer.Option("--json", help="The same: it is JSON anyway.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Accepted for consistency; the output is JSON.")
+    ] = False,
 ) -> int:
     """Print the JSON Schema of the mapping format, for editors."""
     from bridge.mapping_file import schema as mapping_schema
@@ -60,8 +63,8 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"The mapping file {path} cannot be read: {error.strerror}.",
-            hint="Name it: `bridge mapping check FILE`, or by BRIDGE_MAPPING.",
+            f"Cannot read the mapping file {path}: {error.strerror}.",
+            hint="Name it with `bridge mapping check FILE` or in BRIDGE_MAPPING.",
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"The mapping file {path} is not UTF-8 text.", hint="Save it as UTF-8.") from None
@@ -84,8 +87,8 @@ def _lint(text: str, path: Path) -> Document:
 
 
 def _compare_live(settings: Settings, document: Document) -> list[SideError]:
-    """Add what does not fit to the document's problems, and what else was found out. Returns the errors of
-    sides that could not be read."""
+    """Add the problems found in the live catalogues to the document. Returns the errors of sides that could
+    not be read."""
     from bridge.app import App
     from bridge.cli import live_catalogue
     from bridge.cli.progress import show_progress
@@ -134,13 +137,13 @@ def _print(document: Document, *, live: bool) -> None:
         out.print(f"\n{plural(len(document['problems']), 'problem')} in {document['file']}.")
         return
     topics = ", ".join(document["topics"])
-    note(StatusMark.GOOD, f"{document['file']} is a mapping: {topics} (digest {document['digest']}).")
+    note(StatusMark.GOOD, f"{document['file']} is valid: {topics} (digest {document['digest']}).")
     for side in live_result["compared"]:
-        note(StatusMark.GOOD, f"All that it names exists at {SIDES[side]}.")
+        note(StatusMark.GOOD, f"Everything it names exists at {SIDES[side]}.")
     if document["draft"]:
         note(
             StatusMark.WARN,
-            "It is a draft: nothing is written by it until you take out the line draft = true.",
+            "This is a draft: runs write nothing until you remove the line draft = true.",
         )
     if not live:
-        note(StatusMark.NEXT, "Against both live catalogues: `bridge mapping check --live`.")
+        note(StatusMark.NEXT, "Compare with both live catalogues: `bridge mapping check --live`.")

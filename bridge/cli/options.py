@@ -1,4 +1,4 @@
-"""The flags that commands share, and the settings they lead to."""
+"""The flags that commands share, the settings they select, and the confirmation prompt."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ Config = Annotated[
 IgnoredConfig = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="Taken as by every command; this one needs none.", show_default=False
+        "--config",
+        metavar="FILE",
+        help="Accepted for consistency; not used by this command.",
+        show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, all else on stderr.")]
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
@@ -33,25 +36,23 @@ DatabaseUrl = Annotated[
 MappingFile = Annotated[
     Path | None, typer.Option("--mapping", metavar="FILE", help="Mapping file.", show_default=False)
 ]
-Full = Annotated[bool, typer.Option("--full", help="Read every person on both sides, not the feeds.")]
+Full = Annotated[bool, typer.Option("--full", help="Read every person on both sides instead of the feeds.")]
 ApproveRaises = Annotated[
     bool,
-    typer.Option(
-        "--approve-raises", help="Let opt-ins from before the first run through, where they are dated."
-    ),
+    typer.Option("--approve-raises", help="Send dated opt-ins from before the first run."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help: what to type."""
+    """The end of a command's help: example command lines."""
     return "\n\n".join(("[bold]Examples[/bold]", *(line.replace("[", r"\[") for line in lines)))
 
 
 def settings_from(
     config: Path | None, database_url: str | None = None, mapping: Path | None = None
 ) -> Settings:
-    """The settings, flags first. Raises ConfigError with every problem of every source."""
+    """The settings; flags override other sources. Raises ConfigError with every problem of every source."""
     from bridge.settings import load
 
     return load(config, flags={"database_url": database_url, "mapping": mapping})

@@ -1,4 +1,4 @@
-"""What commands print: one JSON document or a few lines for people on stdout, everything else on stderr."""
+"""What commands print: one JSON document or text on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -38,33 +38,33 @@ def _console_class() -> type[Console]:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that prints texts as they are: no markup, no emoji, no guessing of highlights. NO_COLOR takes
-    out every escape code, not the colours alone."""
+    """A console that prints text unchanged: no markup, emoji or highlighting. NO_COLOR removes every escape
+    code, not only colours."""
     options: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
     return _console_class()(stderr=stderr, markup=False, emoji=False, highlight=False, **options)
 
 
 def print_json(document: object) -> None:
-    """The one document of `--json`."""
+    """Print the one document of `--json`."""
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=encoding != "utf8") + "\n")
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
-    """A line of plain and styled pieces."""
+    """A line of plain and styled parts."""
     from rich.text import Text
 
     return Text.assemble(*parts)
 
 
 def silence_stdout() -> None:
-    """Whoever read our output has gone: what is buffered goes nowhere, without a complaint at exit."""
+    """The reader of our output is gone: discard what is buffered, so that exiting raises no error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
 
 
 class StatusMark(StrEnum):
-    """What a line begins with."""
+    """The mark at the start of a line."""
 
     GOOD = "✓"
     WARN = "!"
@@ -81,7 +81,7 @@ _MARK_STYLES = {
 
 
 def note(mark: StatusMark, *parts: str | tuple[str, str], indent: int = 0, stderr: bool = False) -> None:
-    """A sentence behind its mark. A log that nobody watches gets it whole."""
+    """Print a sentence after its mark. On stderr that is no terminal, lines are not wrapped."""
     out = console(stderr=stderr)
     head = styled(" " * indent, (mark.value, _MARK_STYLES[mark]), " ")
     if stderr and not out.is_terminal:
@@ -91,8 +91,8 @@ def note(mark: StatusMark, *parts: str | tuple[str, str], indent: int = 0, stder
 
 
 def print_wrapped(out: Console, head: Text, words: Text) -> None:
-    """Words behind their head; where they are longer than the line, the rest hangs below. A command between
-    backticks stays in one piece, to be copied."""
+    """Print words after `head`, further lines indented. A command between backticks is not broken, so that it
+    can be copied."""
     width = max(20, out.width - head.cell_len)
     begin, end, lines = 0, 0, []
     for token in re.finditer(r"\S*`[^`]*`\S*|\S+", words.plain):
@@ -107,7 +107,7 @@ def print_wrapped(out: Console, head: Text, words: Text) -> None:
 
 
 def failure(what: str, hint: str = "", problems: Iterable[str] = ()) -> None:
-    """What happened, why, and what mends it, on stderr."""
+    """Print what happened, why, and how to fix it, on stderr."""
     out = console(stderr=True)
     whole = not out.is_terminal
     out.print(styled(("Error: ", f"bold {BAD}"), what), soft_wrap=whole)
@@ -118,8 +118,8 @@ def failure(what: str, hint: str = "", problems: Iterable[str] = ()) -> None:
 
 
 def table(*columns: str, right: Sequence[int] = (), fixed: Sequence[int] = ()) -> Table:
-    """A table without lines but the one below its head. `right` are columns of numbers, `fixed` those that
-    must not be wrapped."""
+    """A table with a line below its header only. `right` are right-aligned columns, `fixed` those that must
+    not be wrapped."""
     from rich import box
     from rich.table import Table
 
@@ -133,7 +133,7 @@ def table(*columns: str, right: Sequence[int] = (), fixed: Sequence[int] = ()) -
 
 
 def rows(out: Console, under: Mapping[str, Sequence[Sequence[str]]], *, style: str = "cyan") -> None:
-    """Rows below what they have in common, all in the same columns, so that a long reason is said once."""
+    """Print rows grouped under a heading, all in the same columns, so that a long reason is printed once."""
     widths = [max(map(len, column)) for column in zip(*chain(*under.values()), strict=True)]
     for head, lines in under.items():
         print_wrapped(out, styled(""), styled((f"{head} ({len(lines):,})", style)))
@@ -143,7 +143,7 @@ def rows(out: Console, under: Mapping[str, Sequence[Sequence[str]]], *, style: s
 
 
 def with_side_name(warning: str) -> str:
-    """A warning as the engine gives it (`dotdigital: …`), with the side's name as people write it."""
+    """An engine warning (`dotdigital: …`) with the side's display name."""
     side, colon, words = warning.partition(": ")
     if not colon or side not in SIDES:
         return warning
@@ -162,7 +162,7 @@ def join_words(words: Iterable[str]) -> str:
 
 
 def format_time(at: datetime | str | None) -> str:
-    """An instant for people, in UTC to the second."""
+    """A time in UTC, to the second."""
     if at is None:
         return "no date"
     if isinstance(at, str):
@@ -171,7 +171,7 @@ def format_time(at: datetime | str | None) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A length of time for people."""
+    """A duration with its unit."""
     if seconds < 0:
         return "0 s"
     if seconds < 10:

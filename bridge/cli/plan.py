@@ -1,4 +1,4 @@
-"""`bridge plan`: what a run would send, and why. It sends nothing."""
+"""`bridge plan`: what a run would send, and why. Sends nothing."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from bridge.store import Store
 
 FORMAT = 1
-INSTANCE = "instance"  # the name a state DB gives itself, so that a plan finds its own again
-MAX_ROWS = 200  # rows of a table for people; --json and --out have all
+INSTANCE = "instance"  # the random id of a state DB, which ties a plan to it
+MAX_ROWS = 200  # rows printed per table; --json and --out have all
 
 
 def plan(
@@ -43,13 +43,13 @@ def plan(
     mapping: MappingFile = None,
     full: Full = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Save it for `bridge apply`.")
+        Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `bridge apply`.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --out.")] = False,
     approve_raises: ApproveRaises = False,
     json: Json = False,
 ) -> int:
-    """Print each write a run would send, and why. Nothing is sent, and no agreement is changed."""
+    """Show every write a run would send, and why. Sends nothing and changes no agreement."""
     from bridge.engine.run import RunOptions
 
     settings = settings_from(config, database_url, mapping)
@@ -61,14 +61,14 @@ def plan(
 def run_plan(
     settings: Settings, options: RunOptions, *, json: bool, out: Path | None = None, force: bool = False
 ) -> int:
-    """Plan, print, and save where asked. Returns the exit code."""
+    """Plan, print, and save if requested. Returns the exit code."""
     from bridge.app import App
     from bridge.cli.progress import show_progress
     from bridge.cli.store_access import writing
     from bridge.engine.dry_run import DryRun
 
     if out is not None and out.exists() and not force:
-        raise ConfigError(f"{out} is there already.", hint="Name another file, or give --force.")
+        raise ConfigError(f"{out} already exists.", hint="Choose another file, or pass --force.")
     with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
         made = DryRun(app.services(progress=progress, heartbeat=heartbeat)).plan(options)
         if out is not None:
@@ -81,7 +81,7 @@ def run_plan(
 
 
 def exit_code(made: Plan) -> int:
-    """5 a side · 4 a brake would stop the run · 3 something would wait for a person · 0."""
+    """5: a side failed. 4: a brake would stop the run. 3: manual review would be needed. 0: none of these."""
     if made.exit_code:
         return made.exit_code
     if made.brakes:
@@ -90,7 +90,7 @@ def exit_code(made: Plan) -> int:
 
 
 def instance_of(store: Store) -> str:
-    """The name of this state DB; it gets one when first asked for."""
+    """The id of this state DB, created on first use."""
     import uuid
 
     known = store.meta(INSTANCE)
@@ -101,7 +101,7 @@ def instance_of(store: Store) -> str:
 
 
 def _save(path: Path, made: Plan, instance: str) -> None:
-    """Write the file whole or not at all, readable for its owner only."""
+    """Write the file completely or not at all, readable for its owner only."""
     document: dict[str, Any] = {
         "format": FORMAT,
         "instance": instance,
@@ -118,7 +118,7 @@ def _save(path: Path, made: Plan, instance: str) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ConfigError(
-            f"The plan cannot be saved to {path}: {error.strerror}.", hint="Name another file by --out."
+            f"Cannot save the plan to {path}: {error.strerror}.", hint="Choose another file with --out."
         ) from None
 
 
@@ -128,11 +128,11 @@ def _print(made: Plan, saved: Path | None) -> None:
         rows(out, _by_reason(made.writes[:MAX_ROWS], _cells))
         out.print()
     if made.held:
-        out.print(styled(("Would be held for a person:", "bold")))
+        out.print(styled(("Would be held for review:", "bold")))
         rows(out, _by_reason(made.held[:MAX_ROWS], lambda row: (row["person"], row["topic"])), style=WARN)
         out.print()
     if max(len(made.writes), len(made.held)) > MAX_ROWS:
-        out.print(f"Only {MAX_ROWS} rows of each are shown; --json shows all.")
+        out.print(f"Only the first {MAX_ROWS} rows of each are shown; --json shows all.")
     for brake in made.brakes:
         note(StatusMark.BAD, ("brake ", "bold"), brake)
     for warning in made.warnings:
@@ -143,7 +143,7 @@ def _print(made: Plan, saved: Path | None) -> None:
 def _by_reason(
     written: list[dict[str, Any]], cells: Callable[[dict[str, Any]], tuple[str, ...]]
 ) -> dict[str, list[tuple[str, ...]]]:
-    """Rows below their reason, the most frequent first."""
+    """Rows grouped by reason, the most frequent first."""
     found: dict[str, list[tuple[str, ...]]] = {}
     for row in written:
         found.setdefault(_reason(row)[0], []).append(cells(row))
@@ -151,14 +151,14 @@ def _by_reason(
 
 
 def _reason(row: dict[str, Any]) -> tuple[str, str]:
-    """Why, and since when somebody wants it so."""
+    """The reason, and the date of the statement behind it."""
     words, _, said = row["why"].partition(" (said ")
     return words, said.rstrip(")")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     said = _reason(row)[1]
-    dated = f"said {format_time(said)[:16]}" if said else "undated"
+    dated = f"stated {format_time(said)[:16]}" if said else "undated"
     return SIDES[row["side"]], row["person"], row["topic"], _change(row), dated
 
 
@@ -170,16 +170,16 @@ def _print_end(made: Plan, saved: Path | None) -> None:
     elif not made.exit_code:
         note(StatusMark.GOOD, "Nothing would be written.")
     if made.exit_code:
-        note(StatusMark.BAD, "A side could not be read, so this is not the whole plan. Nothing was sent.")
+        note(StatusMark.BAD, "A side could not be read, so the plan is incomplete. Nothing was sent.")
     if made.held:
-        note(StatusMark.WARN, f"{plural(len(made.held), 'choice')} would be held for a person.")
+        note(StatusMark.WARN, f"{plural(len(made.held), 'choice')} would be held for review.")
     if made.gone:
         note(
             StatusMark.NEXT,
             "See what the mapping names and a side no longer has: `bridge mapping check --live`.",
         )
     if saved is not None:
-        note(StatusMark.NEXT, f"Carry it out exactly so: `bridge apply {saved}`")
+        note(StatusMark.NEXT, f"Apply exactly this plan: `bridge apply {saved}`")
     elif made.writes:
         note(StatusMark.NEXT, "Send it: `bridge reconcile`. Save it: `bridge plan --out FILE`.")
 

@@ -1,4 +1,4 @@
-"""`bridge mapping preferences`: what is defined at Dotdigital. Runs never change it; a person does, here."""
+"""`bridge mapping preferences`: the preferences defined at Dotdigital. Runs never change them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from bridge.core.catalogue import NewPreference
     from bridge.dotdigital.preference_admin import PreferenceAdmin, PreferenceDraft
 
-READ_TIMEOUT = 30.0  # seconds: somebody waits at the desk
+READ_TIMEOUT = 30.0  # seconds; an operator is waiting
 
-Number = Annotated[int, typer.Argument(metavar="ID", help="A number of `preferences list`.", min=1)]
+Number = Annotated[int, typer.Argument(metavar="ID", help="An id from `preferences list`.", min=1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
-Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="What people read.")]
+Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The name shown to contacts.")]
 PrivateName = Annotated[
-    str | None, typer.Option("--private-name", metavar="NAME", help="What the account calls it.")
+    str | None, typer.Option("--private-name", metavar="NAME", help="The name shown in the account only.")
 ]
 Category = Annotated[
-    int | None, typer.Option("--category", metavar="ID", min=0, help="The category it is in; 0: none.")
+    int | None, typer.Option("--category", metavar="ID", min=0, help="The category it belongs to; 0: none.")
 ]
 Order = Annotated[
-    str | None, typer.Option("--order", metavar="PLACE", help="A number from 0, or top, or bottom.")
+    str | None, typer.Option("--order", metavar="PLACE", help="Position: a number from 0, top or bottom.")
 ]
 
 
@@ -39,11 +39,11 @@ def list_(
     config: Config = None,
     changed_since: Annotated[
         datetime | None,
-        typer.Option("--changed-since", help="Only what was defined or redefined since; UTC."),
+        typer.Option("--changed-since", help="Only those created or changed since this time (UTC)."),
     ] = None,
     json: Json = False,
 ) -> int:
-    """List the preferences and categories. What was deleted shows nowhere: `bridge doctor` tells of it."""
+    """List preferences and categories. Deleted ones are not listed; `bridge doctor` reports them."""
     with _admin(config) as (_, admin):
         if changed_since is None:
             nodes = admin.tree()
@@ -67,24 +67,27 @@ def create(
     private_name: PrivateName = None,
     category: Category = None,
     order: Order = None,
-    as_category: Annotated[bool, typer.Option("--as-category", help="Define a category.")] = False,
-    private: Annotated[bool, typer.Option("--private", help="People are not shown it.")] = False,
+    as_category: Annotated[bool, typer.Option("--as-category", help="Create a category.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Do not show it to contacts.")] = False,
     for_: Annotated[
         list[str] | None,
-        typer.Option("--for", metavar="ID", help="Draft it for this filter or consent of MyPreferences."),
+        typer.Option(
+            "--for", metavar="ID", help="Create the counterpart of this MyPreferences filter or consent."
+        ),
     ] = None,
     unmatched: Annotated[
-        bool, typer.Option("--unmatched", help="Draft one for each that `mapping scaffold` leaves over.")
+        bool,
+        typer.Option("--unmatched", help="Create a counterpart for everything `mapping scaffold` left over."),
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Define preferences, after asking: one by its name, or those that MyPreferences' filters lack."""
+    """Create preferences, after confirmation: one by name, or counterparts of filters and consents."""
     from bridge.core.catalogue import NewPreference
 
     if sum((name is not None, bool(for_), unmatched)) != 1:
-        raise ConfigError("Which preferences?", hint="Give --name NAME, or --for ID, or --unmatched.")
+        raise ConfigError("No preference was named.", hint="Give --name NAME, --for ID or --unmatched.")
     with _admin(config, mapping) as (app, admin):
         if name is not None:
             drafts = [
@@ -110,13 +113,13 @@ def update(
     category: Category = None,
     order: Order = None,
     public: Annotated[
-        bool | None, typer.Option("--public/--private", help="Whether people are shown it.")
+        bool | None, typer.Option("--public/--private", help="Whether contacts see it.")
     ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Redefine a preference or a category, after asking. What is not named stays as it is."""
+    """Change a preference or a category, after confirmation. What you do not name stays unchanged."""
     from bridge.core.catalogue import NewPreference
 
     with _admin(config) as (_, admin):
@@ -142,7 +145,7 @@ def delete(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Delete a definition, after asking: every contact's opt-in to it is lost. Refused while it is mapped."""
+    """Delete a preference, after confirmation. Every contact's opt-in to it is lost. Refused while mapped."""
     with _admin(config, mapping) as (app, admin):
         tree = admin.tree()
         node = _find(tree, number)
@@ -166,7 +169,7 @@ def _admin(config: Any, mapping: Any = None) -> Iterator[tuple[App, PreferenceAd
 
 
 def _drafts(app: App, chosen: Sequence[str]) -> list[NewPreference]:
-    """What to define for filters and consents without a counterpart."""
+    """What to create for filters and consents without a counterpart."""
     from bridge.cli.scaffold import match_live
     from bridge.mapping_file.scaffold.missing import missing_preferences
 
@@ -181,7 +184,7 @@ def _mapped_sources(app: App) -> set[str]:
 
 
 def _create(admin: PreferenceAdmin, drafts: Sequence[NewPreference]) -> list[dict[str, Any]]:
-    """One after the other: what belongs into a category that is new itself needs its number."""
+    """Create one after the other: a preference in a new category needs the id of that category."""
     made: dict[str, int] = {}
     shown = []
     for draft in drafts:
@@ -193,7 +196,7 @@ def _create(admin: PreferenceAdmin, drafts: Sequence[NewPreference]) -> list[dic
 
 
 def _require_new(drafts: Sequence[NewPreference], tree: Sequence[PreferenceDraft]) -> None:
-    """Names are what imports and people tell preferences by: two alike in one place help nobody."""
+    """Imports identify preferences by name, so two in one category must not share a name."""
     known = {(node.category, node.public_name.casefold()) for node in tree}
     double = [
         draft.public_name
@@ -202,8 +205,8 @@ def _require_new(drafts: Sequence[NewPreference], tree: Sequence[PreferenceDraft
     ]
     if double:
         raise ConfigError(
-            f"There is such a preference already: {join_words(double)}; nothing was sent.",
-            hint="Give another --name, or map the one that is there.",
+            f"Preference already exists: {join_words(double)}; nothing was sent.",
+            hint="Choose another --name, or map the existing preference.",
         )
 
 
@@ -211,8 +214,8 @@ def _require_unmapped(app: App, deleted: Sequence[PreferenceDraft]) -> None:
     mapped = set(app.mapping.preference_ids)
     if named := [str(node.id) for node in deleted if node.is_leaf and node.id in mapped]:
         raise ConfigError(
-            f"The mapping names {join_words(named)}: nothing was deleted.",
-            hint=f"Take it out of {app.settings.mapping} first. Every opt-in to it would be lost.",
+            f"The mapping uses {join_words(named)}; nothing was deleted.",
+            hint=f"Remove it from {app.settings.mapping} first. Every opt-in to it would be lost.",
         )
 
 
@@ -221,7 +224,7 @@ def _find(tree: Sequence[PreferenceDraft], number: int) -> PreferenceDraft:
         if node.id == number:
             return node
     raise ConfigError(
-        f"There is no preference {number} at Dotdigital.", hint="See `bridge mapping preferences list`."
+        f"Dotdigital has no preference {number}.", hint="See `bridge mapping preferences list`."
     )
 
 
@@ -230,11 +233,11 @@ def _current_category(node: PreferenceDraft) -> int | None:
 
 
 def _confirmed(lines: Sequence[str], *, dry_run: bool, yes: bool, json: bool) -> bool:
-    """Show what is to be sent, then ask. False where nothing is to be done, or nobody wants it."""
+    """Show what would be sent, then ask. False where there is nothing to do, or the operator declined."""
     for line in lines:
         note(StatusMark.NEXT, line, stderr=True)
     if not lines:
-        note(StatusMark.GOOD, "Nothing lacks a counterpart: nothing is to be defined.", stderr=json)
+        note(StatusMark.GOOD, "Everything is already mapped; nothing to create.", stderr=json)
     if dry_run or not lines:
         return False
     return confirmed(f"Send {plural(len(lines), 'change')} to Dotdigital?", yes=yes)
@@ -277,7 +280,7 @@ def _print_result(document: dict[str, Any], asked: bool, done: str, *, json: boo
         rows = next(rows for name, rows in document.items() if name != "wanted")
         for row in rows:
             note(StatusMark.GOOD, f"{row['kind']} {row['id']}, '{row['name']}', is {done}.")
-        note(StatusMark.NEXT, "Hold the mapping against it: `bridge mapping check --live`.")
+        note(StatusMark.NEXT, "Compare the mapping with it: `bridge mapping check --live`.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`bridge mapping pin`: has Dotdigital's contacts name their profile by a custom identifier."""
+"""`bridge mapping pin`: link Dotdigital contacts to their profiles by a custom identifier."""
 
 from __future__ import annotations
 
@@ -22,13 +22,11 @@ _SETTING = "BRIDGE_DOTDIGITAL__PROFILE_IDENTIFIER"
 def pin(
     config: Config = None,
     database_url: DatabaseUrl = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell how many it would be, and send nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the contacts, and send nothing.")] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Have each contact name its profile, after asking: nothing else of it changes, and nobody is created."""
+    """Store each contact's ProfileId in a custom identifier, after confirmation. Changes nothing else."""
     from bridge.app import App
     from bridge.cli.progress import show_progress
     from bridge.cli.store_access import writing
@@ -58,22 +56,22 @@ def _set_links(app: App, linker: ProfileLinker, plan: LinkPlan) -> LinkResult:
 
 
 def _identifier_name(app: App) -> str:
-    """The identifier's name. Raises ConfigError where none is set, or the account has none of that name."""
+    """The identifier's name. Raises ConfigError where none is set, or the account does not have it."""
     name = app.settings.dotdigital.profile_identifier
     if name is None:
         raise ConfigError(
-            f"{_SETTING} is not set: there is nothing to name a profile by.",
-            hint="Have a custom identifier created at Dotdigital, and set its name.",
+            f"{_SETTING} is not set.",
+            hint="Create a custom identifier at Dotdigital, and set its name.",
         )
     client = app.dotdigital_v3.client()
     if client is None:
         raise ConfigError(
-            "Custom identifiers need Dotdigital's v3 API, which this account or API user has not.",
-            hint="`bridge doctor` tells why.",
+            "Custom identifiers need Dotdigital's v3 API, which this account or API user does not have.",
+            hint="`bridge doctor` shows why.",
         )
     if name not in client.get_custom_identifiers():
         raise ConfigError(
-            f"Dotdigital has no custom identifier {name}.", hint=f"Create it there, or mend {_SETTING}."
+            f"Dotdigital has no custom identifier {name}.", hint=f"Create it there, or correct {_SETTING}."
         )
     return name
 
@@ -90,14 +88,14 @@ def _linker(app: App, name: str) -> ProfileLinker:
 
 
 def _print_plan(plan: LinkPlan, name: str) -> None:
-    note(StatusMark.NEXT, f"{plural(len(plan.wanted), 'contact')} would get {name}.", stderr=True)
+    note(StatusMark.NEXT, f"{plural(len(plan.wanted), 'contact')} to link by {name}.", stderr=True)
     if plan.named:
-        note(StatusMark.GOOD, f"{plural(plan.named, 'contact')} named before.", stderr=True)
+        note(StatusMark.GOOD, f"{plural(plan.named, 'contact')} already linked.", stderr=True)
     if plan.others + plan.taken:
         left = plural(plan.others + plan.taken, "contact")
         note(
             StatusMark.WARN,
-            f"{left} left alone: another profile, or another contact, has the word.",
+            f"{left} skipped: already linked to another profile or contact.",
             stderr=True,
         )
 
@@ -119,8 +117,8 @@ def _report(plan: LinkPlan, done: LinkResult | None, *, json: bool) -> int:
     if json:
         print_json(document)
     elif done is not None:
-        note(StatusMark.GOOD, f"{plural(done.proven, 'contact')} name their profile now.")
+        note(StatusMark.GOOD, f"{plural(done.proven, 'contact')} linked.")
         for reason, number in done.refused.items():
-            note(StatusMark.WARN, f"{plural(number, 'contact')} left out: {reason}.")
-        note(StatusMark.NEXT, "What follows from it is decided as the next full sweep reads them.")
+            note(StatusMark.WARN, f"{plural(number, 'contact')} not linked: {reason}.")
+        note(StatusMark.NEXT, "The next full sweep applies the new links.")
     return REVIEW if missed or plan.others or plan.taken else 0

@@ -1,4 +1,4 @@
-"""How far a long run has come: bars on a terminal's stderr, nothing anywhere else."""
+"""Progress bars on a terminal's stderr; nothing anywhere else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Steps:
-    """The engine's steps as bars, one in sight at a time. Threads that wait for a side tell of it as well."""
+    """The engine's steps as bars, one visible at a time. Called from several threads."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
@@ -38,7 +38,7 @@ class _Steps:
 
 @contextmanager
 def show_progress() -> Iterator[Progress]:
-    """What to hand to the engine as its progress."""
+    """The progress callback to pass to the engine."""
     from bridge.engine.context import silent
 
     if not sys.stderr.isatty():

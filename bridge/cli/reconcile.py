@@ -1,4 +1,4 @@
-"""`bridge reconcile`: one one-shot run."""
+"""`bridge reconcile`: one run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ def reconcile(
     database_url: DatabaseUrl = None,
     mapping: MappingFile = None,
     full: Full = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Send nothing: the same as `bridge plan`.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; same as `bridge plan`.")] = False,
     approve_raises: ApproveRaises = False,
     json: Json = False,
 ) -> int:
-    """Observe, decide, write, settle, once; then exit."""
+    """Sync once: read, decide, write, verify; then exit."""
     from bridge.engine.run import Run, RunOptions
 
     settings = settings_from(config, database_url, mapping)

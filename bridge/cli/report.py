@@ -1,4 +1,4 @@
-"""A run's report, for people: what was read and written, what waits, and what to do about it."""
+"""A run's report as text: what was read and written, what is open, and what to do about it."""
 
 from __future__ import annotations
 
@@ -75,29 +75,29 @@ def _sides_table(report: Report) -> Table:
 
 def _print_verdict(report: Report) -> None:
     if report.in_sync:
-        note(StatusMark.GOOD, "In sync: nothing waits.")
+        note(StatusMark.GOOD, "In sync: nothing is waiting.")
         return
     counts = report.counts
     if _plan_done(report):
-        note(StatusMark.GOOD, "The plan is carried out, and read back.")
+        note(StatusMark.GOOD, "The plan was applied and verified.")
         return
     waits = [
         words
         for number, words in (
-            (counts.held, f"{counts.held:,} held for a person"),
+            (counts.held, f"{counts.held:,} held for review"),
             (counts.dead, f"{counts.dead:,} given up"),
-            (counts.unproven, f"{counts.unproven:,} not yet proven"),
+            (counts.unproven, f"{counts.unproven:,} not yet verified"),
             (report.written.failed, f"{report.written.failed:,} failed"),
             (counts.waiting, f"{counts.waiting:,} to decide"),
         )
         if number
     ]
-    text = f"Not in sync: {join_words(waits)}." if waits else "Not in sync: a side could not be used."
+    text = f"Not in sync: {join_words(waits)}." if waits else "Not in sync: a side was unavailable."
     note(StatusMark.WARN, text)
 
 
 def _plan_done(report: Report) -> bool:
-    """A plan was carried out whole, and all that waits is what it did not speak of."""
+    """The plan was applied completely, and only changes outside it are open."""
     counts = report.counts
     trouble = report.errors or report.written.failed or report.gone or report.brakes
     waits = counts.held or counts.dead or counts.unproven
@@ -107,26 +107,26 @@ def _plan_done(report: Report) -> bool:
 def _next_steps(report: Report) -> Iterator[str]:
     counts = report.counts
     if counts.held and report.kind is RunKind.FIRST:
-        yield "See what is held: `bridge holds list`."
-        yield "Opt-ins from before the bridge: approve the dated ones by `bridge reconcile --approve-raises`."
+        yield "Review held changes: `bridge holds list`."
+        yield "Approve dated opt-ins from before the bridge: `bridge reconcile --approve-raises`."
     elif counts.held or counts.dead:
-        yield "See what is held: `bridge holds list`; one person: `bridge explain EMAIL`."
+        yield "Review held changes: `bridge holds list`; one person: `bridge explain EMAIL`."
     if report.brakes:
-        yield "See what it would send: `bridge plan`."
-        yield f"If that is right, set {limits_of(report.brakes)} for one run, and run again."
+        yield "See what would be sent: `bridge plan`."
+        yield f"If intended, raise {limits_of(report.brakes)} for one run, and run again."
     elif (counts.unproven or report.written.failed) and not report.errors:
-        yield "The next `bridge reconcile` reads it back and tries again."
+        yield "The next `bridge reconcile` verifies these writes and retries."
     elif _plan_done(report):
         if counts.waiting:
-            yield f"Not part of it: {plural(counts.waiting, 'choice')}. `bridge reconcile` decides them."
+            yield f"Not in this plan: {plural(counts.waiting, 'choice')}. `bridge reconcile` decides them."
     elif report.gone:
         yield "See what the mapping names and a side no longer has: `bridge doctor`."
     elif counts.waiting and not report.errors:
-        yield "The next `bridge reconcile` goes on."
+        yield "The next `bridge reconcile` continues."
 
 
 def limits_of(brakes: Sequence[str]) -> str:
-    """The settings that let a run past its brakes (`raises: …`, `withdrawals: …`)."""
+    """The settings that raise the limits of these brakes (`raises: …`, `withdrawals: …`)."""
     kinds = [kind for kind in ("raises", "withdrawals") if any(one.startswith(kind) for one in brakes)]
     return " and ".join(f"BRIDGE_BRAKES__{kind.upper()}_MAX" for kind in kinds) or "BRIDGE_BRAKES__…"
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+
+from bridge.cli.options import Config, settings_from
 
 
-def run_command(config: Path | None = None) -> int:
-    """Run the daemon until it is stopped; `config` is a settings file. Returns the exit code.
-
-    The log goes to stderr: JSON lines, or columns on a terminal. Raises BridgeError where it cannot begin.
-    """
-    from bridge.cli.options import settings_from
-
+def run(config: Config = None) -> int:
+    """Run as a daemon: poll both services, sweep nightly, serve health over HTTP."""
     settings = settings_from(config)
 
     from bridge.app import App
-    from bridge.daemon import Daemon
+    from bridge.daemon.daemon import Daemon
     from bridge.logs import configure
 
-    wordy = logging.getLogger().isEnabledFor(logging.DEBUG)  # --debug was given
-    configure("debug" if wordy else "info")
-    for chatty in ("apscheduler", "alembic"):  # they tell of every kick, and of every start
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # The log goes to stderr: JSON lines, or columns on a terminal.
+    debug = logging.getLogger().isEnabledFor(logging.DEBUG)  # --debug was given
+    configure("debug" if debug else "info")
+    for library in ("apscheduler", "alembic"):  # they log every scheduled call and every start
+        logging.getLogger(library).setLevel(logging.WARNING)
     with App(settings) as app:
         return Daemon(app).run()

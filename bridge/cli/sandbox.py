@@ -1,4 +1,4 @@
-"""`bridge sandbox`: both services emulated, to try things against."""
+"""`bridge sandbox`: both services emulated, to try a mapping or a policy against."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bridge.cli.options import IgnoredConfig
 from bridge.core.errors import ConfigError
 
 People = Annotated[
-    int, typer.Option("--people", metavar="N", min=20, max=100_000, help="How many live there.")
+    int, typer.Option("--people", metavar="N", min=20, max=100_000, help="How many people to create.")
 ]
-Seed = Annotated[int, typer.Option("--seed", metavar="S", help="Which people they are, and what they do.")]
-Port = Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="0 takes a free one.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="S", help="Seed for the people and their changes.")]
+Port = Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="0: any free port.")]
 
 
 def sandbox(
@@ -24,7 +24,7 @@ def sandbox(
     dotdigital_port: Port = 0,
     config: IgnoredConfig = None,
 ) -> int:
-    """Serve both services, emulated and full of people, until Ctrl-C. Loopback only."""
+    """Emulate both services with test people on loopback, until Ctrl-C."""
     from bridge.sandbox.serve import serve
 
     del config
@@ -32,5 +32,5 @@ def sandbox(
         return serve(people, seed, mypreferences_port, dotdigital_port, sys.stdout)
     except OSError as error:
         raise ConfigError(
-            f"The sandbox cannot listen there: {error.strerror}.", hint="Name other ports, or leave them out."
+            f"The sandbox cannot use this port: {error.strerror}.", hint="Choose other ports, or give none."
         ) from None

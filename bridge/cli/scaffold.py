@@ -1,4 +1,4 @@
-"""`bridge mapping scaffold`: a draft of a mapping, by the names that both sides use."""
+"""`bridge mapping scaffold`: draft a mapping from the names used on both sides."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def scaffold(
     config: Config = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the draft there; never over a file that is there."),
+        typer.Option("--out", metavar="FILE", help="Save the draft to this new file."),
     ] = None,
     json: Json = False,
 ) -> int:
-    """Draft a mapping from both live catalogues. Nothing is written by a draft until a person confirms it."""
+    """Draft a mapping from both live catalogues. Runs write nothing until a person confirms it."""
     from bridge.mapping_file.scaffold.draft import draft
 
     if out is not None and out.exists():
@@ -46,7 +46,7 @@ def scaffold(
 
 
 def match_live(app: App) -> MatchResult:
-    """What matches at both sides, and what is left over. Raises SideError."""
+    """Match the names of both sides. Raises SideError."""
     from bridge.cli import live_catalogue
     from bridge.cli.progress import show_progress
     from bridge.core.catalogue import Catalogue, CatalogueKind
@@ -63,7 +63,7 @@ def match_live(app: App) -> MatchResult:
 
 
 def _save(path: Path, text: str) -> None:
-    """Made anew or not at all: a mapping that somebody wrote is never lost to a draft."""
+    """Create the file; never overwrite a mapping somebody wrote."""
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -71,12 +71,12 @@ def _save(path: Path, text: str) -> None:
         raise _require_new_file(path) from None
     except OSError as error:
         raise ConfigError(
-            f"The draft cannot be saved to {path}: {error.strerror}.", hint="Name another file by --out."
+            f"Cannot save the draft to {path}: {error.strerror}.", hint="Choose another file with --out."
         ) from None
 
 
 def _require_new_file(path: Path) -> ConfigError:
-    return ConfigError(f"{path} is there already.", hint="Name another file: a draft overwrites nothing.")
+    return ConfigError(f"{path} already exists.", hint="Choose another file; a draft overwrites nothing.")
 
 
 def _document(made: MatchResult, text: str, out: Path | None) -> dict[str, Any]:
@@ -116,12 +116,14 @@ def _unmatched_json(one: Unmatched) -> dict[str, str]:
 
 
 def _print_result(made: MatchResult, out: Path | None) -> None:
-    """For people, on stderr: stdout has the draft itself."""
+    """Print a summary on stderr: stdout has the draft itself."""
     matches = [*made.topics, *([made.channel] if made.channel else [])]
     sure = sum(one.sure for one in matches)
     asked = len(matches) - sure
     told = f"{plural(sure, 'sure match', 'sure matches')}, {plural(asked, 'suggestion')} commented out"
-    note(StatusMark.GOOD, f"{told}, {plural(len(made.left), 'thing')} left over.", stderr=True)
-    note(StatusMark.WARN, "It is a draft: nothing is written by it until a person confirms it.", stderr=True)
-    name = "--out FILE saves it" if out is None else f"Read {out}, then `bridge mapping check {out} --live`"
+    note(StatusMark.GOOD, f"{told}, {plural(len(made.left), 'name')} without a match.", stderr=True)
+    note(StatusMark.WARN, "This is a draft: runs write nothing until a person confirms it.", stderr=True)
+    name = (
+        "Save it with --out FILE" if out is None else f"Read {out}, then `bridge mapping check {out} --live`"
+    )
     note(StatusMark.NEXT, f"{name}.", stderr=True)

@@ -1,4 +1,4 @@
-"""`bridge status`: how things stand, from the state DB alone."""
+"""`bridge status`: the state of the sync, from the state DB only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REVIEW = 3
 
 
 def status(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Lag, watermarks, last runs, waiting writes, holds, brakes, API budget."""
+    """Show lag, watermarks, last runs, waiting writes, holds, brakes and API budget."""
     from bridge.cli.store_access import now, reading
 
     with reading(settings_from(config, database_url)) as store:
@@ -44,7 +44,7 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
 
 
 def status_document(store: Store, now: datetime) -> dict[str, Any]:
-    """The status as JSON. `lag_seconds` is measured from each feed's watermark to now."""
+    """The status as JSON. `lag_seconds` is the time from each feed's watermark to now."""
     watermarks, counts, runs = store.watermarks(), store.counts(), store.last_runs(10)
     confirmations = store.challenges()
     last = next((run.report for run in runs if run.report and "writes" in run.report), None)
@@ -89,7 +89,7 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
     out = console()
     if not document["last_runs"]:
         note(StatusMark.WARN, "No run yet.")
-        note(StatusMark.NEXT, "`bridge doctor` checks the setup, `bridge reconcile` runs once.")
+        note(StatusMark.NEXT, "Check the setup: `bridge doctor`. Then run once: `bridge reconcile`.")
         return
     out.print(_runs_table(document["last_runs"]))
     out.print()
@@ -105,7 +105,7 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
     failed = _failed_text(document["last_runs"])
     if failed:
         note(StatusMark.BAD, failed)
-        note(StatusMark.NEXT, "See why: `bridge doctor`. Nothing is lost; the next run goes on from there.")
+        note(StatusMark.NEXT, "Find the cause: `bridge doctor`. Nothing is lost; the next run continues.")
     for line in _open_work(document):
         note(StatusMark.WARN, line)
     if confirmations := _confirmations_text(document["challenges"]):
@@ -115,15 +115,15 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
     if first:
         note(StatusMark.WARN, "The first run is not complete: opt-ins from before it are held.")
     if not (failed or document["brakes"] or _open_work(document) or first):
-        note(StatusMark.GOOD, "Nothing waits.")
+        note(StatusMark.GOOD, "Nothing is waiting.")
 
 
 def _failed_text(runs: list[dict[str, Any]]) -> str:
-    """What to say where the last run that was to write did not come through."""
+    """A sentence about the last writing run if it failed, else empty."""
     last = next((run for run in runs if run["kind"] not in ("plan", "apply")), None)
     if last is None or last["state"] not in ("failed", "stopped"):
         return ""
-    how = "failed" if last["state"] == "failed" else "was stopped before its end"
+    how = "failed" if last["state"] == "failed" else "was stopped before it finished"
     return f"The last run ({format_time(last['started_at'])}) {how}."
 
 
@@ -161,36 +161,36 @@ def _feeds_table(document: dict[str, Any]) -> Any:
 
 
 def _budget_table(budget: dict[str, Any]) -> Any:
-    """As the last run left it: tiers are refilled each minute, the flat scheme's hour bit by bit."""
-    shown = table("Dotdigital's calls", "allowed", "left", "left to others", "waited", right=(1, 2, 3, 4))
+    """The budget after the last run. Tiers refill every minute, the flat scheme's hour continuously."""
+    shown = table("Dotdigital calls", "allowed", "left", "reserved", "waited", right=(1, 2, 3, 4))
     for tier, one in budget.items():
         if tier == "flat":
             shown.add_row("capped until", format_time(one["resets_at"]), "", "", "")
             continue
         numbers = [str(one.get(name, "")) for name in ("limit", "remaining", "left_to_others")]
-        name = "all, an hour" if tier == "hour" else tier.removesuffix("CallRate")
+        name = "all, per hour" if tier == "hour" else tier.removesuffix("CallRate")
         shown.add_row(name, *numbers, format_duration(one.get("waited_seconds", 0)))
     return shown
 
 
 def _confirmations_text(confirmations: dict[str, Any]) -> str:
-    """Whom Dotdigital asked by mail, and nobody has to do anything about."""
+    """Pending email confirmations, which need no action."""
     if not confirmations["pending"]:
         return ""
     people = plural(confirmations["pending"], "person was", "people were")
-    return f"{people} asked by mail to confirm; the first of them {format_time(confirmations['oldest'])}."
+    return f"{people} asked by email to confirm; the earliest {format_time(confirmations['oldest'])}."
 
 
 def _open_work(document: dict[str, Any]) -> list[str]:
     words = {
-        "held": ("choice is held", "choices are held", "for a person: `bridge holds list`"),
+        "held": ("choice is held", "choices are held", "for review: `bridge holds list`"),
         "dead": ("write was given up", "writes were given up", ": `bridge holds list`"),
         "unfinished_erasures": (
             "erasure is not finished",
             "erasures are not finished",
-            ": repeat `bridge forget` for each",
+            ": run `bridge forget` again for each",
         ),
-        "unproven": ("write is not proven", "writes are not proven", "yet: the next run reads it back"),
+        "unproven": ("write is not verified", "writes are not verified", "yet: the next run reads it back"),
         "waiting": ("choice waits", "choices wait", "for the next run"),
     }
     lines = []

@@ -1,4 +1,4 @@
-"""`bridge hooks`: webhook subscriptions of MyPreferences."""
+"""`bridge hooks`: webhook subscriptions at MyPreferences."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from bridge.mypreferences import wire
 
 MASKED = "••••"
-READ_TIMEOUT = 30.0  # seconds: somebody waits at the desk
+READ_TIMEOUT = 30.0  # seconds; an operator is waiting
 
-Number = Annotated[int, typer.Argument(metavar="ID", help="A number of `hooks list`.", min=1)]
+Number = Annotated[int, typer.Argument(metavar="ID", help="An id from `hooks list`.", min=1)]
 Most = Annotated[
     int | None,
-    typer.Option("--most", min=50, max=5000, metavar="N", help="Messages in one cycle, 50 to 5000."),
+    typer.Option("--most", min=50, max=5000, metavar="N", help="Messages per cycle, 50 to 5000."),
 ]
 Rest = Annotated[
     int | None, typer.Option("--rest", min=1, max=300, metavar="S", help="Seconds between cycles, 1 to 300.")
@@ -32,7 +32,7 @@ Rest = Annotated[
 
 
 def list_(config: Config = None, mapping: MappingFile = None, json: Json = False) -> int:
-    """List the subscriptions, which events the bridge needs, and which of them are lacking."""
+    """List the subscriptions, the events that the bridge needs, and the events without a subscription."""
     from bridge.mypreferences.events.webhook_admin import lacking
 
     with _open_app(config, mapping) as app:
@@ -49,27 +49,27 @@ def list_(config: Config = None, mapping: MappingFile = None, json: Json = False
 
 def create(
     url: Annotated[
-        str, typer.Option("--url", metavar="URL", help="Where `bridge run` is reached from outside, https.")
+        str, typer.Option("--url", metavar="URL", help="The public https address of `bridge run`.")
     ],
     config: Config = None,
     mapping: MappingFile = None,
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="What it is called.")
+        str, typer.Option("--name", metavar="NAME", help="The name of the subscription.")
     ] = "consent-bridge",
-    active: Annotated[bool, typer.Option("--active", help="Deliver at once, rather than paused.")] = False,
+    active: Annotated[bool, typer.Option("--active", help="Start deliveries now instead of paused.")] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="With the data in each message; the bridge needs none.")
+        bool, typer.Option("--full", help="Include data in each message; the bridge does not need it.")
     ] = False,
     json: Json = False,
 ) -> int:
-    """Subscribe to all events that the bridge needs. It is paused until it is resumed."""
+    """Subscribe to all events that the bridge needs. The subscription is paused until you resume it."""
     from bridge.mypreferences import wire
     from bridge.mypreferences.events.webhook_admin import ACTIVE, PAUSED, subscribe
 
     with _open_app(config, mapping) as app:
         wanted = wire.Subscription(
             name=name,
-            description="Tells the consent bridge which profile to look at.",
+            description="Tells the consent bridge which profile to read.",
             url=_receiver_url(app, url),
             state=ACTIVE if active else PAUSED,
             is_minimized=not full,
@@ -82,26 +82,26 @@ def create(
         return 0
     note(StatusMark.GOOD, f"Subscription {made.id} is {_state(made)}: {_masked(made.url)}")
     if not made.active:
-        note(StatusMark.NEXT, f"Start `bridge run`, then let it deliver: `bridge hooks resume {made.id}`.")
+        note(StatusMark.NEXT, f"Start `bridge run`, then start deliveries: `bridge hooks resume {made.id}`.")
     return 0
 
 
 def pause(number: Number, config: Config = None, json: Json = False) -> int:
-    """Stop deliveries. Events are kept all the same, and polling goes on."""
+    """Stop deliveries. Events are still kept, and polling continues."""
     from bridge.mypreferences.events.webhook_admin import PAUSED
 
     return _set_state(config, number, PAUSED, json=json)
 
 
 def resume(number: Number, config: Config = None, json: Json = False) -> int:
-    """Begin deliveries, with what happened during the pause, up to 15 days, where it was created so."""
+    """Start deliveries. Events from the pause (up to 15 days) are delivered too if it was created so."""
     from bridge.mypreferences.events.webhook_admin import ACTIVE
 
     return _set_state(config, number, ACTIVE, json=json)
 
 
 def delete(number: Number, config: Config = None, yes: Yes = False, json: Json = False) -> int:
-    """Delete a subscription for good, after asking."""
+    """Delete a subscription permanently, after confirmation."""
     from bridge.mypreferences.events import webhook_admin
 
     with _open_app(config) as app:
@@ -110,7 +110,7 @@ def delete(number: Number, config: Config = None, yes: Yes = False, json: Json =
         subscription = next((one for one in known if str(one.id) == str(number)), None)
         if subscription is None:
             raise _unknown(number)
-        warning = "" if len(known) > 1 else " It is the last one: without any, MyPreferences keeps no events."
+        warning = "" if len(known) > 1 else " It is the last one; without any, MyPreferences keeps no events."
         if not confirmed(f"Delete subscription {number}, '{subscription.name}'?{warning}", yes=yes):
             return 0
         gone = webhook_admin.delete(client, number)
@@ -119,15 +119,15 @@ def delete(number: Number, config: Config = None, yes: Yes = False, json: Json =
     elif gone:
         note(StatusMark.GOOD, f"Subscription {number} is deleted.")
     else:
-        note(StatusMark.WARN, f"Subscription {number} is still there: MyPreferences gave no whole answer.")
-        note(StatusMark.NEXT, f"Try it again: `bridge hooks delete {number}`.")
+        note(StatusMark.WARN, f"Subscription {number} still exists: the response was incomplete.")
+        note(StatusMark.NEXT, f"Try again: `bridge hooks delete {number}`.")
     return 0 if gone else 5
 
 
 def settings(
     config: Config = None, most: Most = None, rest: Rest = None, yes: Yes = False, json: Json = False
 ) -> int:
-    """Show how fast webhooks are delivered, or set it, after asking: it goes for the whole account."""
+    """Show or set the delivery rate of webhooks, after confirmation. It applies to the whole account."""
     from bridge.mypreferences import wire
 
     with _open_app(config) as app:
@@ -164,21 +164,21 @@ def _needs(app: App) -> list[Any]:
 
 
 def _receiver_url(app: App, url: str) -> str:
-    """The whole URL of the receiver, whose last part is the secret. Raises ConfigError."""
+    """The receiver's full URL, which ends in the secret. Raises ConfigError."""
     from bridge.settings.values import check_url
     from bridge.web.webhooks import PATH
 
     secret = app.settings.web.hook_secret
     if secret is None:
         raise ConfigError(
-            "BRIDGE_WEB__HOOK_SECRET is not set: the receiver is closed, and has no URL.",
+            "BRIDGE_WEB__HOOK_SECRET is not set, so the webhook receiver is closed.",
             hint="Set it to a long random word, for this command and for `bridge run`.",
         )
     try:
         base = check_url(url)
     except ValueError as error:
         raise ConfigError(
-            f"The URL of the receiver {error}.", hint="Write it as https://bridge.example.com."
+            f"The receiver URL {error}.", hint="Write it as https://bridge.example.com."
         ) from None
     whole = f"{PATH}{secret.get_secret_value()}"
     return base if base.endswith(whole) else f"{base}{whole}"
@@ -195,10 +195,12 @@ def _set_state(config: Any, number: int, state: str, *, json: bool) -> int:
     elif done:
         note(StatusMark.GOOD, f"Subscription {number} is {now.lower()}.")
         if now == ACTIVE:
-            note(StatusMark.NEXT, "MyPreferences first sends a validation request: `bridge run` must be up.")
+            note(
+                StatusMark.NEXT, "MyPreferences sends a validation request first, so `bridge run` must be up."
+            )
     else:
-        note(StatusMark.WARN, f"Subscription {number} is {now.lower()} still.")
-        note(StatusMark.NEXT, "Try it again; `bridge hooks list` shows how it stands.")
+        note(StatusMark.WARN, f"Subscription {number} is still {now.lower()}.")
+        note(StatusMark.NEXT, "Try again; `bridge hooks list` shows its state.")
     return 0 if done else 5
 
 
@@ -220,7 +222,7 @@ def _state(one: wire.Subscription) -> str:
 
 
 def _masked(url: str) -> str:
-    """A URL without what may be a secret: the last part of its path, credentials, a query."""
+    """A URL without possible secrets: the last part of its path, credentials, the query."""
     try:
         parts = urlsplit(url)
         host = f"{parts.hostname}{'' if parts.port is None else f':{parts.port}'}"
@@ -238,9 +240,10 @@ def _print(rows: list[dict[str, Any]], needed: list[str], missing: list[str]) ->
     out = console()
     if not rows:
         note(
-            StatusMark.WARN, "There is no subscription: MyPreferences keeps no events, so polling finds none."
+            StatusMark.WARN,
+            "No webhook subscription exists: MyPreferences keeps no events, so polling finds none.",
         )
-        note(StatusMark.NEXT, "Make one: `bridge hooks create --url https://bridge.example.com`.")
+        note(StatusMark.NEXT, "Create one: `bridge hooks create --url https://bridge.example.com`.")
         return
     shown = table("id", "state", "name", "url", "events", "lacks", right=(0, 4, 5), fixed=(0,))
     for row in rows:
@@ -252,13 +255,13 @@ def _print(rows: list[dict[str, Any]], needed: list[str], missing: list[str]) ->
         if row["alternate_id_type"]:
             note(
                 StatusMark.WARN,
-                f"Subscription {row['id']} names people by alternate id: the bridge cannot use it.",
+                f"Subscription {row['id']} identifies people by alternate id; the bridge cannot use it.",
             )
     if missing:
-        note(StatusMark.WARN, f"No subscription is told of {join_words(missing)}.")
-        note(StatusMark.NEXT, "Make one that is: `bridge hooks create --url https://bridge.example.com`.")
+        note(StatusMark.WARN, f"No subscription covers {join_words(missing)}.")
+        note(StatusMark.NEXT, "Create one that does: `bridge hooks create --url https://bridge.example.com`.")
     else:
-        note(StatusMark.GOOD, f"All {len(needed)} types of events that the bridge needs are subscribed to.")
+        note(StatusMark.GOOD, f"All {len(needed)} event types that the bridge needs are covered.")
 
 
 def _unknown(number: int) -> ConfigError:

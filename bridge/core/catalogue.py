@@ -1,4 +1,4 @@
-"""What exists at the two sides to be mapped, and what changed there between two readings."""
+"""What exists on the two sides and can be mapped, and what changed between two reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.core.model import Side
 
 
 class CatalogueKind(StrEnum):
-    """What an entry is. Filters, consents and e-mail types are MyPreferences', the others Dotdigital's."""
+    """What an entry is. MyPreferences has filters, consents and e-mail types, Dotdigital has the others."""
 
     FILTER = "filter"
     CONSENT = "consent"
@@ -28,13 +28,13 @@ class CatalogueKind(StrEnum):
 
     @property
     def words(self) -> str:
-        """The kind as people call it."""
+        """The kind in words."""
         return "e-mail type" if self is CatalogueKind.EMAIL_TYPE else self.value
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueVersion:
-    """A version of a consent; `locales` None: the side does not say in which it is worded."""
+    """A version of a consent. `locales` None: the side does not list its locales."""
 
     version: str
     locales: tuple[str, ...] | None = None
@@ -43,11 +43,9 @@ class CatalogueVersion:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that a mapping may name by its `id`.
-
-    `name` is what people read, `also` what else it is called, `group` the id of its program or category and
-    `group_name` that one's name. What a side does not say is empty, and None for frequencies and editions.
-    """
+    """Something that a mapping can name by its `id`. `name` is its display name, `also` its other names,
+    `group` the id of its program or category and `group_name` the name of that. What a side does not provide
+    is empty, or None for frequencies and editions."""
 
     kind: CatalogueKind
     id: str
@@ -62,17 +60,17 @@ class Entry:
 
     @property
     def key(self) -> tuple[CatalogueKind, str]:
-        """What makes it the same entry at another time; MyPreferences leaves open whether case counts."""
+        """Identifies the entry across reads. MyPreferences does not say whether case matters."""
         return self.kind, self.id.casefold()
 
     @property
     def called(self) -> str:
-        """Kind and id, with its name where it has one of its own."""
+        """Kind and id, followed by the name if it differs."""
         name = f" ({self.name})" if self.name and self.name.casefold() != self.id.casefold() else ""
         return f"{self.kind.words} {self.id}{name}"
 
     def edition(self, version: str) -> CatalogueVersion | None:
-        """A consent's version, in any case."""
+        """A consent's version; case is ignored."""
         wanted = version.casefold()
         return next((one for one in self.editions or () if one.version.casefold() == wanted), None)
 
@@ -93,7 +91,8 @@ class NewPreference:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The entries of one side, or of both. `kinds` are those it was read for: of others it says nothing."""
+    """The entries of one side, or of both. `kinds` are those it was read for; it says nothing about
+    others."""
 
     entries: tuple[Entry, ...] = ()
     kinds: frozenset[CatalogueKind] = frozenset()
@@ -106,13 +105,13 @@ class Catalogue:
         return [entry for entry in self.entries if entry.kind is kind]
 
     def find(self, kind: CatalogueKind, name: str) -> Entry | None:
-        """The entry of that id, in any case."""
+        """The entry with this id; case is ignored."""
         key = (kind, name.casefold())
         return next((entry for entry in self.entries if entry.key == key), None)
 
 
 class ChangeKind(StrEnum):
-    """What may have happened to an entry."""
+    """What can happen to an entry."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -129,7 +128,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CatalogueChange:
-    """One thing that happened to an entry between two readings, in words."""
+    """A change of an entry between two reads."""
 
     kind: CatalogueKind
     id: str
@@ -138,12 +137,14 @@ class CatalogueChange:
 
 
 def catalogue_changes(before: Catalogue, after: Catalogue) -> list[CatalogueChange]:
-    """What happened between two readings, as far as both speak of the same kinds."""
+    """The changes between two reads, for the kinds that both contain."""
     both = before.kinds & after.kinds
     old = {entry.key: entry for entry in before.entries if entry.kind in both}
     new = {entry.key: entry for entry in after.entries if entry.kind in both}
-    found = [_change(entry, ChangeKind.REMOVED, "is gone") for key, entry in old.items() if key not in new]
-    found += [_change(entry, ChangeKind.ADDED, "is new") for key, entry in new.items() if key not in old]
+    found = [
+        _change(entry, ChangeKind.REMOVED, "was removed") for key, entry in old.items() if key not in new
+    ]
+    found += [_change(entry, ChangeKind.ADDED, "was added") for key, entry in new.items() if key not in old]
     for key, entry in new.items():
         if key in old:
             found += [_change(entry, news, what) for news, what in _entry_changes(old[key], entry)]
@@ -156,17 +157,17 @@ def _change(entry: Entry, news: ChangeKind, what: str) -> CatalogueChange:
 
 def _entry_changes(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, str]]:
     if before.name != after.name and before.name and after.name:
-        yield ChangeKind.RENAMED, f"was called {before.name} before"
+        yield ChangeKind.RENAMED, f"was renamed; its old name is {before.name}"
     if before.active and not after.active:
-        yield ChangeKind.DEACTIVATED, "was made inactive"
+        yield ChangeKind.DEACTIVATED, "was deactivated"
     if after.active and not before.active:
-        yield ChangeKind.REACTIVATED, "is active again"
+        yield ChangeKind.REACTIVATED, "was reactivated"
     if before.channel.casefold() != after.channel.casefold() and before.channel and after.channel:
-        yield ChangeKind.CHANNEL_CHANGED, f"went from the channel {before.channel} to {after.channel}"
+        yield ChangeKind.CHANNEL_CHANGED, f"moved from the channel {before.channel} to {after.channel}"
     if before.frequencies is not None and after.frequencies is not None:
         gone, more = _differences(before.frequencies, after.frequencies)
-        yield from ((ChangeKind.FREQUENCY_GONE, f"lost the frequency {name}") for name in gone)
-        yield from ((ChangeKind.FREQUENCY_ADDED, f"got the frequency {name}") for name in more)
+        yield from ((ChangeKind.FREQUENCY_GONE, f"no longer has the frequency {name}") for name in gone)
+        yield from ((ChangeKind.FREQUENCY_ADDED, f"has a new frequency {name}") for name in more)
     if before.editions is not None and after.editions is not None:
         yield from _version_changes(before, after)
 
@@ -174,17 +175,17 @@ def _entry_changes(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, st
 def _version_changes(before: Entry, after: Entry) -> Iterator[tuple[ChangeKind, str]]:
     now = [one.version for one in after.editions or () if one.active]
     gone, more = _differences([one.version for one in before.editions or () if one.active], now)
-    yield from ((ChangeKind.VERSION_GONE, f"lost its version {name}") for name in gone)
-    yield from ((ChangeKind.VERSION_ADDED, f"got a version {name}") for name in more)
+    yield from ((ChangeKind.VERSION_GONE, f"no longer has version {name}") for name in gone)
+    yield from ((ChangeKind.VERSION_ADDED, f"has a new version {name}") for name in more)
     for one in before.editions or ():
         there = after.edition(one.version)
         if there is None or there.locales is None or one.locales is None:
             continue
         for locale in _differences(one.locales, there.locales)[0]:
-            yield ChangeKind.LOCALE_GONE, f"lost the locale {locale} of its version {one.version}"
+            yield ChangeKind.LOCALE_GONE, f"no longer has the locale {locale} in version {one.version}"
 
 
 def _differences(before: Iterable[str], after: Iterable[str]) -> tuple[list[str], list[str]]:
-    """What is in the first alone, and what in the second alone, in any case."""
+    """Entries of the first only, and of the second only; case is ignored."""
     old, new = ({one.casefold(): one for one in names} for names in (before, after))
     return [old[key] for key in old if key not in new], [new[key] for key in new if key not in old]

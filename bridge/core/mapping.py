@@ -1,4 +1,4 @@
-"""The mapping: which MyPreferences filter or consent speaks of which Dotdigital preference."""
+"""The mapping: which MyPreferences filter or consent maps to which Dotdigital preference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHANNEL = TopicId("email")
 
 
 class Conflict(StrEnum):
-    """Who is heard when both sides changed to opposite choices."""
+    """Which side wins if both changed to opposite choices."""
 
     WITHDRAWAL_WINS = "withdrawal_wins"
     LATEST = "latest"
@@ -32,10 +32,10 @@ class Direction(StrEnum):
 
 
 class OnDeletion(StrEnum):
-    """What becomes of somebody at one side whom the other does not know any more."""
+    """What happens to a person on one side who was deleted or deactivated on the other."""
 
-    UNLINK = "unlink"  # they stay as they are; nobody is raised or made anew
-    WITHDRAW = "withdraw"  # what was agreed as opted in is taken back
+    UNLINK = "unlink"  # leave them unchanged; never re-create them
+    WITHDRAW = "withdraw"  # opt them out of what was agreed as opted in
 
 
 class OnUnsubscribe(StrEnum):
@@ -45,7 +45,7 @@ class OnUnsubscribe(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FilterRef:
-    """A MyPreferences filter (program x channel), on e-mail elements of one type, or of any."""
+    """A MyPreferences filter (program x channel), for e-mail elements of one type or of any type."""
 
     filter: str
     email_type: str | None = None
@@ -53,7 +53,7 @@ class FilterRef:
 
 @dataclass(frozen=True, slots=True)
 class ConsentRef:
-    """A MyPreferences consent of one version and locale."""
+    """A version and locale of a MyPreferences consent."""
 
     consent: str
     version: str
@@ -62,7 +62,7 @@ class ConsentRef:
 
 @dataclass(frozen=True, slots=True)
 class RecordKeys:
-    """The preference attributes by which MyPreferences holds how somebody consented."""
+    """The preference attributes in which MyPreferences stores how a person consented."""
 
     text: str
     url: str
@@ -72,9 +72,9 @@ class RecordKeys:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One mapped choice. `preferences` are Dotdigital preference ids by frequency id; the empty frequency
-    stands for a topic without frequencies. The e-mail channel has none. `record`: where an opt-in sent to
-    Dotdigital is to be accompanied by a record of the consent, what holds it."""
+    """One mapped choice. `preferences` are Dotdigital preference ids by frequency id, under the empty id for
+    a topic without frequencies; the e-mail channel has none. `record`: the attributes sent to Dotdigital as a
+    consent record with each opt-in."""
 
     id: TopicId
     source: FilterRef | ConsentRef | None
@@ -96,13 +96,13 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """All topics, and the e-mail channel; its `source` is None where the file has no `[channels.email]`."""
+    """All topics and the e-mail channel, whose `source` is None where the file has no `[channels.email]`."""
 
     topics: tuple[Topic, ...]
     channel: Topic
     on_unsubscribe: OnUnsubscribe
-    digest: str  # of the file's meaning: plans and explanations name it
-    draft: bool = False  # nobody has read it yet: it may be planned by, and nothing is written by it
+    digest: str  # of the file's meaning; named by plans and explanations
+    draft: bool = False  # not confirmed by a person: plans work, runs write nothing
 
     def __post_init__(self) -> None:
         if not self.channel.is_channel:
@@ -110,7 +110,8 @@ class Mapping:
 
     @property
     def all(self) -> tuple[Topic, ...]:
-        """The topics, the channel first: what blocks a person is known before their topics are decided."""
+        """The topics, the channel first, so that what blocks a person is known before the topics are
+        decided."""
         return (self.channel, *self.topics)
 
     def topic(self, topic_id: TopicId) -> Topic | None:
@@ -123,5 +124,5 @@ class Mapping:
 
     @property
     def preference_ids(self) -> tuple[int, ...]:
-        """Every Dotdigital preference that some topic writes, in order of the file."""
+        """Every Dotdigital preference that a topic writes, in the order of the file."""
         return tuple(number for topic in self.topics for number in topic.preferences.values())

@@ -1,4 +1,4 @@
-"""Whether a mapping fits what exists at both sides."""
+"""Whether what a mapping names exists on both sides."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bridge.core.model import Side, TopicId
 
 _FILE_OR_ACCOUNT = "Correct the mapping file, or restore it at {side}."
 
-Suggest = Callable[[str, Iterable[str]], str]  # an unknown name and the known ones -> advice, or nothing
+Suggest = Callable[[str, Iterable[str]], str]  # (unknown name, known names) -> a hint, or nothing
 
 
 def no_suggestion(_name: str, _known: Iterable[str]) -> str:
-    """For callers that show no hints."""
+    """The default of callers that show no hints."""
     return ""
 
 
 class ProblemKind(StrEnum):
-    """What is wrong with something that a mapping names."""
+    """What is wrong with something that the mapping names."""
 
     MISSING = "missing"
     VERSION = "version"
@@ -34,14 +34,14 @@ class ProblemKind(StrEnum):
 
     @property
     def gone(self) -> bool:
-        """Whether nothing is there that could be read or written. Something inactive is there still: opt-outs
-        go on flowing, which leaving it alone would stop."""
+        """Whether nothing exists that could be read or written. Inactive entries still exist: skipping them
+        would stop opt-outs."""
         return self in (ProblemKind.MISSING, ProblemKind.VERSION, ProblemKind.CATEGORY)
 
 
 @dataclass(frozen=True, slots=True)
 class MappingProblem:
-    """One thing of a topic that a side does not have as the mapping says; `key` is its key in the topic."""
+    """Something that the mapping names and a side lacks. `key` is its key within the topic."""
 
     topic: TopicId
     key: tuple[str, ...]
@@ -65,8 +65,8 @@ def find_problems(
 
 
 def missing_topics(mapping: Mapping, catalogue: Catalogue) -> dict[TopicId, str]:
-    """Topics whose filter, consent, version or preference is gone, with what is gone in words. Never a reason
-    to opt anybody out: such topics are left alone and told."""
+    """Topics whose filter, consent, version or preference no longer exists, each with what is missing. Such
+    topics are skipped and reported; this never opts anybody out."""
     found: dict[TopicId, list[str]] = {}
     for one in find_problems(mapping, catalogue):
         if one.kind.gone:
@@ -75,7 +75,7 @@ def missing_topics(mapping: Mapping, catalogue: Catalogue) -> dict[TopicId, str]
 
 
 def catalogue_names(mapping: Mapping, kind: CatalogueKind, name: str) -> bool:
-    """Whether a mapping names an entry."""
+    """Whether the mapping names an entry."""
     wanted = name.casefold()
     for topic in mapping.all:
         match kind, topic.source:
@@ -94,7 +94,7 @@ def catalogue_names(mapping: Mapping, kind: CatalogueKind, name: str) -> bool:
 
 
 def kinds_used(side: Side, mapping: Mapping) -> frozenset[CatalogueKind]:
-    """The kinds of things a mapping names at one side: others need not be readable."""
+    """The kinds of entries that the mapping names on one side. Others need not be readable."""
     if side is Side.DOTDIGITAL:
         return frozenset({CatalogueKind.PREFERENCE, CatalogueKind.CATEGORY})
     kinds = set()
@@ -108,7 +108,7 @@ def kinds_used(side: Side, mapping: Mapping) -> frozenset[CatalogueKind]:
 
 
 class _TopicCheck:
-    """One topic held against the catalogue."""
+    """Compares one topic with the catalogue."""
 
     def __init__(self, topic: Topic, catalogue: Catalogue, suggest: Suggest) -> None:
         self._topic, self._catalogue, self._suggest = topic, catalogue, suggest
@@ -130,8 +130,8 @@ class _TopicCheck:
         if not entry.active:
             yield self._inactive(f"the filter '{ref.filter}' is inactive in MyPreferences", "filter")
         if entry.channel and entry.channel.casefold() != "email":
-            what = f"the filter '{ref.filter}' is of the channel {entry.channel}, not Email"
-            hint = "Map the program's filter of the channel Email."
+            what = f"the filter '{ref.filter}' has the channel {entry.channel}, not Email"
+            hint = "Map the program's filter for the channel Email."
             yield self._problem(ProblemKind.CHANNEL, ("mypreferences", "filter"), what, hint)
         yield from self._email_type(ref)
         yield from self._frequencies(ref, entry)
@@ -142,7 +142,7 @@ class _TopicCheck:
         if self._catalogue.find(CatalogueKind.EMAIL_TYPE, ref.email_type) is None:
             known = [one.id for one in self._catalogue.of(CatalogueKind.EMAIL_TYPE)]
             what = f"MyPreferences has no e-mail type '{ref.email_type}'"
-            hint = self._suggest(ref.email_type, known) or "Correct it, or leave email_type out for any."
+            hint = self._suggest(ref.email_type, known) or "Correct it, or remove email_type for any."
             yield self._problem(ProblemKind.EMAIL_TYPE, ("mypreferences", "email_type"), what, hint)
 
     def _frequencies(self, ref: FilterRef, entry: Entry) -> Iterator[MappingProblem]:
@@ -154,7 +154,7 @@ class _TopicCheck:
                 what = f"the filter '{ref.filter}' has no frequency '{name}'"
                 hint = (
                     self._suggest(name, entry.frequencies)
-                    or "Take it out of the mapping, or define it there."
+                    or "Remove it from the mapping, or define it at MyPreferences."
                 )
                 yield self._problem(ProblemKind.FREQUENCY, ("dotdigital", "frequencies", name), what, hint)
 
@@ -193,7 +193,7 @@ class _TopicCheck:
                 continue
             if self._catalogue.find(CatalogueKind.CATEGORY, str(number)) is not None:
                 what = f"{number} is a category at Dotdigital, not a preference"
-                hint = "Name one of the preferences in it."
+                hint = "Map one of the preferences in it."
                 yield self._problem(ProblemKind.CATEGORY, key, what, hint)
             else:
                 what = f"Dotdigital has no preference {number}"
@@ -208,7 +208,7 @@ class _TopicCheck:
         return self._problem(ProblemKind.MISSING, ("mypreferences", key), what, hint)
 
     def _inactive(self, what: str, key: str) -> MappingProblem:
-        hint = "Make it active again at MyPreferences, or map what took its place."
+        hint = "Reactivate it at MyPreferences, or map its replacement."
         return self._problem(ProblemKind.INACTIVE, ("mypreferences", key), what, hint)
 
     def _problem(self, kind: ProblemKind, key: tuple[str, ...], what: str, hint: str) -> MappingProblem:

@@ -26,8 +26,8 @@ from bridge.web.webhooks import WebhookConfig, WebhookReceiver
 
 
 class WebhookServer:
-    """A receiver and the box behind it; without a secret, neither. `kick` makes a round due soon. The state
-    DB must have been opened before."""
+    """The webhook receiver and its inbox; without a secret, neither. `on_delivery` schedules a poll. The
+    state DB must be open already."""
 
     def __init__(
         self, settings: Settings, clock: Callable[[], datetime], on_delivery: Callable[[], None]
@@ -42,11 +42,11 @@ class WebhookServer:
             self.receiver = WebhookReceiver(config, self._inbox, on_delivery)
 
     def counts(self) -> dict[str, int] | None:
-        """Deliveries by what became of them; None while the receiver is closed."""
+        """Deliveries by result; None while the receiver is closed."""
         return None if self.receiver is None else self.receiver.counts()
 
     def close(self) -> None:
-        """Close the box. Nothing may be delivered any more."""
+        """Close the inbox. Nothing may be delivered after this."""
         if self._inbox is not None:
             self._inbox.close()
 
@@ -68,7 +68,7 @@ def _webhook_config(web: Web) -> WebhookConfig | None:
 
 
 NO_PROGRESS = timedelta(minutes=15)
-LOST_GRACE = 150.0  # seconds for a round to end that lost its lease: more than one call may take
+LOST_GRACE = 150.0  # seconds a run without its lease may take to end: longer than any single call
 DONE, FAILED = 0, 1
 WEB_ENDED = "the web server ended"
 
@@ -76,18 +76,15 @@ _log = logging.getLogger(__name__)
 
 
 def to_stdout(line: str) -> None:
-    """Tell whoever started the daemon."""
+    """Print the line for whoever started the daemon."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 class Daemon:
-    """`bridge run`.
-
-    `limit`: how long a round may make no progress before the daemon counts as hung. `announce` is told where
-    it listens once it is up. `end_hard` ends the process at once; `minding` is the seconds between looks at
-    the round's pulse and the lease.
-    """
+    """`bridge run`. `limit`: how long a run may make no progress before it counts as hung. `announce`
+    receives the address once the daemon is up. `exit_now` ends the process at once. `check_every`: seconds
+    between checks of the run's heartbeat and the lease."""
 
     def __init__(
         self,
@@ -105,9 +102,7 @@ class Daemon:
         self._runner: Runner = runner or EngineRunner(app)
         self._announce, self._exit_now = announce, exit_now
         self._check_every = check_every
-        self._reasons: SimpleQueue[str] = (
-            SimpleQueue()
-        )  # put to from signal handlers, which must take no lock
+        self._reasons: SimpleQueue[str] = SimpleQueue()  # signal handlers put to it, so it must take no lock
         self._notifier = SystemdNotifier(environ)
         self._heartbeat = Heartbeat(limit, monotonic)
         self._watchdog = Watchdog(self._heartbeat, self._notifier, every=check_every)
@@ -117,14 +112,13 @@ class Daemon:
         self._scheduler = Scheduler(self._queue, every=every, sweep_at=self._settings.sweep_at, pause=pause)
         self._stats = RunStats(app.options.clock)
 
-    def stop(self, reason: str = "asked to") -> None:
-        """Finish the round in hand and end. May be called from any thread."""
+    def stop(self, reason: str = "requested") -> None:
+        """Finish the current run and end. May be called from any thread."""
         self._reasons.put(reason)
 
     def run(self) -> int:
-        """Run until stopped. Returns the exit code: 0, or 1 where it could not go on.
-
-        Raises ConfigError, SchemaOutOfDate and LeaseHeld where it cannot begin.
+        """Run until stopped. Returns the exit code: 0, or 1 after a fatal error.
+        Raises ConfigError, SchemaOutOfDate and LeaseHeld where it cannot start.
         """
         with handling_signals(self._reasons.put, self._exit_now):
             self._runner.prepare()
@@ -144,7 +138,7 @@ class Daemon:
         web = self._web(health, webhooks)
         with (
             ExitStack() as parts
-        ):  # left in the opposite order: first nothing new begins, last the lease goes
+        ):  # closed in reverse order: first nothing new starts, last the lease is released
             parts.callback(webhooks.close)
             parts.callback(renewer.stop)
             parts.callback(web.stop)
@@ -159,7 +153,7 @@ class Daemon:
         return self._code(worker, renewer, reason)
 
     def _wait(self) -> str:
-        """Until there is a reason to end."""
+        """Wait for a reason to end."""
         while True:
             try:
                 return self._reasons.get(timeout=self._watchdog.every)
@@ -169,22 +163,22 @@ class Daemon:
     def _start(self, web: WebServer, renewer: LeaseRenewer, worker: Worker) -> None:
         web.start()
         renewer.start()
-        self._queue.ask(Job.POLL)  # the schedule's first poll is a whole pause away
+        self._queue.ask(Job.POLL)  # the schedule's first poll is one interval away
         worker.start()
         self._scheduler.start()
         every, sweep = self._settings.poll_seconds, self._settings.sweep_at
-        rest = f"polling every {every} s, sweeping at {sweep:%H:%M} UTC; Ctrl-C stops it"
+        rest = f"polling every {every} s, sweeping at {sweep:%H:%M} UTC; stop with Ctrl-C"
         _log.info("running", extra={"address": web.url, "poll_seconds": every})
         self._notifier.ready(rest)
         self._announce(f"bridge is running: {web.url}/ {rest}")
 
     def _finish(self, worker: Worker, renewer: LeaseRenewer) -> None:
-        """Wait for the round in hand. One that lost its lease and does not end is ended with the process:
-        without the lease it would go on unguarded."""
+        """Wait for the current run. If it lost its lease and does not end, end the process: without the lease
+        it would write unguarded."""
         while not worker.join(min(1.0, self._watchdog.every)):
             self._watchdog.check()
             if renewer.error is not None and not worker.join(LOST_GRACE):
-                _log.error("the round in hand does not end; the process does")
+                _log.error("the current run does not end; ending the process")
                 self._exit_now(FAILED)
                 return
 

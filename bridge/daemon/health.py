@@ -1,4 +1,4 @@
-"""How the daemon is: what it counts of itself, and the answers it gives about that."""
+"""The daemon's health: statistics of its runs, and the answers to health checks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bridge.engine.report import Report
 from bridge.web.app import HttpAnswer
 
 Clock = Callable[[], datetime]
-MOST_IN_A_ROW = 3  # rounds ended by an unexpected error, after which the daemon is not ready
+MOST_IN_A_ROW = 3  # consecutive unexpected errors after which the daemon is not ready
 
 
 class FeedSource(Protocol):
-    """How far each feed was read, as the state DB has it."""
+    """The watermark of each feed, from the state DB."""
 
     def watermarks(self) -> dict[str, datetime]: ...
 
 
 class RunStats:
-    """What became of the rounds so far. Thread-safe."""
+    """Results of the runs so far. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class RunStats:
         self._last: dict[str, Any] | None = None
 
     def done(self, report: Report) -> None:
-        """A round ended; a side may have given it trouble."""
+        """A run finished; a side may have failed in it."""
         with self._lock:
             self._done += 1
             self._troubled += bool(report.errors)
@@ -46,14 +46,14 @@ class RunStats:
             }
 
     def refused(self, reason: str) -> None:
-        """A round could not be carried out, for a known reason."""
+        """A run could not start, for a known reason."""
         with self._lock:
             self._troubled += 1
             self._in_a_row = 0
             self._last = {**self._ended("trouble"), "errors": [reason]}
 
     def failed(self, kind: str) -> None:
-        """A round was ended by an error nobody expected."""
+        """A run ended with an unexpected error."""
         with self._lock:
             self._failed += 1
             self._in_a_row += 1
@@ -64,26 +64,26 @@ class RunStats:
 
     @property
     def in_a_row(self) -> int:
-        """How many of the last rounds ended in an unexpected error."""
+        """Consecutive runs that ended with an unexpected error."""
         with self._lock:
             return self._in_a_row
 
     @property
     def last(self) -> Mapping[str, Any] | None:
-        """How the last round ended."""
+        """The result of the last run."""
         with self._lock:
             return self._last
 
     def counts(self) -> dict[str, int]:
-        """Rounds that ended, those of them that met trouble at a side, and those ended by an unexpected
+        """Runs that finished, those of them in which a side failed, and those that ended with an unexpected
         error."""
         with self._lock:
             return {"done": self._done, "troubled": self._troubled, "failed": self._failed}
 
 
 class Health:
-    """Answers for the web face (`bridge.web.app.Watched`). Rounds follow each other `every` so often, and a
-    feed is fresh within `fresh` of its turn: `feeds` tells how long that may take to come."""
+    """Answers health checks (`bridge.web.app.HealthSource`). A run starts every `every`. A feed is fresh
+    within `fresh` of the time it is due; `feeds` gives the longest interval between two reads of each."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Health:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """No more rounds will begin."""
+        """No more runs will start."""
         self._stopping.set()
 
     def alive(self) -> HttpAnswer:
@@ -127,11 +127,11 @@ class Health:
     def ready(self) -> HttpAnswer:
         reasons: list[str] = []
         if self._stopping.is_set():
-            reasons.append("it is stopping")
+            reasons.append("the daemon is stopping")
         if (hung := self._heartbeat.hung()) is not None:
-            reasons.append(f"the round in hand has hung for {hung.silent:.0f} s at: {hung.step}")
+            reasons.append(f"the current run has made no progress for {hung.silent:.0f} s at: {hung.step}")
         if (failures := self._stats.in_a_row) >= MOST_IN_A_ROW:
-            reasons.append(f"the last {failures} rounds were ended by unexpected errors; the log has them")
+            reasons.append(f"the last {failures} runs ended with unexpected errors; see the log")
         ages = self._ages(reasons)
         last = self._stats.last
         body = {
@@ -144,14 +144,14 @@ class Health:
         return HttpAnswer(not reasons, body)
 
     def _ages(self, reasons: list[str]) -> dict[str, float | None]:
-        """How old each feed's watermark is, in seconds; what is wrong with that is added to `reasons`."""
+        """Each feed's age in seconds. Adds what is wrong to `reasons`."""
         feeds = self._feeds()
         if not feeds:
-            reasons.append("no round has begun to read yet")
+            reasons.append("no run has read a feed yet")
         try:
             watermarks = self._store.watermarks()
-        except Exception as error:  # noqa: BLE001 - whatever keeps the state DB from answering is the finding
-            reasons.append(f"the state DB does not answer ({type(error).__name__})")
+        except Exception as error:  # noqa: BLE001 - any failure of the state DB is reported, not raised
+            reasons.append(f"the state DB is unavailable ({type(error).__name__})")
             return {}
         now = self._clock()
         ages: dict[str, float | None] = {}
@@ -159,7 +159,7 @@ class Health:
             at = watermarks.get(feed)
             ages[feed] = None if at is None else round(max(0.0, (now - at).total_seconds()), 1)
             if at is None:
-                reasons.append(f"{feed} was never read to its end")
+                reasons.append(f"{feed} has never been read to its end")
             elif now - at > self._fresh + max(turn - self._every, timedelta(0)):
                 reasons.append(f"{feed} was last read to its end {now - at} ago")
         return ages

@@ -1,4 +1,4 @@
-"""Signs of life: the heartbeat of the current run, the watchdog that reads it, and the lease it keeps."""
+"""Liveness: the heartbeat of the current run, the watchdog that checks it, and the lease it renews."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bridge.daemon.process import SystemdNotifier
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatState:
-    """The step the round in hand is at, and the seconds since it last made progress."""
+    """The current run's step, and the seconds since it last made progress."""
 
     step: str
     silent: float
 
 
 class Heartbeat:
-    """Beats with every sign of progress. `monotonic` gives seconds. Thread-safe."""
+    """Records every sign of progress. `monotonic` returns seconds. Thread-safe."""
 
     def __init__(self, limit: timedelta, monotonic: Callable[[], float]) -> None:
         self._limit = limit.total_seconds()
@@ -32,23 +32,23 @@ class Heartbeat:
         self._last = 0.0
 
     def beat(self, step: str | None = None) -> None:
-        """The round made progress, at `step` where that is a new one."""
+        """The run made progress; `step` names a new step."""
         with self._lock:
             self._step = step or self._step or "beginning"
             self._last = self._monotonic()
 
     def rest(self) -> None:
-        """No round is in hand."""
+        """No run is active."""
         with self._lock:
             self._step = None
 
     def now(self) -> HeartbeatState | None:
-        """How the round in hand does; None while there is none."""
+        """The current run's state; None while there is none."""
         with self._lock:
             return None if self._step is None else HeartbeatState(self._step, self._monotonic() - self._last)
 
     def hung(self) -> HeartbeatState | None:
-        """The round in hand, where it has made no progress for longer than the limit."""
+        """The current run's state if it has made no progress for longer than the limit, else None."""
         beat = self.now()
         return beat if beat is not None and beat.silent > self._limit else None
 
@@ -57,8 +57,8 @@ _log = logging.getLogger(__name__)
 
 
 class Watchdog:
-    """Looks at the pulse every `every` seconds, or more often where systemd wants to hear more often. A round
-    that hangs is logged once, and systemd is told no more that the daemon lives: it then starts another."""
+    """Checks the heartbeat every `every` seconds, or more often if systemd asks for it. A hung run is logged
+    once, and systemd no longer gets its keep-alive, so that it restarts the daemon."""
 
     def __init__(self, heartbeat: Heartbeat, notifier: SystemdNotifier, *, every: float) -> None:
         self._heartbeat, self._notifier = heartbeat, notifier
@@ -66,29 +66,28 @@ class Watchdog:
         self._is_hung = False
 
     def check(self) -> None:
-        """One look."""
+        """Check once."""
         hung = self._heartbeat.hung()
         if hung is None:
             self._notifier.alive()
             if self._is_hung:
-                _log.warning("round goes on again")
+                _log.warning("run continues")
         elif not self._is_hung:
-            _log.error("round hangs", extra={"step": hung.step, "silent_seconds": round(hung.silent, 1)})
+            _log.error("run hangs", extra={"step": hung.step, "silent_seconds": round(hung.silent, 1)})
         self._is_hung = hung is not None
 
 
 class Renewable(Protocol):
-    """The right to write, for a while. Cheap to renew often."""
+    """A time-limited right to write. Renewing it often is cheap."""
 
     def renew(self) -> None:
-        """Raises LeaseHeld where it was lost."""
+        """Raises LeaseHeld if the lease was lost."""
         ...
 
 
 class LeaseRenewer:
-    """Renews the lease at each heartbeat of a round, and every `every` seconds besides, unless the round
-    hangs: then it runs out, and another process may take over. `lost` is called once, from another thread,
-    when somebody has."""
+    """Renews the lease at each heartbeat and every `every` seconds, unless the run hangs: then the lease
+    expires and another process may take over. `lost` is called once, from another thread, if that happens."""
 
     def __init__(
         self, *, lease: Renewable, heartbeat: Heartbeat, lost: Callable[[], None], every: float
@@ -100,17 +99,17 @@ class LeaseRenewer:
         self.error: LeaseHeld | None = None
 
     def start(self) -> None:
-        """Begin to renew."""
+        """Start renewing."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End. Does nothing where it was never started."""
+        """Stop renewing. Does nothing if never started."""
         self._stopped.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def beat(self) -> None:
-        """The round in hand makes progress. Raises LeaseHeld where the lease was lost."""
+        """The current run makes progress. Raises LeaseHeld if the lease was lost."""
         self._heartbeat.beat()
         if self.error is not None:
             raise self.error
@@ -126,10 +125,10 @@ class LeaseRenewer:
             self._lease.renew()
             self._is_failing = False
         except LeaseHeld as error:
-            self.error = error  # raised in the round, at its next heartbeat
+            self.error = error  # raised in the run, at its next heartbeat
             self._lost()
-        except Exception as error:  # noqa: BLE001 - the state DB is away: nothing can be written, so nothing
-            # needs the lease before it is back; whether it is still ours then is found out then.
+        except Exception as error:  # noqa: BLE001 - without the state DB nothing can be written, so the lease is
+            # not needed until it is back; the next renewal then shows whether it is still ours.
             if not self._is_failing:
                 _log.warning("lease not renewed", extra={"error": type(error).__name__})
             self._is_failing = True

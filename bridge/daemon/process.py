@@ -1,4 +1,4 @@
-"""The daemon as a process: signals come in, systemd notifications go out."""
+"""The daemon as an operating-system process: signals received, systemd notifications sent."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def handling_signals(stop: Callable[[str], None], exit_now: Callable[[int], None]) -> Iterator[None]:
-    """While this lasts, the first signal calls `stop` with its name, the second `end_hard` with an exit code.
-
-    Both are called in the middle of whatever the main thread does: they must not take a lock. Off the main
-    thread, where Python delivers no signals, this does nothing.
-    """
+    """In this context the first signal calls `stop` with its name, the second `exit_now` with an exit code.
+    Both are called between any two instructions of the main thread, so they must not take a lock. Off the
+    main thread, where Python delivers no signals, this does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -41,7 +39,7 @@ def handling_signals(stop: Callable[[str], None], exit_now: Callable[[int], None
 
 
 class SystemdNotifier:
-    """Sends to the socket that NOTIFY_SOCKET names; without one, to nobody."""
+    """Sends to the socket in NOTIFY_SOCKET; does nothing without one."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         name = environ.get("NOTIFY_SOCKET", "")
@@ -53,13 +51,13 @@ class SystemdNotifier:
         self._send(f"READY=1\nSTATUS={status}")
 
     def alive(self) -> None:
-        """What was begun goes on."""
+        """The current work makes progress."""
         if self.watchdog is not None:
             self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The daemon ends with the round in hand."""
-        self._send("STOPPING=1\nSTATUS=finishing the round in hand")
+        """The daemon stops after the current run."""
+        self._send("STOPPING=1\nSTATUS=finishing the current run")
 
     def _send(self, text: str) -> None:
         if not self._address:
@@ -69,11 +67,11 @@ class SystemdNotifier:
                 sending.settimeout(1.0)
                 sending.sendto(text.encode(), self._address)
         except OSError:
-            self._address = ""  # nobody listens there any more
+            self._address = ""  # the receiver is gone
 
 
 def _watchdog(environ: Mapping[str, str]) -> float | None:
-    """How many seconds systemd waits for a sign of life; None where it does not wait for this process."""
+    """Seconds within which systemd expects a keep-alive; None if it expects none from this process."""
     usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not usec.isdigit() or int(usec) == 0 or (pid and pid != str(os.getpid())):
         return None

@@ -19,15 +19,15 @@ from bridge.store import RunRow, Store
 
 
 class Job(StrEnum):
-    """What a round is for."""
+    """The kind of run that is due."""
 
     POLL = "poll"
     SWEEP = "sweep"
 
 
 class JobQueue:
-    """Due work is kept until it is taken, however long the round before it lasts. Asking twice for what is
-    not yet taken is asking once. Thread-safe."""
+    """Jobs stay due until taken, however long the run before them takes. A job that is already due is not
+    added again. Thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -38,7 +38,7 @@ class JobQueue:
         self._coalesced = 0
 
     def ask(self, what: Job) -> None:
-        """Make something due. Without effect once closed."""
+        """Make a job due. No effect once closed."""
         with self._changed:
             if self._closed:
                 return
@@ -48,9 +48,8 @@ class JobQueue:
             self._changed.notify_all()
 
     def take(self) -> Job | None:
-        """Wait for what is due next, and take it; None once closed. What was taken before counts as done.
-
-        A sweep reads the feeds too, so taking one takes the poll with it.
+        """Wait for the next job and take it; None once closed. The job taken before counts as done.
+        A sweep reads the feeds too, so taking a sweep also takes the poll.
         """
         with self._changed:
             self._busy = False
@@ -65,32 +64,32 @@ class JobQueue:
             return Job.POLL
 
     def close(self) -> None:
-        """Nothing is taken any more."""
+        """Nothing can be taken after this."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     @property
     def overrun(self) -> int:
-        """How often something came due while a round was going on."""
+        """How often a job became due during a run."""
         with self._changed:
             return self._overrun
 
     @property
     def coalesced(self) -> int:
-        """How often something came due that was due already."""
+        """How often a job became due that was due already."""
         with self._changed:
             return self._coalesced
 
 
-# A kick that comes late still counts (the library's default drops what is a second late: after the machine
-# slept through the night, the sweep would be lost), and several late ones are one.
+# A late trigger still counts: the library drops what is a second late by default, so a machine that slept
+# through the night would lose its sweep. Several late triggers count as one.
 _ALWAYS: Mapping[str, Any] = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
 
 
 class Scheduler:
-    """Makes a poll due every `every`, and a sweep each day at `sweep_at` (UTC). `pause` passes between being
-    asked for a poll and making it due."""
+    """Makes a poll due every `every`, and a sweep daily at `sweep_at` (UTC). `pause`: the delay of a poll
+    that is requested by `poll_soon`."""
 
     def __init__(
         self, queue: JobQueue, *, every: timedelta, sweep_at: time, pause: timedelta = timedelta(seconds=5)
@@ -117,7 +116,7 @@ class Scheduler:
         self._scheduler.add_listener(self._count, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
     def poll_soon(self) -> None:
-        """Make a poll due when the pause has passed. Asking again until then changes nothing."""
+        """Make a poll due after the pause. Repeated requests until then have no effect."""
         with self._lock:
             if self._is_poll_soon:
                 return
@@ -131,22 +130,22 @@ class Scheduler:
         self._queue.ask(Job.POLL)
 
     def start(self) -> None:
-        """Begin to kick."""
+        """Start the schedule."""
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Kick no more. Does nothing where it was never started."""
+        """Stop the schedule. Does nothing if never started."""
         if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)  # a kick takes no time
+            self._scheduler.shutdown(wait=True)  # a trigger takes no time
 
     @property
     def missed(self) -> int:
-        """Kicks that the scheduler gave up."""
+        """Triggers that the scheduler skipped."""
         return self._counts[EVENT_JOB_MISSED]
 
     @property
     def blocked(self) -> int:
-        """Kicks that found the one before them still under way."""
+        """Triggers that found the one before them still running."""
         return self._counts[EVENT_JOB_MAX_INSTANCES]
 
     def _count(self, event: Any) -> None:
@@ -155,13 +154,13 @@ class Scheduler:
 
 SWEPT = "swept_at"
 LONGEST = timedelta(hours=25)  # a day, and the time that a sweep may take
-PAUSE = timedelta(minutes=15)  # before a sweep that failed is tried again
-_LOOK_BACK = 200  # runs; sweeps of one-shot runs are not noted elsewhere
+PAUSE = timedelta(minutes=15)  # before a failed sweep is retried
+_LOOK_BACK = 200  # runs searched for a sweep; sweeps of `bridge reconcile` are recorded only there
 _SWEEPING = frozenset({RunKind.FIRST, RunKind.FULL})
 
 
 class SweepSchedule:
-    """Keeps a sweep owed until one has succeeded. Used by one thread."""
+    """Keeps a sweep overdue until one succeeds. Used by one thread."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store = store
@@ -170,18 +169,18 @@ class SweepSchedule:
         self._last = _last(store)
 
     def is_overdue(self) -> bool:
-        """Whether the last sweep is older than a day should leave it, and none was tried just now."""
+        """Whether the last sweep is older than LONGEST, and none was tried within PAUSE."""
         now = self._clock()
         if self._last_attempt is not None and now - self._last_attempt < PAUSE:
             return False
         return self._last is None or now - self._last > LONGEST
 
     def started(self) -> None:
-        """A sweep begins; whether it succeeds is not known yet."""
+        """A sweep starts."""
         self._last_attempt = self._clock()
 
     def done(self) -> None:
-        """A sweep has succeeded."""
+        """A sweep succeeded."""
         self._last = self._clock()
         self._store.set_meta(SWEPT, self._last.isoformat())
 

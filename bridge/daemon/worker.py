@@ -19,25 +19,25 @@ from bridge.engine.run import Run, RunOptions
 
 
 class Runner(Protocol):
-    """One round after the other."""
+    """Runs the sync, one run after the other."""
 
     @property
     def feeds(self) -> Mapping[str, timedelta]:
-        """All feeds that must be fresh, which one that only hints need not be, and how long it may take until
-        the turn of each comes again; empty until the sides were first built."""
+        """The feeds that must be fresh, each with the longest interval between two reads of it. Without feeds
+        that only give hints. Empty until the sides were first built."""
         ...
 
     def prepare(self) -> None:
-        """Find out before the daemon starts what no waiting will mend. Raises ConfigError."""
+        """Raise what waiting cannot fix before the daemon starts. Raises ConfigError."""
         ...
 
     def run(self, options: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
-        """Carry out one round. Raises LeaseHeld when the right to write was lost."""
+        """Do one run. Raises LeaseHeld if the lease was lost."""
         ...
 
 
 class EngineRunner:
-    """The engine's rounds."""
+    """Runs the engine."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -56,16 +56,14 @@ class EngineRunner:
         }
 
     def prepare(self) -> None:
-        """Settings, mapping and state DB. Neither side is called: one that is down must not keep the daemon
-        from starting."""
+        """Check settings, mapping and state DB. Calls neither side: an unavailable side must not keep the
+        daemon from starting."""
         app = self._app
         app.settings.require_mypreferences()
         app.settings.require_dotdigital()
-        app.require_confirmed()  # the mapping is read now, so that its problems are told now
+        app.require_confirmed()  # reads the mapping, so that its problems are reported now
         app.mypreferences  # noqa: B018 - built now, for the same reason
-        if (
-            app.settings.dotdigital.base_url is not None
-        ):  # else Dotdigital is asked for it, by the first round
+        if app.settings.dotdigital.base_url is not None:  # else the first run asks Dotdigital for it
             app.dotdigital  # noqa: B018
         app.store  # noqa: B018
 
@@ -78,8 +76,8 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Runs what the agenda gives. What goes wrong in a round ends that round, and only a lost lease ends the
-    worker: then `error` is it. `ended` is called from its thread when it ends, for whatever reason."""
+    """Takes jobs from the queue and runs them. An error ends only its run; a lost lease ends the worker and
+    is kept as `error`. `ended` is called from its thread when it ends, for whatever reason."""
 
     def __init__(
         self,
@@ -99,11 +97,11 @@ class Worker:
         self.error: BaseException | None = None
 
     def start(self) -> None:
-        """Begin to take."""
+        """Start taking jobs."""
         self._thread.start()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until it has ended, `timeout` seconds at most. Returns whether it has."""
+        """Wait until the worker has ended, at most `timeout` seconds. Returns whether it has."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -126,10 +124,10 @@ class Worker:
             raise
         except BridgeError as error:
             self._stats.refused(str(error))
-            _log.warning("round not carried out", extra={"error": type(error).__name__, "why": str(error)})
-        except Exception as error:  # noqa: BLE001 - counted, told with its traceback; the next round goes on
+            _log.warning("run refused", extra={"error": type(error).__name__, "why": str(error)})
+        except Exception as error:  # noqa: BLE001 - counted and logged with its traceback; the next run follows
             self._stats.failed(type(error).__name__)
-            _log.exception("round failed", extra={"in_a_row": self._stats.in_a_row})
+            _log.exception("run failed", extra={"in_a_row": self._stats.in_a_row})
         finally:
             self._heartbeat.rest()
 
@@ -148,11 +146,11 @@ class Worker:
         self._heartbeat.beat(step)
 
     def _report(self, report: Report) -> None:
-        """Count and log what a round did."""
+        """Count and log the result of a run."""
         self._stats.done(report)
         for error in report.errors:
             _log.warning(
-                "side in trouble",
+                "side failed",
                 extra={
                     "side": str(error.side),
                     "operation": error.operation,
@@ -160,4 +158,4 @@ class Worker:
                     "why": str(error),
                 },
             )
-        _log.info("round ended", extra=report.shown())
+        _log.info("run finished", extra=report.shown())

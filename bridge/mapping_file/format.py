@@ -1,4 +1,4 @@
-"""The form of a mapping file: its tables, their keys, and what each may hold."""
+"""The format of a mapping file: its tables, their keys, and the values allowed."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-# Lengths: MyPreferences help pages, CreateProfilePreference and CreateCustomerConsent.
+# Maximum lengths: MyPreferences help pages, CreateProfilePreference and CreateCustomerConsent.
 class FilterSource(_Table):
-    """A MyPreferences filter, on e-mail elements of one type, or of any."""
+    """A MyPreferences filter, for e-mail elements of one type or of any type."""
 
-    filter: str = Field(min_length=1, max_length=50, description="FilterId, written as MyPreferences has it")
+    filter: str = Field(min_length=1, max_length=50, description="FilterId, as written in MyPreferences")
     email_type: str | None = Field(
-        default=None, min_length=1, max_length=100, description="EmailAddressType; left out: any"
+        default=None, min_length=1, max_length=100, description="EmailAddressType; omitted: any"
     )
 
 
 class ConsentSource(_Table):
-    """A MyPreferences consent of one version and locale."""
+    """A version and locale of a MyPreferences consent."""
 
     consent: str = Field(min_length=1, max_length=100, description="ConsentType")
     version: str = Field(min_length=1, max_length=50, description='ConsentVersion, in quotes: "1.0"')
@@ -47,13 +47,13 @@ class OnePreference(_Table):
 
 
 class Frequencies(_Table):
-    """A preference for each frequency of a filter: one opted in is that frequency, none is opted out."""
+    """One preference per frequency of a filter: one opted in is that frequency, none is opted out."""
 
     frequencies: dict[FrequencyId, PreferenceId] = Field(min_length=1)
 
 
 def _kind(*names: str) -> Any:
-    """Tell two kinds of table apart by the one key that only one of them has."""
+    """Distinguish two kinds of table by the one key that only one of them has."""
 
     def tag(value: Any) -> str | None:
         if isinstance(value, dict):
@@ -75,8 +75,8 @@ Target = Annotated[
 
 
 class RecordTable(_Table):
-    """The preference attributes by which MyPreferences holds how somebody consented. With an opt-in all of it
-    is sent to Dotdigital as a consent record; where one is missing for a person, none of it is."""
+    """The preference attributes in which MyPreferences stores how a person consented. They are sent to
+    Dotdigital as a consent record with each opt-in; if a person lacks one of them, none is sent."""
 
     text: AttributeKey
     url: AttributeKey
@@ -84,38 +84,40 @@ class RecordTable(_Table):
     agent: AttributeKey
 
 
-# TOML has strings only where the core has enumerations, so these fields are read leniently.
+# The core has enumerations where TOML has strings, so these fields are not strict.
 def _word(default: Any, what: str) -> Any:
     return Field(default=default, strict=False, description=what)
 
 
 class Defaults(_Table):
-    """What holds for every topic that does not say otherwise."""
+    """Defaults for all topics."""
 
-    conflict: Conflict = _word(Conflict.WITHDRAWAL_WINS, "who is heard when both sides changed to opposites")
-    direction: Direction = _word(Direction.BOTH, "where writes may go")
+    conflict: Conflict = _word(
+        Conflict.WITHDRAWAL_WINS, "which side wins if both changed to opposite choices"
+    )
+    direction: Direction = _word(Direction.BOTH, "the sides that may be written")
     on_deletion: OnDeletion = _word(
-        OnDeletion.UNLINK, "what becomes of somebody at one side who was deleted at the other"
+        OnDeletion.UNLINK, "what happens to a person on one side who was deleted on the other"
     )
 
 
 class Channel(_Table):
-    """The e-mail channel as a whole: may this person be mailed at all?"""
+    """The e-mail channel: may this person be mailed at all?"""
 
     mypreferences: Source
     dotdigital: Literal["email"]
     resubscribe: Resubscribe = _word(
-        Resubscribe.HOLD, "what an opt-in may do for somebody unsubscribed at Dotdigital"
+        Resubscribe.HOLD, "what an opt-in may do for a contact unsubscribed at Dotdigital"
     )
     on_unsubscribe: OnUnsubscribe = _word(
         OnUnsubscribe.CHANNEL, "whether an unsubscribe at Dotdigital also withdraws every topic"
     )
-    conflict: Conflict | None = _word(None, "instead of the default")
-    direction: Direction | None = _word(None, "instead of the default")
+    conflict: Conflict | None = _word(None, "overrides the default")
+    direction: Direction | None = _word(None, "overrides the default")
 
 
 class Channels(_Table):
-    """The channels: e-mail is the only one."""
+    """The channels. E-mail is the only one."""
 
     email: Channel | None = None
 
@@ -126,30 +128,30 @@ class TopicTable(_Table):
     id: str = Field(
         max_length=64,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
-        description="letters, digits, _ . - ; shown wherever the topic is",
+        description="letters, digits, _ . - ; the name of the topic in all output",
     )
     mypreferences: Source
     dotdigital: Target
     consent_record: RecordTable | None = Field(
-        default=None, description="what is sent to Dotdigital as a consent record; left out: nothing"
+        default=None, description="what is sent to Dotdigital as a consent record; omitted: nothing"
     )
-    conflict: Conflict | None = _word(None, "instead of the default")
-    direction: Direction | None = _word(None, "instead of the default")
+    conflict: Conflict | None = _word(None, "overrides the default")
+    direction: Direction | None = _word(None, "overrides the default")
 
 
 def _whole(value: object) -> object:
-    """True and 1.0 equal 1 in Python, and are not the version of a format."""
+    """Reject true and 1.0, which equal 1 in Python but are no format version."""
     if type(value) is not int:
         raise ValueError("not a whole number")
     return value
 
 
 class MappingFile(_Table):
-    """Which MyPreferences filter or consent speaks of which Dotdigital preference."""
+    """Which MyPreferences filter or consent maps to which Dotdigital preference."""
 
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="version of this format")
     draft: bool = Field(
-        default=False, description="true: nobody has read it yet; runs refuse to write by it, plans do not"
+        default=False, description="true: not confirmed by a person yet; plans work, runs write nothing"
     )
     defaults: Defaults = Defaults()
     channels: Channels = Channels()
@@ -165,7 +167,7 @@ _KINDS: Mapping[str, type[BaseModel]] = {
 
 
 def known_keys(parent: tuple[int | str, ...]) -> Collection[str]:
-    """The keys of the table at `parent`, as the parser names it."""
+    """The keys of the table at `parent`, under the parser's name for it."""
     match parent:
         case ():
             table: type[BaseModel] = MappingFile

@@ -1,5 +1,5 @@
-"""Where a key stands in a TOML file. The parser keeps no positions, so they are found again in the text: well
-enough to point at a line, and silent (None) where the file is laid out in a way this does not follow."""
+"""The line of a key in a TOML file. The parser keeps no positions, so this searches the text. Returns None
+for layouts that it does not handle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KEY = re.compile(r"""\s*([A-Za-z0-9_-]+|"[^"]*"|'[^']*')""")
 
 
 def line_of(text: str, path: Sequence[str | int]) -> int | None:
-    """The line (from 1) of the deepest part of `path` that can be found: `("topics", 1, "dotdigital")`."""
+    """The line (from 1) of the deepest part of `path` that is found: `("topics", 1, "dotdigital")`."""
     tables = list(_tables(text))
     for depth in range(len(path), 0, -1):
         for table, start, body in tables:
@@ -53,14 +53,14 @@ def _tables(text: str) -> Iterator[tuple[tuple[str | int, ...], int, list[tuple[
 
 
 def _under_list(parts: list[str], counts: dict[str, int]) -> tuple[str | int, ...]:
-    """`[topics.dotdigital]` belongs to the last `[[topics]]` before it."""
+    """The full path: `[topics.dotdigital]` belongs to the last `[[topics]]` before it."""
     if parts[0] in counts:
         return (parts[0], counts[parts[0]], *parts[1:])
     return tuple(parts)
 
 
 def _lines_outside_strings(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that do not lie inside a multi-line string."""
+    """The lines that are not inside a multi-line string."""
     quote: str | None = None
     for number, line in enumerate(text.splitlines(), start=1):
         if quote is None:

@@ -1,4 +1,4 @@
-"""What must hold between the topics of a mapping, beyond the form of each."""
+"""Rules between the topics of a mapping, beyond the format of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class LintProblem:
-    """A rule that one topic breaks: `index` counts the file's topics from 0, None being the channel."""
+    """A rule that a topic breaks. `index` counts the file's topics from 0; None is the channel."""
 
     index: int | None
     key: Key
@@ -23,7 +23,7 @@ class LintProblem:
 
 @dataclass(frozen=True, slots=True)
 class LocatedTopic:
-    """A well-formed topic and where it stands in the file."""
+    """A well-formed topic and its position in the file."""
 
     index: int | None
     topic: Topic
@@ -37,7 +37,7 @@ class LocatedTopic:
 def lint(
     channel: LocatedTopic | None, topics: Sequence[LocatedTopic], on_unsubscribe: OnUnsubscribe
 ) -> list[LintProblem]:
-    """Every rule that is broken. What is not well formed in a topic is left out of it."""
+    """Every rule that is broken. Parts of a topic that are not well formed are ignored."""
     found = [*_ids(topics), *_sources([*([channel] if channel else []), *topics]), *_preferences(topics)]
     for placed in topics:
         found.extend(_frequencies(placed))
@@ -55,26 +55,26 @@ def _ids(topics: Sequence[LocatedTopic]) -> Iterator[LintProblem]:
         if not name:
             continue
         if folded == CHANNEL:
-            what = f'the id "{name}" is the e-mail channel\'s own'
+            what = f'the id "{name}" is reserved for the e-mail channel'
             yield LintProblem(
                 placed.index, ("id",), what, "Choose another id, or map the channel in [channels.email]."
             )
         elif folded in first:
-            what = f'the id "{name}" is taken by an earlier topic'
+            what = f'the id "{name}" is already used by an earlier topic'
             if first[folded] != name:
-                what = f'the id "{name}" differs from an earlier topic\'s "{first[folded]}" in its case only'
-            yield LintProblem(placed.index, ("id",), what, "Give each topic an id of its own.")
+                what = f'the id "{name}" differs from an earlier topic\'s "{first[folded]}" only in case'
+            yield LintProblem(placed.index, ("id",), what, "Give each topic its own id.")
         else:
             first[folded] = name
 
 
 def _sources(topics: Sequence[LocatedTopic]) -> Iterator[LintProblem]:
-    """One filter or consent speaks for one topic: two would pull it apart. MyPreferences leaves open whether
-    case counts in these ids, so here it does not."""
+    """A filter or consent maps to one topic only, else two topics would contradict each other. MyPreferences
+    does not say whether case matters in these ids, so it is ignored here."""
     for at, placed in enumerate(topics):
         for earlier in topics[:at]:
             if what := _same_source(placed.topic, earlier):
-                hint = "Map each filter and each consent once; to withdraw together, use on_unsubscribe."
+                hint = "Map each filter and consent once. To withdraw several together, use on_unsubscribe."
                 yield LintProblem(placed.index, ("mypreferences",), what, hint)
                 break
 
@@ -84,9 +84,9 @@ def _same_source(topic: Topic, earlier: LocatedTopic) -> str | None:
         case FilterRef(filter=mine, email_type=one), FilterRef(filter=theirs, email_type=other):
             overlapping = one is None or other is None or one.casefold() == other.casefold()
             if mine.casefold() == theirs.casefold() and overlapping:
-                return f'the filter "{mine}" is mapped by {earlier} already, for the same e-mail type or any'
+                return f'the filter "{mine}" is already mapped by {earlier} for the same e-mail type'
         case ConsentRef() as mine, ConsentRef() as theirs if _folded(mine) == _folded(theirs):
-            return f'this version and locale of the consent "{mine.consent}" is mapped by {earlier} already'
+            return f'this version and locale of the consent "{mine.consent}" is already mapped by {earlier}'
     return None
 
 
@@ -101,8 +101,8 @@ def _preferences(topics: Sequence[LocatedTopic]) -> Iterator[LintProblem]:
             key = ("dotdigital", "frequencies", frequency) if frequency else ("dotdigital", "preference")
             earlier = taken.setdefault(number, placed)
             if earlier is not placed:
-                what = f"preference {number} is written by {earlier} already"
-                yield LintProblem(placed.index, key, what, "Let one topic write each preference.")
+                what = f"preference {number} is already mapped by {earlier}"
+                yield LintProblem(placed.index, key, what, "Map each preference once.")
 
 
 def _frequencies(placed: LocatedTopic) -> Iterator[LintProblem]:
@@ -111,20 +111,18 @@ def _frequencies(placed: LocatedTopic) -> Iterator[LintProblem]:
         return
     if isinstance(topic.source, ConsentRef):
         hint = "Map a filter, which has frequencies, or one preference."
-        yield LintProblem(placed.index, key, "a consent has no frequency to choose by", hint)
+        yield LintProblem(placed.index, key, "a consent has no frequencies", hint)
     names: dict[str, str] = {}
     numbers: dict[int, str] = {}
     for name, number in topic.preferences.items():
         other = names.setdefault(name.casefold(), name)
         if other != name:
-            what = f'"{name}" and "{other}" differ in their case only'
+            what = f'"{name}" and "{other}" differ only in case'
             yield LintProblem(placed.index, (*key, name), what, "Name each frequency once.")
         other = numbers.setdefault(number, name)
         if other != name:
-            what = f'"{other}" and "{name}" both write preference {number}'
-            yield LintProblem(
-                placed.index, (*key, name), what, "Give each frequency a preference of its own."
-            )
+            what = f'"{other}" and "{name}" both map to preference {number}'
+            yield LintProblem(placed.index, (*key, name), what, "Give each frequency its own preference.")
 
 
 def _records(placed: LocatedTopic) -> Iterator[LintProblem]:
@@ -132,26 +130,26 @@ def _records(placed: LocatedTopic) -> Iterator[LintProblem]:
     if topic.record is None:
         return
     if isinstance(topic.source, ConsentRef):
-        hint = "Map a filter, whose preferences hold attributes, or leave it out."
+        hint = "Map a filter, whose preferences have attributes, or remove it."
         yield LintProblem(
-            placed.index, ("consent_record",), "a consent has no attributes to read it from", hint
+            placed.index, ("consent_record",), "a consent has no attributes to read the record from", hint
         )
     if not topic.direction.allows(Side.DOTDIGITAL):
-        what = f'no opt-in is sent to Dotdigital by direction = "{topic.direction}", so no record would be'
-        yield LintProblem(placed.index, ("consent_record",), what, 'Use direction = "both", or leave it out.')
+        what = f'with direction = "{topic.direction}" no opt-in is sent to Dotdigital, so no record either'
+        yield LintProblem(placed.index, ("consent_record",), what, 'Use direction = "both", or remove it.')
 
 
 def _ways(
     channel: LocatedTopic, topics: Sequence[LocatedTopic], on_unsubscribe: OnUnsubscribe
 ) -> Iterator[LintProblem]:
-    """Where people are brought back, or more is withdrawn, the withdrawal must find its way as well."""
+    """What resubscribes or withdraws more needs a direction in which withdrawals can be sent."""
     topic = channel.topic
     if topic.resubscribe is not Resubscribe.HOLD and topic.direction is not Direction.BOTH:
-        what = f'resubscribe = "{topic.resubscribe}" beside direction = "{topic.direction}"'
+        what = f'resubscribe = "{topic.resubscribe}" with direction = "{topic.direction}"'
         why = (
-            "opt-ins would bring people back at Dotdigital whose next unsubscribe goes nowhere"
+            "opt-ins would resubscribe contacts whose next unsubscribe is not sent to MyPreferences"
             if topic.direction is Direction.TO_DOTDIGITAL
-            else "no opt-in is sent to Dotdigital, so nobody would ever be resubscribed"
+            else "no opt-in is sent to Dotdigital, so no contact would ever be resubscribed"
         )
         yield LintProblem(
             None, ("resubscribe",), f"{what}: {why}", 'Use direction = "both", or resubscribe = "hold".'
@@ -160,6 +158,6 @@ def _ways(
         return
     for placed in topics:
         if placed.topic.direction is Direction.TO_DOTDIGITAL:
-            what = 'on_unsubscribe = "all_topics" is to withdraw it, but nothing of it goes to MyPreferences'
+            what = 'on_unsubscribe = "all_topics" would withdraw it, but it is not sent to MyPreferences'
             hint = 'Use direction = "both" or "to_mypreferences", or on_unsubscribe = "channel".'
             yield LintProblem(placed.index, ("direction",), what, hint)

@@ -1,4 +1,4 @@
-"""Problems of a mapping file in words for the person who writes it: where, what, and what mends it."""
+"""Problems of a mapping file as text: the place, what is wrong, how to fix it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that keeps a mapping file from being used."""
+    """A problem that makes a mapping file invalid."""
 
     place: str
     what: str
@@ -36,7 +36,7 @@ _TARGET = "Write { preference = 1002 } or { frequencies = { DAILY = 1003, WEEKLY
 _HINTS: Mapping[str, str] = {
     "id": 'Give it 1 to 64 letters, digits, "_", "." or "-", the first a letter or digit.',
     "filter": "Give the FilterId in quotes, 1 to 50 characters.",
-    "email_type": "Give the EmailAddressType in quotes, 1 to 100 characters, or leave it out for any.",
+    "email_type": "Give the EmailAddressType in quotes, 1 to 100 characters, or omit it for any.",
     "consent": "Give the ConsentType in quotes, 1 to 100 characters.",
     "locale": 'Give the locale in quotes, 1 to 15 characters, like "en_US".',
     "preference": _PREFERENCE,
@@ -48,11 +48,11 @@ _HINTS: Mapping[str, str] = {
     "resubscribe": _one_of(Resubscribe),
     "on_deletion": _one_of(OnDeletion),
     "on_unsubscribe": _one_of(OnUnsubscribe),
-    "draft": "Write draft = true, or take the line out.",
+    "draft": "Write draft = true, or remove the line.",
     "topics": "Write each topic as a [[topics]] table.",
     "email": "Write it as a table: [channels.email].",
 }
-_KINDS: Mapping[object, tuple[str, ...]] = {  # the two keys that tell two kinds apart, then the others
+_KINDS: Mapping[object, tuple[str, ...]] = {  # the two keys that distinguish the kinds, then the others
     "mypreferences": ("filter", "consent", "email_type", "version", "locale"),
     "dotdigital": ("preference", "frequencies"),
 }
@@ -62,14 +62,14 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "string_type": lambda _: "it is not text in quotes",
     "string_too_short": lambda _: "it is empty",
     "string_too_long": lambda context: f"it is longer than {context['max_length']} characters",
-    "string_pattern_mismatch": lambda _: "it holds characters that an id must not hold",
+    "string_pattern_mismatch": lambda _: "it contains characters that an id must not contain",
     "bool_type": lambda _: "it is neither true nor false",
     "int_type": lambda _: "it is not a whole number",
     "greater_than_equal": lambda context: f"it is less than {context['ge']}",
     "less_than_equal": lambda context: f"it is more than {context['le']}",
     "too_short": lambda _: "it is empty",
     "list_type": lambda _: "it is not a list of tables",
-    "enum": lambda _: "it is none of the known words",
+    "enum": lambda _: "it is not one of the allowed words",
     "literal_error": lambda context: f"it is not {context['expected']}",
 }
 
@@ -77,11 +77,9 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 def describe(
     kind: str, loc: Path, context: Mapping[str, Any], document: Mapping[str, Any], known: Collection[str]
 ) -> tuple[Path, str, str]:
-    """Turn one error of the parser's into a path in the file, what is wrong, and what mends it.
-
-    `loc` may hold names that are not the file's own (which kind of table was recognised); `known` are the
-    keys that may stand beside the one in question.
-    """
+    """Turn a parser error into a path in the file, what is wrong, and how to fix it. `loc` may contain names
+    that are not in the file (the kind of table that was recognised); `known` are the keys allowed at this
+    place."""
     path = _path(loc)
     if kind == "extra_forbidden":
         return path, f'the key "{path[-1]}" is unknown', _nearest_key(path, known)
@@ -95,15 +93,15 @@ def describe(
             )
         return path, *_neither_kind(path, value)
     if loc[-1] == "[key]":
-        return path, "the name of a frequency has a wrong length", "A FrequencyId has 1 to 20 characters."
+        return path, "the name of a frequency is too long or empty", "A FrequencyId has 1 to 20 characters."
     if kind in _TABLES:
         return path, "it is not a table", _hint(path)
     say = _WORDS.get(kind)
-    return path, say(context) if say else "it has a value that cannot stand here", _hint(path)
+    return path, say(context) if say else "its value is not allowed here", _hint(path)
 
 
 def _path(loc: Path) -> Path:
-    """The keys as the file has them: after `mypreferences` or `dotdigital` comes a kind of table first."""
+    """The keys as in the file: the parser adds a kind of table after `mypreferences` or `dotdigital`."""
     kept = [
         part for at, part in enumerate(loc) if at == 0 or loc[at - 1] not in ("mypreferences", "dotdigital")
     ]
@@ -130,14 +128,14 @@ def _hint(path: Path) -> str:
 
 def _nearest_key(path: Path, known: Collection[str]) -> str:
     if path[-1] == "email_type" and "consent" in known:
-        return "Only a filter has an e-mail type: leave it out."
+        return "Only a filter has an e-mail type: remove it."
     if path[-1] in ("resubscribe", "on_unsubscribe"):
         return "It belongs under [channels.email]."
     return f'The nearest known key is "{closest(str(path[-1]), known)}". Rename or remove it.'
 
 
 def _not_allowed(path: Path, value: object) -> str:
-    """The first unknown key of a table that has no key to tell its kind by; empty where there is none."""
+    """The first unknown key of a table of neither kind; empty where there is none."""
     known = _KINDS[path[-1]]
     if not isinstance(value, dict) or known[0] in value or known[1] in value:
         return ""
@@ -147,13 +145,13 @@ def _not_allowed(path: Path, value: object) -> str:
 def _neither_kind(path: Path, value: object) -> tuple[str, str]:
     names = _KINDS[path[-1]][:2]
     if value == "email":
-        return "the e-mail channel is no topic's target", f"Map it under [channels.email]. {_TARGET}"
+        return "the e-mail channel cannot be a topic's target", f"Map it under [channels.email]. {_TARGET}"
     if not isinstance(value, dict):
         return "it is not a table", _hint(path)
     if all(name in value for name in names):
         return (
             f"it has both {names[0]} and {names[1]}",
-            "Keep one of the two; give the other a topic of its own.",
+            "Keep one of them; map the other in its own topic.",
         )
     return f"it has neither {names[0]} nor {names[1]}", _hint(path)
 

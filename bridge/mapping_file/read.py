@@ -1,4 +1,4 @@
-"""Reading a mapping: its form first, then the rules between its topics, then its meaning."""
+"""Read a mapping file: first its format, then the rules between topics, then its meaning."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def load_mapping(path: Path) -> Mapping:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"The mapping file {path} cannot be read: {error.strerror}.",
-            hint="Name another by BRIDGE_MAPPING, or draft one: `bridge mapping scaffold --out FILE`.",
+            f"Cannot read the mapping file {path}: {error.strerror}.",
+            hint="Set BRIDGE_MAPPING, or draft a mapping: `bridge mapping scaffold --out FILE`.",
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"The mapping file {path} is not UTF-8 text.", hint="Save it as UTF-8.") from None
@@ -41,15 +41,15 @@ def read_mapping(text: str, name: str) -> Mapping:
     mapping, problems = _read(text, name)
     if mapping is None:
         raise ConfigError(
-            f"The mapping {name} cannot be used.",
+            f"The mapping {name} is not valid.",
             problems=tuple(str(problem) for problem in problems),
-            hint="`bridge mapping check` lists this again; `bridge mapping schema` prints the format.",
+            hint="`bridge mapping check` lists these problems; `bridge mapping schema` prints the format.",
         )
     return mapping
 
 
 def check_mapping_text(text: str, name: str) -> list[Problem]:
-    """Every problem in the text of a mapping file called `name`; none if it can be used."""
+    """Every problem in the text of a mapping file called `name`; none if it is valid."""
     return _read(text, name)[1]
 
 
@@ -63,7 +63,7 @@ def schema() -> dict[str, Any]:
 
 
 def place_of(text: str, name: str, topic: str, key: tuple[str, ...]) -> str:
-    """Where a key of a topic stands in the text of a sound file called `name`: line, topic and key."""
+    """The place of a topic's key in the text of a valid file called `name`: line, topic and key."""
     document = tomllib.loads(text.removeprefix("\ufeff"))
     tables = document.get("topics", [])
     at = next((number for number, table in enumerate(tables) if table["id"] == topic), None)
@@ -73,7 +73,7 @@ def place_of(text: str, name: str, topic: str, key: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """A problem by its path in the parsed file."""
+    """A problem with its path in the parsed file."""
 
     path: tuple[str | int, ...]
     what: str
@@ -99,11 +99,11 @@ def _read(text: str, name: str) -> tuple[Mapping | None, list[Problem]]:
 
 
 def _syntax_problem(error: tomllib.TOMLDecodeError, name: str) -> Problem:
-    """The parser gives the place inside its message: take it out to the front."""
+    """Move the position from the end of the parser's message to the front."""
     found = re.fullmatch(r"(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)", str(error), re.DOTALL)
     what = found[1] if found else str(error)
     place = f"{name}, line {found[2]}, column {found[3]}" if found and found[2] else f"{name}, at its end"
-    return Problem(place, f"not TOML: {what[:1].lower()}{what[1:]}", "Mend the line, or the one before it.")
+    return Problem(place, f"not TOML: {what[:1].lower()}{what[1:]}", "Fix this line, or the one before it.")
 
 
 def _form(document: MappingOf[str, Any]) -> list[_Finding]:
@@ -147,7 +147,7 @@ def _place(document: MappingOf[str, Any], name: str, line: int | None, path: tup
 
 
 def _built(document: MappingOf[str, Any]) -> Mapping:
-    """The mapping. A file without `[channels.email]` has a channel without a place at MyPreferences."""
+    """Build the mapping. Without `[channels.email]` the channel has no place at MyPreferences."""
     nowhere = Topic(
         CHANNEL,
         None,
@@ -167,7 +167,7 @@ def _built(document: MappingOf[str, Any]) -> Mapping:
 
 
 def _digest(mapping: Mapping) -> str:
-    """Twelve hex digits of what the mapping means: comments, order and spelled-out defaults do not count."""
+    """Twelve hex digits of the mapping's meaning: comments, order and explicit defaults do not count."""
     meaning = {
         "version": 1,
         "on_unsubscribe": mapping.on_unsubscribe,
@@ -178,6 +178,6 @@ def _digest(mapping: Mapping) -> str:
 
 
 def _meaning(topic: Topic) -> dict[str, Any]:
-    """A topic without a consent record means what it meant before there were any."""
+    """The digest input of a topic. A missing consent record is left out, so that older digests stay valid."""
     parts = {**asdict(topic), "kind": type(topic.source).__name__}
     return parts if topic.record is not None else {key: parts[key] for key in parts if key != "record"}

@@ -1,5 +1,5 @@
-"""Topics out of a parsed mapping file, each part as far as it is well formed: what is not has been reported
-already, and must not hide what else is wrong."""
+"""Build topics from a parsed mapping file. Malformed parts are skipped: they have been reported already, and
+must not hide other problems."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Raw = MappingOf[str, Any]
 
 
 def topics_of(document: Raw) -> list[Topic | None]:
-    """The topics in order of the file; None for one that is no table."""
+    """The topics in the order of the file; None for one that is not a table."""
     raw = document.get("topics")
     return (
         [_topic(one, document) if isinstance(one, dict) else None for one in raw]
@@ -37,7 +37,7 @@ def topics_of(document: Raw) -> list[Topic | None]:
 
 
 def channel_of(document: Raw) -> Topic | None:
-    """The e-mail channel, where the file has it."""
+    """The e-mail channel, or None."""
     raw = _channel_table(document)
     if raw is None:
         return None

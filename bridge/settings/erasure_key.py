@@ -1,5 +1,5 @@
-"""The key of the marks that erased people leave: the operator's or, beside an SQLite state DB, one that the
-first erasure makes. Either way it lies outside of the state DB: who has that alone can try no address out."""
+"""The key of erasure markers: set by the operator or, for SQLite, made by the first erasure. It is kept
+outside the state DB, so that the DB alone does not allow testing addresses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUFFIX = ".erasure-key"
 
 
 def key_of(settings: Settings) -> ErasureKey | None:
-    """The key, if there is one. Raises ConfigError for a file that cannot be read, or holds none."""
+    """The key, or None. Raises ConfigError for a file that cannot be read or is empty."""
     if settings.erasure_key is not None:
         return ErasureKey(settings.erasure_key.get_secret_value())
     path = key_file(settings)
@@ -31,13 +31,13 @@ def key_of(settings: Settings) -> ErasureKey | None:
 
 
 def key_file(settings: Settings) -> Path | None:
-    """Where a key that was made lies; None where the state DB is no file."""
+    """The path of a generated key; None where the state DB is not a file."""
     scheme, _, path = settings.database_url.partition(":///")
     return Path(path + _SUFFIX) if scheme.startswith("sqlite") and path not in ("", ":memory:") else None
 
 
 def make_key(path: Path) -> None:
-    """Make a key that only this user may read. Raises FileExistsError where there is one."""
+    """Generate a key that only this user may read. Raises FileExistsError where there is one."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(f"{secrets.token_hex(32)}\n")
         file.flush()
@@ -46,6 +46,6 @@ def make_key(path: Path) -> None:
 
 def _unreadable(path: Path) -> ConfigError:
     return ConfigError(
-        f"The key of erased people's marks cannot be read from {path}.",
-        hint="Put that file back from a backup, or set its content as BRIDGE_ERASURE_KEY.",
+        f"Cannot read the erasure key from {path}.",
+        hint="Restore the file from a backup, or set its content as BRIDGE_ERASURE_KEY.",
     )

@@ -1,4 +1,4 @@
-"""Settings from all their sources, or every problem of all of them at once."""
+"""Load settings from all sources, or report every problem at once."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def load(
     settings = copy_context().run(_read, reading, from_flags(_nested(flags or {})))
     if settings is None or reading.problems:
         raise ConfigError(
-            "The settings cannot be used.",
+            "The settings are not valid.",
             problems=tuple(reading.problems),
-            hint="`bridge doctor` shows each setting and where it came from.",
+            hint="`bridge doctor` shows each setting and its source.",
         )
     return settings
 
@@ -45,14 +45,14 @@ def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in flags.items():
         if key not in FIELDS:
-            raise KeyError(f"no setting is called {key}")  # a mistake in the program, not the operator's
+            raise KeyError(f"no setting is called {key}")  # a bug in the program, not an operator's mistake
         group, _, name = key.rpartition("__")
         (values.setdefault(group, {}) if group else values)[name] = value
     return values
 
 
 def _read(reading: Reading, flags: Mapping[str, Any]) -> Settings | None:
-    """The settings, or None where a value is wrong, which is then among the problems."""
+    """The settings, or None where a value is wrong, which is then in `reading.problems`."""
     READING.set(reading)
     try:
         settings = Settings(**flags)
@@ -85,7 +85,7 @@ _PROBLEM_TEXTS: Mapping[str, str] = {
 
 
 def _add_problem(reading: Reading, error: ErrorDetails) -> None:
-    """One problem in words: which setting, from where, what is wrong, what is right. Never the value."""
+    """Add one problem: the setting, its source, what is wrong and what is right. Never the value."""
     path = [str(part) for part in error["loc"][:2]]
     key = "__".join(path)
     source = reading.origins.get(key, DEFAULT)

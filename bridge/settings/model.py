@@ -1,4 +1,4 @@
-"""What can be set: one typed, checked value each. Secrets are never shown."""
+"""Every setting: typed and validated. Secrets are never shown."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _setting(default: Any, what: str, example: object, **bounds: Any) -> Any:
 
 
 class AuthScheme(StrEnum):
-    """How the bridge signs in to MyPreferences."""
+    """How to sign in to MyPreferences."""
 
     OAUTH = "oauth"
     CERTIFICATE = "certificate"
@@ -66,14 +66,14 @@ class AuthScheme(StrEnum):
 
 
 class PatchEnvelope(StrEnum):
-    """How the operations of a MyPreferences patch are sent: bare, or in an object under Operations."""
+    """How the operations of a MyPreferences patch are sent: as an array, or in an object under Operations."""
 
     ARRAY = "array"
     OBJECT = "object"
 
 
 class V3(StrEnum):
-    """Whether Dotdigital's v3 contacts API is used."""
+    """Whether to use Dotdigital's v3 contacts API."""
 
     AUTO = "auto"
     NEVER = "never"
@@ -85,71 +85,69 @@ class _Group(BaseModel):
 
 
 class MyPreferences(_Group):
-    """How MyPreferences is reached."""
+    """Access to MyPreferences."""
 
     base_url: Url | None = _setting(
-        None, "the address of the v4 API", "https://pmstg.mypreferences.com/Profiles/v4"
+        None, "the URL of the v4 API", "https://pmstg.mypreferences.com/Profiles/v4"
     )
     account: Text | None = _setting(None, "the account's clientId, the first segment of every path", "ACME")
     user_id: Text | None = _setting(None, "the bridge's own API user", "consent-bridge", repr=False)
     source_group: Text | None = _setting(None, "the source group of that user", "SYNC")
     auth: AuthScheme = _setting(AuthScheme.OAUTH, "oauth, certificate or pnauthinfo3", "oauth")
-    token_url: Url | None = _setting(None, "the address of the OAuth token endpoint", "https://…/oauth/token")
+    token_url: Url | None = _setting(None, "the URL of the OAuth token endpoint", "https://…/oauth/token")
     client_id: Text | None = _setting(None, "the OAuth client id", "…")
     client_secret: SecretStr | None = _setting(None, "the OAuth client secret", "…")
     client_credentials: Literal["basic", "body"] = _setting(
-        "basic", "basic or body: where the token request holds OAuth id and secret", "basic"
+        "basic", "basic or body: where the token request carries id and secret", "basic"
     )
     certificate_file: Path | None = _setting(None, "a PEM file with the client certificate", "client.pem")
     certificate_key_file: Path | None = _setting(
-        None, "a PEM file with its key, unless the certificate's file holds it", "client.key"
+        None, "a PEM file with the key, unless the certificate file contains it", "client.key"
     )
     private_key: SecretStr | None = _setting(None, "the PNAUTHINFO3 private key", "…")
     hash: Literal["sha256", "sha384", "sha512"] = _setting("sha256", "sha256, sha384 or sha512", "sha256")
     keyed: bool = _setting(True, "true for the keyed (HMAC) form of PNAUTHINFO3, else false", "true")
-    segment: Text | None = _setting(None, "the segment that holds everybody", "EVERYBODY")
-    segment_group: Text | None = _setting(None, "the segment group that holds everybody", "EVERYBODY")
-    imports_per_day: Whole = _setting(24, "bulk imports within 24 hours, 0 (none) to 1000", 24, ge=0, le=1000)
-    routes_file: Path | None = _setting(None, "a TOML file that overrides routes", "routes.toml")
+    segment: Text | None = _setting(None, "a segment that contains everybody", "EVERYBODY")
+    segment_group: Text | None = _setting(None, "a segment group that contains everybody", "EVERYBODY")
+    imports_per_day: Whole = _setting(24, "bulk imports per 24 hours, 0 (none) to 1000", 24, ge=0, le=1000)
+    routes_file: Path | None = _setting(None, "a TOML file with route overrides", "routes.toml")
     patch_envelope: PatchEnvelope = _setting(
         PatchEnvelope.ARRAY, "how patches are sent: array (as the samples show) or object", "object"
     )
     alternate_id_type: Text | None = _setting(None, "an alternate-id type", "CRM_ID")
-    subscription: Whole | None = _setting(None, "the number of a webhook subscription", 17, ge=1)
+    subscription: Whole | None = _setting(None, "the id of a webhook subscription", 17, ge=1)
     rate: Real = _setting(5.0, "requests per second, more than 0 and at most 1000", 5, gt=0, le=1000)
 
     @field_validator("segment_group")
     @classmethod
     def _instead_of_a_segment(cls, group: str | None, info: ValidationInfo) -> str | None:
         if group is not None and info.data.get("segment") is not None:
-            raise ValueError("holds everybody instead of a segment: set only one of the two")
+            raise ValueError("cannot be combined with a segment: set only one of the two")
         return group
 
 
 class Dotdigital(_Group):
-    """How Dotdigital is reached."""
+    """Access to Dotdigital."""
 
     base_url: Url | None = _setting(None, "the account's region host", "https://r1-api.dotdigital.com")
     username: Text | None = _setting(None, "the API user's name", "apiuser-…", repr=False)
     password: SecretStr | None = _setting(None, "the API user's password", "…")
     v3: V3 = _setting(V3.AUTO, "auto, never or always", "auto")
-    events: bool = _setting(False, "true to be told early by the events export, else false", "false")
+    events: bool = _setting(False, "true to read the events export (faster detection), else false", "false")
     events_name: Annotated[str, Field(min_length=1, max_length=50)] = _setting(
-        "consent-bridge", "the name of this bridge's own subscription, 1 to 50 characters", "consent-bridge"
+        "consent-bridge", "the name of this bridge's subscription, 1 to 50 characters", "consent-bridge"
     )
     profile_identifier: Annotated[str, Field(pattern=r"^[-A-Za-z0-9_]{1,50}$")] | None = _setting(
         None, "the name of the custom identifier that holds the ProfileId", "mypreferences-id"
     )
-    challenge_days: Whole = _setting(
-        14, "days to wait for a confirmation by mail, 1 to 365", 14, ge=1, le=365
-    )
+    challenge_days: Whole = _setting(14, "days to wait for an email confirmation, 1 to 365", 14, ge=1, le=365)
     share_left: Real = _setting(
-        0.2, "the share of the account's calls left to others, 0 to 0.9", 0.2, ge=0, le=0.9
+        0.2, "the share of the account's calls reserved for other integrations, 0 to 0.9", 0.2, ge=0, le=0.9
     )
 
 
 class BrakeSettings(_Group):
-    """How much one run may change."""
+    """Limits on the changes of one run."""
 
     raises_max: Whole = _setting(1000, "a number of people, 0 or more", 1000, ge=0)
     raises_share: Share = _setting(0.05, "a share of all people, 0 to 1", 0.05)
@@ -159,12 +157,12 @@ class BrakeSettings(_Group):
     burst_max: Whole = _setting(1000, "unsubscribes within one minute, 1 or more", 1000, ge=1)
 
     def limits(self) -> BrakeLimits:
-        """The same, as the core takes it."""
+        """The limits as the core takes them."""
         return BrakeLimits(**self.model_dump())
 
 
 class Web(_Group):
-    """The dashboard, the webhook receiver and the metrics."""
+    """Dashboard, webhook receiver and metrics."""
 
     host: Text = _setting("127.0.0.1", "the address to listen on", "127.0.0.1")
     port: Whole = _setting(8080, "a port, 0 (any free one) to 65535", 8080, ge=0, le=65535)
@@ -176,38 +174,38 @@ class Web(_Group):
     )
 
     hook_handshake: Literal["echo", "static"] = _setting(
-        "echo", "echo or static: what a validation request is answered", "echo"
+        "echo", "echo or static: how a validation request is answered", "echo"
     )
     hook_answer: Text | None = Field(
         default=None, description="the agreed answer", examples=['{"ok": true}'], validate_default=True
     )
-    hook_signature_key: SecretStr | None = _setting(None, "the key that deliveries are signed with", "…")
+    hook_signature_key: SecretStr | None = _setting(None, "the key that signs deliveries", "…")
     hook_signature_header: Annotated[str, AfterValidator(check_header_name)] = _setting(
-        "X-Signature", "the name of a header", "X-Signature"
+        "X-Signature", "a header name", "X-Signature"
     )
     hook_signature_hash: Literal["sha256", "sha384", "sha512"] = _setting(
         "sha256", "sha256, sha384 or sha512", "sha256"
     )
     hook_allow: Annotated[str, AfterValidator(check_networks)] | None = _setting(
-        None, "addresses or networks with commas between", "192.0.2.0/24, 2001:db8::/32"
+        None, "addresses or networks, separated by commas", "192.0.2.0/24, 2001:db8::/32"
     )
     hook_address_header: Annotated[str, AfterValidator(check_header_name)] | None = _setting(
-        None, "the header in which a proxy of your own names the caller", "X-Forwarded-For"
+        None, "the header in which your own proxy names the caller", "X-Forwarded-For"
     )
     hook_rate: Real = _setting(500.0, "deliveries per second, 1 to 100000", 500, ge=1, le=100_000)
-    hook_depth: Whole = _setting(10_000, "waiting hints, 1 to 1000000", 10000, ge=1, le=1_000_000)
+    hook_depth: Whole = _setting(10_000, "queued events, 1 to 1000000", 10000, ge=1, le=1_000_000)
     hook_pause: Real = _setting(5.0, "seconds, 0 to 3600", 5, ge=0, le=3600)
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """Where webhooks may come from; none: from anywhere."""
+        """The networks webhooks may come from; empty: any."""
         return read_networks(self.hook_allow or "")
 
     @field_validator("hook_answer")
     @classmethod
     def _require_static_answer(cls, answer: str | None, info: ValidationInfo) -> str | None:
         if answer is None and info.data.get("hook_handshake") == "static":
-            raise ValueError("is needed where BRIDGE_WEB__HOOK_HANDSHAKE is static")
+            raise ValueError("is required where BRIDGE_WEB__HOOK_HANDSHAKE is static")
         return answer
 
     @field_validator("token")
@@ -215,12 +213,12 @@ class Web(_Group):
     def _require_token(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         host = info.data.get("host")
         if token is None and host is not None and not is_loopback(host):
-            raise ValueError("is needed where BRIDGE_WEB__HOST is not a loopback address")
+            raise ValueError("is required where BRIDGE_WEB__HOST is not a loopback address")
         return token
 
 
 class Settings(BaseSettings):
-    """Everything an operator can set. Values come from `load`."""
+    """All settings. Values come from `load`."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, env_prefix=PREFIX, env_nested_delimiter="__"
@@ -230,7 +228,7 @@ class Settings(BaseSettings):
         "sqlite:///bridge.db", "an SQLAlchemy URL", "sqlite:///bridge.db", repr=False
     )
     mapping: Path = _setting(Path("mappings/bridge.toml"), "the mapping file", "mappings/bridge.toml")
-    secrets_dir: Path | None = _setting(None, "a folder with one file a secret", "/run/secrets")
+    secrets_dir: Path | None = _setting(None, "a folder with one file per secret", "/run/secrets")
     poll_seconds: Whole = _setting(60, "whole seconds, 1 to 86400", 60, ge=1, le=86400)
     overlap_seconds: Whole = _setting(900, "whole seconds, 0 to 604800", 900, ge=0, le=604800)
     skew_seconds: Real = _setting(2.0, "seconds, 0 to 3600", 2, ge=0, le=3600)
@@ -238,7 +236,7 @@ class Settings(BaseSettings):
         time(3, 0, tzinfo=UTC), "a time of day in UTC, HH:MM", "03:00"
     )
     erasure_key: Annotated[SecretStr, AfterValidator(check_secret_length)] | None = _setting(
-        None, f"a random word of {MIN_SECRET_LENGTH} or more characters", "…"
+        None, f"a random word of at least {MIN_SECRET_LENGTH} characters", "…"
     )
     mypreferences: MyPreferences = MyPreferences()
     dotdigital: Dotdigital = Dotdigital()
@@ -252,24 +250,25 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: Source,
-        env_settings: Source,  # noqa: ARG003 (knows the process's own environment only)
+        env_settings: Source,  # noqa: ARG003 (it reads the process's environment only)
         dotenv_settings: Source,  # noqa: ARG003
         file_secret_settings: Source,
     ) -> tuple[Source, ...]:
-        """The sources of the `load` that is under way; outside of one, the given values alone."""
+        """The sources of the current `load`; outside of one, only the given values."""
         if (reading := READING.get()) is None:
             return (init_settings,)
         return reading.sources(settings_cls, init_settings, file_secret_settings)
 
     def display_rows(self) -> list[tuple[str, str, str]]:
-        """Each setting as (environment name, value, source), to be read: secrets and addresses are masked."""
+        """Each setting as (environment name, value, source) for display, with secrets and addresses
+        masked."""
         return [
             (env_name(key), _display(key, self._value(key)), self._origins.get(key, DEFAULT))
             for key in FIELDS
         ]
 
     def require_mypreferences(self) -> None:
-        """Raises ConfigError naming everything that is missing before MyPreferences can be called."""
+        """Raises ConfigError naming every setting that is missing to call MyPreferences."""
         needed = ["base_url", "account", "user_id"]
         match self.mypreferences.auth:
             case AuthScheme.OAUTH:
@@ -283,14 +282,14 @@ class Settings(BaseSettings):
         self._require_files([f"mypreferences__{name}" for name in files])
 
     def require_dotdigital(self) -> None:
-        """Raises ConfigError naming everything that is missing before Dotdigital can be called."""
+        """Raises ConfigError naming every setting that is missing to call Dotdigital."""
         self._require("Dotdigital", ["dotdigital__username", "dotdigital__password"])
 
     def _require(self, side: str, keys: list[str]) -> None:
         missing = [f"{env_name(key)}: {hint(key)}" for key in keys if self._value(key) is None]
         if missing:
             raise ConfigError(
-                f"{side} cannot be reached: settings are missing.",
+                f"{side} cannot be called: settings are missing.",
                 problems=tuple(missing),
                 hint="Set them in the environment, as files in BRIDGE_SECRETS_DIR, or in the --config file.",
             )
@@ -299,9 +298,9 @@ class Settings(BaseSettings):
         gone = [key for key in keys if isinstance(path := self._value(key), Path) and not path.is_file()]
         if gone:
             raise ConfigError(
-                "Files that settings name are not there.",
-                problems=tuple(f"{env_name(key)}: {self._value(key)} is no file" for key in gone),
-                hint="Paths are taken from the folder in which the command is started.",
+                "Files named in the settings do not exist.",
+                problems=tuple(f"{env_name(key)}: {self._value(key)} is not a file" for key in gone),
+                hint="Paths are relative to the folder in which the command is started.",
             )
 
     def _value(self, key: str) -> object:
@@ -322,7 +321,7 @@ FIELDS: Mapping[str, FieldInfo] = dict(_fields())
 
 
 def hint(key: str) -> str:
-    """What a setting's value is, with an example where one helps."""
+    """What a valid value is, with an example where it helps."""
     info = FIELDS[key]
     example = (info.examples or ["…"])[0]
     what = info.description or "a value"

@@ -1,7 +1,6 @@
-"""Where settings come from: flag, environment, secret file, config file, default, strongest first.
-
-pydantic-settings reads, nests and ranks. Added is what it does not do: an unknown name is told beside the
-nearest known one, a file that cannot be read is told, and each value keeps the name of its source.
+"""The sources of settings: flag, environment, secret file, config file, default, strongest first.
+pydantic-settings reads, nests and ranks them. This module adds what the library lacks: an unknown name is an
+error with a suggestion, an unreadable file is an error, and each value keeps the name of its source.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from pydantic_settings import PydanticBaseSettingsSource as Source
 from bridge.did_you_mean import closest
 
 PREFIX = "BRIDGE_"
-# Names that begin like settings and are none: the config file's own, and those of the test suite.
+# Names that begin like settings but are none: the config file's own, and those of the test suite.
 NOT_SETTINGS = frozenset({"BRIDGE_CONFIG", "BRIDGE_RECORD", "BRIDGE_SPECS_DIR"})
 NOT_SETTINGS_PREFIX = "BRIDGE_TEST_"
 
@@ -39,16 +38,15 @@ def env_name(key: str) -> str:
 
 
 def from_flags(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is empty, which counts as not given: deployment templates leave things out that way."""
+    """The values without empty ones, which count as not given: deployment templates leave values empty."""
     kept = {name: from_flags(one) if isinstance(one, dict) else one for name, one in values.items()}
     return {name: one for name, one in kept.items() if one is not None and one != ""}
 
 
 @dataclass(slots=True)
 class Reading:
-    """What one `load` reads, every problem met on the way, and the source of each value by key.
-
-    `names` are the environment names that exist.
+    """The sources of one `load`, the problems found in them, and the source of each value by key.
+    `names` are the known environment names.
     """
 
     names: Collection[str]
@@ -58,7 +56,7 @@ class Reading:
     origins: dict[str, str] = field(default_factory=dict)
 
     def sources(self, settings: type[BaseSettings], flags: Source, files: Source) -> tuple[Source, ...]:
-        """The library's sources, strongest first. `files` is its own, flat, reader of secret files."""
+        """The library's sources, strongest first. `files` is its reader of secret files."""
         environment = EnvSettingsSource(settings)
         environment.env_vars = self._environment()
         config = self._config_file(settings)
@@ -72,13 +70,13 @@ class Reading:
         return tuple(ranked.values())
 
     def known(self, values: Mapping[str, str], source: str) -> dict[str, str]:
-        """Those that are settings and not empty. A name that is no setting is a problem."""
+        """The settings that are not empty. A name that is no setting is added to the problems."""
         for name in sorted(values.keys() - set(self.names)):
             self.unknown(name, source, self.names)
         return {name: value for name, value in values.items() if name in self.names and value}
 
     def unknown(self, name: str, source: str, known: Collection[str]) -> None:
-        """Tell a name that is no setting beside the nearest one that is."""
+        """Report an unknown name with the nearest known one."""
         problem = f"there is no such setting; the nearest is {closest(name, known)}. Rename or remove it."
         self.problems.append(f"{name} ({source}): {problem}")
 
@@ -90,12 +88,12 @@ class Reading:
     def _config_file(self, settings: type[BaseSettings]) -> TomlConfigSettingsSource:
         try:
             if self.config and not S_ISREG(self.config.stat().st_mode):
-                raise OSError(0, "it is no ordinary file")  # the library would pass it over in silence
+                raise OSError(0, "it is not a regular file")  # the library would ignore it silently
             source = TomlConfigSettingsSource(settings, self.config)
         except tomllib.TOMLDecodeError as error:
             self.problems.append(f"{self.config}: the config file is not TOML: {error}.")
         except (OSError, UnicodeDecodeError) as error:
-            problem = f"the config file cannot be read ({_why(error)}); check --config."
+            problem = f"cannot read the config file ({_why(error)}). Check --config."
             self.problems.append(f"{self.config}: {problem}")
         else:
             source.init_kwargs = from_flags(source.init_kwargs)
@@ -106,24 +104,23 @@ class Reading:
         try:
             return SecretFiles(files, self, folder)
         except (OSError, ValueError) as error:
-            problem = f"the folder cannot be read ({_why(error)}). Make it or unset this."
+            problem = f"cannot read the folder ({_why(error)}). Create it or unset this."
         self.problems.append(f"BRIDGE_SECRETS_DIR: {problem}")
         return SecretFiles(files, self, None)
 
 
-# Outside a `load` nothing is read: settings are what they are made of, and defaults.
+# Outside of `load` nothing is read: settings are the given values and defaults.
 READING: ContextVar[Reading | None] = ContextVar("reading", default=None)
 
 
 class SecretFiles(NestedSecretsSettingsSource):
-    """One file a setting, named like it with or without `BRIDGE_`, in either case. Others are left alone.
-
-    The library would cut the blanks off a secret, and stop at the first file that cannot be read.
+    """One file per setting, named like it with or without `BRIDGE_`, in either case. Other files are ignored.
+    The library would strip whitespace from secrets, and stop at the first unreadable file.
     """
 
     def __init__(self, files: Source, reading: Reading, folder: Path | None) -> None:
         self._reading = reading
-        super().__init__(files, folder, secrets_dir_missing="ok")  # listing it tells why it cannot be read
+        super().__init__(files, folder, secrets_dir_missing="ok")  # listing the folder reports why it fails
 
     def load_secrets(self, path: Path) -> dict[str, str]:  # type: ignore[override]
         found: dict[str, str] = {}
@@ -131,7 +128,7 @@ class SecretFiles(NestedSecretsSettingsSource):
             upper = file.name.upper()
             name = PREFIX + upper.removeprefix(PREFIX)
             if name in found:
-                self._reading.problems.append(f"{name} ({SECRET_FILE}): two files give it. Remove one.")
+                self._reading.problems.append(f"{name} ({SECRET_FILE}): two files set it. Remove one.")
             elif name in self._reading.names or name == upper:
                 found[name] = self._text(name, file)
         return self._reading.known(found, SECRET_FILE)
@@ -140,7 +137,7 @@ class SecretFiles(NestedSecretsSettingsSource):
         try:
             return file.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            problem = f"the file cannot be read ({_why(error)}). Mend its rights or content."
+            problem = f"cannot read the file ({_why(error)}). Check its permissions and content."
         self._reading.problems.append(f"{name} ({SECRET_FILE}): {problem}")
         return ""
 
@@ -154,5 +151,5 @@ def _keys(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _why(error: OSError | ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8 text"  # its own words hold a byte of what may be a secret
+        return "it is not UTF-8 text"  # the error itself contains a byte of what may be a secret
     return str(getattr(error, "strerror", None) or error)

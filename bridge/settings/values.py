@@ -1,5 +1,5 @@
-"""What a setting's value must look like. Each check returns the value or raises ValueError, which says what
-is wrong and never holds the value."""
+"""Validation of setting values. Each check returns the value or raises ValueError, whose text never contains
+the value."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from bridge.net import is_loopback
 
 Network = IPv4Network | IPv6Network
 
-MIN_SECRET_LENGTH = 16  # characters of a secret that whoever steals what it made must not find out by trying
+MIN_SECRET_LENGTH = 16  # characters; shorter secrets can be found by trying
 _DATABASES = ("sqlite://", "sqlite+pysqlite://", "postgresql://", "postgresql+psycopg://")
 
 
 def check_url(text: str) -> str:
-    """https, or http to this machine; the host and a path, nothing else. Without a trailing slash."""
+    """https, or http to loopback; host and path only. Returned without a trailing slash."""
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise ValueError("is not a URL") from None
     if parts.scheme not in ("https", "http") or not host or re.search(r"\s", text):
-        raise ValueError("is not a URL that begins https://")
+        raise ValueError("is not a URL that begins with https://")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError("holds credentials, a query or a fragment, which have no place in it")
+        raise ValueError("contains credentials, a query or a fragment")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError("begins http://, which is accepted for loopback hosts only: use https://")
+        raise ValueError("begins with http://, which is accepted for loopback hosts only: use https://")
     return text.rstrip("/")
 
 
 def check_database_url(text: str) -> str:
-    """SQLite or PostgreSQL, by the drivers that come with the bridge."""
+    """SQLite or PostgreSQL, with the drivers that the bridge installs."""
     if not text.startswith(_DATABASES):
-        raise ValueError("begins neither sqlite:/// nor postgresql://")
+        raise ValueError("begins with neither sqlite:/// nor postgresql://")
     return text
 
 
 def check_time_of_day(value: object) -> time:
-    """`HH:MM`, in UTC; TOML's own local time of whole minutes will do too."""
+    """`HH:MM` in UTC, or a TOML local time of whole minutes."""
     if isinstance(value, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
         return time(int(value[:2]), int(value[3:]), tzinfo=UTC)
     if isinstance(value, time) and value == value.replace(second=0, microsecond=0):
@@ -51,51 +51,51 @@ def check_time_of_day(value: object) -> time:
 
 
 def check_number(value: object) -> object:
-    """Not true or false, which would otherwise pass for 1 and 0."""
+    """Neither true nor false, which Python would accept as 1 and 0."""
     if isinstance(value, bool):
         raise ValueError("is not a number")
     return value
 
 
 def check_secret_length(secret: SecretStr) -> SecretStr:
-    """Too long to be tried out."""
+    """Long enough not to be guessed."""
     if len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
         raise ValueError(f"has fewer than {MIN_SECRET_LENGTH} characters")
     return secret
 
 
 def check_segment(secret: SecretStr) -> SecretStr:
-    """Fit to stand as one segment of a URL's path."""
+    """Valid as one segment of a URL's path."""
     if not re.fullmatch(r"[A-Za-z0-9._~-]+", secret.get_secret_value()):
-        raise ValueError("holds characters that cannot stand in one segment of a URL's path")
+        raise ValueError("contains characters that are not allowed in one segment of a URL's path")
     return secret
 
 
 def check_header_name(text: str) -> str:
-    """The name of a header."""
+    """A header name."""
     if not re.fullmatch(r"[A-Za-z0-9-]+", text):
-        raise ValueError("is not the name of a header")
+        raise ValueError("is not a header name")
     return text
 
 
 def check_networks(text: str) -> str:
-    """Addresses or networks, with commas between."""
+    """Addresses or networks, separated by commas."""
     try:
         found = read_networks(text)
     except ValueError:
         raise ValueError("is not a list of addresses or networks like 192.0.2.0/24") from None
     if not found:
-        raise ValueError("names no address")
+        raise ValueError("contains no address")
     return text
 
 
 def read_networks(text: str) -> tuple[Network, ...]:
-    """The networks of a list with commas between. Raises ValueError."""
+    """The networks of a comma-separated list. Raises ValueError."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def check_header(secret: SecretStr) -> SecretStr:
-    """Fit to stand in a header."""
+    """Valid as a header value."""
     if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
-        raise ValueError("holds blanks or characters that cannot stand in a header")
+        raise ValueError("contains blanks or characters that are not allowed in a header")
     return secret

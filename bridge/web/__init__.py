@@ -1,1 +1,1 @@
-"""The daemon's web face: how it is, over HTTP."""
+"""The daemon's HTTP endpoints: health, dashboard, webhooks."""

@@ -1,4 +1,4 @@
-"""What the daemon answers over HTTP, and to whom."""
+"""The HTTP application: routes, access and errors."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bridge.web.webhooks import PATH, WebhookReceiver
 
 ALIVE, READY = "/healthz", "/readyz"
-OPEN = frozenset({ALIVE})  # whoever restarts a hung process has no token
+OPEN = frozenset({ALIVE})  # a supervisor that restarts a hung process has no token
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """The answer to one question about the daemon: yes or no, and what it knows about it."""
+    """The result of a health check, and its details."""
 
     ok: bool
     body: Mapping[str, Any]
 
 
 class HealthSource(Protocol):
-    """What can be asked how it is. Called from the web server's threads."""
+    """Answers health checks. Called from the web server's threads."""
 
     def alive(self) -> HttpAnswer:
-        """Whether work that was begun goes on."""
+        """Whether the current run, if any, makes progress."""
         ...
 
     def ready(self) -> HttpAnswer:
-        """Whether choices made now will be carried over soon."""
+        """Whether new choices will be synced soon."""
         ...
 
 
 def make_app(
     health: HealthSource, *, token: str | None = None, receiver: WebhookReceiver | None = None
 ) -> Starlette:
-    """The web face. With a `token`, everything but the question whether it lives, and webhooks, needs
-    `Authorization: Bearer` and that token. Without a `receiver` there is nothing where webhooks go."""
+    """Build the application. With a `token`, everything but liveness and webhooks needs `Authorization:
+    Bearer` and that token. Without a `receiver` there is no webhook route."""
 
     def alive(_: Request) -> JSONResponse:
         return _to_response(health.alive())
@@ -68,7 +68,7 @@ def _webhook_route(receiver: WebhookReceiver | None) -> list[Route]:
 
 
 class BearerAuth:
-    """Lets nobody in who does not bring the token."""
+    """Requires the token."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -76,7 +76,7 @@ class BearerAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _is_open(scope["path"]) and not self._allowed(scope):
-            body = {"error": "This needs the token of BRIDGE_WEB__TOKEN, as `Authorization: Bearer TOKEN`."}
+            body = {"error": "Send the token of BRIDGE_WEB__TOKEN as `Authorization: Bearer TOKEN`."}
             headers = {**_NO_STORE, "WWW-Authenticate": "Bearer"}
             await JSONResponse(body, 401, headers)(scope, receive, send)
             return
@@ -87,12 +87,12 @@ class BearerAuth:
         if len(given) != 1:
             return False
         scheme, _, token = given[0].partition(b" ")
-        # Compared in a time that does not tell how much of it was right.
+        # Constant time, so that the duration reveals nothing about the token.
         return compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
 
 
 def _is_open(path: str) -> bool:
-    """Whether no token is asked for. Webhooks bring a secret of their own."""
+    """Whether the path needs no token. Webhooks have a secret of their own."""
     return path in OPEN or path.startswith(PATH)
 
 
@@ -105,5 +105,5 @@ def _error_response(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, HTTPException):
         status = error.status_code
         headers |= dict(error.headers or {})
-    words = {404: "There is nothing here.", 405: "This can only be read."}
-    return JSONResponse({"error": words.get(status, "That cannot be done.")}, status, headers)
+    words = {404: "Not found.", 405: "Method not allowed."}
+    return JSONResponse({"error": words.get(status, "Internal error.")}, status, headers)

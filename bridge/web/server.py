@@ -1,4 +1,4 @@
-"""The web server: uvicorn in a thread of its own. Signals stay the daemon's."""
+"""The web server: uvicorn in its own thread. The daemon keeps handling signals."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 from bridge.core.errors import ConfigError
 
 _START_SECONDS = 15.0
-_GRACE_SECONDS = 3  # for answers under way when the server stops
-_MAX_CONNECTIONS = 500  # at once, of which webhooks may be most; more are told to come again
+_GRACE_SECONDS = 3  # for requests in progress when the server stops
+_MAX_CONNECTIONS = 500  # further ones get 503
 
 _log = logging.getLogger(__name__)
 
@@ -25,12 +25,12 @@ _log = logging.getLogger(__name__)
 class _Uvicorn(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """uvicorn would take SIGTERM for itself, and end before the round in hand does."""
+        """Leave signals to the daemon: uvicorn would end before the current run does."""
         yield
 
 
 class WebServer:
-    """Serves `app`; port 0 takes a free one. `ended` is called should it end without having been stopped."""
+    """Serves `app`; port 0 takes a free one. `ended` is called if it ends without `stop`."""
 
     def __init__(
         self, app: ASGIApp, *, host: str, port: int, ended: Callable[[], None] = lambda: None
@@ -47,7 +47,7 @@ class WebServer:
                 lifespan="off",
                 log_config=None,
                 log_level="warning",
-                access_log=False,  # it would write URLs, and one of them holds a secret
+                access_log=False,  # it would write URLs, and one contains a secret
                 server_header=False,
                 proxy_headers=False,
                 limit_concurrency=_MAX_CONNECTIONS,
@@ -58,25 +58,25 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end. Raises RuntimeError before `start`."""
+        """The address without a trailing slash. Raises RuntimeError before `start`."""
         if self._socket is None:
             raise RuntimeError("the web server has no address before it is started")
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def start(self) -> None:
-        """Listen, and return when requests are answered. Raises ConfigError where it cannot listen."""
+        """Listen, and return once requests are served. Raises ConfigError where it cannot listen."""
         self._socket = self._bind()
         self._thread.start()
         deadline = time.monotonic() + _START_SECONDS
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 self.stop()
-                raise ConfigError("The web server does not come up.", hint="The log tells why.")
+                raise ConfigError("The web server did not start.", hint="See the log for the cause.")
             time.sleep(0.005)
 
     def stop(self) -> None:
-        """Answer what was asked, then close. Does nothing where it was never started."""
+        """Finish requests in progress, then close. Does nothing if never started."""
         self._server.should_exit = True
         if self._thread.ident is not None:
             self._thread.join()
@@ -88,7 +88,7 @@ class WebServer:
             family, kind, _, _, address = socket.getaddrinfo(
                 self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            # The protocol is named so that asyncio turns off Nagle's delay.
+            # Naming the protocol makes asyncio turn off Nagle's delay.
             listening = socket.socket(family, kind, socket.IPPROTO_TCP)
         except OSError as error:
             raise self._error_response(error) from None
@@ -103,8 +103,8 @@ class WebServer:
 
     def _error_response(self, error: OSError) -> ConfigError:
         return ConfigError(
-            f"The web face cannot listen on {self._host} port {self._port}: {error.strerror}.",
-            hint="Set BRIDGE_WEB__HOST and BRIDGE_WEB__PORT to a free place; port 0 takes any.",
+            f"The web server cannot listen on {self._host} port {self._port}: {error.strerror}.",
+            hint="Set BRIDGE_WEB__HOST and BRIDGE_WEB__PORT to a free address; port 0 takes any free port.",
         )
 
     def _serve(self) -> None:
@@ -112,7 +112,7 @@ class WebServer:
             raise RuntimeError("the web server has no socket before it is started")
         try:
             asyncio.run(self._server.serve(sockets=[self._socket]))
-        except Exception:  # noqa: BLE001 - told here; `ended` then ends the daemon
+        except Exception:  # noqa: BLE001 - logged here; `ended` then ends the daemon
             _log.exception("the web server failed")
         if not self._server.should_exit:
             self._ended()

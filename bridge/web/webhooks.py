@@ -1,7 +1,6 @@
-"""The webhook receiver: stores what it is told, answers at once, and leaves the rest to the next round.
-
-What a delivery says is never believed: it only names a profile to look at. So whoever knows the secret can
-cost some reads, and nothing else; and what is turned away here is found by polling.
+"""The webhook receiver: stores deliveries, answers at once, and leaves the rest to the next run.
+A delivery is never trusted: it only names a profile to read. Whoever knows the secret can cause reads and
+nothing else. What is rejected here is found by polling.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from bridge.mypreferences.events.webhook_payload import Delivery, code_in, read_
 from bridge.store import InboxResult
 
 PATH = "/hooks/mypreferences/"
-ANSWER_SECONDS = 1.8  # the service is to be answered within two
+ANSWER_SECONDS = 1.8  # the service expects an answer within two
 MAX_BODY = 1 << 20  # bytes of one delivery
-_MAX_STORING = 32  # deliveries being stored; others wait for the same transaction's end
+_MAX_STORING = 32  # deliveries stored at a time; others wait
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _log = logging.getLogger(__name__)
@@ -41,11 +40,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WebhookConfig:
-    """Who may deliver, and what a validation request is answered. `rate` is in deliveries per second."""
+    """Who may deliver, and how validation requests are answered. `rate` is in deliveries per second."""
 
     secret: str = field(repr=False)
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()  # none: from anywhere
-    address_header: str | None = None  # where a proxy of one's own says who called
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()  # empty: any address
+    address_header: str | None = None  # in which the operator's own proxy gives the caller's address
     signature_key: str | None = field(default=None, repr=False)
     signature_header: str = "X-Signature"
     signature_hash: str = "sha256"
@@ -54,15 +53,15 @@ class WebhookConfig:
 
 
 class WebhookStore(Protocol):
-    """Where notices are kept."""
+    """Stores webhook events."""
 
     def put(self, notices: Sequence[WebhookEvent]) -> InboxResult:
-        """Returns once they are on disk, or cannot be."""
+        """Returns once the events are on disk, or could not be stored."""
         ...
 
 
 class _Refusal(Exception):
-    """Answers a delivery that is not taken."""
+    """The response to a delivery that is not accepted."""
 
     def __init__(self, status: int, what: str, wait: int | None = None) -> None:
         super().__init__(what)
@@ -70,7 +69,8 @@ class _Refusal(Exception):
 
 
 class WebhookReceiver:
-    """One endpoint. `kick` is told when there may be something to look at; it must return at once."""
+    """The webhook endpoint. `on_delivery` is called when there may be something to read; it must return at
+    once."""
 
     def __init__(
         self,
@@ -87,17 +87,17 @@ class WebhookReceiver:
         self._counts: Counter[str] = Counter()
 
     def counts(self) -> dict[str, int]:
-        """Deliveries by what became of them."""
+        """Deliveries by result."""
         with self._lock:
             return dict(self._counts)
 
     async def __call__(self, request: Request) -> Response:
-        """`GET` and `POST` at `PATH` and the secret."""
+        """Handle `GET` and `POST` at `PATH` followed by the secret."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self._answer(request)
         except TimeoutError:
-            return self._refuse(_Refusal(503, "That took too long.", wait=2), "slow")
+            return self._refuse(_Refusal(503, "Timed out, retry later.", wait=2), "slow")
         except _Refusal as refusal:
             return self._refuse(refusal, f"refused_{refusal.status}")
 
@@ -111,7 +111,7 @@ class WebhookReceiver:
         try:
             delivery = read_delivery(body)
         except ValueError:
-            raise _Refusal(400, "This is not JSON as webhooks have it.") from None
+            raise _Refusal(400, "Not a webhook delivery in JSON.") from None
         if delivery.validates:
             asked = delivery.code or code_in(request.query_params.multi_items())
             return self._answer_validation(Delivery(code=asked))
@@ -120,20 +120,20 @@ class WebhookReceiver:
 
     def _admit(self, request: Request) -> None:
         given = request.path_params["secret"].encode()
-        # Compared in a time that does not tell how much of it was right.
+        # Constant time, so that the duration reveals nothing about the secret.
         if not compare_digest(given, self._config.secret.encode()):
-            raise _Refusal(404, "There is nothing here.")
+            raise _Refusal(404, "Not found.")
         if self._config.networks and not self._is_allowed(request):
-            _log.warning("a webhook came from an address that BRIDGE_WEB__HOOK_ALLOW does not name")
-            raise _Refusal(403, "Not from there.")
+            _log.warning("a webhook came from an address outside BRIDGE_WEB__HOOK_ALLOW")
+            raise _Refusal(403, "Address not allowed.")
         if (wait := self._bucket.take()) > 0:
             self._on_delivery()
-            raise _Refusal(429, "Too many at once.", wait=max(1, round(wait)))
+            raise _Refusal(429, "Too many requests, retry later.", wait=max(1, round(wait)))
 
     def _is_allowed(self, request: Request) -> bool:
         header = self._config.address_header
         peer = "" if request.client is None else request.client.host
-        # Of several, the last is what the proxy next to us saw; the others anybody may have written.
+        # The last address is what our proxy saw; the caller may have invented the others.
         named = "" if header is None else ",".join(request.headers.getlist(header))
         text = peer if header is None else named.rpartition(",")[2].strip()
         try:
@@ -155,10 +155,10 @@ class WebhookReceiver:
         given = given.removeprefix(f"{config.signature_hash}=")
         hexadecimal = compare_digest(given.lower().encode(), digest.hex().encode())
         if not hexadecimal and not compare_digest(given.encode(), b64encode(digest)):
-            raise _Refusal(401, "The signature does not fit.")
+            raise _Refusal(401, "Invalid signature.")
 
     def _answer_validation(self, asked: Delivery, *, as_text: bool = False) -> Response:
-        """The answer to a validation request: what was agreed, or the code that came with it."""
+        """The answer to a validation request: the agreed one, or the code from the request."""
         self._count("validated")
         if self._config.answer is not None:
             return Response(self._config.answer, 200, _HEADERS, media_type=_type_of(self._config.answer))
@@ -170,15 +170,15 @@ class WebhookReceiver:
         return JSONResponse({name: code, "validationResponse": code}, 200, _HEADERS)
 
     async def _accept(self, delivery: Delivery) -> Response:
-        """Stored, then answered."""
+        """Store, then answer."""
         try:
             stored = await self._store(delivery.notices)
         finally:
-            # Whatever became of it, a round is to look: the feed has it too.
+            # Schedule a poll whatever the result: the feed has these events too.
             if delivery.notices or delivery.unnamed:
                 self._on_delivery()
         if stored is not InboxResult.KEPT:
-            raise _Refusal(503, "Not now; polling finds it.", wait=30 if stored is InboxResult.FULL else 2)
+            raise _Refusal(503, "Busy, retry later.", wait=30 if stored is InboxResult.FULL else 2)
         self._count("taken")
         return JSONResponse({"received": delivery.events}, 200, _HEADERS)
 
@@ -189,7 +189,7 @@ class WebhookReceiver:
         return await anyio.to_thread.run_sync(store, abandon_on_cancel=True, limiter=self._limiter())
 
     def _limiter(self) -> anyio.CapacityLimiter:
-        """Threads of their own: other questions are answered however many deliveries come."""
+        """A separate thread limit, so that many deliveries do not delay other requests."""
         if self._limiter_made is None:
             self._limiter_made = anyio.CapacityLimiter(_MAX_STORING)
         return self._limiter_made
@@ -207,14 +207,14 @@ class WebhookReceiver:
 
 
 class TokenBucket:
-    """Lets through `rate` a second, and bursts of as many as come in ten."""
+    """Allows `rate` per second, and bursts of ten seconds' worth."""
 
     def __init__(self, rate: float, monotonic: Callable[[], float]) -> None:
         self._rate, self._most, self._monotonic = rate, rate * 10, monotonic
         self._left, self._at = self._most, monotonic()
 
     def take(self) -> float:
-        """0 where one more may pass, else the seconds until it may."""
+        """0 if one more may pass, else the seconds until it may."""
         now = self._monotonic()
         self._left = min(self._most, self._left + (now - self._at) * self._rate)
         self._at = now
@@ -225,12 +225,12 @@ class TokenBucket:
 
 
 async def _body(request: Request) -> bytes:
-    """Raises _Refusal for more than is taken, as soon as that is known."""
+    """Read the body. Raises _Refusal as soon as it is too large."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            raise _Refusal(413, "That is too much at once.")
+            raise _Refusal(413, "Payload too large.")
     return bytes(body)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from bridge.app import App, Options
-from bridge.daemon import Daemon
+from bridge.daemon.daemon import Daemon
 from bridge.logs import configure
 from bridge.settings import load
 

@@ -17,7 +17,7 @@ from bridge.app import App, Options
 from bridge.core.errors import SideError
 from bridge.core.model import RunId, Side
 from bridge.core.store_port import Counts, RunKind
-from bridge.daemon import Daemon
+from bridge.daemon.daemon import Daemon
 from bridge.engine.context import Progress
 from bridge.engine.report import Report, WriteCounts
 from bridge.engine.run import RunOptions

@@ -283,7 +283,7 @@ def test_what_cannot_begin_says_why_and_leaves_the_lease_free(tmp_path: Path) ->
 
 
 def test_missing_settings_are_named_before_anything_begins(tmp_path: Path) -> None:
-    from bridge.daemon import Daemon
+    from bridge.daemon.daemon import Daemon
 
     settings = load(environ={"BRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.db'}"})
     with App(settings) as app, pytest.raises(ConfigError, match="MyPreferences cannot be reached"):

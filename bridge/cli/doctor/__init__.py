@@ -1,1 +1,1 @@
-"""`bridge doctor`: the checks, one module a subject, and the command that prints them."""
+"""`bridge doctor`: the checks, grouped by subject, and the command that prints them."""

@@ -12,7 +12,7 @@ from bridge.cli.doctor.findings import SETUP, Findings
 from bridge.cli.output import SIDES, join_words, plural
 from bridge.core.errors import Forbidden, NotFound, SideError, SignInRefused
 from bridge.core.model import Side
-from bridge.did_you_mean import closest
+from bridge.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
     from bridge.app import App
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from bridge.store import Store
 
 MINE, THEIRS = "MyPreferences", "Dotdigital"
-_NTP = "Set this machine's clock right (NTP)."
+_NTP = "Synchronise this machine's clock (NTP)."
 _SECOND = timedelta(seconds=1)
 
 
 def settings(app: App, findings: Findings) -> None:
-    """Is everything set that both sides need?"""
+    """Are all required settings present?"""
     for side, require in (
         (MINE, app.settings.require_mypreferences),
         (THEIRS, app.settings.require_dotdigital),
     ):
         if findings.attempt("settings", lambda require=require: require() or True):  # type: ignore[misc]
-            findings.good("settings", f"All that {side} needs is set.")
+            findings.good("settings", f"All settings that {side} needs are present.")
 
 
 def state_db(app: App, findings: Findings) -> None:
-    """Can the state DB be opened, is its schema right, does somebody write to it?"""
+    """Can the state DB be opened, is its schema current, is another process writing?"""
     from bridge.store import migrate
 
     section, url = "state DB", app.settings.database_url
@@ -56,30 +56,30 @@ def state_db(app: App, findings: Findings) -> None:
             hint = "Install the newer bridge again." if state.is_newer else "Run `bridge db upgrade`."
             findings.bad(section, what, hint, SETUP)
         return
-    findings.good(section, f"Its schema is up to date ({state.head}).")
+    findings.good(section, f"The schema is up to date ({state.head}).")
     _contents(app, findings, section)
 
 
 def _new_file(findings: Findings, section: str, path: Path) -> None:
     folder = path.resolve().parent
     if folder.is_dir():
-        findings.good(section, f"{path} is not there yet; the first run makes it.")
+        findings.good(section, f"{path} does not exist yet; the first run creates it.")
     else:
-        findings.bad(section, f"The folder {folder} for the state DB is not there.", "Make it.", SETUP)
+        findings.bad(section, f"The folder {folder} for the state DB does not exist.", "Create it.", SETUP)
 
 
 def _erasures(store: Store, findings: Findings, section: str) -> None:
     if marks := store.unreadable_marks():
         findings.bad(
             section,
-            f"The marks of {plural(marks, 'person', 'people')} who were erased need another "
-            "BRIDGE_ERASURE_KEY than is set: of whoever is new no older opt-in is heard.",
-            "Set the key that they were made with. If it is lost: `bridge forget --drop-unreadable`.",
+            f"{plural(marks, 'erasure marker was', 'erasure markers were')} made with a different "
+            "BRIDGE_ERASURE_KEY. Older opt-ins of new people are ignored until it is restored.",
+            "Restore the key. If it is lost: `bridge forget --drop-unreadable`.",
             SETUP,
         )
     if begun := store.unfinished_erasures():
-        words = plural(begun, "person is", "people are")
-        findings.warn(section, f"{words} not wholly erased.", "Repeat `bridge forget` for each of them.")
+        words = plural(begun, "erasure is", "erasures are")
+        findings.warn(section, f"{words} not finished.", "Run `bridge forget` again for each person.")
 
 
 def _contents(app: App, findings: Findings, section: str) -> None:
@@ -89,29 +89,29 @@ def _contents(app: App, findings: Findings, section: str) -> None:
     if counts.held or counts.dead:
         findings.warn(
             section,
-            f"{plural(counts.held + counts.dead, 'thing')} wait for a person.",
-            "`bridge holds list`",
+            f"{plural(counts.held + counts.dead, 'change')} held for review.",
+            "Review held changes: `bridge holds list`.",
         )
     _erasures(store, findings, section)
     holder = store.lease_holder()
     if holder is not None:
         who, until = holder
-        findings.good(section, f"{who} writes to it; its lease runs until {until:%H:%M:%S} UTC.")
+        findings.good(section, f"{who} is writing to it; its lease ends at {until:%H:%M:%S} UTC.")
 
 
 def mapping(app: App, findings: Findings) -> None:
-    """Can the mapping file be used?"""
+    """Is the mapping file valid?"""
     known = findings.attempt("mapping", lambda: app.mapping)
     if known is not None:
         topics = join_words(topic.id for topic in known.all)
         findings.good("mapping", f"{app.settings.mapping}: {topics} (digest {known.digest}).")
         if known.draft:
-            hint = "Read it, see what it would do by `bridge plan`, then take out the line draft = true."
-            findings.warn("mapping", "It is a draft: nothing is written by it.", hint)
+            hint = "Read it, check it with `bridge plan`, then remove the line draft = true."
+            findings.warn("mapping", "This is a draft: runs write nothing.", hint)
 
 
 def mypreferences(app: App, findings: Findings) -> None:
-    """Sign-in, permissions and clock."""
+    """Are sign-in, permissions and clock right at MyPreferences?"""
     client = (
         findings.attempt(MINE, lambda: app.mypreferences)
         if _is_set(app.settings.require_mypreferences)
@@ -131,8 +131,8 @@ def mypreferences(app: App, findings: Findings) -> None:
     if mine.segment is None and mine.segment_group is None:
         findings.warn(
             MINE,
-            "No segment is set: a full sweep reads each known person singly.",
-            "Set BRIDGE_MYPREFERENCES__SEGMENT (or __SEGMENT_GROUP) to what holds everybody.",
+            "No segment is set, so a full sweep reads each known person individually.",
+            "Set BRIDGE_MYPREFERENCES__SEGMENT (or __SEGMENT_GROUP) to one that contains everybody.",
         )
     _permitted(findings, MINE, "ConsentTypes", client.consent_types)
     asked = app.options.clock()
@@ -142,7 +142,7 @@ def mypreferences(app: App, findings: Findings) -> None:
 
 
 def dotdigital(app: App, findings: Findings) -> None:
-    """Region, sign-in, permissions and clock."""
+    """Are region, sign-in, permissions and clock right at Dotdigital?"""
     client = (
         findings.attempt(THEIRS, lambda: app.dotdigital) if _is_set(app.settings.require_dotdigital) else None
     )
@@ -168,7 +168,7 @@ def dotdigital(app: App, findings: Findings) -> None:
 
 
 def _v3(app: App, findings: Findings) -> None:
-    """Where the settings leave it open, an account without v3 is served all the same."""
+    """Can the v3 API be used? An account without it is served by v2 unless the settings require v3."""
     access = app.dotdigital_v3
     client = findings.attempt(THEIRS, access.client)
     if access.warning is not None:
@@ -184,8 +184,8 @@ def _region(app: App, findings: Findings, endpoint: str | None) -> None:
     elif endpoint is not None and endpoint.rstrip("/") != base_url:
         findings.bad(
             THEIRS,
-            f"The account lives at {endpoint}, not at {base_url}.",
-            "Unset BRIDGE_DOTDIGITAL__BASE_URL to have the region discovered, or set it to that.",
+            f"The account's region is {endpoint}, not {base_url}.",
+            "Correct BRIDGE_DOTDIGITAL__BASE_URL, or unset it to discover the region.",
             SETUP,
         )
     else:
@@ -193,7 +193,7 @@ def _region(app: App, findings: Findings, endpoint: str | None) -> None:
 
 
 def catalogues(app: App, findings: Findings) -> None:
-    """Does what the mapping names exist at both sides?"""
+    """Does everything that the mapping names exist on both sides?"""
     bad = {one.section for one in findings.all if one.code}
     if "mapping" in bad or "settings" in bad:
         return
@@ -207,14 +207,14 @@ def catalogues(app: App, findings: Findings) -> None:
 
 
 def _changes(app: App, findings: Findings, read: Sequence[Catalogue]) -> None:
-    """What was renamed, taken away or changed of late, of what the mapping names."""
+    """What the mapping names and was recently renamed, removed or changed."""
     from bridge.cli import live_catalogue
 
     section = "changes"
     recent_changes = findings.attempt(section, lambda: live_catalogue.recent_changes(app, read))
     for one in recent_changes or ():
         findings.warn(
-            section, one, "See that the mapping still means what it says: `bridge mapping check --live`."
+            section, one, "Check that the mapping still means the same: `bridge mapping check --live`."
         )
 
 
@@ -228,22 +228,22 @@ def _catalogue(app: App, findings: Findings, side: Side, section: str) -> Catalo
     for problem in problems:
         findings.bad(section, problem.what, problem.problem.hint, SETUP)
     for one in looked.notes:
-        findings.warn(section, one, "Give the API user that permission, or name the path in a routes file.")
+        findings.warn(section, one, "Grant the API user this permission, or set the path in a routes file.")
     if not problems:
-        findings.good(section, f"All that the mapping names exists at {SIDES[side]}.")
+        findings.good(section, f"Everything the mapping names exists at {SIDES[side]}.")
     return looked
 
 
 def _permitted(
     findings: Findings, side: str, what: str, call: Callable[[], object], *, signing_in: str = ""
 ) -> bool:
-    """Whether a call may be made; `signing_in` names the way of the sign-in that it proves. A permission that
-    is missing leaves the rest to be looked at."""
+    """Whether a call is permitted. `signing_in` names the sign-in method that the call proves. Other checks
+    continue after a missing permission."""
     try:
         call()
     except Forbidden as error:
         findings.bad(side, error.what, error.hint, 5)
-        return bool(signing_in)  # signed in all the same
+        return bool(signing_in)  # the sign-in itself worked
     except SignInRefused as error:
         way = f" Tried: {signing_in}." if signing_in else ""
         findings.bad(side, f"{error.what}{way}", error.hint, 5)
@@ -258,20 +258,20 @@ def _permitted(
 
 
 def _skew(app: App, findings: Findings, side: str, asked: datetime, there: datetime) -> None:
-    """The service's clock against ours, the time of the call taken off. Its answer is exact to a second."""
+    """Compare the service's clock with ours, less the call's duration. The service's time is exact to 1 s."""
     now = app.options.clock()
     early, late = (asked - there - _SECOND) / _SECOND, (now - there) / _SECOND
     off = max(early, 0.0) or min(late, 0.0)
     if abs(off) > app.settings.skew_seconds:
         way = "ahead of" if off > 0 else "behind"
-        findings.warn(side, f"This machine's clock is {abs(off):.0f} s {way} the one of {side}.", _NTP)
+        findings.warn(side, f"This machine's clock is {abs(off):.0f} s {way} the clock of {side}.", _NTP)
     else:
-        apart = max(1, ceil(max(abs(early), abs(late))))  # as far as an answer of that length can tell
-        findings.good(side, f"Both clocks agree to within {apart} s.")
+        apart = max(1, ceil(max(abs(early), abs(late))))  # the most that a call of this duration can prove
+        findings.good(side, f"The clocks agree to within {apart} s.")
 
 
 def _is_set(require: Callable[[], None]) -> bool:
-    """Whether the settings of a side are whole; what is missing was told under `settings`."""
+    """Whether all settings of a side are present; missing ones are reported under `settings`."""
     from bridge.core.errors import ConfigError
 
     try:
@@ -286,8 +286,8 @@ _IDENTIFIER = "BRIDGE_DOTDIGITAL__PROFILE_IDENTIFIER"
 
 
 def profile_link_type(app: App, findings: Findings) -> None:
-    """Does the alternate-id type exist that the settings name? Under a wrong name nobody is found pinned, and
-    nothing else tells of it. Names match in any case."""
+    """Does the configured alternate-id type exist? With a wrong name no profile is linked, and nothing else
+    would report it. Case does not matter."""
     wanted = app.settings.mypreferences.alternate_id_type
     if wanted is None or any(one.section in ("settings", MINE) and one.code for one in findings.all):
         return
@@ -296,20 +296,20 @@ def profile_link_type(app: App, findings: Findings) -> None:
             one.type_name for one in app.mypreferences.alternate_id_types() if one.is_active is not False
         ]
     except SideError as error:
-        findings.warn(MINE, f"Alternate-id types cannot be looked at: {error.what}", error.hint)
+        findings.warn(MINE, f"Cannot read the alternate-id types: {error.what}", error.hint)
         return
     if wanted.casefold() in {name.casefold() for name in known}:
-        findings.good(MINE, f"Profiles are pinned by the alternate id {wanted}.")
+        findings.good(MINE, f"Profiles are linked by the alternate id {wanted}.")
         return
-    hint = f"Did you mean {closest(wanted, known)}? Mend {_SETTING}." if known else f"Unset {_SETTING}."
+    hint = f"{did_you_mean(wanted, known)} Correct or unset {_SETTING}.".lstrip()
     findings.bad(
-        MINE, f"MyPreferences has no active alternate-id type {wanted}: nobody is pinned.", hint, SETUP
+        MINE, f"MyPreferences has no active alternate-id type {wanted}: no profile is linked.", hint, SETUP
     )
 
 
 def profile_identifier(app: App, findings: Findings) -> None:
-    """Does the custom identifier exist that the settings name? Under a wrong name no contact names anybody,
-    and nothing else tells of it."""
+    """Does the configured custom identifier exist? With a wrong name no contact is linked, and nothing else
+    would report it."""
     wanted = app.settings.dotdigital.profile_identifier
     if wanted is None or any(one.section in ("settings", THEIRS) and one.code for one in findings.all):
         return
@@ -317,28 +317,26 @@ def profile_identifier(app: App, findings: Findings) -> None:
         client = app.dotdigital_v3.client()
         if client is None:
             findings.warn(
-                THEIRS, "Without v3 no contact's custom identifier is read.", f"Unset {_IDENTIFIER}."
+                THEIRS, "Custom identifiers cannot be read without the v3 API.", f"Unset {_IDENTIFIER}."
             )
             return
         known = client.custom_identifiers()
     except SideError as error:
-        findings.warn(
-            THEIRS, f"Whether there is a custom identifier {wanted} cannot be told: {error.what}", error.hint
-        )
+        findings.warn(THEIRS, f"Cannot read the custom identifier {wanted}: {error.what}", error.hint)
         return
     if wanted in known:
-        findings.good(THEIRS, f"Contacts name their profile by the custom identifier {wanted}.")
+        findings.good(THEIRS, f"Contacts are linked by the custom identifier {wanted}.")
         return
-    hint = f"Did you mean {closest(wanted, known)}? Mend {_IDENTIFIER}." if known else f"Unset {_IDENTIFIER}."
-    findings.bad(THEIRS, f"Dotdigital has no custom identifier {wanted}: no contact is pinned.", hint, SETUP)
+    hint = f"{did_you_mean(wanted, known)} Correct or unset {_IDENTIFIER}.".lstrip()
+    findings.bad(THEIRS, f"Dotdigital has no custom identifier {wanted}: no contact is linked.", hint, SETUP)
 
 
 MINE = "MyPreferences"
 
 
 def own_edits(app: App, findings: Findings) -> None:
-    """Does MyPreferences stamp the bridge's edits as its own? Looked at on the person it wrote to last. For
-    people only: no decision rests on it, since somebody may use the same user."""
+    """Does MyPreferences record the bridge as the author of its edits? Checked on the person written to last.
+    For information only: another program may use the same user, so no decision depends on it."""
     from bridge.cli import live_catalogue
 
     bad = {one.section for one in findings.all if one.code}
@@ -351,17 +349,17 @@ def own_edits(app: App, findings: Findings) -> None:
     mine = app.settings.mypreferences
     try:
         authors = [author for one in ids for author in app.mypreferences.authors_by_id(one)]
-    except NotFound:  # gone since
+    except NotFound:  # deleted since
         return
     except SideError as error:
-        findings.warn(MINE, f"Who recorded the bridge's edits cannot be looked at: {error.what}", error.hint)
+        findings.warn(MINE, f"Cannot read who recorded the bridge's edits: {error.what}", error.hint)
         return
     if any(author.is_of(mine.user_id or "", mine.source_group) for author in authors):
-        findings.good(MINE, "What the bridge wrote there is known as written by the bridge itself.")
+        findings.good(MINE, "The bridge's edits are recorded under its own user.")
     elif authors:
         findings.warn(
             MINE,
-            "No preference of the person whom the bridge wrote to last is known there as the bridge's own: "
-            "somebody changed them since, only a consent was written, or its edits are not stamped.",
-            "`bridge doctor --provision` makes a user of its own. No decision rests on it.",
+            "The person the bridge wrote to last has no preference recorded under the bridge's user: "
+            "it was changed since, only a consent was written, or edits are not attributed.",
+            "`bridge doctor --provision` creates a separate user. No decision depends on this.",
         )

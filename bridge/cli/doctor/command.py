@@ -1,4 +1,4 @@
-"""`bridge doctor`: is everything set up, reachable and allowed? It changes nothing, unless by --provision."""
+"""`bridge doctor`: check the setup. Changes nothing, except with --provision."""
 
 from __future__ import annotations
 
@@ -13,26 +13,24 @@ from bridge.core.errors import ConfigError
 if TYPE_CHECKING:
     from bridge.cli.doctor.findings import Finding, Findings
 
-READ_TIMEOUT = 30.0  # seconds: the doctor does not wait as long as a run would
+READ_TIMEOUT = 30.0  # seconds; shorter than a run's
 
 
 Provision = Annotated[
     bool,
-    typer.Option(
-        "--provision", help="Instead: find the bridge's user at MyPreferences, or create it after asking."
-    ),
+    typer.Option("--provision", help="Instead: find or create the bridge's user at MyPreferences."),
 ]
 As = Annotated[
     str | None,
-    typer.Option("--as", metavar="USER_ID", help="With --provision: the user that may create users."),
+    typer.Option("--as", metavar="USER_ID", help="With --provision: a user that may create users."),
 ]
 Groups = Annotated[
     list[str] | None,
-    typer.Option("--user-group", metavar="NAME", help="With --provision: a User Group for it; repeatable."),
+    typer.Option("--user-group", metavar="NAME", help="With --provision: a User Group; repeatable."),
 ]
 Email = Annotated[
     str | None,
-    typer.Option("--user-email", metavar="EMAIL", help="With --provision: its address, if one is asked for."),
+    typer.Option("--user-email", metavar="EMAIL", help="With --provision: the user's e-mail address."),
 ]
 
 
@@ -56,8 +54,8 @@ def doctor(
         return create_user(config, new_user, yes=yes, json=json)
     if new_user or yes:
         raise ConfigError(
-            "--as, --user-group, --user-email and --yes go with --provision.",
-            hint="Add --provision to have the bridge's user created, or leave them out.",
+            "--as, --user-group, --user-email and --yes require --provision.",
+            hint="Add --provision to create the bridge's user, or leave them out.",
         )
     findings = Findings()
     shown: list[tuple[str, str, str]] = []
@@ -65,9 +63,7 @@ def doctor(
         settings = settings_from(config, database_url, mapping)
     except ConfigError as error:
         for problem in error.problems or (error.what,):
-            findings.bad(
-                "settings", problem, "Mend it; the rest is checked once the settings can be read.", 2
-            )
+            findings.bad("settings", problem, "Fix this first; other checks need readable settings.", 2)
     else:
         shown = settings.display_rows()
         _run_checks(settings, findings)
@@ -128,24 +124,24 @@ def _print(findings: Findings, shown: list[tuple[str, str, str]]) -> None:
     bad = sum(one.state.value == "bad" for one in findings.all)
     out.print()
     if bad:
-        note(StatusMark.BAD, f"{plural(bad, 'thing')} to mend.")
+        note(StatusMark.BAD, f"{plural(bad, 'problem')} to fix.")
     else:
         note(StatusMark.GOOD, "Ready: `bridge plan` shows what a run would do.")
 
 
 def _print_settings(shown: list[tuple[str, str, str]]) -> None:
-    """Those that somebody set."""
+    """Print the settings that are not defaults."""
     out = console()
     given = [one for one in shown if one[2] != "default"]
     for name, value, source in given:
         out.print(styled(f"  {name} = {value}", (f" ({source})", "dim")), soft_wrap=True)
     rest = len(shown) - len(given)
-    about = f"{rest} others have their defaults" if given else f"all {rest} have their defaults"
+    about = f"{rest} others have defaults" if given else f"all {rest} have defaults"
     out.print(styled((f"  {about} (--json shows all)", "dim")))
 
 
 def _print_finding(one: Finding, *, hint: str) -> None:
-    """One line; what mends several in a row is said once, below the last."""
+    """Print one finding. A fix that several in a row share is printed once, after the last."""
     note(StatusMark[one.state.name], one.what, indent=2)
     if hint:
         note(StatusMark.NEXT, hint, indent=4)

@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""The doctor's findings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FindingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, how it is, and what mends it. `code` is the exit code it asks for."""
+    """One line: what was checked, its state, and how to fix it. `code` is the exit code it requires."""
 
     section: str
     state: FindingState
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """All lines, in order."""
+    """All findings, in order."""
 
     all: list[Finding] = field(default_factory=list)
 
@@ -48,12 +48,12 @@ class Findings:
 
     @property
     def exit_code(self) -> int:
-        """What a person must mend comes before what may mend itself."""
+        """A problem that an operator must fix comes before one that may pass by itself."""
         codes = {one.code for one in self.all if one.state is FindingState.BAD}
         return next((code for code in (SETUP, SIDE, 1) if code in codes), 0)
 
     def attempt(self, section: str, call: Callable[[], T]) -> T | None:
-        """The call's result; None where it failed, which is then a line."""
+        """The call's result; None where it failed, which adds a finding."""
         try:
             return call()
         except ConfigError as error:

@@ -1,4 +1,4 @@
-"""How Dotdigital is polled, as the state DB has it: what a whole turn takes, and what v3 was seen to show."""
+"""How Dotdigital is polled, from the state DB: the rotation of feeds, and what v3 was seen to show."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _USED = "moves_on_preferences"
 
 
 def polling(memory: KeyValue) -> dict[str, Any]:
-    """As JSON: `turn` is null before the daemon's first round."""
-    from bridge.dotdigital.polling.capabilities import Capabilities
-    from bridge.dotdigital.polling.feed_rotation import last_rotation_period
+    """As JSON: `turn` is null before the daemon's first run."""
+    from bridge.dotdigital.polling.capabilities import kept, shown
+    from bridge.dotdigital.polling.rotation import last_rotation_period
 
     learned, turn = Capabilities.load(memory), last_rotation_period(memory)
     return {
@@ -38,11 +38,11 @@ def polling(memory: KeyValue) -> dict[str, Any]:
 
 
 def polling_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """The same for people; nothing of what nobody has looked at yet."""
+    """The same as text, without what has not been measured yet."""
     turn = document["turn"]
     if turn is not None:
         feeds = plural(turn["feeds"], "preference's feed", "preferences' feeds")
-        yield f"{feeds} at Dotdigital: each has its turn within {format_duration(turn['seconds'])}."
+        yield f"{feeds} at Dotdigital: each is read every {format_duration(turn['seconds'])}."
     if document["v3_asked_at"] is None:
         return
     for name, one in document["v3"].items():
@@ -63,13 +63,11 @@ def _verdict_text(one: Mapping[str, Any]) -> str:
 def _use_text(name: str, one: Mapping[str, Any]) -> str:
     if name != _USED:
         return ""
-    return (
-        "; it is trusted to tell whose turn it is" if one["verdict"] == "shown" else "; the v2 feeds decide"
-    )
+    return "; used to choose which feed to read" if one["verdict"] == "shown" else "; the v2 feeds decide"
 
 
 def check_polling(app: App, findings: Findings) -> None:
-    """What the doctor has to tell of it: nothing here is ever wrong, only slower or faster."""
+    """Add the state of polling. Never a problem, only faster or slower."""
     from bridge.cli import live_catalogue
     from bridge.cli.doctor import checks
 
@@ -81,7 +79,7 @@ def check_polling(app: App, findings: Findings) -> None:
     for line in polling_lines(polling(app.reading_store)):
         findings.good(section, line)
     if (oldest := _oldest(app.reading_store.watermarks(), app.options.clock())) is not None:
-        findings.good(section, f"Each preference's feed was read within the last {format_duration(oldest)}.")
+        findings.good(section, f"Every preference's feed was read within the last {format_duration(oldest)}.")
 
 
 def _oldest(watermarks: Mapping[str, datetime], now: datetime) -> float | None:

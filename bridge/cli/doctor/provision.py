@@ -1,4 +1,4 @@
-"""`bridge doctor --provision`: finds the bridge's own user at MyPreferences, or creates it, asked first."""
+"""`bridge doctor --provision`: find or create the bridge's own user at MyPreferences."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from bridge.mypreferences import wire
     from bridge.settings import Settings
 
-READ_TIMEOUT = 30.0  # seconds: somebody waits at the desk
+READ_TIMEOUT = 30.0  # seconds; an operator is waiting
 
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """How the user is to be created: by whom, in which User Groups, with which address."""
+    """The user to create: by whom, in which User Groups, with which address."""
 
     signed_in_as: str | None = None
     groups: tuple[str, ...] = ()
@@ -30,17 +30,17 @@ class NewUser:
 
 
 def create_user(config: Path | None, new_user: NewUser, *, yes: bool, json: bool) -> int:
-    """Find or create the user; nothing is created where signing in as it works. Raises ConfigError where
-    nobody is there to be asked, SideError as the call does."""
+    """Find or create the user. Creates nothing if signing in as it works. Raises ConfigError without a
+    terminal to confirm on, SideError from the calls."""
     settings = settings_from(config)
     settings.require_mypreferences()
     if _signs_in(settings):
         return _report(settings, None, json=json)
     if new_user.signed_in_as is None:
         raise ConfigError(
-            "Signing in as the user of BRIDGE_MYPREFERENCES__USER_ID is refused: it is not there yet, or the "
+            "Signing in as the user of BRIDGE_MYPREFERENCES__USER_ID failed: it does not exist yet, or the "
             "credentials are wrong.",
-            hint="To have it created, name a user that may create users: --as USER_ID.",
+            hint="To create it, name a user that may create users: --as USER_ID.",
         )
     wanted = _user_wanted(settings, new_user)
     _print_user(wanted)
@@ -64,17 +64,17 @@ def _user_wanted(settings: Settings, new_user: NewUser) -> wire.User:
 
 
 def _print_user(wanted: wire.User) -> None:
-    note(StatusMark.NEXT, f"At MyPreferences a user named {wanted.user_name} is to be created,", stderr=True)
+    note(StatusMark.NEXT, f"To create at MyPreferences: user {wanted.user_name},", stderr=True)
     group = wanted.source_group_id or "none (see BRIDGE_MYPREFERENCES__SOURCE_GROUP)"
     groups = (
-        ", ".join(wanted.user_groups or ()) or "none (see --user-group): it may do nothing until it has one"
+        ", ".join(wanted.user_groups or ()) or "none (see --user-group); it has no permissions without one"
     )
     note(StatusMark.NEXT, f"source group: {group}", indent=2, stderr=True)
     note(StatusMark.NEXT, f"User Groups: {groups}", indent=2, stderr=True)
 
 
 def _create(settings: Settings, administrator: str, wanted: wire.User) -> wire.UserCreated:
-    """Creates it, once: the call cannot be repeated blindly."""
+    """Create the user, once: this call must not be repeated blindly."""
     from bridge.app import App, Options
 
     mine = settings.mypreferences.model_copy(update={"user_id": administrator})
@@ -84,12 +84,12 @@ def _create(settings: Settings, administrator: str, wanted: wire.User) -> wire.U
             return app.mypreferences.create_user(wanted)
     except OutcomeUnknown as error:
         raise OutcomeUnknown(
-            f"{error.what} Whether the user is there now is not known.",
+            f"{error.what} It is unknown whether the user was created.",
             side=error.side,
             operation=error.operation,
             status=error.status,
-            hint="Look for it among the users in MyPreferences, or repeat the command: it creates nothing "
-            "where signing in as that user works.",
+            hint="Look for the user in MyPreferences, or run the command again: it creates nothing "
+            "if signing in as that user works.",
         ) from None
     except SignInRefused as error:
         raise SignInRefused(
@@ -102,7 +102,7 @@ def _create(settings: Settings, administrator: str, wanted: wire.User) -> wire.U
 
 
 def _signs_in(settings: Settings) -> bool:
-    """Whether the service takes somebody for that user: there is no call that lists users."""
+    """Whether signing in as that user works. No API call lists users."""
     from bridge.app import App, Options
 
     with App(settings, Options(read_timeout=READ_TIMEOUT, tries=2)) as app:
@@ -111,30 +111,30 @@ def _signs_in(settings: Settings) -> bool:
         except SignInRefused:
             return False
         except Forbidden as error:
-            if error.status != 403:  # the route or the account is wrong: that says nothing of the user
+            if error.status != 403:  # the route or the account is wrong, which says nothing about the user
                 raise
     return True
 
 
 def _report(settings: Settings, made: wire.UserCreated | None, *, json: bool) -> int:
-    """What was done. A user that was created must also sign in: its name is the scope of the sign-in."""
+    """Print the result. A created user must also sign in: its name is the scope of the sign-in."""
     ready = made is None or _signs_in(settings)
     if json:
         print_json({"provisioned": _document(settings, made, ready=ready)})
     elif made is None:
         note(
             StatusMark.GOOD,
-            "The user of BRIDGE_MYPREFERENCES__USER_ID is there and signs in: nothing was created.",
+            "The user of BRIDGE_MYPREFERENCES__USER_ID exists and signs in; nothing was created.",
         )
     else:
-        note(StatusMark.GOOD, f"The user is created, with the number {made.user_id}.")
+        note(StatusMark.GOOD, f"The user was created with id {made.user_id}.")
     if not json and ready:
-        note(StatusMark.NEXT, "See what it may do: `bridge doctor`.")
+        note(StatusMark.NEXT, "Check its permissions: `bridge doctor`.")
     elif not json:
-        note(StatusMark.WARN, "Signing in as it is refused still.")
+        note(StatusMark.WARN, "Signing in as this user still fails.")
         note(
             StatusMark.NEXT,
-            "Ask PossibleNOW whether the OAuth client may sign in as it; then `bridge doctor`.",
+            "Ask PossibleNOW whether the OAuth client may sign in as this user; then run `bridge doctor`.",
         )
     return 0 if ready else 5
 

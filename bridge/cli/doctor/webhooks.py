@@ -1,4 +1,4 @@
-"""What the doctor looks at about webhook subscriptions. It changes nothing."""
+"""What the doctor checks about webhook subscriptions. Changes nothing."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ if TYPE_CHECKING:
 
 MINE = "MyPreferences"
 _SHORT = 16
-_MAKE = "Make one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
+_MAKE = "Create one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
 
 
 def subscriptions(app: App, findings: Findings) -> None:
-    """Is there a subscription, without which MyPreferences keeps no events, and is it told of all?"""
+    """Is there a subscription, without which MyPreferences keeps no events, and does it cover all events?"""
     if any(one.section in ("settings", "mapping", MINE) and one.code for one in findings.all):
         return
     try:
         known = app.mypreferences.retrieve_subscriptions()
     except SideError as error:
-        findings.warn(MINE, f"Webhook subscriptions cannot be looked at: {error.what}", error.hint)
+        findings.warn(MINE, f"Cannot read the webhook subscriptions: {error.what}", error.hint)
         return
     read = _read_by(app, findings, known)
     if not known:
         findings.warn(
-            MINE, "No webhook subscription exists: no events are kept, so polling finds none.", _MAKE
+            MINE,
+            "No webhook subscription exists: MyPreferences keeps no events, so polling finds none.",
+            _MAKE,
         )
     elif read:
         _completeness(app, findings, read)
@@ -38,14 +40,14 @@ def subscriptions(app: App, findings: Findings) -> None:
 
 
 def _read_by(app: App, findings: Findings, known: list[wire.Subscription]) -> list[wire.Subscription]:
-    """Those whose events are polled."""
+    """The subscriptions whose events are polled."""
     only = app.settings.mypreferences.subscription
     read = [one for one in known if only is None or str(one.id) == str(only)]
     if known and not read:
         findings.bad(
             MINE,
-            f"There is no webhook subscription {only}, which BRIDGE_MYPREFERENCES__SUBSCRIPTION names.",
-            "Name one of `bridge hooks list`, or unset it to read the events of all.",
+            f"Webhook subscription {only} (BRIDGE_MYPREFERENCES__SUBSCRIPTION) does not exist.",
+            "Choose one from `bridge hooks list`, or unset it to read all events.",
             SETUP,
         )
     return read
@@ -57,22 +59,22 @@ def _completeness(app: App, findings: Findings, read: list[wire.Subscription]) -
     wanted = needs(app.mapping, app.settings.mypreferences.alternate_id_type)
     missing = lacking(wanted, read)
     if missing:
-        hint = f"Without them some changes wait for the nightly sweep. {_MAKE}"
-        findings.warn(MINE, f"No webhook subscription is told of {join_words(missing)}.", hint)
+        hint = f"Without them some changes are found only by the nightly sweep. {_MAKE}"
+        findings.warn(MINE, f"No webhook subscription covers {join_words(missing)}.", hint)
     else:
         number = plural(len(read), "webhook subscription")
-        findings.good(MINE, f"All events that are needed are subscribed to ({number}).")
+        findings.good(MINE, f"All needed events are covered ({number}).")
     for one in read:
         if one.alternate_id_type:
             findings.warn(
                 MINE,
-                f"Webhook subscription {one.id} names people by an alternate id, which tells nothing.",
-                "Create it anew without AlternateIdType.",
+                f"Webhook subscription {one.id} identifies people by alternate id; the bridge cannot use it.",
+                "Create it again without AlternateIdType.",
             )
 
 
 def _receiver(app: App, findings: Findings, known: list[wire.Subscription]) -> None:
-    """Does one deliver to us, where we listen?"""
+    """Does an active subscription deliver to our receiver?"""
     from bridge.web.webhooks import PATH
 
     secret = app.settings.web.hook_secret
@@ -81,11 +83,11 @@ def _receiver(app: App, findings: Findings, known: list[wire.Subscription]) -> N
     if len(secret.get_secret_value()) < _SHORT:
         findings.warn(
             MINE,
-            f"The secret of the webhook receiver is shorter than {_SHORT} characters.",
-            "Set BRIDGE_WEB__HOOK_SECRET to a long random word, and make the subscription anew.",
+            f"BRIDGE_WEB__HOOK_SECRET is shorter than {_SHORT} characters.",
+            "Set it to a long random word, and create the subscription again.",
         )
     ours = [one for one in known if one.url.endswith(f"{PATH}{secret.get_secret_value()}")]
     if not any(one.active for one in ours):
         paused = next((one.id for one in ours), None)
-        hint = _MAKE if paused is None else f"Let it deliver: `bridge hooks resume {paused}`."
-        findings.warn(MINE, "The webhook receiver is open, and no active subscription delivers to it.", hint)
+        hint = _MAKE if paused is None else f"Start deliveries: `bridge hooks resume {paused}`."
+        findings.warn(MINE, "The webhook receiver is open, but no active subscription delivers to it.", hint)

@@ -1,4 +1,4 @@
-"""A draft of a mapping file, to be read by a person: what is not sure is commented out."""
+"""The text of a mapping draft. Uncertain matches are commented out."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bridge.core.model import Side
 from bridge.mapping_file.scaffold.matching import Match, MatchResult
 
 _HEAD = """\
-# A draft, made by `bridge mapping scaffold` from the names that both sides use. Nobody has read it yet: as
-# long as it says draft = true, `bridge plan` shows what it would do, and nothing is written by it.
-#   1. Read each topic: do both sides mean the same? Each says how alike the names are, of 100, and why.
-#   2. What is commented out is a suggestion. Where it is right, take the single # off its lines.
-#   3. Look through what is left over at the end.
-#   4. Hold it against both sides: `bridge mapping check --live`. See what it would do: `bridge plan`.
-#   5. Take out the line below that says draft = true.
+# A draft by `bridge mapping scaffold`, made from the names used on both sides. While it says draft = true,
+# `bridge plan` shows what it would do, and runs write nothing.
+#   1. Check each topic: do both sides mean the same? Each shows how similar the names are (of 100), and why.
+#   2. Commented-out topics are suggestions. To accept one, remove the single # from its lines.
+#   3. Read the list of unmatched names at the end.
+#   4. Compare with both sides: `bridge mapping check --live`. See what would be sent: `bridge plan`.
+#   5. Remove the line draft = true below.
 version = 1
 draft = true
 
@@ -34,14 +34,14 @@ _NO_CHANNEL = """\
 
 @dataclass(frozen=True, slots=True)
 class DraftedTopic:
-    """One topic of a draft, under the id it has there."""
+    """A topic of the draft, with its id."""
 
     id: str
     match: Match
 
     @property
     def mypreferences(self) -> Mapping[str, str]:
-        """Its source, as the file has it."""
+        """Its source, as written in the file."""
         source, edition = self.match.source, self.match.edition
         if source.kind is CatalogueKind.FILTER or edition is None:
             return {"filter": source.id}
@@ -49,13 +49,13 @@ class DraftedTopic:
 
     @property
     def dotdigital(self) -> Mapping[str, object]:
-        """Its target, as the file has it."""
+        """Its target, as written in the file."""
         numbers = self.match.preferences
         return {"preference": numbers[""]} if "" in numbers else {"frequencies": dict(numbers)}
 
 
 def draft_topics(result: MatchResult) -> list[DraftedTopic]:
-    """The topics of a sketch with ids of their own, also those that will be commented out."""
+    """The topics of a match result with unique ids, including those that will be commented out."""
     taken = {str(CHANNEL)}
     found = []
     for match in result.topics:
@@ -72,8 +72,8 @@ def draft(result: MatchResult) -> str:
     parts += [_topic(one) for one in draft_topics(result)]
     for side, name in ((Side.MYPREFERENCES, "MyPreferences"), (Side.DOTDIGITAL, "Dotdigital")):
         left = [one for one in result.left if one.entry.kind.side is side]
-        lines = [_comment(f"  {one.entry.called}: {one.why}") for one in left] or [_comment("  nothing")]
-        parts.append("\n".join((f"## Left over at {name}:", *lines)) + "\n")
+        lines = [_comment(f"  {one.entry.called}: {one.why}") for one in left] or [_comment("  none")]
+        parts.append("\n".join((f"## Unmatched at {name}:", *lines)) + "\n")
     return "\n".join(parts)
 
 
@@ -104,7 +104,7 @@ def _block(match: Match, lines: list[str]) -> str:
 
 
 def _comment(line: str) -> str:
-    """A comment line whatever names hold: TOML takes no control characters, and a name no new line."""
+    """A comment line. Names may contain control characters or line breaks, which TOML comments cannot."""
     return "## " + "".join(one if one.isprintable() else " " for one in line).rstrip()
 
 
@@ -124,7 +124,7 @@ def _value(value: object) -> str:
 
 
 def _text(text: str) -> str:
-    """A TOML string: that of JSON, with the one control character that JSON leaves as it is."""
+    """A TOML string: a JSON string, plus an escape for the one control character that JSON leaves."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

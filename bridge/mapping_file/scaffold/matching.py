@@ -1,4 +1,4 @@
-"""Which things of the two catalogues may mean the same: what a draft of a mapping is made of."""
+"""Match the names in both catalogues: the basis of a mapping draft."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from bridge.mapping_file.scaffold.similarity import (
     words,
 )
 
-SURE = 90  # below it, a person is asked
-WORTH_ASKING = 55  # below it, nothing is suggested
-WORTH_REPORTING = 40  # below it, what is left over is not like anything
-APART = 10  # a rival as close as this makes neither sure
+SURE = 90  # below this a person must confirm
+WORTH_ASKING = 55  # below this nothing is suggested
+WORTH_REPORTING = 40  # below this no similar name is reported
+APART = 10  # a rival score this close makes a match uncertain
 _CHANNEL = ("Email marketing", "Marketing emails", "Email")
 _LONGEST = {
     CatalogueKind.FILTER: 50,
     CatalogueKind.CONSENT: 100,
-}  # characters of an id (MyPreferences help pages)
+}  # maximum characters of an id (MyPreferences help pages)
 _LONGEST_FREQUENCY = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Two things that may mean the same. `preferences` are Dotdigital ids by frequency, the empty one for a
-    topic without; none for the e-mail channel. `doubts` are why a person has to say so."""
+    """Two entries that may mean the same. `preferences` are Dotdigital ids by frequency, under the empty one
+    for a topic without frequencies; none for the e-mail channel. `doubts` are why a person must confirm."""
 
     source: Entry
     preferences: Mapping[str, int]
@@ -46,7 +46,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """Something without a match, and the nearest there is."""
+    """An entry without a match, and the most similar one."""
 
     entry: Entry
     why: str
@@ -54,7 +54,7 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class MatchResult:
-    """The matches, the best first, the one for the e-mail channel, and what is left over on both sides."""
+    """Matches, best first; the match for the e-mail channel; unmatched entries of both sides."""
 
     topics: Sequence[Match] = ()
     channel: Match | None = None
@@ -62,7 +62,7 @@ class MatchResult:
 
 
 def match_catalogues(catalogue: Catalogue) -> MatchResult:
-    """Match the names of both sides. Nothing is matched twice."""
+    """Match the names of both sides. Each entry is matched at most once."""
     channel = _channel(catalogue)
     rest = [one for one in catalogue.of(CatalogueKind.CONSENT) if channel is None or one != channel.source]
     sources = [*catalogue.of(CatalogueKind.FILTER), *rest]
@@ -80,7 +80,7 @@ def match_catalogues(catalogue: Catalogue) -> MatchResult:
 
 
 def _channel(catalogue: Catalogue) -> Match | None:
-    """The consent that speaks for all e-mail, if one is called so."""
+    """The consent for the e-mail channel as a whole, if one has such a name."""
     found = [
         (best_similarity(_names(one), _CHANNEL), one)
         for one in catalogue.of(CatalogueKind.CONSENT)
@@ -91,17 +91,17 @@ def _channel(catalogue: Catalogue) -> Match | None:
         return None
     alike, consent = found[0]
     rivals = [one.id for other, one in found[1:] if other.score > alike.score - APART]
-    doubts = [*_doubts(consent), *(f"the consent {name} is called much the same" for name in rivals)]
+    doubts = [*_doubts(consent), *(f"the consent {name} has a similar name" for name in rivals)]
     return Match(consent, {}, alike.score, alike.reason, tuple(doubts), _edition(consent))
 
 
 def _candidates(source: Entry, catalogue: Catalogue) -> Iterator[Match]:
-    """Each thing at Dotdigital that is worth asking about, for one of MyPreferences."""
+    """Each Dotdigital entry that may match a MyPreferences entry."""
     for leaf in catalogue.of(CatalogueKind.PREFERENCE):
         alike = best_similarity(_names(source), _names(leaf))
         doubts = list(_doubts(source))
         if source.frequencies:
-            doubts.append("how often people chose to get it has no place in one preference")
+            doubts.append("one preference cannot store a frequency")
         if alike.score > 0:
             yield _match(source, {"": int(leaf.id)}, alike, doubts, leaf)
     if source.frequencies:
@@ -118,7 +118,7 @@ def _match(
 
 
 def _match_frequencies(source: Entry, category: Entry, leaves: Sequence[Entry]) -> Match | None:
-    """The frequencies of a filter over the preferences of one category; None where none has a place."""
+    """Match a filter's frequencies to the preferences of one category; None where none matches."""
     placed: dict[str, Entry] = {}
     doubts = list(_doubts(source))
     for name in source.frequencies or ():
@@ -127,8 +127,8 @@ def _match_frequencies(source: Entry, category: Entry, leaves: Sequence[Entry]) 
         if len(found) == 1:
             placed[name] = found[0]
         else:
-            how_many = "no preference says" if not found else f"{len(found)} preferences say"
-            doubts.append(f"{how_many} {name}: whoever chose it would be held")
+            how_many = "no preference is named" if not found else f"{len(found)} preferences are named"
+            doubts.append(f"{how_many} {name}: people with this frequency would be held")
     if not placed:
         return None
     alike = max(
@@ -144,7 +144,7 @@ def _match_frequencies(source: Entry, category: Entry, leaves: Sequence[Entry]) 
 
 
 def _same_frequency(frequency: str, leaf: Entry, source: Entry) -> bool:
-    """Whether a preference is for those who chose a frequency."""
+    """Whether a preference stands for a frequency."""
     frequency = frequency_of(frequency)
     names = [name for name in (leaf.name, *leaf.also) if name]
     if frequency:
@@ -154,7 +154,7 @@ def _same_frequency(frequency: str, leaf: Entry, source: Entry) -> bool:
 
 
 def _assign(candidates: Iterable[Match]) -> list[Match]:
-    """The best matches that do not get into each other's way."""
+    """The best matches that do not conflict."""
     sources, numbers = set(), set[int]()
     found = []
     for one in sorted(candidates, key=lambda one: (-one.score, -len(one.preferences), one.source.key)):
@@ -167,16 +167,16 @@ def _assign(candidates: Iterable[Match]) -> list[Match]:
 
 
 def _with_rivals(match: Match, candidates: Iterable[Match]) -> Match:
-    """A match with its rivals as doubts: what is nearly as like, for either of the two."""
+    """The match, with equally similar rivals of either entry added as doubts."""
     numbers = set(match.preferences.values())
     doubts = list(match.doubts)
     for other in candidates:
         if other.score <= match.score - APART:
             continue
         if other.source.key == match.source.key and not numbers & set(other.preferences.values()):
-            doubts.append(f"{_describe(other.target)} is nearly as like ({other.score})")
+            doubts.append(f"{_describe(other.target)} is almost as similar ({other.score})")
         elif other.source.key != match.source.key and numbers & set(other.preferences.values()):
-            doubts.append(f"the {other.source.called} is nearly as like ({other.score})")
+            doubts.append(f"the {other.source.called} is almost as similar ({other.score})")
     return Match(
         match.source,
         match.preferences,
@@ -189,7 +189,7 @@ def _with_rivals(match: Match, candidates: Iterable[Match]) -> Match:
 
 
 def _doubts(source: Entry) -> Iterator[str]:
-    """Why something of MyPreferences is not mapped without a person's word."""
+    """Why a MyPreferences entry needs a person's confirmation."""
     if not source.active:
         yield "it is inactive"
     if source.kind is not CatalogueKind.CONSENT:
@@ -202,11 +202,11 @@ def _doubts(source: Entry) -> Iterator[str]:
 
 
 def unmappable(source: Entry) -> str:
-    """Why something cannot be mapped at all; empty where it can."""
+    """Why an entry cannot be mapped; empty where it can."""
     if source.kind is CatalogueKind.FILTER and source.channel and source.channel.casefold() != "email":
-        return f"it is of the channel {source.channel}: only e-mail is carried"
+        return f"its channel is {source.channel}: only e-mail is synced"
     if not 1 <= len(source.id) <= _LONGEST[source.kind]:
-        return "its id has a length that cannot stand in a mapping"
+        return "its id is too long for a mapping"
     if source.kind is CatalogueKind.CONSENT and (
         _edition(source) is None or not (_edition(source) or CatalogueVersion("")).locales
     ):
@@ -214,7 +214,7 @@ def unmappable(source: Entry) -> str:
     names = source.frequencies or ()
     folded = {name.casefold() for name in names}
     if len(folded) < len(names) or any(len(name) > _LONGEST_FREQUENCY for name in names):
-        return "its frequencies cannot stand in a mapping"
+        return "its frequencies are not allowed in a mapping"
     return ""
 
 
@@ -231,12 +231,12 @@ def _unmatched(entry: Entry, candidates: Sequence[Match]) -> Unmatched:
 def _nearest(candidates: Iterable[Match], entry: Entry) -> str:
     first = [one for one in candidates if entry in (one.source, one.target)]
     if not first:
-        return "nothing is like it"
+        return "no similar name"
     found = max(first, key=lambda one: one.score)
     if found.score < WORTH_REPORTING:
-        return "nothing is like it"
+        return "no similar name"
     other = found.target if found.source == entry else found.source
-    return f"the nearest is {_describe(other)} ({found.score})"
+    return f"most similar: {_describe(other)} ({found.score})"
 
 
 def _describe(entry: Entry | None) -> str:
@@ -244,7 +244,7 @@ def _describe(entry: Entry | None) -> str:
 
 
 def _names(entry: Entry) -> list[str]:
-    """All that an entry is called. A preference is also called by its category's name and its own."""
+    """All names of an entry. A preference is also known by its category's name and its own."""
     names = [entry.name, *entry.also]
     if entry.kind in (CatalogueKind.FILTER, CatalogueKind.CONSENT):
         names.append(entry.id)

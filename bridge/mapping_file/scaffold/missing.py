@@ -1,4 +1,4 @@
-"""Preferences that Dotdigital could have for what MyPreferences has, and nothing there is like. Pure."""
+"""Counterparts to create at Dotdigital for unmatched filters and consents. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bridge.mapping_file.scaffold.matching import MatchResult, unmappable
 def missing_preferences(
     result: MatchResult, mapped: Collection[str], chosen: Sequence[str]
 ) -> list[NewPreference]:
-    """What to define for the filters and consents that have no counterpart: the `chosen` ones, or all where
-    none are. A filter with frequencies becomes a category with a preference for each. `mapped` are ids that
-    the mapping names already. Raises ConfigError for a chosen one that is not among them."""
+    """The preferences to create for unmatched filters and consents: the `chosen` ones, or all if none are
+    chosen. A filter with frequencies becomes a category with a preference for each. `mapped` are ids already
+    in the mapping. Raises ConfigError for a chosen id that is not unmatched."""
     known = {name.casefold() for name in mapped}
     left = [
         one.entry for one in result.left if one.entry.kind in (CatalogueKind.FILTER, CatalogueKind.CONSENT)
@@ -23,8 +23,8 @@ def missing_preferences(
     by_id = {one.id.casefold(): one for one in free}
     if unknown := [name for name in chosen if name.casefold() not in by_id]:
         raise ConfigError(
-            f"Nothing without a counterpart is called {', '.join(unknown)}.",
-            hint="`bridge mapping scaffold` lists what is left over; what the mapping names has its place.",
+            f"No unmapped filter or consent is named {', '.join(unknown)}.",
+            hint="`bridge mapping scaffold` lists the unmatched ones.",
         )
     wanted = [by_id[name.casefold()] for name in chosen] or free
     return [preference for entry in wanted for preference in _new_preferences(entry)]

@@ -1,5 +1,4 @@
-"""How alike two names are, with the reason in words. Pure, and without a model: what it cannot tell, a person
-can, and a draft is read by one."""
+"""How similar two names are, and why. By words and spelling only: a person reads every draft."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ _STOP_WORDS = frozenset(
         "your",
     ]
 )
-_FREQUENCIES = (  # what is told first wins: "every two weeks" is not weekly
+_FREQUENCIES = (  # the first that matches counts: "every two weeks" is not weekly
     ("", r"twice|bi ?monthly|bi ?annual"),
     ("fortnightly", r"fortnight|bi ?weekly|every (two|2|other|second) weeks?"),
     ("daily", r"\bdaily\b|\b(every|each|once a|per) ?day\b"),
@@ -46,14 +45,14 @@ _FREQUENCIES = (  # what is told first wins: "every two weeks" is not weekly
 
 @dataclass(frozen=True, slots=True, order=True)
 class Similarity:
-    """0 for nothing in common to 100 for the same words, and why."""
+    """0 (nothing in common) to 100 (same words), and why."""
 
     score: int
     reason: str = ""
 
 
 def best_similarity(some: Iterable[str], others: Iterable[str]) -> Similarity:
-    """The likeness of the two names that are most alike."""
+    """The similarity of the two most similar names."""
     pairs = [(one, other) for one in dict.fromkeys(some) for other in dict.fromkeys(others) if one and other]
     return max(
         (similarity(one, other) for one, other in pairs), default=Similarity(0), key=lambda one: one.score
@@ -61,28 +60,28 @@ def best_similarity(some: Iterable[str], others: Iterable[str]) -> Similarity:
 
 
 def similarity(one: str, other: str) -> Similarity:
-    """How alike two names are."""
+    """How similar two names are."""
     first, second = words(one), words(other)
-    lines_above = f'"{one}" and "{other}"'
+    quoted = f'"{one}" and "{other}"'
     if not first or not second:
         return Similarity(0)
     if first == second:
-        return Similarity(100, f"the same words, {lines_above}")
+        return Similarity(100, f"the same words, {quoted}")
     if set(first) == set(second):
-        return Similarity(95, f"the same words in another order, {lines_above}")
+        return Similarity(95, f"the same words in another order, {quoted}")
     few, many = sorted((set(first), set(second)), key=len)
     if few < many:
-        return Similarity(60 + 30 * len(few) // len(many), f"one has all words of the other, {lines_above}")
+        return Similarity(60 + 30 * len(few) // len(many), f"one has all words of the other, {quoted}")
     shared = 80 * len(few & many) // len(few | many)
     spelling = int(0.85 * fuzz.ratio(" ".join(first), " ".join(second)))
     if shared >= spelling:
-        return Similarity(shared, f"some words are the same, {lines_above}")
-    return Similarity(spelling, f"spelt alike, {lines_above}")
+        return Similarity(shared, f"some words are the same, {quoted}")
+    return Similarity(spelling, f"similar spelling, {quoted}")
 
 
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:
-    """The words that tell: without case, accents, plural and words that tell nothing, as in `NEWS_EMAIL`."""
+    """The significant words, without case, accents, plural and filler words, as in `NEWS_EMAIL`."""
     plain = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", plain).casefold()
     found = re.findall(r"[^\W_]+", apart)
@@ -91,13 +90,13 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def frequency_of(name: str) -> str:
-    """How often something comes, by its name: `daily`, `weekly`, …; empty where the name does not say."""
+    """The frequency in a name: `daily`, `weekly`, …; empty where there is none."""
     plain = re.sub(r"[\W_]+", " ", name).casefold()
-    return next((lines_above for lines_above, pattern in _FREQUENCIES if re.search(pattern, plain)), "")
+    return next((quoted for quoted, pattern in _FREQUENCIES if re.search(pattern, plain)), "")
 
 
 def without_frequency(name: str) -> str:
-    """A name without the words that say how often."""
+    """A name without its frequency."""
     plain = re.sub(r"[\W_]+", " ", name).casefold()
     for _, pattern in _FREQUENCIES:
         plain = re.sub(pattern, " ", plain)
