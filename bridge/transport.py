@@ -9,7 +9,6 @@ import functools
 import logging
 import os
 import random
-import re
 import ssl
 import threading
 import time
@@ -33,7 +32,7 @@ from bridge.core.errors import (
     Unreachable,
 )
 from bridge.core.model import Side
-from bridge.net import is_loopback
+from bridge.net import is_loopback, validate_base_url
 
 FIRST_PAUSE = 0.5  # seconds before the second attempt; doubles from there
 LONGEST_PAUSE = 60.0  # seconds; if a side asks for more, the engine does other work meanwhile
@@ -190,7 +189,7 @@ class Transport:
         error = self._to_error(operation, answer, is_write)
         if is_write and answer.status >= 500 and not isinstance(error, Throttled | OutcomeUnknown):
             return OutcomeUnknown(
-                f"{self.side} returned {answer.status} for a write. It may or may not have been applied.",
+                f"{self.side} returned {answer.status} for a write. It may have been applied.",
                 side=self.side, operation=operation, status=answer.status,
                 code=None if error is None else error.code,
                 retry_after=None if error is None else error.retry_after,
@@ -214,7 +213,7 @@ class Transport:
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
         if is_write and own and not never_sent:
             return OutcomeUnknown(
-                f"{self.side} gave no complete response to a write ({kind}). It may or may not have been applied.",
+                f"{self.side} gave no complete response to a write ({kind}). It may have been applied.",
                 side=self.side, operation=operation, hint="The next read of this record shows the result.",
             )  # fmt: skip
         what = self.side if own else f"the sign-in service of {self.side}"
@@ -223,8 +222,8 @@ class Transport:
             return Unreachable(
                 f"{what} has a certificate that is not trusted ({untrusted.verify_message.rstrip('.')}).",
                 side=self.side, operation=operation,
-                hint="Check the URL and this machine's clock with `bridge doctor`. Behind your own proxy, set "
-                "SSL_CERT_FILE to the file of its certificate authority.",
+                hint="Check the URL and this machine's clock with `bridge doctor`. Behind your own proxy, "
+                "set SSL_CERT_FILE to the file of its certificate authority.",
             )  # fmt: skip
         said = "could not be reached" if never_sent else "gave no complete response"
         return Unreachable(
@@ -245,22 +244,12 @@ class Transport:
 def check_url(url: str) -> str:
     """The base URL without a trailing slash. Raises ConfigError unless it is https (or http to loopback)."""
     try:
-        parsed = httpx.URL(url.strip())
+        return str(httpx.URL(validate_base_url(url.strip())))
     except httpx.InvalidURL:
-        raise ConfigError("A base URL cannot be read.", hint="Write it as https://host/path.") from None
-    if parsed.userinfo or parsed.query or parsed.fragment:
-        raise ConfigError(
-            "A base URL contains credentials, a query or a fragment.",
-            hint="Give host and path only; credentials have their own settings.",
-        )
-    if not re.fullmatch(r"[\w.:-]+", parsed.host) or parsed.scheme not in ("https", "http"):
-        raise ConfigError("A base URL lacks https:// or a host.", hint="Write it as https://host/path.")
-    if parsed.scheme == "http" and not is_loopback(parsed.host):
-        raise ConfigError(
-            f"http:// is refused for {parsed.host}: credentials and addresses would not be encrypted.",
-            hint="Use https://; http:// is accepted for loopback hosts only.",
-        )
-    return str(parsed).rstrip("/")
+        problem = "is not a URL"
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigError(f"A base URL {problem}.", hint="Write it as https://host/path.") from None
 
 
 def trusted() -> ssl.SSLContext:

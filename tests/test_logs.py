@@ -35,11 +35,11 @@ def lines(out: io.StringIO) -> list[dict[str, object]]:
 
 
 def test_structlog_and_standard_records_come_out_alike(out: io.StringIO) -> None:
-    structlog.get_logger("bridge.one").info("round ended", writes=3)
+    structlog.get_logger("bridge.one").info("run finished", writes=3)
     logging.getLogger("bridge.two").warning("feed %s is late", "events", extra={"seconds": 4})
     one, two = lines(out)
     assert (one["event"], one["writes"], one["level"], one["logger"]) == (
-        "round ended",
+        "run finished",
         3,
         "info",
         "bridge.one",

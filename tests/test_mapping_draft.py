@@ -89,4 +89,4 @@ def test_a_draft_says_what_it_is_not_sure_of_and_what_is_left_over() -> None:
     ]
     assert '# id = "club_letter"' in text
     assert "withdraws every topic" in text
-    assert "preference 9 (Xyz): nothing is like it" in text or "preference 9 (Xyz): the nearest" in text
+    assert "preference 9 (Xyz): no similar name" in text or "preference 9 (Xyz): most similar" in text

@@ -189,10 +189,10 @@ M, D = "mypreferences", "dotdigital"
         (A, '{ frequencies = { "" = 1 } }', f'{D}.frequencies.""', "has 1 to 20 characters"),
         (A, f"{{ frequencies = {{ {'x' * 21} = 1 }} }}", f"{D}.frequencies.{'x' * 21}", "1 to 20 characters"),
         (A, "{ frequencies = { X = -1 } }", f"{D}.frequencies.X", "it is less than 1"),
-        (A, "{ frequencies = { X = 1, Y = 1 } }", f"{D}.frequencies.Y", '"X" and "Y" both write'),
-        (A, "{ frequencies = { X = 1, x = 2 } }", f"{D}.frequencies.x", "differ in their case only"),
+        (A, "{ frequencies = { X = 1, Y = 1 } }", f"{D}.frequencies.Y", '"X" and "Y" both map to'),
+        (A, "{ frequencies = { X = 1, x = 2 } }", f"{D}.frequencies.x", "differ only in case"),
         (C, "{ frequencies = { X = 1 } }", f"{D}.frequencies",
-         "a consent has no frequency to choose by"),
+         "a consent has no frequencies"),
     ],
 )  # fmt: skip
 def test_a_wrong_topic_is_told_by_id_and_key(source: str, target: str, key: str, what: str) -> None:
@@ -205,12 +205,12 @@ def test_a_wrong_topic_is_told_by_id_and_key(source: str, target: str, key: str,
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("email", "is the e-mail channel's own"),
-        ("EMail", "is the e-mail channel's own"),
-        ("news", "is taken by an earlier topic"),
-        ("NEWS", 'differs from an earlier topic\'s "news" in its case only'),
-        ("a b", "it holds characters that an id must not hold"),
-        ("", "it holds characters that an id must not hold"),
+        ("email", "is reserved for the e-mail channel"),
+        ("EMail", "is reserved for the e-mail channel"),
+        ("news", "is already used by an earlier topic"),
+        ("NEWS", 'differs from an earlier topic\'s "news" only in case'),
+        ("a b", "it contains characters that an id must not contain"),
+        ("", "it contains characters that an id must not contain"),
         ("x" * 65, "it is longer than 64 characters"),
     ],
 )
@@ -243,20 +243,20 @@ def test_an_id_is_plain_and_a_topics_own(name: str, what: str) -> None:
 )
 def test_a_filter_or_consent_speaks_for_one_topic(earlier: str, source: str, clash: bool) -> None:
     found = problems(topic(earlier, "{ preference = 1 }", name="first") + topic(source, P))
-    assert [('mapped by topic "first" already' in one, "key mypreferences" in one) for one in found] == (
+    assert [('already mapped by topic "first"' in one, "key mypreferences" in one) for one in found] == (
         [(True, True)] if clash else []
     )
     channel = f'[channels.email]\nmypreferences = {earlier}\ndotdigital = "email"\n'
-    assert ["mapped by [channels.email] already" in one for one in problems(channel + topic(source, P))] == (
+    assert ["already mapped by [channels.email]" in one for one in problems(channel + topic(source, P))] == (
         [True] if clash else []
     )
 
 
 def test_a_preference_is_written_by_one_topic() -> None:
     (plain,) = problems(NEWS + topic(A, "{ preference = 1 }"))
-    assert 'topic "a", key dotdigital.preference: preference 1 is written by topic "news" already' in plain
+    assert 'topic "a", key dotdigital.preference: preference 1 is already mapped by topic "news"' in plain
     (spread,) = problems(NEWS + topic(A, "{ frequencies = { X = 5, Y = 1 } }"))
-    assert "key dotdigital.frequencies.Y: preference 1 is written by" in spread
+    assert "key dotdigital.frequencies.Y: preference 1 is already mapped by" in spread
 
 
 @pytest.mark.parametrize("resubscribe", ["silent", "challenge"])
@@ -264,11 +264,11 @@ def test_whoever_may_be_brought_back_must_be_able_to_leave_again(resubscribe: st
     back = f'{CHANNEL_TABLE}resubscribe = "{resubscribe}"\n'
     assert problems(back + NEWS) == []
     (one_way,) = problems(f'{back}direction = "to_dotdigital"\n{NEWS}')
-    assert "whose next unsubscribe goes nowhere" in one_way
+    assert "whose next unsubscribe is not sent to MyPreferences" in one_way
     (by_default,) = problems(f'[defaults]\ndirection = "to_dotdigital"\n{back}{NEWS}')
-    assert "whose next unsubscribe goes nowhere" in by_default
+    assert "whose next unsubscribe is not sent to MyPreferences" in by_default
     (idle,) = problems(f'{back}direction = "to_mypreferences"\n{NEWS}')
-    assert "nobody would ever be resubscribed" in idle
+    assert "no contact would ever be resubscribed" in idle
     assert problems(f'{CHANNEL_TABLE}direction = "to_dotdigital"\n{NEWS}') == []
 
 

@@ -135,13 +135,11 @@ def test_a_wrong_secrets_folder_is_told_with_all_else(tmp_path: Path) -> None:
     (tmp_path / "web__token").write_text("x")
     (tmp_path / "DOTDIGITAL__PASSWORD").write_bytes(b"\xff\xfe")
     wrong, twice, bytes_ = sorted(problems(SECRETS_DIR=str(tmp_path)))
-    assert (
-        "BRIDGE_DOTDIGITAL__PASSWORD (secret file): the file cannot be read (it is not UTF-8 text)" in wrong
-    )
+    assert "BRIDGE_DOTDIGITAL__PASSWORD (secret file): cannot read the file (it is not UTF-8 text)" in wrong
     assert "nearest is BRIDGE_DOTDIGITAL__PASSWORD" in twice
     assert "BRIDGE_WEB__TOKEN (secret file): two files give it" in bytes_
     (gone,) = problems(SECRETS_DIR=str(tmp_path / "gone"))
-    assert gone.startswith("BRIDGE_SECRETS_DIR: the folder cannot be read (No such file or directory)")
+    assert gone.startswith("BRIDGE_SECRETS_DIR: cannot read the folder (No such file or directory)")
 
 
 def test_every_unknown_name_is_told_beside_the_nearest_known_one(tmp_path: Path) -> None:
@@ -181,14 +179,14 @@ def test_a_wrong_config_file_is_told_by_key(tmp_path: Path, text: str, said: str
 def test_a_config_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
     (gone,) = problems(tmp_path / "gone.toml")
     assert gone.endswith(
-        "gone.toml: the config file cannot be read (No such file or directory); check --config."
+        "gone.toml: cannot read the config file (No such file or directory). Check --config."
     )
     path = tmp_path / "latin.toml"
     path.write_bytes(b"# \xe9\n")
     (latin,) = problems(path)
     assert "is not UTF-8 text" in latin
     (folder,) = problems(tmp_path)
-    assert "the config file cannot be read (it is no ordinary file)" in folder
+    assert "cannot read the config file (it is not a regular file)" in folder
 
 
 def test_outside_a_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +209,7 @@ def test_outside_a_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None
             "is not a time of day written HH:MM. Give a time of day in UTC, HH:MM, e.g. 03:00.",
         ),
         ("SWEEP_AT", "24:00", "is not a time of day"),
-        ("DATABASE_URL", "mysql://localhost/x", "begins neither sqlite:/// nor postgresql://"),
+        ("DATABASE_URL", "mysql://localhost/x", "begins with neither sqlite:/// nor postgresql://"),
         ("MYPREFERENCES__AUTH", "basic", "is not 'oauth', 'certificate' or 'pnauthinfo3'"),
         ("MYPREFERENCES__CLIENT_CREDENTIALS", "header", "is not 'basic' or 'body'"),
         ("MYPREFERENCES__HASH", "md5", "is not 'sha256', 'sha384' or 'sha512'"),
@@ -224,13 +222,13 @@ def test_outside_a_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None
         ("BRAKES__RAISES_MAX", "-1", "is less than 0"),
         ("BRAKES__BURST_MAX", "0", "is less than 1"),
         ("WEB__PORT", "65536", "is more than 65535"),
-        ("WEB__TOKEN", "two words", "holds blanks"),
-        ("WEB__HOOK_SECRET", "a/b", "cannot stand in one segment of a URL's path"),
+        ("WEB__TOKEN", "two words", "contains blanks"),
+        ("WEB__HOOK_SECRET", "a/b", "not allowed in one segment of a URL's path"),
         ("WEB__HOOK_HANDSHAKE", "shout", "is not 'echo' or 'static'"),
         ("WEB__HOOK_SIGNATURE_HASH", "md5", "is not 'sha256', 'sha384' or 'sha512'"),
-        ("WEB__HOOK_SIGNATURE_HEADER", "X Signature", "is not the name of a header"),
+        ("WEB__HOOK_SIGNATURE_HEADER", "X Signature", "is not a header name"),
         ("WEB__HOOK_ALLOW", "192.0.2.1/24", "is not a list of addresses or networks"),
-        ("WEB__HOOK_ALLOW", ",", "names no address"),
+        ("WEB__HOOK_ALLOW", ",", "contains no address"),
         ("WEB__HOOK_RATE", "0", "is less than 1"),
         ("WEB__HOOK_DEPTH", "0", "is less than 1"),
         ("WEB__HOOK_PAUSE", "-1", "is less than 0"),
@@ -265,12 +263,12 @@ def test_all_problems_of_all_sources_come_at_once(tmp_path: Path) -> None:
         config, SECRETS_DIR=str(tmp_path), WEB__PORT="x", WEB__HOST="192.0.2.1", POLL="1", SWEEP_AT="never"
     )
     assert len(found) == 7
-    assert any("BRIDGE_WEB__TOKEN (default): is needed where BRIDGE_WEB__HOST" in one for one in found)
+    assert any("BRIDGE_WEB__TOKEN (default): is required where BRIDGE_WEB__HOST" in one for one in found)
 
 
 def test_a_host_in_the_open_needs_a_token() -> None:
     (found,) = problems(WEB__HOST="192.0.2.1")
-    assert "is needed where BRIDGE_WEB__HOST is not a loopback address" in found
+    assert "is required where BRIDGE_WEB__HOST is not a loopback address" in found
     assert load(environ=env(WEB__HOST="192.0.2.1", WEB__TOKEN=HIDDEN)).web.host == "192.0.2.1"
     assert load(environ=env(WEB__HOST="::1")).web.token is None
     with pytest.raises(ValidationError):
@@ -377,7 +375,7 @@ def test_whatever_stands_in_the_environment_there_is_settings_or_a_config_error(
 def test_a_static_handshake_needs_its_answer() -> None:
     (found,) = problems(WEB__HOOK_HANDSHAKE="static")
     assert "BRIDGE_WEB__HOOK_ANSWER" in found
-    assert "is needed where BRIDGE_WEB__HOOK_HANDSHAKE is static" in found
+    assert "is required where BRIDGE_WEB__HOOK_HANDSHAKE is static" in found
 
 
 def test_addresses_that_may_call_are_networks() -> None:

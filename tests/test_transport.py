@@ -44,7 +44,7 @@ class Open:
         self.told.append(("after", answer.status))
 
 
-def plain_judge(operation: str, answer: Response, is_write: bool) -> SideError | None:
+def map_error(operation: str, answer: Response, is_write: bool) -> SideError | None:
     kinds = {429: Throttled, 400: Refused, 500: ServerError, 503: ServerError}
     kind = kinds.get(answer.status)
     if kind is None:
@@ -69,7 +69,7 @@ class Rig:
             "base_url": "https://api.example.com/v2/",
             "auth": None,
             "throttle": self.throttle,
-            "judge": plain_judge,
+            "to_error": map_error,
             "sleep": self.pauses.append,
             "jitter": random.Random(1),
             "transport": httpx.MockTransport(noted),
@@ -323,7 +323,7 @@ def test_a_server_that_is_not_trusted_is_told_and_nothing_was_sent(
     send = rig.transport.write if is_write else rig.transport.read
     with pytest.raises(Unreachable) as caught:
         send("list", "GET", "/people")
-    assert "shows a certificate that is not trusted" in caught.value.what
+    assert "has a certificate that is not trusted" in caught.value.what
     assert "SSL_CERT_FILE" in caught.value.hint
     rig.transport.close()
 

@@ -44,8 +44,8 @@ def opened(settings: Settings) -> Iterator[Store]:
 
 @contextmanager
 def writing(lease: Lease) -> Iterator[Callable[[], None]]:
-    """Hold the lease. Yields the heartbeat to call as work makes progress. Raises LeaseHeld, and SystemExit on
-    SIGTERM, so that the lease is released."""
+    """Hold the lease. Yields the heartbeat to call as work makes progress. Raises LeaseHeld, and SystemExit
+    on SIGTERM, so that the lease is released."""
     from bridge.daemon.liveness import Heartbeat, LeaseRenewer
 
     heartbeat = Heartbeat(NO_PROGRESS, time.monotonic)

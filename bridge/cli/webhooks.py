@@ -165,7 +165,7 @@ def _needs(app: App) -> list[Any]:
 
 def _receiver_url(app: App, url: str) -> str:
     """The receiver's full URL, which ends in the secret. Raises ConfigError."""
-    from bridge.settings.values import check_url
+    from bridge.net import validate_base_url
     from bridge.web.webhooks import PATH
 
     secret = app.settings.web.hook_secret
@@ -175,7 +175,7 @@ def _receiver_url(app: App, url: str) -> str:
             hint="Set it to a long random word, for this command and for `bridge run`.",
         )
     try:
-        base = check_url(url)
+        base = validate_base_url(url)
     except ValueError as error:
         raise ConfigError(
             f"The receiver URL {error}.", hint="Write it as https://bridge.example.com."

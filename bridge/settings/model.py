@@ -27,7 +27,7 @@ from pydantic_settings import PydanticBaseSettingsSource as Source
 from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import ConfigError
 from bridge.core.model import mask
-from bridge.net import is_loopback
+from bridge.net import is_loopback, validate_base_url
 from bridge.settings.sources import DEFAULT, PREFIX, READING, env_name
 from bridge.settings.values import (
     MIN_SECRET_LENGTH,
@@ -40,14 +40,13 @@ from bridge.settings.values import (
     check_secret_length,
     check_segment,
     check_time_of_day,
-    check_url,
     read_networks,
 )
 
 MASKED = "••••"
 
 Text = Annotated[str, Field(min_length=1)]
-Url = Annotated[str, AfterValidator(check_url)]
+Url = Annotated[str, AfterValidator(validate_base_url)]
 Whole = Annotated[int, BeforeValidator(check_number)]
 Real = Annotated[float, BeforeValidator(check_number), Field(allow_inf_nan=False)]
 Share = Annotated[Real, Field(ge=0, le=1)]

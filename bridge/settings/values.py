@@ -6,32 +6,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, time
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
-
-from bridge.net import is_loopback
 
 Network = IPv4Network | IPv6Network
 
 MIN_SECRET_LENGTH = 16  # characters; shorter secrets can be found by trying
 _DATABASES = ("sqlite://", "sqlite+pysqlite://", "postgresql://", "postgresql+psycopg://")
-
-
-def check_url(text: str) -> str:
-    """https, or http to loopback; host and path only. Returned without a trailing slash."""
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    if parts.scheme not in ("https", "http") or not host or re.search(r"\s", text):
-        raise ValueError("is not a URL that begins with https://")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError("contains credentials, a query or a fragment")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError("begins with http://, which is accepted for loopback hosts only: use https://")
-    return text.rstrip("/")
 
 
 def check_database_url(text: str) -> str:

@@ -153,7 +153,7 @@ def test_the_doctor_knows_whether_somebody_delivers_to_an_open_receiver(secret: 
 
 def test_the_doctor_goes_on_where_subscriptions_may_not_be_read(town: Town, call: Call) -> None:
     town.world.mypreferences.forbid("retrieveSubscriptions")
-    assert "Webhook subscriptions cannot be looked at" in warned(call)
+    assert "Cannot read the webhook subscriptions" in warned(call)
     assert call("doctor").code == 0
 
 

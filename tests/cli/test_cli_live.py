@@ -118,7 +118,7 @@ def test_what_was_renamed_since_the_last_run_is_told(town: Town, call: Call) -> 
     warned = [one["what"] for one in call("doctor", "--json").json["checks"] if one["section"] == "changes"]
     assert warned == [changed]
     told = call("reconcile", "--full", "--json").json["warnings"]
-    assert len([one for one in told if "was called" in one]) == 3  # two filters and one
+    assert len([one for one in told if "was renamed" in one]) == 3  # two filters and one
     assert call("mapping", "check", "--live", "--json").json["live"]["changed"] == [changed]
 
 

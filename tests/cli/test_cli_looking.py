@@ -50,7 +50,7 @@ def test_status_tells_what_dotdigital_still_allows(town: Town, call: Call) -> No
     town.world.dotdigital.switches.rate_limits = "tiered"
     call("reconcile")
     shown = call("status").out
-    assert "Dotdigital's calls" in shown
+    assert "Dotdigital calls" in shown
     assert re.search(r"^low +35 +\d+ +7 +0\.0 s$", shown, re.MULTILINE)
 
 
@@ -77,8 +77,8 @@ def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
         words = " ".join(call(command).out.split())
         assert "200 preferences' feeds at Dotdigital: each has its turn within 13 min" in words
         assert "shows changes of preferences: shown since 2026-03-01 12:00:00 by 4 people" in words
-        assert "trusted to tell whose turn it is" in words
-    assert "Each preference's feed was read within the last" in " ".join(call("doctor").out.split())
+        assert "used to choose which feed to read" in words
+    assert "Every preference's feed was read within the last" in " ".join(call("doctor").out.split())
 
 
 def test_what_v3_was_not_seen_to_show_is_said_as_well(town: Town, call: Call, tmp_path: Path) -> None:
@@ -269,8 +269,8 @@ def test_a_run_that_failed_is_not_told_as_nothing_waits(town: Town, call: Call) 
     call("reconcile")
     call("reconcile", DOTDIGITAL__PASSWORD="wrong")
     said = call("status")
-    assert "Nothing waits" not in said.out
+    assert "Nothing is waiting" not in said.out
     assert "failed" in said.out
     planned = call("plan")
     assert planned.code == 5
-    assert "not the whole plan" in " ".join(planned.out.split())
+    assert "the plan is incomplete" in " ".join(planned.out.split())

@@ -46,7 +46,7 @@ def test_what_was_redefined_since_a_day_is_listed_alone(town: Town, call: Call, 
 def test_nothing_is_sent_before_somebody_says_so(town: Town, call: Call) -> None:
     said = call(*CREATE, "--name", "Events")
     assert said.code == 2
-    assert "Nobody is there to confirm" in said.err
+    assert "Not a terminal" in said.err
     assert "preference 'Events'" in said.err  # what would be sent was shown first
     for command in ((*CREATE, "--name", "Events"), (*UPDATE, "1012", "--name", "Polls"), (*DELETE, "1012")):
         assert call(*command, "--dry-run").code == 0
@@ -94,7 +94,7 @@ def test_a_filter_with_frequencies_is_drafted_as_a_category_of_them() -> None:
     entry = Entry(
         CatalogueKind.FILTER, "TIPS_EMAIL", "Tips", channel="Email", frequencies=("DAILY", "WEEKLY")
     )
-    whole, *parts = missing_preferences(MatchResult(left=[Unmatched(entry, "nothing is like it")]), (), ())
+    whole, *parts = missing_preferences(MatchResult(left=[Unmatched(entry, "no similar name")]), (), ())
     assert not whole.is_leaf
     assert [(one.public_name, one.within) for one in parts] == [
         ("Tips: daily", whole), ("Tips: weekly", whole),

@@ -84,7 +84,7 @@ def test_an_unknown_outcome_is_told_plainly_and_never_repeated(own: None, town: 
     said = call(*ASKED, "--yes")
     assert said.code == 5
     assert "is not known" in words(said.err)
-    assert "among the users in MyPreferences" in words(said.err)
+    assert "Look for the user in MyPreferences" in words(said.err)
     assert created(town) == 1
 
 
@@ -103,15 +103,15 @@ def test_flags_of_provisioning_alone_are_refused(call: Call) -> None:
 
 def test_the_doctor_tells_whether_the_bridges_edits_are_known_as_its_own(town: Town, call: Call) -> None:
     """MyPreferences `ProfilePreference`: UserId and SourceId of who recorded it."""
-    assert "written by the bridge itself" not in call("doctor").out
+    assert "recorded under its own user" not in call("doctor").out
     town.world.dotdigital.set_preference(town.contacts["anna"], 1002, False, datetime.now(UTC))
     assert call("reconcile").code in (0, 3)
-    assert "written by the bridge itself" in words(call("doctor").out)
+    assert "recorded under its own user" in words(call("doctor").out)
     later = datetime.now(UTC) + timedelta(seconds=5)  # than any date that the bridge may have written
     town.world.mypreferences.set_preference(town.profiles["anna"], "NEWS_EMAIL", True, later)
     said = call("doctor")
     assert said.code == 0
-    assert "somebody changed them since" in words(said.out)
+    assert "it was changed since" in words(said.out)
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
@@ -124,5 +124,5 @@ def test_a_person_who_cannot_be_looked_at_makes_no_doctor_fail(town: Town, call:
         town.world.mypreferences.forbid("retrieveProfileById")
     said = call("doctor")
     assert said.code == 0
-    assert "written by the bridge itself" not in said.out
-    assert ("cannot be looked at" in words(said.out)) is not is_gone
+    assert "recorded under its own user" not in said.out
+    assert ("Cannot read who recorded" in words(said.out)) is not is_gone

@@ -23,7 +23,7 @@ def test_a_first_run_delivers_withdrawals_and_ends_with_0(town: Town, call: Call
     said = call("reconcile")
     assert said.code == 0, said.err
     assert "First run" in said.out
-    assert "In sync: nothing waits." in said.out
+    assert "In sync: nothing is waiting." in said.out
     assert said.err == ""
     assert not town.gets_newsletter("ben")
     assert town.gets_newsletter("anna")

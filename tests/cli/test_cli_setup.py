@@ -51,14 +51,14 @@ def test_the_doctor_names_an_alternate_id_type_that_is_not_there(call: Call) -> 
     assert "pinned by the alternate id CRMID" in call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CRMID").out
     said = call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CrnId")
     assert said.code == 2
-    assert "Did you mean CrmId?" in " ".join(said.out.split())
+    assert "Did you mean 'CrmId'?" in " ".join(said.out.split())
 
 
 def test_alternate_id_types_that_may_not_be_read_fail_no_doctor(town: Town, call: Call) -> None:
     town.world.mypreferences.faults.add(Fault("retrieveAlternateIdTypes", "status", status=403, body="{}"))
     said = call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CrmId")
     assert said.code == 0
-    assert "cannot be looked at" in said.out
+    assert "Cannot read the alternate-id types" in said.out
 
 
 def test_the_doctor_names_a_custom_identifier_that_is_not_there(town: Town, call: Call) -> None:
@@ -67,7 +67,7 @@ def test_the_doctor_names_a_custom_identifier_that_is_not_there(town: Town, call
     assert "by the custom identifier mypreferences-id" in " ".join(named.out.split())
     said = call("doctor", DOTDIGITAL__PROFILE_IDENTIFIER="mypreference-id")
     assert said.code == 2
-    assert "Did you mean mypreferences-id" in " ".join(said.out.split())
+    assert "Did you mean 'mypreferences-id'" in " ".join(said.out.split())
 
 
 @pytest.mark.parametrize("position", ["forbidden", "absent"])

@@ -72,7 +72,7 @@ class Process:
 
     def rounds(self) -> list[dict[str, Any]]:
         """The rounds that have ended, as logged."""
-        return [line for line in map(json.loads, list(self.log)) if line["event"] == "round ended"]
+        return [line for line in map(json.loads, list(self.log)) if line["event"] == "run finished"]
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

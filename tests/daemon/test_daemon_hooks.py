@@ -117,7 +117,7 @@ def test_a_delivery_is_stored_then_answered_and_a_round_is_asked_for() -> None:
 def test_without_the_secret_there_is_nothing(secret: str, token: str | None) -> None:
     with serving(token=token) as client:
         status, _, body = client.ask(body=EVENT, secret=secret)
-        assert (status, json.loads(body)) == (404, {"error": "There is nothing here."})
+        assert (status, json.loads(body)) == (404, {"error": "Not found."})
         assert (client.inbox.kept, client.wake_ups) == ([], [])
 
 

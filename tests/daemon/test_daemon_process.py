@@ -74,7 +74,7 @@ def test_sigterm_in_a_round_lets_the_round_end_and_no_other_begin(world: World, 
     process = begin().up()
     wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
     process.signal(signal.SIGTERM)
-    wait_until(lambda: "it is stopping" in process.health()[1]["reasons"], "it tells that it stops")
+    wait_until(lambda: "the daemon is stopping" in process.health()[1]["reasons"], "it tells that it stops")
     assert process.health()[0] == 503
     assert process.health("/healthz")[0] == 200
     assert process.ended() == 0
@@ -92,7 +92,7 @@ def test_a_second_signal_ends_it_at_once(
     wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
     process.signal(number)
     wait_until(
-        lambda: process.health()[0] == 503 and process.health()[1]["reasons"][0] == "it is stopping",
+        lambda: process.health()[0] == 503 and process.health()[1]["reasons"][0] == "the daemon is stopping",
         "the first signal was taken",
     )
     process.signal(number)

@@ -59,7 +59,7 @@ def test_a_hang_is_logged_once_with_its_step_and_so_is_its_end(caplog: pytest.Lo
         heartbeat.beat()
         watchdog.check()
         watchdog.check()
-    assert [record.message for record in caplog.records] == ["round hangs", "round goes on again"]
+    assert [record.message for record in caplog.records] == ["run hangs", "run continues"]
     assert caplog.records[0].__dict__["step"] == "reading a feed"
 
 

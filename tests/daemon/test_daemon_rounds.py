@@ -104,7 +104,7 @@ def test_a_side_that_is_down_ends_no_daemon_and_is_shown(
         wait_until(lambda: running.runner.ended >= 3, "rounds go on")
     assert running.rounds()["failed"] == 0
     troubles = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert [record.message for record in troubles] == ["side in trouble", "round not carried out"]
+    assert [record.message for record in troubles] == ["side failed", "run refused"]
     assert all(record.exc_info is None for record in troubles)
 
 
@@ -147,9 +147,9 @@ def test_a_round_that_hangs_turns_the_sign_of_life_off_and_names_its_step(start:
 def test_it_is_ready_once_every_feed_is_fresh(start: Start) -> None:
     runner = opened()
     running = start(runner, settings={"BRIDGE_OVERLAP_SECONDS": "10"})
-    assert running.health()[1]["reasons"] == ["no round has begun to read yet"]
+    assert running.health()[1]["reasons"] == ["no run has read a feed yet"]
     runner.feeds = {FEED: EACH_ROUND}
-    assert running.health()[1]["reasons"] == [f"{FEED} was never read to its end"]
+    assert running.health()[1]["reasons"] == [f"{FEED} has never been read to its end"]
     running.read_feed(ago=timedelta(minutes=1))
     status, body = running.health()
     assert status == 503
@@ -243,7 +243,7 @@ def test_stopping_finishes_the_round_in_hand_and_is_told_meanwhile(start: Start)
     running.read_feed()
     wait_until(lambda: runner.going_on == 1, "a round goes on")
     running.daemon.stop()
-    wait_until(lambda: running.health()[1]["reasons"] == ["it is stopping"], "it tells")
+    wait_until(lambda: running.health()[1]["reasons"] == ["the daemon is stopping"], "it tells")
     status, body = running.health("/healthz")
     assert (status, body["stopping"], runner.ended) == (200, True, 0)
     runner.gate.set()

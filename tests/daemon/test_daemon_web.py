@@ -19,7 +19,7 @@ class Calm:
         return HttpAnswer(True, {"alive": True})
 
     def ready(self) -> HttpAnswer:
-        return HttpAnswer(False, {"ready": False, "reasons": ["it is stopping"]})
+        return HttpAnswer(False, {"ready": False, "reasons": ["the daemon is stopping"]})
 
 
 class Broken(Calm):
@@ -40,7 +40,7 @@ def test_yes_is_200_and_no_is_503_with_its_reasons() -> None:
     server.start()
     try:
         assert get(f"{server.url}/healthz") == (200, {"alive": True})
-        assert get(f"{server.url}/readyz") == (503, {"ready": False, "reasons": ["it is stopping"]})
+        assert get(f"{server.url}/readyz") == (503, {"ready": False, "reasons": ["the daemon is stopping"]})
         assert get(f"{server.url}/")[0] == 404
         assert get(f"{server.url}/hooks/mypreferences/x")[0] == 404
     finally:
@@ -84,7 +84,7 @@ def test_no_request_is_logged_and_an_error_is_not_shown_to_the_caller(
         server.start()
         try:
             assert get(f"{server.url}/hooks/mypreferences/secret-word")[0] == 404
-            assert get(f"{server.url}/readyz") == (500, {"error": "That cannot be done."})
+            assert get(f"{server.url}/readyz") == (500, {"error": "Internal error."})
         finally:
             server.stop()
     assert "secret-word" not in caplog.text
