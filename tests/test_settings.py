@@ -137,7 +137,7 @@ def test_a_wrong_secrets_folder_is_told_with_all_else(tmp_path: Path) -> None:
     wrong, twice, bytes_ = sorted(problems(SECRETS_DIR=str(tmp_path)))
     assert "BRIDGE_DOTDIGITAL__PASSWORD (secret file): cannot read the file (it is not UTF-8 text)" in wrong
     assert "nearest is BRIDGE_DOTDIGITAL__PASSWORD" in twice
-    assert "BRIDGE_WEB__TOKEN (secret file): two files give it" in bytes_
+    assert "BRIDGE_WEB__TOKEN (secret file): two files set it" in bytes_
     (gone,) = problems(SECRETS_DIR=str(tmp_path / "gone"))
     assert gone.startswith("BRIDGE_SECRETS_DIR: cannot read the folder (No such file or directory)")
 

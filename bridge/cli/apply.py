@@ -26,7 +26,7 @@ def apply(
     mapping: MappingFile = None,
     json: Json = False,
 ) -> int:
-    """Apply a saved plan exactly; refuse it if the data it was based on has changed."""
+    """Apply a saved plan exactly, or refuse it if its data changed."""
     saved = load_plan(file)
     settings = settings_from(config, database_url, mapping)
 

@@ -14,7 +14,7 @@ OUT_OF_DATE = 2
 
 
 def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Bring the state DB's schema up to date. Safe to repeat."""
+    """Bring the schema up to date. Safe to repeat."""
     from bridge.store.migrate import upgrade as upgrade_schema
 
     state = upgrade_schema(settings_from(config, database_url).database_url)
@@ -23,7 +23,7 @@ def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json 
 
 
 def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Check whether the state DB's schema is the one this program needs. Exit code 2 if not."""
+    """Check whether the schema is up to date; exit code 2 if not."""
     from bridge.store.migrate import check as check_schema
 
     state = check_schema(settings_from(config, database_url).database_url)
@@ -32,7 +32,10 @@ def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
 
 
 def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """After moving to new account settings: let the next run link this state DB to those accounts."""
+    """Let the next run link this DB to the accounts in the settings.
+
+    For the same accounts under new settings, for example another URL.
+    """
     from bridge.cli.store_access import opened
     from bridge.core.model import Side
     from bridge.engine.account_guard import ACCOUNT

@@ -46,7 +46,7 @@ def demo(
     config: IgnoredConfig = None,
     json: Json = False,
 ) -> int:
-    """Emulate both services with test people, sync them over real HTTP, and show what happened."""
+    """Try a complete sync: emulated services, test people, real HTTP."""
     from bridge.app import App, Options
     from bridge.sandbox.crowd import Crowd
     from bridge.sandbox.world import World

@@ -110,7 +110,7 @@ def _print_actions(result: DemoResult) -> None:
     out.print(
         styled(
             ("Then people made changes,", "bold"),
-            f" {plural(len(result.acts), 'change')} on either side.",
+            f" {len(result.acts):,} in all, on either side.",
         )
     )
     counts = Counter((act.side, act.words) for act in result.acts)

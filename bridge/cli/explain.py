@@ -35,7 +35,9 @@ def explain(
     mapping: MappingFile = None,
     json: Json = False,
 ) -> int:
-    """Show one person's state and history: what each side says, what was agreed and why."""
+    """Show one person's state and history.
+
+    For each topic: what each side says and since when, what was agreed, by which rule, what was written."""
     from bridge.cli.store_access import reading
     from bridge.mapping_file import load_mapping
 

@@ -50,8 +50,11 @@ def forget(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Erase a person: block and delete at Dotdigital, opt out and delete at MyPreferences, delete here.
-    A keyed hash of the address stays: old records cannot bring the person back, a later opt-in can."""
+    """Erase a person on both services and in the state DB.
+
+    Blocks and deletes at Dotdigital, opts out and deletes at MyPreferences, deletes here. A keyed hash of the
+    address stays: old records cannot re-create the person; a later opt-in can.
+    """
     settings = settings_from(config, database_url, mapping)
     if drop_unreadable:
         return _drop_unreadable(settings, email, yes=yes, json=json)

@@ -87,7 +87,10 @@ def release(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Let held changes proceed in the next run. An opt-in is sent if it is dated and still current."""
+    """Let held changes proceed in the next run.
+
+    An opt-in is sent if it is dated and still current.
+    """
     settings = settings_from(config, database_url)
     return _answer(
         settings, HoldState.RELEASED, numbers or [], reason, everything=everything, yes=yes, json=json

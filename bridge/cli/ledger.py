@@ -12,7 +12,7 @@ from bridge.cli.output import StatusMark, note, plural, print_json
 
 
 def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Verify the chain of the decision log: any edited, removed or reordered entry is found."""
+    """Check that no entry was edited, removed or reordered."""
     from bridge.cli.store_access import reading
     from bridge.store import LedgerBroken
 
@@ -33,7 +33,10 @@ def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json =
 
 
 def export(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Export every entry, oldest first, as JSON lines; with --json as one array. Contains no addresses."""
+    """Export all entries as JSON lines, oldest first.
+
+    With --json as one array. The entries contain no addresses.
+    """
     from bridge.cli.store_access import reading
 
     with reading(settings_from(config, database_url)) as store:

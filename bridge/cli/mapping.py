@@ -29,7 +29,7 @@ def check(
     live: Annotated[bool, typer.Option("--live", help="Also compare with both live catalogues.")] = False,
     json: Json = False,
 ) -> int:
-    """Check a mapping file: every problem, its place and its fix; with --live, against both services too."""
+    """Check a mapping file: every problem, its place and its fix."""
     path = file or settings_from(config).mapping
     document = _lint(_text(path), path)
     unread: list[SideError] = []

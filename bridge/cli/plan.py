@@ -49,7 +49,9 @@ def plan(
     approve_raises: ApproveRaises = False,
     json: Json = False,
 ) -> int:
-    """Show every write a run would send, and why. Sends nothing and changes no agreement."""
+    """Show what a run would send, and why. Sends nothing.
+
+    Agreements in the state DB stay unchanged too."""
     from bridge.engine.run import RunOptions
 
     settings = settings_from(config, database_url, mapping)

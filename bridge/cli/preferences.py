@@ -43,7 +43,10 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> int:
-    """List preferences and categories. Deleted ones are not listed; `bridge doctor` reports them."""
+    """List preferences and categories.
+
+    Deleted ones are not listed; `bridge doctor` reports them.
+    """
     with _admin(config) as (_, admin):
         if changed_since is None:
             nodes = admin.tree()
@@ -77,13 +80,18 @@ def create(
     ] = None,
     unmatched: Annotated[
         bool,
-        typer.Option("--unmatched", help="Create a counterpart for everything `mapping scaffold` left over."),
+        typer.Option(
+            "--unmatched", help="Create a counterpart of everything `mapping scaffold` could not match."
+        ),
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Create preferences, after confirmation: one by name, or counterparts of filters and consents."""
+    """Create preferences: one by name, or counterparts of filters.
+
+    Asks first.
+    """
     from bridge.core.catalogue import NewPreference
 
     if sum((name is not None, bool(for_), unmatched)) != 1:
@@ -119,7 +127,10 @@ def update(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Change a preference or a category, after confirmation. What you do not name stays unchanged."""
+    """Change a preference or a category.
+
+    Asks first. What you do not name stays unchanged.
+    """
     from bridge.core.catalogue import NewPreference
 
     with _admin(config) as (_, admin):
@@ -145,7 +156,10 @@ def delete(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Delete a preference, after confirmation. Every contact's opt-in to it is lost. Refused while mapped."""
+    """Delete a preference that is not mapped.
+
+    Asks first. Every contact's opt-in to it is lost.
+    """
     with _admin(config, mapping) as (app, admin):
         tree = admin.tree()
         node = _find(tree, number)

@@ -26,7 +26,10 @@ def pin(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Store each contact's ProfileId in a custom identifier, after confirmation. Changes nothing else."""
+    """Store each contact's ProfileId in a custom identifier.
+
+    Asks first. Nothing else of a contact changes, and no contact is created.
+    """
     from bridge.app import App
     from bridge.cli.progress import show_progress
     from bridge.cli.store_access import writing

@@ -8,7 +8,9 @@ from bridge.cli.options import Config, settings_from
 
 
 def run(config: Config = None) -> int:
-    """Run as a daemon: poll both services, sweep nightly, serve health over HTTP."""
+    """Run as a daemon: poll, sweep nightly, serve health over HTTP.
+
+    Stops cleanly on SIGTERM or Ctrl-C, after the current run."""
     settings = settings_from(config)
 
     from bridge.app import App

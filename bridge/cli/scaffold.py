@@ -25,7 +25,10 @@ def scaffold(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Draft a mapping from both live catalogues. Runs write nothing until a person confirms it."""
+    """Draft a mapping from both live catalogues.
+
+    Runs write nothing until a person confirms the draft.
+    """
     from bridge.mapping_file.scaffold.draft import draft
 
     if out is not None and out.exists():

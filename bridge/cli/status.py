@@ -28,7 +28,7 @@ REVIEW = 3
 
 
 def status(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Show lag, watermarks, last runs, waiting writes, holds, brakes and API budget."""
+    """Show lag, watermarks, last runs, open work and API budget."""
     from bridge.cli.store_access import now, reading
 
     with reading(settings_from(config, database_url)) as store:

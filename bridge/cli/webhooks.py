@@ -32,7 +32,7 @@ Rest = Annotated[
 
 
 def list_(config: Config = None, mapping: MappingFile = None, json: Json = False) -> int:
-    """List the subscriptions, the events that the bridge needs, and the events without a subscription."""
+    """List subscriptions, and the needed events that none covers."""
     from bridge.mypreferences.events.webhook_admin import lacking
 
     with _open_app(config, mapping) as app:
@@ -62,7 +62,10 @@ def create(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Subscribe to all events that the bridge needs. The subscription is paused until you resume it."""
+    """Subscribe to all events that the bridge needs.
+
+    The subscription is paused until you resume it.
+    """
     from bridge.mypreferences import wire
     from bridge.mypreferences.events.webhook_admin import ACTIVE, PAUSED, subscribe
 
@@ -94,14 +97,17 @@ def pause(number: Number, config: Config = None, json: Json = False) -> int:
 
 
 def resume(number: Number, config: Config = None, json: Json = False) -> int:
-    """Start deliveries. Events from the pause (up to 15 days) are delivered too if it was created so."""
+    """Start deliveries.
+
+    Events from the pause (up to 15 days) are delivered too if the subscription was created so.
+    """
     from bridge.mypreferences.events.webhook_admin import ACTIVE
 
     return _set_state(config, number, ACTIVE, json=json)
 
 
 def delete(number: Number, config: Config = None, yes: Yes = False, json: Json = False) -> int:
-    """Delete a subscription permanently, after confirmation."""
+    """Delete a subscription permanently. Asks first."""
     from bridge.mypreferences.events import webhook_admin
 
     with _open_app(config) as app:
@@ -127,7 +133,10 @@ def delete(number: Number, config: Config = None, yes: Yes = False, json: Json =
 def settings(
     config: Config = None, most: Most = None, rest: Rest = None, yes: Yes = False, json: Json = False
 ) -> int:
-    """Show or set the delivery rate of webhooks, after confirmation. It applies to the whole account."""
+    """Show or set the delivery rate of the account's webhooks.
+
+    Asks before setting it.
+    """
     from bridge.mypreferences import wire
 
     with _open_app(config) as app:

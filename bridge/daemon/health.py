@@ -129,7 +129,7 @@ class Health:
         if self._stopping.is_set():
             reasons.append("the daemon is stopping")
         if (hung := self._heartbeat.hung()) is not None:
-            reasons.append(f"the current run has made no progress for {hung.silent:.0f} s at: {hung.step}")
+            reasons.append(f"the current run has hung for {hung.silent:.0f} s at: {hung.step}")
         if (failures := self._stats.in_a_row) >= MOST_IN_A_ROW:
             reasons.append(f"the last {failures} runs ended with unexpected errors; see the log")
         ages = self._ages(reasons)

@@ -178,7 +178,7 @@ def test_a_state_db_that_does_not_answer_makes_it_unready(
         raise OSError("disk is gone")
 
     monkeypatch.setattr(Store, "watermarks", gone)
-    assert running.health()[1]["reasons"] == ["the state DB does not answer (OSError)"]
+    assert running.health()[1]["reasons"] == ["the state DB is unavailable (OSError)"]
 
 
 # the lease
@@ -286,6 +286,6 @@ def test_missing_settings_are_named_before_anything_begins(tmp_path: Path) -> No
     from bridge.daemon.daemon import Daemon
 
     settings = load(environ={"BRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.db'}"})
-    with App(settings) as app, pytest.raises(ConfigError, match="MyPreferences cannot be reached"):
+    with App(settings) as app, pytest.raises(ConfigError, match="MyPreferences cannot be called"):
         Daemon(app).run()
     assert not (tmp_path / "bridge.db").exists()

@@ -45,7 +45,9 @@ def doctor(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Check settings, state DB, mapping, and both services: sign-in, permissions, clocks, catalogues."""
+    """Check settings, state DB, mapping and both services.
+
+    At each service: sign-in, permissions, clock, and whether what the mapping names exists."""
     from bridge.cli.doctor.findings import Findings
     from bridge.cli.doctor.provision import NewUser, create_user
 
