@@ -32,20 +32,16 @@ from bridge.mypreferences import build as build_mypreferences
 from bridge.mypreferences.auth import SignIn as MyPreferencesSignIn
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.client.errors import error_mapper as judging_mypreferences
-from bridge.mypreferences.client.routes import load_routes
-from bridge.mypreferences.client.throttle import RateLimit
-from bridge.mypreferences.eraser import MyPreferencesEraser
-from bridge.mypreferences.profile_lookup import ProfileFinder
-from bridge.mypreferences.replica import MyPreferencesReader, MyPreferencesReplica
-from bridge.settings import AuthScheme, Settings
+from bridge.mypreferences.reader import MyPreferencesReader
+from bridge.mypreferences.replica import MyPreferencesReplica
+from bridge.settings import Settings
 from bridge.settings.erasure_key import key_of
 from bridge.store import Lease, Store
 from bridge.store.lease_owner import is_gone, this_process
 from bridge.transport import ErrorMapper, SignIn, Throttle, Transport
 
-R = TypeVar("R", bound=DotdigitalReader)
-T = TypeVar("T")
+D = TypeVar("D", bound=DotdigitalReader)
+M = TypeVar("M", bound=MyPreferencesReader)
 
 LEASE = timedelta(minutes=2)  # renewed continuously; after a crash nobody waits longer than this
 
@@ -196,7 +192,7 @@ class App:
         """Dotdigital's events export, where the settings ask for it."""
         return build_dotdigital.events_export(self.settings.dotdigital, self.dotdigital, self.store)
 
-    def _dotdigital_replica(self, kind: type[R]) -> R:
+    def _dotdigital_replica(self, kind: type[D]) -> D:
         return build_dotdigital.replica(
             kind,
             self.settings.dotdigital,
@@ -243,18 +239,7 @@ class App:
     def readers(self) -> Mapping[Side, ReadReplica]:
         """Both sides, with no way to write to them."""
         return {
-            Side.MYPREFERENCES: MyPreferencesReader(
-                self.mypreferences,
-                self.mapping,
-                self.options.clock,
-                roll=self._roll,
-                subscription_id=mine.subscription,
-                alternate_id_type=mine.alternate_id_type,
-                export_poll=self.options.export_poll,
-                sleep=self._sleep,
-                has_running_jobs=self.importer.has_running_jobs,
-                may_import=self.importer.may_begin,
-            ),
+            Side.MYPREFERENCES: self._mypreferences_replica(MyPreferencesReader),
             Side.DOTDIGITAL: self._dotdigital_replica(DotdigitalReader),
         }
 
@@ -262,18 +247,7 @@ class App:
     def replicas(self) -> Mapping[Side, Replica]:
         """Both sides, to be written."""
         return {
-            Side.MYPREFERENCES: MyPreferencesReplica(
-                self.mypreferences,
-                self.mapping,
-                self.options.clock,
-                roll=self._roll,
-                subscription_id=mine.subscription,
-                alternate_id_type=mine.alternate_id_type,
-                export_poll=self.options.export_poll,
-                sleep=self._sleep,
-                has_running_jobs=self.importer.has_running_jobs,
-                importer=self.importer,
-            ),
+            Side.MYPREFERENCES: self._mypreferences_replica(MyPreferencesReplica),
             Side.DOTDIGITAL: self._dotdigital_replica(DotdigitalReplica),
         }
 
@@ -329,23 +303,3 @@ class App:
 def _show_wait(progress: Progress, tier: str, waited: float, left: float) -> None:
     step = f"waiting for the Dotdigital rate limit ({tier}), seconds"
     progress(step, round(waited), round(waited + left))
-
-
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    """A single fact of the state DB, as a note that a side may keep."""
-
-    store: Callable[[], Store]
-    key: str
-
-    def read(self) -> str:
-        return self.store().meta(self.key) or ""
-
-    def write(self, text: str) -> None:
-        self.store().set_meta(self.key, text)
-
-
-def _given(value: T | None) -> T:
-    if value is None:  # unreachable: `require_*` has reported the missing setting before
-        raise ConfigError("A required setting is missing.", hint="Run `bridge doctor`.")
-    return value

@@ -80,11 +80,7 @@ def _identifier_name(app: App) -> str:
 
 
 def _linker(app: App, name: str) -> ProfileLinker:
-    from bridge.dotdigital.bulk.importer import ImportRunner
-    from bridge.dotdigital.bulk.jobs import JobStore
-    from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
-    from bridge.dotdigital.polling.contact_listing import ContactListing
-    from bridge.dotdigital.profile_links import ProfileLinker
+    from bridge.dotdigital.build import profile_linker
 
     clock, sleep = app.options.clock, app.options.sleep
     return profile_linker(name, v2=app.dotdigital, memory=app.store, clock=clock, sleep=sleep)

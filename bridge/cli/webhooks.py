@@ -37,7 +37,7 @@ def list_(config: Config = None, mapping: MappingFile = None, json: Json = False
 
     with _open_app(config, mapping) as app:
         wanted = _needs(app)
-        found = app.mypreferences.subscriptions()
+        found = app.mypreferences.retrieve_subscriptions()
     rows = [_to_json(one) | {"lacks": lacking(wanted, [one])} for one in found]
     needed, missing = [need.event_type for need in wanted], lacking(wanted, found)
     if json:
@@ -112,7 +112,7 @@ def delete(number: Number, config: Config = None, yes: Yes = False, json: Json =
 
     with _open_app(config) as app:
         client = app.mypreferences
-        known = client.subscriptions()
+        known = client.retrieve_subscriptions()
         subscription = next((one for one in known if str(one.id) == str(number)), None)
         if subscription is None:
             raise _unknown(number)
@@ -140,7 +140,7 @@ def settings(
     from bridge.mypreferences import wire
 
     with _open_app(config) as app:
-        now = app.mypreferences.webhook_settings()
+        now = app.mypreferences.retrieve_webhook_settings()
         if most is not None or rest is not None:
             wanted = wire.WebhookSettings(
                 max_concurrent_requests=now.max_concurrent_requests if most is None else most,

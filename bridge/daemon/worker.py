@@ -49,10 +49,10 @@ class EngineRunner:
         if services is None:
             return {}
         return {
-            feed: reader.rotation_period(feed, services.tuning.poll)
+            feed.name: feed.period
             for reader in services.readers.values()
-            for feed in reader.feeds
-            if reader.topics_of(feed)
+            for feed in reader.feeds(services.tuning.poll)
+            if feed.topics
         }
 
     def prepare(self) -> None:

@@ -124,7 +124,9 @@ def mypreferences(app: App, findings: Findings) -> None:
         now = app.options.clock()
         return client.retrieve_events(start_at=now - timedelta(minutes=1), end_at=now).server_time
 
-    signed = _permitted(findings, MINE, "Programs", client.programs, signing_in=app.sign_in.way)
+    signed = _permitted(
+        findings, MINE, "Programs", client.retrieve_programs, signing_in=app.sign_in.auth_name
+    )
     if not signed:
         return
     mine = app.settings.mypreferences
@@ -134,7 +136,7 @@ def mypreferences(app: App, findings: Findings) -> None:
             "No segment is set, so a full sweep reads each known person individually.",
             "Set BRIDGE_MYPREFERENCES__SEGMENT (or __SEGMENT_GROUP) to one that contains everybody.",
         )
-    _permitted(findings, MINE, "ConsentTypes", client.consent_types)
+    _permitted(findings, MINE, "ConsentTypes", client.retrieve_consent_types)
     asked = app.options.clock()
     times: list[datetime | None] = []
     if _permitted(findings, MINE, "Events", lambda: times.append(events())) and times[0] is not None:
@@ -148,13 +150,13 @@ def dotdigital(app: App, findings: Findings) -> None:
     )
     if client is None:
         return
-    account = findings.attempt(THEIRS, client.account_info)
+    account = findings.attempt(THEIRS, client.get_account_information)
     if account is None:
         return
     findings.good(THEIRS, "Signed in.")
     _region(app, findings, account.value("ApiEndpoint"))
     asked = app.options.clock()
-    there = findings.attempt(THEIRS, client.server_time)
+    there = findings.attempt(THEIRS, client.get_server_time)
     if there is not None:
         _skew(app, findings, THEIRS, asked, there)
     _permitted(findings, THEIRS, "Preferences", client.get_preferences)
@@ -174,7 +176,7 @@ def _v3(app: App, findings: Findings) -> None:
     if access.warning is not None:
         findings.warn(THEIRS, "Contacts (v3) cannot be read.", access.warning)
     elif client is not None:
-        _permitted(findings, THEIRS, "Contacts (v3)", lambda: client.contacts(limit=1))
+        _permitted(findings, THEIRS, "Contacts (v3)", lambda: client.get_contacts(limit=1))
 
 
 def _region(app: App, findings: Findings, endpoint: str | None) -> None:
@@ -293,7 +295,9 @@ def profile_link_type(app: App, findings: Findings) -> None:
         return
     try:
         known = [
-            one.type_name for one in app.mypreferences.alternate_id_types() if one.is_active is not False
+            one.type_name
+            for one in app.mypreferences.retrieve_alternate_id_types()
+            if one.is_active is not False
         ]
     except SideError as error:
         findings.warn(MINE, f"Cannot read the alternate-id types: {error.what}", error.hint)
@@ -320,7 +324,7 @@ def profile_identifier(app: App, findings: Findings) -> None:
                 THEIRS, "Custom identifiers cannot be read without the v3 API.", f"Unset {_IDENTIFIER}."
             )
             return
-        known = client.custom_identifiers()
+        known = client.get_custom_identifiers()
     except SideError as error:
         findings.warn(THEIRS, f"Cannot read the custom identifier {wanted}: {error.what}", error.hint)
         return
@@ -348,7 +352,7 @@ def own_edits(app: App, findings: Findings) -> None:
     ids = app.reading_store.who(person).ids.get(Side.MYPREFERENCES, ())
     mine = app.settings.mypreferences
     try:
-        authors = [author for one in ids for author in app.mypreferences.authors_by_id(one)]
+        authors = [author for one in ids for author in app.mypreferences.retrieve_authors_by_id(one)]
     except NotFound:  # deleted since
         return
     except SideError as error:

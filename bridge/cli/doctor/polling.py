@@ -24,8 +24,8 @@ _USED = "moves_on_preferences"
 
 def polling(memory: KeyValue) -> dict[str, Any]:
     """As JSON: `turn` is null before the daemon's first run."""
-    from bridge.dotdigital.polling.capabilities import kept, shown
-    from bridge.dotdigital.polling.rotation import last_rotation_period
+    from bridge.dotdigital.polling.capabilities import Capabilities
+    from bridge.dotdigital.polling.feed_rotation import last_rotation_period
 
     learned, turn = Capabilities.load(memory), last_rotation_period(memory)
     return {
@@ -83,7 +83,7 @@ def check_polling(app: App, findings: Findings) -> None:
 
 
 def _oldest(watermarks: Mapping[str, datetime], now: datetime) -> float | None:
-    from bridge.dotdigital.reader import OPT_INS
+    from bridge.dotdigital.polling.opt_ins import PREFIX
 
-    ages = [(now - at) / timedelta(seconds=1) for feed, at in watermarks.items() if feed.startswith(OPT_INS)]
+    ages = [(now - at) / timedelta(seconds=1) for feed, at in watermarks.items() if feed.startswith(PREFIX)]
     return max(ages) if ages else None

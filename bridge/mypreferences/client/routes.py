@@ -180,7 +180,7 @@ def load_routes(path: Path | None) -> dict[str, Route]:
         elif operation in routes:
             problem = _problem(key, operation, line)
         else:
-            problem = f"unknown operation '{key}'; did you mean '{nearest(key, (*routes, *ids))}'?"
+            problem = f"unknown operation '{key}'. {did_you_mean(key, (*routes, *ids))}".rstrip()
         if problem:
             problems.append(problem)
             continue
@@ -211,10 +211,7 @@ def _parse(line: str) -> Route:
     return Route(method.upper(), template.strip())
 
 
-def _problem(operation: str, line: object, routes: Routes) -> str:
-    known = builtin_routes().get(operation)
-    if known is None:
-        return f"unknown operation '{operation}'. {did_you_mean(operation, routes)}".rstrip()
+def _problem(key: str, operation: str, line: object) -> str:
     if not isinstance(line, str):
         return f"{key}: the route is not a text"
     route = _parse(line)
