@@ -12,8 +12,7 @@ from functools import cached_property, partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-from bridge.core.erasers import Eraser
-from bridge.core.erasure import ErasureSettings
+from bridge.core.erasure import Eraser, ErasureSettings
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
@@ -152,7 +151,7 @@ class App:
         return build_mypreferences.importer(
             self.settings.mypreferences,
             self.mypreferences,
-            memory=self.store,
+            memory=self.store.key_values,
             clock=self.options.clock,
             sleep=self._sleep,
             poll_interval=self.options.export_poll,
@@ -190,7 +189,9 @@ class App:
     @cached_property
     def dotdigital_events(self) -> EventsExport | None:
         """Dotdigital's events export, where the settings ask for it."""
-        return build_dotdigital.events_export(self.settings.dotdigital, self.dotdigital, self.store)
+        return build_dotdigital.events_export(
+            self.settings.dotdigital, self.dotdigital, self.store.key_values
+        )
 
     def _dotdigital_replica(self, kind: type[D]) -> D:
         return build_dotdigital.replica(
@@ -199,10 +200,10 @@ class App:
             v2=self.dotdigital,
             v3=self.dotdigital_v3,
             mapping=self.mapping,
-            memory=self.store,
+            memory=self.store.key_values,
             events=self.dotdigital_events,
             limits=self.limits,
-            own_writes=partial(self.store.written_since, Side.DOTDIGITAL),
+            own_writes=partial(self.store.attempts.written_since, Side.DOTDIGITAL),
             import_poll=self.options.import_poll,
             clock=self.options.clock,
             sleep=self._sleep,

@@ -94,7 +94,7 @@ def _tripped_brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
     volume = RunVolume(
         raises=sum(bool(kind - {"withdrawal"}) for kind in kinds),
         withdrawals=sum("withdrawal" in kind for kind in kinds),
-        people=app.store.people_count(),
+        people=app.store.people.count(),
     )
     return check_brakes(volume, app.tuning.limits).reasons
 

@@ -38,12 +38,11 @@ def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
     """
     from bridge.cli.store_access import opened
     from bridge.core.model import Side
-    from bridge.engine.account_guard import ACCOUNT
 
     with opened(settings_from(config, database_url)) as store:
-        before = {side.value: store.meta(f"{ACCOUNT}{side}") for side in Side}
+        before = {side.value: store.facts.account(side) for side in Side}
         for side in Side:
-            store.drop_meta(f"{ACCOUNT}{side}")
+            store.facts.set_account(side, None)
     if json:
         print_json({"was": before})
         return 0

@@ -166,9 +166,9 @@ def _add_decisions(app: App, result: DemoResult) -> None:
     from bridge.core.model import PersonId, mask
 
     run = result.reconcile.run
-    entries = app.store.export_ledger()
+    entries = app.store.ledger.export()
     result.decided = [one for one in entries if one["run"] == run and one["kind"] == "decided"]
-    people = app.store.who_many(list({PersonId(one["person"]) for one in result.decided}))
+    people = app.store.people.get_many(list({PersonId(one["person"]) for one in result.decided}))
     result.names = {who.person: mask(who.address) for who in people}
 
 

@@ -56,7 +56,7 @@ def explain(
 def _document(store: Store, email: str, known: Any, wait: timedelta) -> dict[str, Any]:
     from bridge.engine.explain import explain as explain_person
 
-    who = _person_held(store, int(email)) if email.isdecimal() else store.find(email)
+    who = _person_held(store, int(email)) if email.isdecimal() else store.people.find(email)
     if who is None and email.isdecimal():
         raise ConfigError(f"There is no hold {email}.", hint="See `bridge holds list --state all`.")
     if who is None:
@@ -64,15 +64,16 @@ def _document(store: Store, email: str, known: Any, wait: timedelta) -> dict[str
             "The bridge knows no person with this address.",
             hint="Check the spelling. People new on one side are known after the next `bridge reconcile`.",
         )
-    return dict(explain_person(known, who, store.cells(who.person), store.history(who.person), wait))
+    cells, history = store.cells.of(who.person), store.ledger.history(who.person)
+    return dict(explain_person(known, who, cells, history, wait))
 
 
 def _person_held(store: Store, number: int) -> Who | None:
     """The person that a hold is about."""
-    rows = store.holds(None, after=number - 1, limit=1)
+    rows = store.holds.page(None, after=number - 1, limit=1)
     if [row.id for row in rows] != [number]:
         return None
-    return next(iter(store.who_many([rows[0].person])), None)
+    return next(iter(store.people.get_many([rows[0].person])), None)
 
 
 def _print(email: str, document: dict[str, Any]) -> None:

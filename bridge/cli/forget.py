@@ -94,7 +94,7 @@ def _require_key(settings: Settings) -> None:
 
     with App(settings) as app:
         path = key_file(settings)
-        if app.erasing.key is None and path is not None and not app.store.unreadable_marks():
+        if app.erasing.key is None and path is not None and not app.store.erasures.unreadable():
             make_key(path)
             note(StatusMark.NEXT, f"Created a key for the erasure marker: {path}. Keep it safe.", stderr=True)
         else:
@@ -158,7 +158,7 @@ def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: 
         marks = _count_unreadable(app)
         if marks and not confirmed(f"Delete {plural(marks, 'marker')}? This cannot be undone.", yes=yes):
             return 0
-        dropped = app.store.drop_unreadable_marks()
+        dropped = app.store.erasures.drop_unreadable()
     if json:
         print_json({"dropped": dropped})
     else:
@@ -172,7 +172,7 @@ def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: 
 def _count_unreadable(app: App) -> int:
     """Raises ConfigError where no key is set: forgetting to set it must not delete every marker."""
     app.erasing.required()
-    return app.store.unreadable_marks()
+    return app.store.erasures.unreadable()
 
 
 # Output

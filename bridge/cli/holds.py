@@ -69,7 +69,7 @@ def list_(
         chosen = _select(store, wanted, reason, person, after)
         rows = [row for _, row in zip(range(limit + 1), chosen, strict=False)]
         shown = _to_json(store, rows[:limit])
-        held = store.counts().held
+        held = store.cells.counts().held
     more = rows[limit - 1].id if len(rows) > limit else None
     if json:
         print_json({"holds": shown, "open": held, "next_after": more})
@@ -119,17 +119,17 @@ def _select(
     """The holds that match, read page by page."""
     only = None
     if email is not None:
-        who = store.find(email)
+        who = store.people.find(email)
         if who is None:
             raise ConfigError("The bridge knows no person with this address.", hint="Check the spelling.")
         only = who.person
-    while page := store.holds(state, reason=reason, limit=PAGE, after=after):
+    while page := store.holds.page(state, reason=reason, limit=PAGE, after=after):
         yield from (row for row in page if only is None or row.person == only)
         after = page[-1].id
 
 
 def _to_json(store: Store, rows: list[HoldRow]) -> list[dict[str, Any]]:
-    people = {who.person: mask(who.address) for who in store.who_many([row.person for row in rows])}
+    people = {who.person: mask(who.address) for who in store.people.get_many([row.person for row in rows])}
     return [
         {
             "id": row.id,
@@ -218,14 +218,14 @@ def _answer_page(store: Store, ids: list[int], state: HoldState) -> int:
     import getpass
 
     by = getpass.getuser()
-    return store.release(ids, by=by) if state is HoldState.RELEASED else store.dismiss(ids, by=by)
+    return store.holds.release(ids, by=by) if state is HoldState.RELEASED else store.holds.dismiss(ids, by=by)
 
 
 def _check_known(store: Store, numbers: list[int]) -> None:
     unknown = [
         number
         for number in numbers
-        if [row.id for row in store.holds(None, after=number - 1, limit=1)] != [number]
+        if [row.id for row in store.holds.page(None, after=number - 1, limit=1)] != [number]
     ]
     if unknown:
         words = ", ".join(map(str, unknown))

@@ -18,7 +18,7 @@ def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json =
 
     with reading(settings_from(config, database_url)) as store:
         try:
-            found = store.verify_ledger()
+            found = store.ledger.verify()
         except LedgerBroken as broken:
             if not json:
                 raise
@@ -40,7 +40,7 @@ def export(config: Config = None, database_url: DatabaseUrl = None, json: Json =
     from bridge.cli.store_access import reading
 
     with reading(settings_from(config, database_url)) as store:
-        entries = store.export_ledger()
+        entries = store.ledger.export()
         if json:
             _print_array(entries)
         else:

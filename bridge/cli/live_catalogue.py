@@ -77,8 +77,8 @@ def recent_changes(app: App, catalogues: Iterable[Catalogue]) -> list[str]:
     if not has_state_db(app):
         return []
     store = app.reading_store
-    recent = [one.change for one in store.catalogue_noticed(app.options.clock() - RECENT)]
-    fresh = [one for catalogue in catalogues for one in store.catalogue_news(catalogue)]
+    recent = [one.change for one in store.catalogue.changed_since(app.options.clock() - RECENT)]
+    fresh = [one for catalogue in catalogues for one in store.catalogue.compare(catalogue)]
     named = (one for one in (*recent, *fresh) if catalogue_names(app.mapping, one.kind, one.id))
     return list(dict.fromkeys(f"{SIDES[one.kind.side]}: the {one.what}." for one in named))
 

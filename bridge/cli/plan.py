@@ -95,10 +95,10 @@ def instance_of(store: Store) -> str:
     """The id of this state DB, created on first use."""
     import uuid
 
-    known = store.meta(INSTANCE)
+    known = store.facts.instance
     if known is None:
         known = uuid.uuid4().hex
-        store.set_meta(INSTANCE, known)
+        store.facts.instance = known
     return known
 
 

@@ -41,7 +41,7 @@ def pin(
         with writing(app.lease()) as heartbeat, show_progress() as progress:
             linker = _linker(app, name)
             progress("reading contacts", 0, None)
-            known = certain(who for page in app.store.known(Side.DOTDIGITAL) for who in page)
+            known = certain(who for page in app.store.people.known(Side.DOTDIGITAL) for who in page)
             plan = linker.compare(known, heartbeat)
         _print_plan(plan, name)
         if dry_run or not plan.wanted or not confirmed(_question(plan, name), yes=yes):
@@ -83,7 +83,7 @@ def _linker(app: App, name: str) -> ProfileLinker:
     from bridge.dotdigital.build import profile_linker
 
     clock, sleep = app.options.clock, app.options.sleep
-    return profile_linker(name, v2=app.dotdigital, memory=app.store, clock=clock, sleep=sleep)
+    return profile_linker(name, v2=app.dotdigital, memory=app.store.key_values, clock=clock, sleep=sleep)
 
 
 def _print_plan(plan: LinkPlan, name: str) -> None:

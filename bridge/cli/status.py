@@ -33,8 +33,8 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
 
     with reading(settings_from(config, database_url)) as store:
         document = status_document(store, now())
-        first = not store.first_run_completed()
-        people = store.people_count()
+        first = store.facts.first_run_completed is None
+        people = store.people.count()
     if json:
         print_json(document)
     else:
@@ -45,8 +45,8 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
 
 def status_document(store: Store, now: datetime) -> dict[str, Any]:
     """The status as JSON. `lag_seconds` is the time from each feed's watermark to now."""
-    watermarks, counts, runs = store.watermarks(), store.counts(), store.last_runs(10)
-    confirmations = store.challenges()
+    watermarks, counts, runs = store.feeds.watermarks(), store.cells.counts(), store.runs.last(10)
+    confirmations = store.confirmations.counts()
     last = next((run.report for run in runs if run.report and "writes" in run.report), None)
     return {
         "watermarks": {feed: _iso(at) for feed, at in watermarks.items()},
@@ -57,7 +57,7 @@ def status_document(store: Store, now: datetime) -> dict[str, Any]:
         "unproven": counts.unproven,
         "held": counts.held,
         "dead": counts.dead,
-        "unfinished_erasures": store.unfinished_erasures(),
+        "unfinished_erasures": store.erasures.unfinished(),
         "challenges": {
             "pending": confirmations.pending,
             "oldest": _iso(confirmations.oldest),
@@ -66,7 +66,7 @@ def status_document(store: Store, now: datetime) -> dict[str, Any]:
         "brakes": list((last or {}).get("brakes", [])),
         "last_runs": [_run_json(run) for run in runs],
         "budget": dict((last or {}).get("budget", {})),
-        "polling": polling(store),
+        "polling": polling(store.key_values),
     }
 
 

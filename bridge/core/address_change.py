@@ -1,24 +1,90 @@
-"""A change of address: which withdrawals go along with the person. Pure.
+"""A change of address: which opt-outs are transferred with the person. Pure.
 
 A person is an address here, and a record of a side (a profile, a contact) may come to have another one. Then
-whoever said no at the one is the one to be mailed at the other: the no goes along, before anything else is
-decided, and in either direction for as long as nobody else has the address that was left.
+the person who opted out at the former address is the one who would be mailed at the new address. The opt-out
+is transferred before anything else is decided, and in both directions for as long as nobody else has the
+former address. The same holds between a contact and the profile that it names by a custom identifier.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
-from bridge.core.conflict import is_out, newest
+from bridge.core.conflict import is_in, is_out, newest
 from bridge.core.decision import Rule
 from bridge.core.guards import is_carried_over
-from bridge.core.model import Agreement, Cell, Choice, Side
+from bridge.core.merge_observation import CellKey, LastRead
+from bridge.core.model import Agreement, Cell, Choice, PersonId, Side, TopicId
+from bridge.core.store_port import LedgerEntry
 from bridge.core.withdrawals import said_at
+
+ONE_ADDRESS = frozenset({Side.DOTDIGITAL})  # whose records hold one address each
+_INSTANT = timedelta(microseconds=1)
+_CLOCKS = timedelta(minutes=5)  # how far a side's clock may be ahead of the bridge's
+
+
+@dataclass(frozen=True, slots=True)
+class FormerBinding:
+    """A record that a person no longer has: last seen there at `until`, gone by `left_at`."""
+
+    person: PersonId
+    external_id: str
+    until: datetime
+    left_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """A record of `side` was `former`'s and is `heir`'s since then."""
+
+    side: Side
+    former: PersonId
+    heir: PersonId
+    since: datetime
+
+
+# bindings that ended
+
+
+def lost_bindings(
+    removed: Iterable[tuple[PersonId, str]],
+    before: Mapping[PersonId, LastRead | None],
+    now: Mapping[PersonId, LastRead | None],
+) -> list[FormerBinding]:
+    """The records that people turned out to have lost between two reads."""
+    return [
+        FormerBinding(person, external, was.at, read.at)
+        for person, external in removed
+        if (was := before.get(person)) is not None and (read := now.get(person)) is not None
+    ]
+
+
+def replaced_bindings(
+    added: Sequence[tuple[PersonId, str, datetime]], holders: Iterable[tuple[PersonId, str]]
+) -> list[FormerBinding]:
+    """Where a record holds one address only, a new holder ends the binding of every other one."""
+    newly = {external: (person, at) for person, external, at in added}
+    return [
+        FormerBinding(person, external, newly[external][1] - _INSTANT, newly[external][1])
+        for person, external in holders
+        if newly[external][0] != person
+    ]
+
+
+def told_binding(person: PersonId, external_id: str, until: datetime) -> FormerBinding:
+    """A side tells that a record had this person's address until then, by its own clock."""
+    return FormerBinding(person, external_id, until - _CLOCKS, until)
+
+
+# opt-outs that are transferred
 
 
 def newest_withdrawal(cell: Cell) -> datetime | None:
-    """The newest withdrawal that stands in a cell, agreed or seen; None where there is none. One without a
-    date is as new as the read that showed it."""
+    """The newest opt-out that stands in a cell, agreed or seen; None where there is none. One without a date
+    is as new as the read that showed it."""
     agreed = cell.agreed
     standing = agreed.at if agreed is not None and agreed.choice is Choice.OPTED_OUT else None
     outs = (side for side in Side if side in cell.seen and is_out(cell.seen[side]))
@@ -29,7 +95,7 @@ def merge_agreements(source: Cell, target: Cell, since: datetime) -> Agreement |
     """What is agreed for `target` once the person of `source` came to its address at `since`: the most
     restrictive of both. None where nothing is withdrawn at either, or all of it is known already.
 
-    Whatever was said before `since`, at the one or the other, raises nobody any more.
+    Nothing said before `since`, at either address, raises anybody any more.
     """
     said = newest(newest_withdrawal(source), newest_withdrawal(target))
     if said is None:
@@ -44,7 +110,7 @@ def merge_agreements(source: Cell, target: Cell, since: datetime) -> Agreement |
 
 
 def propagate_withdrawal(source: Cell, target: Cell) -> Agreement | None:
-    """What a later withdrawal at one address of a person means for the other one; None where `target` is out
+    """What a later opt-out at one address of a person means for another one; None where `target` is out
     already, or opted in since."""
     said, known = newest_withdrawal(source), target.agreed
     if said is None:
@@ -56,3 +122,68 @@ def propagate_withdrawal(source: Cell, target: Cell) -> Agreement | None:
 
 def _agreement(at: datetime, decided_at: datetime) -> Agreement:
     return Agreement(Choice.OPTED_OUT, at, Rule.ADDRESS_CHANGED, decided_at, versions={})
+
+
+class WithdrawalTransfer:
+    """Transfers opt-outs between the cells of linked people. `agreements` holds what changed, `entries` what
+    the ledger says about it."""
+
+    def __init__(self, cells: Mapping[PersonId, Sequence[Cell]]) -> None:
+        self._cells = {(cell.person, cell.topic): cell for mine in cells.values() for cell in mine}
+        self.agreements: dict[CellKey, Agreement] = {}
+        self.entries: list[LedgerEntry] = []
+
+    def follow_records(
+        self,
+        fresh: Iterable[Succession],
+        known: Iterable[Succession],
+        vacant: Collection[tuple[Side, PersonId]],
+    ) -> None:
+        """People who came to another address. `known`: transferred before; for as long as nobody else has
+        the former address (`vacant`), what is withdrawn at one goes to the other."""
+        for one in fresh:
+            for topic in self._topics(one.former, one.heir):
+                source, target = self._cell(one.former, topic), self._cell(one.heir, topic)
+                self._apply(target, merge_agreements(source, target, one.since), one.former)
+        for one in known:
+            if (one.side, one.former) in vacant:
+                self._propagate(one.former, one.heir)
+                self._propagate(one.heir, one.former)
+
+    def follow_links(self, links: Iterable[tuple[PersonId, Sequence[PersonId]]]) -> None:
+        """Contacts, each with the people of the profile that it names. The contact's opt-outs go to each
+        address of the profile. Back goes only what no address of the profile still opts in to at
+        MyPreferences."""
+        for contact, profile in links:
+            for one in profile:
+                self._propagate(contact, one)
+            self._propagate_from_all(profile, contact)
+
+    def _propagate(self, source: PersonId, target: PersonId) -> None:
+        for topic in self._topics(source, target):
+            there = self._cell(target, topic)
+            self._apply(there, propagate_withdrawal(self._cell(source, topic), there), source)
+
+    def _propagate_from_all(self, sources: Sequence[PersonId], target: PersonId) -> None:
+        for topic in self._topics(*sources, target):
+            said = [self._cell(source, topic) for source in sources]
+            if any(is_in(seen) for cell in said if (seen := cell.seen.get(Side.MYPREFERENCES)) is not None):
+                continue
+            for cell in said:
+                there = self._cell(target, topic)
+                self._apply(there, propagate_withdrawal(cell, there), cell.person)
+
+    def _topics(self, *persons: PersonId) -> list[TopicId]:
+        return sorted({topic for person, topic in self._cells if person in persons})
+
+    def _cell(self, person: PersonId, topic: TopicId) -> Cell:
+        return self._cells.get((person, topic), Cell(person, topic))
+
+    def _apply(self, target: Cell, agreement: Agreement | None, source: PersonId) -> None:
+        if agreement is None:
+            return
+        key = (target.person, target.topic)
+        self._cells[key] = replace(target, agreed=agreement)
+        self.agreements[key] = agreement
+        body: Mapping[str, Any] = {"from_person": source, "withdrawn_at": agreement.at.isoformat()}
+        self.entries.append(LedgerEntry(agreement.rule, body, target.person, target.topic))

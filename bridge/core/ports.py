@@ -102,11 +102,11 @@ Watermarks = Mapping[str, datetime]
 
 
 class KeyValue(Protocol):
-    """Single facts that outlive the process: what a side has to remember of the jobs it was given."""
+    """Texts that outlive the process, by key: what a side has to remember, and the facts of the state DB."""
 
-    def meta(self, key: str) -> str | None: ...
+    def get(self, key: str) -> str | None: ...
 
-    def set_meta(self, key: str, value: str) -> None: ...
+    def set(self, key: str, value: str) -> None: ...
 
 
 def cursor_key(feed: str) -> str:

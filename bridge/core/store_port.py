@@ -1,4 +1,4 @@
-"""What the engine asks of the state DB, and the values that pass between them."""
+"""What the engine asks of the state DB: one small port for each subject, and the values that pass between."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from bridge.core.catalogue import Catalogue, CatalogueChange
+from bridge.core.erasure import KnownWithdrawals
+from bridge.core.facts import Facts
 from bridge.core.model import (
     Agreement,
     Cell,
@@ -36,7 +38,7 @@ class RunKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of the record of why. `body` holds no address."""
+    """One line of the decision log. `body` holds no address."""
 
     kind: str
     body: Json
@@ -47,20 +49,20 @@ class LedgerEntry:
 @dataclass(frozen=True, slots=True)
 class RecordResult:
     """What a page of observations changed. `read_again` are people of whom only a part was read, where that
-    part alone must not be believed, or who turned out to have another address."""
+    part alone must not be trusted, or who turned out to have another address."""
 
     people: int
     cells: int
     dirtied: int
     read_again: tuple[PersonId, ...] = ()
-    left: tuple[str, ...] = ()  # ids of records that some of these people have no more: where are they now?
-    ledger: tuple[LedgerEntry, ...] = ()  # what was carried along with changes of address
+    left: tuple[str, ...] = ()  # ids of records that some of these people no longer have: where are they now?
+    ledger: tuple[LedgerEntry, ...] = ()  # what was transferred with changes of address
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """A cell was decided. `agreement` None: nothing new is agreed. `seen` is the ground it was decided on: a
-    cell whose ground has moved since stays dirty."""
+    """A cell was decided. `agreement` None: nothing new is agreed. `ground` is what it was decided on: a cell
+    whose ground has changed since stays dirty."""
 
     person: PersonId
     topic: TopicId
@@ -115,7 +117,7 @@ class AttemptFinished:
 
 @dataclass(frozen=True, slots=True)
 class HoldRow:
-    """Something that waits for a person."""
+    """A change that waits for an operator."""
 
     id: int
     person: PersonId
@@ -130,7 +132,7 @@ class HoldRow:
 
 @dataclass(frozen=True, slots=True)
 class RetryItem:
-    """Somebody who could not be read when a feed named them: kept until the read succeeds."""
+    """A person who could not be read when a feed named them: kept until the read succeeds."""
 
     id: int
     hint: Hint
@@ -139,7 +141,7 @@ class RetryItem:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """What a webhook tells of, and all that is kept of it: which event, of what kind, about whose record."""
+    """All that is kept of a webhook event: its id, its type, and the profile it is about."""
 
     event: str
     kind: str
@@ -148,8 +150,8 @@ class WebhookEvent:
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """A notice that no round has looked into. `followed`: a feed brought the same event since, and led to a
-    look."""
+    """A webhook event that no run has processed. `followed`: a feed brought the same event since, and the
+    profile was read."""
 
     id: int
     hint: Hint
@@ -158,7 +160,7 @@ class PendingEvent:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What waits: cells to decide, holds, writes given up, writes not yet proven."""
+    """How much waits: cells to decide, open holds, writes given up, writes not yet proven."""
 
     waiting: int
     held: int
@@ -168,7 +170,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class PendingConfirmation:
-    """Somebody who was asked by mail to confirm."""
+    """A person who was asked by mail to confirm."""
 
     person: PersonId
     challenge: Challenge
@@ -176,16 +178,16 @@ class PendingConfirmation:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationCounts:
-    """How many people were asked by mail and have not confirmed: those who still may, since when the oldest
-    of them was asked, and those whose time is over."""
+    """How many people were asked by mail and have not confirmed: those who still may, when the oldest of them
+    was asked, and those whose time is over."""
 
     pending: int
     oldest: datetime | None
     expired: int
 
 
-class StorePort(Protocol):
-    """The state DB as the engine sees it. Every method is one transaction."""
+class ObservationsPort(Protocol):
+    """What the sides showed."""
 
     def record(
         self,
@@ -198,66 +200,83 @@ class StorePort(Protocol):
         unsubscribe_withdraws_topics: bool = False,
         followed: Sequence[str] = (),
         cursor: str | None = None,
-    ) -> RecordResult: ...
+    ) -> RecordResult:
+        """Store a page of views and, with it, how far its feed was read: all or nothing."""
+        ...
+
+    def mark_absent(self, side: Side, topics: Sequence[TopicId], *, run: RunId, read_at: datetime) -> int:
+        """After a complete sweep: people never seen at `side` are not there. Returns for how many that is
+        new."""
+        ...
+
+    def record_former_addresses(
+        self, side: Side, external_id: str, former: Sequence[tuple[str, datetime | None]]
+    ) -> list[PersonId]:
+        """A record had these addresses before. Returns those people who were never seen with it."""
+        ...
+
+
+class FeedsPort(Protocol):
+    """How far each feed was read, and which of its hints were followed."""
+
+    def watermark(self, feed: str) -> datetime | None: ...
+
+    def watermarks(self) -> dict[str, datetime]: ...
 
     def settled_keys(self, feed: str, keys: Sequence[str], settling: timedelta) -> frozenset[str]:
         """Those of a feed's keys that were last followed at least `settling` after they were first: what a
         side shows may lag behind what its feed tells."""
         ...
 
-    def mark_absent(self, side: Side, topics: Sequence[TopicId], *, run: RunId, read_at: datetime) -> int: ...
 
-    def unseen_since(self, side: Side, since: datetime) -> Iterator[list[Who]]: ...
+class PeoplePort(Protocol):
+    """Who is known, and by which records."""
+
+    def get(self, person: PersonId) -> Who: ...
+
+    def get_many(self, people: Sequence[PersonId]) -> list[Who]: ...
+
+    def find(self, address: str) -> Who | None: ...
+
+    def of_record(self, side: Side, external_id: str) -> list[Who]: ...
+
+    def related(self, person: PersonId) -> list[Who]: ...
 
     def known(self, side: Side | None = None) -> Iterator[list[Who]]: ...
 
-    def record_former_addresses(
-        self, side: Side, external_id: str, former: Sequence[tuple[str, datetime | None]]
-    ) -> list[PersonId]: ...
+    def unseen_since(self, side: Side, since: datetime) -> Iterator[list[Who]]: ...
 
-    def who(self, person: PersonId) -> Who: ...
+    def unresolved_profile_links(self, after: str, limit: int) -> list[str]: ...
 
-    def who_many(self, people: Sequence[PersonId]) -> list[Who]: ...
+    def count(self) -> int: ...
 
-    def bound(self, side: Side, external_id: str) -> list[Who]: ...
 
-    def unresolved_profile_links(self, after: str, limit: int) -> list[str]:
-        """The next profiles, beyond the one given, that contacts name and nobody is known to have."""
-        ...
+class CellsPort(Protocol):
+    """What each side shows of each person's topics, what was agreed, what is to be decided."""
+
+    def of(self, person: PersonId) -> list[Cell]: ...
+
+    def of_many(self, people: Sequence[PersonId]) -> dict[PersonId, list[Cell]]: ...
 
     def dirty(self, after: PersonId | None, limit: int) -> list[list[Cell]]: ...
 
-    def cells(self, person: PersonId) -> list[Cell]: ...
-
-    def cells_of(self, people: Sequence[PersonId]) -> dict[PersonId, list[Cell]]: ...
-
     def settle(self, run: RunId, settlements: Sequence[Settlement]) -> None: ...
 
-    def begin_attempt(
-        self, run: RunId, person: PersonId, side: Side, body: Json, ledger: LedgerEntry
-    ) -> int: ...
-
-    def end_attempt(
-        self,
-        run: RunId,
-        attempt: int,
-        state: AttemptState,
-        *,
-        ledger: LedgerEntry,
-        error_code: str | None = None,
-        error: str | None = None,
-        written_at: datetime | None = None,
-        topics: Sequence[TopicId] = (),
-        views: Sequence[PersonView] = (),
-        settlements: Sequence[Settlement] = (),
-        unsubscribe_withdraws_topics: bool = False,
-    ) -> None: ...
-
-    def begin_attempts(self, run: RunId, side: Side, begun: Sequence[AttemptStarted]) -> list[int]:
-        """Note many writes before any of them is sent. Returns their numbers, in order."""
+    def remap(self, topics: Sequence[TopicId]) -> None:
+        """The mapping has changed: everything mapped is decided again, and nothing else is."""
         ...
 
-    def end_attempts(
+    def counts(self) -> Counts: ...
+
+
+class AttemptsPort(Protocol):
+    """Writes that were begun, and what became of them."""
+
+    def begin(self, run: RunId, side: Side, begun: Sequence[AttemptStarted]) -> list[int]:
+        """Note writes before any of them is sent. Returns their numbers, in order."""
+        ...
+
+    def end(
         self,
         run: RunId,
         side: Side,
@@ -266,16 +285,20 @@ class StorePort(Protocol):
         views: Sequence[PersonView] = (),
         unsubscribe_withdraws_topics: bool = False,
     ) -> None:
-        """Note what became of many writes to one side, and what was read back."""
-        ...
-
-    def ineffective_writes(self, person: PersonId, topic: TopicId) -> int:
-        """How many writes about this cell were accepted and not followed since it was last agreed."""
+        """Note what became of writes to one side, and what was read back."""
         ...
 
     def in_doubt(self) -> list[Attempt]: ...
 
-    def open_hold(
+    def ineffective(self, person: PersonId, topic: TopicId) -> int:
+        """How many writes about this cell were accepted and had no effect since it was last agreed."""
+        ...
+
+
+class HoldsPort(Protocol):
+    """What waits for an operator."""
+
+    def open(
         self,
         run: RunId,
         person: PersonId,
@@ -289,89 +312,137 @@ class StorePort(Protocol):
         afresh: bool = False,
     ) -> bool: ...
 
-    def holds(
-        self, state: HoldState | None = HoldState.OPEN, *, reason: str | None = None, limit: int, after: int
-    ) -> list[HoldRow]:
-        """Standing holds with a number beyond `after`, the oldest first."""
-        ...
+    def close(self, person: PersonId, topic: TopicId) -> None: ...
 
-    def release_all(self, reason: str) -> int:
-        """A person approves every open hold of one reason. Returns how many."""
-        ...
+    def page(
+        self,
+        state: HoldState | None = HoldState.OPEN,
+        *,
+        reason: str | None = None,
+        limit: int = 100,
+        after: int = 0,
+    ) -> list[HoldRow]: ...
 
-    def close_hold(self, person: PersonId, topic: TopicId) -> None: ...
+    def release_all(self, reason: str) -> int: ...
 
-    def recheck_erased(self) -> int:
-        """Find out who, of those made known while nobody could tell, had been erased. Returns how many of
-        whom that cannot be told yet."""
-        ...
 
-    def unreadable_marks(self) -> int:
-        """How many people were erased whose marks need another key than the one at hand."""
-        ...
+class ConfirmationsPort(Protocol):
+    """Who was asked by mail to confirm an opt-in."""
 
-    def unfinished_erasures(self) -> int:
-        """How many erasures were begun and not carried to their end."""
-        ...
-
-    def record_challenge(
+    def record(
         self, run: RunId, person: PersonId, opt_in_at: datetime, *, sent_at: datetime, look_at: datetime
-    ) -> None:
-        """The person was asked by mail, or may have been, about the opt-in of that date."""
-        ...
+    ) -> None: ...
 
-    def set_challenge_state(self, run: RunId, person: PersonId, state: ChallengeState) -> None:
-        """How the person's last question stands now."""
-        ...
+    def set_state(self, run: RunId, person: PersonId, state: ChallengeState) -> None: ...
 
-    def confirmations_due(self, now: datetime, limit: int) -> list[PendingConfirmation]:
-        """Whom to look at, whether they have confirmed."""
-        ...
+    def due(self, now: datetime, limit: int) -> list[PendingConfirmation]: ...
 
-    def schedule_checks(self, looks: Mapping[PersonId, datetime | None], lapsed: Sequence[PersonId]) -> None:
-        """When to look at these people next; for whom the time is over: their channel is decided again."""
-        ...
+    def schedule(self, looks: Mapping[PersonId, datetime | None], lapsed: Sequence[PersonId]) -> None: ...
 
-    def inbox(self, side: Side) -> list[RetryItem]: ...
 
-    def add_retry(
+class RetryPort(Protocol):
+    """People who could not be read when a feed named them."""
+
+    def of(self, side: Side) -> list[RetryItem]: ...
+
+    def add(
         self, side: Side, *, hint: Hint | None = None, person: PersonId | None = None, error: str
     ) -> None: ...
 
-    def drop_retry(self, kept: int) -> None: ...
+    def drop(self, kept: int) -> None: ...
 
-    def notices(self, side: Side) -> list[PendingEvent]:
-        """The next that webhooks named and no round has looked into, the oldest first."""
+
+class WebhooksPort(Protocol):
+    """Webhook events that no run has processed."""
+
+    def pending(self, side: Side) -> list[PendingEvent]: ...
+
+    def mark_processed(self, events: Sequence[int]) -> None: ...
+
+
+class CataloguePort(Protocol):
+    """What exists at both sides, as it was last read."""
+
+    def compare(self, fresh: Catalogue) -> list[CatalogueChange]:
+        """What has happened since the catalogue was last saved."""
         ...
 
-    def mark_processed(self, notices: Sequence[int]) -> None:
-        """These were looked into."""
+    def save(self, fresh: Catalogue) -> list[CatalogueChange]:
+        """Save what was read of some kinds. Returns what happened since they were last read."""
         ...
 
-    def remap(self, topics: Sequence[TopicId]) -> None:
-        """The mapping has changed: everything mapped is decided again, and nothing else is."""
+
+class RunsPort(Protocol):
+    """Runs, each with its report."""
+
+    def begin(self, kind: RunKind) -> RunId: ...
+
+    def end(self, run: RunId, state: str, report: Json) -> None: ...
+
+
+class ErasuresPort(Protocol):
+    """People who were or are being erased."""
+
+    def begin(self, address: str) -> None:
+        """Mark a person before anything is done: no opt-in from before raises them any more."""
         ...
 
-    def watermark(self, feed: str) -> datetime | None: ...
-
-    def watermarks(self) -> dict[str, datetime]: ...
-
-    def catalogue_news(self, fresh: Catalogue) -> list[CatalogueChange]:
-        """What has happened since the catalogue was last kept."""
+    def finish(self, address: str, known: KnownWithdrawals, told: Json) -> bool:
+        """Remove all that is kept of a person, but for the marker. Returns whether anything was."""
         ...
 
-    def keep_catalogue(self, fresh: Catalogue) -> list[CatalogueChange]:
-        """Keep what was read of some kinds; returns what happened since they were last read."""
+    def recheck(self) -> int:
+        """Find out which people, added while the key was missing, had been erased. Returns for how many that
+        cannot be found out yet."""
         ...
 
-    def begin_run(self, kind: RunKind) -> RunId: ...
+    def unreadable(self) -> int:
+        """How many markers need another key than the one that is set."""
+        ...
 
-    def end_run(self, run: RunId, state: str, report: Json) -> None: ...
+    def unfinished(self) -> int:
+        """How many erasures were begun and not finished."""
+        ...
 
-    def meta(self, key: str) -> str | None: ...
 
-    def set_meta(self, key: str, value: str) -> None: ...
+class StorePort(Protocol):
+    """The state DB as the engine sees it, by subject. Every method of a subject is one transaction."""
 
-    def people_count(self) -> int: ...
+    @property
+    def observations(self) -> ObservationsPort: ...
 
-    def counts(self) -> Counts: ...
+    @property
+    def feeds(self) -> FeedsPort: ...
+
+    @property
+    def people(self) -> PeoplePort: ...
+
+    @property
+    def cells(self) -> CellsPort: ...
+
+    @property
+    def attempts(self) -> AttemptsPort: ...
+
+    @property
+    def holds(self) -> HoldsPort: ...
+
+    @property
+    def confirmations(self) -> ConfirmationsPort: ...
+
+    @property
+    def retry_queue(self) -> RetryPort: ...
+
+    @property
+    def webhooks(self) -> WebhooksPort: ...
+
+    @property
+    def catalogue(self) -> CataloguePort: ...
+
+    @property
+    def runs(self) -> RunsPort: ...
+
+    @property
+    def erasures(self) -> ErasuresPort: ...
+
+    @property
+    def facts(self) -> Facts: ...

@@ -198,7 +198,7 @@ class Daemon:
         return Health(
             heartbeat=self._heartbeat,
             stats=self._stats,
-            store=self._app.store,
+            store=self._app.store.feeds,
             feeds=lambda: self._runner.feeds,
             schedule=self._schedule,
             clock=self._app.options.clock,

@@ -182,13 +182,13 @@ class SweepSchedule:
     def done(self) -> None:
         """A sweep succeeded."""
         self._last = self._clock()
-        self._store.set_meta(SWEPT, self._last.isoformat())
+        self._store.facts.swept_at = self._last
 
 
 def _last(store: Store) -> datetime | None:
-    stored = store.meta(SWEPT)
-    found = [datetime.fromisoformat(stored)] if stored else []
-    found += [row.ended_at for row in store.last_runs(_LOOK_BACK) if row.ended_at and _is_sweep(row)]
+    stored = store.facts.swept_at
+    found = [] if stored is None else [stored]
+    found += [row.ended_at for row in store.runs.last(_LOOK_BACK) if row.ended_at and _is_sweep(row)]
     return max(found, default=None)
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bridge.core.erasers import RecordFound, SideErasure
+from bridge.core.erasure import RecordFound, SideErasure
 from bridge.core.errors import AlreadyDone, InvalidResponse, NotFound, OutcomeUnknown, Refused
 from bridge.core.jobs import polls
 from bridge.core.model import Block, Choice, Who, address_key
@@ -43,7 +43,7 @@ class _Found:
 
 
 class DotdigitalEraser:
-    """Fills `bridge.core.erasers.Eraser`. `sleep` takes seconds."""
+    """Fills `bridge.core.erasure.Eraser`. `sleep` takes seconds."""
 
     def __init__(
         self,

@@ -20,9 +20,9 @@ def require_same_account(services: Services, health: RunHealth) -> None:
         except SideError as error:
             health.lost(side, error)
             continue
-        known = services.state.meta(f"{ACCOUNT}{side}")
+        known = services.state.facts.account(side)
         if known is None:
-            services.state.set_meta(f"{ACCOUNT}{side}", account)
+            services.state.facts.set_account(side, account)
         elif known != account:
             raise ConfigError(
                 f"This state DB belongs to another account of {side} ({known}) "

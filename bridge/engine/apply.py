@@ -110,7 +110,8 @@ class Applier:
 
     def _work(self, people: Sequence[list[CellDecision]]) -> list[PersonWrites]:
         whose = {
-            who.person: who for who in self._services.state.who_many([one[0].cell.person for one in people])
+            who.person: who
+            for who in self._services.state.people.get_many([one[0].cell.person for one in people])
         }
         return [PersonWrites.of(whose[decisions[0].cell.person], decisions) for decisions in people]
 
@@ -169,14 +170,14 @@ class Applier:
             if isinstance(one.decision, Held):
                 self._hold(one, one.decision)
             elif one.cell.hold is not None and _over(one.decision):
-                state.close_hold(one.cell.person, one.topic.id)
+                state.holds.close(one.cell.person, one.topic.id)
         if settlements:
-            state.settle(self._run, settlements)
+            state.cells.settle(self._run, settlements)
 
     def _hold(self, one: CellDecision, held: Held) -> None:
         why = RULE_TEXT[held.rule]
         body = {"rule": held.rule.value, "why": why, "mapping": self._services.mapping.digest}
-        self._services.state.open_hold(
+        self._services.state.holds.open(
             self._run,
             one.cell.person,
             one.topic.id,

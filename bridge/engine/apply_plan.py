@@ -32,7 +32,7 @@ class PlanRunner:
             raise PlanMoved("The mapping is not the one this plan was made with.", hint=_AGAIN)
         state, began = self._services.state, self._services.clock()
         before = {side: self._services.readers[side].calls for side in Side}
-        run = state.begin_run(RunKind.APPLY)
+        run = state.runs.begin(RunKind.APPLY)
         health = RunHealth()
         fetcher = Fetcher(self._services, run, health)
         # approvals and first-run holds were weighed when the plan was made: what it holds back is not in it
@@ -43,10 +43,10 @@ class PlanRunner:
             self._compare(decider, acts)
             written = self._write(run, health, decider, fetcher, acts)
         except PlanMoved:
-            state.end_run(run, "stopped", {"refused": True})
+            state.runs.end(run, "stopped", {"refused": True})
             raise
         except BaseException as error:
-            state.end_run(run, "failed", {"error": type(error).__name__})
+            state.runs.end(run, "failed", {"error": type(error).__name__})
             raise
         report = Report(
             run=run,
@@ -55,14 +55,14 @@ class PlanRunner:
             seconds=(self._services.clock() - began) / timedelta(seconds=1),
             observed=fetcher.observed,
             written=written,
-            counts=state.counts(),
+            counts=state.cells.counts(),
             calls={side: self._services.readers[side].calls - before[side] for side in Side},
             brakes=[],
             warnings=health.warnings,
             errors=health.errors,
-            people=state.people_count(),
+            people=state.people.count(),
         )
-        state.end_run(run, "done", report.shown())
+        state.runs.end(run, "done", report.shown())
         return report
 
     def _look(self, fetcher: Fetcher, health: RunHealth, acts: Sequence[Json]) -> None:
@@ -90,7 +90,7 @@ class PlanRunner:
         )
 
     def _person(self, decider: Decider, act: Json) -> list[CellDecision]:
-        return decider.person(self._services.state.cells(PersonId(act["person"])))
+        return decider.person(self._services.state.cells.of(PersonId(act["person"])))
 
     def _write(
         self, run: RunId, health: RunHealth, decider: Decider, fetcher: Fetcher, acts: Sequence[Json]
@@ -104,7 +104,7 @@ class PlanRunner:
                     wanted = self._confirmed(fetcher, decider, act)
                     written.failed += not wanted
                 if wanted:
-                    written.add(carrier.carry(self._services.state.who(wanted[0].cell.person), wanted))
+                    written.add(carrier.carry(self._services.state.people.get(wanted[0].cell.person), wanted))
                 self._services.heartbeat()
         return written
 

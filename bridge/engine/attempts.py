@@ -103,7 +103,7 @@ class AttemptLog:
     def begin(self, side: Side, batches: Sequence[WriteBatch]) -> list[int]:
         """Note writes before they are sent: killed at any moment, the next round knows what may have
         happened and reads it back first."""
-        return self._services.state.begin_attempts(self._run, side, [self._begun(one) for one in batches])
+        return self._services.state.attempts.begin(self._run, side, [self._begun(one) for one in batches])
 
     def _begun(self, batch: WriteBatch) -> AttemptStarted:
         body = {
@@ -137,7 +137,7 @@ class AttemptLog:
                 # Before the attempt ends: killed in between, nobody is asked twice.
                 sent_at = result.sent_at or self._services.clock()
                 note_asked(self._services.state, self._run, batch.who.person, batch.unit, sent_at)
-        self._services.state.end_attempts(
+        self._services.state.attempts.end(
             self._run,
             side,
             [_ended(attempt, batch, result) for attempt, batch, result in ended],
@@ -161,18 +161,18 @@ class AttemptLog:
         if not proven:
             return
         state = self._services.state
-        cells = state.cells_of(
+        cells = state.cells.of_many(
             list(dict.fromkeys(person_writes.who.person for _, _, person_writes in proven))
         )
         now = {(cell.person, cell.topic): cell for mine in cells.values() for cell in mine}
         for one, _, _ in proven:  # before it is settled: a settled cell is not looked at again
             if one.cell.hold is not None:
-                state.close_hold(one.cell.person, one.topic.id)
+                state.holds.close(one.cell.person, one.topic.id)
         settlements = [
             self._settlement(one, act, now[person_writes.who.person, one.topic.id], person_writes.shown)
             for one, act, person_writes in proven
         ]
-        state.settle(self._run, settlements)
+        state.cells.settle(self._run, settlements)
 
     def _settlement(
         self, one: CellDecision, act: Act, now: Cell, shown: Mapping[Side, PersonView]
@@ -197,13 +197,13 @@ class AttemptLog:
     def _wait_for_confirmation(self, batch: WriteBatch) -> None:
         """Nothing is left to decide before the person confirms, unless they have already."""
         state, person = self._services.state, batch.who.person
-        now = {cell.topic: cell for cell in state.cells(person)}
+        now = {cell.topic: cell for cell in state.cells.of(person)}
         asked = [now[one.topic.id] for one, _ in batch.acts]
         for cell in asked:
             if cell.hold is not None:
-                state.close_hold(person, cell.topic)
+                state.holds.close(person, cell.topic)
         waiting = [cell for cell in asked if batch.side in cell.seen and not is_in(cell.seen[batch.side])]
-        state.settle(self._run, [Settlement(person, cell.topic, cell.ground) for cell in waiting])
+        state.cells.settle(self._run, [Settlement(person, cell.topic, cell.ground) for cell in waiting])
 
     def _hold_where_needed(self, batch: WriteBatch, result: VerifiedWrite) -> None:
         """A person at the desk is needed where no repetition helps."""
@@ -216,18 +216,18 @@ class AttemptLog:
                 return
         self._open_holds(batch, rule, why)
         state, person = self._services.state, batch.who.person
-        cells = state.cells(person)
+        cells = state.cells.of(person)
         held = {cell.topic: cell for cell in cells if cell.hold is not None and cell.hold.reason == rule}
         settled = [held[one.topic.id] for one, _ in batch.acts if one.topic.id in held]
-        state.settle(self._run, [Settlement(person, cell.topic, cell.ground) for cell in settled])
+        state.cells.settle(self._run, [Settlement(person, cell.topic, cell.ground) for cell in settled])
 
     def _open_holds(self, batch: WriteBatch, rule: Rule, why: str) -> None:
         state, person = self._services.state, batch.who.person
-        now = {cell.topic: cell for cell in state.cells(person)}
+        now = {cell.topic: cell for cell in state.cells.of(person)}
         for one, act in batch.acts:
             if rule is Rule.NOT_HONOURED and not self._often_unfollowed(person, one.topic.id):
                 continue
-            state.open_hold(
+            state.holds.open(
                 self._run,
                 person,
                 one.topic.id,
@@ -240,7 +240,7 @@ class AttemptLog:
             )
 
     def _often_unfollowed(self, person: PersonId, topic: TopicId) -> bool:
-        return self._services.state.ineffective_writes(person, topic) >= NOT_HONOURED_MAX
+        return self._services.state.attempts.ineffective(person, topic) >= NOT_HONOURED_MAX
 
 
 _STATES = {

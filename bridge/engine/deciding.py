@@ -49,7 +49,7 @@ class Decider:
     def people(self) -> Iterator[list[list[CellDecision]]]:
         """Everybody with a dirty cell, in pages: for each person the decisions about all mapped topics."""
         after: PersonId | None = None
-        while page := self._services.state.dirty(after, self._services.tuning.page):
+        while page := self._services.state.cells.dirty(after, self._services.tuning.page):
             after = page[-1][0].person
             yield [self.person(cells) for cells in page]
             self._services.heartbeat()
@@ -84,7 +84,7 @@ class Decider:
                     raises += any(not isinstance(write, Withdrawal) for write in writes)
             if not looked:
                 break
-        return RunVolume(raises, withdrawals, self._services.state.people_count())
+        return RunVolume(raises, withdrawals, self._services.state.people.count())
 
     def _look(self, page: list[list[CellDecision]], fetcher: Fetcher) -> bool:
         looked = False

@@ -22,7 +22,9 @@ def note_asked(
     for write in unit:
         if isinstance(write, Raise) and write.topic == CHANNEL and write.side is Side.DOTDIGITAL:
             said = write.evidence.changed_at
-            state.record_challenge(run, person, said, sent_at=sent_at, look_at=sent_at + CHECK_INTERVAL_MIN)
+            state.confirmations.record(
+                run, person, said, sent_at=sent_at, look_at=sent_at + CHECK_INTERVAL_MIN
+            )
 
 
 def note_decided(state: StorePort, run: RunId, decisions: CellDecision) -> None:
@@ -32,7 +34,7 @@ def note_decided(state: StorePort, run: RunId, decisions: CellDecision) -> None:
         return
     after = challenge_state_after(decisions.cell, challenge, decisions.decision)
     if after is not challenge.state:
-        state.set_challenge_state(run, decisions.cell.person, after)
+        state.confirmations.set_state(run, decisions.cell.person, after)
 
 
 class ConfirmationPoller:
@@ -48,13 +50,13 @@ class ConfirmationPoller:
         before a last look."""
         now = self._services.clock()
         while Side.DOTDIGITAL not in self._health.down:
-            due = self._services.state.confirmations_due(now, self._services.tuning.page)
+            due = self._services.state.confirmations.due(now, self._services.tuning.page)
             if not due or not self._page(due, now):
                 return
 
     def _page(self, due: list[PendingConfirmation], now: datetime) -> bool:
         state, wait = self._services.state, self._services.tuning.challenge_wait
-        whose = {address_key(who.address): who for who in state.who_many([one.person for one in due])}
+        whose = {address_key(who.address): who for who in state.people.get_many([one.person for one in due])}
         seen: set[PersonId] = set()
         try:
             for page in self._services.readers[Side.DOTDIGITAL].read_people(list(whose.values())):
@@ -66,5 +68,5 @@ class ConfirmationPoller:
             return False
         looks = {one.person: next_check(one.challenge.sent_at, now, wait) for one in due}
         looks |= {one.person: now + CHECK_INTERVAL_MIN for one in due if one.person not in seen}
-        state.schedule_checks(looks, [person for person in seen if looks[person] is None])
+        state.confirmations.schedule(looks, [person for person in seen if looks[person] is None])
         return True

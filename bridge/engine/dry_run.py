@@ -57,7 +57,7 @@ class DryRun:
     def plan(self, orders: RunOptions | None = None) -> Plan:
         """What a round would do now. Observations are kept, agreements are not touched."""
         state = self._services.state
-        run = state.begin_run(RunKind.PLAN)
+        run = state.runs.begin(RunKind.PLAN)
         seeing = ReadPhase(self._services, run, orders or RunOptions(), dry=True)
         plan = Plan(run, self._services.mapping.digest, self._services.clock())
         try:
@@ -66,12 +66,12 @@ class DryRun:
             plan.brakes = list(check_brakes(seeing.load, self._services.tuning.limits).reasons)
             self._fill(plan, decider)
         except BaseException as error:
-            state.end_run(run, "failed", {"error": type(error).__name__})
+            state.runs.end(run, "failed", {"error": type(error).__name__})
             raise
         plan.warnings = seeing.health.warnings
         plan.gone = bool(seeing.health.gone)
         plan.exit_code = max((error.exit_code for error in seeing.health.errors), default=0)
-        state.end_run(run, "done", {"writes": len(plan.writes), "held": len(plan.held)})
+        state.runs.end(run, "done", {"writes": len(plan.writes), "held": len(plan.held)})
         return plan
 
     def _fill(self, plan: Plan, decider: Decider) -> None:
@@ -83,7 +83,7 @@ class DryRun:
         for held in self._held():
             fresh = [person for person in held if person not in seen]
             self._people(
-                plan, {person: decider.person(self._services.state.cells(person)) for person in fresh}
+                plan, {person: decider.person(self._services.state.cells.of(person)) for person in fresh}
             )
             seen.update(fresh)
         plan.calls = self._bill.calls()
@@ -91,12 +91,12 @@ class DryRun:
     def _held(self) -> Iterator[list[PersonId]]:
         """People with something on hold, which is decided already and so waits for no round."""
         after = 0
-        while page := self._services.state.holds(limit=self._services.tuning.page, after=after):
+        while page := self._services.state.holds.page(limit=self._services.tuning.page, after=after):
             after = page[-1].id
             yield list(dict.fromkeys(hold.person for hold in page))
 
     def _people(self, plan: Plan, people: Mapping[PersonId, list[CellDecision]]) -> None:
-        for who in self._services.state.who_many(list(people)):
+        for who in self._services.state.people.get_many(list(people)):
             self._person(plan, who, people[who.person])
 
     def _person(self, plan: Plan, who: Who, decisions: list[CellDecision]) -> None:

@@ -10,34 +10,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
 
 from bridge.core.conflict import is_out
-from bridge.core.erasers import Eraser, RecordFound, SideErasure
-from bridge.core.erasure import KnownWithdrawals
+from bridge.core.erasure import Eraser, RecordFound, SideErasure
 from bridge.core.errors import SideError, Throttled
-from bridge.core.model import Cell, Observation, PersonId, Side, TopicId, Who, mask
+from bridge.core.model import Observation, PersonId, Side, TopicId, Who, mask
 from bridge.core.ports import read_person
 from bridge.core.priority import Priority, with_priority
+from bridge.core.store_port import StorePort
 from bridge.engine.account_guard import require_same_account
 from bridge.engine.context import RunHealth, Services
 
 ORDER = (Side.DOTDIGITAL, Side.MYPREFERENCES)  # where mail is sent from comes first
 _NOBODY = PersonId(0)  # whom the state DB does not know
-
-
-class ErasureState(Protocol):
-    """The state DB, as far as erasing goes."""
-
-    def find(self, address: str) -> Who | None: ...
-
-    def cells(self, person: PersonId) -> list[Cell]: ...
-
-    def related_people(self, person: PersonId) -> list[Who]: ...
-
-    def begin_erasure(self, address: str) -> None: ...
-
-    def finish_erasure(self, address: str, known: KnownWithdrawals, told: Mapping[str, Any]) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +46,29 @@ class ErasureResult:
     errors: Mapping[Side, SideError] = field(default_factory=dict)
 
 
-def preview_local(state: ErasureState, address: str) -> ErasurePreview:
+def preview_local(state: StorePort, address: str) -> ErasurePreview:
     """What the state DB knows of somebody."""
-    who = state.find(address)
-    others = () if who is None else tuple(mask(one.address) for one in state.related_people(who.person))
+    who = state.people.find(address)
+    others = () if who is None else tuple(mask(one.address) for one in state.people.related(who.person))
     return ErasurePreview(who is not None, others)
 
 
-def erase_local(state: ErasureState, address: str) -> ErasureResult:
+def erase_local(state: StorePort, address: str) -> ErasureResult:
     """Erase somebody from the state DB alone. What both sides were last seen to say is no news after that."""
-    state.begin_erasure(address)
-    who = state.find(address)
-    cells = [] if who is None else state.cells(who.person)
+    state.erasures.begin(address)
+    who = state.people.find(address)
+    cells = [] if who is None else state.cells.of(who.person)
     known = {
         side: _outs({cell.topic: cell.seen[side] for cell in cells if side in cell.seen}) for side in Side
     }
-    was_here = state.finish_erasure(address, known, {side.value: "left alone" for side in Side})
+    was_here = state.erasures.finish(address, known, {side.value: "left alone" for side in Side})
     return ErasureResult(True, was_here)
 
 
 class PersonEraser:
     """Erases people at both sides and in the state DB."""
 
-    def __init__(self, services: Services, state: ErasureState, erasers: Mapping[Side, Eraser]) -> None:
+    def __init__(self, services: Services, state: StorePort, erasers: Mapping[Side, Eraser]) -> None:
         self._services, self._state, self._erasers = services, state, erasers
 
     def survey(self, address: str) -> ErasurePreview:
@@ -106,7 +91,7 @@ class PersonEraser:
         that fails is told of when they are."""
         down = self._down()
         for address in addresses:
-            self._state.begin_erasure(address)
+            self._state.erasures.begin(address)
         with with_priority(Priority.WITHDRAWALS):
             for side in ORDER:
                 if side not in down:
@@ -117,7 +102,7 @@ class PersonEraser:
         """Erase somebody. A side that fails keeps the state DB's part for the next time, and not the other
         side's. Raises ConfigError as `survey` does, and without the key."""
         errors = self._down()
-        self._state.begin_erasure(address)
+        self._state.erasures.begin(address)
         who = self._who(address)
         sides: dict[Side, SideErasure] = {}
         known: dict[Side, Mapping[TopicId, datetime | None]] = {}
@@ -134,11 +119,11 @@ class PersonEraser:
                 self._services.heartbeat()
         was_here = who.person != _NOBODY
         if not errors:
-            self._state.finish_erasure(address, known, {side.value: _told(sides[side]) for side in ORDER})
+            self._state.erasures.finish(address, known, {side.value: _told(sides[side]) for side in ORDER})
         return ErasureResult(not errors, was_here, sides, errors)
 
     def _who(self, address: str) -> Who:
-        return self._state.find(address) or Who(_NOBODY, address)
+        return self._state.people.find(address) or Who(_NOBODY, address)
 
     def _down(self) -> dict[Side, SideError]:
         health = RunHealth()

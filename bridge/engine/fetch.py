@@ -50,22 +50,22 @@ class Fetcher:
     def retry(self, side: Side) -> None:
         """Read what could not be read in earlier rounds."""
         state = self._services.state
-        for kept in state.inbox(side):
+        for kept in state.retry_queue.of(side):
             done = self.follow(side, [kept.hint]) if kept.person is None else self.look(side, [kept.person])
             if done or side not in self._health.down:
-                state.drop_retry(kept.id)
+                state.retry_queue.drop(kept.id)
             if side in self._health.down:
                 return
 
     def mark_processed(self, side: Side) -> None:
         """Look at those whom webhooks named. They are hints like any feed's, and mostly the feed has brought
         the same already; what they find is what the read shows."""
-        waiting = self._services.state.notices(side)
+        waiting = self._services.state.webhooks.pending(side)
         if not waiting or side in self._health.down:
             return
         self.follow(side, list(dict.fromkeys(one.hint for one in waiting if not one.followed)))
         if side not in self._health.down:
-            self._services.state.mark_processed([one.id for one in waiting])
+            self._services.state.webhooks.mark_processed([one.id for one in waiting])
 
     def look(self, side: Side, people: Sequence[PersonId], *, after: Visited = NOTHING_READ) -> int:
         """Read these people at `side` and record what is seen. Returns how many could be read. Records that
@@ -79,7 +79,7 @@ class Fetcher:
 
         done = 0
         for batch in batched(people, 100):
-            views = self._each(side, state.who_many(batch), look, self._miss_person)
+            views = self._each(side, state.people.get_many(batch), look, self._miss_person)
             done += self.record(side, views, after=after.and_people(batch))
             self._services.heartbeat()
             if side in self._health.down:
@@ -110,7 +110,7 @@ class Fetcher:
         if not views:
             return 0
         unsubscribe_withdraws_topics = self._services.mapping.unsubscribe_withdraws_topics
-        recorded = self._services.state.record(
+        recorded = self._services.state.observations.record(
             views, side, run=self._run, unsubscribe_withdraws_topics=unsubscribe_withdraws_topics
         )
         self.observed[side] += len(views)
@@ -128,7 +128,7 @@ class Fetcher:
     def _note_former(self, side: Side, hints: Sequence[Hint]) -> list[PersonId]:
         """Keep in mind which addresses these records had. Returns people whom only the other side knows: what
         they said there goes along."""
-        note = self._services.state.record_former_addresses
+        note = self._services.state.observations.record_former_addresses
         return [
             person
             for hint in hints
@@ -138,7 +138,7 @@ class Fetcher:
 
     def _bound(self, side: Side, hints: Sequence[Hint]) -> list[Who]:
         state = self._services.state
-        return [who for hint in hints if hint.id is not None for who in state.bound(side, hint.id)]
+        return [who for hint in hints if hint.id is not None for who in state.people.of_record(side, hint.id)]
 
     def _each(
         self,
@@ -164,7 +164,7 @@ class Fetcher:
     def _miss_hint(self, side: Side, hint: Hint, error: SideError) -> None:
         self._unread[side].update(who.person for who in self._bound(side, [hint]))
         self._health.warn(f"{side}: somebody could not be read ({error}); tried again next time")
-        self._services.state.add_retry(side, hint=hint, error=str(error))
+        self._services.state.retry_queue.add(side, hint=hint, error=str(error))
 
     def _miss_person(self, side: Side, who: Who, error: SideError) -> None:
         self._unread[side].add(who.person)
@@ -172,13 +172,13 @@ class Fetcher:
             self._hold(side, error, who.person)
         else:
             self._health.warn(f"{side}: somebody could not be read ({error}); tried again next time")
-            self._services.state.add_retry(side, person=who.person, error=str(error))
+            self._services.state.retry_queue.add(side, person=who.person, error=str(error))
 
     def _hold(self, side: Side, error: SideError, person: PersonId) -> None:
         """This person cannot be read at that side: a person at the desk has to know."""
         state = self._services.state
-        for cell in state.cells(person):
-            state.open_hold(
+        for cell in state.cells.of(person):
+            state.holds.open(
                 self._run,
                 person,
                 cell.topic,
@@ -188,4 +188,4 @@ class Fetcher:
             )
             unknown = side not in cell.seen or cell.seen[side].unlisted
             if unknown:  # there is nothing to decide before somebody has looked into it
-                state.settle(self._run, [Settlement(person, cell.topic, cell.ground)])
+                state.cells.settle(self._run, [Settlement(person, cell.topic, cell.ground)])

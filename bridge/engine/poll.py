@@ -14,7 +14,6 @@ from bridge.core.ports import Hint, Page
 from bridge.core.watermark import advance, is_stale, read_window
 from bridge.engine.context import RunHealth, Services
 from bridge.engine.fetch import Fetcher
-from bridge.engine.sweep import SWEEP_DUE
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -71,7 +70,7 @@ class FeedPoller:
         reader, state = self._services.readers[side], self._services.state
         read: set[str] = set()
         gap = False
-        for feed in reader.feeds_due(state.watermarks(), self._services.tuning.poll):
+        for feed in reader.feeds_due(state.feeds.watermarks(), self._services.tuning.poll):
             if side in self._health.down:
                 break
             gap = self._feed(side, feed, first=False) or gap
@@ -82,7 +81,7 @@ class FeedPoller:
     def _left_out(self, side: Side, read: Set[str]) -> None:
         """Feeds that were not read: in doubt where that is not just for want of a turn."""
         reader, tuning = self._services.readers[side], self._services.tuning
-        marks = self._services.state.watermarks()
+        marks = self._services.state.feeds.watermarks()
         feeds = reader.feeds(tuning.poll)
         newest = max((marks[feed.name] for feed in feeds if feed.name in marks), default=None)
         for feed in feeds:
@@ -96,14 +95,14 @@ class FeedPoller:
 
     def _feed(self, side: Side, feed: str, *, first: bool) -> bool:
         reader, state = self._services.readers[side], self._services.state
-        watermark = state.watermark(feed)
+        watermark = state.feeds.watermark(feed)
         try:
             oldest = reader.oldest_since()
             start = self._services.clock() if first else oldest or BEGINNING
             overlap = self._services.tuning.overlap
             there = read_window(watermark, overlap=overlap, oldest=oldest, start=start - overlap)
             if there.gap:  # noted before the watermark leaps over it
-                state.set_meta(SWEEP_DUE, feed)
+                state.facts.sweep_due = feed
             for number, page in enumerate(reader.read_feed(feed, there.since), 1):
                 self._page(side, feed, page, watermark)
                 self._services.progress(f"reading {feed}", number)
@@ -125,7 +124,7 @@ class FeedPoller:
         mark = None if page.watermark is None else advance(watermark, page.watermark)
         unsubscribe_withdraws_topics = self._services.mapping.unsubscribe_withdraws_topics
         state = self._services.state
-        recorded = state.record(
+        recorded = state.observations.record(
             page.views,
             side,
             run=self._run,
@@ -145,7 +144,7 @@ class FeedPoller:
         """The hints that still tell something: overlapping reads bring the same ones again and again."""
         keys = [key for hint in hints for key in hint.keys]
         settling = self._services.tuning.settling
-        settled = self._services.state.settled_keys(feed, keys, settling) if keys else frozenset()
+        settled = self._services.state.feeds.settled_keys(feed, keys, settling) if keys else frozenset()
         fresh = [hint for hint in hints if not hint.keys or not settled.issuperset(hint.keys)]
         return list(dict.fromkeys(fresh))
 

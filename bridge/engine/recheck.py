@@ -40,7 +40,7 @@ class PreRaiseCheck:
         person = decisions[0].cell.person
         if self._fetcher.unread(person):
             return []  # something happened there that could not be read: it may be a withdrawal
-        who = self._services.state.who(person)
+        who = self._services.state.people.get(person)
         topics = {one.topic.id for one in decisions}
         for side in self._sides(decisions, topics):
             try:
@@ -49,7 +49,7 @@ class PreRaiseCheck:
                 self._wait(side, error)
                 return []
             self._fetcher.record(side, [view])
-        again = self._decider.person(self._services.state.cells(person))
+        again = self._decider.person(self._services.state.cells.of(person))
         return [one for one in again if one.topic.id in topics and is_raise(one.decision)]
 
     def many(self, side: Side, work: Sequence[PersonWrites]) -> list[PersonWrites]:
@@ -97,7 +97,7 @@ class PreRaiseCheck:
         """Decided again on what is known now."""
         whose = {person_writes.who.person: person_writes.who for person_writes in work}
         found = []
-        for person, cells in self._services.state.cells_of(list(whose)).items():
+        for person, cells in self._services.state.cells.of_many(list(whose)).items():
             again = [
                 one
                 for one in self._decider.person(cells)

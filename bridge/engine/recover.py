@@ -7,7 +7,7 @@ from bridge.core.errors import SideError
 from bridge.core.model import Agreement, Block, Raise, Resubscribe, RunId, Side, Write, address_key
 from bridge.core.ports import PersonView, left_out, read_person
 from bridge.core.priority import Priority, with_priority
-from bridge.core.store_port import Attempt, AttemptState, LedgerEntry, Settlement
+from bridge.core.store_port import Attempt, AttemptFinished, AttemptState, LedgerEntry, Settlement
 from bridge.engine.context import RunHealth, Services
 from bridge.engine.double_opt_in import note_asked
 from bridge.engine.send import is_reflected
@@ -27,7 +27,7 @@ class Recovery:
     def settle(self) -> None:
         """Read back every attempt in doubt. One that cannot be read stays in doubt, and so does what a bulk
         job may still be at work on."""
-        attempts = self._services.state.in_doubt()
+        attempts = self._services.state.attempts.in_doubt()
         for side in Side:
             mine = [attempt for attempt in attempts if attempt.side is side]
             with with_priority(Priority.READ_BACKS):
@@ -58,7 +58,9 @@ class Recovery:
         """Where they are many, what the side shows of all of them; None where each is read by itself."""
         if len(attempts) < MANY:
             return None
-        people = self._services.state.who_many(list(dict.fromkeys(attempt.person for attempt in attempts)))
+        people = self._services.state.people.get_many(
+            list(dict.fromkeys(attempt.person for attempt in attempts))
+        )
         found: dict[str, PersonView] = {}
         try:
             for page in self._services.readers[side].read_people(people):
@@ -69,7 +71,7 @@ class Recovery:
         return found
 
     def _settle(self, attempt: Attempt, read: dict[str, PersonView] | None) -> None:
-        who = self._services.state.who(attempt.person)
+        who = self._services.state.people.get(attempt.person)
         try:
             view = (
                 read_person(self._services.readers[attempt.side], who)
@@ -90,12 +92,12 @@ class Recovery:
         if not proven and any(_may_have_asked(write, view) for write in writes):
             # Before the attempt ends: killed in between, nobody is asked twice.
             note_asked(self._services.state, self._run, attempt.person, writes, attempt.begun_at)
-        self._services.state.end_attempt(
+        topics = [write.topic for write in writes]
+        ended = AttemptFinished(attempt.id, attempt.person, state, _outcome(attempt, writes, state), topics)
+        self._services.state.attempts.end(
             self._run,
-            attempt.id,
-            state,
-            ledger=_outcome(attempt, writes, state),
-            topics=[write.topic for write in writes],
+            attempt.side,
+            [ended],
             views=(view,),
             unsubscribe_withdraws_topics=self._services.mapping.unsubscribe_withdraws_topics,
         )
@@ -111,7 +113,7 @@ class Recovery:
         for act in map(act_in, attempt.body["acts"].values()):
             if all(write in writes for write in act.writes):
                 settlements.append(self._settlement(attempt, act, view))
-        self._services.state.settle(self._run, settlements)
+        self._services.state.cells.settle(self._run, settlements)
 
     def _settlement(self, attempt: Attempt, act: Act, view: PersonView) -> Settlement:
         versions = {**act.versions, **{write.side: view.topics[write.topic].version for write in act.writes}}

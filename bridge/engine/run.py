@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from bridge.core.brakes import BrakeResult, RunVolume, check_brakes
 from bridge.core.catalogue import Catalogue
 from bridge.core.decision import Rule
 from bridge.core.errors import SideError
+from bridge.core.facts import CatalogueCheck
 from bridge.core.mapping_check import missing_topics
 from bridge.core.model import RunId, Side, TopicId
 from bridge.core.store_port import RunKind
@@ -26,14 +26,9 @@ from bridge.engine.recover import Recovery
 from bridge.engine.report import Report, WriteCounts
 from bridge.engine.send import Sender
 from bridge.engine.send_bulk import BulkSender
-from bridge.engine.serialize import time_in, time_out
-from bridge.engine.sweep import SWEEP_DUE, Sweeper
+from bridge.engine.sweep import Sweeper
 
-EPOCH = "epoch"  # when the first run began
-FIRST_RUN_DONE = "first_run_completed"
-CATALOGUES = "catalogues"  # when both catalogues were last compared with the mapping, and what was gone
 TOLD = 10  # changes of a side's configuration that a report names one by one
-MAPPING = "mapping"  # the digest of the mapping that everything was last decided by
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,7 @@ class ReadPhase:
         self._observer = FeedPoller(services, run, self.health, self.fetcher)
         self._orders = orders
         self._dry = dry
-        self._first = services.state.meta(FIRST_RUN_DONE) is None
+        self._first = services.state.facts.first_run_completed is None
 
     def read(self) -> Decider:
         """Read both sides and settle what can only be decided after a closer look."""
@@ -75,21 +70,21 @@ class ReadPhase:
         ConfirmationPoller(self.services, self.health, self.fetcher).look()
         for side in gaps:
             self.health.warn(f"{side}: its feed does not reach back to the last read; everybody is read")
-        if self._first or self._orders.full or self.services.state.meta(SWEEP_DUE):
+        if self._first or self._orders.full or self.services.state.facts.sweep_due:
             self.swept = Sweeper(self.services, self.run, self.health, self.fetcher).list_people()
         if self.swept:
-            self.services.state.set_meta(SWEEP_DUE, "")
+            self.services.state.facts.sweep_due = None
         decider = Decider(self.services, self.health, self._standing(epoch))
         self.load = decider.weigh(self.fetcher)
         return decider
 
     def _epoch(self) -> datetime:
         state = self.services.state
-        known = time_in(state.meta(EPOCH))
+        known = state.facts.epoch
         if known is None:
             known = self.services.clock()
             if not self._dry:
-                state.set_meta(EPOCH, time_out(known) or "")
+                state.facts.epoch = known
         return known
 
     def _learn(self, side: Side) -> None:
@@ -102,7 +97,7 @@ class ReadPhase:
     @property
     def _polling(self) -> bool:
         """Whether feeds take turns. Never where everybody is read: that is to end with nothing unread."""
-        full = self._first or self._orders.full or bool(self.services.state.meta(SWEEP_DUE))
+        full = self._first or self._orders.full or bool(self.services.state.facts.sweep_due)
         return self._orders.polling and not full
 
     def reread(self, side: Side, topics: Set[TopicId]) -> None:
@@ -122,27 +117,27 @@ class ReadPhase:
     def _remap(self) -> bool:
         """Whether the mapping means something else than it did: then everybody is read and decided anew."""
         state, mapping = self.services.state, self.services.mapping
-        before = state.meta(MAPPING)
+        before = state.facts.mapping_digest
         if before == mapping.digest:
             return False
-        state.remap([topic.id for topic in mapping.all])
+        state.cells.remap([topic.id for topic in mapping.all])
         if before is not None:
-            state.set_meta(SWEEP_DUE, MAPPING)
-        state.set_meta(MAPPING, mapping.digest)
+            state.facts.sweep_due = "mapping"
+        state.facts.mapping_digest = mapping.digest
         return before is not None
 
     def _erasures(self) -> None:
         """Say where people who were erased cannot be told from new ones: of these no opt-in is heard that was
         given before they were seen."""
         state = self.services.state
-        waiting = state.recheck_erased()
-        if marks := state.unreadable_marks():
+        waiting = state.erasures.recheck()
+        if marks := state.erasures.unreadable():
             self.health.warn(
                 f"the marks of {marks} people who were erased cannot be read: BRIDGE_ERASURE_KEY is unset or "
                 f"another than it was. Of whoever is new since ({waiting} until now) no opt-in is heard that "
                 "is older than that. Set the key again; `bridge forget --help` tells what to do without it."
             )
-        if begun := state.unfinished_erasures():
+        if begun := state.erasures.unfinished():
             self.health.warn(
                 f"people who are not wholly erased yet: {begun}. Repeat `bridge forget` for each of them."
             )
@@ -161,11 +156,10 @@ class ReadPhase:
 
     def _known_gone(self) -> dict[TopicId, str] | None:
         """What was gone when the catalogues were last asked, if that is not long ago."""
-        kept = json.loads(self.services.state.meta(CATALOGUES) or "{}")
-        at = time_in(kept.get("at"))
-        if at is None or kept["gone"] or self.services.clock() - at > self.services.tuning.catalogue_every:
+        last = self.services.state.facts.catalogue_check
+        if last is None or last.gone:
             return None
-        return {}
+        return {} if self.services.clock() - last.at <= self.services.tuning.catalogue_every else None
 
     def _ask_catalogues(self) -> dict[TopicId, str]:
         gone: dict[TopicId, str] = {}
@@ -178,14 +172,13 @@ class ReadPhase:
                 self.health.untrusted_topics |= {topic.id for topic in self.services.mapping.all}
                 self.health.failed(side, side, error)
         if not self.health.errors:
-            kept = {"at": time_out(self.services.clock()), "gone": gone}
-            self.services.state.set_meta(CATALOGUES, json.dumps(kept))
+            self.services.state.facts.catalogue_check = CatalogueCheck(self.services.clock(), gone)
         return gone
 
     def _tell_changes(self, side: Side, found: Catalogue) -> None:
         """What is configured otherwise than at the last reading. A dry run leaves it to the next run."""
         state = self.services.state
-        news = state.catalogue_news(found) if self._dry else state.keep_catalogue(found)
+        news = state.catalogue.compare(found) if self._dry else state.catalogue.save(found)
         for change in news[:TOLD]:
             self.health.warn(f"{side}: the {change.what}")
         if len(news) > TOLD:
@@ -207,21 +200,21 @@ class Run:
         orders = orders or RunOptions()
         state, began = self._services.state, self._services.clock()
         kind = kind_of(self._services, orders)
-        run = state.begin_run(kind)
+        run = state.runs.begin(kind)
         calls = self._calls()
         try:
             report = self._carry_out(run, kind, orders, began, calls)
         except BaseException as error:
-            state.end_run(run, "failed", {"error": type(error).__name__})
+            state.runs.end(run, "failed", {"error": type(error).__name__})
             raise
-        state.end_run(run, "done" if not report.errors else "failed", report.shown())
+        state.runs.end(run, "done" if not report.errors else "failed", report.shown())
         return report
 
     def _carry_out(
         self, run: RunId, kind: RunKind, orders: RunOptions, began: datetime, calls: Mapping[Side, int]
     ) -> Report:
         if orders.approve_raises:
-            self._services.state.release_all(Rule.FIRST_RUN)
+            self._services.state.holds.release_all(Rule.FIRST_RUN)
         seeing = ReadPhase(self._services, run, orders)
         require_same_account(self._services, seeing.health)
         Recovery(self._services, run, seeing.health).settle()
@@ -232,7 +225,7 @@ class Run:
         written, brakes = self._apply(run, seeing, decider, brakes)
         state = self._services.state
         if kind is RunKind.FIRST and seeing.swept and not seeing.health.untrusted_topics:
-            state.set_meta(FIRST_RUN_DONE, time_out(self._services.clock()) or "")
+            state.facts.first_run_completed = self._services.clock()
         return Report(
             run=run,
             kind=kind,
@@ -240,7 +233,7 @@ class Run:
             seconds=(self._services.clock() - began) / timedelta(seconds=1),
             observed=seeing.fetcher.observed,
             written=written,
-            counts=state.counts(),
+            counts=state.cells.counts(),
             calls={side: made - calls[side] for side, made in self._calls().items()},
             brakes=list(brakes.reasons),
             warnings=seeing.health.warnings,
@@ -249,7 +242,7 @@ class Run:
             gone=bool(seeing.health.gone),
             swept=seeing.swept,
             budget=self._services.budget(),
-            people=state.people_count(),
+            people=state.people.count(),
         )
 
     def _apply(
@@ -275,6 +268,6 @@ class Run:
 
 def kind_of(services: Services, orders: RunOptions) -> RunKind:
     """Which kind of run this is."""
-    if services.state.meta(FIRST_RUN_DONE) is None:
+    if services.state.facts.first_run_completed is None:
         return RunKind.FIRST
     return RunKind.FULL if orders.full else RunKind.INCREMENTAL

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,9 +12,6 @@ from bridge.core.ports import Hint, ListingCursor, Page
 from bridge.core.priority import Priority, with_priority
 from bridge.engine.context import RunHealth, Services
 from bridge.engine.fetch import Fetcher
-from bridge.engine.serialize import time_in, time_out
-
-SWEEP_DUE = "sweep_owed"  # the fact that something came to pass which only a whole sweep can mend
 
 
 class Sweeper:
@@ -40,7 +36,7 @@ class Sweeper:
     def _unmet(self) -> None:
         """Look for profiles that contacts name: their addresses may be none that either listing showed."""
         after, size = "", self._services.tuning.page
-        while page := self._services.state.unresolved_profile_links(after, size):
+        while page := self._services.state.people.unresolved_profile_links(after, size):
             if Side.MYPREFERENCES in self._health.down:
                 return
             self._fetcher.follow(Side.MYPREFERENCES, [Hint(profile) for profile in page])
@@ -75,7 +71,7 @@ class Sweeper:
         unread = Counter[str]()
         listed_at = None
         for page in reader.list_people(self._known(), since):
-            recorded = state.record(
+            recorded = state.observations.record(
                 page.views,
                 side,
                 run=self._run,
@@ -114,19 +110,19 @@ class Sweeper:
         self._services.progress(f"reading everybody at {side}", rows, page.total)
 
     def _known(self) -> Iterator[Who]:
-        for page in self._services.state.known():
+        for page in self._services.state.people.known():
             yield from page
 
     def _missing(self, side: Side, began: datetime, *, unread: int) -> None:
         """People the sweep did not show: those never seen there are not there, unless it was a read that
         failed; the others are looked for."""
         state, topics = self._services.state, [topic.id for topic in self._services.mapping.all]
-        for page in state.unseen_since(side, began):
+        for page in state.people.unseen_since(side, began):
             self._fetcher.look(side, [who.person for who in page])
             if side in self._health.down:
                 return
         if not unread:
-            state.mark_absent(side, topics, run=self._run, read_at=began)
+            state.observations.mark_absent(side, topics, run=self._run, read_at=began)
 
     def _partial(self, side: Side, why: str) -> None:
         self._health.untrusted_topics |= {topic.id for topic in self._services.mapping.all}
@@ -137,22 +133,16 @@ class _Bookmarks:
     """Where the listing of one side stands, kept until it was read to its end."""
 
     def __init__(self, services: Services, side: Side) -> None:
-        self._state, self._mapping = services.state, services.mapping.digest
-        self._key = f"listing:{side}"
+        self._facts, self._mapping, self._side = services.state.facts, services.mapping.digest, side
 
     def kept(self) -> ListingCursor | None:
         """Where an earlier process stopped; None where what it stored was read by another mapping."""
-        kept = json.loads(self._state.meta(self._key) or "{}")
-        began = time_in(kept.get("began"))
-        if began is None or kept["mapping"] != self._mapping:
-            return None
-        return ListingCursor(kept["place"], began)
+        return self._facts.listing(self._side, self._mapping)
 
     def keep(self, mark: ListingCursor) -> None:
         """Note it, after the page before it was stored."""
-        kept = {"place": mark.place, "began": time_out(mark.began), "mapping": self._mapping}
-        self._state.set_meta(self._key, json.dumps(kept))
+        self._facts.set_listing(self._side, mark, self._mapping)
 
     def drop(self) -> None:
         """The listing was read to its end, or is of no more use."""
-        self._state.set_meta(self._key, "")
+        self._facts.set_listing(self._side, None, self._mapping)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bridge.core.conflict import is_in
-from bridge.core.erasers import RecordFound, SideErasure
+from bridge.core.erasure import RecordFound, SideErasure
 from bridge.core.errors import Forbidden, InvalidResponse, NotFound, OutcomeUnknown, Refused, SideError
 from bridge.core.mapping import Mapping
 from bridge.core.model import Side, TopicId, Who, Withdrawal, address_key
@@ -24,7 +24,7 @@ _BY_HAND = "delete it in MyPreferences by hand"
 
 
 class MyPreferencesEraser:
-    """Fills `bridge.core.erasers.Eraser`. `replica` is the same side."""
+    """Fills `bridge.core.erasure.Eraser`. `replica` is the same side."""
 
     def __init__(
         self,

@@ -20,10 +20,22 @@ from bridge.core.catalogue import (
 )
 from bridge.core.store_port import Json
 from bridge.store import tables as t
-from bridge.store.engine import upsert
-from bridge.store.types import canonical, chunks, scrub
+from bridge.store.engine import UnitOfWork
+from bridge.store.statements import among, param, run_each, upsert
+from bridge.store.types import json_text, scrub
 
 KEPT = 1000  # changes, the newest
+
+_e, _n = t.catalogue.c, t.catalogue_changes.c
+_KINDS = sa.select(t.catalogue_reads.c.kind)
+_ENTRIES = sa.select(t.catalogue).order_by(_e.kind, _e.position)
+_DROP = sa.delete(t.catalogue).where(among(_e.kind, "kinds"))
+_ADD = sa.insert(t.catalogue)
+_READ = upsert(t.catalogue_reads, ["kind"], ["read_at"])
+_NOTE = sa.insert(t.catalogue_changes)
+_NEWEST = sa.select(sa.func.max(_n.id))
+_FORGET = sa.delete(t.catalogue_changes).where(_n.id <= sa.bindparam("last"))
+_SINCE = sa.select(t.catalogue_changes).where(_n.at >= param("since", _n.at)).order_by(_n.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,51 +46,53 @@ class DatedChange:
     change: CatalogueChange
 
 
-def load(conn: sa.Connection) -> Catalogue:
-    """The catalogue as it was last kept."""
-    kinds = frozenset(CatalogueKind(kind) for kind in conn.scalars(sa.select(t.catalogue_reads.c.kind)))
-    query = sa.select(t.catalogue).order_by(t.catalogue.c.kind, t.catalogue.c.position)
-    return Catalogue(tuple(_entry(CatalogueKind(row.kind), row.body) for row in conn.execute(query)), kinds)
+class CatalogueStore:
+    """The catalogue of both sides. Readings are compared as they are stored: without addresses."""
+
+    def __init__(self, unit: UnitOfWork) -> None:
+        self._unit = unit
+
+    def load(self) -> Catalogue:
+        """What existed when it was last read."""
+        with self._unit.read() as conn:
+            return _load(conn)
+
+    def compare(self, fresh: Catalogue) -> list[CatalogueChange]:
+        """What happened since the catalogue was last saved, by a reading that is not to be saved."""
+        with self._unit.read() as conn:
+            return catalogue_changes(_load(conn), _as_stored(fresh))
+
+    def save(self, fresh: Catalogue) -> list[CatalogueChange]:
+        """Save what was read in place of what was known of these kinds, and what happened since. Returns
+        that."""
+        rows = {entry.key: entry for entry in fresh.entries if entry.kind in fresh.kinds}
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            found = catalogue_changes(_load(conn), _as_stored(fresh))
+            conn.execute(_DROP, {"kinds": [kind.value for kind in fresh.kinds]})
+            run_each(conn, _ADD, [_row(entry, position) for position, entry in enumerate(rows.values())])
+            _READ.run(conn, [{"kind": kind.value, "read_at": now} for kind in sorted(fresh.kinds)])
+            if found:
+                run_each(conn, _NOTE, [_noted(one, now) for one in found])
+                conn.execute(_FORGET, {"last": (conn.scalar(_NEWEST) or 0) - KEPT})
+        return found
+
+    def changed_since(self, since: datetime) -> list[DatedChange]:
+        """Changes noticed since then, the oldest first."""
+        with self._unit.read() as conn:
+            return [
+                DatedChange(
+                    row.at,
+                    CatalogueChange(CatalogueKind(row.kind), row.entry, ChangeKind(row.news), row.what),
+                )
+                for row in conn.execute(_SINCE, {"since": since})
+            ]
 
 
-def news(conn: sa.Connection, fresh: Catalogue) -> list[CatalogueChange]:
-    """What happened since the catalogue was last kept. Both are compared as they are kept: without
-    addresses."""
-    return catalogue_changes(load(conn), _as_kept(fresh))
-
-
-def keep(conn: sa.Connection, fresh: Catalogue, now: datetime) -> list[CatalogueChange]:
-    """Keep what was read in place of what was known of these kinds, and what happened since."""
-    found = news(conn, fresh)
-    known = t.catalogue
-    conn.execute(sa.delete(known).where(known.c.kind.in_([kind.value for kind in fresh.kinds])))
-    rows = {entry.key: entry for entry in fresh.entries if entry.kind in fresh.kinds}
-    for some in chunks(enumerate(rows.values())):
-        conn.execute(sa.insert(known), [_row(entry, position) for position, entry in some])
-    reads = [{"kind": kind.value, "read_at": now} for kind in sorted(fresh.kinds)]
-    upsert(conn, t.catalogue_reads, reads, ["kind"])
-    if found:
-        conn.execute(sa.insert(t.catalogue_changes), [_noted(one, now) for one in found])
-        _forget(conn)
-    return found
-
-
-def noticed(conn: sa.Connection, since: datetime) -> list[DatedChange]:
-    """Changes noticed since then, the oldest first."""
-    c = t.catalogue_changes.c
-    query = sa.select(t.catalogue_changes).where(c.at >= since).order_by(c.id)
-    return [
-        DatedChange(
-            row.at, CatalogueChange(CatalogueKind(row.kind), row.entry, ChangeKind(row.news), row.what)
-        )
-        for row in conn.execute(query)
-    ]
-
-
-def _forget(conn: sa.Connection) -> None:
-    c = t.catalogue_changes.c
-    newest = conn.scalar(sa.select(sa.func.max(c.id)))
-    conn.execute(sa.delete(t.catalogue_changes).where(c.id <= (newest or 0) - KEPT))
+def _load(conn: sa.Connection) -> Catalogue:
+    kinds = frozenset(CatalogueKind(kind) for kind in conn.scalars(_KINDS))
+    entries = (_entry(CatalogueKind(row.kind), row.body) for row in conn.execute(_ENTRIES))
+    return Catalogue(tuple(entries), kinds)
 
 
 def _row(entry: Entry, position: int) -> dict[str, Any]:
@@ -91,9 +105,9 @@ def _noted(one: CatalogueChange, now: datetime) -> dict[str, Any]:
     return {"at": now, "kind": one.kind.value, "entry": scrub(one.id), "news": one.news.value, "what": what}
 
 
-def _as_kept(fresh: Catalogue) -> Catalogue:
+def _as_stored(fresh: Catalogue) -> Catalogue:
     """The same as it comes back from the DB."""
-    entries = (_entry(entry.kind, json.loads(scrub(canonical(asdict(entry))))) for entry in fresh.entries)
+    entries = (_entry(entry.kind, json.loads(scrub(json_text(asdict(entry))))) for entry in fresh.entries)
     return Catalogue(tuple(entries), fresh.kinds)
 
 

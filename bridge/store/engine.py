@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
 
 from bridge.core.errors import ConfigError, LeaseHeld
 from bridge.store import tables as t
 
 Clock = Callable[[], datetime]
-Insert = sqlite.Insert | postgresql.Insert
 
 BUSY_SECONDS = 30
 READ_ONLY = "bridge_read_only"
@@ -67,7 +65,7 @@ def _prepare_file(path: Path) -> None:
     except OSError as error:
         raise ConfigError(
             f"The state DB '{path}' cannot be opened: {error.strerror}.",
-            hint="Make the folder, mend its permissions, or set BRIDGE_DATABASE_URL to another place.",
+            hint="Create the folder, fix its permissions, or set BRIDGE_DATABASE_URL to another place.",
         ) from None
 
 
@@ -83,7 +81,8 @@ def _on_sqlite_read_only(connection: sqlite3.Connection, record: object) -> None
 
 
 def _on_sqlite_begin(connection: sa.Connection) -> None:
-    """Whoever will write takes the write lock at once: what it read cannot have moved when it writes."""
+    """A transaction that may write takes the write lock at once: what it read cannot change before it
+    writes."""
     read_only = connection.get_execution_options().get(READ_ONLY)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
@@ -109,38 +108,7 @@ def _on_postgresql_read_only(connection: Any, _: object) -> None:
     connection.read_only = True
 
 
-def inserter(conn: sa.Connection, table: sa.Table) -> Insert:
-    """An INSERT that can say what to do on conflict, in the dialect at hand."""
-    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
-
-
-def inserting(
-    conn: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]
-) -> tuple[Insert, Sequence[dict[str, Any]] | dict[str, Any]]:
-    """An INSERT of many rows of the same columns, and the values to execute it with. PostgreSQL gets them as
-    one array a column: a statement for each row takes it three times as long. SQLite has no such arrays, and
-    no way to go."""
-    statement = inserter(conn, table)
-    if conn.dialect.name != "postgresql":
-        return statement, rows
-    names = list(rows[0])
-    columns = [
-        sa.func.unnest(
-            sa.bindparam(f"{name}_each", type_=postgresql.ARRAY(table.c[name].type, dimensions=1))
-        ).label(name)
-        for name in names
-    ]
-    values = {f"{name}_each": [row[name] for row in rows] for name in names}
-    return statement.from_select(names, sa.select(*columns)), values
-
-
-def upsert(conn: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> None:
-    """Insert rows, replacing all given columns of those that are there."""
-    if not rows:
-        return
-    statement = inserter(conn, table)
-    given = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    conn.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=given), rows)
+_FENCE = sa.select(t.lease.c.fence).where(t.lease.c.name == sa.bindparam("named")).with_for_update(read=True)
 
 
 class UnitOfWork:
@@ -176,8 +144,8 @@ class UnitOfWork:
                 yield conn
 
     def clean(self) -> None:
-        """Have what was removed leave the file's journal too, as far as nobody reads it at this moment; the
-        last to close the file takes away the rest. PostgreSQL sees to it by itself, in time."""
+        """Remove deleted rows from SQLite's journal too, as far as nobody reads it at this moment; the last
+        connection to close removes the rest. PostgreSQL does this by itself, in time."""
         if self.engine.dialect.name == "sqlite":
             with self._write_lock, self.engine.connect() as conn:
                 raw = conn.connection.driver_connection
@@ -185,10 +153,7 @@ class UnitOfWork:
                     raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _check_fence(self, conn: sa.Connection, name: str, fence: int) -> None:
-        found = conn.execute(
-            sa.select(t.lease.c.fence).where(t.lease.c.name == name).with_for_update(read=True)
-        ).scalar()
-        if found != fence:
+        if conn.scalar(_FENCE, {"named": name}) != fence:
             raise LeaseHeld(
                 "Another process took over the right to write to this state DB; this one stops.",
                 hint="Run one `bridge run` or `bridge reconcile` at a time.",

@@ -1,64 +1,150 @@
-"""What waits for a person at the desk. A cell has one standing hold at most; closed ones are kept."""
+"""What waits for an operator. A cell has one standing hold at most; closed ones are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from bridge.core.decision import Rule
-from bridge.core.model import HoldState, PersonId, Side, StandingHold, TopicId
-from bridge.core.store_port import HoldRow, Json
+from bridge.core.merge_observation import CellKey
+from bridge.core.model import HoldState, PersonId, RunId, TopicId
+from bridge.core.store_port import AttemptState, HoldRow, Json, LedgerEntry
+from bridge.store import cells, people
+from bridge.store import ledger as log
 from bridge.store import tables as t
+from bridge.store.cell_reading import STANDS
+from bridge.store.engine import UnitOfWork
+from bridge.store.statements import SIZE, among, param
 from bridge.store.types import chunks, scrub
 
-Key = tuple[PersonId, TopicId]
-
-_STANDS = t.holds.c.closed_at.is_(None)
-
-
-def standing(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[Key, StandingHold]:
-    """The holds that stand for these people's cells."""
-    h = t.holds.c
-    query = sa.select(h.person_id, h.topic, h.reason, h.ground, h.state).where(
-        _STANDS, h.person_id.in_(persons)
+_h = t.holds.c
+_OF_CELL = (STANDS, _h.person_id == sa.bindparam("person"), _h.topic == sa.bindparam("about"))
+_STANDING = sa.select(t.holds).where(*_OF_CELL)
+_CLOSED = {"closed_at": param("now", _h.closed_at)}
+_CLOSE = sa.update(t.holds).where(*_OF_CELL).values(_CLOSED)
+_CLOSE_ANSWERED = sa.update(t.holds).where(*_OF_CELL, _h.state != HoldState.OPEN).values(_CLOSED)
+_OPEN = sa.insert(t.holds)
+_RENEW = (
+    sa.update(t.holds)
+    .where(_h.id == sa.bindparam("hold"))
+    .values(
+        ground=sa.bindparam("new_ground"),
+        why=sa.bindparam("new_why"),
+        proposed=param("new_proposed", _h.proposed),
     )
-    return {
-        (PersonId(row.person_id), TopicId(row.topic)): StandingHold(
-            row.reason, row.ground, HoldState(row.state)
-        )
-        for row in conn.execute(query)
-    }
+)
+_PEOPLE = sa.select(_h.person_id).where(among(_h.id, "ids"))
+_ANSWERABLE = (
+    sa.select(t.holds)
+    .where(STANDS, among(_h.id, "ids"), _h.state != sa.bindparam("answer"))
+    .order_by(_h.id)
+    .with_for_update()
+)
+_ANSWER = (
+    sa.update(t.holds)
+    .where(among(_h.id, "ids"))
+    .values(state=sa.bindparam("answer"), answered_at=param("now", _h.answered_at))
+)
+_PAGE = (
+    sa.select(t.holds)
+    .where(STANDS, _h.id > sa.bindparam("after"), among(_h.state, "states"))
+    .order_by(_h.id)
+    .limit(SIZE)
+)
+_PAGE_OF_REASON = _PAGE.where(_h.reason == sa.bindparam("because"))
 
 
-def unreadable(conn: sa.Connection, side: Side, persons: Sequence[PersonId]) -> list[Key]:
-    """The cells of these people that are held because `side` could not be read for them."""
-    h = t.holds.c
-    found: list[Key] = []
-    for ids in chunks(sorted(set(persons))):
-        query = sa.select(h.person_id, h.topic).where(
-            _STANDS, h.person_id.in_(ids), h.reason == Rule.UNREADABLE, h.why.startswith(f"{side}:")
-        )
-        found.extend((PersonId(person), TopicId(topic)) for person, topic in conn.execute(query))
-    return found
+class HoldStore:
+    """Holds, and what operators answer to them."""
+
+    def __init__(self, unit: UnitOfWork) -> None:
+        self._unit = unit
+
+    def open(
+        self,
+        run: RunId,
+        person: PersonId,
+        topic: TopicId,
+        *,
+        reason: str,
+        why: str,
+        ground: str,
+        proposed: Sequence[Json] = (),
+        ledger: LedgerEntry | None = None,
+        afresh: bool = False,
+    ) -> bool:
+        """Hold a cell for an operator. Returns False, and notes nothing, where that hold stands. `afresh`:
+        what was answered was tried and had no effect; the operator is asked again."""
+        key = (person, topic)
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            people.lock(conn, [person])
+            if afresh:
+                conn.execute(_CLOSE_ANSWERED, _about(key) | {"now": now})
+            news = _open(conn, key, now, reason=reason, why=why, ground=ground, proposed=proposed)
+            if news and ledger is not None:
+                log.append(conn, run, [ledger], now)
+        return news
+
+    def close(self, person: PersonId, topic: TopicId) -> None:
+        """The cell's hold no longer stands, and no write given up about it waits for anybody."""
+        key = (person, topic)
+        with self._unit.write() as conn:
+            people.lock(conn, [person])
+            conn.execute(_CLOSE, _about(key) | {"now": self._unit.clock()})
+            cells.forget_attempts(conn, [key], [AttemptState.DEAD])
+
+    def page(
+        self,
+        state: HoldState | None = HoldState.OPEN,
+        *,
+        reason: str | None = None,
+        limit: int = 100,
+        after: int = 0,
+    ) -> list[HoldRow]:
+        """Standing holds with a number above `after`, the oldest first; None for those in every state."""
+        values = {"after": after, "size": limit, "states": list(HoldState) if state is None else [state]}
+        query = _PAGE if reason is None else _PAGE_OF_REASON
+        with self._unit.read() as conn:
+            return [_row(row) for row in conn.execute(query, values | {"because": reason})]
+
+    def release(self, numbers: Sequence[int], *, by: str | None = None) -> int:
+        """An operator says: do what the hold proposes. Returns how many holds that answers."""
+        return self._answer(numbers, HoldState.RELEASED, by)
+
+    def dismiss(self, numbers: Sequence[int], *, by: str | None = None) -> int:
+        """An operator says: leave it as it is. Returns how many holds that answers."""
+        return self._answer(numbers, HoldState.DISMISSED, by)
+
+    def release_all(self, reason: str, *, by: str | None = None) -> int:
+        """Release every open hold of one reason, a page at a time."""
+        total = after = 0
+        while page := self.page(reason=reason, after=after, limit=1000):
+            after = page[-1].id
+            total += self.release([hold.id for hold in page], by=by)
+        return total
+
+    def _answer(self, numbers: Sequence[int], state: HoldState, by: str | None) -> int:
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            people.lock(conn, _people_of(conn, numbers))
+            changed = _answer(conn, numbers, state, now)
+            keys = [(hold.person, hold.topic) for hold in changed]
+            cells.make_dirty(conn, keys)
+            if state is HoldState.DISMISSED:
+                cells.forget_attempts(conn, keys, [AttemptState.DEAD])
+            log.append(conn, None, [_answered(hold, state, by) for hold in changed], now)
+        return len(changed)
 
 
-def answered_since(conn: sa.Connection, persons: Iterable[PersonId], began: datetime | None) -> set[Key]:
-    """Cells whose hold a person answered after `began`: what was decided meanwhile may not know of it."""
-    if began is None:
-        return set()
-    h = t.holds.c
-    found: set[Key] = set()
-    for ids in chunks(persons):
-        query = sa.select(h.person_id, h.topic).where(_STANDS, h.answered_at > began, h.person_id.in_(ids))
-        found.update((PersonId(person), TopicId(topic)) for person, topic in conn.execute(query))
-    return found
+def _about(key: CellKey) -> dict[str, object]:
+    return {"person": key[0], "about": key[1]}
 
 
-def open_hold(
+def _open(
     conn: sa.Connection,
-    key: Key,
+    key: CellKey,
     now: datetime,
     *,
     reason: str,
@@ -66,79 +152,46 @@ def open_hold(
     ground: str,
     proposed: Sequence[Json],
 ) -> bool:
-    """Hold a cell. Returns False where the same hold stands already, whatever was answered to it. An open
-    one for the same reason keeps its age and takes the new ground; any other one is replaced."""
-    h = t.holds.c
-    found = conn.execute(
-        sa.select(t.holds).where(_STANDS, h.person_id == key[0], h.topic == key[1])
-    ).one_or_none()
+    """Returns False where the same hold stands already, whatever was answered to it. An open one for the same
+    reason keeps its age and takes the new ground; any other one is replaced."""
+    found = conn.execute(_STANDING, _about(key)).one_or_none()
     if found is not None and found.reason == reason and found.ground == ground:
         return False
-    values = {"ground": ground, "why": scrub(why), "proposed": list(proposed)}
+    why, proposed = scrub(why), list(proposed)
     if found is not None and found.reason == reason and found.state == HoldState.OPEN:
-        conn.execute(sa.update(t.holds).where(h.id == found.id).values(values))
+        conn.execute(
+            _RENEW, {"hold": found.id, "new_ground": ground, "new_why": why, "new_proposed": proposed}
+        )
         return True
-    close(conn, key, now)
-    about = {"person_id": key[0], "topic": key[1], "reason": str(reason)}
-    conn.execute(sa.insert(t.holds).values(about | values | {"state": HoldState.OPEN, "opened_at": now}))
+    conn.execute(_CLOSE, _about(key) | {"now": now})
+    person, topic = key
+    conn.execute(
+        _OPEN,
+        {
+            "person_id": person,
+            "topic": topic,
+            "reason": str(reason),
+            "why": why,
+            "ground": ground,
+            "state": HoldState.OPEN,
+            "proposed": proposed,
+            "opened_at": now,
+        },
+    )
     return True
 
 
-def close(conn: sa.Connection, key: Key, now: datetime) -> None:
-    """The cell's hold stands no longer."""
-    h = t.holds.c
-    conn.execute(
-        sa.update(t.holds).where(_STANDS, h.person_id == key[0], h.topic == key[1]).values(closed_at=now)
-    )
-
-
-def close_answered(conn: sa.Connection, key: Key, now: datetime) -> None:
-    """What a person answered about the cell stands no longer."""
-    h = t.holds.c
-    mine = (_STANDS, h.person_id == key[0], h.topic == key[1], h.state != HoldState.OPEN)
-    conn.execute(sa.update(t.holds).where(*mine).values(closed_at=now))
-
-
-def answer(conn: sa.Connection, numbers: Sequence[int], state: HoldState, now: datetime) -> list[HoldRow]:
-    """Release or dismiss standing holds. Returns those that this changed."""
-    h = t.holds.c
+def _answer(conn: sa.Connection, numbers: Sequence[int], state: HoldState, now: datetime) -> list[HoldRow]:
     changed: list[HoldRow] = []
     for ids in chunks(sorted(set(numbers))):
-        query = sa.select(t.holds).where(_STANDS, h.id.in_(ids), h.state != state).order_by(h.id)
-        rows = [_row(row) for row in conn.execute(query.with_for_update())]
-        conn.execute(
-            sa.update(t.holds).where(h.id.in_([row.id for row in rows])).values(state=state, answered_at=now)
-        )
+        rows = [_row(row) for row in conn.execute(_ANSWERABLE, {"ids": ids, "answer": state})]
+        conn.execute(_ANSWER, {"ids": [row.id for row in rows], "answer": state, "now": now})
         changed.extend(rows)
     return changed
 
 
-def people_of(conn: sa.Connection, numbers: Sequence[int]) -> list[PersonId]:
-    """Whom these holds are about."""
-    found: list[PersonId] = []
-    for ids in chunks(numbers):
-        query = sa.select(t.holds.c.person_id).where(t.holds.c.id.in_(ids))
-        found.extend(PersonId(person) for person in conn.scalars(query))
-    return found
-
-
-def listing(
-    conn: sa.Connection, state: HoldState | None, reason: str | None, limit: int, after: int
-) -> list[HoldRow]:
-    """Standing holds, the oldest first."""
-    h = t.holds.c
-    query = sa.select(t.holds).where(_STANDS, h.id > after).order_by(h.id).limit(limit)
-    if state is not None:
-        query = query.where(h.state == state)
-    if reason is not None:
-        query = query.where(h.reason == reason)
-    return [_row(row) for row in conn.execute(query)]
-
-
-def held(conn: sa.Connection) -> int:
-    """How many holds are unanswered."""
-    query = sa.select(sa.func.count()).select_from(t.holds)
-    return conn.scalar(query.where(_STANDS, t.holds.c.state == HoldState.OPEN)) or 0
+def _people_of(conn: sa.Connection, numbers: Sequence[int]) -> list[PersonId]:
+    return [PersonId(person) for ids in chunks(numbers) for person in conn.scalars(_PEOPLE, {"ids": ids})]
 
 
 def _row(row: sa.Row[tuple[object, ...]]) -> HoldRow:
@@ -153,3 +206,8 @@ def _row(row: sa.Row[tuple[object, ...]]) -> HoldRow:
         opened_at=row.opened_at,
         proposed=tuple(row.proposed),
     )
+
+
+def _answered(hold: HoldRow, state: HoldState, by: str | None) -> LedgerEntry:
+    body = {"hold": hold.id, "reason": hold.reason, "by": by}
+    return LedgerEntry(state.value, body, hold.person, hold.topic)

@@ -1,7 +1,7 @@
-"""The lease: one process at a time may carry consent with this state DB.
+"""The lease: one process at a time may sync with this state DB.
 
 It has an owner and an expiry, so that a killed process blocks nobody for long, and a fence: a number that
-grows with every owner, by which one that was overtaken is refused (see `Unit.write`).
+grows with every owner, by which a former owner is refused (see `UnitOfWork.write`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,32 @@ import sqlalchemy as sa
 from bridge.core.errors import LeaseHeld
 from bridge.store import runs
 from bridge.store import tables as t
-from bridge.store.engine import UnitOfWork, inserter
+from bridge.store.engine import UnitOfWork
+from bridge.store.statements import insert_new, param
 
 NAME = "writer"
 
+_l = t.lease.c
+_NAMED = _l.name == sa.bindparam("named")
+_ENSURE = insert_new(t.lease)
+_LOCK = sa.select(t.lease).where(_NAMED).with_for_update()
+_TAKE = (
+    sa.update(t.lease)
+    .where(_NAMED)
+    .values(
+        owner=sa.bindparam("new_owner"), until=param("new_until", _l.until), fence=sa.bindparam("new_fence")
+    )
+)
+_RENEW = (
+    sa.update(t.lease)
+    .where(_NAMED, _l.fence == sa.bindparam("mine"))
+    .values(until=param("new_until", _l.until))
+)
+_HOLDER = sa.select(_l.owner, _l.until).where(_NAMED, _l.until > param("now", _l.until))
+
 
 class Lease:
-    """Take it with `with`; renew it more often than its time to live. Raises LeaseHeld while somebody else
+    """Take it with `with`; renew it more often than its time to live. Raises LeaseHeld while another process
     has it, and on renewing one that was lost."""
 
     def __init__(
@@ -59,7 +78,7 @@ class Lease:
         """Stay the owner for another time to live. Cheap to call often: it writes when a third has passed."""
         now = self._unit.clock()
         if self._until is None:
-            raise LeaseHeld("The lease was given back already.", hint="Begin the run anew.")
+            raise LeaseHeld("The lease was already given back.", hint="Start the run again.")
         if now < self._until - self._ttl * 2 / 3:
             return
         with self._unit.write() as conn:  # refused there if another process took over
@@ -67,38 +86,28 @@ class Lease:
         self._until = now + self._ttl
 
     def _take(self, conn: sa.Connection, now: datetime) -> int:
-        lease = t.lease.c
-        conn.execute(  # a row to lock, so that of two takers the second waits and then finds it taken
-            inserter(conn, t.lease).on_conflict_do_nothing(),
-            [{"name": self._name, "owner": "", "until": now, "fence": 1}],
-        )
-        held = conn.execute(sa.select(t.lease).where(lease.name == self._name).with_for_update()).one()
+        # a row to lock, so that of two takers the second waits and then finds it taken
+        _ENSURE.run(conn, [{"name": self._name, "owner": "", "until": now, "fence": 1}])
+        held = conn.execute(_LOCK, {"named": self._name}).one()
         if held.until > now and not self._is_gone(held.owner):
             raise _held(held.owner, held.until)
         fence = int(held.fence) + 1
-        conn.execute(
-            sa.update(t.lease)
-            .where(lease.name == self._name)
-            .values(owner=self._owner, until=now + self._ttl, fence=fence)
-        )
+        values = {"new_owner": self._owner, "new_until": now + self._ttl, "new_fence": fence}
+        conn.execute(_TAKE, values | {"named": self._name})
         return fence
 
     def _update(self, conn: sa.Connection, until: datetime) -> None:
-        lease = t.lease.c
-        mine = (lease.name == self._name, lease.fence == self.fence)
-        conn.execute(sa.update(t.lease).where(*mine).values(until=until))
+        conn.execute(_RENEW, {"named": self._name, "mine": self.fence, "new_until": until})
 
 
 def holder(conn: sa.Connection, name: str, now: datetime) -> tuple[str, datetime] | None:
     """Who has the lease, and until when; None while it is free."""
-    lease = t.lease.c
-    query = sa.select(lease.owner, lease.until).where(lease.name == name, lease.until > now)
-    row = conn.execute(query).one_or_none()
+    row = conn.execute(_HOLDER, {"named": name, "now": now}).one_or_none()
     return None if row is None else (row.owner, row.until)
 
 
 def _named(owner: str) -> str:
-    """An owner as people know it: what tells processes of one number apart stands in brackets behind it."""
+    """An owner as people know it, without the part in brackets that tells processes of one number apart."""
     return owner.partition(" [")[0]
 
 

@@ -1,4 +1,4 @@
-"""Who this process is, told so that another can find out whether it still lives."""
+"""The name of this process as owner of the lease, by which another can find out whether it still runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOKEN = secrets.token_hex(3)  # tells this process from an earlier one with the
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process by host, number, and the number space its number counts in ("" where that is unknown)."""
+    """A process: its host, its number, and the space in which that number is unique ("": unknown)."""
 
     host: str
     pid: int
@@ -25,14 +25,14 @@ class Owner:
 
 
 def this_process() -> Owner:
-    """This very process."""
+    """The owner that this process is."""
     return Owner(socket.gethostname(), os.getpid(), _space(), _TOKEN)
 
 
 def is_gone(shown: str) -> bool:
-    """Whether the process that `str(Owner)` named is certainly no more. Under doubt it lives: its lease then
-    ends by itself."""
-    owner, mine = _read(shown), this_process()
+    """Whether the process that `str(Owner)` named has certainly ended. In doubt it runs: its lease then
+    expires by itself."""
+    owner, mine = _parse(shown), this_process()
     if owner is None or not owner.space or (owner.host, owner.space) != (mine.host, mine.space):
         return False
     if owner.pid == mine.pid:
@@ -41,7 +41,7 @@ def is_gone(shown: str) -> bool:
 
 
 def _space() -> str:
-    """Which boot of which machine, and which space of process numbers: two containers may share the rest."""
+    """This boot of this machine, and this space of process numbers: two containers may share the rest."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot[:8]}-{Path('/proc/self/ns/pid').stat().st_ino}"
@@ -49,7 +49,7 @@ def _space() -> str:
         return ""
 
 
-def _read(shown: str) -> Owner | None:
+def _parse(shown: str) -> Owner | None:
     """The owner that a text names, if it is one."""
     before, _, after = shown.rstrip("]").partition(" [")
     host, _, pid = before.rpartition(" pid ")

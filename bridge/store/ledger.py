@@ -1,4 +1,4 @@
-"""The ledger: an append-only record of why, each entry chained to the one before by its hash.
+"""The ledger: the append-only decision log, each entry chained to the one before by its hash.
 
 An edit, a removal or a reordering breaks the chain; a cut tail no longer meets the head, which is kept apart.
 Entries name people by number, never by address.
@@ -13,18 +13,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import rfc8785
 import sqlalchemy as sa
 
 from bridge.core.errors import BridgeError
 from bridge.core.model import PersonId, RunId, TopicId
 from bridge.core.store_port import LedgerEntry
 from bridge.store import tables as t
-from bridge.store.types import canonical, scrub
+from bridge.store.engine import UnitOfWork
+from bridge.store.statements import SIZE
+from bridge.store.types import json_text, scrub
 
 NOTHING = "0" * 64  # what the first entry follows
 PAGE = 1000
 
 Row = Mapping[Any, Any]
+
+_l, _head = t.ledger.c, t.ledger_head.c
+_LAST = sa.select(_head.seq, _head.hash).where(_head.id == 1)
+_LOCK = _LAST.with_for_update()
+_ADD = sa.insert(t.ledger)
+_SET_LAST = sa.update(t.ledger_head).where(_head.id == 1)
+_PAGE = sa.select(t.ledger).where(_l.seq > sa.bindparam("after")).order_by(_l.seq).limit(SIZE)
+_OF_PERSON = sa.select(t.ledger).where(_l.person_id == sa.bindparam("person")).order_by(_l.seq)
+_OF_CELL = _OF_PERSON.where(sa.or_(_l.topic == sa.bindparam("about"), _l.topic.is_(None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +59,44 @@ class LedgerBroken(BridgeError):
         self.why = why
 
 
+class LedgerStore:
+    """Reading and checking the ledger. Entries are added in the transaction of the change they are about."""
+
+    def __init__(self, unit: UnitOfWork) -> None:
+        self._unit = unit
+
+    def verify(self) -> Verified:
+        """Check the whole chain. Raises LedgerBroken."""
+        with self._unit.read() as conn:
+            return _verify(conn)
+
+    def export(self) -> Iterator[dict[str, Any]]:
+        """Every entry, in order."""
+        after = 0
+        while True:
+            with self._unit.read() as conn:
+                rows = _page(conn, after)
+            if not rows:
+                return
+            yield from map(_shown, rows)
+            after = rows[-1]["seq"]
+
+    def history(self, person: PersonId, topic: TopicId | None = None) -> list[dict[str, Any]]:
+        """The entries about one person, the oldest first; with `topic`, those about it or about no topic."""
+        query = _OF_PERSON if topic is None else _OF_CELL
+        with self._unit.read() as conn:
+            found = conn.execute(query, {"person": person, "about": topic})
+            return [_shown(row) for row in found.mappings()]
+
+
 def lock(conn: sa.Connection) -> tuple[int, str]:
     """Take the right to append, until the transaction ends. Returns the last entry's number and hash."""
-    head = t.ledger_head.c
-    row = conn.execute(sa.select(head.seq, head.hash).where(head.id == 1).with_for_update()).one()
+    row = conn.execute(_LOCK).one()
     return row.seq, row.hash
 
 
 def append(conn: sa.Connection, run: RunId | None, entries: Sequence[LedgerEntry], now: datetime) -> None:
-    """Add entries, in the transaction of what they tell about."""
+    """Add entries, in the transaction of the change they are about."""
     if not entries:
         return
     seq, previous = lock(conn)
@@ -69,36 +110,36 @@ def append(conn: sa.Connection, run: RunId | None, entries: Sequence[LedgerEntry
             "person_id": entry.person,
             "topic": entry.topic,
             "kind": entry.kind,
-            "body": scrub(canonical(entry.body)),
+            "body": scrub(_canonical(json.loads(json_text(entry.body)))),
             "prev_hash": previous,
         }
         previous = row["hash"] = _hash(row)
         rows.append(row)
-    conn.execute(sa.insert(t.ledger), rows)
-    conn.execute(sa.update(t.ledger_head).where(t.ledger_head.c.id == 1).values(seq=seq, hash=previous))
+    conn.execute(_ADD, rows)
+    conn.execute(_SET_LAST, {"seq": seq, "hash": previous})
+
+
+def _canonical(value: Any) -> str:
+    """The one JSON text of a value (RFC 8785), which anybody can compute who checks an export."""
+    return rfc8785.dumps(value).decode()
 
 
 def _hash(row: Row) -> str:
     """Over what an export shows of the entry, so that an export can be checked without the state DB."""
-    return hashlib.sha256(canonical(_told(row)).encode()).hexdigest()
+    return hashlib.sha256(_canonical(_told(row)).encode()).hexdigest()
 
 
-def page(conn: sa.Connection, after: int) -> Sequence[Row]:
-    """The next entries, in order."""
-    seq = t.ledger.c.seq
-    query = sa.select(t.ledger).where(seq > after).order_by(seq).limit(PAGE)
-    return conn.execute(query).mappings().all()
+def _page(conn: sa.Connection, after: int) -> Sequence[Row]:
+    return conn.execute(_PAGE, {"after": after, "size": PAGE}).mappings().all()
 
 
-def verify(conn: sa.Connection) -> Verified:
-    """Check the whole chain. Raises LedgerBroken."""
+def _verify(conn: sa.Connection) -> Verified:
     count, previous = 0, NOTHING
-    while rows := page(conn, count):
+    while rows := _page(conn, count):
         for row in rows:
             _verify_entry(row, count + 1, previous)
             count, previous = row["seq"], row["hash"]
-    head = t.ledger_head.c
-    kept = conn.execute(sa.select(head.seq, head.hash).where(head.id == 1)).one_or_none()
+    kept = conn.execute(_LAST).one_or_none()
     if kept is None:
         raise LedgerBroken(count, "the record of its last entry is gone")
     if kept.seq > count:
@@ -114,17 +155,17 @@ def _verify_entry(row: Row, expected: int, previous: str) -> None:
     if row["prev_hash"] != previous:
         raise LedgerBroken(expected, "it does not follow the entry before it")
     if not _is_as_written(row):
-        raise LedgerBroken(expected, "its words are not those that were written")
+        raise LedgerBroken(expected, "it is not as it was written")
 
 
 def _is_as_written(row: Row) -> bool:
     try:
-        return bool(row["body"] == canonical(json.loads(row["body"])) and row["hash"] == _hash(row))
+        return bool(row["body"] == _canonical(json.loads(row["body"])) and row["hash"] == _hash(row))
     except ValueError:
         return False
 
 
-def shown(row: Row) -> dict[str, Any]:
+def _shown(row: Row) -> dict[str, Any]:
     """An entry as it is exported."""
     return {**_told(row), "hash": row["hash"]}
 
@@ -140,13 +181,3 @@ def _told(row: Row) -> dict[str, Any]:
         "body": json.loads(row["body"]),
         "prev": row["prev_hash"],
     }
-
-
-def history(conn: sa.Connection, person: PersonId, topic: TopicId | None) -> Iterator[dict[str, Any]]:
-    """What the ledger tells of one person, the oldest first: of one topic, that and what names no topic."""
-    c = t.ledger.c
-    query = sa.select(t.ledger).where(c.person_id == person).order_by(c.seq)
-    if topic is not None:
-        query = query.where(sa.or_(c.topic == topic, c.topic.is_(None)))
-    for row in conn.execute(query).mappings():
-        yield shown(row)

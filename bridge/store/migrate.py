@@ -1,4 +1,4 @@
-"""The schema's version: looked up cheaply, brought up to date by Alembic, which is imported only then."""
+"""The schema's version: read with one query, brought up to date by Alembic, which is imported only then."""
 
 from __future__ import annotations
 
@@ -11,15 +11,7 @@ import sqlalchemy as sa
 from bridge.core.errors import ConfigError, SchemaOutOfDate
 from bridge.store.engine import READ_ONLY, make_engine
 
-REVISIONS = (
-    "0001",
-    "0002",
-    "0003",
-    "0004",
-    "0005",
-    "0006",
-    "0007",
-)  # every revision this program knows, the newest last
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")  # those it knows, the newest last
 HEAD = REVISIONS[-1]
 
 
@@ -41,7 +33,7 @@ class SchemaState:
 
 
 def check(url: str) -> SchemaState:
-    """Look up the schema's revision. Raises ConfigError where the state DB cannot be reached."""
+    """Read the schema's revision. Raises ConfigError where the state DB cannot be reached."""
     engine = make_engine(url)
     try:
         return state_of(engine)
@@ -60,6 +52,7 @@ def upgrade(url: str) -> SchemaState:
 
 
 def state_of(engine: sa.Engine) -> SchemaState:
+    """Read the schema's revision. Raises ConfigError where the state DB cannot be reached."""
     try:
         with engine.connect() as plain, plain.execution_options(**{READ_ONLY: True}) as conn:
             current = _revision(conn)
@@ -76,7 +69,7 @@ def _revision(conn: sa.Connection) -> str | None:
 
 
 def upgrade_engine(engine: sa.Engine) -> None:
-    """Run all missing revisions in one transaction; of several processes at once, one does the work."""
+    """Run all missing revisions in one transaction. Of several processes at once, one does the work."""
     from alembic import command  # slow to import, and rarely needed
     from alembic.config import Config
 
@@ -92,6 +85,7 @@ def upgrade_engine(engine: sa.Engine) -> None:
 
 
 def refuse_newer(state: SchemaState) -> None:
+    """Raises SchemaOutOfDate where a later version of the program made the schema."""
     if state.is_newer:
         raise SchemaOutOfDate(
             f"The state DB has schema {state.current}, which is newer than this program ({state.head}).",

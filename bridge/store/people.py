@@ -2,97 +2,209 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from bridge.core.conflict import newest
 from bridge.core.model import PersonId, Side, Who, address_key
 from bridge.store import tables as t
-from bridge.store.engine import inserter
+from bridge.store.engine import UnitOfWork
+from bridge.store.statements import SIZE, among, count_of, insert_new, is_postgresql, param, run_each
 from bridge.store.types import chunks
 
 PAGE = 500  # people of one page of a listing
+
+_p, _b, _f, _s, _pins = t.people.c, t.bindings.c, t.former_bindings.c, t.successions.c, t.pins.c
+
+_LOCK = sa.select(_p.id).where(among(_p.id, "ids")).order_by(_p.id).with_for_update(key_share=True)
+_OLDEST_AFTER = sa.select(_p.id).where(_p.id > sa.bindparam("after")).order_by(_p.id).limit(SIZE).subquery()
+_LAST_OF_RANGE = sa.select(sa.func.max(_OLDEST_AFTER.c.id))
+_BY_KEYS = sa.select(_p.address_key, _p.id).where(among(_p.address_key, "keys"))
+_ADD = insert_new(t.people)
+
+_IDS_AT = sa.select(_b.person_id, _b.external_id).where(
+    _b.side == sa.bindparam("at_side"), among(_b.person_id, "ids")
+)
+_UNBIND = sa.delete(t.bindings).where(
+    _b.side == sa.bindparam("at_side"),
+    _b.person_id == sa.bindparam("person"),
+    _b.external_id == sa.bindparam("external"),
+)
+_BIND = insert_new(t.bindings)
+
+_ADDRESSES = sa.select(_p.id, _p.address).where(among(_p.id, "ids"))
+_ALL_IDS = (
+    sa.select(_b.person_id, _b.side, _b.external_id)
+    .where(among(_b.person_id, "ids"))
+    .order_by(_b.person_id, _b.side, _b.external_id)
+)
+_OF_RECORD = (
+    sa.select(_b.person_id)
+    .where(_b.side == sa.bindparam("at_side"), _b.external_id == sa.bindparam("external"))
+    .order_by(_b.person_id)
+)
+_KNOWN = sa.select(_p.id).where(_p.id > sa.bindparam("after")).order_by(_p.id).limit(SIZE)
+_KNOWN_AT = _KNOWN.where(sa.exists().where(_b.person_id == _p.id, _b.side == sa.bindparam("at_side")))
+_UNSEEN = {
+    side: _KNOWN.where(_p[f"{side}_present"], _p[f"{side}_read_at"] < param("since", _p[f"{side}_read_at"]))
+    for side in Side
+}
+_COUNT = count_of(t.people)
+_UNRESOLVED = (
+    sa.select(_pins.profile_id)
+    .where(
+        _pins.profile_id > sa.bindparam("after"),
+        ~sa.exists().where(_b.side == Side.MYPREFERENCES, _b.external_id == _pins.profile_id),
+    )
+    .distinct()
+    .order_by(_pins.profile_id)
+    .limit(SIZE)
+)
+_RELATED = (
+    sa.select(_s.heir_id).where(_s.former_id == sa.bindparam("person")),
+    sa.select(_s.former_id).where(_s.heir_id == sa.bindparam("person")),
+    *(
+        sa.select(theirs.c.person_id).join_from(
+            theirs, mine, sa.and_(theirs.c.side == mine.c.side, theirs.c.external_id == mine.c.external_id)
+        ).where(mine.c.person_id == sa.bindparam("person"))
+        for theirs in (t.bindings.alias(), t.former_bindings.alias())
+        for mine in (t.bindings.alias(), t.former_bindings.alias())
+    ),
+)  # fmt: skip
+
+
+class PeopleStore:
+    """Who is known."""
+
+    def __init__(self, unit: UnitOfWork) -> None:
+        self._unit = unit
+
+    def get(self, person: PersonId) -> Who:
+        """One person's address and ids. Raises LookupError for an unknown number."""
+        found = self.get_many([person])
+        if not found:
+            raise LookupError(f"there is no person {person}")
+        return found[0]
+
+    def get_many(self, people: Sequence[PersonId]) -> list[Who]:
+        """These people, in the order asked for; unknown numbers are left out."""
+        with self._unit.read() as conn:
+            return _who(conn, people)
+
+    def find(self, address: str) -> Who | None:
+        """The person of an address, however it is written."""
+        with self._unit.read() as conn:
+            return next(iter(_who(conn, by_keys(conn, [address_key(address)]).values())), None)
+
+    def of_record(self, side: Side, external_id: str) -> list[Who]:
+        """Everybody who shares one record of `side`: a profile may hold several addresses."""
+        with self._unit.read() as conn:
+            found = conn.scalars(_OF_RECORD, {"at_side": side, "external": external_id})
+            return _who(conn, [PersonId(person) for person in found])
+
+    def related(self, person: PersonId) -> list[Who]:
+        """Who has, or had, a record together with this person: it may be the same human."""
+        with self._unit.read() as conn:
+            found = {one for query in _RELATED for one in conn.scalars(query, {"person": person})}
+            return _who(conn, [PersonId(one) for one in sorted(found - {person})])
+
+    def known(self, side: Side | None = None) -> Iterator[list[Who]]:
+        """Pages of everybody, or of everybody who has a record at `side`."""
+        if side is None:
+            return self._pages(_KNOWN)
+        return self._pages(_KNOWN_AT, at_side=side)
+
+    def unseen_since(self, side: Side, since: datetime) -> Iterator[list[Who]]:
+        """Pages of people who were there when `side` was last read for them, and that was before `since`."""
+        return self._pages(_UNSEEN[side], since=since)
+
+    def unresolved_profile_links(self, after: str, limit: int) -> list[str]:
+        """The next profiles, after the one given, that contacts name and nobody is known to have."""
+        with self._unit.read() as conn:
+            return list(conn.scalars(_UNRESOLVED, {"after": after, "size": limit}))
+
+    def count(self) -> int:
+        """How many people are known."""
+        with self._unit.read() as conn:
+            return conn.scalar(_COUNT) or 0
+
+    def _pages(self, query: sa.Select[int], **values: object) -> Iterator[list[Who]]:
+        after = 0
+        while True:
+            with self._unit.read() as conn:
+                found = conn.scalars(query, values | {"after": after, "size": PAGE})
+                page = _who(conn, [PersonId(number) for number in found])
+            if not page:
+                return
+            yield page
+            after = page[-1].person
+
+
+def _who(conn: sa.Connection, people: Iterable[PersonId]) -> list[Who]:
+    wanted = list(dict.fromkeys(people))
+    addresses: dict[PersonId, str] = {}
+    ids_of: dict[PersonId, dict[Side, tuple[str, ...]]] = {}
+    for ids in chunks(wanted):
+        addresses.update(
+            (PersonId(number), address) for number, address in conn.execute(_ADDRESSES, {"ids": ids})
+        )
+        for person, side, external in conn.execute(_ALL_IDS, {"ids": ids}):
+            mine = ids_of.setdefault(PersonId(person), {})
+            mine[Side(side)] = (*mine.get(Side(side), ()), external)
+    return [
+        Who(person, addresses[person], ids_of.get(person, {})) for person in wanted if person in addresses
+    ]
+
+
+# within a transaction
 
 
 def lock(conn: sa.Connection, people: Iterable[PersonId]) -> None:
     """Keep other transactions from changing anything about these people until this one ends. Always taken in
     the same order, before the ledger. SQLite has one writer anyway."""
-    if conn.dialect.name != "postgresql":
-        return
-    for ids in chunks(sorted(set(people))):
-        statement = sa.select(t.people.c.id).where(t.people.c.id.in_(ids)).order_by(t.people.c.id)
-        conn.execute(statement.with_for_update(key_share=True))
+    if is_postgresql(conn):
+        for ids in chunks(sorted(set(people))):
+            conn.execute(_LOCK, {"ids": ids})
 
 
-def lock_where(conn: sa.Connection, clause: sa.ColumnElement[bool]) -> None:
-    """Keep other transactions from changing anything about the people of a clause."""
-    if conn.dialect.name == "postgresql":
-        statement = sa.select(t.people.c.id).where(clause).order_by(t.people.c.id)
-        conn.execute(
-            sa.select(sa.func.count()).select_from(statement.with_for_update(key_share=True).subquery())
-        )
+def locking(clause: sa.ColumnElement[bool]) -> sa.Select[int]:
+    """A statement that does the same for the people of a clause, on PostgreSQL."""
+    rows = sa.select(_p.id).where(clause).order_by(_p.id).with_for_update(key_share=True)
+    return sa.select(sa.func.count()).select_from(rows.subquery())
 
 
 def last_of_range(conn: sa.Connection, after: int, size: int) -> int | None:
-    """The number that ends the next `size` people beyond number `after`; None where there are none."""
-    p = t.people.c
-    some = sa.select(p.id).where(p.id > after).order_by(p.id).limit(size).subquery()
-    found = conn.scalar(sa.select(sa.func.max(some.c.id)))
+    """The number that ends the next `size` people after number `after`; None where there are none."""
+    found = conn.scalar(_LAST_OF_RANGE, {"after": after, "size": size})
     return None if found is None else int(found)
 
 
 def ensure(conn: sa.Connection, addresses: Sequence[str], now: datetime) -> dict[str, PersonId]:
-    """The people of these addresses by address key, made where they are new, and locked."""
+    """The people of these addresses by address key, added where they are new, and locked."""
     wanted = {address_key(address): address.strip() for address in reversed(addresses)}
     found = by_keys(conn, wanted)
     missing = sorted(key for key in wanted if key not in found)
     if missing:
-        rows = [{"address": wanted[key], "address_key": key, "created_at": now} for key in missing]
-        conn.execute(inserter(conn, t.people).on_conflict_do_nothing(), rows)
+        _ADD.run(conn, [{"address": wanted[key], "address_key": key, "created_at": now} for key in missing])
         found |= by_keys(conn, missing)
     lock(conn, found.values())
     return found
 
 
 def by_keys(conn: sa.Connection, keys: Iterable[str]) -> dict[str, PersonId]:
-    """Those of these address keys that belong to somebody."""
+    """Those of these address keys that belong to a known person."""
     found: dict[str, PersonId] = {}
     for some in chunks(keys):
-        query = sa.select(t.people.c.address_key, t.people.c.id).where(t.people.c.address_key.in_(some))
-        found.update((key, PersonId(number)) for key, number in conn.execute(query))
+        found.update((key, PersonId(number)) for key, number in conn.execute(_BY_KEYS, {"keys": some}))
     return found
-
-
-def floors(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[PersonId, datetime]:
-    """Those of these people who were erased, or may have been: no opt-in from before that raises them."""
-    p = t.people.c
-    query = sa.select(p.id, p.erased_at, p.unvetted_at).where(p.id.in_(persons), t.forgotten)
-    found = {PersonId(row.id): newest(row.erased_at, row.unvetted_at) for row in conn.execute(query)}
-    return {person: at for person, at in found.items() if at is not None}
-
-
-def pinned_elsewhere(conn: sa.Connection, persons: Sequence[PersonId]) -> set[PersonId]:
-    """Those of these people whose contact names a profile that is known, under other addresses only."""
-    c, b = t.pins.c, t.bindings.c
-    theirs = sa.and_(b.side == Side.MYPREFERENCES, b.external_id == c.profile_id)
-    known = sa.exists().where(theirs)
-    here = sa.exists().where(theirs, b.person_id == c.person_id)
-    query = sa.select(c.person_id).where(c.person_id.in_(persons), known, ~here)
-    return {PersonId(person) for person in conn.scalars(query)}
-
-
-# bindings
 
 
 def bound_ids(conn: sa.Connection, side: Side, people: Iterable[PersonId]) -> dict[PersonId, set[str]]:
     """The ids by which `side` knows these people; those without one are left out."""
     found: dict[PersonId, set[str]] = {}
-    b = t.bindings.c
     for ids in chunks(people):
-        query = sa.select(b.person_id, b.external_id).where(b.side == side, b.person_id.in_(ids))
-        for person, external in conn.execute(query):
+        for person, external in conn.execute(_IDS_AT, {"at_side": side, "ids": ids}):
             found.setdefault(PersonId(person), set()).add(external)
     return found
 
@@ -104,84 +216,15 @@ def bind(
     removed: Iterable[tuple[PersonId, str]],
 ) -> None:
     """Add and remove ids of people at `side`; each added one with the time of the read that showed it."""
-    b = t.bindings.c
-    if gone := [{"person": person, "external": external} for person, external in removed]:
-        conn.execute(
-            sa.delete(t.bindings).where(
-                b.side == side,
-                b.person_id == sa.bindparam("person"),
-                b.external_id == sa.bindparam("external"),
-            ),
-            gone,
-        )
-    rows = [
-        {"side": side, "person_id": person, "external_id": external, "bound_at": at}
-        for person, external, at in added
-    ]
-    if rows:
-        conn.execute(inserter(conn, t.bindings).on_conflict_do_nothing(), rows)
-
-
-# who
-
-
-def who_many(conn: sa.Connection, people: Iterable[PersonId]) -> list[Who]:
-    """These people, in the order asked for; unknown numbers are left out."""
-    wanted = list(dict.fromkeys(people))
-    addresses: dict[PersonId, str] = {}
-    for ids in chunks(wanted):
-        query = sa.select(t.people.c.id, t.people.c.address).where(t.people.c.id.in_(ids))
-        addresses.update((PersonId(number), address) for number, address in conn.execute(query))
-    ids_of = _ids_of(conn, addresses)
-    return [
-        Who(person, addresses[person], ids_of.get(person, {})) for person in wanted if person in addresses
-    ]
-
-
-def _ids_of(conn: sa.Connection, people: Iterable[PersonId]) -> dict[PersonId, dict[Side, tuple[str, ...]]]:
-    found: dict[PersonId, dict[Side, tuple[str, ...]]] = {}
-    b = t.bindings.c
-    for ids in chunks(people):
-        query = sa.select(b.person_id, b.side, b.external_id).where(b.person_id.in_(ids))
-        for person, side, external in conn.execute(query.order_by(b.person_id, b.side, b.external_id)):
-            mine = found.setdefault(PersonId(person), {})
-            mine[Side(side)] = (*mine.get(Side(side), ()), external)
-    return found
-
-
-def find(conn: sa.Connection, address: str) -> Who | None:
-    """The person of an address, if known."""
-    key = address_key(address)
-    return next(iter(who_many(conn, by_keys(conn, [key]).values())), None)
-
-
-def bound(conn: sa.Connection, side: Side, external_id: str) -> list[Who]:
-    """Everybody bound to one record of `side`: a profile may hold several addresses."""
-    b = t.bindings.c
-    query = sa.select(b.person_id).where(b.side == side, b.external_id == external_id).order_by(b.person_id)
-    return who_many(conn, [PersonId(person) for person in conn.scalars(query)])
-
-
-def known_after(conn: sa.Connection, side: Side | None, after: int) -> list[Who]:
-    """The next page of everybody, or of everybody who has a record at `side`."""
-    p, b = t.people.c, t.bindings.c
-    query = sa.select(p.id).where(p.id > after).order_by(p.id).limit(PAGE)
-    if side is not None:
-        query = query.where(sa.exists().where(b.person_id == p.id, b.side == side))
-    return who_many(conn, [PersonId(person) for person in conn.scalars(query)])
-
-
-def unseen_after(conn: sa.Connection, side: Side, since: datetime, after: int) -> list[Who]:
-    """The next page of people who were there when `side` was last read for them, before `since`."""
-    p = t.people.c
-    query = (
-        sa.select(p.id)
-        .where(p.id > after, p[f"{side}_present"], p[f"{side}_read_at"] < since)
-        .order_by(p.id)
-        .limit(PAGE)
+    run_each(
+        conn,
+        _UNBIND,
+        [{"at_side": side, "person": person, "external": external} for person, external in removed],
     )
-    return who_many(conn, [PersonId(person) for person in conn.scalars(query)])
-
-
-def count(conn: sa.Connection) -> int:
-    return conn.scalar(sa.select(sa.func.count()).select_from(t.people)) or 0
+    _BIND.run(
+        conn,
+        [
+            {"side": side, "person_id": person, "external_id": external, "bound_at": at}
+            for person, external, at in added
+        ],
+    )

@@ -1,5 +1,5 @@
-"""Contacts that name a profile by a custom identifier: what such a person withdraws under the one address
-goes to the other ones."""
+"""Contacts that name a profile by a custom identifier: opt-outs are transferred between its addresses and the
+contact's."""
 
 from __future__ import annotations
 
@@ -7,80 +7,77 @@ from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
+from bridge.core.address_change import WithdrawalTransfer
 from bridge.core.model import PersonId, Side
 from bridge.core.store_port import LedgerEntry
-from bridge.store import address_changes, cells, people
+from bridge.store import cell_reading, cells, people
 from bridge.store import tables as t
+from bridge.store.statements import among, any_of, run_each
 from bridge.store.types import chunks
 
+_l, _b = t.pins.c, t.bindings.c
+_ANY = any_of(t.pins)
+_OF_PEOPLE = sa.select(_l.person_id, _l.profile_id).where(among(_l.person_id, "ids"))
+_DROP = sa.delete(t.pins).where(among(_l.person_id, "ids"))
+_ADD = sa.insert(t.pins)
+_ABOUT = sa.select(_l.person_id, _l.profile_id).where(
+    sa.or_(
+        among(_l.person_id, "ids"),
+        sa.exists().where(
+            _b.side == Side.MYPREFERENCES, _b.external_id == _l.profile_id, among(_b.person_id, "ids")
+        ),
+    )
+)
+_HOLDERS = (
+    sa.select(_b.external_id, _b.person_id)
+    .where(_b.side == Side.MYPREFERENCES, among(_b.external_id, "profiles"))
+    .order_by(_b.person_id)
+)
 
-def note(conn: sa.Connection, named: Mapping[PersonId, Sequence[str]]) -> None:
-    """These people's contacts name these profiles, and no others. Whoever's did not before is decided
+
+def save(conn: sa.Connection, named: Mapping[PersonId, Sequence[str]]) -> None:
+    """These people's contacts name these profiles, and no others. People whose links changed are decided
     again."""
     known: dict[PersonId, set[str]] = {person: set() for person in named}
-    c = t.pins.c
     for ids in chunks(named):
-        for person, profile in conn.execute(sa.select(c.person_id, c.profile_id).where(c.person_id.in_(ids))):
+        for person, profile in conn.execute(_OF_PEOPLE, {"ids": ids}):
             known[PersonId(person)].add(profile)
-    moved = [person for person, profiles in named.items() if known[person] != set(profiles)]
-    for ids in chunks(moved):
-        conn.execute(sa.delete(t.pins).where(c.person_id.in_(ids)))
+    changed = [person for person, profiles in named.items() if known[person] != set(profiles)]
+    for ids in chunks(changed):
+        conn.execute(_DROP, {"ids": ids})
     rows = [
-        {"person_id": person, "profile_id": one} for person in moved for one in dict.fromkeys(named[person])
+        {"person_id": person, "profile_id": one} for person in changed for one in dict.fromkeys(named[person])
     ]
-    if rows:
-        conn.execute(sa.insert(t.pins), rows)
-    cells.spread(conn, moved)
+    run_each(conn, _ADD, rows)
+    cells.make_people_dirty(conn, changed)
 
 
-def unmet(conn: sa.Connection, after: str, limit: int) -> list[str]:
-    """The next profiles beyond `after` that contacts name and nobody is known to have."""
-    c, b = t.pins.c, t.bindings.c
-    known = sa.exists().where(b.side == Side.MYPREFERENCES, b.external_id == c.profile_id)
-    query = sa.select(c.profile_id).where(c.profile_id > after, ~known).distinct()
-    return list(conn.scalars(query.order_by(c.profile_id).limit(limit)))
-
-
-def carry(conn: sa.Connection, persons: Collection[PersonId]) -> list[LedgerEntry]:
-    """Carry withdrawals between the address of a contact and those of the profile that it names. To a contact
-    goes only what stands under all addresses of the profile. Returns what the ledger has to say of it."""
-    pairs = _pairs(conn, persons)
-    if not pairs:
+def transfer(conn: sa.Connection, persons: Collection[PersonId]) -> list[LedgerEntry]:
+    """Transfer opt-outs between contacts and the profiles that they name. Returns the ledger's entries about
+    it."""
+    links = _links(conn, persons)
+    if not links:
         return []
-    everybody = {one for contact, profile in pairs for one in (contact, *profile)}
+    everybody = {one for contact, profile in links for one in (contact, *profile)}
     people.lock(conn, everybody)
-    board = address_changes.AddressMove(conn, everybody)
-    for contact, profile in pairs:
-        for one in profile:
-            board.follow(contact, one)
-        board.follow_all(profile, contact)
-    return board.save()
+    moved = WithdrawalTransfer(cell_reading.load(conn, everybody))
+    moved.follow_links(links)
+    cells.transfer(conn, moved.agreements)
+    return moved.entries
 
 
-def _pairs(conn: sa.Connection, persons: Collection[PersonId]) -> list[tuple[PersonId, list[PersonId]]]:
-    """Whose contact names a profile of other addresses only, and the people of these addresses."""
-    c, b = t.pins.c, t.bindings.c
-    if not conn.scalar(sa.select(sa.exists(sa.select(1).select_from(t.pins)))):
+def _links(conn: sa.Connection, persons: Collection[PersonId]) -> list[tuple[PersonId, list[PersonId]]]:
+    """Contacts that name a profile of other addresses only, each with the people of these addresses."""
+    if not conn.scalar(_ANY):
         return []
     found: dict[tuple[PersonId, str], None] = {}
     for some in chunks(sorted(persons)):
-        theirs = sa.exists().where(
-            b.side == Side.MYPREFERENCES, b.external_id == c.profile_id, b.person_id.in_(some)
-        )
-        query = sa.select(c.person_id, c.profile_id).where(sa.or_(c.person_id.in_(some), theirs))
-        found |= {(PersonId(person), profile): None for person, profile in conn.execute(query)}
-    holders = _holders(conn, {profile for _, profile in found})
-    pairs = [(person, holders.get(profile, [])) for person, profile in found]
-    return [(person, profile) for person, profile in pairs if profile and person not in profile]
-
-
-def _holders(conn: sa.Connection, profiles: Collection[str]) -> dict[str, list[PersonId]]:
-    b = t.bindings.c
-    found: dict[str, list[PersonId]] = {}
-    for some in chunks(sorted(profiles)):
-        query = sa.select(b.external_id, b.person_id).where(
-            b.side == Side.MYPREFERENCES, b.external_id.in_(some)
-        )
-        for profile, person in conn.execute(query.order_by(b.person_id)):
-            found.setdefault(profile, []).append(PersonId(person))
-    return found
+        found |= {
+            (PersonId(person), profile): None for person, profile in conn.execute(_ABOUT, {"ids": some})
+        }
+    holders: dict[str, list[PersonId]] = {}
+    for profiles in chunks(sorted({profile for _, profile in found})):
+        for profile, person in conn.execute(_HOLDERS, {"profiles": profiles}):
+            holders.setdefault(profile, []).append(PersonId(person))
+    links = [(person, holders.get(profile, [])) for person, profile in found]
+    return [(person, profile) for person, profile in links if profile and person not in profile]

@@ -1,4 +1,4 @@
-"""Runs, watermarks, and single facts about this state DB."""
+"""Runs, each with its report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,23 @@ from bridge.core.model import RunId
 from bridge.core.store_port import Json, RunKind
 from bridge.store import ledger
 from bridge.store import tables as t
-from bridge.store.engine import inserter, upsert
+from bridge.store.engine import UnitOfWork
+from bridge.store.statements import SIZE, param
+
+_r = t.runs.c
+_HIGHEST = sa.select(sa.func.max(_r.number))
+_BEGIN = sa.insert(t.runs)
+_END = (
+    sa.update(t.runs)
+    .where(_r.id == sa.bindparam("run"))
+    .values(
+        state=sa.bindparam("outcome"), report=param("told", _r.report), ended_at=param("now", _r.ended_at)
+    )
+)
+_ABANDON = (
+    sa.update(t.runs).where(_r.state == "running").values(state="stopped", ended_at=param("now", _r.ended_at))
+)
+_LAST = sa.select(t.runs).order_by(_r.number.desc()).limit(SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,72 +42,39 @@ class RunRow:
     report: Json | None
 
 
-def begin(conn: sa.Connection, kind: RunKind, now: datetime) -> RunId:
-    """Number a new run. The name tells when it began."""
-    ledger.lock(conn)  # two runs that begin at once get two numbers
-    number = (conn.scalar(sa.select(sa.func.max(t.runs.c.number))) or 0) + 1
-    name = RunId(f"{now:%Y%m%d-%H%M%S}-{number}")
-    conn.execute(sa.insert(t.runs).values(number=number, id=name, kind=kind, started_at=now, state="running"))
-    return name
+class RunStore:
+    """Every run that was begun."""
 
+    def __init__(self, unit: UnitOfWork) -> None:
+        self._unit = unit
 
-def end(conn: sa.Connection, run: RunId, state: str, report: Json, now: datetime) -> None:
-    """Note how a run ended. Raises LookupError for an unknown one."""
-    statement = sa.update(t.runs).where(t.runs.c.id == run)
-    if not conn.execute(statement.values(state=state, report=report, ended_at=now)).rowcount:
-        raise LookupError(f"there is no run {run}")
+    def begin(self, kind: RunKind) -> RunId:
+        """Begin a run. Its id tells when it began."""
+        with self._unit.write() as conn:
+            now = self._unit.clock()
+            ledger.lock(conn)  # two runs that begin at once get two numbers
+            number = (conn.scalar(_HIGHEST) or 0) + 1
+            run = RunId(f"{now:%Y%m%d-%H%M%S}-{number}")
+            row = {"number": number, "id": run, "kind": kind, "started_at": now, "state": "running"}
+            conn.execute(_BEGIN, row)
+        return run
+
+    def end(self, run: RunId, state: str, report: Json) -> None:
+        """End a run as done, failed or stopped. Raises LookupError for an unknown one."""
+        with self._unit.write() as conn:
+            values = {"run": run, "outcome": state, "told": report, "now": self._unit.clock()}
+            if not conn.execute(_END, values).rowcount:
+                raise LookupError(f"there is no run {run}")
+
+    def last(self, number: int = 10) -> list[RunRow]:
+        """The last runs, the newest first."""
+        with self._unit.read() as conn:
+            return [
+                RunRow(RunId(row.id), RunKind(row.kind), row.started_at, row.ended_at, row.state, row.report)
+                for row in conn.execute(_LAST, {"size": number})
+            ]
 
 
 def stop_abandoned(conn: sa.Connection, now: datetime) -> None:
-    """Whoever gets the lease knows that no run is going on: one that seems to was killed."""
-    running = t.runs.c.state == "running"
-    conn.execute(sa.update(t.runs).where(running).values(state="stopped", ended_at=now))
-
-
-def last(conn: sa.Connection, number: int) -> list[RunRow]:
-    """The last runs, the newest first."""
-    query = sa.select(t.runs).order_by(t.runs.c.number.desc()).limit(number)
-    return [
-        RunRow(RunId(row.id), RunKind(row.kind), row.started_at, row.ended_at, row.state, row.report)
-        for row in conn.execute(query)
-    ]
-
-
-# watermarks
-
-
-def save_watermark(conn: sa.Connection, feed: str, at: datetime, run: RunId, now: datetime) -> None:
-    """Note up to when a feed was read. It never goes back."""
-    w = t.watermarks
-    statement = inserter(conn, w)
-    new = statement.excluded
-    conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["feed"],
-            set_={"at": new.at, "run": new.run, "updated_at": new.updated_at},
-            where=new.at >= w.c.at,
-        ),
-        [{"feed": feed, "at": at, "run": run, "updated_at": now}],
-    )
-
-
-def watermarks(conn: sa.Connection) -> dict[str, datetime]:
-    """How far each feed was read, in the side's own time."""
-    query = sa.select(t.watermarks.c.feed, t.watermarks.c.at).order_by(t.watermarks.c.feed)
-    return {row.feed: row.at for row in conn.execute(query)}
-
-
-# single facts
-
-
-def fact(conn: sa.Connection, key: str) -> str | None:
-    return conn.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == key))
-
-
-def drop_fact(conn: sa.Connection, key: str) -> None:
-    """Forget it, if it is known."""
-    conn.execute(sa.delete(t.meta).where(t.meta.c.key == key))
-
-
-def set_fact(conn: sa.Connection, key: str, value: str) -> None:
-    upsert(conn, t.meta, [{"key": key, "value": value}], ["key"])
+    """The new owner of the lease knows that no run is going on: one that seems to was killed."""
+    conn.execute(_ABANDON, {"now": now})

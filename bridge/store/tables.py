@@ -6,14 +6,14 @@ The schema itself is made by `migrations/`; a test keeps both the same.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import sqlalchemy as sa
 
 from bridge.core.catalogue import CatalogueKind
 from bridge.core.model import Block, ChallengeState, Choice, HoldState, Side
 from bridge.core.store_port import AttemptState
-from bridge.store.types import Document, UtcMicros, Words
+from bridge.store.columns import AGREED, SEEN, VERSIONS, flag
+from bridge.store.types import Document, UtcMicros
 
 metadata = sa.MetaData(
     naming_convention={
@@ -35,10 +35,6 @@ def _one_of(column: str, values: Iterable[str]) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
-def _flag(name: str, *, nullable: bool = False) -> sa.Column[bool]:
-    return sa.Column(name, sa.Boolean(create_constraint=True, name=name), nullable=nullable)
-
-
 def _person(*, primary_key: bool = False, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(
         "person_id",
@@ -49,7 +45,7 @@ def _person(*, primary_key: bool = False, nullable: bool = False) -> sa.Column[i
     )
 
 
-def _is(columns: list[str], what: str) -> str:
+def _is(columns: Iterable[str], what: str) -> str:
     return "(" + " AND ".join(f"{column} IS {what}" for column in columns) + ")"
 
 
@@ -62,14 +58,14 @@ people = sa.Table(
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("address_key", sa.Text, nullable=False, unique=True),
     sa.Column("created_at", UtcMicros, nullable=False),
-    sa.Column("erased_at", UtcMicros),  # they were erased then, and are known again, or not all gone yet
-    sa.Column("unvetted_at", UtcMicros),  # made known while nobody could tell whether they had been erased
+    sa.Column("erased_at", UtcMicros),  # erased then; known again since, or not all gone yet
+    sa.Column("unvetted_at", UtcMicros),  # added while nobody could tell whether they had been erased
     *(
         column
         for side in Side
         for column in (
             sa.Column(f"{side}_read_at", UtcMicros),  # the newest read of this person there
-            _flag(f"{side}_present", nullable=True),
+            flag(f"{side}_present", nullable=True),
         )
     ),
     sa.CheckConstraint("address_key <> ''", name="address_key"),
@@ -77,7 +73,7 @@ people = sa.Table(
         sa.CheckConstraint(f"({side}_read_at IS NULL) = ({side}_present IS NULL)", name=f"{side}_read")
         for side in Side
     ),
-    sqlite_autoincrement=True,  # an erased person's number is never given to anybody else
+    sqlite_autoincrement=True,  # an erased person's number is never used again
 )
 
 forgotten = sa.or_(people.c.erased_at.is_not(None), people.c.unvetted_at.is_not(None))
@@ -90,7 +86,7 @@ erased = sa.Table(
     sa.Column("key_id", sa.Text, nullable=False),  # tells one key from another, and nothing else
     sa.Column("erased_at", UtcMicros, nullable=False),
     sa.Column("finished_at", UtcMicros),  # none: not all of it is done yet
-    sa.Column("known", Document, nullable=False),  # withdrawals that a side still showed then
+    sa.Column("known", Document, nullable=False),  # opt-outs that a side still showed then
     sa.CheckConstraint("length(token) = 64", name="token"),
     sa.Index(None, "key_id"),
 )
@@ -101,7 +97,7 @@ bindings = sa.Table(
     sa.Column("side", sa.Text, primary_key=True),
     sa.Column("external_id", sa.Text, primary_key=True),
     _person(primary_key=True),
-    sa.Column("bound_at", UtcMicros),  # the read that first showed it; none: before this was noted
+    sa.Column("bound_at", UtcMicros),  # the read that first showed it; none: older than this column
     _one_of("side", Side),
     sa.CheckConstraint("external_id <> ''", name="external_id"),
     sa.Index(None, "person_id"),
@@ -146,29 +142,13 @@ pins = sa.Table(
 
 # cells
 
-SEEN = ("choice", "changed_at", "frequencies", "present", "stated", "shallow", "uniform", "records", "block",
-        "reason", "read_at")  # fmt: skip
-_ALWAYS_SEEN = ("choice", "frequencies", "present", "stated", "shallow", "uniform", "records", "read_at")
-_AGREED = ("agreed_choice", "agreed_at", "agreed_rule", "agreed_decided_at", "agreed_frequencies")
-
-
-def _seen_columns(side: Side) -> list[sa.Column[Any]]:
-    return [
-        sa.Column(f"{side}_choice", sa.Text),
-        sa.Column(f"{side}_changed_at", UtcMicros),
-        sa.Column(f"{side}_frequencies", Words),
-        *(_flag(f"{side}_{name}", nullable=True) for name in ("present", "stated", "shallow", "uniform")),
-        sa.Column(f"{side}_records", sa.Integer),
-        sa.Column(f"{side}_block", sa.Text),
-        sa.Column(f"{side}_reason", sa.Text),
-        sa.Column(f"{side}_read_at", UtcMicros),
-        sa.Column(f"{side}_written_at", UtcMicros),
-    ]
-
 
 def _seen_checks(side: Side) -> list[sa.CheckConstraint]:
-    nothing = _is([f"{side}_{name}" for name in SEEN], "NULL")
-    enough = _is([f"{side}_{name}" for name in _ALWAYS_SEEN], "NOT NULL")
+    read = f"{side}_read_at"  # the last one in the checks that the migrations made
+    nothing, enough = (
+        _is([*(name for name in names if name != read), read], what)
+        for names, what in ((SEEN[side].names, "NULL"), (SEEN[side].required, "NOT NULL"))
+    )
     return [
         _one_of(f"{side}_choice", Choice),
         _one_of(f"{side}_block", Block),
@@ -183,19 +163,15 @@ cells = sa.Table(
     metadata,
     _person(primary_key=True),
     sa.Column("topic", sa.Text, primary_key=True),
-    *(column for side in Side for column in _seen_columns(side)),
-    sa.Column("agreed_choice", sa.Text),
-    sa.Column("agreed_at", UtcMicros),
-    sa.Column("agreed_rule", sa.Text),
-    sa.Column("agreed_decided_at", UtcMicros),
-    sa.Column("agreed_frequencies", Words),
-    *(sa.Column(f"agreed_{side}_version", sa.Text) for side in Side),
-    _flag("dirty"),
+    *(column for side in Side for column in SEEN[side].make()),
+    *(sa.Column(f"{side}_written_at", UtcMicros) for side in Side),  # when our last write there had ended
+    *AGREED.make(),
+    *(sa.Column(name, sa.Text) for name in VERSIONS.values()),
+    flag("dirty"),
     *(check for side in Side for check in _seen_checks(side)),
     _one_of("agreed_choice", Choice),
     sa.CheckConstraint(
-        f"{_is([*_AGREED, *(f'agreed_{side}_version' for side in Side)], 'NULL')}"
-        f" OR {_is(list(_AGREED), 'NOT NULL')}",
+        f"{_is([*AGREED.names, *VERSIONS.values()], 'NULL')} OR {_is(AGREED.required, 'NOT NULL')}",
         name="agreed",
     ),
     sa.CheckConstraint("topic <> ''", name="topic"),
@@ -251,7 +227,7 @@ attempt_topics = sa.Table(
     metadata,
     sa.Column("attempt_id", Number, sa.ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("topic", sa.Text, primary_key=True),
-    _flag("settled"),  # agreed, tried again or dismissed since: it no longer counts against the cell
+    flag("settled"),  # agreed, tried again or dismissed since: it no longer counts against the cell
 )
 
 # what waits
@@ -268,7 +244,7 @@ holds = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("proposed", Document, nullable=False),
     sa.Column("opened_at", UtcMicros, nullable=False),
-    sa.Column("answered_at", UtcMicros),  # when a person released or dismissed it
+    sa.Column("answered_at", UtcMicros),  # when an operator released or dismissed it
     sa.Column("closed_at", UtcMicros),
     _one_of("state", HoldState),
     sa.CheckConstraint("(state = 'open') = (answered_at IS NULL)", name="answered"),
@@ -302,7 +278,7 @@ inbox = sa.Table(
     sa.Column("id", Number, primary_key=True),
     sa.Column("side", sa.Text, nullable=False),
     sa.Column("what", sa.Text, nullable=False),  # one row for the same thing
-    _person(nullable=True),  # whoever is to be read
+    _person(nullable=True),  # who is to be read
     sa.Column("hint_id", sa.Text),
     sa.Column("hint_person_id", Number, sa.ForeignKey("people.id", ondelete="CASCADE")),  # holds its address
     sa.Column("error", sa.Text, nullable=False),
@@ -328,9 +304,7 @@ hook_hints = sa.Table(
     sa.Column("event_type", sa.Text, nullable=False),
     sa.Column("profile_id", sa.Text, nullable=False),
     sa.Column("received_at", UtcMicros, nullable=False),
-    sa.Column(
-        "heeded_at", UtcMicros
-    ),  # when a round had looked into it; kept for a while, to know a repetition
+    sa.Column("heeded_at", UtcMicros),  # when a run had processed it; kept for a while, to know a repetition
     _one_of("side", Side),
     sa.CheckConstraint("event_id <> '' AND profile_id <> ''", name="named"),
     sa.UniqueConstraint("side", "event_id"),

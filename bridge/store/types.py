@@ -1,4 +1,4 @@
-"""How values stand in the state DB: times, lists of words, JSON."""
+"""How values stand in the state DB: times, enumerations, lists of words, JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -48,32 +49,50 @@ class Words(sa.types.TypeDecorator[tuple[str, ...]]):
         return () if value == "[]" else tuple(json.loads(value))
 
 
+class Word(sa.types.TypeDecorator[StrEnum]):
+    """One word of an enumeration as text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: StrEnum | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ARG002
+        return None if value is None else self.kind(value)
+
+
 class Document(sa.types.TypeDecorator[Any]):
-    """JSON as canonical text, without addresses."""
+    """JSON, without addresses."""
 
     impl = sa.Text
     cache_ok = True
 
     def process_bind_param(self, value: object, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else scrub(canonical(value))
+        return None if value is None else scrub(json_text(value))
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:  # noqa: ARG002
         return None if value is None else json.loads(value)
 
 
 def to_micros(value: datetime) -> int:
-    """Raises ValueError for a time without a zone: nobody knows which instant that is."""
+    """Microseconds since 1970. Raises ValueError for a time without a zone: it names no instant."""
     if value.tzinfo is None:
         raise ValueError("a time without a time zone cannot be stored")
     return (value - _EPOCH) // _MICRO
 
 
 def from_micros(value: int) -> datetime:
+    """The instant, in UTC."""
     return _EPOCH + timedelta(microseconds=value)
 
 
-def canonical(value: object) -> str:
-    """The one JSON text of a value: keys sorted, no spaces."""
+def json_text(value: object) -> str:
+    """The JSON text of a value: keys sorted, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
 
 
@@ -86,8 +105,8 @@ def _plain(value: object) -> object:
 
 
 def scrub(text: str) -> str:
-    """The text without raw addresses. Vendors' error texts may quote one, and people are the only table
-    that holds any."""
+    """The text without raw addresses. Vendors' error texts may quote one, and `people` is the only table that
+    holds any."""
     return _ADDRESS.sub("[address]", text) if "@" in text else text
 
 

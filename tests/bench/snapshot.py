@@ -52,10 +52,12 @@ def _read(url: str, preferences: int, recorded: int) -> dict[str, float]:
     people = 0
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(f"sqlite:///{Path(folder) / 'bridge.db'}", clock=_now)
-        run = store.begin_run(RunKind.FULL)
+        run = store.runs.begin(RunKind.FULL)
         for page in reader.list_people(()):
             if people < recorded:
-                store.record(page.views, Side.DOTDIGITAL, run=run, unsubscribe_withdraws_topics=False)
+                store.observations.record(
+                    page.views, Side.DOTDIGITAL, run=run, unsubscribe_withdraws_topics=False
+                )
             people += len(page.views)
         store.close()
     transport.close()

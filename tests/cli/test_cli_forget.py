@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_town import Call, Town
 
-from bridge.core.erasers import SideErasure
+from bridge.core.erasure import SideErasure
 from bridge.dotdigital.eraser import DotdigitalEraser
 from bridge.mypreferences.eraser import MyPreferencesEraser
 from bridge.sandbox.faults import Fault
@@ -235,7 +235,7 @@ def test_marks_of_a_lost_key_are_given_up_only_on_command(keyed: Call, settings:
     assert (said.code, said.json) == (0, {"dropped": 1})
     assert "can be read" in keyed("forget", "--drop-unreadable", "--yes").out
     with Store.reader(settings["BRIDGE_DATABASE_URL"], lambda: datetime.now(UTC)) as store:
-        assert store.unreadable_marks() == 0
+        assert store.erasures.unreadable() == 0
 
 
 def test_other_addresses_of_a_shared_record_are_named_and_left(

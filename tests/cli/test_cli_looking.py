@@ -67,7 +67,7 @@ def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
             {Capability.MOVES_ON_PREFERENCES: CapabilityState(TrustLevel.SHOWN, LONG_AGO, 4)}, {}, LONG_AGO
         )
         found.save(store)
-        store.set_meta(TURN, json.dumps({"feeds": 200, "seconds": 780}))
+        store.key_values.set(TURN, json.dumps({"feeds": 200, "seconds": 780}))
     polling = call("status", "--json").json["polling"]
     assert polling["turn"] == {"feeds": 200, "seconds": 780}
     assert polling["v3"]["moves_on_preferences"] == {
@@ -244,10 +244,10 @@ def test_who_was_asked_by_mail_is_counted_and_explained(
     call("reconcile")
     asked = datetime(2026, 3, 2, 12, tzinfo=UTC)
     with Store.open(settings["BRIDGE_DATABASE_URL"], lambda: datetime.now(UTC)) as store:
-        anna = store.find("anna.archer@example.com")
+        anna = store.people.find("anna.archer@example.com")
         assert anna is not None
-        run = store.last_runs(1)[0].id
-        store.record_challenge(run, anna.person, asked, sent_at=asked, look_at=asked)
+        run = store.runs.last(1)[0].id
+        store.confirmations.record(run, anna.person, asked, sent_at=asked, look_at=asked)
     assert call("status", "--json").json["challenges"] == {
         "pending": 1, "oldest": "2026-03-02T12:00:00Z", "expired": 0,
     }  # fmt: skip

@@ -169,9 +169,9 @@ class Running:
     def read_feed(self, ago: timedelta = timedelta(0)) -> None:
         """As if the feed had been read to its end that long ago."""
         store = self.app.store
-        run = store.begin_run(RunKind.INCREMENTAL)
-        store.record([], Side.DOTDIGITAL, run=run, feed=FEED, watermark=datetime.now(UTC) - ago)
-        store.end_run(run, "done", {})
+        run = store.runs.begin(RunKind.INCREMENTAL)
+        store.observations.record([], Side.DOTDIGITAL, run=run, feed=FEED, watermark=datetime.now(UTC) - ago)
+        store.runs.end(run, "done", {})
 
     def end(self) -> int | None:
         """Stop it, wait, and give its exit code."""

@@ -94,7 +94,7 @@ def reconcile(settings: Mapping[str, str]) -> Report:
     """One round in this process, under the lease."""
     with App(load(environ=settings), Options(export_poll=0.05)) as app, app.lease() as lease:
         report = Run(app.services(heartbeat=lease.renew), app.writers()).run(RunOptions())
-        app.store.verify_ledger()
+        app.store.ledger.verify()
         return report
 
 

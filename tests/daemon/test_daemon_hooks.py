@@ -297,7 +297,7 @@ def test_the_daemon_keeps_a_webhook_in_the_state_db_and_runs_a_round(start: Star
     running = hooked(start)
     wait_until(lambda: running.runner.ended == 1, "the first round has ended")
     assert ask("POST", f"{running.url}{PATH}{SECRET}", json.dumps(EVENT).encode())[0] == 200
-    (kept,) = running.app.store.notices(Side.MYPREFERENCES)
+    (kept,) = running.app.store.webhooks.pending(Side.MYPREFERENCES)
     assert kept.hint.id == "1001"
     wait_until(lambda: running.runner.ended == 2, "the webhook's round has ended")
     assert running.health("/healthz")[1]["hooks"] == {"taken": 1}
@@ -312,7 +312,7 @@ def test_webhooks_in_a_row_make_one_round(start: Start) -> None:
         assert ask("POST", f"{running.url}{PATH}{SECRET}", body)[0] == 200
     wait_until(lambda: running.runner.ended >= 2, "their round has ended")
     assert running.schedule()["coalesced"] == 0
-    assert len(running.app.store.notices(Side.MYPREFERENCES)) == 20
+    assert len(running.app.store.webhooks.pending(Side.MYPREFERENCES)) == 20
 
 
 def test_a_daemon_without_the_secret_is_closed_to_webhooks(start: Start) -> None:

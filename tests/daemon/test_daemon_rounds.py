@@ -13,10 +13,10 @@ from bridge.app import App, Options
 from bridge.core.errors import ConfigError, LeaseHeld, Unreachable
 from bridge.core.model import Side
 from bridge.core.store_port import RunKind
-from bridge.daemon.scheduler import SWEPT
 from bridge.engine.run import RunOptions
 from bridge.settings import load
 from bridge.store import Store
+from bridge.store.feeds import FeedStore
 from tests.daemon.conftest import Start
 from tests.daemon.harness import FEED, Running, ScriptedRunner, report, wait_until
 
@@ -56,7 +56,7 @@ def test_rounds_follow_one_another_and_never_overlap(start: Start) -> None:
 def test_the_first_round_after_a_long_pause_reads_everybody(start: Start, tmp_path: Path) -> None:
     long_ago = datetime.now(UTC) - timedelta(hours=25, minutes=1)
     with store_in(tmp_path) as store:
-        store.set_meta(SWEPT, long_ago.isoformat())
+        store.facts.swept_at = long_ago
     running = start(opened())
     wait_until(lambda: running.rounds()["done"] >= 2, "two rounds have ended")
     assert running.runner.options_seen[:2] == [FULL, FEEDS_ONLY]
@@ -64,7 +64,7 @@ def test_the_first_round_after_a_long_pause_reads_everybody(start: Start, tmp_pa
 
 def test_a_sweep_within_the_last_day_is_not_repeated_at_start(start: Start, tmp_path: Path) -> None:
     with store_in(tmp_path) as store:
-        store.set_meta(SWEPT, (datetime.now(UTC) - timedelta(hours=24)).isoformat())
+        store.facts.swept_at = datetime.now(UTC) - timedelta(hours=24)
     running = start(opened())
     wait_until(lambda: running.rounds()["done"] >= 1, "a round has ended")
     assert running.runner.options_seen[0] == FEEDS_ONLY
@@ -72,8 +72,8 @@ def test_a_sweep_within_the_last_day_is_not_repeated_at_start(start: Start, tmp_
 
 def test_the_sweep_of_a_one_shot_run_counts(start: Start, tmp_path: Path) -> None:
     with store_in(tmp_path) as store:
-        store.end_run(store.begin_run(RunKind.FULL), "done", {})
-        store.end_run(store.begin_run(RunKind.INCREMENTAL), "done", {})
+        store.runs.end(store.runs.begin(RunKind.FULL), "done", {})
+        store.runs.end(store.runs.begin(RunKind.INCREMENTAL), "done", {})
     running = start(opened())
     wait_until(lambda: running.rounds()["done"] >= 1, "a round has ended")
     assert running.runner.options_seen[0] == FEEDS_ONLY
@@ -174,10 +174,10 @@ def test_a_state_db_that_does_not_answer_makes_it_unready(
 ) -> None:
     running = start(ScriptedRunner(feeds={FEED: EACH_ROUND}))
 
-    def gone(_: Store) -> dict[str, datetime]:
+    def gone(_: FeedStore) -> dict[str, datetime]:
         raise OSError("disk is gone")
 
-    monkeypatch.setattr(Store, "watermarks", gone)
+    monkeypatch.setattr(FeedStore, "watermarks", gone)
     assert running.health()[1]["reasons"] == ["the state DB is unavailable (OSError)"]
 
 
@@ -279,7 +279,7 @@ def test_what_cannot_begin_says_why_and_leaves_the_lease_free(tmp_path: Path) ->
     assert isinstance(running.error, ConfigError)
     assert running.runner.options_seen == []
     with store_in(tmp_path) as store, store.lease(owner="next", ttl=timedelta(minutes=1)):
-        assert store.last_runs() == []
+        assert store.runs.last() == []
 
 
 def test_missing_settings_are_named_before_anything_begins(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def test_a_sound_mapping_fits(v2: ClientV2, mapping: Mapping) -> None:
 def test_each_problem_is_named_with_its_topic(state: State, v2: ClientV2, mapping: Mapping) -> None:
     state.delete_preference(LONELY)
     more = Topic(TopicId("category"), FilterRef("X"), {"": CATEGORY})
-    found = find_problems(dataclasses.replace(mapping, topics=(*mapping.topics, more)), read_catalogue(v2))
+    wanted = dataclasses.replace(mapping, topics=(*mapping.topics, more))
+    found = find_problems(wanted, catalogue_of(v2.get_preferences()))
     assert [(one.topic, one.kind, one.side) for one in found] == [
         (PROFILING, ProblemKind.MISSING, Side.DOTDIGITAL),
         ("category", ProblemKind.CATEGORY, Side.DOTDIGITAL),

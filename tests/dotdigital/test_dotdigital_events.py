@@ -47,7 +47,7 @@ def drained(events: EventsExport, memory: InMemoryKeyValue) -> list[Page]:
     for page in events.pages():
         found.append(page)
         if page.cursor is not None:
-            memory.set_meta(cursor_key(FEED), page.cursor)
+            memory.set(cursor_key(FEED), page.cursor)
     return found
 
 
@@ -159,7 +159,7 @@ def test_a_deleted_subscription_is_made_anew_and_old_checkpoints_forgotten(
     state.add_contact("b@example.com")
     state.event_exports[1].acknowledged = 1  # an old checkpoint is now behind what is known
     state.event_exports[1].events *= 2
-    memory.set_meta(cursor_key(FEED), "1.0")
+    memory.set(cursor_key(FEED), "1.0")
     assert [len(page.hints) for page in drained(events, memory)] == [1]
 
 
@@ -189,9 +189,9 @@ def test_the_feed_is_last_covers_nothing_and_is_there_only_when_asked_for(
 def test_a_cursor_is_stored_with_its_page(tmp_path: Path) -> None:
     store = Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", clock=lambda: START)
     try:
-        run = store.begin_run(RunKind.INCREMENTAL)
-        store.record([], Side.DOTDIGITAL, run=run, feed=FEED, cursor="1.1")
-        assert store.meta(cursor_key(FEED)) == "1.1"
-        assert store.watermark(FEED) is None
+        run = store.runs.begin(RunKind.INCREMENTAL)
+        store.observations.record([], Side.DOTDIGITAL, run=run, feed=FEED, cursor="1.1")
+        assert store.key_values.get(cursor_key(FEED)) == "1.1"
+        assert store.feeds.watermark(FEED) is None
     finally:
         store.close()

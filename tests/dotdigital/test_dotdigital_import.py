@@ -332,7 +332,7 @@ def test_an_import_without_an_answer_may_be_at_work(
     assert replica.has_running_jobs()
     state.clock.advance(3601)
     assert not replica.has_running_jobs()
-    assert memory.meta(KEY) == "[]"
+    assert memory.get(KEY) == "[]"
 
 
 def test_a_lost_import_of_withdrawals_is_not_waited_for(

@@ -155,15 +155,15 @@ class CrashWorld(World):
                     state[f"{side} {key} {topic}"] = (said.choice, said.frequencies)
         addresses = {person.address for side in Side for person in self.sides[side].people.values()}
         for address in sorted(addresses):
-            who = self.store.find(address)
+            who = self.store.people.find(address)
             assert who is not None
-            for cell in self.store.cells(who.person):
+            for cell in self.store.cells.of(who.person):
                 agreed = cell.agreed
                 shown = None if agreed is None else (agreed.choice, agreed.frequencies)
                 state[f"agreed {address} {cell.topic}"] = shown
                 if cell.hold is not None:
                     state[f"held {address} {cell.topic}"] = (cell.hold.reason, cell.hold.state)
-        state["open"] = sorted(hold.reason for hold in self.store.holds(HoldState.OPEN))
+        state["open"] = sorted(hold.reason for hold in self.store.holds.page(HoldState.OPEN))
         return state
 
     def sent(self) -> Counter[tuple[str, str, str, str]]:

@@ -6,7 +6,6 @@ import pytest
 
 from bridge.core.errors import ConfigError
 from bridge.core.model import Side
-from bridge.engine.account_guard import ACCOUNT
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World
 
 
@@ -30,6 +29,6 @@ def test_the_same_account_under_a_new_name_is_adopted(world: World) -> None:
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.sides[MINE].account_name = "ours, moved"
-    world.store.drop_meta(f"{ACCOUNT}{MINE}")
+    world.store.facts.set_account(MINE, None)
     assert world.round().in_sync
     assert world.shows(ADA) == (OUT, OUT)

@@ -50,14 +50,14 @@ def answers(world: World, outcome: WriteResponse) -> list[object]:
 
 
 def state(world: World) -> ChallengeState | None:
-    who = world.store.find(ADA)
+    who = world.store.people.find(ADA)
     assert who is not None
-    cell = next(cell for cell in world.store.cells(who.person) if cell.topic == CHANNEL)
+    cell = next(cell for cell in world.store.cells.of(who.person) if cell.topic == CHANNEL)
     return None if cell.challenge is None else cell.challenge.state
 
 
 def reasons(world: World) -> list[str]:
-    return [hold.reason for hold in world.store.holds()]
+    return [hold.reason for hold in world.store.holds.page()]
 
 
 def test_who_was_challenged_by_either_form_waits_and_is_asked_once(world: World) -> None:

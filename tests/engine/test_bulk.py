@@ -51,9 +51,9 @@ def asked(world: World, operation: str) -> list[str]:
 
 
 def attempts(world: World, address: str) -> list[AttemptState]:
-    who = world.store.find(address)
+    who = world.store.people.find(address)
     assert who is not None
-    return [attempt.state for attempt in world.store.attempts(who.person)]
+    return [attempt.state for attempt in world.store.attempts.of(who.person)]
 
 
 def test_many_withdrawals_go_in_one_job_and_are_read_back_together(crowd: World) -> None:
@@ -163,7 +163,7 @@ def test_a_job_without_an_answer_is_read_back_before_anything_is_sent_again(crow
     assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
     sent = len(crowd.sides[THEIRS].log)
     assert sent == len(MANY)
-    assert crowd.store.counts().unproven == 0
+    assert crowd.store.cells.counts().unproven == 0
 
 
 def test_nothing_is_sent_to_whoever_is_in_a_job_that_has_not_ended(crowd: World) -> None:
@@ -195,11 +195,11 @@ def test_many_writes_in_doubt_are_read_back_together(world: World) -> None:
     theirs.write_fate.append(("lost_after", trouble(OutcomeUnknown)))
     theirs.fail["read_people"] = [trouble(Throttled)]
     world.round()
-    assert world.store.counts().unproven == len(people)
+    assert world.store.cells.counts().unproven == len(people)
     calls = asked(world, "read_people")
     world.round()
     assert calls[:2] == ["has_running_jobs", "read_people"]
-    assert world.store.counts().unproven == 0
+    assert world.store.cells.counts().unproven == 0
 
 
 def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(crowd: World) -> None:
@@ -218,7 +218,7 @@ def test_one_refusal_in_a_job_holds_that_person_alone(crowd: World) -> None:
     del theirs.people[MANY[3]]
     theirs.people[MANY[3] + ".moved"] = theirs.person("else@example.com")
     crowd.round()
-    held = [hold.reason for hold in crowd.store.holds()]
+    held = [hold.reason for hold in crowd.store.holds.page()]
     assert held == ["refused"]
     others = [address for address in MANY if address != MANY[3]]
     assert all(crowd.shows(address) == (OUT, OUT) for address in others)
@@ -231,7 +231,7 @@ def test_a_job_s_attempts_are_noted_before_it_is_sent(crowd: World) -> None:
     before = theirs.send
 
     def batch(requests: object, heartbeat: object) -> object:
-        seen.append(crowd.store.counts().unproven)
+        seen.append(crowd.store.cells.counts().unproven)
         return before(requests, heartbeat)  # type: ignore[arg-type]
 
     theirs.send = batch  # type: ignore[method-assign, assignment]
@@ -247,9 +247,9 @@ def test_everybody_of_a_job_is_agreed_with_the_reason_in_the_ledger(crowd: World
         cell: Cell = crowd.cell(address)
         assert cell.agreed is not None
         assert cell.agreed.choice is OUT
-        kinds = [entry["kind"] for entry in store.history(cell.person)]
+        kinds = [entry["kind"] for entry in store.ledger.history(cell.person)]
         assert kinds[-3:] == ["decided", "outcome", "agreed"]
-    store.verify_ledger()
+    store.ledger.verify()
 
 
 def test_the_channel_is_withdrawn_in_bulk(crowd: World) -> None:

@@ -101,7 +101,7 @@ def _kill_and_go_on(stage: Stage, at: int, raised: set[tuple[str, str]] = RAISED
     assert world.end() == stage.end, where
     assert _extra(world, stage) <= extra, where
     assert {one for side in Side for one in world.crash_side(side).raised()} <= raised, where
-    world.store.verify_ledger()
+    world.store.ledger.verify()
     world.close()
 
 
@@ -174,9 +174,9 @@ def _fail_and_go_on(stage: Stage, side: Side, operation: str, nth: int, kind: ty
 def _answer_refusals(world: CrashWorld) -> None:
     """A person at the desk has what was refused tried again."""
     waits = [
-        hold.id for hold in world.store.holds(HoldState.OPEN) if hold.reason in ("refused", "unreadable")
+        hold.id for hold in world.store.holds.page(HoldState.OPEN) if hold.reason in ("refused", "unreadable")
     ]
-    world.store.release(waits)
+    world.store.holds.release(waits)
 
 
 def _chosen(calls: int, kind: type[SideError]) -> range:

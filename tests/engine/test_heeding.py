@@ -50,7 +50,7 @@ def test_it_is_looked_into_once(world: World, box: WebhookInbox) -> None:
     world.started().round()  # what the feed shows again by its overlap is behind
     tell(box, profile_of(world))
     assert world.round().observed[MINE] == 1
-    assert world.store.notices(MINE) == []
+    assert world.store.webhooks.pending(MINE) == []
     assert world.round().observed[MINE] == 0
 
 
@@ -69,9 +69,9 @@ def test_it_waits_while_its_side_is_down(world: World, box: WebhookInbox) -> Non
     tell(box, profile_of(world))
     world.sides[MINE].fail["read_feed"] = [trouble(Unreachable, MINE)]
     world.round()
-    assert len(world.store.notices(MINE)) == 1
+    assert len(world.store.webhooks.pending(MINE)) == 1
     world.round()
-    assert world.store.notices(MINE) == []
+    assert world.store.webhooks.pending(MINE) == []
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -81,9 +81,9 @@ def test_somebody_it_names_who_cannot_be_read_is_tried_again(world: World, box: 
     tell(box, profile_of(world))
     world.sides[MINE].fail["read_person"] = [trouble(ServerError, MINE)]
     world.round()
-    assert len(world.store.inbox(MINE)) == 1
+    assert len(world.store.retry_queue.of(MINE)) == 1
     world.round()
-    assert world.store.inbox(MINE) == []
+    assert world.store.retry_queue.of(MINE) == []
 
 
 def test_a_record_that_is_not_there_is_no_trouble(world: World, box: WebhookInbox) -> None:
@@ -92,4 +92,4 @@ def test_a_record_that_is_not_there_is_no_trouble(world: World, box: WebhookInbo
     tell(box, "no-such-record", kind="profile.deleted")
     report = world.round()
     assert (report.errors, report.in_sync) == ([], True)
-    assert world.store.notices(MINE) == []
+    assert world.store.webhooks.pending(MINE) == []

@@ -35,7 +35,7 @@ def test_a_day_of_changes_ends_in_agreement_and_the_next_round_writes_nothing(wo
     assert world.round().in_sync
     assert (world.shows(ADA), world.shows(BOB)) == ((OUT, OUT), (IN, IN))
     assert world.round().written.writes == 0
-    assert world.store.verify_ledger().entries > 0
+    assert world.store.ledger.verify().entries > 0
 
 
 def test_a_write_in_doubt_is_settled_by_the_next_process(world: World) -> None:
@@ -55,7 +55,7 @@ def test_a_hold_that_is_released_lets_its_opt_in_go(world: World) -> None:
     world.pass_time(days=30)
     world.say(THEIRS, ADA, NEWS, UNSET)
     world.round()
-    (hold,) = world.store.holds()
-    world.store.release([hold.id])
+    (hold,) = world.store.holds.page()
+    world.store.holds.release([hold.id])
     world.round()
     assert world.shows(ADA) == (IN, IN)

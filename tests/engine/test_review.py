@@ -12,8 +12,6 @@ from bridge.core.errors import Ambiguous, DrainIncomplete, InvalidResponse, Serv
 from bridge.core.mapping import CHANNEL, FilterRef, Topic
 from bridge.core.model import Block, Resubscribe, Side, TopicId, Who
 from bridge.core.ports import ListingCursor, Page, PersonView, WriteRequest, WriteResponse
-from bridge.engine.run import EPOCH
-from bridge.engine.serialize import time_in
 from tests.engine.world import ADA, BOB, IN, MAPPING, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 
 # a feed that answers badly
@@ -92,7 +90,7 @@ def test_who_was_asked_is_not_asked_again_after_a_read_was_refused(tmp_path: Pat
     mine.fail["read_person"] = [trouble(InvalidResponse, MINE), trouble(Ambiguous, MINE)]
     world.round()
     theirs = world.sides[THEIRS]
-    assert world.store.counts().held > 0
+    assert world.store.cells.counts().held > 0
     world.pass_time(minutes=10)
     world.say(THEIRS, ADA, CHANNEL, OUT, at=world.now.replace(year=2025))
     for _ in range(2):
@@ -178,7 +176,7 @@ def test_a_plan_on_an_empty_state_db_is_not_the_first_run(world: World) -> None:
     world.pass_time(days=1)
     world.round()
     assert world.shows(ADA) == (IN, UNSET)
-    epoch = time_in(world.store.meta(EPOCH))
+    epoch = world.store.facts.epoch
     assert epoch is not None
     assert epoch > world.now.replace(day=8)
 
@@ -236,7 +234,7 @@ def test_no_more_raises_leave_than_the_brake_allows_whatever_is_released_meanwhi
         world.say(THEIRS, address, NEWS, UNSET)
         world.say(MINE, address, NEWS, IN, at=world.now.replace(year=2025))
     world.started()
-    assert world.store.counts().held == 12
+    assert world.store.cells.counts().held == 12
     world.both(BOB, NEWS, IN)
     world.say(MINE, BOB, NEWS, OUT)
     world.limits = type(world.limits)(raises_max=5, raises_share=0.05)
@@ -244,7 +242,7 @@ def test_no_more_raises_leave_than_the_brake_allows_whatever_is_released_meanwhi
     send_one = theirs._send_one
 
     def released(request: WriteRequest) -> WriteResponse:
-        world.store.release_all("first_run")
+        world.store.holds.release_all("first_run")
         return send_one(request)
 
     theirs._send_one = released  # type: ignore[method-assign]
@@ -273,7 +271,7 @@ def test_somebody_whom_a_side_refuses_to_tell_of_is_not_absent(world: World) -> 
 
     mine._read_person, mine.list_people = refused, one_by_one  # type: ignore[method-assign]
     world.round()
-    assert {hold.reason for hold in world.store.holds()} == {"unreadable"}
+    assert {hold.reason for hold in world.store.holds.page()} == {"unreadable"}
     assert world.cell(ADA).agreed is None
 
 

@@ -25,11 +25,11 @@ from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, Wor
 def test_a_feed_that_fails_moves_no_watermark_and_the_next_round_catches_up(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
-    before = world.store.watermarks()
+    before = world.store.feeds.watermarks()
     world.say(THEIRS, ADA, NEWS, OUT)
     world.sides[THEIRS].fail["read_feed"] = [trouble(Unreachable)]
     report = world.round()
-    assert world.store.watermarks()["dotdigital.feed"] == before["dotdigital.feed"]
+    assert world.store.feeds.watermarks()["dotdigital.feed"] == before["dotdigital.feed"]
     assert (report.exit_code, report.in_sync) == (5, False)
     assert world.round().in_sync
     assert world.shows(ADA) == (OUT, OUT)
@@ -124,7 +124,7 @@ def test_a_refused_write_is_held_with_its_reason_and_not_repeated(world: World) 
     world.say(MINE, ADA, NEWS, OUT)
     world.sides[THEIRS].fail["send_one"] = [trouble(Refused)]
     report = world.round()
-    (hold,) = world.store.holds()
+    (hold,) = world.store.holds.page()
     assert (hold.reason, report.exit_code) == (Rule.REFUSED, 3)
     calls = world.sides[THEIRS].calls
     world.round()
@@ -135,18 +135,18 @@ def test_a_refused_write_is_held_with_its_reason_and_not_repeated(world: World) 
 def test_a_write_that_is_refused_again_after_its_release_is_held_again(world: World) -> None:
     test_a_refused_write_is_held_with_its_reason_and_not_repeated(world)
     world.sides[THEIRS].fail["send_one"] = [trouble(Refused)]
-    world.store.release([hold.id for hold in world.store.holds()])
+    world.store.holds.release([hold.id for hold in world.store.holds.page()])
     report = world.round()
-    assert [hold.reason for hold in world.store.holds()] == [Rule.REFUSED]
+    assert [hold.reason for hold in world.store.holds.page()] == [Rule.REFUSED]
     assert report.exit_code == 3
 
 
 def test_releasing_a_refused_write_tries_it_again(world: World) -> None:
     test_a_refused_write_is_held_with_its_reason_and_not_repeated(world)
-    world.store.release([hold.id for hold in world.store.holds()])
+    world.store.holds.release([hold.id for hold in world.store.holds.page()])
     world.round()
     assert world.shows(ADA) == (OUT, OUT)
-    assert world.store.holds(None) == []
+    assert world.store.holds.page(None) == []
 
 
 @pytest.mark.parametrize("kind", [Throttled, Unreachable, SignInRefused])

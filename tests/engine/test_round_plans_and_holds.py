@@ -141,7 +141,7 @@ def test_a_hold_ends_when_its_ground_is_gone(world: World) -> None:
     world.say(THEIRS, ADA, NEWS, OUT)
     world.round()
     assert world.shows(ADA) == (IN, OUT)
-    assert [hold.state for hold in world.store.holds()] == [HoldState.OPEN]
+    assert [hold.state for hold in world.store.holds.page()] == [HoldState.OPEN]
     world.say(MINE, ADA, NEWS, OUT)
     assert world.round().counts.held == 0
 
@@ -149,7 +149,7 @@ def test_a_hold_ends_when_its_ground_is_gone(world: World) -> None:
 def test_every_run_is_on_record_with_its_report(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
-    (run,) = world.store.last_runs(1)
+    (run,) = world.store.runs.last(1)
     assert (run.kind, run.state) == ("first", "done")
     assert run.report is not None
     assert run.report["in_sync"] is True
@@ -160,7 +160,7 @@ def test_the_ledger_tells_why_and_holds_no_address(world: World) -> None:
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.round()
-    entries = list(world.store.export_ledger())
+    entries = list(world.store.ledger.export())
     assert [entry["kind"] for entry in entries] == ["decided", "outcome", "agreed"]
     assert "ada@" not in str(entries)
-    assert world.store.verify_ledger().entries == len(entries)
+    assert world.store.ledger.verify().entries == len(entries)

@@ -59,7 +59,7 @@ def test_the_first_run_reads_every_feed(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.sides[THEIRS].resting = True
     world.round(polling=True)
-    assert world.store.watermark("dotdigital.feed") is not None
+    assert world.store.feeds.watermark("dotdigital.feed") is not None
 
 
 @pytest.mark.parametrize("said", Side)
@@ -118,7 +118,7 @@ def test_the_target_of_many_opt_ins_is_read_by_its_feed_where_the_listing_has_no
 def test_a_feed_that_has_missed_its_turns_raises_nobody(world: World) -> None:
     world.both(ADA, NEWS, OUT)
     world.started()
-    mark = world.store.watermark("dotdigital.feed")
+    mark = world.store.feeds.watermark("dotdigital.feed")
     assert mark is not None
     poll(world)
     world.say(MINE, ADA, NEWS, IN)

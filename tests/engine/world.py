@@ -123,6 +123,6 @@ class World:
         self.remap(conflict=policy)
 
     def cell(self, address: str, topic: str = NEWS) -> Cell:
-        who = self.store.find(address)
+        who = self.store.people.find(address)
         assert who is not None
-        return next(cell for cell in self.store.cells(who.person) if cell.topic == topic)
+        return next(cell for cell in self.store.cells.of(who.person) if cell.topic == topic)

@@ -58,10 +58,10 @@ class Memory:
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
 
-    def meta(self, key: str) -> str | None:
+    def get(self, key: str) -> str | None:
         return self._values.get(key)
 
-    def set_meta(self, key: str, value: str) -> None:
+    def set(self, key: str, value: str) -> None:
         self._values[key] = value
 
 

@@ -308,10 +308,10 @@ def test_what_was_begun_is_known_to_the_next_process(world: World) -> None:
 
 def test_an_import_whose_token_is_over_is_no_longer_under_way(world: World) -> None:
     memory = Memory()
-    memory.set_meta(KEY, json.dumps({"open": "5", "begun": []}))
+    memory.set(KEY, json.dumps({"open": "5", "begun": []}))
     assert not importer(world, memory=memory).has_running_jobs()
     world.state.faults.add(Fault("importStatus", "reset", times=9))
-    memory.set_meta(KEY, json.dumps({"open": "5", "begun": []}))
+    memory.set(KEY, json.dumps({"open": "5", "begun": []}))
     with pytest.raises(Unreachable):
         importer(world, memory=memory).has_running_jobs()
 

@@ -356,17 +356,17 @@ class Live:
         return self.mine(address, topic), self.theirs(address, topic)
 
     def cell(self, address: str, topic: str = NEWS) -> Cell:
-        who = self.app.store.find(address)
+        who = self.app.store.people.find(address)
         assert who is not None
-        return next(cell for cell in self.app.store.cells(who.person) if cell.topic == topic)
+        return next(cell for cell in self.app.store.cells.of(who.person) if cell.topic == topic)
 
     def held(self) -> list[tuple[str, str]]:
         """(topic, reason) of what waits for a person."""
-        return sorted((hold.topic, hold.reason) for hold in self.app.store.holds())
+        return sorted((hold.topic, hold.reason) for hold in self.app.store.holds.page())
 
     def release(self) -> None:
         """A person at the desk lets go what waits."""
-        self.app.store.release([hold.id for hold in self.app.store.holds()])
+        self.app.store.holds.release([hold.id for hold in self.app.store.holds.page()])
 
 
 def _said_by(person: Mapping[str, Any], address: str, topic: str) -> Choice | str:

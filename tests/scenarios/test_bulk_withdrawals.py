@@ -46,7 +46,7 @@ def test_a_hundred_withdrawals_are_imported_and_proven(make: Make) -> None:
     assert calls.total() < 2 * PEOPLE, calls.counts()
     live.clock.advance(3600)
     assert live.round(full=True).written.writes == 0
-    live.app.store.verify_ledger()
+    live.app.store.ledger.verify()
 
 
 @pytest.mark.slow

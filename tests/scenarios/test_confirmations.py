@@ -86,7 +86,7 @@ def test_a_question_nobody_answers_goes_to_the_desk_and_is_never_sent_again(
     live, ada = asked(switch, position)
     pass_days(live, 13, full=True)
     assert live.held() == []
-    assert live.app.store.challenges().pending == 1
+    assert live.app.store.confirmations.counts().pending == 1
     pass_days(live, 2)
     assert live.held() == [(EMAIL, "challenge_expired")]
     assert state(live, ada) is ChallengeState.EXPIRED
@@ -118,7 +118,7 @@ def test_a_withdrawal_ends_it_at_once_and_a_click_after_it_brings_nobody_back(
     live.until_quiet()
     assert state(live, ada) is ChallengeState.ENDED
     assert live.held() == []
-    assert live.app.store.challenges() == ConfirmationCounts(0, None, 0)
+    assert live.app.store.confirmations.counts() == ConfirmationCounts(0, None, 0)
     assert live.dotdigital.click_challenge(ada)
     live.clock.advance(43_200)
     live.round(full=days == 16)
@@ -175,7 +175,7 @@ def test_a_look_that_fails_is_made_again_and_nothing_expires_unseen(asked: Asked
 
 def test_status_counts_who_is_waited_for_and_since_when(asked: Asked) -> None:
     live, ada = asked()
-    counts = live.app.store.challenges()
+    counts = live.app.store.confirmations.counts()
     challenge = live.cell(ada, EMAIL).challenge
     assert challenge is not None
     assert counts == ConfirmationCounts(1, challenge.sent_at, 0)
@@ -196,4 +196,4 @@ def test_many_are_looked_at_by_the_listing(make: Make) -> None:
     live.round()
     assert live.shows(people[0], EMAIL) == (IN, IN)
     assert live.dotdigital.calls.count("get-subscriptions-for-contact") - before < 5
-    assert live.app.store.challenges().pending == 29
+    assert live.app.store.confirmations.counts().pending == 29

@@ -48,7 +48,7 @@ def is_gone(live: Live, address: str) -> None:
     found = live.dotdigital.find(address)
     assert found is None or found.binned or found.suppressed
     assert live.mypreferences.find(address) == []
-    assert live.app.store.find(address) is None
+    assert live.app.store.people.find(address) is None
     assert address not in written(live)
 
 
@@ -76,7 +76,7 @@ def test_whoever_is_erased_is_gone_and_stays_gone(make: Make, v3: str, status: s
     quiet(live)
     is_gone(live, ada)
     assert live.shows(bob) == (IN, IN)
-    live.app.store.verify_ledger()
+    live.app.store.ledger.verify()
 
 
 @pytest.mark.parametrize("rule", ["unlink", "withdraw"])
@@ -96,7 +96,7 @@ def test_a_later_batch_brings_nobody_back(live: Live, side: Side) -> None:
     forget(live, ada)
     imported(live, side, ada, live.clock.now() - timedelta(days=30))
     quiet(live)
-    assert live.app.store.find(ada) is None
+    assert live.app.store.people.find(ada) is None
     if side is MINE:
         found = live.dotdigital.find(ada)
         assert found is None or found.binned
@@ -112,7 +112,7 @@ def test_a_batch_at_both_sides_raises_nobody(live: Live) -> None:
     live.add_mine(ada, {NEWS: IN}, then)
     live.add_theirs(ada, {}, then)
     quiet(live)
-    assert live.app.store.find(ada) is None
+    assert live.app.store.people.find(ada) is None
 
 
 def test_a_later_opt_in_of_their_own_comes_through(live: Live) -> None:
@@ -124,9 +124,9 @@ def test_a_later_opt_in_of_their_own_comes_through(live: Live) -> None:
     live.clock.advance(10)
     live.until_quiet()
     assert live.shows(ada) == (IN, IN)
-    told = live.app.store.find(ada)
+    told = live.app.store.people.find(ada)
     assert told is not None
-    cells, history = live.app.store.cells(told.person), live.app.store.history(told.person)
+    cells, history = live.app.store.cells.of(told.person), live.app.store.ledger.history(told.person)
     shown = explain(live.app.mapping, told, cells, history)
     lines = [line for topic in shown["topics"] for line in topic["history"]]
     assert "they had been erased; an opt-in from after that" in [line.get("why") for line in lines]
@@ -152,7 +152,7 @@ def test_a_later_withdrawal_of_somebody_erased_comes_through(live: Live) -> None
     erase_local(live.app.store, ada)
     live.clock.advance(3600)
     quiet(live)
-    assert live.app.store.find(ada) is None
+    assert live.app.store.people.find(ada) is None
     live.unsubscribe(ada)
     live.until_quiet()
     assert (live.mine(ada, EMAIL), live.status(ada)) == (OUT, "Unsubscribed")
@@ -166,7 +166,7 @@ def test_erased_here_alone_both_sides_are_left_as_they_are(live: Live) -> None:
     assert erase_local(live.app.store, ada).was_here
     assert ada not in written(live)
     quiet(live)
-    assert live.app.store.find(ada) is None
+    assert live.app.store.people.find(ada) is None
 
 
 STEPS = {
@@ -240,7 +240,7 @@ def test_a_profile_that_stays_brings_nobody_back(live: Live) -> None:
     assert [str(profile) in words for words in done.sides[MINE].left] == [True]
     assert live.mypreferences.find(ada) == [profile]
     quiet(live)
-    assert live.app.store.find(ada) is None
+    assert live.app.store.people.find(ada) is None
 
 
 def test_while_an_import_is_at_work_nothing_is_deleted(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,5 +279,5 @@ def test_without_the_key_nobody_who_is_new_is_raised_by_what_is_old(live: Live) 
     live.restart(erasure_key="a long random word")
     report = live.round(full=True)
     assert not any("BRIDGE_ERASURE_KEY" in warning for warning in report.warnings)
-    assert live.app.store.find(ada) is None
-    assert live.app.store.find(cid) is not None
+    assert live.app.store.people.find(ada) is None
+    assert live.app.store.people.find(cid) is not None

@@ -81,7 +81,7 @@ def _to_the_end(world: World, folder: Path) -> None:
         for _ in range(QUIET_WITHIN):
             report = Run(app.services(), app.writers()).run(RunOptions())
             if not (report.written.writes or report.written.failed or report.errors):
-                app.store.verify_ledger()
+                app.store.ledger.verify()
                 return
     raise AssertionError(report.shown())
 

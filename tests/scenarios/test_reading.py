@@ -67,9 +67,9 @@ def _seen_out(live: Live) -> set[str]:
     store = live.app.store
     return {
         who.address
-        for page in store.known()
+        for page in store.people.known()
         for who in page
-        for cell in store.cells(who.person)
+        for cell in store.cells.of(who.person)
         if cell.topic == EMAIL and THEIRS in cell.seen and cell.seen[THEIRS].choice is OUT
     }
 
@@ -93,10 +93,10 @@ def test_a_failed_page_moves_no_watermark_and_loses_nobody(
     live.unsubscribe(bob)
     service = live.mypreferences if side is MINE else live.dotdigital
     assert operation in service.calls.counts(), service.calls.counts()
-    before = live.app.store.watermarks()
+    before = live.app.store.feeds.watermarks()
     service.faults.add(Fault(operation, kind, times=40))
     failed = live.round()
-    after = live.app.store.watermarks()
+    after = live.app.store.feeds.watermarks()
     service.faults.clear()
     moved = [feed for feed in before if after[feed] != before[feed] and _fed_by(feed, operation)]
     if moved:

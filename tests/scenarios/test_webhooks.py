@@ -153,7 +153,7 @@ def test_an_event_that_the_feed_brought_too_costs_no_read_of_its_own(make: Make)
             live.mypreferences.calls.reset()
             live.round()
         counts.append(live.mypreferences.calls.counts())
-        assert live.app.store.notices(MINE) == []
+        assert live.app.store.webhooks.pending(MINE) == []
         live.close()
     assert counts[0] == counts[1]
 
@@ -207,6 +207,6 @@ def test_a_minimised_webhook_does_as_well(make: Make) -> None:
     with listening(live, IsMinimized=True):
         live.say(MINE, ada, NEWS, OUT)
         live.mypreferences.deliveries.cycle()
-        assert len(live.app.store.notices(MINE)) == 1
+        assert len(live.app.store.webhooks.pending(MINE)) == 1
         live.round()
     assert live.shows(ada) == (OUT, OUT)

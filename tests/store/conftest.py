@@ -9,7 +9,22 @@ from bridge.core.model import RunId
 from bridge.store import Store
 from bridge.store.migrate import upgrade
 from tests.postgres import _postgres_state, postgres_server, postgres_state_url, postgres_url
-from tests.store.desk import ANN, BOB, IN, MINE, NEWS, OFFERS, OUT, THEIRS, Clock, at, begun, news, seen, view
+from tests.store.helpers import (
+    ANN,
+    BOB,
+    IN,
+    MINE,
+    NEWS,
+    OFFERS,
+    OUT,
+    THEIRS,
+    Clock,
+    at,
+    begun,
+    news,
+    seen,
+    view,
+)
 
 __all__ = ["_postgres_state", "postgres_server", "postgres_state_url", "postgres_url"]
 
@@ -50,6 +65,6 @@ def run(store: Store) -> RunId:
     """A run, and two people who are in at one side and out at the other."""
     number = begun(store)
     both = {NEWS: seen(IN, changed_at=at(-9)), OFFERS: seen(IN)}
-    store.record([view(ANN, both, "a"), view(BOB, both, "b")], MINE, run=number)
-    store.record([news(ANN, OUT), news(BOB, OUT)], THEIRS, run=number)
+    store.observations.record([view(ANN, both, "a"), view(BOB, both, "b")], MINE, run=number)
+    store.observations.record([news(ANN, OUT), news(BOB, OUT)], THEIRS, run=number)
     return number

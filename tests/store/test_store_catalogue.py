@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, ChangeKind, Entry
 from bridge.store import Store
-from tests.store.desk import Clock
+from tests.store.helpers import Clock
 
 NEWS = Entry(
     CatalogueKind.FILTER,
@@ -34,43 +34,43 @@ FIRST = Catalogue((TALKS, NEWS), MINE)
 
 
 def test_what_is_kept_comes_back_the_same(store: Store) -> None:
-    assert store.keep_catalogue(FIRST) == []
-    kept = store.catalogue()
+    assert store.catalogue.save(FIRST) == []
+    kept = store.catalogue.load()
     assert set(kept.entries) == {NEWS, TALKS}
     assert kept.kinds == MINE
-    assert store.keep_catalogue(FIRST) == []
-    assert store.keep_catalogue(Catalogue((LEAF,), THEIRS)) == []
-    assert store.catalogue().kinds == MINE | THEIRS
-    assert store.catalogue().find(CatalogueKind.FILTER, "news_email") == NEWS
+    assert store.catalogue.save(FIRST) == []
+    assert store.catalogue.save(Catalogue((LEAF,), THEIRS)) == []
+    assert store.catalogue.load().kinds == MINE | THEIRS
+    assert store.catalogue.load().find(CatalogueKind.FILTER, "news_email") == NEWS
 
 
 def test_a_change_is_told_once_and_remembered(store: Store, clock: Clock) -> None:
-    store.keep_catalogue(FIRST)
+    store.catalogue.save(FIRST)
     began = clock()
     renamed = Catalogue((replace(NEWS, name="Letters"),), MINE)
-    told = [(one.news, one.id) for one in store.keep_catalogue(renamed)]
+    told = [(one.news, one.id) for one in store.catalogue.save(renamed)]
     assert sorted(told) == [(ChangeKind.REMOVED, "Talks"), (ChangeKind.RENAMED, "NEWS_EMAIL")]
-    assert store.keep_catalogue(renamed) == []
-    noticed = store.catalogue_noticed(began)
+    assert store.catalogue.save(renamed) == []
+    noticed = store.catalogue.changed_since(began)
     assert [(one.change.news, one.change.id) for one in noticed] == told
-    assert store.catalogue_noticed(clock() + timedelta(days=1)) == []
+    assert store.catalogue.changed_since(clock() + timedelta(days=1)) == []
 
 
 def test_a_reading_that_is_not_kept_leaves_the_news_to_the_next(store: Store) -> None:
-    store.keep_catalogue(FIRST)
+    store.catalogue.save(FIRST)
     gone = Catalogue((NEWS,), MINE)
-    assert [one.news for one in store.catalogue_news(gone)] == [ChangeKind.REMOVED]
-    assert [one.news for one in store.keep_catalogue(gone)] == [ChangeKind.REMOVED]
+    assert [one.news for one in store.catalogue.compare(gone)] == [ChangeKind.REMOVED]
+    assert [one.news for one in store.catalogue.save(gone)] == [ChangeKind.REMOVED]
 
 
 def test_a_side_that_was_not_read_loses_nothing(store: Store) -> None:
-    store.keep_catalogue(FIRST | Catalogue((LEAF,), THEIRS))
-    assert store.keep_catalogue(Catalogue((NEWS,), frozenset({CatalogueKind.FILTER}))) == []
-    assert len(store.catalogue().entries) == 3
+    store.catalogue.save(FIRST | Catalogue((LEAF,), THEIRS))
+    assert store.catalogue.save(Catalogue((NEWS,), frozenset({CatalogueKind.FILTER}))) == []
+    assert len(store.catalogue.load().entries) == 3
 
 
 def test_an_address_in_a_name_is_not_kept_and_is_no_news(store: Store) -> None:
     named = Catalogue((replace(NEWS, name="Ask ann@example.com"),), MINE)
-    store.keep_catalogue(named)
-    assert "ann@" not in store.catalogue().entries[0].name
-    assert store.keep_catalogue(named) == []
+    store.catalogue.save(named)
+    assert "ann@" not in store.catalogue.load().entries[0].name
+    assert store.catalogue.save(named) == []

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from bridge.core.model import Agreement, PersonId, RunId
 from bridge.core.store_port import AttemptState, Counts, LedgerEntry, RunKind, Settlement
 from bridge.store import Store
-from tests.store.desk import (
+from tests.store.helpers import (
     ANN,
     BOB,
     IN,
@@ -24,23 +24,18 @@ from tests.store.desk import (
     Clock,
     agreement,
     at,
+    attempt,
     begun,
     body,
     cell,
     dirty_topics,
+    ended,
+    logged,
     news,
     person,
     seen,
     settled,
 )
-
-DECIDED = LedgerEntry("decided", {})
-OUTCOME = LedgerEntry("outcome", {})
-
-
-def attempt(store: Store, run: RunId, *topics: str, address: str = ANN) -> int:
-    return store.begin_attempt(run, person(store, address), THEIRS, body(*topics), DECIDED)  # type: ignore[arg-type]
-
 
 # dirty
 
@@ -48,12 +43,12 @@ def attempt(store: Store, run: RunId, *topics: str, address: str = ANN) -> int:
 def test_dirty_people_come_in_pages_with_all_their_cells(store: Store, run: RunId) -> None:
     settled(store, run)
     ann, bob = person(store), person(store, BOB)
-    assert [one.person for (one, *_) in store.dirty(None, 10)] == [ann, bob]
-    (page,) = store.dirty(None, 1)
+    assert [one.person for (one, *_) in store.cells.dirty(None, 10)] == [ann, bob]
+    (page,) = store.cells.dirty(None, 1)
     assert [(one.person, one.topic) for one in page] == [(ann, NEWS), (ann, OFFERS)]  # the clean one too
-    (page,) = store.dirty(ann, 10)
+    (page,) = store.cells.dirty(ann, 10)
     assert {one.person for one in page} == {bob}
-    assert store.dirty(bob, 10) == []
+    assert store.cells.dirty(bob, 10) == []
 
 
 def test_dirty_cells_are_found_by_their_own_index(store: Store) -> None:
@@ -72,16 +67,16 @@ def test_dirty_cells_are_found_by_their_own_index(store: Store) -> None:
 def test_what_is_agreed_comes_back_as_it_was_given(store: Store, run: RunId) -> None:
     now = cell(store)
     agreed = Agreement(IN, at(-9), "newer_opt_in", at(1.000001), {MINE: "v1"}, ("DAILY", "WEEKLY"))
-    store.settle(run, [Settlement(now.person, NEWS, now.ground, agreed)])
+    store.cells.settle(run, [Settlement(now.person, NEWS, now.ground, agreed)])
     assert cell(store).agreed == agreed
-    assert store.counts().waiting == 3
+    assert store.cells.counts().waiting == 3
 
 
 def test_nothing_agreed_is_decided_all_the_same(store: Store, run: RunId) -> None:
     now = cell(store)
-    store.settle(run, [Settlement(now.person, NEWS, now.ground)])
+    store.cells.settle(run, [Settlement(now.person, NEWS, now.ground)])
     assert cell(store).agreed is None
-    assert store.counts().waiting == 3
+    assert store.cells.counts().waiting == 3
 
 
 def test_an_agreement_on_ground_that_moved_is_stored_and_the_cell_decided_again(
@@ -89,8 +84,8 @@ def test_an_agreement_on_ground_that_moved_is_stored_and_the_cell_decided_again(
 ) -> None:
     settled(store, run)
     now = cell(store)
-    store.record([news(ANN, IN, 5)], THEIRS, run=run)
-    store.settle(run, [Settlement(now.person, NEWS, now.ground, agreement(now, IN, 3))])
+    store.observations.record([news(ANN, IN, 5)], THEIRS, run=run)
+    store.cells.settle(run, [Settlement(now.person, NEWS, now.ground, agreement(now, IN, 3))])
     agreed = cell(store).agreed
     assert agreed is not None
     assert agreed.choice is IN
@@ -100,7 +95,7 @@ def test_an_agreement_on_ground_that_moved_is_stored_and_the_cell_decided_again(
 def test_no_ground_leaves_the_cell_to_be_decided(store: Store, run: RunId) -> None:
     settled(store, run)
     now = cell(store)
-    store.settle(run, [Settlement(now.person, NEWS, "", agreement(now))])
+    store.cells.settle(run, [Settlement(now.person, NEWS, "", agreement(now))])
     assert (now.person, NEWS) in dirty_topics(store)
 
 
@@ -109,12 +104,12 @@ def test_settlements_and_their_ledger_are_stored_together_or_not_at_all(store: S
     entry = LedgerEntry("agreed", {}, now.person, NEWS)
     good = Settlement(now.person, NEWS, now.ground, agreement(now), entry)
     with pytest.raises(LookupError):
-        store.settle(run, [good, replace(good, person=PersonId(999))])
+        store.cells.settle(run, [good, replace(good, person=PersonId(999))])
     assert cell(store).agreed is None
-    assert store.verify_ledger().entries == 0
-    store.settle(run, [good])
-    assert store.verify_ledger().entries == 1
-    store.settle(run, [])
+    assert store.ledger.verify().entries == 0
+    store.cells.settle(run, [good])
+    assert store.ledger.verify().entries == 1
+    store.cells.settle(run, [])
 
 
 # attempts
@@ -123,10 +118,10 @@ def test_settlements_and_their_ledger_are_stored_together_or_not_at_all(store: S
 def test_an_attempt_is_known_before_it_is_sent(store: Store, run: RunId) -> None:
     settled(store, run)
     number = attempt(store, run, NEWS, NEWS)
-    (found,) = store.in_doubt()
+    (found,) = store.attempts.in_doubt()
     assert (found.id, found.run, found.person, found.side) == (number, run, person(store), THEIRS)
     assert (found.state, found.begun_at, found.body) == (AttemptState.BEGUN, START, body(NEWS, NEWS))
-    assert store.counts().unproven == 1
+    assert store.cells.counts().unproven == 1
     assert cell(store).in_doubt_since == {THEIRS: START}
     assert cell(store, topic=OFFERS).in_doubt_since == {}
     assert (person(store), NEWS) in dirty_topics(store)
@@ -136,40 +131,21 @@ def test_a_proven_attempt_stores_all_it_proves(store: Store, clock: Clock, run: 
     number = attempt(store, run, NEWS)
     sent, read = clock.tick(), clock.tick()
     back = news(ANN, IN, 2)
-    now = cell(store)
-    store.end_attempt(
-        run,
-        number,
-        AttemptState.DONE,
-        ledger=OUTCOME,
-        written_at=sent,
-        topics=[NEWS],
-        views=[back],
-        settlements=[Settlement(now.person, NEWS, now.ground, agreement(now, IN))],
-    )
+    ended(store, run, number, AttemptState.DONE, written_at=sent, topics=[NEWS], views=[back])
     after = cell(store)
     assert after.written_at == {THEIRS: sent}
     assert after.seen[THEIRS] == seen(IN, 2)
     assert after.seen[THEIRS].read_at == read
-    assert after.agreed is not None
     assert after.in_doubt_since == {}
-    assert store.in_doubt() == []
-    assert [entry["kind"] for entry in store.export_ledger()] == ["decided", "outcome"]
-    assert [one.state for one in store.attempts(now.person)] == [AttemptState.DONE]
+    assert store.attempts.in_doubt() == []
+    assert [entry["kind"] for entry in store.ledger.export()] == ["decided", "outcome"]
+    assert [one.state for one in store.attempts.of(after.person)] == [AttemptState.DONE]
 
 
 def test_a_read_begun_before_our_write_shows_nothing_of_it(store: Store, clock: Clock, run: RunId) -> None:
     number = attempt(store, run, NEWS)
-    store.end_attempt(
-        run,
-        number,
-        AttemptState.DONE,
-        ledger=OUTCOME,
-        written_at=at(5),
-        topics=[NEWS],
-        views=[news(ANN, IN, 6)],
-    )
-    store.record([news(ANN, OUT, 4.9)], THEIRS, run=run)
+    ended(store, run, number, AttemptState.DONE, written_at=at(5), topics=[NEWS], views=[news(ANN, IN, 6)])
+    store.observations.record([news(ANN, OUT, 4.9)], THEIRS, run=run)
     assert cell(store).seen[THEIRS] == seen(IN, 6)
     assert cell(store, topic=OFFERS).written_at == {}
     assert cell(store, BOB).written_at == {}
@@ -177,19 +153,19 @@ def test_a_read_begun_before_our_write_shows_nothing_of_it(store: Store, clock: 
 
 def test_an_attempt_that_ends_halfway_ends_not_at_all(store: Store, run: RunId) -> None:
     number = attempt(store, run, NEWS)
-    broken = Settlement(PersonId(999), NEWS, "")
-    with pytest.raises(LookupError):
-        store.end_attempt(
+    broken = LedgerEntry("outcome", {"n": object()})
+    with pytest.raises(TypeError):
+        ended(
+            store,
             run,
             number,
             AttemptState.DONE,
-            ledger=OUTCOME,
+            ledger=broken,
             written_at=at(5),
             topics=[NEWS],
             views=[news(ANN, IN, 6)],
-            settlements=[broken],
         )
-    assert [one.state for one in store.in_doubt()] == [AttemptState.BEGUN]
+    assert [one.state for one in store.attempts.in_doubt()] == [AttemptState.BEGUN]
     assert cell(store).written_at == {}
     assert cell(store).seen[THEIRS] == seen(OUT)
 
@@ -197,15 +173,15 @@ def test_an_attempt_that_ends_halfway_ends_not_at_all(store: Store, run: RunId) 
 def test_an_unknown_outcome_stays_in_doubt_since_it_ended(store: Store, clock: Clock, run: RunId) -> None:
     number = attempt(store, run, NEWS)
     clock.tick(30)
-    store.end_attempt(run, number, AttemptState.IN_DOUBT, ledger=OUTCOME, error="timed out")
+    ended(store, run, number, AttemptState.IN_DOUBT, error="timed out")
     assert cell(store).in_doubt_since == {THEIRS: at(30)}
-    assert [one.state for one in store.in_doubt()] == [AttemptState.IN_DOUBT]
-    assert store.counts().unproven == 1
+    assert [one.state for one in store.attempts.in_doubt()] == [AttemptState.IN_DOUBT]
+    assert store.cells.counts().unproven == 1
 
 
 def test_an_end_of_no_attempt_is_refused(store: Store, run: RunId) -> None:
     with pytest.raises(LookupError):
-        store.end_attempt(run, 999, AttemptState.DONE, ledger=OUTCOME)
+        ended(store, run, 999, AttemptState.DONE)
 
 
 def test_unfollowed_writes_are_counted_until_the_cell_is_agreed(store: Store, run: RunId) -> None:
@@ -216,46 +192,46 @@ def test_unfollowed_writes_are_counted_until_the_cell_is_agreed(store: Store, ru
         (AttemptState.DONE, at(3)),
     ]:
         number = attempt(store, run, NEWS)
-        store.end_attempt(run, number, state, ledger=OUTCOME, written_at=written, topics=[NEWS])
-    assert store.ineffective_writes(person(store), NEWS) == 2
-    assert store.ineffective_writes(person(store), OFFERS) == 0
-    assert store.ineffective_writes(person(store, BOB), NEWS) == 0
+        ended(store, run, number, state, written_at=written, topics=[NEWS])
+    assert store.attempts.ineffective(person(store), NEWS) == 2
+    assert store.attempts.ineffective(person(store), OFFERS) == 0
+    assert store.attempts.ineffective(person(store, BOB), NEWS) == 0
     now = cell(store)
-    store.settle(run, [Settlement(now.person, NEWS, now.ground)])
-    assert store.ineffective_writes(now.person, NEWS) == 2  # decided, not agreed
+    store.cells.settle(run, [Settlement(now.person, NEWS, now.ground)])
+    assert store.attempts.ineffective(now.person, NEWS) == 2  # decided, not agreed
     settled(store, run)
-    assert store.ineffective_writes(now.person, NEWS) == 0
+    assert store.attempts.ineffective(now.person, NEWS) == 0
 
 
 @pytest.mark.parametrize("end", ["agreed", "tried again", "dismissed", "hold closed"])
 def test_a_write_given_up_waits_until_it_no_longer_matters(store: Store, run: RunId, end: str) -> None:
     number = attempt(store, run, NEWS)
-    store.end_attempt(run, number, AttemptState.DEAD, ledger=OUTCOME, error="no", error_code="E1")
+    ended(store, run, number, AttemptState.DEAD, error="no", error_code="E1")
     who = person(store)
-    store.open_hold(run, who, NEWS, reason="refused", why="no", ground=cell(store).ground)
+    store.holds.open(run, who, NEWS, reason="refused", why="no", ground=cell(store).ground)
     settled(store, run, BOB)
-    assert store.counts().dead == 1
+    assert store.cells.counts().dead == 1
     match end:
         case "agreed":
             settled(store, run)
         case "tried again":
             attempt(store, run, NEWS)
         case "dismissed":
-            store.dismiss([hold.id for hold in store.holds()])
+            store.holds.dismiss([hold.id for hold in store.holds.page()])
         case _:
-            store.close_hold(who, NEWS)
-    assert store.counts().dead == 0
-    assert number in [one.id for one in store.attempts(who)]  # kept all the same
+            store.holds.close(who, NEWS)
+    assert store.cells.counts().dead == 0
+    assert number in [one.id for one in store.attempts.of(who)]  # kept all the same
 
 
 def test_errors_of_vendors_are_stored_without_addresses(store: Store, run: RunId) -> None:
     number = attempt(store, run, NEWS)
     error = f"no such contact: {ANN}"
     entry = LedgerEntry("outcome", {"error": error, "shown": "a…@example.com"})
-    store.end_attempt(run, number, AttemptState.DEAD, ledger=entry, error=error)
-    store.open_hold(run, person(store), NEWS, reason="refused", why=error, ground="g")
-    store.add_retry(THEIRS, person=person(store), error=error)
-    store.end_run(run, "failed", {"warnings": [error]})
+    ended(store, run, number, AttemptState.DEAD, ledger=entry, error=error)
+    store.holds.open(run, person(store), NEWS, reason="refused", why=error, ground="g")
+    store.retry_queue.add(THEIRS, person=person(store), error=error)
+    store.runs.end(run, "failed", {"warnings": [error]})
     assert _tables_that_hold(store, ANN) == ["people"]
 
 
@@ -273,48 +249,48 @@ def _tables_that_hold(store: Store, text: str) -> list[str]:
 
 
 def test_runs_are_numbered_and_listed_with_their_reports(store: Store, clock: Clock) -> None:
-    first = store.begin_run(RunKind.FIRST)
+    first = store.runs.begin(RunKind.FIRST)
     clock.tick(60)
-    second = store.begin_run(RunKind.FULL)
-    store.end_run(first, "done", {"held": 3})
-    newest, oldest = store.last_runs(5)
+    second = store.runs.begin(RunKind.FULL)
+    store.runs.end(first, "done", {"held": 3})
+    newest, oldest = store.runs.last(5)
     assert first != second
     assert (newest.id, newest.kind, newest.state, newest.ended_at) == (second, RunKind.FULL, "running", None)
     assert (oldest.id, oldest.started_at, oldest.ended_at) == (first, START, at(60))
     assert oldest.report == {"held": 3}
-    assert [row.id for row in store.last_runs(1)] == [second]
+    assert [row.id for row in store.runs.last(1)] == [second]
     with pytest.raises(LookupError):
-        store.end_run(RunId("unknown"), "done", {})
+        store.runs.end(RunId("unknown"), "done", {})
 
 
 def test_a_run_ends_in_a_known_state_only(store: Store) -> None:
     with pytest.raises(sa.exc.IntegrityError):
-        store.end_run(begun(store), "perhaps", {})
+        store.runs.end(begun(store), "perhaps", {})
 
 
 def test_facts_are_kept(store: Store) -> None:
-    assert store.meta("epoch") is None
-    store.set_meta("epoch", "1")
-    store.set_meta("epoch", "2")
-    assert store.meta("epoch") == "2"
-    assert not store.first_run_completed()
-    store.complete_first_run()
-    assert store.first_run_completed()
-    assert store.meta("first_run_completed") == "2026-03-01T12:00:00Z"
+    assert store.key_values.get("epoch") is None
+    store.key_values.set("epoch", "1")
+    store.key_values.set("epoch", "2")
+    assert store.key_values.get("epoch") == "2"
+    assert store.facts.first_run_completed is None
+    store.facts.first_run_completed = START
+    assert store.facts.first_run_completed == START
+    assert store.key_values.get("first_run_completed") == "2026-03-01T12:00:00Z"
 
 
 def test_an_empty_state_db_waits_for_nothing(store: Store) -> None:
-    assert store.counts() == Counts(0, 0, 0, 0)
-    assert store.find(ANN) is None
-    assert store.cells(PersonId(1)) == []
-    assert store.cells_count() == 0
-    assert list(store.known()) == []
+    assert store.cells.counts() == Counts(0, 0, 0, 0)
+    assert store.people.find(ANN) is None
+    assert store.cells.of(PersonId(1)) == []
+    assert store.cells.dirty(None, 10) == []
+    assert list(store.people.known()) == []
 
 
 def test_absent_people_have_their_own_history(store: Store, run: RunId) -> None:
     settled(store, run)
     settled(store, run, BOB)
-    store.ledger_append(run, [LedgerEntry("outcome", {"n": 1}, person(store))])
-    assert [entry["kind"] for entry in store.history(person(store))] == ["agreed", "outcome"]
-    assert [entry["kind"] for entry in store.history(person(store), OFFERS)] == ["outcome"]
-    assert store.record([news(ANN, UNSET, 9, present=False)], THEIRS, run=run).dirtied == 1
+    logged(store, run, LedgerEntry("outcome", {"n": 1}, person(store)))
+    assert [entry["kind"] for entry in store.ledger.history(person(store))] == ["agreed", "outcome"]
+    assert [entry["kind"] for entry in store.ledger.history(person(store), OFFERS)] == ["outcome"]
+    assert store.observations.record([news(ANN, UNSET, 9, present=False)], THEIRS, run=run).dirtied == 1

@@ -1,4 +1,4 @@
-"""Somebody who was erased: nothing of them is left in the state DB, and nothing old brings them back."""
+"""Erased people: nothing of them is left in the state DB, and nothing old brings them back."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from bridge.core.erasure import ErasureKey, ErasureSettings
 from bridge.core.model import RunId
 from bridge.core.ports import Hint
-from bridge.core.store_port import LedgerEntry, WebhookEvent
+from bridge.core.store_port import WebhookEvent
 from bridge.store import Store
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
-from bridge.store.webhook_inbox import WebhookInbox
-from tests.store.desk import ANN, BOB, IN, MINE, NEWS, OUT, THEIRS, Clock, at, body, cell, news, person
+from bridge.store.webhook_events import WebhookInbox
+from tests.store.helpers import ANN, BOB, IN, MINE, NEWS, OUT, THEIRS, Clock, at, attempt, cell, news, person
 
 KEY = ErasureSettings(ErasureKey("a long random word"))
 
@@ -28,9 +28,9 @@ def store(state_url: str, clock: Clock) -> Iterator[Store]:
 
 
 def erase(store: Store, clock: Clock, address: str = ANN) -> None:
-    store.begin_erasure(address)
+    store.erasures.begin(address)
     clock.tick()
-    store.finish_erasure(address, {}, {})
+    store.erasures.finish(address, {}, {})
     clock.tick(3600)
 
 
@@ -44,16 +44,16 @@ def everything(url: str) -> str:
 
 
 def full_of(store: Store, run: RunId, url: str, clock: Clock, address: str) -> None:
-    """Somebody who is named wherever anybody can be."""
+    """A person who is named in every table that can name one."""
     who = person(store, address)
-    store.record(
+    store.observations.record(
         [news(address, IN, 0, "4711")], THEIRS, run=run, feed="dotdigital.suppressed", followed=["4711 x"]
     )
-    store.begin_attempt(run, who, THEIRS, {**body(NEWS), "note": address}, LedgerEntry("decided", {}, who))
-    store.open_hold(run, who, NEWS, reason="first_run", why="because", ground="g")
-    store.add_retry(THEIRS, hint=Hint("4711", address), error=f"no answer about {address}")
-    store.add_retry(MINE, hint=Hint("a"), error="no answer")
-    store.record_former_addresses(MINE, "a-before", [(address, at(-5))])
+    attempt(store, run, NEWS, address=address, note=address)
+    store.holds.open(run, who, NEWS, reason="first_run", why="because", ground="g")
+    store.retry_queue.add(THEIRS, hint=Hint("4711", address), error=f"no answer about {address}")
+    store.retry_queue.add(MINE, hint=Hint("a"), error="no answer")
+    store.observations.record_former_addresses(MINE, "a-before", [(address, at(-5))])
     with_box = WebhookInbox(url, clock, side=MINE, depth=10)
     with_box.put([WebhookEvent("e1", "profile.updated", "a")])
     with_box.close()
@@ -66,34 +66,34 @@ def test_nothing_of_an_erased_person_is_left(store: Store, run: RunId, state_url
     left = everything(state_url).casefold()
     assert ANN not in left
     assert "4711" not in left
-    assert store.find(ANN) is None
-    assert store.cells(who) == []
-    assert not store.inbox(MINE)
-    assert not store.notices(MINE)
-    assert store.find(BOB) is not None
-    assert [entry["kind"] for entry in store.history(who)][-1] == "erased"
-    store.verify_ledger()
+    assert store.people.find(ANN) is None
+    assert store.cells.of(who) == []
+    assert not store.retry_queue.of(MINE)
+    assert not store.webhooks.pending(MINE)
+    assert store.people.find(BOB) is not None
+    assert [entry["kind"] for entry in store.ledger.history(who)][-1] == "erased"
+    store.ledger.verify()
 
 
 def test_not_even_a_byte_of_the_address_is_left_in_the_file(tmp_path: Path, clock: Clock) -> None:
     url = f"sqlite:///{tmp_path / 'bridge.db'}"
     with Store.open(url, clock, erasing=KEY) as store:
-        run = store.begin_run("incremental")  # type: ignore[arg-type]
-        store.record([news(f"p{n}@example.com", IN, 0, str(n)) for n in range(300)], MINE, run=run)
-        store.record([news(ANN, IN, 0, "a")], MINE, run=run)
+        run = store.runs.begin("incremental")  # type: ignore[arg-type]
+        store.observations.record(
+            [news(f"p{n}@example.com", IN, 0, str(n)) for n in range(300)], MINE, run=run
+        )
+        store.observations.record([news(ANN, IN, 0, "a")], MINE, run=run)
         erase(store, clock)
         held = b"".join(one.read_bytes() for one in tmp_path.iterdir())
     assert b"p299@example.com" in held
     assert ANN.encode() not in held
 
 
-def test_a_record_shared_with_somebody_else_goes_on_being_read(
-    store: Store, run: RunId, clock: Clock
-) -> None:
-    store.record([news(BOB, IN, 1, "a")], MINE, run=run)
-    store.add_retry(MINE, hint=Hint("a"), error="no answer")
+def test_a_record_shared_with_another_person_is_still_read(store: Store, run: RunId, clock: Clock) -> None:
+    store.observations.record([news(BOB, IN, 1, "a")], MINE, run=run)
+    store.retry_queue.add(MINE, hint=Hint("a"), error="no answer")
     erase(store, clock)
-    assert [kept.hint.id for kept in store.inbox(MINE)] == ["a"]
+    assert [kept.hint.id for kept in store.retry_queue.of(MINE)] == ["a"]
 
 
 @pytest.mark.parametrize("side", [MINE, THEIRS])
@@ -103,68 +103,68 @@ def test_an_old_opt_in_makes_nobody_known_again(
 ) -> None:
     erase(store, clock)
     when = None if said is None else at(said)
-    found = store.record(
+    found = store.observations.record(
         [news(ANN.upper(), IN, 4000, "a", changed_at=when), news("new@example.com", IN, 4000)], side, run=run
     )  # type: ignore[arg-type]
-    assert store.find(ANN) is None
-    assert store.find("new@example.com") is not None
+    assert store.people.find(ANN) is None
+    assert store.people.find("new@example.com") is not None
     assert found.people == 1
 
 
 def test_a_later_opt_in_brings_them_back_and_ends_the_mark(store: Store, run: RunId, clock: Clock) -> None:
     erase(store, clock)
-    store.record([news(ANN, IN, 3700, "a", changed_at=at(3600))], MINE, run=run)
+    store.observations.record([news(ANN, IN, 3700, "a", changed_at=at(3600))], MINE, run=run)
     assert cell(store).erased_at == at(1)
     with store._unit.read() as conn:
         assert conn.scalar(sa.select(sa.func.count()).select_from(t.erased)) == 0
-    told = store.history(person(store))
+    told = store.ledger.history(person(store))
     assert [(entry["kind"], entry["body"]) for entry in told] == [("erased_known_again", {"by": "opt_in"})]
 
 
 def test_an_old_opt_in_beside_a_later_one_raises_nobody(store: Store, run: RunId, clock: Clock) -> None:
     erase(store, clock)
-    store.record([news(ANN, IN, 3700, "a", changed_at=at(3600))], MINE, run=run)
-    store.record([news(ANN, IN, 3800, "d", changed_at=at(-9))], THEIRS, run=run)
+    store.observations.record([news(ANN, IN, 3700, "a", changed_at=at(3600))], MINE, run=run)
+    store.observations.record([news(ANN, IN, 3800, "d", changed_at=at(-9))], THEIRS, run=run)
     assert cell(store).erased_at == at(1)
 
 
 def test_a_withdrawal_makes_them_known_and_leaves_the_mark(store: Store, run: RunId, clock: Clock) -> None:
     erase(store, clock)
-    store.record([news(ANN, OUT, 3700, "d")], THEIRS, run=run)
+    store.observations.record([news(ANN, OUT, 3700, "d")], THEIRS, run=run)
     assert cell(store).erased_at == at(1)
-    assert [who.person for page in store.known() for who in page] != []
+    assert [who.person for page in store.people.known() for who in page] != []
     with store._unit.read() as conn:
         assert conn.scalar(sa.select(sa.func.count()).select_from(t.erased)) == 1
 
 
-def test_somebody_still_being_erased_keeps_the_mark(store: Store, run: RunId, clock: Clock) -> None:
-    store.begin_erasure(ANN)
+def test_a_person_still_being_erased_keeps_the_mark(store: Store, run: RunId, clock: Clock) -> None:
+    store.erasures.begin(ANN)
     clock.tick(10)
-    store.record([news(ANN, IN, 20, "a", changed_at=at(5))], MINE, run=run)
+    store.observations.record([news(ANN, IN, 20, "a", changed_at=at(5))], MINE, run=run)
     assert cell(store).erased_at == at(0)
-    assert store.unfinished_erasures() == 1
+    assert store.erasures.unfinished() == 1
 
 
 def test_erasing_twice_ends_as_once(store: Store, run: RunId, clock: Clock) -> None:
     erase(store, clock)
     erase(store, clock)
-    assert store.find(ANN) is None
-    assert store.unfinished_erasures() == 0
+    assert store.people.find(ANN) is None
+    assert store.erasures.unfinished() == 0
 
 
-def test_somebody_nobody_knows_can_be_marked(store: Store, run: RunId, clock: Clock) -> None:
+def test_an_unknown_person_can_be_marked(store: Store, run: RunId, clock: Clock) -> None:
     erase(store, clock, "nobody@example.com")
-    store.record([news("nobody@example.com", IN, 4000, changed_at=at(0))], MINE, run=run)
-    assert store.find("nobody@example.com") is None
+    store.observations.record([news("nobody@example.com", IN, 4000, changed_at=at(0))], MINE, run=run)
+    assert store.people.find("nobody@example.com") is None
 
 
-def test_a_failed_read_of_somebody_erased_is_kept_by_record_alone(
+def test_a_failed_read_of_an_erased_person_is_kept_by_record_alone(
     store: Store, run: RunId, state_url: str, clock: Clock
 ) -> None:
     erase(store, clock)
-    store.add_retry(THEIRS, hint=Hint("4711", ANN), error="no answer")
+    store.retry_queue.add(THEIRS, hint=Hint("4711", ANN), error="no answer")
     assert ANN not in everything(state_url)
-    assert [kept.hint for kept in store.inbox(THEIRS)] == [Hint("4711")]
+    assert [kept.hint for kept in store.retry_queue.of(THEIRS)] == [Hint("4711")]
 
 
 def test_where_there_is_no_record_the_address_goes_when_it_was_read(
@@ -172,33 +172,35 @@ def test_where_there_is_no_record_the_address_goes_when_it_was_read(
 ) -> None:
     """A withdrawal may be behind it: it must be read."""
     erase(store, clock)
-    store.add_retry(THEIRS, hint=Hint(address=ANN), error="no answer")
-    (kept,) = store.inbox(THEIRS)
+    store.retry_queue.add(THEIRS, hint=Hint(address=ANN), error="no answer")
+    (kept,) = store.retry_queue.of(THEIRS)
     assert kept.hint.address == ANN
-    store.drop_retry(kept.id)
-    assert store.find(ANN) is None
+    store.retry_queue.drop(kept.id)
+    assert store.people.find(ANN) is None
 
 
 def test_who_shares_a_record_or_came_from_one_is_kin(store: Store, run: RunId, clock: Clock) -> None:
-    store.record([news("work@example.com", IN, 1, "a")], MINE, run=run)
-    store.record_former_addresses(MINE, "a", [(BOB, at(-5))])
-    found = [who.address for who in store.related_people(person(store, ANN))]
+    store.observations.record([news("work@example.com", IN, 1, "a")], MINE, run=run)
+    store.observations.record_former_addresses(MINE, "a", [(BOB, at(-5))])
+    found = [who.address for who in store.people.related(person(store, ANN))]
     assert found == [BOB, "work@example.com"]
-    assert store.related_people(person(store, BOB))
+    assert store.people.related(person(store, BOB))
 
 
 # the key
 
 
-def test_without_the_key_whoever_is_new_counts_as_erased_when_first_seen(
+def test_without_the_key_a_new_person_counts_as_erased_when_first_seen(
     store: Store, run: RunId, state_url: str, clock: Clock
 ) -> None:
     erase(store, clock)
     with Store.open(state_url, clock) as blind:
-        blind.record([news(ANN, IN, 4000, "a", changed_at=at(-9)), news(BOB, IN, 4000)], MINE, run=run)
+        blind.observations.record(
+            [news(ANN, IN, 4000, "a", changed_at=at(-9)), news(BOB, IN, 4000)], MINE, run=run
+        )
         assert cell(blind).erased_at == clock.now
         assert cell(blind, BOB).erased_at is None
-        assert (blind.unreadable_marks(), blind.recheck_erased()) == (1, 1)
+        assert (blind.erasures.unreadable(), blind.erasures.recheck()) == (1, 1)
 
 
 def test_with_the_key_again_they_are_told_apart(
@@ -210,12 +212,12 @@ def test_with_the_key_again_they_are_told_apart(
         state_url, clock, erasing=ErasureSettings(ErasureKey("not the same word at all"))
     ) as blind:
         for address in (ANN, "new@example.com"):
-            blind.record([news(address, IN, 4000, changed_at=at(-9))], MINE, run=run)
-        blind.record([news("out@example.com", OUT, 4000)], MINE, run=run)
-        assert blind.unreadable_marks() == 2
+            blind.observations.record([news(address, IN, 4000, changed_at=at(-9))], MINE, run=run)
+        blind.observations.record([news("out@example.com", OUT, 4000)], MINE, run=run)
+        assert blind.erasures.unreadable() == 2
     clock.tick(3600)
-    assert store.recheck_erased() == 0
-    assert store.find(ANN) is None
+    assert store.erasures.recheck() == 0
+    assert store.people.find(ANN) is None
     assert cell(store, "new@example.com").erased_at is None
     assert cell(store, "out@example.com").erased_at == at(3602)
 
@@ -225,14 +227,14 @@ def test_marks_of_a_key_that_is_lost_can_be_given_up(
 ) -> None:
     erase(store, clock)
     with Store.open(state_url, clock) as blind:
-        assert blind.drop_unreadable_marks() == 1
-        assert blind.drop_unreadable_marks() == 0
-        blind.record([news(ANN, IN, 4000, changed_at=at(-9))], MINE, run=run)
+        assert blind.erasures.drop_unreadable() == 1
+        assert blind.erasures.drop_unreadable() == 0
+        blind.observations.record([news(ANN, IN, 4000, changed_at=at(-9))], MINE, run=run)
         assert cell(blind).erased_at is None
 
 
 def test_one_query_a_page_is_all_it_costs_where_nobody_was_erased(store: Store, run: RunId) -> None:
     seen: list[str] = []
     sa.event.listen(store._unit.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
-    store.record([news(f"p{n}@example.com", IN) for n in range(50)], MINE, run=run)
+    store.observations.record([news(f"p{n}@example.com", IN) for n in range(50)], MINE, run=run)
     assert sum("FROM erased" in statement for statement in seen) == 1

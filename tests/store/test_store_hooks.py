@@ -16,7 +16,7 @@ from bridge.store import InboxResult, Store, WebhookInbox
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
 from bridge.store.webhook_events import PAGE
-from tests.store.desk import MINE, THEIRS, Clock, begun
+from tests.store.helpers import MINE, THEIRS, Clock, begun
 
 
 @pytest.fixture
@@ -33,26 +33,26 @@ def notice(number: int, profile: str = "1001") -> WebhookEvent:
 def test_what_was_kept_is_there_for_another_process(box: WebhookInbox, state_url: str, clock: Clock) -> None:
     assert box.put([notice(1), notice(2, "1002")]) is InboxResult.KEPT
     with Store.open(state_url, clock) as other:
-        assert [one.hint for one in other.notices(MINE)] == [Hint("1001"), Hint("1002")]
-        assert other.notices(THEIRS) == []
+        assert [one.hint for one in other.webhooks.pending(MINE)] == [Hint("1001"), Hint("1002")]
+        assert other.webhooks.pending(THEIRS) == []
 
 
 def test_the_same_event_is_kept_once_however_often_it_comes(box: WebhookInbox, store: Store) -> None:
     for _ in range(3):
         assert box.put([notice(1), notice(1)]) is InboxResult.KEPT
-    (one,) = store.notices(MINE)
-    store.mark_processed([one.id])
+    (one,) = store.webhooks.pending(MINE)
+    store.webhooks.mark_processed([one.id])
     assert box.put([notice(1)]) is InboxResult.KEPT
-    assert store.notices(MINE) == []
+    assert store.webhooks.pending(MINE) == []
 
 
 def test_a_repetition_is_known_for_a_day(box: WebhookInbox, store: Store, clock: Clock) -> None:
     box.put([notice(1)])
-    store.mark_processed([one.id for one in store.notices(MINE)])
+    store.webhooks.mark_processed([one.id for one in store.webhooks.pending(MINE)])
     clock.tick(2 * 86_400)
-    store.record([], THEIRS, run=begun(store), feed="dotdigital.suppressed", watermark=clock())
+    store.observations.record([], THEIRS, run=begun(store), feed="dotdigital.suppressed", watermark=clock())
     assert box.put([notice(1)]) is InboxResult.KEPT
-    assert len(store.notices(MINE)) == 1
+    assert len(store.webhooks.pending(MINE)) == 1
 
 
 def test_a_full_box_says_so_and_has_room_again_once_a_round_has_looked(
@@ -60,7 +60,7 @@ def test_a_full_box_says_so_and_has_room_again_once_a_round_has_looked(
 ) -> None:
     assert box.put([notice(number) for number in range(5)]) is InboxResult.KEPT
     assert box.put([notice(6)]) is InboxResult.FULL
-    store.mark_processed([one.id for one in store.notices(MINE)])
+    store.webhooks.mark_processed([one.id for one in store.webhooks.pending(MINE)])
     assert box.put([notice(6)]) is InboxResult.KEPT
 
 
@@ -68,22 +68,22 @@ def test_a_flood_is_looked_into_a_part_at_a_time(state_url: str, store: Store, c
     flooded = WebhookInbox(state_url, clock, side=MINE, depth=10 * PAGE)
     assert flooded.put([notice(number) for number in range(PAGE + 3)]) is InboxResult.KEPT
     flooded.close()
-    first = store.notices(MINE)
+    first = store.webhooks.pending(MINE)
     assert len(first) == PAGE
-    store.mark_processed([one.id for one in first])
-    assert len(store.notices(MINE)) == 3
+    store.webhooks.mark_processed([one.id for one in first])
+    assert len(store.webhooks.pending(MINE)) == 3
 
 
 def test_what_a_feed_has_led_to_since_is_marked(box: WebhookInbox, store: Store, clock: Clock) -> None:
     run = begun(store)
-    store.record([], MINE, run=run, feed="mypreferences.events", followed=["evt-1"])
+    store.observations.record([], MINE, run=run, feed="mypreferences.events", followed=["evt-1"])
     clock.tick()
     box.put([notice(1), notice(2)])
-    assert [one.followed for one in store.notices(MINE)] == [False, False]
+    assert [one.followed for one in store.webhooks.pending(MINE)] == [False, False]
     clock.tick()
-    store.record([], MINE, run=run, feed="mypreferences.events", followed=["evt-1"])
-    store.record([], THEIRS, run=run, feed="dotdigital.suppressed", followed=["evt-2"])
-    assert [one.followed for one in store.notices(MINE)] == [True, False]
+    store.observations.record([], MINE, run=run, feed="mypreferences.events", followed=["evt-1"])
+    store.observations.record([], THEIRS, run=run, feed="dotdigital.suppressed", followed=["evt-2"])
+    assert [one.followed for one in store.webhooks.pending(MINE)] == [True, False]
 
 
 def test_a_long_transaction_of_a_round_makes_it_busy_and_no_more(box: WebhookInbox, store: Store) -> None:
@@ -91,7 +91,7 @@ def test_a_long_transaction_of_a_round_makes_it_busy_and_no_more(box: WebhookInb
         conn.execute(sa.text("LOCK TABLE hook_hints")) if conn.dialect.name == "postgresql" else None
         assert box.put([notice(1)]) is InboxResult.BUSY
     assert box.put([notice(1)]) is InboxResult.KEPT
-    assert len(store.notices(MINE)) == 1
+    assert len(store.webhooks.pending(MINE)) == 1
 
 
 def test_nobody_waits_behind_one_who_waits(box: WebhookInbox, store: Store) -> None:
@@ -109,7 +109,7 @@ def test_a_round_writes_on_while_a_burst_is_kept(state_url: str, store: Store, c
 
     def work() -> None:
         while not stop.is_set():
-            store.record([], THEIRS, run=run, feed="f", followed=["k"])
+            store.observations.record([], THEIRS, run=run, feed="f", followed=["k"])
 
     with ThreadPoolExecutor(9) as pool:
         working = pool.submit(work)
@@ -118,7 +118,7 @@ def test_a_round_writes_on_while_a_burst_is_kept(state_url: str, store: Store, c
         working.result()
     box.close()
     assert set(found) == {InboxResult.KEPT}
-    assert len(store.notices(MINE)) == 200
+    assert len(store.webhooks.pending(MINE)) == 200
 
 
 def test_a_lease_that_another_process_has_does_not_matter(

@@ -12,7 +12,7 @@ import pytest
 from bridge.core.errors import LeaseHeld
 from bridge.core.store_port import RunKind
 from bridge.store import Store
-from tests.store.desk import ANN, IN, THEIRS, Clock, at, begun, news
+from tests.store.helpers import ANN, IN, THEIRS, Clock, at, begun, news
 
 TTL = timedelta(seconds=30)
 
@@ -67,9 +67,9 @@ def test_a_lease_that_ran_out_may_be_taken_over_and_the_first_is_refused(
             with pytest.raises(LeaseHeld):
                 first.renew()
             with pytest.raises(LeaseHeld):
-                store.record([news(ANN, IN)], THEIRS, run=run)
-            other.record([news(ANN, IN)], THEIRS, run=run)
-    assert store.people_count() == 1
+                store.observations.record([news(ANN, IN)], THEIRS, run=run)
+            other.observations.record([news(ANN, IN)], THEIRS, run=run)
+    assert store.people.count() == 1
 
 
 def test_the_overtaken_does_not_end_the_lease_of_the_other(store: Store, other: Store, clock: Clock) -> None:
@@ -95,7 +95,7 @@ def test_a_late_renewal_is_good_if_nobody_came(store: Store, clock: Clock) -> No
     with store.lease(owner="host:1", ttl=TTL) as lease:
         clock.tick(300)
         lease.renew()
-        store.begin_run(RunKind.FULL)
+        store.runs.begin(RunKind.FULL)
 
 
 def test_renewing_often_writes_seldom(store: Store, clock: Clock) -> None:
@@ -130,7 +130,7 @@ def test_taking_the_lease_ends_runs_that_were_killed(store: Store, clock: Clock)
     clock.tick()
     with store.lease(owner="host:1", ttl=TTL):
         pass
-    (run,) = store.last_runs(1)
+    (run,) = store.runs.last(1)
     assert (run.state, run.ended_at) == ("stopped", at(1))
 
 

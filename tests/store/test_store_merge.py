@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.core.merge_observation import MergeResult, combine, merge
 from bridge.core.model import Block, Choice, Observation
-from tests.store.desk import IN, OUT, UNSET, at, seen
+from tests.store.helpers import IN, OUT, UNSET, at, seen
 
 DATED = at(-100)
 NEWER = at(-50)
@@ -32,8 +32,8 @@ REPLACED = {
         seen(IN, changed_at=DATED, frequencies=("DAILY",)),
         later(IN, frequencies=("WEEKLY",), undated=True),
     ),
-    "somebody is gone": (seen(OUT, changed_at=DATED), later(UNSET, present=False, undated=True)),
-    "somebody is back": (seen(UNSET, present=False), later(UNSET, undated=True)),
+    "the person is gone": (seen(OUT, changed_at=DATED), later(UNSET, present=False, undated=True)),
+    "the person is back": (seen(UNSET, present=False), later(UNSET, undated=True)),
     "an undated status with another block": (
         seen(OUT, changed_at=DATED),
         later(OUT, block=Block.COMPLAINT),

@@ -21,7 +21,7 @@ from bridge.core.errors import ConfigError, SchemaOutOfDate
 from bridge.store import Store, migrate
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
-from tests.store.desk import ANN, IN, THEIRS, Clock, begun, news
+from tests.store.helpers import ANN, IN, THEIRS, Clock, begun, news
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,7 +121,7 @@ def test_looking_needs_no_alembic(tmp_path: Path) -> None:
 def test_sqlite_makes_its_own_schema_and_postgresql_waits(url: str, engine: sa.Engine, clock: Clock) -> None:
     if engine.dialect.name == "sqlite":
         with Store.open(url, clock) as store:
-            assert store.people_count() == 0
+            assert store.people.count() == 0
     else:
         with pytest.raises(SchemaOutOfDate, match="bridge db upgrade"):
             Store.open(url, clock)
@@ -145,19 +145,19 @@ def test_a_schema_newer_than_the_program_is_refused(url: str, engine: sa.Engine,
 
 def test_a_reader_reads_and_the_db_refuses_it_to_write(state_url: str, store: Store, clock: Clock) -> None:
     run = begun(store)
-    store.record([news(ANN, IN)], THEIRS, run=run)
+    store.observations.record([news(ANN, IN)], THEIRS, run=run)
     with Store.reader(state_url, clock) as reader:
-        assert reader.people_count() == 1
+        assert reader.people.count() == 1
         with pytest.raises(sa.exc.DBAPIError, match=r"read-?only"):
-            reader.record([news(ANN, IN, 1)], THEIRS, run=run)
+            reader.observations.record([news(ANN, IN, 1)], THEIRS, run=run)
         with pytest.raises(sa.exc.DBAPIError, match=r"read-?only"):
-            reader.set_meta("key", "value")
-    assert store.meta("key") is None
+            reader.key_values.set("key", "value")
+    assert store.key_values.get("key") is None
 
 
 def test_a_reader_makes_a_missing_sqlite_file_ready(tmp_path: Path, clock: Clock) -> None:
     with Store.reader(f"sqlite:///{tmp_path / 'bridge.db'}", clock) as reader:
-        assert reader.people_count() == 0
+        assert reader.people.count() == 0
 
 
 def test_the_file_is_for_its_owner_only(tmp_path: Path, clock: Clock) -> None:
@@ -191,7 +191,7 @@ def test_a_file_that_is_no_database_is_told_in_words(tmp_path: Path, clock: Cloc
 
 def test_errors_show_no_address(store: Store) -> None:
     with pytest.raises(sa.exc.IntegrityError) as caught:
-        store.record([news(ANN, IN), news("", IN)], THEIRS, run=begun(store))
+        store.observations.record([news(ANN, IN), news("", IN)], THEIRS, run=begun(store))
     assert ANN not in str(caught.value)
 
 
@@ -349,7 +349,7 @@ def test_the_ledger_does_not_fork(populated: sa.Engine) -> None:
         insert(populated, "ledger", LEDGER | {"seq": 2, "hash": "2" * 64})
 
 
-def test_whoever_is_removed_leaves_nothing_but_the_ledger(populated: sa.Engine) -> None:
+def test_a_removed_person_leaves_nothing_but_ledger_entries(populated: sa.Engine) -> None:
     rows = [("cells", CELL), ("attempts", ATTEMPT), ("holds", HOLD), ("inbox", INBOX | {"person_id": 1}),
             ("bindings", {"side": "dotdigital", "external_id": "1", "person_id": 1})]  # fmt: skip
     for table, row in rows:

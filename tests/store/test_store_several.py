@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.core.store_port import AttemptState, LedgerEntry, Settlement
+from bridge.core.store_port import AttemptState, Settlement
 from bridge.store import Store
-from tests.store.desk import (
+from tests.store.helpers import (
     IN,
     MINE,
     NEWS,
@@ -24,9 +24,10 @@ from tests.store.desk import (
     Clock,
     agreement,
     at,
+    attempt,
     begun,
-    body,
     cell,
+    ended,
     news,
     person,
 )
@@ -36,28 +37,30 @@ ROOT = Path(__file__).parents[2]
 PRELUDE = """
 import sys
 from bridge.core.store_port import LedgerEntry
-from bridge.store import Store, runs
-from tests.store.desk import IN, THEIRS, Clock, at, begun, news
+from bridge.store import Store
+from bridge.store.key_values import facts_in
+from tests.store.helpers import IN, THEIRS, Clock, at, begun, logged, news
 clock = Clock()
 store = Store.open(sys.argv[1], clock)
 """
 ENDLESS_PAGES = """
 run = begun(store)
-number = store.people_count()
+number = store.people.count()
 print("ready", flush=True)
 while True:
     number += 1
     page = [news(f"p{number}@example.com", IN, number, str(number))]
-    store.record(page, THEIRS, run=run, feed="f", watermark=at(number))
+    store.observations.record(page, THEIRS, run=run, feed="f", watermark=at(number))
 """
 COUNTING = """
 for _ in range(100):
     with store._unit.write() as conn:
-        runs.set_fact(conn, "count", str(int(runs.fact(conn, "count") or 0) + 1))
+        values = facts_in(conn).values
+        values.set("count", str(int(values.get("count") or 0) + 1))
 """
 APPENDING = """
 for number in range(50):
-    store.ledger_append(None, [LedgerEntry("note", {"n": number})])
+    logged(store, None, LedgerEntry("note", {"n": number}))
 """
 
 
@@ -83,17 +86,17 @@ def python() -> Iterator[Python]:
 @pytest.mark.slow
 def test_no_kill_comes_between_a_page_and_its_watermark(state_url: str, store: Store, python: Python) -> None:
     for _ in range(3):
-        before = store.people_count()
+        before = store.people.count()
         process = python(ENDLESS_PAGES, state_url)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        while store.people_count() < before + 20:
+        while store.people.count() < before + 20:
             assert process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        people = store.people_count()
-        assert store.watermark("f") == at(people)
-        assert len(store.bound(THEIRS, str(people))) == 1
+        people = store.people.count()
+        assert store.feeds.watermark("f") == at(people)
+        assert len(store.people.of_record(THEIRS, str(people))) == 1
 
 
 def test_two_processes_that_count_lose_nothing(tmp_path: Path, clock: Clock, python: Python) -> None:
@@ -102,39 +105,40 @@ def test_two_processes_that_count_lose_nothing(tmp_path: Path, clock: Clock, pyt
     with Store.open(url, clock) as store:
         processes = [python(COUNTING, url) for _ in range(2)]
         assert [process.wait() for process in processes] == [0, 0]
-        assert store.meta("count") == "200"
+        assert store.key_values.get("count") == "200"
 
 
 def test_two_processes_append_to_one_chain(state_url: str, store: Store, python: Python) -> None:
     processes = [python(APPENDING, state_url) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
-    assert store.verify_ledger().entries == 100
+    assert store.ledger.verify().entries == 100
 
 
 def test_threads_work_on_the_same_people_side_by_side(store: Store, clock: Clock) -> None:
     run = begun(store)
     names = [f"p{number}@example.com" for number in range(12)]
-    store.record([news(name, IN) for name in names], MINE, run=run)
-    store.record([news(name, OUT) for name in names], THEIRS, run=run)
+    store.observations.record([news(name, IN) for name in names], MINE, run=run)
+    store.observations.record([news(name, OUT) for name in names], THEIRS, run=run)
 
     def carry(name: str) -> None:
         who = person(store, name)
-        number = store.begin_attempt(run, who, THEIRS, body(NEWS), LedgerEntry("decided", {}, who))
-        store.end_attempt(
+        number = attempt(store, run, NEWS, address=name)
+        ended(
+            store,
             run,
             number,
             AttemptState.DONE,
-            ledger=LedgerEntry("outcome", {}, who),
+            address=name,
             written_at=START,
             topics=[NEWS],
             views=[news(name, IN, 1)],
         )
         now = cell(store, name)
-        store.settle(run, [Settlement(who, NEWS, now.ground, agreement(now, IN))])
+        store.cells.settle(run, [Settlement(who, NEWS, now.ground, agreement(now, IN))])
 
     def read(number: int) -> None:
         order = names if number % 2 else list(reversed(names))
-        store.record([news(name, IN, 1) for name in order], THEIRS, run=run)
+        store.observations.record([news(name, IN, 1) for name in order], THEIRS, run=run)
 
     with ThreadPoolExecutor(6) as pool:
         list(
@@ -143,13 +147,13 @@ def test_threads_work_on_the_same_people_side_by_side(store: Store, clock: Clock
                 [*(lambda n=n: carry(n) for n in names), *(lambda i=i: read(i) for i in range(8))],
             )
         )
-    assert store.counts().waiting == 0
-    assert store.verify_ledger().entries == 24
+    assert store.cells.counts().waiting == 0
+    assert store.ledger.verify().entries == 24
 
 
 def test_a_state_db_in_memory_serves_several_threads(clock: Clock) -> None:
     with Store.open("sqlite://", clock) as store, ThreadPoolExecutor(4) as pool:
         run = begun(store)
         jobs = [[news(f"p{number}@example.com", IN)] for number in range(20)]
-        list(pool.map(lambda page: store.record(page, THEIRS, run=run), jobs))
-        assert sum(len(page) for page in store.known()) == 20
+        list(pool.map(lambda page: store.observations.record(page, THEIRS, run=run), jobs))
+        assert sum(len(page) for page in store.people.known()) == 20

@@ -75,9 +75,9 @@ def main(database: str, url: str) -> None:
             told.append((done, total))
 
         services = Services(store, readers, MAPPING, Tuning(), clock, progress)
-        health, run = RunHealth(), store.begin_run(RunKind.FULL)
+        health, run = RunHealth(), store.runs.begin(RunKind.FULL)
         swept = Sweeper(services, run, health, Fetcher(services, run, health)).list_people()
-        seen = {"swept": swept, "people": store.people_count(), "told": told[-1], "peak": peak()}
+        seen = {"swept": swept, "people": store.people.count(), "told": told[-1], "peak": peak()}
     print(json.dumps(seen))
 
 

@@ -69,7 +69,7 @@ def _new_file(findings: Findings, section: str, path: Path) -> None:
 
 
 def _erasures(store: Store, findings: Findings, section: str) -> None:
-    if marks := store.unreadable_marks():
+    if marks := store.erasures.unreadable():
         findings.bad(
             section,
             f"{plural(marks, 'erasure marker was', 'erasure markers were')} made with a different "
@@ -77,14 +77,14 @@ def _erasures(store: Store, findings: Findings, section: str) -> None:
             "Restore the key. If it is lost: `bridge forget --drop-unreadable`.",
             SETUP,
         )
-    if begun := store.unfinished_erasures():
+    if begun := store.erasures.unfinished():
         words = plural(begun, "erasure is", "erasures are")
         findings.warn(section, f"{words} not finished.", "Run `bridge forget` again for each person.")
 
 
 def _contents(app: App, findings: Findings, section: str) -> None:
     store = app.reading_store
-    counts, people = store.counts(), store.people_count()
+    counts, people = store.cells.counts(), store.people.count()
     findings.good(section, f"{plural(people, 'person', 'people')} known.")
     if counts.held or counts.dead:
         findings.warn(
@@ -346,10 +346,10 @@ def own_edits(app: App, findings: Findings) -> None:
     bad = {one.section for one in findings.all if one.code}
     if bad & {"settings", "state DB", MINE} or not live_catalogue.has_state_db(app):
         return
-    person = app.reading_store.last_written(Side.MYPREFERENCES)
+    person = app.reading_store.attempts.last_written(Side.MYPREFERENCES)
     if person is None:
         return
-    ids = app.reading_store.who(person).ids.get(Side.MYPREFERENCES, ())
+    ids = app.reading_store.people.get(person).ids.get(Side.MYPREFERENCES, ())
     mine = app.settings.mypreferences
     try:
         authors = [author for one in ids for author in app.mypreferences.retrieve_authors_by_id(one)]

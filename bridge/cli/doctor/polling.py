@@ -76,9 +76,9 @@ def check_polling(app: App, findings: Findings) -> None:
         return
     if not live_catalogue.has_state_db(app):
         return
-    for line in polling_lines(polling(app.reading_store)):
+    for line in polling_lines(polling(app.reading_store.key_values)):
         findings.good(section, line)
-    if (oldest := _oldest(app.reading_store.watermarks(), app.options.clock())) is not None:
+    if (oldest := _oldest(app.reading_store.feeds.watermarks(), app.options.clock())) is not None:
         findings.good(section, f"Every preference's feed was read within the last {format_duration(oldest)}.")
 
 

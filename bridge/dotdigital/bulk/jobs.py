@@ -41,10 +41,10 @@ class InMemoryKeyValue:
     def __init__(self) -> None:
         self._facts: dict[str, str] = {}
 
-    def meta(self, key: str) -> str | None:
+    def get(self, key: str) -> str | None:
         return self._facts.get(key)
 
-    def set_meta(self, key: str, value: str) -> None:
+    def set(self, key: str, value: str) -> None:
         self._facts[key] = value
 
 
@@ -87,7 +87,7 @@ class JobStore:
         return waiting
 
     def _read(self) -> list[ImportJob]:
-        kept = json.loads(self._memory.meta(KEY) or "[]")
+        kept = json.loads(self._memory.get(KEY) or "[]")
         return [
             ImportJob(row["number"], datetime.fromisoformat(row["begun_at"]), row["raises"], row["id"])
             for row in kept
@@ -98,4 +98,4 @@ class JobStore:
             {"number": job.number, "begun_at": job.begun_at.isoformat(), "raises": job.raises, "id": job.id}
             for job in jobs
         ]
-        self._memory.set_meta(KEY, json.dumps(rows))
+        self._memory.set(KEY, json.dumps(rows))

@@ -104,10 +104,10 @@ class Capabilities(msgspec.Struct, frozen=True):
     @classmethod
     def load(cls, memory: KeyValue) -> Capabilities:
         """What is known so far."""
-        return msgspec.json.decode(memory.meta(KEY) or "{}", type=cls)
+        return msgspec.json.decode(memory.get(KEY) or "{}", type=cls)
 
     def save(self, memory: KeyValue) -> None:
-        memory.set_meta(KEY, msgspec.json.encode(self).decode())
+        memory.set(KEY, msgspec.json.encode(self).decode())
 
     def __getitem__(self, what: Capability) -> CapabilityState:
         return self.findings.get(what, CapabilityState())

@@ -18,7 +18,7 @@ _PAGES = "dotdigital.pages"
 
 def pages_in(memory: KeyValue) -> int | None:
     """How many pages the listing had when it was last read whole; None where it never was."""
-    return int(memory.meta(_PAGES) or 0) or None
+    return int(memory.get(_PAGES) or 0) or None
 
 
 class ContactListing:
@@ -42,7 +42,7 @@ class ContactListing:
         for contacts in drains.drain_marker(fetch):
             pages += 1
             yield contacts
-        self._memory.set_meta(_PAGES, str(max(pages, 1)))
+        self._memory.set(_PAGES, str(max(pages, 1)))
 
     def some(self, wanted: Set[str], include: Sequence[str] = CHOICES) -> Iterator[list[ContactV3]]:
         """The contacts whose address keys are wanted, until all were found."""

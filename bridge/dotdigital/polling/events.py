@@ -68,12 +68,12 @@ class EventsExport:
         if number is None:
             return
         for _ in range(MOST_PAGES):
-            stored = self._memory.meta(cursor_key(FEED)) or None
+            stored = self._memory.get(cursor_key(FEED)) or None
             found = self._fetch(number, stored)
             if not found.events:
                 return
             yield _page(found)
-            if found.check_point == stored or self._memory.meta(cursor_key(FEED)) != found.check_point:
+            if found.check_point == stored or self._memory.get(cursor_key(FEED)) != found.check_point:
                 return  # the checkpoint did not move, or the page was not stored: nothing is acknowledged
 
     def _fetch(self, number: int, stored: str | None) -> ExportedEvents:

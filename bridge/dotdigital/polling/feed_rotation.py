@@ -77,7 +77,7 @@ class RotationPeriod:
 
 def last_rotation_period(memory: KeyValue) -> RotationPeriod | None:
     """The rotation period that the last polling round noted; None before the first."""
-    row = json.loads(memory.meta(KEY) or "null")
+    row = json.loads(memory.get(KEY) or "null")
     return None if row is None else RotationPeriod(row["feeds"], timedelta(seconds=row["seconds"]))
 
 
@@ -122,7 +122,7 @@ class FeedRotation:
     def _note(self, whole: timedelta) -> None:
         row = json.dumps({"feeds": len(self._feeds), "seconds": whole.total_seconds()})
         if row != self._noted:
-            self._memory.set_meta(KEY, row)
+            self._memory.set(KEY, row)
             self._noted = row
 
     def _is_accelerated(self) -> bool:

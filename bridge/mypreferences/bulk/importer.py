@@ -151,14 +151,14 @@ class Importer:
 
     def _known(self) -> _Imports:
         """What is remembered of the last day."""
-        kept = json.loads(self._memory.meta(KEY) or "{}")
+        kept = json.loads(self._memory.get(KEY) or "{}")
         begun = map(datetime.fromisoformat, kept.get("begun", ()))
         now = self._clock()
         return _Imports(kept.get("open", ""), tuple(at for at in begun if now - at < _DAY))
 
     def _keep(self, known: _Imports) -> None:
         text = json.dumps({"open": known.open, "begun": [at.isoformat() for at in known.begun]})
-        self._memory.set_meta(KEY, text)
+        self._memory.set(KEY, text)
 
     def _close(self) -> None:
         self._keep(replace(self._known(), open=""))

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bridge.core.model import Agreement, Cell, Choice, Observation, PersonId, RunId, Side, TopicId
 from bridge.core.ports import PersonView
-from bridge.core.store_port import LedgerEntry, RunKind, Settlement
-from bridge.store import Store
+from bridge.core.store_port import (
+    AttemptFinished,
+    AttemptStarted,
+    AttemptState,
+    LedgerEntry,
+    RunKind,
+    Settlement,
+)
+from bridge.store import Store, ledger
 
 MINE, THEIRS = Side.MYPREFERENCES, Side.DOTDIGITAL
 IN, OUT, UNSET = Choice.OPTED_IN, Choice.OPTED_OUT, Choice.UNSET
 NEWS, OFFERS = TopicId("newsletter"), TopicId("offers")
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ANN, BOB = "ann@example.com", "bob@example.com"
+DECIDED, OUTCOME = LedgerEntry("decided", {}), LedgerEntry("outcome", {})
 
 
 class Clock:
@@ -55,17 +63,17 @@ def news(address: str, choice: Choice, read: float = 0, *ids: str, **more: Any) 
 
 
 def begun(store: Store) -> RunId:
-    return store.begin_run(RunKind.INCREMENTAL)
+    return store.runs.begin(RunKind.INCREMENTAL)
 
 
 def person(store: Store, address: str = ANN) -> PersonId:
-    found = store.find(address)
+    found = store.people.find(address)
     assert found is not None
     return found.person
 
 
 def cell(store: Store, address: str = ANN, topic: TopicId = NEWS) -> Cell:
-    return next(one for one in store.cells(person(store, address)) if one.topic == topic)
+    return next(one for one in store.cells.of(person(store, address)) if one.topic == topic)
 
 
 def agreement(of: Cell, choice: Choice = OUT, when: float = 0) -> Agreement:
@@ -78,7 +86,38 @@ def settled(
     """Agree on a cell as it stands."""
     now = cell(store, address, topic)
     entry = LedgerEntry("agreed", {"choice": choice.value}, now.person, now.topic)
-    store.settle(run, [Settlement(now.person, now.topic, now.ground, agreement(now, choice), entry)])
+    store.cells.settle(run, [Settlement(now.person, now.topic, now.ground, agreement(now, choice), entry)])
+
+
+def attempt(
+    store: Store, run: RunId, *topics: TopicId, address: str = ANN, side: Side = THEIRS, **more: Any
+) -> int:
+    """Begin a write about these topics."""
+    written = {**body(*topics, side=side), **more}
+    (number,) = store.attempts.begin(run, side, [AttemptStarted(person(store, address), written, DECIDED)])
+    return number
+
+
+def ended(
+    store: Store,
+    run: RunId,
+    number: int,
+    state: AttemptState,
+    *,
+    address: str = ANN,
+    ledger: LedgerEntry = OUTCOME,
+    views: Sequence[PersonView] = (),
+    **more: Any,
+) -> None:
+    """End a write to the other side."""
+    end = AttemptFinished(number, person(store, address), state, ledger, **more)
+    store.attempts.end(run, THEIRS, [end], views=views)
+
+
+def logged(store: Store, run: RunId | None, *entries: LedgerEntry) -> None:
+    """Add entries to the ledger that belong to no other change."""
+    with store._unit.write() as conn:
+        ledger.append(conn, run, entries, store._unit.clock())
 
 
 def dirty_topics(store: Store) -> list[tuple[PersonId, TopicId]]:

@@ -1,0 +1,120 @@
+"""What a state DB knows about itself: single facts, each with a fixed key, kept as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Self, TypeVar, overload
+
+from bridge.core.model import Side, TopicId
+from bridge.core.ports import KeyValue, ListingCursor
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueCheck:
+    """When both catalogues were last compared with the mapping, and the mapped topics that had lost their
+    counterpart, each with what was missing."""
+
+    at: datetime
+    gone: Mapping[TopicId, str]
+
+
+class _Fact(Generic[T]):
+    """One fact as an attribute of `Facts`. None: not known; stored as an empty text."""
+
+    def __init__(self, key: str, read: Callable[[str], T], write: Callable[[T], str]) -> None:
+        self._key = key
+        self._read = read
+        self._write = write
+
+    @overload
+    def __get__(self, facts: None, owner: type[Facts]) -> Self: ...
+
+    @overload
+    def __get__(self, facts: Facts, owner: type[Facts]) -> T | None: ...
+
+    def __get__(self, facts: Facts | None, owner: type[Facts]) -> T | Self | None:
+        if facts is None:
+            return self
+        text = facts.values.get(self._key)
+        return self._read(text) if text else None
+
+    def __set__(self, facts: Facts, value: T | None) -> None:
+        facts.values.set(self._key, "" if value is None else self._write(value))
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _read_topics(text: str) -> Sequence[TopicId]:
+    return tuple(map(TopicId, json.loads(text)))
+
+
+def _topics(topics: Sequence[TopicId]) -> str:
+    return json.dumps(list(topics), separators=(",", ":"), ensure_ascii=False)
+
+
+def _read_check(text: str) -> CatalogueCheck:
+    row = json.loads(text)
+    return CatalogueCheck(datetime.fromisoformat(row["at"]), row["gone"])
+
+
+def _check(check: CatalogueCheck) -> str:
+    return json.dumps({"at": _instant(check.at), "gone": dict(check.gone)})
+
+
+class Facts:
+    """The facts of one state DB. Reading and setting go to `values` at once."""
+
+    def __init__(self, values: KeyValue) -> None:
+        self.values = values
+
+    epoch = _Fact("epoch", datetime.fromisoformat, _instant)
+    """When the first run began."""
+
+    first_run_completed = _Fact("first_run_completed", datetime.fromisoformat, _instant)
+    """When both sides had been read to a proven end for the first time."""
+
+    swept_at = _Fact("swept_at", datetime.fromisoformat, _instant)
+    """When the daemon's last sweep succeeded."""
+
+    sweep_due = _Fact("sweep_owed", str, str)
+    """Why everybody has to be read: a feed with a gap, or the mapping."""
+
+    mapping_digest = _Fact("mapping", str, str)
+    """The digest of the mapping by which everything was last decided."""
+
+    mapped_topics = _Fact("mapped_topics", _read_topics, _topics)
+    """The topics of that mapping. Other topics are not decided."""
+
+    catalogue_check = _Fact("catalogues", _read_check, _check)
+    """When both catalogues were last compared with the mapping, and with what result."""
+
+    instance = _Fact("instance", str, str)
+    """The random name of this state DB, by which a saved plan finds the one it was made from."""
+
+    def account(self, side: Side) -> str | None:
+        """The account of `side` to which this state DB belongs."""
+        return self.values.get(f"account.{side}") or None
+
+    def set_account(self, side: Side, account: str | None) -> None:
+        """Bind this state DB to an account, or, with None, to the next one that a run meets."""
+        self.values.set(f"account.{side}", account or "")
+
+    def listing(self, side: Side, mapping: str) -> ListingCursor | None:
+        """Where an interrupted listing of `side` stopped. None where there is none, or where its people were
+        read with another mapping."""
+        kept = json.loads(self.values.get(f"listing:{side}") or "{}")
+        if kept.get("began") is None or kept["mapping"] != mapping:
+            return None
+        return ListingCursor(kept["place"], datetime.fromisoformat(kept["began"]))
+
+    def set_listing(self, side: Side, cursor: ListingCursor | None, mapping: str) -> None:
+        """Note how far a listing was read, after its last page was stored. None: it is read or of no use."""
+        kept = {} if cursor is None else {"place": cursor.place, "began": _instant(cursor.began)}
+        self.values.set(f"listing:{side}", json.dumps(kept | {"mapping": mapping}) if kept else "")
