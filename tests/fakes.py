@@ -92,7 +92,7 @@ class FakeSide:
             key = address_key(address)
             return self.people.setdefault(key, FakePerson(f"{self.side[0]}{len(self.people) + 1}", address))
 
-    def styled(
+    def say(
         self,
         address: str,
         topic: str,

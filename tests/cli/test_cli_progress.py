@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from bridge.cli.progress import _Steps, watched
+from bridge.cli.progress import _Steps, show_progress
 from bridge.engine.context import silent
 
 
@@ -27,5 +27,5 @@ def test_a_bar_tells_rows_of_all_where_the_side_tells_how_many_there_are() -> No
 
 def test_nothing_is_drawn_where_the_output_is_piped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
-    with watched() as progress:
+    with show_progress() as progress:
         assert progress is silent
