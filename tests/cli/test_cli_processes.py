@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cli_town import Call, Town, command, environment
 
-from bridge.sandbox.faults import Fault
+from tests.waiting import unanswered, wait_until
 
 
 def test_json_is_all_of_stdout_and_stderr_is_silent(town: Town, process: Call) -> None:
@@ -87,27 +87,27 @@ def test_a_closed_pipe_is_no_error(town: Town, call: Call, settings: dict[str, s
 def test_a_signal_ends_a_run_quietly_and_gives_the_lease_back(
     town: Town, call: Call, settings: dict[str, str], number: signal.Signals, code: int
 ) -> None:
-    town.world.dotdigital.faults.add(Fault("getContacts", "slow", delay=1.0, times=3))
+    calls = town.world.dotdigital.calls
     before = signal.signal(
         number, signal.default_int_handler
     )  # in the background Ctrl-C is ignored, and so on
-    try:
-        started = subprocess.Popen(
-            command("reconcile"),
-            env=environment(settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    finally:
-        signal.signal(number, before)
-    while not town.world.dotdigital.calls.counts().get("getContacts"):
+    with unanswered(calls, "getContacts"):
+        try:
+            started = subprocess.Popen(
+                command("reconcile"),
+                env=environment(settings),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        finally:
+            signal.signal(number, before)
+        wait_until(lambda: bool(calls.counts().get("getContacts")), "it reads Dotdigital")
         assert started.poll() is None
-    started.send_signal(number)
-    out, err = started.communicate(timeout=60)
+        started.send_signal(number)
+        out, err = started.communicate(timeout=60)
     assert started.returncode == code, err
     assert out + err == ""
-    town.world.dotdigital.faults.clear()
     assert call("reconcile").code == 0
     assert not town.gets_newsletter("ben")
 

@@ -154,7 +154,7 @@ def _transport(side: Side, url: str, auth: object, throttle: Throttle) -> Transp
         to_error=judge_mypreferences if side is Side.MYPREFERENCES else judge_dotdigital,
         jitter=random.Random(1),
         sleep=lambda _: None,
-        read_timeout=5.0,
+        read_timeout=120.0,
         tries=2,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,18 +21,9 @@ from bridge.engine.context import Progress
 from bridge.engine.report import Report, WriteCounts
 from bridge.engine.run import RunOptions
 from bridge.settings import load
+from tests.waiting import PATIENCE, wait_until
 
-PATIENCE = 60.0  # seconds; only a failing test waits as long
 FEED = "dotdigital.suppressed"
-
-
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    """Poll a condition."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited in vain until {what}")
-        time.sleep(0.01)
 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:

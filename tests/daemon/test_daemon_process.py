@@ -15,6 +15,7 @@ from bridge.sandbox.faults import Fault
 from bridge.sandbox.world import World
 from tests.daemon.harness import get, wait_until
 from tests.daemon.processes import COMMAND, IMPATIENT, Process, agreement, environ, reconcile
+from tests.waiting import unanswered
 
 READ = "get-suppressed-contacts-since-date"
 Begin = Callable[..., Process]
@@ -70,13 +71,13 @@ def test_what_people_do_reaches_the_other_side_while_it_runs(
 
 
 def test_sigterm_in_a_round_lets_the_round_end_and_no_other_begin(world: World, begin: Begin) -> None:
-    world.dotdigital.faults.add(Fault(READ, "slow", delay=1.5))
-    process = begin().up()
-    wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
-    process.signal(signal.SIGTERM)
-    wait_until(lambda: "the daemon is stopping" in process.health()[1]["reasons"], "it tells that it stops")
-    assert process.health()[0] == 503
-    assert process.health("/healthz")[0] == 200
+    with unanswered(world.dotdigital.calls, READ):
+        process = begin().up()
+        wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
+        process.signal(signal.SIGTERM)
+        wait_until(lambda: "it is stopping" in process.health()[1]["reasons"], "it tells that it stops")
+        assert process.health()[0] == 503
+        assert process.health("/healthz")[0] == 200
     assert process.ended() == 0
     assert [one["kind"] for one in process.rounds()] == ["first"]
     assert json.loads(process.log[-1])["event"] == "ended"
@@ -87,16 +88,16 @@ def test_sigterm_in_a_round_lets_the_round_end_and_no_other_begin(world: World, 
 def test_a_second_signal_ends_it_at_once(
     world: World, begin: Begin, number: signal.Signals, code: int
 ) -> None:
-    world.dotdigital.faults.add(Fault(READ, "slow", delay=5))
-    process = begin().up()
-    wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
-    process.signal(number)
-    wait_until(
-        lambda: process.health()[0] == 503 and process.health()[1]["reasons"][0] == "the daemon is stopping",
-        "the first signal was taken",
-    )
-    process.signal(number)
-    assert process.ended() == code
+    with unanswered(world.dotdigital.calls, READ):
+        process = begin().up()
+        wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
+        process.signal(number)
+        wait_until(
+            lambda: process.health()[0] == 503 and process.health()[1]["reasons"][0] == "it is stopping",
+            "the first signal was taken",
+        )
+        process.signal(number)
+        assert process.ended() == code
     assert process.rounds() == []
 
 
@@ -105,11 +106,11 @@ def test_killed_anywhere_it_ends_where_an_uninterrupted_run_would_have(
     world: World, settings: dict[str, str], begin: Begin, operation: str
 ) -> None:
     """Invariant: crash equivalence. The killed process's lease is not waited for, either."""
-    world.dotdigital.faults.add(Fault(operation, "slow", delay=1))
-    process = begin().up()
-    wait_until(lambda: asked(world, operation) == 1, f"{operation} is under way")
-    process.signal(signal.SIGKILL)
-    assert process.ended() == -signal.SIGKILL
+    with unanswered(world.dotdigital.calls, operation):
+        process = begin().up()
+        wait_until(lambda: asked(world, operation) == 1, f"{operation} is under way")
+        process.signal(signal.SIGKILL)
+        assert process.ended() == -signal.SIGKILL
     report = reconcile(settings)
     assert (report.exit_code, report.counts.held, report.counts.unproven) == (0, 0, 0)
     assert reconcile(settings).written.writes == 0

@@ -31,7 +31,7 @@ def transport_to(
     *,
     clock: Callable[[], datetime] = lambda: START,
     transport: httpx.BaseTransport | None = None,
-    read_timeout: float = 2.0,
+    read_timeout: float = 120.0,
     throttle: RateLimiter | None = None,
 ) -> Transport:
     return Transport(

@@ -84,7 +84,7 @@ class World:
             to_error=error_mapper(auth, clock or self.state.clock.now),
             sleep=self.pauses.append,
             jitter=random.Random(1),
-            read_timeout=5.0,
+            read_timeout=120.0,
         )
         self._opened.append(made)
         return made

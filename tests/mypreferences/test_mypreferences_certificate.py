@@ -80,7 +80,7 @@ def opened(state: State, pair: Pair) -> Iterator[Open]:
             "CERTIFICATE_KEY_FILE": str(pair.key),
         } | changed
         settings = load(environ={f"{MINE}{name}": value for name, value in given.items() if value})
-        options = Options(clock=state.clock.now, sleep=lambda _: None, read_timeout=5.0, tries=2)
+        options = Options(clock=state.clock.now, sleep=lambda _: None, read_timeout=120.0, tries=2)
         apps.append(App(settings, options))
         return apps[-1]
 

@@ -19,6 +19,7 @@ from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import KINDS, Fault, Faults
 from bridge.sandbox.frontdoor import FrontDoor
 from bridge.sandbox.server import Server
+from tests.waiting import wait_until
 
 
 class Toy:
@@ -147,8 +148,8 @@ def test_a_hang_longer_than_the_clients_patience_is_a_read_timeout(
 ) -> None:
     toy.faults.add(Fault("thing", kind, delay=60))
     with pytest.raises(httpx.ReadTimeout):
-        client.get("/thing", timeout=0.3)
-    assert toy.applied == applied
+        client.get("/thing", timeout=httpx.Timeout(60, read=0.3))
+    wait_until(lambda: toy.calls.count("thing") == 1 and toy.applied == applied, "the request was handled")
 
 
 def test_a_server_stops_though_a_request_hangs(toy: Toy) -> None:
@@ -158,7 +159,7 @@ def test_a_server_stops_though_a_request_hangs(toy: Toy) -> None:
         httpx.Client(base_url=server.url, trust_env=False) as client,
         pytest.raises(httpx.ReadTimeout),
     ):
-        client.get("/thing", timeout=0.2)
+        client.get("/thing", timeout=httpx.Timeout(60, read=0.2))
 
 
 def test_every_kind_is_served(toy: Toy, client: httpx.Client) -> None:

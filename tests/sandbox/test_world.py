@@ -157,7 +157,7 @@ def test_serving_tells_where_what_to_export_and_how_to_act() -> None:
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(serve(20, 1, 0, 0, out, stop=stop)))
     thread.start()
-    assert out.said.wait(20)
+    assert out.said.wait(60)
     text = out.getvalue()
     exports = dict(
         line.removeprefix("export ").split("=", 1) for line in text.splitlines() if line.startswith("export ")
@@ -165,7 +165,7 @@ def test_serving_tells_where_what_to_export_and_how_to_act() -> None:
     url = exports["BRIDGE_DOTDIGITAL__BASE_URL"].strip("'")
     acts = post(f"{url}/_sandbox/act", {"count": 3}).json()["acts"]
     stop.set()
-    thread.join(20)
+    thread.join(60)
     assert codes == [0]
     assert {"kind", "side", "person", "topic", "words"} == set(acts[0])
     assert all("…@" in act["person"] for act in acts)
@@ -185,6 +185,6 @@ def test_a_signal_ends_the_process_cleanly(ending: signal.Signals) -> None:
                 break
         process.send_signal(ending)
         rest = process.stdout.read()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert "stopped" in rest
     assert json.dumps(rest).count("Traceback") == 0

@@ -178,7 +178,7 @@ class Live:
 
     def _app(self) -> App:
         options = Options(
-            clock=self.clock.now, sleep=self.clock.advance, export_poll=1.0, read_timeout=3.0, tries=2
+            clock=self.clock.now, sleep=self.clock.advance, export_poll=1.0, read_timeout=120.0, tries=2
         )
         return App(load(environ=self.environment()), options)
 

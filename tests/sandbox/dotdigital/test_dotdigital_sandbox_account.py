@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from datetime import datetime
 
 import httpx
@@ -12,6 +11,7 @@ import pytest
 from bridge.sandbox.dotdigital import State
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.server import Server
+from tests.waiting import wait_until
 
 
 def test_account_info_names_this_server_with_a_trailing_slash(http: httpx.Client, server: Server) -> None:
@@ -173,8 +173,5 @@ def test_a_bad_switch_is_refused_with_the_nearest_and_changes_nothing(server: Se
 
 def _settles(state: State, contact_id: int) -> str:
     """The status once the server, cut off from its caller, has had time to apply."""
-    for _ in range(100):
-        if state.contact(contact_id).status != "Subscribed":
-            break
-        time.sleep(0.01)
+    wait_until(lambda: state.contact(contact_id).status != "Subscribed", "it is applied")
     return state.contact(contact_id).status

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from mp_site import Site
 
 from bridge.sandbox.mypreferences.delivery import SIGNATURE, Publisher
 from bridge.sandbox.server import Server
+from tests.waiting import wait_until
 
 DAY = 86_400
 
@@ -249,7 +249,5 @@ def test_the_publisher_delivers_by_itself(site: Site, ann: int, receiver: Receiv
     site.subscribe(Url=hook, State="Active")
     with Publisher(site.state.deliveries):
         change(site, ann)
-        deadline = time.monotonic() + 60
-        while not receiver.bodies and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: bool(receiver.bodies), "something is delivered")
     assert len(receiver.bodies) == 1
