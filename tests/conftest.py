@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.prepared import prepared_schema
 from tests.statements import shared_statements
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
@@ -17,7 +18,7 @@ settings.register_profile("searching", deadline=None, print_blob=True, max_examp
 settings.load_profile(os.environ.get("BRIDGE_TEST_PROFILE", "repeatable"))
 
 MEMORY, MEMORY_NEEDED = Path("/dev") / "shm", 2**31
-__all__ = ["shared_statements"]
+__all__ = ["prepared_schema", "shared_statements"]
 
 NOT_SETTINGS = ("BRIDGE_TEST_", "BRIDGE_RECORD", "BRIDGE_SPECS_DIR")
 

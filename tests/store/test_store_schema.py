@@ -21,9 +21,13 @@ from bridge.core.errors import ConfigError, SchemaOutOfDate
 from bridge.store import Store, migrate
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
-from tests.store.helpers import ANN, IN, THEIRS, Clock, begun, news
+from tests.prepared import real_migrations
+from tests.store.desk import ANN, IN, THEIRS, Clock, begun, news
+
+__all__ = ["real_migrations"]
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("real_migrations")
 
 
 @pytest.fixture
