@@ -38,6 +38,8 @@ FIRST_PAUSE = 0.5  # seconds before the second attempt; doubles from there
 LONGEST_PAUSE = 60.0  # seconds; if a side asks for more, the engine does other work meanwhile
 ACCEPT = "application/json, text/plain;q=0.5"  # a few calls (Dotdigital delete-preference) return text
 
+_NAMES: Mapping[Side, str] = {Side.MYPREFERENCES: "MyPreferences", Side.DOTDIGITAL: "Dotdigital"}
+
 Params = Mapping[str, str | int | float | bool | None]
 
 
@@ -92,7 +94,7 @@ class Transport:
         ticks: Callable[[], float] = time.perf_counter,
         calls_beside: Callable[[], int] = lambda: 0,
     ) -> None:
-        self.side = side
+        self.side, self._name = side, _NAMES[side]
         self._base_url = check_url(base_url)
         self._throttle, self._to_error = throttle, to_error
         self._sleep, self._jitter, self._tries = sleep, jitter, max(1, tries)
@@ -189,7 +191,7 @@ class Transport:
         error = self._to_error(operation, answer, is_write)
         if is_write and answer.status >= 500 and not isinstance(error, Throttled | OutcomeUnknown):
             return OutcomeUnknown(
-                f"{self.side} returned {answer.status} for a write. It may have been applied.",
+                f"{self._name} returned {answer.status} for a write. It may have been applied.",
                 side=self.side, operation=operation, status=answer.status,
                 code=None if error is None else error.code,
                 retry_after=None if error is None else error.retry_after,
@@ -198,7 +200,7 @@ class Transport:
         if error is None and not answer.good:
             kind = OutcomeUnknown if is_write else InvalidResponse
             return kind(
-                f"{self.side} returned status {answer.status}, which its documentation does not mention.",
+                f"{self._name} returned status {answer.status}, which its documentation does not mention.",
                 side=self.side, operation=operation, status=answer.status,
                 hint="Check the base URL with `bridge doctor`.",
             )  # fmt: skip
@@ -213,10 +215,10 @@ class Transport:
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
         if is_write and own and not never_sent:
             return OutcomeUnknown(
-                f"{self.side} gave no complete response to a write ({kind}). It may have been applied.",
+                f"{self._name} gave no complete response to a write ({kind}). It may have been applied.",
                 side=self.side, operation=operation, hint="The next read of this record shows the result.",
             )  # fmt: skip
-        what = self.side if own else f"the sign-in service of {self.side}"
+        what = self._name if own else f"The sign-in service of {self._name}"
         untrusted = tls_error(error)
         if isinstance(untrusted, ssl.SSLCertVerificationError):
             return Unreachable(

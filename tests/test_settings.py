@@ -147,7 +147,7 @@ def test_every_unknown_name_is_told_beside_the_nearest_known_one(tmp_path: Path)
     found = problems(
         config, DOTDIGITAL_PASSWORD="x", POLL_SECOND="1", TEST_ANYTHING="1", RECORD="1", SPECS_DIR="x"
     )
-    told = [line.partition(". ")[0].split(": there is no such setting; the nearest is ") for line in found]
+    told = [line.partition(". ")[0].split(": unknown setting; the nearest is ") for line in found]
     assert sorted(told) == [
         ["BRIDGE_DOTDIGITAL_PASSWORD (environment)", "BRIDGE_DOTDIGITAL__PASSWORD"],
         ["BRIDGE_POLL_SECOND (environment)", "BRIDGE_POLL_SECONDS"],

@@ -133,7 +133,7 @@ def _side_text(seen: dict[str, Any] | None) -> str:
         return f"does not exist there, seen {format_time(seen['seen_at'])}"
     reason = seen.get("reason", "")
     why = f" ({reason[:1].upper()}{reason[1:]})" if reason else ""  # the service uses either case
-    dated = f", said {format_time(seen['changed_at'])}" if seen["changed_at"] else ", undated"
+    dated = f", stated {format_time(seen['changed_at'])}" if seen["changed_at"] else ", undated"
     said = dated if seen["choice"] != "unset" else ""
     return f"{_choice(seen)}{why}{said}, seen {format_time(seen['seen_at'])}"
 

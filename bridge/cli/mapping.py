@@ -13,6 +13,7 @@ from bridge.core.errors import ConfigError, SideError
 from bridge.core.model import Side
 
 if TYPE_CHECKING:
+    from bridge.cli.live_catalogue import PlacedProblem
     from bridge.core.catalogue import Catalogue
     from bridge.settings import Settings
 
@@ -116,9 +117,9 @@ def _compare_live(settings: Settings, document: Document) -> list[SideError]:
     return errors
 
 
-def _problem_json(one: Any) -> Document:
+def _problem_json(one: PlacedProblem) -> Document:
     found = one.problem
-    more = {"side": found.side.value, "fault": found.fault.value, "topic": found.topic}
+    more = {"side": found.side.value, "fault": found.kind.value, "topic": found.topic}
     return {"place": one.place, "what": found.what, "hint": found.hint, **more}
 
 

@@ -77,7 +77,7 @@ class Reading:
 
     def unknown(self, name: str, source: str, known: Collection[str]) -> None:
         """Report an unknown name with the nearest known one."""
-        problem = f"there is no such setting; the nearest is {closest(name, known)}. Rename or remove it."
+        problem = f"unknown setting; the nearest is {closest(name, known)}. Rename or remove it."
         self.problems.append(f"{name} ({source}): {problem}")
 
     def _environment(self) -> dict[str, str | None]:

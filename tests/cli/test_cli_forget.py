@@ -201,7 +201,7 @@ def test_a_side_that_cannot_be_reached_leaves_it_to_be_repeated(
 ) -> None:
     said = keyed("forget", ANNA, "--yes", DOTDIGITAL__BASE_URL="http://127.0.0.1:9")
     assert said.code == 5
-    assert "Repeat `bridge forget`" in said.err
+    assert "Run `bridge forget` again" in said.err
     assert is_there(town) == (False, True)
     status = keyed("status")
     assert (status.code, "not finished: repeat `bridge forget`" in status.out) == (3, True)
@@ -247,7 +247,7 @@ def test_other_addresses_of_a_shared_record_are_named_and_left(
     town.world.dotdigital.add_contact("work@example.com")
     keyed("reconcile", "--full")
     said = keyed("forget", ANNA, "--dry-run")
-    assert "records together with w…@example.com" in " ".join(said.out.split())
+    assert "shared records with w…@example.com" in " ".join(said.out.split())
     assert keyed("forget", ANNA, "--dry-run", "--json").json["other_addresses"] == ["w…@example.com"]
     done = keyed("forget", ANNA, "--yes")
     assert done.code == 3

@@ -114,7 +114,7 @@ def test_what_was_renamed_since_the_last_run_is_told(town: Town, call: Call) -> 
     assert said.code == 0
     (changed,) = said.json["live"]["changed"]
     assert "Letters from us" in changed
-    assert "was called Newsletter before" in changed
+    assert "its old name is Newsletter" in changed
     warned = [one["what"] for one in call("doctor", "--json").json["checks"] if one["section"] == "changes"]
     assert warned == [changed]
     told = call("reconcile", "--full", "--json").json["warnings"]

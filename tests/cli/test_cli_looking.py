@@ -31,7 +31,7 @@ def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call)
     town.cora_waits()
     call("reconcile")
     said = call("status", "--json")
-    assert said.code == 3  # something waits for a person
+    assert said.code == 3  # manual review needed
     document = said.json
     assert document.keys() == {
         "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
@@ -43,7 +43,7 @@ def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call)
     assert document["last_runs"][0]["kind"] == "first"
     shown = call("status")
     assert "MyPreferences events" in shown.out
-    assert "1 choice is held for a person" in shown.out
+    assert "1 choice is held for review" in shown.out
 
 
 def test_status_tells_what_dotdigital_still_allows(town: Town, call: Call) -> None:
@@ -75,7 +75,7 @@ def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
     }  # fmt: skip
     for command in ("status", "doctor"):
         words = " ".join(call(command).out.split())
-        assert "200 preferences' feeds at Dotdigital: each has its turn within 13 min" in words
+        assert "200 preferences' feeds at Dotdigital: each is read every 13 min" in words
         assert "shows changes of preferences: shown since 2026-03-01 12:00:00 by 4 people" in words
         assert "used to choose which feed to read" in words
     assert "Every preference's feed was read within the last" in " ".join(call("doctor").out.split())
@@ -95,7 +95,7 @@ def test_what_v3_was_not_seen_to_show_is_said_as_well(town: Town, call: Call, tm
 def test_status_tells_what_the_flat_scheme_still_allows(town: Town, call: Call) -> None:
     town.world.dotdigital.switches.rate_limits = "flat"
     call("reconcile")
-    assert re.search(r"^all, an hour +2000 +19\d\d +400 +0\.0 s$", call("status").out, re.MULTILINE)
+    assert re.search(r"^all, per hour +2000 +19\d\d +400 +0\.0 s$", call("status").out, re.MULTILINE)
 
 
 def test_explain_tells_what_was_said_agreed_and_written(town: Town, call: Call) -> None:
@@ -252,8 +252,8 @@ def test_who_was_asked_by_mail_is_counted_and_explained(
         "pending": 1, "oldest": "2026-03-02T12:00:00Z", "expired": 0,
     }  # fmt: skip
     shown = call("status")
-    assert shown.code == 0  # nobody at the desk has anything to do
-    assert "1 person was asked by mail to confirm" in shown.out
+    assert shown.code == 0  # no operator needs to act
+    assert "1 person was asked by email to confirm" in shown.out
     said = call("explain", "anna.archer@example.com", DOTDIGITAL__CHALLENGE_DAYS="3")
     words = " ".join(said.out.split())
     assert "Asked by mail 2026-03-02 12:00:00, not confirmed yet; expires 2026-03-05 12:00:00" in words

@@ -117,7 +117,7 @@ def test_a_mapped_preference_is_never_deleted(town: Town, call: Call) -> None:
     for number in ("1002", str(tree(call)[1003]["category"])):  # itself, or with its category
         said = call(*DELETE, number, "--yes")
         assert said.code == 2
-        assert "The mapping names" in said.err
+        assert "The mapping uses" in said.err
     assert sent(town) == 0
 
 

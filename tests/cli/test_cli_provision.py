@@ -83,7 +83,7 @@ def test_an_unknown_outcome_is_told_plainly_and_never_repeated(own: None, town: 
     town.world.mypreferences.faults.add(Fault("createUser", "reset"))
     said = call(*ASKED, "--yes")
     assert said.code == 5
-    assert "is not known" in words(said.err)
+    assert "unknown whether the user was created" in words(said.err)
     assert "Look for the user in MyPreferences" in words(said.err)
     assert created(town) == 1
 

@@ -45,7 +45,7 @@ def test_held_opt_ins_end_with_3_until_a_person_approves_them(town: Town, call: 
     town.cora_waits()
     first = call("reconcile")
     assert first.code == 3
-    assert "1 held for a person" in first.out
+    assert "1 held for review" in first.out
     assert "bridge reconcile --approve-raises" in first.out
     assert not town.gets_newsletter("cora")
     approved = call("reconcile", "--approve-raises", "--json")

@@ -53,7 +53,7 @@ def test_a_draft_overwrites_nothing(drafted: Path, call: Call) -> None:
     before = drafted.read_text(encoding="utf-8")
     said = call("mapping", "scaffold", "--out", drafted)
     assert said.code == 2
-    assert "there already" in said.err
+    assert "already exists" in said.err
     assert drafted.read_text(encoding="utf-8") == before
 
 

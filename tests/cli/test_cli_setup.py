@@ -48,7 +48,7 @@ def test_the_doctor_names_a_wrong_region(town: Town, call: Call) -> None:
 
 def test_the_doctor_names_an_alternate_id_type_that_is_not_there(call: Call) -> None:
     """MyPreferences matches the names of alternate-id types in any case."""
-    assert "pinned by the alternate id CRMID" in call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CRMID").out
+    assert "linked by the alternate id CRMID" in call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CRMID").out
     said = call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CrnId")
     assert said.code == 2
     assert "Did you mean 'CrmId'?" in " ".join(said.out.split())
@@ -77,7 +77,7 @@ def test_custom_identifiers_that_may_not_be_read_fail_no_doctor(
     town.world.dotdigital.switches.configuration = position
     said = call("doctor", DOTDIGITAL__PROFILE_IDENTIFIER="mypreferences-id")
     assert said.code == 0
-    assert "cannot be told" in " ".join(said.out.split())
+    assert "Cannot read the custom identifier" in " ".join(said.out.split())
 
 
 def test_the_doctor_warns_where_the_account_has_no_v3(town: Town, call: Call) -> None:
@@ -100,7 +100,7 @@ def test_the_doctor_tells_a_wrong_clock(town: Town, call: Call) -> None:
     town.world.clock.advance(90)
     said = call("doctor")
     assert said.code == 0
-    assert "s behind the one of Dotdigital" in " ".join(said.out.split())
+    assert "s behind the clock of Dotdigital" in " ".join(said.out.split())
 
 
 def test_the_doctor_compares_the_mapping_with_both_catalogues(town: Town, call: Call, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_the_doctor_names_the_way_of_the_sign_in_and_the_skew(
     assert said.code == 0, said.out
     good = [one["what"] for one in found(said, "good")]
     assert f"Signed in by {way}." in good
-    assert any(what.startswith("Both clocks agree to within ") for what in good)
+    assert any(what.startswith("The clocks agree to within ") for what in good)
 
 
 def test_the_doctor_signs_in_by_a_certificate(
@@ -66,7 +67,8 @@ def test_the_doctor_tells_a_wrong_clock_from_wrong_credentials(town: Town, call:
     town.world.clock.advance(-90)
     [clock] = found(call("doctor", "--json", MYPREFERENCES__AUTH="pnauthinfo3"), "bad")
     assert "the time of the request. Tried: PNAUTHINFO3-HMAC-SHA256." in clock["what"]
-    assert "s ahead of the clock of MyPreferences" in clock["mend"]
+    assert "s ahead of " in clock["mend"]
+    assert "MyPreferences" in clock["mend"]
     town.world.clock.advance(90)
     [credentials] = found(call("doctor", "--json", MYPREFERENCES__PRIVATE_KEY="wrong"), "bad")
     assert "refused the sign-in. Tried: PNAUTHINFO3-HMAC-SHA256." in credentials["what"]
@@ -102,5 +104,5 @@ def test_a_round_with_a_clock_ahead_ends_with_5_and_names_it(
     town.world.clock.advance(-90)
     said = call("reconcile", "--json", MYPREFERENCES__AUTH="pnauthinfo3")
     assert said.code == 5
-    assert "s ahead of the clock of MyPreferences" in " ".join(said.err.split())
+    assert re.search(r"9\d s ahead of .* MyPreferences", " ".join(said.err.split()))
     assert "PRIVATE_KEY" not in said.err
