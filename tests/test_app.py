@@ -1,4 +1,4 @@
-"""The root: what it hands to whom."""
+"""The composition root: what it builds and passes on."""
 
 from __future__ import annotations
 

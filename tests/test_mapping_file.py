@@ -260,7 +260,7 @@ def test_a_preference_is_written_by_one_topic() -> None:
 
 
 @pytest.mark.parametrize("resubscribe", ["silent", "challenge"])
-def test_whoever_may_be_brought_back_must_be_able_to_leave_again(resubscribe: str) -> None:
+def test_a_resubscribed_contact_must_be_able_to_leave_again(resubscribe: str) -> None:
     back = f'{CHANNEL_TABLE}resubscribe = "{resubscribe}"\n'
     assert problems(back + NEWS) == []
     (one_way,) = problems(f'{back}direction = "to_dotdigital"\n{NEWS}')
@@ -376,7 +376,7 @@ def test_every_change_of_meaning_changes_the_digest(old: str, new: str) -> None:
 
 
 def test_the_schema_for_editors_is_the_one_of_the_program() -> None:
-    """Mend by `bridge mapping schema > mappings/schema.json`."""
+    """Fix by `bridge mapping schema > mappings/schema.json`."""
     kept = json.loads((ROOT / "mappings" / "schema.json").read_text(encoding="utf-8"))
     assert kept == schema()
     assert EXAMPLE.read_text(encoding="utf-8").startswith("#:schema ./schema.json\n")

@@ -234,7 +234,7 @@ def test_outside_a_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None
         ("WEB__HOOK_PAUSE", "-1", "is less than 0"),
     ],
 )
-def test_a_wrong_value_is_told_by_name_with_what_mends_it(name: str, value: str, said: str) -> None:
+def test_a_wrong_value_is_reported_by_name_with_its_fix(name: str, value: str, said: str) -> None:
     (found,) = problems(**{name: value})
     assert found.startswith(f"BRIDGE_{name} (environment): ")
     assert said in found

@@ -66,7 +66,7 @@ def match_live(app: App) -> MatchResult:
 
 
 def _save(path: Path, text: str) -> None:
-    """Create the file; never overwrite a mapping somebody wrote."""
+    """Create the file; never overwrite an existing mapping."""
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

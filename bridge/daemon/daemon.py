@@ -76,7 +76,7 @@ _log = logging.getLogger(__name__)
 
 
 def to_stdout(line: str) -> None:
-    """Print the line for whoever started the daemon."""
+    """Print a line on stdout at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

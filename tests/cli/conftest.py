@@ -1,4 +1,4 @@
-"""Two ways to type commands: in this process, and as a process of its own."""
+"""Run commands in this process, or as separate processes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_town import EXAMPLE, Call, Said, Town, command, environment
+from cli_world import EXAMPLE, Call, CliWorld, CommandResult, command, environment
 
 from bridge.cli.entry import run
 from bridge.sandbox.world import World
 
 
 @pytest.fixture
-def town() -> Iterator[Town]:
+def cli_world() -> Iterator[CliWorld]:
     with World(20, 1) as world:
-        yield Town(world)
+        yield CliWorld(world)
 
 
 @pytest.fixture
-def settings(town: Town, tmp_path: Path) -> dict[str, str]:
-    """Points a bridge at the town. Without a segment, so that no run waits for an export."""
-    given = town.world.settings() | {
+def settings(cli_world: CliWorld, tmp_path: Path) -> dict[str, str]:
+    """Settings for both services. Without a segment, so that no run waits for an export."""
+    given = cli_world.services.settings() | {
         "BRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.db'}",
         "BRIDGE_MAPPING": str(EXAMPLE),
         "BRIDGE_MYPREFERENCES__RATE": "1000",
@@ -35,12 +35,12 @@ def settings(town: Town, tmp_path: Path) -> dict[str, str]:
 def call(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Call:
-    """Type a command in this process."""
+    """Run a command in this process."""
     monkeypatch.setenv("COLUMNS", "80")
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
 
-    def typed(*args: str | Path, **changed: str) -> Said:
+    def run_command(*args: str | Path, **changed: str) -> CommandResult:
         for name, value in changed.items():
             monkeypatch.setenv(f"BRIDGE_{name}", value)
         capsys.readouterr()
@@ -49,16 +49,16 @@ def call(
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
+        return CommandResult(code, printed.out, printed.err)
 
-    return typed
+    return run_command
 
 
 @pytest.fixture
 def process(settings: dict[str, str]) -> Call:
-    """Type a command as a process of its own."""
+    """Run a command as a separate process."""
 
-    def typed(*args: str | Path, **more: str) -> Said:
+    def run_command(*args: str | Path, **more: str) -> CommandResult:
         done = subprocess.run(
             command(*args),
             env=environment(settings, **more),
@@ -67,6 +67,6 @@ def process(settings: dict[str, str]) -> Call:
             text=True,
             timeout=120,
         )
-        return Said(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
-    return typed
+    return run_command

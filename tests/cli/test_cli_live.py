@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_town import EXAMPLE, Call, Town
+from cli_world import EXAMPLE, Call, CliWorld
 
 from bridge.sandbox.mypreferences import ConsentVersion, State
 
@@ -20,18 +20,18 @@ def line_of(start: str, within: str) -> int:
     return next(at for at in range(first, len(LINES)) if LINES[at].startswith(start)) + 1
 
 
-def test_a_mapping_that_fits_both_services_is_told_so(town: Town, call: Call) -> None:
-    said = call("mapping", "check", "--live")
-    assert (said.code, said.err) == (0, "")
-    assert "MyPreferences" in said.out
-    assert "Dotdigital" in said.out
+def test_a_mapping_that_fits_both_services_is_told_so(cli_world: CliWorld, call: Call) -> None:
+    result = call("mapping", "check", "--live")
+    assert (result.code, result.err) == (0, "")
+    assert "MyPreferences" in result.out
+    assert "Dotdigital" in result.out
     live = call("mapping", "check", "--live", "--json").json["live"]
     assert live["compared"] == ["mypreferences", "dotdigital"]
 
 
-def test_nothing_is_asked_of_the_services_without_the_flag(town: Town, call: Call) -> None:
+def test_nothing_is_asked_of_the_services_without_the_flag(cli_world: CliWorld, call: Call) -> None:
     assert call("mapping", "check").code == 0
-    assert town.world.mypreferences.calls.total() == 0
+    assert cli_world.services.mypreferences.calls.total() == 0
 
 
 Act = Callable[[State], object]
@@ -55,14 +55,14 @@ WRONGS: dict[str, tuple[Act, str, str]] = {
 
 
 @pytest.mark.parametrize("fault", WRONGS)
-def test_what_does_not_fit_is_told_with_its_place_and_what_mends_it(
-    town: Town, call: Call, fault: str
+def test_what_does_not_fit_is_told_with_its_place_and_its_fix(
+    cli_world: CliWorld, call: Call, fault: str
 ) -> None:
     act, key, topic = WRONGS[fault]
-    act(town.world.mypreferences)
-    said = call("mapping", "check", "--live", "--json")
-    assert said.code == 2
-    (found,) = said.json["problems"]
+    act(cli_world.services.mypreferences)
+    result = call("mapping", "check", "--live", "--json")
+    assert result.code == 2
+    (found,) = result.json["problems"]
     assert (found["fault"], found["topic"]) == (fault, topic)
     assert f"line {line_of(key, topic)}," in found["place"]
     assert f'topic "{topic}"' in found["place"]
@@ -72,47 +72,49 @@ def test_what_does_not_fit_is_told_with_its_place_and_what_mends_it(
     assert [one["mend"] for one in told.json["checks"] if one["state"] == "bad"] == [found["hint"]]
 
 
-def test_what_dotdigital_lacks_is_told_too(town: Town, call: Call) -> None:
-    town.world.dotdigital.delete_preference(1003)
-    said = call("mapping", "check", "--live")
-    assert said.code == 2
-    assert "dotdigital.frequencies.DAILY" in said.out.replace("\n", "")
-    assert "1003" in said.out
+def test_what_dotdigital_lacks_is_told_too(cli_world: CliWorld, call: Call) -> None:
+    cli_world.services.dotdigital.delete_preference(1003)
+    result = call("mapping", "check", "--live")
+    assert result.code == 2
+    assert "dotdigital.frequencies.DAILY" in result.out.replace("\n", "")
+    assert "1003" in result.out
 
 
-def test_a_side_that_cannot_be_read_leaves_the_other_compared(town: Town, call: Call) -> None:
-    said = call("mapping", "check", "--live", "--json", DOTDIGITAL__PASSWORD="wrong")
-    assert said.code == 5
-    assert said.json["live"]["compared"] == ["mypreferences"]
-    assert [one["side"] for one in said.json["live"]["unread"]] == ["dotdigital"]
-    assert said.json["ok"] is False
+def test_a_side_that_cannot_be_read_leaves_the_other_compared(cli_world: CliWorld, call: Call) -> None:
+    result = call("mapping", "check", "--live", "--json", DOTDIGITAL__PASSWORD="wrong")
+    assert result.code == 5
+    assert result.json["live"]["compared"] == ["mypreferences"]
+    assert [one["side"] for one in result.json["live"]["unread"]] == ["dotdigital"]
+    assert result.json["ok"] is False
 
 
-def test_an_account_that_does_not_serve_its_types_is_checked_for_the_rest(town: Town, call: Call) -> None:
-    town.world.mypreferences.forbid("retrieveEmailTypes")
-    said = call("mapping", "check", "--live", "--json")
-    assert said.code == 0
-    assert "email_type" in said.json["live"]["notes"][0]
+def test_an_account_that_does_not_serve_its_types_is_checked_for_the_rest(
+    cli_world: CliWorld, call: Call
+) -> None:
+    cli_world.services.mypreferences.forbid("retrieveEmailTypes")
+    result = call("mapping", "check", "--live", "--json")
+    assert result.code == 0
+    assert "email_type" in result.json["live"]["notes"][0]
     assert call("doctor").code == 0
 
 
-def test_a_broken_file_is_not_held_against_anything(town: Town, call: Call, tmp_path: Path) -> None:
+def test_a_broken_file_is_not_held_against_anything(cli_world: CliWorld, call: Call, tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text("version = 2\n")
-    said = call("mapping", "check", broken, "--live", "--json")
-    assert said.code == 2
-    assert "live" not in said.json
-    assert town.world.mypreferences.calls.total() == 0
+    result = call("mapping", "check", broken, "--live", "--json")
+    assert result.code == 2
+    assert "live" not in result.json
+    assert cli_world.services.mypreferences.calls.total() == 0
 
 
-def test_what_was_renamed_since_the_last_run_is_told(town: Town, call: Call) -> None:
+def test_what_was_renamed_since_the_last_run_is_told(cli_world: CliWorld, call: Call) -> None:
     assert call("mapping", "check", "--live", "--json").json["live"]["changed"] == []
     call("reconcile")
-    town.world.mypreferences.console.rename("NEWS", "Letters from us")
-    town.world.mypreferences.console.rename("CLUB", "Nothing that is mapped")
-    said = call("mapping", "check", "--live", "--json")
-    assert said.code == 0
-    (changed,) = said.json["live"]["changed"]
+    cli_world.services.mypreferences.console.rename("NEWS", "Letters from us")
+    cli_world.services.mypreferences.console.rename("CLUB", "Nothing that is mapped")
+    result = call("mapping", "check", "--live", "--json")
+    assert result.code == 0
+    (changed,) = result.json["live"]["changed"]
     assert "Letters from us" in changed
     assert "its old name is Newsletter" in changed
     warned = [one["what"] for one in call("doctor", "--json").json["checks"] if one["section"] == "changes"]
@@ -122,10 +124,12 @@ def test_what_was_renamed_since_the_last_run_is_told(town: Town, call: Call) -> 
     assert call("mapping", "check", "--live", "--json").json["live"]["changed"] == [changed]
 
 
-def test_a_plan_by_a_mapping_that_names_something_gone_waits_for_a_person(town: Town, call: Call) -> None:
+def test_a_plan_by_a_mapping_that_names_something_gone_waits_for_a_person(
+    cli_world: CliWorld, call: Call
+) -> None:
     call("reconcile")
-    town.world.dotdigital.delete_preference(1010)
-    said = call("plan", "--full")
-    assert said.code == 3
-    assert "bridge mapping check --live" in said.out
+    cli_world.services.dotdigital.delete_preference(1010)
+    result = call("plan", "--full")
+    assert result.code == 3
+    assert "bridge mapping check --live" in result.out
     assert call("reconcile", "--full").code == 3

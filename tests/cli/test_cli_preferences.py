@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from cli_town import Call, Town
+from cli_world import Call, CliWorld
 
 from bridge.sandbox.faults import Fault
 
@@ -14,15 +14,15 @@ UPDATE, DELETE = ("mapping", "preferences", "update"), ("mapping", "preferences"
 CHANGES = ("create-preference", "update-preference", "delete-preference")
 
 
-def sent(town: Town) -> int:
-    return sum(town.world.dotdigital.calls.count(name) for name in CHANGES)
+def sent(cli_world: CliWorld) -> int:
+    return sum(cli_world.services.dotdigital.calls.count(name) for name in CHANGES)
 
 
 def tree(call: Call) -> dict[int, dict[str, object]]:
     return {one["id"]: one for one in call(*LIST, "--json").json["preferences"]}
 
 
-def test_all_that_is_defined_is_listed_with_its_category(town: Town, call: Call) -> None:
+def test_all_that_is_defined_is_listed_with_its_category(cli_world: CliWorld, call: Call) -> None:
     shown = tree(call)
     assert shown[1002]["kind"] == "preference"
     categories = [one["id"] for one in shown.values() if one["kind"] == "category"]
@@ -31,9 +31,9 @@ def test_all_that_is_defined_is_listed_with_its_category(town: Town, call: Call)
 
 
 @pytest.mark.parametrize("flag", ["isPreference2", "isPreference", "both"])
-def test_what_was_redefined_since_a_day_is_listed_alone(town: Town, call: Call, flag: str) -> None:
+def test_what_was_redefined_since_a_day_is_listed_alone(cli_world: CliWorld, call: Call, flag: str) -> None:
     """Dotdigital `Get modified preferences since date`: the flag is spelt in three ways."""
-    state = town.world.dotdigital
+    state = cli_world.services.dotdigital
     state.switches.modified_flag = flag
     made = state.define_preference(name="Brand new")
     day = state.now() + timedelta(days=1)
@@ -43,41 +43,41 @@ def test_what_was_redefined_since_a_day_is_listed_alone(town: Town, call: Call, 
     assert state.calls.count("get-modified-preferences-since-date") == 2
 
 
-def test_nothing_is_sent_before_somebody_says_so(town: Town, call: Call) -> None:
-    said = call(*CREATE, "--name", "Events")
-    assert said.code == 2
-    assert "Not a terminal" in said.err
-    assert "preference 'Events'" in said.err  # what would be sent was shown first
+def test_nothing_is_sent_without_confirmation(cli_world: CliWorld, call: Call) -> None:
+    result = call(*CREATE, "--name", "Events")
+    assert result.code == 2
+    assert "Not a terminal" in result.err
+    assert "preference 'Events'" in result.err  # what would be sent was shown first
     for command in ((*CREATE, "--name", "Events"), (*UPDATE, "1012", "--name", "Polls"), (*DELETE, "1012")):
         assert call(*command, "--dry-run").code == 0
-    assert sent(town) == 0
+    assert sent(cli_world) == 0
 
 
 @pytest.mark.parametrize("form", ["seed", "full", "short"])
-def test_a_preference_is_defined_and_read_again(town: Town, call: Call, form: str) -> None:
-    town.world.dotdigital.switches.definition_answers = form
+def test_a_preference_is_defined_and_read_again(cli_world: CliWorld, call: Call, form: str) -> None:
+    cli_world.services.dotdigital.switches.definition_answers = form
     category = tree(call)[1003]["category"]
-    said = call(*CREATE, "--name", "Events", "--category", str(category), "--private", "--yes", "--json")
-    assert said.code == 0, said.err
-    [made] = said.json["created"]
+    result = call(*CREATE, "--name", "Events", "--category", str(category), "--private", "--yes", "--json")
+    assert result.code == 0, result.err
+    [made] = result.json["created"]
     now = tree(call)[made["id"]]
     assert (now["name"], now["kind"], now["public"], now["category"]) == (
         "Events", "preference", False, category,
     )  # fmt: skip
 
 
-def test_a_second_preference_of_one_name_in_one_place_is_refused(town: Town, call: Call) -> None:
+def test_a_second_preference_of_one_name_in_one_place_is_refused(cli_world: CliWorld, call: Call) -> None:
     assert call(*CREATE, "--name", "Events", "--yes").code == 0
     again = call(*CREATE, "--name", "events", "--yes")
     assert again.code == 2
     assert "already" in again.err
-    assert sent(town) == 1
+    assert sent(cli_world) == 1
 
 
-def test_what_the_scaffold_leaves_over_can_be_drafted(town: Town, call: Call) -> None:
-    said = call(*CREATE, "--for", "EVENTS_EMAIL", "--yes", "--json")
-    assert said.code == 0, said.err
-    made = said.json["created"]
+def test_what_the_scaffold_leaves_over_can_be_drafted(cli_world: CliWorld, call: Call) -> None:
+    result = call(*CREATE, "--for", "EVENTS_EMAIL", "--yes", "--json")
+    assert result.code == 0, result.err
+    made = result.json["created"]
     assert made[0]["private_name"] == "EVENTS_EMAIL"
     draft_topics = call("mapping", "scaffold", "--json").json
     matched = [one["mypreferences"].get("filter") for one in draft_topics["topics"]]
@@ -102,7 +102,7 @@ def test_a_filter_with_frequencies_is_drafted_as_a_category_of_them() -> None:
     assert missing_preferences(MatchResult(left=[Unmatched(entry, "")]), ("tips_email",), ()) == []
 
 
-def test_an_update_leaves_what_is_not_named_as_it_is(town: Town, call: Call) -> None:
+def test_an_update_leaves_what_is_not_named_as_it_is(cli_world: CliWorld, call: Call) -> None:
     """Dotdigital `Update preference`: an absent `isPreference` would make a leaf a category."""
     before = tree(call)[1003]
     assert call(*UPDATE, "1003", "--name", "Each day", "--yes").code == 0
@@ -113,27 +113,27 @@ def test_an_update_leaves_what_is_not_named_as_it_is(town: Town, call: Call) -> 
     assert call(*UPDATE, "4711", "--name", "x", "--yes").code == 2
 
 
-def test_a_mapped_preference_is_never_deleted(town: Town, call: Call) -> None:
+def test_a_mapped_preference_is_never_deleted(cli_world: CliWorld, call: Call) -> None:
     for number in ("1002", str(tree(call)[1003]["category"])):  # itself, or with its category
-        said = call(*DELETE, number, "--yes")
-        assert said.code == 2
-        assert "The mapping uses" in said.err
-    assert sent(town) == 0
+        result = call(*DELETE, number, "--yes")
+        assert result.code == 2
+        assert "The mapping uses" in result.err
+    assert sent(cli_world) == 0
 
 
-def test_a_deletion_says_what_is_lost_and_is_read_again(town: Town, call: Call) -> None:
-    said = call(*DELETE, "1012", "--yes")
-    assert said.code == 0, said.err
-    assert "with every opt-in to it" in said.err
+def test_a_deletion_says_what_is_lost_and_is_read_again(cli_world: CliWorld, call: Call) -> None:
+    result = call(*DELETE, "1012", "--yes")
+    assert result.code == 0, result.err
+    assert "with every opt-in to it" in result.err
     assert 1012 not in tree(call)
 
 
 @pytest.mark.parametrize(("kind", "done"), [("reset_after", True), ("reset", False), ("html", False)])
 def test_a_call_without_an_answer_is_settled_by_reading_and_never_repeated(
-    town: Town, call: Call, kind: str, done: bool
+    cli_world: CliWorld, call: Call, kind: str, done: bool
 ) -> None:
-    town.world.dotdigital.faults.add(Fault("create-preference", kind))
-    said = call(*CREATE, "--name", "Events", "--yes")
-    assert said.code == (0 if done else 5)
+    cli_world.services.dotdigital.faults.add(Fault("create-preference", kind))
+    result = call(*CREATE, "--name", "Events", "--yes")
+    assert result.code == (0 if done else 5)
     names = [one["name"] for one in tree(call).values()]
     assert names.count("Events") == int(done)

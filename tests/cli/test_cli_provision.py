@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cli_town import Call, Town
+from cli_world import Call, CliWorld
 
 from bridge.sandbox.faults import Fault
 
@@ -21,108 +21,116 @@ def own(settings: dict[str, str]) -> None:
     settings["BRIDGE_MYPREFERENCES__SOURCE_GROUP"] = "BRIDGE"
 
 
-def created(town: Town) -> int:
-    return town.world.mypreferences.calls.count("createUser")
+def created(cli_world: CliWorld) -> int:
+    return cli_world.services.mypreferences.calls.count("createUser")
 
 
 def words(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_the_user_is_created_once_and_then_found(own: None, town: Town, call: Call) -> None:
-    said = call(*ASKED, "--user-group", "API", "--yes", "--json")
-    assert said.code == 0, said.err
-    made = said.json["provisioned"]
+def test_the_user_is_created_once_and_then_found(own: None, cli_world: CliWorld, call: Call) -> None:
+    result = call(*ASKED, "--user-group", "API", "--yes", "--json")
+    assert result.code == 0, result.err
+    made = result.json["provisioned"]
     assert (made["user_name"], made["source_group"], made["created"]) == (NAME, "BRIDGE", True)
     assert made["user_id"]
     assert made["signs_in"] is True
-    assert all(word in words(said.err) for word in (NAME, "source group: BRIDGE", "User Groups: API"))
+    assert all(word in words(result.err) for word in (NAME, "source group: BRIDGE", "User Groups: API"))
     again = call("doctor", "--provision", "--json").json["provisioned"]
     assert (again["created"], again["signs_in"]) == (False, True)
-    assert created(town) == 1
+    assert created(cli_world) == 1
     assert call("doctor").code == 0
 
 
-def test_nothing_is_created_unasked(own: None, town: Town, call: Call) -> None:
-    said = call(*ASKED)
-    assert said.code == 2
-    assert "--yes" in said.err
-    assert "none (see --user-group)" in words(said.err)
-    assert created(town) == 0
+def test_nothing_is_created_unasked(own: None, cli_world: CliWorld, call: Call) -> None:
+    result = call(*ASKED)
+    assert result.code == 2
+    assert "--yes" in result.err
+    assert "none (see --user-group)" in words(result.err)
+    assert created(cli_world) == 0
 
 
 def test_a_user_that_does_not_sign_in_needs_another_that_may_create_it(
-    own: None, town: Town, call: Call
+    own: None, cli_world: CliWorld, call: Call
 ) -> None:
-    said = call("doctor", "--provision", "--yes")
-    assert said.code == 2
-    assert "--as USER_ID" in said.err
-    assert created(town) == 0
+    result = call("doctor", "--provision", "--yes")
+    assert result.code == 2
+    assert "--as USER_ID" in result.err
+    assert created(cli_world) == 0
 
 
-def test_an_administrator_that_cannot_sign_in_creates_nothing(own: None, town: Town, call: Call) -> None:
-    said = call("doctor", "--provision", "--as", "nobody", "--yes")
-    assert said.code == 5
-    assert "Nothing was created" in words(said.err)
-    assert created(town) == 0
+def test_an_administrator_that_cannot_sign_in_creates_nothing(
+    own: None, cli_world: CliWorld, call: Call
+) -> None:
+    result = call("doctor", "--provision", "--as", "nobody", "--yes")
+    assert result.code == 5
+    assert "Nothing was created" in words(result.err)
+    assert created(cli_world) == 0
 
 
-def test_a_user_without_the_right_to_read_is_there_all_the_same(town: Town, call: Call) -> None:
-    town.world.mypreferences.forbid("retrievePrograms")
+def test_a_user_without_the_right_to_read_is_there_all_the_same(cli_world: CliWorld, call: Call) -> None:
+    cli_world.services.mypreferences.forbid("retrievePrograms")
     assert call("doctor", "--provision").code == 0
-    assert created(town) == 0
+    assert created(cli_world) == 0
 
 
-def test_a_service_that_is_down_says_nothing_of_the_user(own: None, town: Town, call: Call) -> None:
-    said = call(*ASKED, "--yes", MYPREFERENCES__TOKEN_URL="http://127.0.0.1:1/token")
-    assert said.code == 5
-    assert created(town) == 0
+def test_a_service_that_is_down_says_nothing_of_the_user(own: None, cli_world: CliWorld, call: Call) -> None:
+    result = call(*ASKED, "--yes", MYPREFERENCES__TOKEN_URL="http://127.0.0.1:1/token")
+    assert result.code == 5
+    assert created(cli_world) == 0
 
 
-def test_an_unknown_outcome_is_told_plainly_and_never_repeated(own: None, town: Town, call: Call) -> None:
-    town.world.mypreferences.faults.add(Fault("createUser", "reset"))
-    said = call(*ASKED, "--yes")
-    assert said.code == 5
-    assert "unknown whether the user was created" in words(said.err)
-    assert "Look for the user in MyPreferences" in words(said.err)
-    assert created(town) == 1
+def test_an_unknown_outcome_is_told_plainly_and_never_repeated(
+    own: None, cli_world: CliWorld, call: Call
+) -> None:
+    cli_world.services.mypreferences.faults.add(Fault("createUser", "reset"))
+    result = call(*ASKED, "--yes")
+    assert result.code == 5
+    assert "unknown whether the user was created" in words(result.err)
+    assert "Look for the user in MyPreferences" in words(result.err)
+    assert created(cli_world) == 1
 
 
-def test_a_user_that_still_cannot_sign_in_is_no_success(own: None, town: Town, call: Call) -> None:
-    town.world.mypreferences.switches.active_user_is_409 = False
-    said = call(*ASKED, "--yes", "--json", MYPREFERENCES__USER_ID="BRIDGE")
-    assert said.code == 5
-    assert said.json["provisioned"]["signs_in"] is False
+def test_a_user_that_still_cannot_sign_in_is_no_success(own: None, cli_world: CliWorld, call: Call) -> None:
+    cli_world.services.mypreferences.switches.active_user_is_409 = False
+    result = call(*ASKED, "--yes", "--json", MYPREFERENCES__USER_ID="BRIDGE")
+    assert result.code == 5
+    assert result.json["provisioned"]["signs_in"] is False
 
 
 def test_flags_of_provisioning_alone_are_refused(call: Call) -> None:
-    said = call("doctor", "--as", "somebody")
-    assert said.code == 2
-    assert "--provision" in said.err
+    result = call("doctor", "--as", "somebody")
+    assert result.code == 2
+    assert "--provision" in result.err
 
 
-def test_the_doctor_tells_whether_the_bridges_edits_are_known_as_its_own(town: Town, call: Call) -> None:
+def test_the_doctor_tells_whether_the_bridges_edits_are_known_as_its_own(
+    cli_world: CliWorld, call: Call
+) -> None:
     """MyPreferences `ProfilePreference`: UserId and SourceId of who recorded it."""
     assert "recorded under its own user" not in call("doctor").out
-    town.world.dotdigital.set_preference(town.contacts["anna"], 1002, False, datetime.now(UTC))
+    cli_world.services.dotdigital.set_preference(cli_world.contacts["anna"], 1002, False, datetime.now(UTC))
     assert call("reconcile").code in (0, 3)
     assert "recorded under its own user" in words(call("doctor").out)
     later = datetime.now(UTC) + timedelta(seconds=5)  # than any date that the bridge may have written
-    town.world.mypreferences.set_preference(town.profiles["anna"], "NEWS_EMAIL", True, later)
-    said = call("doctor")
-    assert said.code == 0
-    assert "it was changed since" in words(said.out)
+    cli_world.services.mypreferences.set_preference(cli_world.profiles["anna"], "NEWS_EMAIL", True, later)
+    result = call("doctor")
+    assert result.code == 0
+    assert "it was changed since" in words(result.out)
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
-def test_a_person_who_cannot_be_looked_at_makes_no_doctor_fail(town: Town, call: Call, is_gone: bool) -> None:
-    town.world.dotdigital.set_preference(town.contacts["anna"], 1002, False, datetime.now(UTC))
+def test_a_person_who_cannot_be_looked_at_makes_no_doctor_fail(
+    cli_world: CliWorld, call: Call, is_gone: bool
+) -> None:
+    cli_world.services.dotdigital.set_preference(cli_world.contacts["anna"], 1002, False, datetime.now(UTC))
     assert call("reconcile").code in (0, 3)
     if is_gone:
-        town.world.mypreferences.delete(town.profiles["anna"])
+        cli_world.services.mypreferences.delete(cli_world.profiles["anna"])
     else:
-        town.world.mypreferences.forbid("retrieveProfileById")
-    said = call("doctor")
-    assert said.code == 0
-    assert "recorded under its own user" not in said.out
-    assert ("Cannot read who recorded" in words(said.out)) is not is_gone
+        cli_world.services.mypreferences.forbid("retrieveProfileById")
+    result = call("doctor")
+    assert result.code == 0
+    assert "recorded under its own user" not in result.out
+    assert ("Cannot read who recorded" in words(result.out)) is not is_gone

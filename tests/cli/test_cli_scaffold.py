@@ -6,20 +6,20 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from cli_town import Call, Town
+from cli_world import Call, CliWorld
 
 
 @pytest.fixture
-def drafted(town: Town, call: Call, tmp_path: Path) -> Path:
+def drafted(cli_world: CliWorld, call: Call, tmp_path: Path) -> Path:
     path = tmp_path / "draft.toml"
     assert call("mapping", "scaffold", "--out", path).code == 0
     return path
 
 
-def test_a_draft_matches_what_both_sides_call_the_same(town: Town, call: Call) -> None:
-    said = call("mapping", "scaffold")
-    assert said.code == 0
-    document = tomllib.loads(said.out)
+def test_a_draft_matches_what_both_sides_call_the_same(cli_world: CliWorld, call: Call) -> None:
+    result = call("mapping", "scaffold")
+    assert result.code == 0
+    document = tomllib.loads(result.out)
     assert document["draft"] is True
     assert document["channels"]["email"]["mypreferences"]["consent"] == "EmailMarketing"
     topics = {one["id"]: one["dotdigital"] for one in document["topics"]}
@@ -28,12 +28,12 @@ def test_a_draft_matches_what_both_sides_call_the_same(town: Town, call: Call) -
         "offers": {"frequencies": {"DAILY": 1003, "WEEKLY": 1004}},
     }
     for left in ("EVENTS_EMAIL", "NEWS_PHONE", "Profiling", "1010", "1012"):
-        assert left in said.out
-    assert "draft" in said.err
+        assert left in result.out
+    assert "draft" in result.err
 
 
 def test_a_draft_tells_scripts_scores_reasons_and_what_is_left(
-    town: Town, call: Call, tmp_path: Path
+    cli_world: CliWorld, call: Call, tmp_path: Path
 ) -> None:
     out = tmp_path / "draft.toml"
     document = call("mapping", "scaffold", "--json", "--out", out).json
@@ -51,34 +51,34 @@ def test_a_draft_tells_scripts_scores_reasons_and_what_is_left(
 
 def test_a_draft_overwrites_nothing(drafted: Path, call: Call) -> None:
     before = drafted.read_text(encoding="utf-8")
-    said = call("mapping", "scaffold", "--out", drafted)
-    assert said.code == 2
-    assert "already exists" in said.err
+    result = call("mapping", "scaffold", "--out", drafted)
+    assert result.code == 2
+    assert "already exists" in result.err
     assert drafted.read_text(encoding="utf-8") == before
 
 
 def test_a_draft_passes_the_check_and_fits_both_sides(drafted: Path, call: Call) -> None:
-    said = call("mapping", "check", drafted, "--live", "--json")
-    assert (said.code, said.json["ok"], said.json["draft"]) == (0, True, True)
+    result = call("mapping", "check", drafted, "--live", "--json")
+    assert (result.code, result.json["ok"], result.json["draft"]) == (0, True, True)
 
 
 def test_nothing_is_written_by_a_draft_until_a_person_confirms_it(
-    town: Town, drafted: Path, call: Call, tmp_path: Path
+    cli_world: CliWorld, drafted: Path, call: Call, tmp_path: Path
 ) -> None:
     plan = tmp_path / "plan.json"
     assert call("plan", "--mapping", drafted, "--out", plan).code in (0, 3)
     for command in (("reconcile",), ("apply", plan)):
-        said = call(*command, "--mapping", drafted)
-        assert said.code == 2
-        assert "draft = true" in said.err
-    said = call("run", MAPPING=str(drafted))
-    assert said.code == 2
-    assert "draft = true" in said.err
-    assert town.gets_newsletter("ben")
+        result = call(*command, "--mapping", drafted)
+        assert result.code == 2
+        assert "draft = true" in result.err
+    result = call("run", MAPPING=str(drafted))
+    assert result.code == 2
+    assert "draft = true" in result.err
+    assert cli_world.gets_newsletter("ben")
     confirmed = drafted.read_text(encoding="utf-8").replace("draft = true\n", "", 1)
     drafted.write_text(confirmed.replace("\ndraft = true\n", "\n"), encoding="utf-8")
     assert call("reconcile", "--mapping", drafted).code in (0, 3)
-    assert not town.gets_newsletter("ben")
+    assert not cli_world.gets_newsletter("ben")
 
 
 def test_the_doctor_says_that_a_mapping_is_a_draft(drafted: Path, call: Call) -> None:

@@ -70,14 +70,14 @@ def test_what_people_do_reaches_the_other_side_while_it_runs(
     assert [one["kind"] for one in process.rounds()[:2]] == ["first", "incremental"]
 
 
-def test_sigterm_in_a_round_lets_the_round_end_and_no_other_begin(world: World, begin: Begin) -> None:
-    with unanswered(world.dotdigital.calls, READ):
-        process = begin().up()
-        wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
-        process.signal(signal.SIGTERM)
-        wait_until(lambda: "it is stopping" in process.health()[1]["reasons"], "it tells that it stops")
-        assert process.health()[0] == 503
-        assert process.health("/healthz")[0] == 200
+def test_sigterm_in_a_run_lets_the_run_end_and_no_other_begin(world: World, begin: Begin) -> None:
+    world.dotdigital.faults.add(Fault(READ, "slow", delay=1.5))
+    process = begin().up()
+    wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
+    process.signal(signal.SIGTERM)
+    wait_until(lambda: "the daemon is stopping" in process.health()[1]["reasons"], "it tells that it stops")
+    assert process.health()[0] == 503
+    assert process.health("/healthz")[0] == 200
     assert process.ended() == 0
     assert [one["kind"] for one in process.rounds()] == ["first"]
     assert json.loads(process.log[-1])["event"] == "ended"

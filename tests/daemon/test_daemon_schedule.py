@@ -30,7 +30,7 @@ def test_a_sweep_does_for_the_poll_that_is_due_with_it() -> None:
     assert queue.take() is Job.POLL
 
 
-def test_what_comes_due_during_a_round_waits_for_its_end_and_is_counted() -> None:
+def test_what_comes_due_during_a_run_waits_for_its_end_and_is_counted() -> None:
     queue = JobQueue()
     queue.ask(Job.POLL)
     queue.take()
@@ -40,7 +40,7 @@ def test_what_comes_due_during_a_round_waits_for_its_end_and_is_counted() -> Non
     assert queue.take() is Job.SWEEP
 
 
-def test_closing_lets_go_of_whoever_waits_and_nothing_becomes_due_any_more() -> None:
+def test_closing_releases_waiting_threads_and_adds_no_more_jobs() -> None:
     queue = JobQueue()
     taken: list[Job | None] = []
     waiting = threading.Thread(target=lambda: taken.append(queue.take()))

@@ -67,7 +67,7 @@ def test_the_token_opens_the_rest(guarded: str, scheme: str) -> None:
     assert get(f"{guarded}/metrics", brought)[0] == 404
 
 
-def test_a_port_that_is_taken_is_a_setting_to_mend() -> None:
+def test_a_port_that_is_taken_is_a_setting_to_fix() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

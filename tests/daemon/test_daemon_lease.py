@@ -48,7 +48,7 @@ def bench() -> Iterator[Bench]:
     made.renewer.stop()
 
 
-def test_it_is_renewed_between_rounds_and_while_a_round_makes_progress(bench: Bench) -> None:
+def test_it_is_renewed_between_runs_and_while_a_run_makes_progress(bench: Bench) -> None:
     bench.renewer.start()
     bench.renewed_again()
     bench.heartbeat.beat("reading")
@@ -56,7 +56,7 @@ def test_it_is_renewed_between_rounds_and_while_a_round_makes_progress(bench: Be
     bench.renewed_again()
 
 
-def test_a_round_that_hangs_lets_it_run_out_until_it_goes_on(bench: Bench) -> None:
+def test_a_run_that_hangs_lets_it_run_out_until_it_goes_on(bench: Bench) -> None:
     bench.heartbeat.beat("reading")
     bench.now = 11
     bench.renewer.start()

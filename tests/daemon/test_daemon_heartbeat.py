@@ -31,7 +31,7 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def test_a_round_hangs_only_after_the_limit_without_progress() -> None:
+def test_a_run_hangs_only_after_the_limit_without_progress() -> None:
     time = Time()
     heartbeat = Heartbeat(timedelta(seconds=10), time)
     assert heartbeat.hung() is None

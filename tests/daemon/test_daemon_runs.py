@@ -41,7 +41,7 @@ def down() -> Unreachable:
 # the schedule
 
 
-def test_rounds_follow_one_another_and_never_overlap(start: Start) -> None:
+def test_runs_follow_one_another_and_never_overlap(start: Start) -> None:
     running = start(ScriptedRunner())
     wait_until(lambda: running.schedule()["coalesced"] >= 2, "three polls came due in one round")
     assert running.runner.ended == 0
@@ -53,7 +53,7 @@ def test_rounds_follow_one_another_and_never_overlap(start: Start) -> None:
     assert running.runner.most_at_once == 1
 
 
-def test_the_first_round_after_a_long_pause_reads_everybody(start: Start, tmp_path: Path) -> None:
+def test_the_first_run_after_a_long_pause_reads_everybody(start: Start, tmp_path: Path) -> None:
     long_ago = datetime.now(UTC) - timedelta(hours=25, minutes=1)
     with store_in(tmp_path) as store:
         store.facts.swept_at = long_ago
@@ -108,7 +108,7 @@ def test_a_side_that_is_down_ends_no_daemon_and_is_shown(
     assert all(record.exc_info is None for record in troubles)
 
 
-def test_three_unexpected_errors_in_a_row_make_it_unready_until_a_round_ends_well(
+def test_three_unexpected_errors_in_a_row_make_it_unready_until_a_run_ends_well(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     runner = ScriptedRunner(feeds={FEED: EACH_ROUND})
@@ -131,7 +131,7 @@ def test_three_unexpected_errors_in_a_row_make_it_unready_until_a_round_ends_wel
     wait_until(lambda: running.health()[0] == 200, "it is ready again")
 
 
-def test_a_round_that_hangs_turns_the_sign_of_life_off_and_names_its_step(start: Start) -> None:
+def test_a_run_that_hangs_turns_the_sign_of_life_off_and_names_its_step(start: Start) -> None:
     runner = ScriptedRunner(beating=False)
     running = start(runner, limit=timedelta(milliseconds=100))
     wait_until(lambda: running.health("/healthz")[0] == 503, "the hang was found")
@@ -193,7 +193,7 @@ def test_a_second_daemon_is_refused_and_told_who_holds_the_lease(start: Start, t
 
 
 @pytest.mark.parametrize("in_a_round", [True, False])
-def test_a_lost_lease_ends_the_round_in_hand_and_the_daemon(
+def test_a_lost_lease_ends_the_current_run_and_the_daemon(
     start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, in_a_round: bool
 ) -> None:
     ahead = [timedelta(0)]
@@ -215,7 +215,7 @@ def test_a_lost_lease_ends_the_round_in_hand_and_the_daemon(
     assert "Another process took over" in str(caplog.records[-1].__dict__["why"])
 
 
-def test_a_round_that_lost_its_lease_and_does_not_end_is_ended_with_the_process(
+def test_a_run_that_lost_its_lease_and_does_not_end_is_ended_with_the_process(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.daemon.daemon.LOST_GRACE", 0.05)
@@ -237,7 +237,7 @@ def test_the_lease_is_given_back_at_the_end(start: Start, tmp_path: Path) -> Non
 # the end
 
 
-def test_stopping_finishes_the_round_in_hand_and_is_told_meanwhile(start: Start) -> None:
+def test_stopping_finishes_the_current_run_and_is_told_meanwhile(start: Start) -> None:
     runner = ScriptedRunner(feeds={FEED: EACH_ROUND})
     running = start(runner)
     running.read_feed()

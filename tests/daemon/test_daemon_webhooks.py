@@ -42,7 +42,7 @@ class Calm:
 
 @dataclass
 class FakeInbox:
-    """Keeps notices in memory. `fate` is what becomes of them, `gate` must be open for that."""
+    """Keeps events in memory. `fate` is the result of storing them, `gate` must be open for that."""
 
     fate: InboxResult = InboxResult.KEPT
     kept: list[WebhookEvent] = field(default_factory=list)
@@ -60,7 +60,7 @@ class FakeInbox:
 
 @dataclass
 class WebhookClient:
-    """A receiver that is served, and what came of it."""
+    """Sends deliveries to a receiver that is served, and shows the result."""
 
     url: str
     inbox: FakeInbox
@@ -104,7 +104,7 @@ def serving(inbox: FakeInbox | None = None, token: str | None = None, **gate: An
         server.stop()
 
 
-def test_a_delivery_is_stored_then_answered_and_a_round_is_asked_for() -> None:
+def test_a_delivery_is_stored_then_answered_and_a_run_is_asked_for() -> None:
     with serving() as client:
         status, _, body = client.ask(body=EVENT)
         assert (status, json.loads(body)) == (200, {"received": 1})
@@ -233,7 +233,7 @@ def test_a_validation_request_gets_what_was_agreed(answer: str, kind: str, metho
 
 
 @pytest.mark.parametrize("stored", [InboxResult.FULL, InboxResult.BUSY])
-def test_what_cannot_be_stored_is_to_come_again_and_a_round_looks_all_the_same(stored: InboxResult) -> None:
+def test_what_cannot_be_stored_is_to_come_again_and_a_run_looks_all_the_same(stored: InboxResult) -> None:
     with serving(FakeInbox(stored)) as client:
         status, headers, _ = client.ask(body=EVENT)
         assert status == 503

@@ -1,4 +1,4 @@
-"""Nothing is done that somebody has to confirm and did not."""
+"""What needs confirmation is not done without it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_only_a_plain_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool) -> None:
-    monkeypatch.setattr("sys.stdin", Terminal(typed))
+def test_only_a_plain_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, run_command: str, agreed: bool) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(run_command))
     assert confirmed("Delete it?", yes=False) is agreed
 
 

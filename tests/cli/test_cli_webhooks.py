@@ -8,7 +8,7 @@ import time
 
 import httpx
 import pytest
-from cli_town import Call, Town, command, environment
+from cli_world import Call, CliWorld, command, environment
 
 from bridge.sandbox.faults import Fault
 
@@ -28,7 +28,7 @@ def warned(call: Call) -> str:
     return " ".join(f"{one['what']} {one['mend']}" for one in checks if one["state"] != "good")
 
 
-def test_a_subscription_lives_from_create_to_delete(secret: str, town: Town, call: Call) -> None:
+def test_a_subscription_lives_from_create_to_delete(secret: str, cli_world: CliWorld, call: Call) -> None:
     made = call("hooks", "create", "--url", URL, "--json").json["created"]
     assert (made["state"], made["url"]) == ("paused", f"{URL}/hooks/mypreferences/••••")
     assert (made["minimised"], made["catches_up"], made["alternate_id_type"]) == (True, True, None)
@@ -44,11 +44,11 @@ def test_a_subscription_lives_from_create_to_delete(secret: str, town: Town, cal
     assert (mine["lacks"], mine["events"]) == ([], join_words["needed"])
     assert call("hooks", "delete", number, "--yes", "--json").json == {"deleted": made["id"]}
     assert [one["id"] for one in call("hooks", "list", "--json").json["subscriptions"]] == [1]
-    assert town.world.mypreferences.subscriptions.get(1).document["State"] == "Active"
+    assert cli_world.services.mypreferences.subscriptions.get(1).document["State"] == "Active"
 
 
 def test_what_was_created_says_how_it_goes_on_and_never_the_secret(secret: str, call: Call) -> None:
-    said = [
+    result = [
         call("hooks", "create", "--url", URL),
         call("hooks", "list"),
         call("hooks", "resume", "2"),
@@ -56,39 +56,39 @@ def test_what_was_created_says_how_it_goes_on_and_never_the_secret(secret: str, 
         call("hooks", "settings"),
         call("doctor"),
     ]
-    assert "bridge hooks resume 2" in said[0].out
-    assert "validation request" in said[2].out
-    assert said[3].code == 5
-    assert "bridge hooks list" in said[3].err
-    assert [one.code for one in (*said[:3], *said[4:])] == [0] * 5
-    assert not any(secret in one.out + one.err for one in said)
+    assert "bridge hooks resume 2" in result[0].out
+    assert "validation request" in result[2].out
+    assert result[3].code == 5
+    assert "bridge hooks list" in result[3].err
+    assert [one.code for one in (*result[:3], *result[4:])] == [0] * 5
+    assert not any(secret in one.out + one.err for one in result)
 
 
 def test_without_the_secret_the_receiver_has_no_url(call: Call) -> None:
-    said = call("hooks", "create", "--url", URL)
-    assert said.code == 2
-    assert "BRIDGE_WEB__HOOK_SECRET" in said.err
+    result = call("hooks", "create", "--url", URL)
+    assert result.code == 2
+    assert "BRIDGE_WEB__HOOK_SECRET" in result.err
 
 
 @pytest.mark.parametrize(
     "url", ["http://bridge.example.com", "bridge.example.com", "https://u:p@x.example.com"]
 )
 def test_a_url_nobody_could_deliver_to_is_refused(secret: str, call: Call, url: str) -> None:
-    said = call("hooks", "create", "--url", url)
-    assert said.code == 2
-    assert "https://bridge.example.com" in " ".join(said.err.split())
+    result = call("hooks", "create", "--url", url)
+    assert result.code == 2
+    assert "https://bridge.example.com" in " ".join(result.err.split())
 
 
-def test_a_whole_url_is_taken_as_it_is(secret: str, town: Town, call: Call) -> None:
+def test_a_whole_url_is_taken_as_it_is(secret: str, cli_world: CliWorld, call: Call) -> None:
     call("hooks", "create", "--url", f"{URL}/hooks/mypreferences/{secret}/")
-    assert town.world.mypreferences.subscriptions.get(2).url == f"{URL}/hooks/mypreferences/{secret}"
+    assert cli_world.services.mypreferences.subscriptions.get(2).url == f"{URL}/hooks/mypreferences/{secret}"
 
 
-def test_nothing_is_deleted_or_set_unasked(town: Town, call: Call) -> None:
+def test_nothing_is_deleted_or_set_unasked(cli_world: CliWorld, call: Call) -> None:
     for args in (["delete", "1"], ["settings", "--rest", "9"]):
-        said = call("hooks", *args)
-        assert said.code == 2
-        assert "--yes" in said.err
+        result = call("hooks", *args)
+        assert result.code == 2
+        assert "--yes" in result.err
     assert "keeps no events" in call("hooks", "delete", "1").err
     assert len(call("hooks", "list", "--json").json["subscriptions"]) == 1
     assert call("hooks", "settings", "--json").json == {"max_concurrent_requests": 500, "duration_seconds": 1}
@@ -107,23 +107,23 @@ def test_an_unknown_subscription_is_named(call: Call) -> None:
 
 
 @pytest.mark.parametrize("act", [["pause", "1"], ["delete", "1", "--yes"]])
-def test_an_act_that_did_not_happen_is_no_success(town: Town, call: Call, act: list[str]) -> None:
+def test_an_act_that_did_not_happen_is_no_success(cli_world: CliWorld, call: Call, act: list[str]) -> None:
     for operation in ("updateSubscription", "deleteSubscription"):
-        town.world.mypreferences.faults.add(Fault(operation, "reset"))
-    said = call("hooks", *act)
-    assert said.code == 5
-    assert "still" in said.out
+        cli_world.services.mypreferences.faults.add(Fault(operation, "reset"))
+    result = call("hooks", *act)
+    assert result.code == 5
+    assert "still" in result.out
 
 
-def test_the_list_and_the_doctor_warn_where_there_is_none(town: Town, call: Call) -> None:
-    town.world.mypreferences.subscriptions.delete(1)
+def test_the_list_and_the_doctor_warn_where_there_is_none(cli_world: CliWorld, call: Call) -> None:
+    cli_world.services.mypreferences.subscriptions.delete(1)
     assert "bridge hooks create" in call("hooks", "list").out
     assert "No webhook subscription exists" in warned(call)
     assert call("doctor").code == 0
 
 
-def test_the_list_and_the_doctor_name_what_is_lacking(town: Town, call: Call) -> None:
-    state = town.world.mypreferences.subscriptions
+def test_the_list_and_the_doctor_name_what_is_lacking(cli_world: CliWorld, call: Call) -> None:
+    state = cli_world.services.mypreferences.subscriptions
     whole = state.get(1).document
     kept = [one for one in whole["Subscriptions"] if one["EventType"] != "preference.archived"]
     state.replace(1, whole | {"Subscriptions": kept, "AlternateIdType": "CrmId"})
@@ -136,12 +136,12 @@ def test_the_list_and_the_doctor_name_what_is_lacking(town: Town, call: Call) ->
 
 
 def test_the_doctor_misses_a_subscription_that_the_settings_name(call: Call) -> None:
-    said = call("doctor", "--json", MYPREFERENCES__SUBSCRIPTION="47")
-    assert said.code == 2
-    assert "47" in next(one["what"] for one in said.json["checks"] if one["state"] == "bad")
+    result = call("doctor", "--json", MYPREFERENCES__SUBSCRIPTION="47")
+    assert result.code == 2
+    assert "47" in next(one["what"] for one in result.json["checks"] if one["state"] == "bad")
 
 
-def test_the_doctor_knows_whether_somebody_delivers_to_an_open_receiver(secret: str, call: Call) -> None:
+def test_the_doctor_checks_deliveries_to_an_open_receiver(secret: str, call: Call) -> None:
     assert "no active subscription delivers to it" in warned(call)
     call("hooks", "create", "--url", URL)
     assert "bridge hooks resume 2" in warned(call)
@@ -151,8 +151,8 @@ def test_the_doctor_knows_whether_somebody_delivers_to_an_open_receiver(secret: 
     assert "shorter than 16" in " ".join(call("doctor", WEB__HOOK_SECRET="short").out.split())
 
 
-def test_the_doctor_goes_on_where_subscriptions_may_not_be_read(town: Town, call: Call) -> None:
-    town.world.mypreferences.forbid("retrieveSubscriptions")
+def test_the_doctor_goes_on_where_subscriptions_may_not_be_read(cli_world: CliWorld, call: Call) -> None:
+    cli_world.services.mypreferences.forbid("retrieveSubscriptions")
     assert "Cannot read the webhook subscriptions" in warned(call)
     assert call("doctor").code == 0
 
@@ -162,7 +162,7 @@ def rounds_done(url: str) -> int:
 
 
 def test_a_withdrawal_reaches_dotdigital_by_its_webhook(
-    secret: str, town: Town, call: Call, settings: dict[str, str]
+    secret: str, cli_world: CliWorld, call: Call, settings: dict[str, str]
 ) -> None:
     """The daemon polls once an hour here: what is carried over at once came by the webhook."""
     hourly = {"BRIDGE_POLL_SECONDS": "3600", "BRIDGE_WEB__PORT": "0", "BRIDGE_WEB__HOOK_PAUSE": "0.2"}
@@ -181,11 +181,11 @@ def test_a_withdrawal_reaches_dotdigital_by_its_webhook(
         deadline = time.monotonic() + 90
         while not rounds_done(url) and time.monotonic() < deadline:
             time.sleep(0.05)
-        town.withdraws("anna")
-        while town.gets_newsletter("anna") and time.monotonic() < deadline:
-            town.world.mypreferences.deliveries.cycle()
+        cli_world.opt_out("anna")
+        while cli_world.gets_newsletter("anna") and time.monotonic() < deadline:
+            cli_world.services.mypreferences.deliveries.cycle()
             time.sleep(0.05)
-        assert not town.gets_newsletter("anna")
+        assert not cli_world.gets_newsletter("anna")
     finally:
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=60)

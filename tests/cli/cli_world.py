@@ -1,4 +1,4 @@
-"""A small town at both services, and what a command left behind."""
+"""Two people on both services, and the result of a command."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ IN, OUT = "opted_in", "opted_out"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a command left behind."""
+class CommandResult:
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -32,43 +32,45 @@ class Said:
         return json.loads(self.out)
 
 
-class Town:
-    """Anna says the same at both sides. Ben withdrew at MyPreferences, and Dotdigital has not heard of it."""
+class CliWorld:
+    """Anna agrees on both sides. Ben opted out at MyPreferences; Dotdigital does not know yet."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
+        self.services = world
         self.profiles: dict[str, int] = {}
         self.contacts: dict[str, int] = {}
-        self.move_in("anna.archer@example.com", mine=IN, theirs=IN)
-        self.move_in("ben.baker@example.com", mine=OUT, theirs=IN)
+        self.add_person("anna.archer@example.com", mine=IN, theirs=IN)
+        self.add_person("ben.baker@example.com", mine=OUT, theirs=IN)
 
-    def move_in(self, address: str, *, mine: str | None, theirs: str | None, days: int = 30) -> None:
-        """Somebody with a newsletter choice at each side, MyPreferences' the newer by a day."""
+    def add_person(self, address: str, *, mine: str | None, theirs: str | None, days: int = 30) -> None:
+        """A person with a newsletter choice on each side, the one at MyPreferences a day newer."""
         then = datetime.now(UTC) - timedelta(days=days)
         choices = {} if mine is None else {"NEWS_EMAIL": (mine, then, None)}
         rows = {} if theirs is None else {1002: (theirs == IN, then - timedelta(days=1))}
         name = address.partition(".")[0]
-        self.profiles[name] = self.world.mypreferences.add_profile(
+        self.profiles[name] = self.services.mypreferences.add_profile(
             [("Primary", address)], preferences=choices
         )
-        self.contacts[name] = self.world.dotdigital.add_contact(address, opt_ins=rows)
+        self.contacts[name] = self.services.dotdigital.add_contact(address, opt_ins=rows)
 
-    def cora_waits(self) -> None:
+    def add_held_opt_in(self) -> None:
         """An opt-in from before the bridge, which the first run holds."""
-        self.move_in("cora.carter@example.com", mine=IN, theirs=None)
+        self.add_person("cora.carter@example.com", mine=IN, theirs=None)
 
-    def withdraws(self, name: str) -> None:
-        """Somebody opts out of the newsletter at MyPreferences, now."""
-        self.world.mypreferences.set_preference(self.profiles[name], "NEWS_EMAIL", False, datetime.now(UTC))
+    def opt_out(self, name: str) -> None:
+        """A person opts out of the newsletter at MyPreferences, now."""
+        self.services.mypreferences.set_preference(
+            self.profiles[name], "NEWS_EMAIL", False, datetime.now(UTC)
+        )
 
     def gets_newsletter(self, name: str) -> bool:
         """What Dotdigital would send."""
-        state = self.world.dotdigital
+        state = self.services.dotdigital
         contact = state.contacts.by_contact_id(self.contacts[name], state.now())
         return contact is not None and 1002 in contact.opt_ins and contact.opt_ins[1002].opted_in
 
 
-Call = Callable[..., Said]
+Call = Callable[..., CommandResult]
 
 
 def command(*args: str | Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cli_town import Call
+from cli_world import Call
 
 COMMANDS = [
     "demo", "sandbox", "doctor", "plan", "apply", "reconcile", "run", "status", "explain", "mapping check",
@@ -16,21 +16,21 @@ LONG_RUNNING = ("sandbox", "run")
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(call: Call, command: str) -> None:
-    said = call(*command.split(), "--help")
-    assert said.code == 0
-    assert "Examples" in said.out
-    assert f"bridge {command}" in said.out.partition("Examples")[2]
-    assert "--config" in said.out
-    assert ("--json" in said.out) is (command not in LONG_RUNNING)
-    assert "\x1b" not in said.out
-    assert all(len(line) <= 80 for line in said.out.splitlines())
+    result = call(*command.split(), "--help")
+    assert result.code == 0
+    assert "Examples" in result.out
+    assert f"bridge {command}" in result.out.partition("Examples")[2]
+    assert "--config" in result.out
+    assert ("--json" in result.out) is (command not in LONG_RUNNING)
+    assert "\x1b" not in result.out
+    assert all(len(line) <= 80 for line in result.out.splitlines())
 
 
 def test_the_whole_lists_every_command(call: Call) -> None:
-    said = call("--help")
-    assert said.code == 0
+    result = call("--help")
+    assert result.code == 0
     for command in COMMANDS:
-        assert command.split()[0] in said.out
+        assert command.split()[0] in result.out
     assert "consent-bridge" in call("--version").out
 
 
@@ -38,10 +38,10 @@ def test_the_whole_lists_every_command(call: Call) -> None:
     "args", [["reconcile", "--nope"], ["nonsense"], ["apply"], ["demo", "--people", "3"]]
 )
 def test_a_wrong_command_line_ends_with_2_and_names_the_help(call: Call, args: list[str]) -> None:
-    said = call(*args)
-    assert said.code == 2
-    assert said.out == ""
-    assert "--help" in said.err
+    result = call(*args)
+    assert result.code == 2
+    assert result.out == ""
+    assert "--help" in result.err
     assert call(*args, "--json").json["error"]["exit_code"] == 2
 
 
@@ -51,12 +51,12 @@ def test_an_unexpected_error_is_one_sentence(call: Call, monkeypatch: pytest.Mon
         raise RuntimeError(f"no room for maria@example.com{secret[:0]}")
 
     monkeypatch.setattr("bridge.cli.status.status_document", broken)
-    said = call("status")
-    assert said.code == 1
-    assert "RuntimeError" in said.err
-    assert "--debug" in said.err
-    assert "Traceback" not in said.err
-    assert "maria" not in said.err
+    result = call("status")
+    assert result.code == 1
+    assert "RuntimeError" in result.err
+    assert "--debug" in result.err
+    assert "Traceback" not in result.err
+    assert "maria" not in result.err
     loud = call("status", "--debug", "--json")
     assert loud.code == 1
     assert "Traceback" in loud.err
@@ -67,8 +67,8 @@ def test_an_unexpected_error_is_one_sentence(call: Call, monkeypatch: pytest.Mon
 
 def test_output_that_nobody_watches_has_no_escape_codes(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     for args in (["reconcile"], ["status"], ["doctor"], ["reconcile", "--nope"]):
-        said = call(*args)
-        assert "\x1b" not in said.out + said.err
+        result = call(*args)
+        assert "\x1b" not in result.out + result.err
 
 
 def test_no_color_takes_out_every_escape_code(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

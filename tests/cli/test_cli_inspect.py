@@ -9,7 +9,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cli_town import IN, Call, Town
+from cli_world import IN, Call, CliWorld
 
 from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel
 from bridge.dotdigital.polling.feed_rotation import KEY as TURN
@@ -19,20 +19,20 @@ LONG_AGO = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_status_before_any_run_says_what_to_do(call: Call) -> None:
-    said = call("status")
-    assert said.code == 0
-    assert "No run yet" in said.out
+    result = call("status")
+    assert result.code == 0
+    assert "No run yet" in result.out
     document = call("status", "--json").json
     assert document["watermarks"] == {}
     assert document["last_runs"] == []
 
 
-def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call) -> None:
-    town.cora_waits()
+def test_status_tells_lag_watermarks_runs_and_what_waits(cli_world: CliWorld, call: Call) -> None:
+    cli_world.add_held_opt_in()
     call("reconcile")
-    said = call("status", "--json")
-    assert said.code == 3  # manual review needed
-    document = said.json
+    result = call("status", "--json")
+    assert result.code == 3  # manual review needed
+    document = result.json
     assert document.keys() == {
         "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
         "last_runs", "budget", "polling", "unfinished_erasures",
@@ -46,8 +46,8 @@ def test_status_tells_lag_watermarks_runs_and_what_waits(town: Town, call: Call)
     assert "1 choice is held for review" in shown.out
 
 
-def test_status_tells_what_dotdigital_still_allows(town: Town, call: Call) -> None:
-    town.world.dotdigital.switches.rate_limits = "tiered"
+def test_status_tells_what_dotdigital_still_allows(cli_world: CliWorld, call: Call) -> None:
+    cli_world.services.dotdigital.switches.rate_limits = "tiered"
     call("reconcile")
     shown = call("status").out
     assert "Dotdigital calls" in shown
@@ -55,7 +55,7 @@ def test_status_tells_what_dotdigital_still_allows(town: Town, call: Call) -> No
 
 
 def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
-    town: Town, call: Call, tmp_path: Path
+    cli_world: CliWorld, call: Call, tmp_path: Path
 ) -> None:
     call("reconcile")
     polling = call("status", "--json").json["polling"]
@@ -81,7 +81,9 @@ def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
     assert "Every preference's feed was read within the last" in " ".join(call("doctor").out.split())
 
 
-def test_what_v3_was_not_seen_to_show_is_said_as_well(town: Town, call: Call, tmp_path: Path) -> None:
+def test_what_v3_was_not_seen_to_show_is_said_as_well(
+    cli_world: CliWorld, call: Call, tmp_path: Path
+) -> None:
     call("reconcile")
     with Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", lambda: datetime.now(UTC)) as store:
         Capabilities(
@@ -92,18 +94,18 @@ def test_what_v3_was_not_seen_to_show_is_said_as_well(town: Town, call: Call, tm
     assert "not known yet, 0 people so far" in words
 
 
-def test_status_tells_what_the_flat_scheme_still_allows(town: Town, call: Call) -> None:
-    town.world.dotdigital.switches.rate_limits = "flat"
+def test_status_tells_what_the_flat_scheme_still_allows(cli_world: CliWorld, call: Call) -> None:
+    cli_world.services.dotdigital.switches.rate_limits = "flat"
     call("reconcile")
     assert re.search(r"^all, per hour +2000 +19\d\d +400 +0\.0 s$", call("status").out, re.MULTILINE)
 
 
-def test_explain_tells_what_was_said_agreed_and_written(town: Town, call: Call) -> None:
+def test_explain_tells_what_was_said_agreed_and_written(cli_world: CliWorld, call: Call) -> None:
     call("reconcile")
-    said = call("explain", "Ben.Baker@example.com")
-    assert said.code == 0
-    assert "opted out" in said.out
-    assert "one side withdrew" in said.out or "a withdrawal wins" in said.out
+    result = call("explain", "Ben.Baker@example.com")
+    assert result.code == 0
+    assert "opted out" in result.out
+    assert "one side withdrew" in result.out or "a withdrawal wins" in result.out
     document = call("explain", "ben.baker@example.com", "--json").json
     assert document["person"] == "b…@example.com"
     [topic] = [one for one in document["topics"] if one["topic"] == "newsletter"]
@@ -113,14 +115,14 @@ def test_explain_tells_what_was_said_agreed_and_written(town: Town, call: Call) 
 
 
 def test_nobody_is_explained_without_guessing(call: Call) -> None:
-    said = call("explain", "nobody@example.com", "--json")
-    assert said.code == 2
-    assert said.json["error"]["exit_code"] == 2
-    assert "nobody@" not in said.err
+    result = call("explain", "nobody@example.com", "--json")
+    assert result.code == 2
+    assert result.json["error"]["exit_code"] == 2
+    assert "nobody@" not in result.err
 
 
-def test_a_hold_is_listed_with_what_to_do_and_released(town: Town, call: Call) -> None:
-    town.cora_waits()
+def test_a_hold_is_listed_with_what_to_do_and_released(cli_world: CliWorld, call: Call) -> None:
+    cli_world.add_held_opt_in()
     call("reconcile")
     join_words = call("holds", "list")
     assert "first_run" in join_words.out
@@ -133,21 +135,21 @@ def test_a_hold_is_listed_with_what_to_do_and_released(town: Town, call: Call) -
     assert call("holds", "list", "--json").json["holds"] == []
     assert len(call("holds", "list", "--state", "released", "--json").json["holds"]) == 1
     assert call("reconcile").code == 0
-    assert town.gets_newsletter("cora")
+    assert cli_world.gets_newsletter("cora")
 
 
-def test_a_dismissed_hold_stays_as_it_is(town: Town, call: Call) -> None:
-    town.cora_waits()
+def test_a_dismissed_hold_stays_as_it_is(cli_world: CliWorld, call: Call) -> None:
+    cli_world.add_held_opt_in()
     call("reconcile")
-    said = call("holds", "dismiss", "--reason", "first_run", "--yes", "--json")
-    assert said.json == {"dismissed": 1}
+    result = call("holds", "dismiss", "--reason", "first_run", "--yes", "--json")
+    assert result.json == {"dismissed": 1}
     assert call("reconcile").code == 0
-    assert not town.gets_newsletter("cora")
+    assert not cli_world.gets_newsletter("cora")
 
 
-def test_holds_are_filtered_and_paged(town: Town, call: Call) -> None:
-    town.cora_waits()
-    town.move_in("dora.dyer@example.com", mine=IN, theirs=None)
+def test_holds_are_filtered_and_paged(cli_world: CliWorld, call: Call) -> None:
+    cli_world.add_held_opt_in()
+    cli_world.add_person("dora.dyer@example.com", mine=IN, theirs=None)
     call("reconcile")
     first = call("holds", "list", "--limit", "1", "--json").json
     assert len(first["holds"]) == 1
@@ -160,12 +162,12 @@ def test_holds_are_filtered_and_paged(town: Town, call: Call) -> None:
     assert call("holds", "list", "--person", "nobody@example.com").code == 2
 
 
-def test_many_holds_are_not_answered_unasked(town: Town, call: Call) -> None:
-    town.cora_waits()
+def test_many_holds_are_not_answered_unasked(cli_world: CliWorld, call: Call) -> None:
+    cli_world.add_held_opt_in()
     call("reconcile")
-    said = call("holds", "release", "--all")
-    assert said.code == 2
-    assert "--yes" in said.err
+    result = call("holds", "release", "--all")
+    assert result.code == 2
+    assert "--yes" in result.err
     assert call("holds", "release").code == 2
     unknown = call("holds", "release", "4711")
     assert unknown.code == 2
@@ -173,7 +175,7 @@ def test_many_holds_are_not_answered_unasked(town: Town, call: Call) -> None:
     assert call("status", "--json").json["held"] == 1
 
 
-def test_the_ledger_is_exported_and_verified(town: Town, call: Call) -> None:
+def test_the_ledger_is_exported_and_verified(cli_world: CliWorld, call: Call) -> None:
     call("reconcile")
     verified = call("ledger", "verify", "--json").json
     assert verified["ok"] is True
@@ -184,16 +186,16 @@ def test_the_ledger_is_exported_and_verified(town: Town, call: Call) -> None:
     assert "whole" in call("ledger", "verify").out
 
 
-def test_a_changed_ledger_is_found_with_its_entry(town: Town, call: Call, tmp_path: Path) -> None:
+def test_a_changed_ledger_is_found_with_its_entry(cli_world: CliWorld, call: Call, tmp_path: Path) -> None:
     call("reconcile")
     with contextlib.closing(sqlite3.connect(tmp_path / "bridge.db")) as connection, connection:
         guards = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger'"
         for (name,) in connection.execute(guards).fetchall():
             connection.execute(f"DROP TRIGGER {name}")
         connection.execute("UPDATE ledger SET kind = 'agreed' WHERE seq = 2")
-    said = call("ledger", "verify")
-    assert said.code == 1
-    assert "entry 2" in said.err
+    result = call("ledger", "verify")
+    assert result.code == 1
+    assert "entry 2" in result.err
     document = call("ledger", "verify", "--json")
     assert document.code == 1
     assert document.json["broken_at"] == 2
@@ -210,9 +212,9 @@ def test_the_schema_is_checked_and_upgraded(call: Call, tmp_path: Path) -> None:
 
 
 def test_a_hold_is_answered_beside_a_process_that_never_rests(
-    town: Town, call: Call, settings: dict[str, str]
+    cli_world: CliWorld, call: Call, settings: dict[str, str]
 ) -> None:
-    town.cora_waits()
+    cli_world.add_held_opt_in()
     call("reconcile")
     (hold,) = call("holds", "list", "--json").json["holds"]
     with (
@@ -223,23 +225,25 @@ def test_a_hold_is_answered_beside_a_process_that_never_rests(
     again = call("holds", "release", str(hold["id"]))
     assert "nothing was released" in again.out
     assert call("reconcile").code == 0
-    assert town.gets_newsletter("cora")
+    assert cli_world.gets_newsletter("cora")
 
 
-def test_the_number_of_a_hold_explains_the_person_without_the_address(town: Town, call: Call) -> None:
-    town.cora_waits()
+def test_the_number_of_a_hold_explains_the_person_without_the_address(
+    cli_world: CliWorld, call: Call
+) -> None:
+    cli_world.add_held_opt_in()
     call("reconcile")
     (hold,) = call("holds", "list", "--json").json["holds"]
-    said = call("explain", str(hold["id"]))
-    assert said.code == 0
-    assert hold["person"] in said.out
-    assert "cora" not in said.out
+    result = call("explain", str(hold["id"]))
+    assert result.code == 0
+    assert hold["person"] in result.out
+    assert "cora" not in result.out
     assert "in at Dotdigital" in call("holds", "list").out
     assert call("explain", "4711").code == 2
 
 
 def test_who_was_asked_by_mail_is_counted_and_explained(
-    town: Town, call: Call, settings: dict[str, str]
+    cli_world: CliWorld, call: Call, settings: dict[str, str]
 ) -> None:
     call("reconcile")
     asked = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -254,8 +258,8 @@ def test_who_was_asked_by_mail_is_counted_and_explained(
     shown = call("status")
     assert shown.code == 0  # no operator needs to act
     assert "1 person was asked by email to confirm" in shown.out
-    said = call("explain", "anna.archer@example.com", DOTDIGITAL__CHALLENGE_DAYS="3")
-    words = " ".join(said.out.split())
+    result = call("explain", "anna.archer@example.com", DOTDIGITAL__CHALLENGE_DAYS="3")
+    words = " ".join(result.out.split())
     assert "Asked by mail 2026-03-02 12:00:00, not confirmed yet; expires 2026-03-05 12:00:00" in words
     topics = call("explain", "anna.archer@example.com", "--json").json["topics"]
     [channel] = [one for one in topics if "challenge" in one]
@@ -265,12 +269,12 @@ def test_who_was_asked_by_mail_is_counted_and_explained(
     }  # fmt: skip
 
 
-def test_a_run_that_failed_is_not_told_as_nothing_waits(town: Town, call: Call) -> None:
+def test_a_run_that_failed_is_not_told_as_nothing_waits(cli_world: CliWorld, call: Call) -> None:
     call("reconcile")
     call("reconcile", DOTDIGITAL__PASSWORD="wrong")
-    said = call("status")
-    assert "Nothing is waiting" not in said.out
-    assert "failed" in said.out
+    result = call("status")
+    assert "Nothing is waiting" not in result.out
+    assert "failed" in result.out
     planned = call("plan")
     assert planned.code == 5
     assert "the plan is incomplete" in " ".join(planned.out.split())
