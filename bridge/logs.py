@@ -1,6 +1,8 @@
-"""Logs: one JSON line per event on stderr (columns on a terminal), without addresses and secrets. Redaction
-comes last, so it covers messages, values, tracebacks and the records of other libraries. If in doubt it
-removes too much."""
+"""Logs: one JSON line per event on stderr (columns on a terminal), without addresses and secrets.
+
+Redaction comes last, so it covers messages, values, tracebacks and the records of other libraries. If in
+doubt it removes too much.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """HTTP to one side: throttled, counted, errors mapped, and no personal data in the log.
+
 A read may be sent several times. A write is sent once: without a trustworthy response its result is found by
 reading, never by sending again.
 """
@@ -74,9 +75,12 @@ ErrorMapper = Callable[[str, Response, bool], SideError | None]
 
 
 class Transport:
-    """Sends requests to one side. Thread-safe. `to_error(operation, response, is_write)` maps a response to
-    an error (None: no error). `sleep` takes seconds. `tries` is the maximum of attempts per read.
-    `calls_beside` returns the number of requests sent by the sign-in."""
+    """Sends requests to one side. Thread-safe.
+
+    `to_error(operation, response, is_write)` maps a response to an error (None: no error). `sleep` takes
+    seconds. `tries` is the maximum of attempts per read. `calls_beside` returns the number of requests sent
+    by the sign-in.
+    """
 
     def __init__(
         self,

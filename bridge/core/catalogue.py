@@ -43,9 +43,12 @@ class CatalogueVersion:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that a mapping can name by its `id`. `name` is its display name, `also` its other names,
-    `group` the id of its program or category and `group_name` the name of that. What a side does not provide
-    is empty, or None for frequencies and editions."""
+    """Something that a mapping can name by its `id`.
+
+    `name` is its display name, `also` its other names, `group` the id of its program or category and
+    `group_name` the name of that. What a side does not provide is empty, or None for frequencies and
+    editions.
+    """
 
     kind: CatalogueKind
     id: str

@@ -82,9 +82,12 @@ def to_stdout(line: str) -> None:
 
 
 class Daemon:
-    """`bridge run`. `limit`: how long a run may make no progress before it counts as hung. `announce`
-    receives the address once the daemon is up. `exit_now` ends the process at once. `check_every`: seconds
-    between checks of the run's heartbeat and the lease."""
+    """`bridge run`.
+
+    `limit`: how long a run may make no progress before it counts as hung. `announce` receives the address
+    once the daemon is up. `exit_now` ends the process at once. `check_every`: seconds between checks of the
+    run's heartbeat and the lease.
+    """
 
     def __init__(
         self,
@@ -118,6 +121,7 @@ class Daemon:
 
     def run(self) -> int:
         """Run until stopped. Returns the exit code: 0, or 1 after a fatal error.
+
         Raises ConfigError, SchemaOutOfDate and LeaseHeld where it cannot start.
         """
         with handling_signals(self._reasons.put, self._exit_now):

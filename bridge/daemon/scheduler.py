@@ -49,6 +49,7 @@ class JobQueue:
 
     def take(self) -> Job | None:
         """Wait for the next job and take it; None once closed. The job taken before counts as done.
+
         A sweep reads the feeds too, so taking a sweep also takes the poll.
         """
         with self._changed:

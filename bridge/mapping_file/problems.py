@@ -77,9 +77,11 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 def describe(
     kind: str, loc: Path, context: Mapping[str, Any], document: Mapping[str, Any], known: Collection[str]
 ) -> tuple[Path, str, str]:
-    """Turn a parser error into a path in the file, what is wrong, and how to fix it. `loc` may contain names
-    that are not in the file (the kind of table that was recognised); `known` are the keys allowed at this
-    place."""
+    """Turn a parser error into a path in the file, what is wrong, and how to fix it.
+
+    `loc` may contain names that are not in the file (the kind of table that was recognised); `known` are the
+    keys allowed at this place.
+    """
     path = _path(loc)
     if kind == "extra_forbidden":
         return path, f'the key "{path[-1]}" is unknown', _nearest_key(path, known)

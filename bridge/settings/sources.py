@@ -1,4 +1,5 @@
 """The sources of settings: flag, environment, secret file, config file, default, strongest first.
+
 pydantic-settings reads, nests and ranks them. This module adds what the library lacks: an unknown name is an
 error with a suggestion, an unreadable file is an error, and each value keeps the name of its source.
 """
@@ -46,6 +47,7 @@ def from_flags(values: Mapping[str, Any]) -> dict[str, Any]:
 @dataclass(slots=True)
 class Reading:
     """The sources of one `load`, the problems found in them, and the source of each value by key.
+
     `names` are the known environment names.
     """
 
@@ -115,6 +117,7 @@ READING: ContextVar[Reading | None] = ContextVar("reading", default=None)
 
 class SecretFiles(NestedSecretsSettingsSource):
     """One file per setting, named like it with or without `BRIDGE_`, in either case. Other files are ignored.
+
     The library would strip whitespace from secrets, and stop at the first unreadable file.
     """
 

@@ -1,5 +1,6 @@
 """The webhook receiver: stores deliveries, answers at once, and leaves the rest to the next run.
-A delivery is never trusted: it only names a profile to read. A caller who knows the secret can cause reads and
+
+A delivery is never trusted: it only names a profile to read. Knowing the secret allows causing reads and
 nothing else. What is rejected here is found by polling.
 """
 
