@@ -101,7 +101,7 @@ class App:
         )
 
     @cached_property
-    def erasing(self) -> ErasureSettings:
+    def erasure_settings(self) -> ErasureSettings:
         """How erased people are recognised."""
         return ErasureSettings(key_of(self.settings), self.tuning.skew)
 
@@ -109,7 +109,7 @@ class App:
     def store(self) -> Store:
         """The state DB, writable. SQLite upgrades itself; otherwise raises SchemaOutOfDate."""
         url = self.settings.database_url
-        store = Store.open(url, clock=self.options.clock, erasing=self.erasing)
+        store = Store.open(url, clock=self.options.clock, erasing=self.erasure_settings)
         self._open.callback(store.close)
         return store
 
@@ -121,7 +121,7 @@ class App:
     def reading_store(self) -> Store:
         """The state DB, read-only."""
         url = self.settings.database_url
-        store = Store.reader(url, clock=self.options.clock, erasing=self.erasing)
+        store = Store.reader(url, clock=self.options.clock, erasing=self.erasure_settings)
         self._open.callback(store.close)
         return store
 

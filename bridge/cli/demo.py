@@ -157,8 +157,8 @@ def _compare(app: App, world: World) -> Agreement:
         if (made := source(topic.source)) is not None
     ]
     where = world.settings()
-    mine, theirs = MyPreferencesAccess.of(where), DotdigitalAccess.of(where)
-    return compare(mine, theirs, pairs, source(app.mapping.channel.source))
+    mypreferences, dotdigital = MyPreferencesAccess.of(where), DotdigitalAccess.of(where)
+    return compare(mypreferences, dotdigital, pairs, source(app.mapping.channel.source))
 
 
 def _add_decisions(app: App, result: DemoResult) -> None:

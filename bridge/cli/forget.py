@@ -94,11 +94,11 @@ def _require_key(settings: Settings) -> None:
 
     with App(settings) as app:
         path = key_file(settings)
-        if app.erasing.key is None and path is not None and not app.store.erasures.unreadable():
+        if app.erasure_settings.key is None and path is not None and not app.store.unreadable_marks():
             make_key(path)
             note(StatusMark.NEXT, f"Created a key for the erasure marker: {path}. Keep it safe.", stderr=True)
         else:
-            app.erasing.required()
+            app.erasure_settings.required()
 
 
 def _erase_everywhere(
@@ -171,8 +171,8 @@ def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: 
 
 def _count_unreadable(app: App) -> int:
     """Raises ConfigError where no key is set: forgetting to set it must not delete every marker."""
-    app.erasing.required()
-    return app.store.erasures.unreadable()
+    app.erasure_settings.required()
+    return app.store.unreadable_marks()
 
 
 # Output

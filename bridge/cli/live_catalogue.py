@@ -47,13 +47,13 @@ class PlacedProblem:
 def read_side(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None) -> CatalogueRead:
     """Read one side's catalogue: `kinds`, or those the mapping names. Raises ConfigError, SideError."""
     if side is Side.DOTDIGITAL:
-        from bridge.dotdigital.preference_tree import catalogue_of
+        from bridge.dotdigital.catalogue import read_catalogue as read_dotdigital
 
-        return CatalogueRead(catalogue_of(app.dotdigital.get_preferences()))
-    from bridge.mypreferences.catalogue import read_catalogue as read_mine
+        return CatalogueRead(read_dotdigital(app.dotdigital))
+    from bridge.mypreferences.catalogue import read_catalogue as read_mypreferences
 
     wanted = frozenset(kinds_used(side, app.mapping) if kinds is None else kinds)
-    found = CatalogueRead(read_mine(app.mypreferences, wanted))
+    found = CatalogueRead(read_mypreferences(app.mypreferences, wanted))
     if kinds is None and _names_email_types(app.mapping):
         return _with_email_types(app, found)
     return found

@@ -81,12 +81,12 @@ def _sources(topics: Sequence[LocatedTopic]) -> Iterator[LintProblem]:
 
 def _same_source(topic: Topic, earlier: LocatedTopic) -> str | None:
     match topic.source, earlier.topic.source:
-        case FilterRef(filter=mine, email_type=one), FilterRef(filter=theirs, email_type=other):
+        case FilterRef(filter=first, email_type=one), FilterRef(filter=second, email_type=other):
             overlapping = one is None or other is None or one.casefold() == other.casefold()
-            if mine.casefold() == theirs.casefold() and overlapping:
-                return f'the filter "{mine}" is already mapped by {earlier} for the same e-mail type'
-        case ConsentRef() as mine, ConsentRef() as theirs if _folded(mine) == _folded(theirs):
-            return f'this version and locale of the consent "{mine.consent}" is already mapped by {earlier}'
+            if first.casefold() == second.casefold() and overlapping:
+                return f'the filter "{first}" is already mapped by {earlier} for the same e-mail type'
+        case ConsentRef() as first, ConsentRef() as second if _folded(first) == _folded(second):
+            return f'this version and locale of the consent "{first.consent}" is already mapped by {earlier}'
     return None
 
 

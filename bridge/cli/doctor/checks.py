@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.cli.doctor.findings import SETUP, Findings
+from bridge.cli.doctor.findings import DOTDIGITAL, MYPREFERENCES, SETUP, Findings
 from bridge.cli.output import SIDES, join_words, plural
 from bridge.core.errors import Forbidden, NotFound, SideError, SignInRefused
 from bridge.core.model import Side
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bridge.core.catalogue import Catalogue
     from bridge.store import Store
 
-MINE, THEIRS = "MyPreferences", "Dotdigital"
 _NTP = "Synchronise this machine's clock (NTP)."
 _SECOND = timedelta(seconds=1)
 
@@ -28,8 +27,8 @@ _SECOND = timedelta(seconds=1)
 def settings(app: App, findings: Findings) -> None:
     """Are all required settings present?"""
     for side, require in (
-        (MINE, app.settings.require_mypreferences),
-        (THEIRS, app.settings.require_dotdigital),
+        (MYPREFERENCES, app.settings.require_mypreferences),
+        (DOTDIGITAL, app.settings.require_dotdigital),
     ):
         if findings.attempt("settings", lambda require=require: require() or True):  # type: ignore[misc]
             findings.good("settings", f"All settings that {side} needs are present.")
@@ -113,7 +112,7 @@ def mapping(app: App, findings: Findings) -> None:
 def mypreferences(app: App, findings: Findings) -> None:
     """Are sign-in, permissions and clock right at MyPreferences?"""
     client = (
-        findings.attempt(MINE, lambda: app.mypreferences)
+        findings.attempt(MYPREFERENCES, lambda: app.mypreferences)
         if _is_set(app.settings.require_mypreferences)
         else None
     )
@@ -124,46 +123,46 @@ def mypreferences(app: App, findings: Findings) -> None:
         now = app.options.clock()
         return client.retrieve_events(start_at=now - timedelta(minutes=1), end_at=now).server_time
 
-    signed = _permitted(
-        findings, MINE, "Programs", client.retrieve_programs, signing_in=app.sign_in.auth_name
-    )
+    signed = _permitted(findings, MYPREFERENCES, "Programs", client.programs, signing_in=app.sign_in.way)
     if not signed:
         return
-    mine = app.settings.mypreferences
-    if mine.segment is None and mine.segment_group is None:
+    own_settings = app.settings.mypreferences
+    if own_settings.segment is None and own_settings.segment_group is None:
         findings.warn(
-            MINE,
+            MYPREFERENCES,
             "No segment is set, so a full sweep reads each known person individually.",
             "Set BRIDGE_MYPREFERENCES__SEGMENT (or __SEGMENT_GROUP) to one that contains everybody.",
         )
-    _permitted(findings, MINE, "ConsentTypes", client.retrieve_consent_types)
+    _permitted(findings, MYPREFERENCES, "ConsentTypes", client.consent_types)
     asked = app.options.clock()
     times: list[datetime | None] = []
-    if _permitted(findings, MINE, "Events", lambda: times.append(events())) and times[0] is not None:
-        _skew(app, findings, MINE, asked, times[0])
+    if _permitted(findings, MYPREFERENCES, "Events", lambda: times.append(events())) and times[0] is not None:
+        _skew(app, findings, MYPREFERENCES, asked, times[0])
 
 
 def dotdigital(app: App, findings: Findings) -> None:
     """Are region, sign-in, permissions and clock right at Dotdigital?"""
     client = (
-        findings.attempt(THEIRS, lambda: app.dotdigital) if _is_set(app.settings.require_dotdigital) else None
+        findings.attempt(DOTDIGITAL, lambda: app.dotdigital)
+        if _is_set(app.settings.require_dotdigital)
+        else None
     )
     if client is None:
         return
-    account = findings.attempt(THEIRS, client.get_account_information)
+    account = findings.attempt(DOTDIGITAL, client.account_info)
     if account is None:
         return
-    findings.good(THEIRS, "Signed in.")
+    findings.good(DOTDIGITAL, "Signed in.")
     _region(app, findings, account.value("ApiEndpoint"))
     asked = app.options.clock()
-    there = findings.attempt(THEIRS, client.get_server_time)
+    there = findings.attempt(DOTDIGITAL, client.server_time)
     if there is not None:
-        _skew(app, findings, THEIRS, asked, there)
-    _permitted(findings, THEIRS, "Preferences", client.get_preferences)
+        _skew(app, findings, DOTDIGITAL, asked, there)
+    _permitted(findings, DOTDIGITAL, "Preferences", client.get_preferences)
     now = app.options.clock()
     since = now - timedelta(minutes=1)
     _permitted(
-        findings, THEIRS, "Suppressions",
+        findings, DOTDIGITAL, "Suppressions",
         lambda: client.get_suppressed_contacts_since_date(since=since, select=1),
     )  # fmt: skip
     _v3(app, findings)
@@ -172,26 +171,26 @@ def dotdigital(app: App, findings: Findings) -> None:
 def _v3(app: App, findings: Findings) -> None:
     """Can the v3 API be used? An account without it is served by v2 unless the settings require v3."""
     access = app.dotdigital_v3
-    client = findings.attempt(THEIRS, access.client)
+    client = findings.attempt(DOTDIGITAL, access.client)
     if access.warning is not None:
-        findings.warn(THEIRS, "Contacts (v3) cannot be read.", access.warning)
+        findings.warn(DOTDIGITAL, "Contacts (v3) cannot be read.", access.warning)
     elif client is not None:
-        _permitted(findings, THEIRS, "Contacts (v3)", lambda: client.get_contacts(limit=1))
+        _permitted(findings, DOTDIGITAL, "Contacts (v3)", lambda: client.contacts(limit=1))
 
 
 def _region(app: App, findings: Findings, endpoint: str | None) -> None:
     base_url = app.settings.dotdigital.base_url
     if base_url is None:
-        findings.good(THEIRS, f"The account's region is {endpoint}.")
+        findings.good(DOTDIGITAL, f"The account's region is {endpoint}.")
     elif endpoint is not None and endpoint.rstrip("/") != base_url:
         findings.bad(
-            THEIRS,
+            DOTDIGITAL,
             f"The account's region is {endpoint}, not {base_url}.",
             "Correct BRIDGE_DOTDIGITAL__BASE_URL, or unset it to discover the region.",
             SETUP,
         )
     else:
-        findings.good(THEIRS, f"{base_url} is the account's region.")
+        findings.good(DOTDIGITAL, f"{base_url} is the account's region.")
 
 
 def catalogues(app: App, findings: Findings) -> None:
@@ -291,7 +290,7 @@ def profile_link_type(app: App, findings: Findings) -> None:
     """Does the configured alternate-id type exist? With a wrong name no profile is linked, and nothing else
     would report it. Case does not matter."""
     wanted = app.settings.mypreferences.alternate_id_type
-    if wanted is None or any(one.section in ("settings", MINE) and one.code for one in findings.all):
+    if wanted is None or any(one.section in ("settings", MYPREFERENCES) and one.code for one in findings.all):
         return
     try:
         known = [
@@ -300,14 +299,17 @@ def profile_link_type(app: App, findings: Findings) -> None:
             if one.is_active is not False
         ]
     except SideError as error:
-        findings.warn(MINE, f"Cannot read the alternate-id types: {error.what}", error.hint)
+        findings.warn(MYPREFERENCES, f"Cannot read the alternate-id types: {error.what}", error.hint)
         return
     if wanted.casefold() in {name.casefold() for name in known}:
-        findings.good(MINE, f"Profiles are linked by the alternate id {wanted}.")
+        findings.good(MYPREFERENCES, f"Profiles are linked by the alternate id {wanted}.")
         return
     hint = f"{did_you_mean(wanted, known)} Correct or unset {_SETTING}.".lstrip()
     findings.bad(
-        MINE, f"MyPreferences has no active alternate-id type {wanted}: no profile is linked.", hint, SETUP
+        MYPREFERENCES,
+        f"MyPreferences has no active alternate-id type {wanted}: no profile is linked.",
+        hint,
+        SETUP,
     )
 
 
@@ -315,27 +317,29 @@ def profile_identifier(app: App, findings: Findings) -> None:
     """Does the configured custom identifier exist? With a wrong name no contact is linked, and nothing else
     would report it."""
     wanted = app.settings.dotdigital.profile_identifier
-    if wanted is None or any(one.section in ("settings", THEIRS) and one.code for one in findings.all):
+    if wanted is None or any(one.section in ("settings", DOTDIGITAL) and one.code for one in findings.all):
         return
     try:
         client = app.dotdigital_v3.client()
         if client is None:
             findings.warn(
-                THEIRS, "Custom identifiers cannot be read without the v3 API.", f"Unset {_IDENTIFIER}."
+                DOTDIGITAL, "Custom identifiers cannot be read without the v3 API.", f"Unset {_IDENTIFIER}."
             )
             return
         known = client.get_custom_identifiers()
     except SideError as error:
-        findings.warn(THEIRS, f"Cannot read the custom identifier {wanted}: {error.what}", error.hint)
+        findings.warn(DOTDIGITAL, f"Cannot read the custom identifier {wanted}: {error.what}", error.hint)
         return
     if wanted in known:
-        findings.good(THEIRS, f"Contacts are linked by the custom identifier {wanted}.")
+        findings.good(DOTDIGITAL, f"Contacts are linked by the custom identifier {wanted}.")
         return
     hint = f"{did_you_mean(wanted, known)} Correct or unset {_IDENTIFIER}.".lstrip()
-    findings.bad(THEIRS, f"Dotdigital has no custom identifier {wanted}: no contact is linked.", hint, SETUP)
+    findings.bad(
+        DOTDIGITAL, f"Dotdigital has no custom identifier {wanted}: no contact is linked.", hint, SETUP
+    )
 
 
-MINE = "MyPreferences"
+MYPREFERENCES = "MyPreferences"
 
 
 def own_edits(app: App, findings: Findings) -> None:
@@ -344,25 +348,25 @@ def own_edits(app: App, findings: Findings) -> None:
     from bridge.cli import live_catalogue
 
     bad = {one.section for one in findings.all if one.code}
-    if bad & {"settings", "state DB", MINE} or not live_catalogue.has_state_db(app):
+    if bad & {"settings", "state DB", MYPREFERENCES} or not live_catalogue.has_state_db(app):
         return
     person = app.reading_store.attempts.last_written(Side.MYPREFERENCES)
     if person is None:
         return
-    ids = app.reading_store.people.get(person).ids.get(Side.MYPREFERENCES, ())
-    mine = app.settings.mypreferences
+    ids = app.reading_store.who(person).ids.get(Side.MYPREFERENCES, ())
+    own_settings = app.settings.mypreferences
     try:
         authors = [author for one in ids for author in app.mypreferences.retrieve_authors_by_id(one)]
     except NotFound:  # deleted since
         return
     except SideError as error:
-        findings.warn(MINE, f"Cannot read who recorded the bridge's edits: {error.what}", error.hint)
+        findings.warn(MYPREFERENCES, f"Cannot read who recorded the bridge's edits: {error.what}", error.hint)
         return
-    if any(author.is_of(mine.user_id or "", mine.source_group) for author in authors):
-        findings.good(MINE, "The bridge's edits are recorded under its own user.")
+    if any(author.is_of(own_settings.user_id or "", own_settings.source_group) for author in authors):
+        findings.good(MYPREFERENCES, "The bridge's edits are recorded under its own user.")
     elif authors:
         findings.warn(
-            MINE,
+            MYPREFERENCES,
             "The person the bridge wrote to last has no preference recorded under the bridge's user: "
             "it was changed since, only a consent was written, or edits are not attributed.",
             "`bridge doctor --provision` creates a separate user. No decision depends on this.",

@@ -12,6 +12,7 @@ from bridge.core.errors import BridgeError, ConfigError, SideError
 T = TypeVar("T")
 
 SETUP, SIDE = 2, 5  # exit codes
+MYPREFERENCES, DOTDIGITAL = "MyPreferences", "Dotdigital"  # sections of the two sides
 
 
 class FindingState(StrEnum):

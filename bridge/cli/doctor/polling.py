@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bridge.app import App
-    from bridge.cli.doctor.findings import Findings
+    from bridge.cli.doctor.findings import DOTDIGITAL, Findings
     from bridge.core.ports import KeyValue
 
 _ABILITIES = {
@@ -69,9 +69,8 @@ def _use_text(name: str, one: Mapping[str, Any]) -> str:
 def check_polling(app: App, findings: Findings) -> None:
     """Add the state of polling. Never a problem, only faster or slower."""
     from bridge.cli import live_catalogue
-    from bridge.cli.doctor import checks
 
-    section = checks.THEIRS
+    section = DOTDIGITAL
     if any(one.section in ("settings", "state DB", section) and one.code for one in findings.all):
         return
     if not live_catalogue.has_state_db(app):

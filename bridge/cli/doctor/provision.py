@@ -77,8 +77,8 @@ def _create(settings: Settings, administrator: str, wanted: wire.User) -> wire.U
     """Create the user, once: this call must not be repeated blindly."""
     from bridge.app import App, Options
 
-    mine = settings.mypreferences.model_copy(update={"user_id": administrator})
-    acting = settings.model_copy(update={"mypreferences": mine})
+    administrator_settings = settings.mypreferences.model_copy(update={"user_id": administrator})
+    acting = settings.model_copy(update={"mypreferences": administrator_settings})
     try:
         with App(acting, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
             return app.mypreferences.create_user(wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.cli.doctor.findings import SETUP, Findings
+from bridge.cli.doctor.findings import MYPREFERENCES, SETUP, Findings
 from bridge.cli.output import join_words, plural
 from bridge.core.errors import SideError
 
@@ -12,26 +12,25 @@ if TYPE_CHECKING:
     from bridge.app import App
     from bridge.mypreferences import wire
 
-MINE = "MyPreferences"
-_SHORT = 16
-_MAKE = "Create one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
+_MIN_SECRET_LENGTH = 16
+_CREATE_ONE = "Create one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
 
 
 def subscriptions(app: App, findings: Findings) -> None:
     """Is there a subscription, without which MyPreferences keeps no events, and does it cover all events?"""
-    if any(one.section in ("settings", "mapping", MINE) and one.code for one in findings.all):
+    if any(one.section in ("settings", "mapping", MYPREFERENCES) and one.code for one in findings.all):
         return
     try:
         known = app.mypreferences.retrieve_subscriptions()
     except SideError as error:
-        findings.warn(MINE, f"Cannot read the webhook subscriptions: {error.what}", error.hint)
+        findings.warn(MYPREFERENCES, f"Cannot read the webhook subscriptions: {error.what}", error.hint)
         return
     read = _read_by(app, findings, known)
     if not known:
         findings.warn(
-            MINE,
+            MYPREFERENCES,
             "No webhook subscription exists: MyPreferences keeps no events, so polling finds none.",
-            _MAKE,
+            _CREATE_ONE,
         )
     elif read:
         _completeness(app, findings, read)
@@ -45,7 +44,7 @@ def _read_by(app: App, findings: Findings, known: list[wire.Subscription]) -> li
     read = [one for one in known if only is None or str(one.id) == str(only)]
     if known and not read:
         findings.bad(
-            MINE,
+            MYPREFERENCES,
             f"Webhook subscription {only} (BRIDGE_MYPREFERENCES__SUBSCRIPTION) does not exist.",
             "Choose one from `bridge hooks list`, or unset it to read all events.",
             SETUP,
@@ -59,15 +58,15 @@ def _completeness(app: App, findings: Findings, read: list[wire.Subscription]) -
     wanted = needs(app.mapping, app.settings.mypreferences.alternate_id_type)
     missing = lacking(wanted, read)
     if missing:
-        hint = f"Without them some changes are found only by the nightly sweep. {_MAKE}"
-        findings.warn(MINE, f"No webhook subscription covers {join_words(missing)}.", hint)
+        hint = f"Without them some changes are found only by the nightly sweep. {_CREATE_ONE}"
+        findings.warn(MYPREFERENCES, f"No webhook subscription covers {join_words(missing)}.", hint)
     else:
         number = plural(len(read), "webhook subscription")
-        findings.good(MINE, f"All needed events are covered ({number}).")
+        findings.good(MYPREFERENCES, f"All needed events are covered ({number}).")
     for one in read:
         if one.alternate_id_type:
             findings.warn(
-                MINE,
+                MYPREFERENCES,
                 f"Webhook subscription {one.id} identifies people by alternate id; the bridge cannot use it.",
                 "Create it again without AlternateIdType.",
             )
@@ -80,14 +79,16 @@ def _receiver(app: App, findings: Findings, known: list[wire.Subscription]) -> N
     secret = app.settings.web.hook_secret
     if secret is None:
         return
-    if len(secret.get_secret_value()) < _SHORT:
+    if len(secret.get_secret_value()) < _MIN_SECRET_LENGTH:
         findings.warn(
-            MINE,
-            f"BRIDGE_WEB__HOOK_SECRET is shorter than {_SHORT} characters.",
+            MYPREFERENCES,
+            f"BRIDGE_WEB__HOOK_SECRET is shorter than {_MIN_SECRET_LENGTH} characters.",
             "Set it to a long random word, and create the subscription again.",
         )
     ours = [one for one in known if one.url.endswith(f"{PATH}{secret.get_secret_value()}")]
     if not any(one.active for one in ours):
         paused = next((one.id for one in ours), None)
-        hint = _MAKE if paused is None else f"Start deliveries: `bridge hooks resume {paused}`."
-        findings.warn(MINE, "The webhook receiver is open, but no active subscription delivers to it.", hint)
+        hint = _CREATE_ONE if paused is None else f"Start deliveries: `bridge hooks resume {paused}`."
+        findings.warn(
+            MYPREFERENCES, "The webhook receiver is open, but no active subscription delivers to it.", hint
+        )
