@@ -339,9 +339,6 @@ def profile_identifier(app: App, findings: Findings) -> None:
     )
 
 
-MYPREFERENCES = "MyPreferences"
-
-
 def own_edits(app: App, findings: Findings) -> None:
     """Does MyPreferences record the bridge as the author of its edits? Checked on the person written to last.
     For information only: another program may use the same user, so no decision depends on it."""

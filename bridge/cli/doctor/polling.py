@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from bridge.cli.doctor.findings import DOTDIGITAL
 from bridge.cli.output import format_duration, format_time, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bridge.app import App
-    from bridge.cli.doctor.findings import DOTDIGITAL, Findings
+    from bridge.cli.doctor.findings import Findings
     from bridge.core.ports import KeyValue
 
 _ABILITIES = {
