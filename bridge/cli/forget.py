@@ -94,7 +94,7 @@ def _require_key(settings: Settings) -> None:
 
     with App(settings) as app:
         path = key_file(settings)
-        if app.erasure_settings.key is None and path is not None and not app.store.unreadable_marks():
+        if app.erasure_settings.key is None and path is not None and not app.store.erasures.unreadable():
             make_key(path)
             note(StatusMark.NEXT, f"Created a key for the erasure marker: {path}. Keep it safe.", stderr=True)
         else:
@@ -172,7 +172,7 @@ def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: 
 def _count_unreadable(app: App) -> int:
     """Raises ConfigError where no key is set: forgetting to set it must not delete every marker."""
     app.erasure_settings.required()
-    return app.store.unreadable_marks()
+    return app.store.erasures.unreadable()
 
 
 # Output

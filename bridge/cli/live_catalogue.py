@@ -47,9 +47,9 @@ class PlacedProblem:
 def read_side(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None) -> CatalogueRead:
     """Read one side's catalogue: `kinds`, or those the mapping names. Raises ConfigError, SideError."""
     if side is Side.DOTDIGITAL:
-        from bridge.dotdigital.catalogue import read_catalogue as read_dotdigital
+        from bridge.dotdigital.preference_tree import catalogue_of
 
-        return CatalogueRead(read_dotdigital(app.dotdigital))
+        return CatalogueRead(catalogue_of(app.dotdigital.get_preferences()))
     from bridge.mypreferences.catalogue import read_catalogue as read_mypreferences
 
     wanted = frozenset(kinds_used(side, app.mapping) if kinds is None else kinds)

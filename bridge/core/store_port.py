@@ -309,7 +309,7 @@ class HoldsPort(Protocol):
         ground: str,
         proposed: Sequence[Json] = (),
         ledger: LedgerEntry | None = None,
-        afresh: bool = False,
+        ask_again: bool = False,
     ) -> bool: ...
 
     def close(self, person: PersonId, topic: TopicId) -> None: ...

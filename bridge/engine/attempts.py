@@ -236,7 +236,7 @@ class AttemptLog:
                 ground=now[one.topic.id].ground,
                 proposed=writes_out(act.writes),
                 ledger=LedgerEntry("held", {"rule": rule.value, "why": why}, person, one.topic.id),
-                afresh=True,
+                ask_again=True,
             )
 
     def _often_unfollowed(self, person: PersonId, topic: TopicId) -> bool:

@@ -122,8 +122,7 @@ class AttemptStore:
             return conn.scalar(_INEFFECTIVE, {"person": person, "about": topic}) or 0
 
     def written_since(self, side: Side, records: Sequence[str], since: datetime) -> frozenset[str]:
-        """Those records of `side` about whose people a write to it was begun since then, whatever came of
-        it."""
+        """Those records of `side` about whose people a write to it was begun since then."""
         found: set[str] = set()
         with self._unit.read() as conn:
             for some in chunks(records):

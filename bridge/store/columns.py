@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from bridge.core.model import Agreement, Observation, Side
 from bridge.store.statements import Insert
-from bridge.store.types import UtcMicros, Word, Words
+from bridge.store.types import EnumText, UtcMicros, Words
 
 T = TypeVar("T")
 Row = Mapping[Any, Any]
@@ -30,7 +30,7 @@ _TYPES: Mapping[Any, type[sa.types.TypeEngine[Any]]] = {
 
 
 def flag(name: str, *, nullable: bool = False) -> sa.Column[bool]:
-    """A yes or no, which SQLite has to be told to keep to."""
+    """A boolean column. SQLite has to be told to accept nothing else."""
     return sa.Column(name, sa.Boolean(create_constraint=True, name=name), nullable=nullable)
 
 
@@ -71,7 +71,7 @@ def _column(name: str, hint: Any) -> sa.Column[Any]:
     if hint is bool:
         return flag(name, nullable=True)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return sa.Column(name, Word(hint))
+        return sa.Column(name, EnumText(hint))
     return sa.Column(name, _TYPES[hint])
 
 

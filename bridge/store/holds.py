@@ -72,15 +72,15 @@ class HoldStore:
         ground: str,
         proposed: Sequence[Json] = (),
         ledger: LedgerEntry | None = None,
-        afresh: bool = False,
+        ask_again: bool = False,
     ) -> bool:
-        """Hold a cell for an operator. Returns False, and notes nothing, where that hold stands. `afresh`:
+        """Hold a cell for an operator. Returns False, and notes nothing, where that hold stands. `ask_again`:
         what was answered was tried and had no effect; the operator is asked again."""
         key = (person, topic)
         with self._unit.write() as conn:
             now = self._unit.clock()
             people.lock(conn, [person])
-            if afresh:
+            if ask_again:
                 conn.execute(_CLOSE_ANSWERED, _about(key) | {"now": now})
             news = _open(conn, key, now, reason=reason, why=why, ground=ground, proposed=proposed)
             if news and ledger is not None:

@@ -304,7 +304,7 @@ hook_hints = sa.Table(
     sa.Column("event_type", sa.Text, nullable=False),
     sa.Column("profile_id", sa.Text, nullable=False),
     sa.Column("received_at", UtcMicros, nullable=False),
-    sa.Column("heeded_at", UtcMicros),  # when a run had processed it; kept for a while, to know a repetition
+    sa.Column("heeded_at", UtcMicros, key="processed_at"),  # kept for a while, to know repetitions
     _one_of("side", Side),
     sa.CheckConstraint("event_id <> '' AND profile_id <> ''", name="named"),
     sa.UniqueConstraint("side", "event_id"),
@@ -312,8 +312,8 @@ hook_hints = sa.Table(
 sa.Index(
     "ix_hook_hints_waiting",
     hook_hints.c.side,
-    sqlite_where=hook_hints.c.heeded_at.is_(None),
-    postgresql_where=hook_hints.c.heeded_at.is_(None),
+    sqlite_where=hook_hints.c.processed_at.is_(None),
+    postgresql_where=hook_hints.c.processed_at.is_(None),
 )
 
 followed = sa.Table(

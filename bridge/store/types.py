@@ -49,7 +49,7 @@ class Words(sa.types.TypeDecorator[tuple[str, ...]]):
         return () if value == "[]" else tuple(json.loads(value))
 
 
-class Word(sa.types.TypeDecorator[StrEnum]):
+class EnumText(sa.types.TypeDecorator[StrEnum]):
     """One word of an enumeration as text."""
 
     impl = sa.Text

@@ -23,7 +23,7 @@ PAGE = 500  # that one run takes on: a flood of events must not delay everything
 PATIENCE = 0.8  # seconds to wait for a run's transaction; the caller wants an answer within two
 
 _h, _f = t.hook_hints.c, t.followed.c
-_HERE = (_h.side == sa.bindparam("at_side"), _h.heeded_at.is_(None))
+_HERE = (_h.side == sa.bindparam("at_side"), _h.processed_at.is_(None))
 _WAITING = count_of(t.hook_hints, *_HERE)
 _KEEP = insert_new(t.hook_hints)
 _PENDING = (
@@ -42,8 +42,10 @@ _PENDING = (
     .order_by(_h.id)
     .limit(PAGE)
 )
-_PROCESSED = sa.update(t.hook_hints).where(among(_h.id, "ids")).values(heeded_at=param("now", _h.heeded_at))
-_FORGET = sa.delete(t.hook_hints).where(_h.heeded_at < param("before", _h.heeded_at))
+_PROCESSED = (
+    sa.update(t.hook_hints).where(among(_h.id, "ids")).values(processed_at=param("now", _h.processed_at))
+)
+_FORGET = sa.delete(t.hook_hints).where(_h.processed_at < param("before", _h.processed_at))
 
 
 class WebhookEventStore:

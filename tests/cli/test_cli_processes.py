@@ -87,27 +87,27 @@ def test_a_closed_pipe_is_no_error(cli_world: CliWorld, call: Call, settings: di
 def test_a_signal_ends_a_run_quietly_and_gives_the_lease_back(
     cli_world: CliWorld, call: Call, settings: dict[str, str], number: signal.Signals, code: int
 ) -> None:
-    cli_world.services.dotdigital.faults.add(Fault("getContacts", "slow", delay=1.0, times=3))
+    calls = cli_world.services.dotdigital.calls
     before = signal.signal(
         number, signal.default_int_handler
     )  # in the background Ctrl-C is ignored, and so on
-    try:
-        started = subprocess.Popen(
-            command("reconcile"),
-            env=environment(settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    finally:
-        signal.signal(number, before)
-    while not cli_world.services.dotdigital.calls.counts().get("getContacts"):
+    with unanswered(calls, "getContacts"):
+        try:
+            started = subprocess.Popen(
+                command("reconcile"),
+                env=environment(settings),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        finally:
+            signal.signal(number, before)
+        wait_until(lambda: bool(calls.counts().get("getContacts")), "it reads Dotdigital")
         assert started.poll() is None
         started.send_signal(number)
         out, err = started.communicate(timeout=60)
     assert started.returncode == code, err
     assert out + err == ""
-    cli_world.services.dotdigital.faults.clear()
     assert call("reconcile").code == 0
     assert not cli_world.gets_newsletter("ben")
 

@@ -26,15 +26,6 @@ from tests.waiting import PATIENCE, wait_until
 FEED = "dotdigital.suppressed"
 
 
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    """Poll a condition."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"timed out waiting until {what}")
-        time.sleep(0.01)
-
-
 def get(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
     """Status and JSON body of a GET."""
     parts = urlsplit(url)

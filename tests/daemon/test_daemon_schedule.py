@@ -67,14 +67,14 @@ def test_a_poll_asked_for_soon_is_due_once_however_often_it_is_asked_for() -> No
     scheduler = Scheduler(queue, every=NEVER, sweep_at=time(3, 0), pause=timedelta(seconds=0.1))
     scheduler.start()
     try:
-        kicker._scheduler.pause()  # nothing comes due while it is asked for
+        scheduler._scheduler.pause()  # nothing comes due while it is asked for
         for _ in range(50):
-            kicker.soon()
-        kicker._scheduler.resume()
-        assert agenda.take() is Job.POLL
-        assert agenda.coalesced == 0
-        kicker.soon()
-        assert agenda.take() is Job.POLL
+            scheduler.poll_soon()
+        scheduler._scheduler.resume()
+        assert queue.take() is Job.POLL
+        assert queue.coalesced == 0
+        scheduler.poll_soon()
+        assert queue.take() is Job.POLL
     finally:
         scheduler.stop()
     scheduler.poll_soon()  # a webhook that comes while the daemon ends

@@ -58,7 +58,7 @@ def view(
 
 
 def news(address: str, choice: Choice, read: float = 0, *ids: str, **more: Any) -> PersonView:
-    """A view that speaks of the newsletter only."""
+    """A view with the newsletter only."""
     return view(address, {NEWS: seen(choice, read, **more)}, *ids)
 
 

@@ -179,7 +179,7 @@ def test_where_there_is_no_record_the_address_goes_when_it_was_read(
     assert store.people.find(ANN) is None
 
 
-def test_who_shares_a_record_or_came_from_one_is_kin(store: Store, run: RunId, clock: Clock) -> None:
+def test_people_who_share_or_shared_a_record_are_related(store: Store, run: RunId, clock: Clock) -> None:
     store.observations.record([news("work@example.com", IN, 1, "a")], MINE, run=run)
     store.observations.record_former_addresses(MINE, "a", [(BOB, at(-5))])
     found = [who.address for who in store.people.related(person(store, ANN))]

@@ -192,14 +192,14 @@ def test_the_time_of_reading_never_goes_back(old: Observation, new: Observation,
 
 
 @given(OBSERVATIONS, OBSERVATIONS, st.booleans())
-def test_nothing_but_a_read_that_says_yes_makes_a_yes(old: Observation, new: Observation, part: bool) -> None:
+def test_only_a_read_that_shows_an_opt_in_makes_one(old: Observation, new: Observation, part: bool) -> None:
     found = combine(replace(old, choice=OUT), new, part=part).observation
     assert found is not None
     assert found.choice is not IN or (new.choice is IN and not part)
 
 
 @given(OBSERVATIONS, OBSERVATIONS, st.booleans())
-def test_a_withdrawal_that_is_read_in_time_is_always_heard(
+def test_a_withdrawal_that_is_read_in_time_is_always_kept(
     old: Observation, new: Observation, part: bool
 ) -> None:
     new = replace(new, choice=OUT, read_at=old.read_at)

@@ -22,7 +22,7 @@ from bridge.store import Store, migrate
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
 from tests.prepared import real_migrations
-from tests.store.desk import ANN, IN, THEIRS, Clock, begun, news
+from tests.store.helpers import ANN, IN, THEIRS, Clock, begun, news
 
 __all__ = ["real_migrations"]
 

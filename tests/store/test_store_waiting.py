@@ -101,17 +101,17 @@ def test_an_answer_has_the_cell_decided_again_and_is_in_the_ledger(store: Store,
     held(store, run)
     settled(store, run)
     (row,) = store.holds.page()
-    assert store.holds.release([row.id, row.id, 999], by="desk") == 1
+    assert store.holds.release([row.id, row.id, 999], by="ops") == 1
     assert store.holds.release([row.id]) == 0
     assert (person(store), NEWS) in dirty_topics(store)
     assert store.holds.page() == []
     assert [hold.id for hold in store.holds.page(HoldState.RELEASED)] == [row.id]
     *_, last = store.ledger.export()
-    assert (last["kind"], last["person"], last["body"]["by"]) == ("released", person(store), "desk")
+    assert (last["kind"], last["person"], last["body"]["by"]) == ("released", person(store), "ops")
 
 
 def test_an_answer_given_during_a_run_is_not_lost_to_it(store: Store, clock: Clock, run: RunId) -> None:
-    """The run decided before the desk spoke; what it settles afterwards must not put the cell to rest."""
+    """The run decided before the operator answered; settling afterwards must not clean the cell."""
     held(store, run)
     decided_on = cell(store)
     clock.tick()

@@ -123,7 +123,9 @@ def mypreferences(app: App, findings: Findings) -> None:
         now = app.options.clock()
         return client.retrieve_events(start_at=now - timedelta(minutes=1), end_at=now).server_time
 
-    signed = _permitted(findings, MYPREFERENCES, "Programs", client.programs, signing_in=app.sign_in.way)
+    signed = _permitted(
+        findings, MYPREFERENCES, "Programs", client.retrieve_programs, signing_in=app.sign_in.auth_name
+    )
     if not signed:
         return
     own_settings = app.settings.mypreferences
@@ -133,7 +135,7 @@ def mypreferences(app: App, findings: Findings) -> None:
             "No segment is set, so a full sweep reads each known person individually.",
             "Set BRIDGE_MYPREFERENCES__SEGMENT (or __SEGMENT_GROUP) to one that contains everybody.",
         )
-    _permitted(findings, MYPREFERENCES, "ConsentTypes", client.consent_types)
+    _permitted(findings, MYPREFERENCES, "ConsentTypes", client.retrieve_consent_types)
     asked = app.options.clock()
     times: list[datetime | None] = []
     if _permitted(findings, MYPREFERENCES, "Events", lambda: times.append(events())) and times[0] is not None:
@@ -149,13 +151,13 @@ def dotdigital(app: App, findings: Findings) -> None:
     )
     if client is None:
         return
-    account = findings.attempt(DOTDIGITAL, client.account_info)
+    account = findings.attempt(DOTDIGITAL, client.get_account_information)
     if account is None:
         return
     findings.good(DOTDIGITAL, "Signed in.")
     _region(app, findings, account.value("ApiEndpoint"))
     asked = app.options.clock()
-    there = findings.attempt(DOTDIGITAL, client.server_time)
+    there = findings.attempt(DOTDIGITAL, client.get_server_time)
     if there is not None:
         _skew(app, findings, DOTDIGITAL, asked, there)
     _permitted(findings, DOTDIGITAL, "Preferences", client.get_preferences)
@@ -175,7 +177,7 @@ def _v3(app: App, findings: Findings) -> None:
     if access.warning is not None:
         findings.warn(DOTDIGITAL, "Contacts (v3) cannot be read.", access.warning)
     elif client is not None:
-        _permitted(findings, DOTDIGITAL, "Contacts (v3)", lambda: client.contacts(limit=1))
+        _permitted(findings, DOTDIGITAL, "Contacts (v3)", lambda: client.get_contacts(limit=1))
 
 
 def _region(app: App, findings: Findings, endpoint: str | None) -> None:
@@ -350,7 +352,7 @@ def own_edits(app: App, findings: Findings) -> None:
     person = app.reading_store.attempts.last_written(Side.MYPREFERENCES)
     if person is None:
         return
-    ids = app.reading_store.who(person).ids.get(Side.MYPREFERENCES, ())
+    ids = app.reading_store.people.get(person).ids.get(Side.MYPREFERENCES, ())
     own_settings = app.settings.mypreferences
     try:
         authors = [author for one in ids for author in app.mypreferences.retrieve_authors_by_id(one)]
