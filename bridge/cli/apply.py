@@ -34,14 +34,14 @@ def apply(
     from bridge.cli.progress import show_progress
     from bridge.cli.report import print_report
     from bridge.cli.store_access import writing
-    from bridge.engine.apply_plan import PlanRunner
+    from bridge.engine.plan import apply_plan
 
     with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
         _check_instance(app, saved)
         if reasons := _tripped_brakes(app, saved["acts"]):
             return _report_brake(reasons, json=json)
         services = app.services(progress=progress, heartbeat=heartbeat)
-        report = PlanRunner(services, app.writers()).carry_out(saved["acts"], mapping=saved["mapping"])
+        report = apply_plan(services, app.writers(), saved["acts"], mapping=saved["mapping"])
     return print_report(report, json=json)
 
 

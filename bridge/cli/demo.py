@@ -124,10 +124,10 @@ def _run_demo(app: App, world: World, crowd: Crowd, began: float) -> DemoResult:
 
 def _run_once(app: App, progress: Any) -> Report:
     from bridge.cli.store_access import writing
-    from bridge.engine.run import Run
+    from bridge.engine.run import run_once
 
     with writing(app.lease()) as heartbeat:
-        return Run(app.services(progress=progress, heartbeat=heartbeat), app.writers()).run()
+        return run_once(app.services(progress=progress, heartbeat=heartbeat), app.writers())
 
 
 def _compare(app: App, world: World) -> Agreement:

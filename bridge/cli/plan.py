@@ -27,7 +27,7 @@ from bridge.cli.output import (
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bridge.engine.dry_run import Plan
+    from bridge.engine.plan import Plan
     from bridge.engine.run import RunOptions
     from bridge.settings import Settings
     from bridge.store import Store
@@ -67,12 +67,12 @@ def run_plan(
     from bridge.app import App
     from bridge.cli.progress import show_progress
     from bridge.cli.store_access import writing
-    from bridge.engine.dry_run import DryRun
+    from bridge.engine.plan import make_plan
 
     if out is not None and out.exists() and not force:
         raise ConfigError(f"{out} already exists.", hint="Choose another file, or pass --force.")
     with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
-        made = DryRun(app.services(progress=progress, heartbeat=heartbeat)).plan(options)
+        made = make_plan(app.services(progress=progress, heartbeat=heartbeat), options)
         if out is not None:
             _save(out, made, instance_of(app.store))
     if json:

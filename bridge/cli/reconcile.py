@@ -19,7 +19,7 @@ def reconcile(
     json: Json = False,
 ) -> int:
     """Sync once: read, decide, write, verify; then exit."""
-    from bridge.engine.run import Run, RunOptions
+    from bridge.engine.run import RunOptions, run_once
 
     settings = settings_from(config, database_url, mapping)
     options = RunOptions(full=full, approve_raises=approve_raises)
@@ -34,5 +34,5 @@ def reconcile(
     from bridge.cli.store_access import writing
 
     with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
-        report = Run(app.services(progress=progress, heartbeat=heartbeat), app.writers()).run(options)
+        report = run_once(app.services(progress=progress, heartbeat=heartbeat), app.writers(), options)
     return print_report(report, json=json)

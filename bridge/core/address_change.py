@@ -13,13 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.core.conflict import is_in, is_out, newest
 from bridge.core.decision import Rule
-from bridge.core.guards import is_carried_over
 from bridge.core.merge_observation import CellKey, LastRead
-from bridge.core.model import Agreement, Cell, Choice, PersonId, Side, TopicId
+from bridge.core.model import Agreement, Cell, Choice, PersonId, Side, TopicId, newest
 from bridge.core.store_port import LedgerEntry
-from bridge.core.withdrawals import said_at
 
 ONE_ADDRESS = frozenset({Side.DOTDIGITAL})  # whose records hold one address each
 _INSTANT = timedelta(microseconds=1)
@@ -87,8 +84,8 @@ def newest_withdrawal(cell: Cell) -> datetime | None:
     is as new as the read that showed it."""
     agreed = cell.agreed
     standing = agreed.at if agreed is not None and agreed.choice is Choice.OPTED_OUT else None
-    outs = (side for side in Side if side in cell.seen and is_out(cell.seen[side]))
-    return newest(standing, *(said_at(cell, side) or cell.seen[side].read_at for side in outs))
+    outs = (side for side in Side if side in cell.seen and cell.seen[side].opted_out)
+    return newest(standing, *(cell.said_at(side) or cell.seen[side].read_at for side in outs))
 
 
 def merge_agreements(source: Cell, target: Cell, since: datetime) -> Agreement | None:
@@ -102,7 +99,7 @@ def merge_agreements(source: Cell, target: Cell, since: datetime) -> Agreement |
         return None
     known = target.agreed
     at, settled = said, max(since, said)
-    if known is not None and is_carried_over(known):
+    if known is not None and known.is_carried_over:
         if known.at >= at and known.decided_at >= settled:
             return None
         at, settled = max(known.at, at), max(known.decided_at, settled)
@@ -167,7 +164,7 @@ class WithdrawalTransfer:
     def _propagate_from_all(self, sources: Sequence[PersonId], target: PersonId) -> None:
         for topic in self._topics(*sources, target):
             said = [self._cell(source, topic) for source in sources]
-            if any(is_in(seen) for cell in said if (seen := cell.seen.get(Side.MYPREFERENCES)) is not None):
+            if any(seen.opted_in for cell in said if (seen := cell.seen.get(Side.MYPREFERENCES)) is not None):
                 continue
             for cell in said:
                 there = self._cell(target, topic)

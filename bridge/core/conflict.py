@@ -1,37 +1,25 @@
-"""Who is heard when both sides changed to opposite choices, and what makes an opt-in evidence.
+"""What makes an opt-in evidence, and which choice holds when both sides changed to opposite ones.
 
-No policy, whichever is chosen, lets a missing, undated or older statement raise anybody.
+No policy lets a missing, undated or older statement raise anybody.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from bridge.core.mapping import Conflict
-from bridge.core.model import Choice, Evidence, Observation, Side
+from bridge.core.model import ClockReading, Evidence, Observation, Side
 
 
 class EvidenceProblem(StrEnum):
     """Why an opt-in is no evidence."""
 
-    NEEDS_DATE = "needs_date"  # it came from a listing: a closer look may find its date
+    NEEDS_DATE = "needs_date"  # it came from a listing: reading the person alone may find its date
     NOT_STATED = "not_stated"  # a state of the system, nobody's statement
     UNDATED = "undated"
     FUTURE = "future"  # dated later than the clock can explain
     LATE = "late"  # not newer than the withdrawal it would undo
-
-
-FUTURE_TOLERANCE = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, slots=True)
-class ClockReading:
-    """The bridge's time now, and how far apart two changes must be to be told in order."""
-
-    now: datetime
-    skew: timedelta
 
 
 def evidence_of(
@@ -42,7 +30,7 @@ def evidence_of(
         return EvidenceProblem.NOT_STATED
     if seen.changed_at is None:
         return EvidenceProblem.NEEDS_DATE if seen.undated else EvidenceProblem.UNDATED
-    if seen.changed_at > clocks.now + FUTURE_TOLERANCE:
+    if clocks.is_future(seen.changed_at):
         return EvidenceProblem.FUTURE
     if newer_than is not None and seen.changed_at <= newer_than + clocks.skew:
         return EvidenceProblem.LATE
@@ -58,7 +46,7 @@ class PolicyResult(StrEnum):
 
 
 def resolve_conflict(policy: Conflict, *, opted_in_at: Side) -> PolicyResult:
-    """Who is heard when `opted_in_at` says yes and the other side says no, both anew."""
+    """Which choice holds when `opted_in_at` changed to an opt-in and the other side to an opt-out."""
     match policy:
         case Conflict.WITHDRAWAL_WINS:
             return PolicyResult.WITHDRAW
@@ -68,16 +56,3 @@ def resolve_conflict(policy: Conflict, *, opted_in_at: Side) -> PolicyResult:
             return PolicyResult.RAISE  # evidence decides: it must be newer than the withdrawal
         case Conflict.MYPREFERENCES | Conflict.DOTDIGITAL:
             return PolicyResult.RAISE if policy.value == opted_in_at.value else PolicyResult.WITHDRAW
-
-
-def newest(*dates: datetime | None) -> datetime | None:
-    """The newest of the known dates."""
-    return max((date for date in dates if date is not None), default=None)
-
-
-def is_out(seen: Observation) -> bool:
-    return seen.choice is Choice.OPTED_OUT
-
-
-def is_in(seen: Observation) -> bool:
-    return seen.choice is Choice.OPTED_IN

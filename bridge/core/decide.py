@@ -1,25 +1,17 @@
 """The decision: from what each side shows and what was agreed, to what is to be done. Pure.
 
 A cell is decided in four steps:
-1. May it be decided at all? Not while a write is in doubt, a side unseen, or a read stale.
-2. What should hold? Both sides' words, beside the agreement, give a goal: in, out, or nothing.
-3. What would carry it there? Withdrawals and raises, two types; a raise needs evidence.
-4. What forbids it? `bridge.core.guards` turns a raise that must not go into a hold.
+1. May it be decided now? Not while a write is in doubt, a side unread, or a read stale.
+2. What does each side say? Under a withdrawn channel a topic is withdrawn too.
+3. What should hold, and which writes lead there? The goal is in, out, or nothing; a raise needs evidence.
+4. What forbids that? Erasure, a confirmation by mail that is awaited, a standing hold, an unread channel.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.core.conflict import (
-    EvidenceProblem,
-    PolicyResult,
-    evidence_of,
-    is_in,
-    is_out,
-    newest,
-    resolve_conflict,
-)
+from bridge.core.conflict import EvidenceProblem, PolicyResult, evidence_of, resolve_conflict
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, is_raise, writes_of
 from bridge.core.double_opt_in import apply_double_opt_in
 from bridge.core.guards import (
@@ -27,8 +19,6 @@ from bridge.core.guards import (
     block_erased,
     frequency_problem,
     is_approved,
-    is_carried_over,
-    is_released,
     permanent_block,
     raise_block,
     resubscribe_mode,
@@ -46,15 +36,9 @@ from bridge.core.model import (
     Raise,
     Side,
     StandingHold,
+    newest,
 )
-from bridge.core.withdrawals import (
-    has_changed,
-    lacks_withdrawal,
-    latest_statement,
-    raise_floor,
-    said_at,
-    withdrawal_decision,
-)
+from bridge.core.withdrawals import withdrawal_decision
 
 
 def decide(
@@ -64,17 +48,16 @@ def decide(
 
     `channel` is the same person's e-mail channel; where `unsubscribe_withdraws_topics`, being unsubscribed
     there counts as a withdrawal of this topic at Dotdigital."""
-    if waiting := _must_wait(topic, cell):
+    if waiting := _must_wait(topic, cell):  # 1
         return waiting
-    if cell.hold is not None and not _binds(cell):
-        cell = replace(cell, hold=None)
-    shown = _under_channel(cell, channel) if unsubscribe_withdraws_topics and not topic.is_channel else cell
-    wanted = block_erased(shown, _goal(topic, shown, now), now)
-    decision = _with_standing_hold(cell, apply_double_opt_in(cell, wanted, now.clocks, now.challenge_wait))
-    if unsubscribe_withdraws_topics and not topic.is_channel and is_raise(decision):
-        unsure = Rule.UNSEEN if channel is None else _unsure(channel, Side.DOTDIGITAL)
-        return Wait(unsure, (Side.DOTDIGITAL,)) if unsure else decision
-    return decision
+    cell = _without_lapsed_hold(cell)
+    under_channel = unsubscribe_withdraws_topics and not topic.is_channel
+    shown = _under_channel(cell, channel) if under_channel else cell  # 2
+    decision = _goal(topic, shown, now)  # 3
+    decision = block_erased(shown, decision, now)  # 4
+    decision = apply_double_opt_in(cell, decision, now.clocks, now.challenge_wait)
+    decision = _apply_standing_hold(cell, decision)
+    return _await_channel(channel, decision) if under_channel else decision
 
 
 def _must_wait(topic: Topic, cell: Cell) -> Wait | None:
@@ -87,7 +70,7 @@ def _must_wait(topic: Topic, cell: Cell) -> Wait | None:
 
 
 def _unsure(cell: Cell, side: Side) -> Rule | None:
-    """Why what is known of a side cannot be believed yet; None where it can."""
+    """Why what is known of a side does not count yet; None where it does."""
     seen, doubt = cell.seen.get(side), cell.in_doubt_since.get(side)
     if doubt is not None and (seen is None or seen.read_at <= doubt):
         return Rule.IN_DOUBT
@@ -95,25 +78,33 @@ def _unsure(cell: Cell, side: Side) -> Rule | None:
         return Rule.UNSEEN
     if side in cell.written_at and seen.read_at < cell.written_at[side]:
         return Rule.STALE
-    return Rule.UNPROVEN if seen.reason == "pending_update" else None
+    return Rule.UNPROVEN if seen.pending else None
 
 
-def _binds(cell: Cell) -> bool:
-    """A hold binds while its ground stands. Approval of an opt-in from before the bridge also outlasts the
-    closer look that finds its date."""
+def _without_lapsed_hold(cell: Cell) -> Cell:
+    """A hold applies while what it was opened for stands. The approval of an opt-in from before the bridge
+    also outlasts the read that finds its date."""
     hold = cell.hold
-    if hold is None or hold.reason == Rule.FIRST_RUN:
-        return hold is not None
-    return hold.ground == cell.ground
+    if hold is None or hold.reason == Rule.FIRST_RUN or hold.ground == cell.ground:
+        return cell
+    return replace(cell, hold=None)
+
+
+def _await_channel(channel: Cell | None, decision: Decision) -> Decision:
+    """A raise waits until it is known whether the person is unsubscribed from the channel."""
+    if not is_raise(decision):
+        return decision
+    unsure = Rule.UNSEEN if channel is None else _unsure(channel, Side.DOTDIGITAL)
+    return Wait(unsure, (Side.DOTDIGITAL,)) if unsure else decision
 
 
 def _under_channel(cell: Cell, channel: Cell | None) -> Cell:
     """The cell as it stands under a withdrawn channel: at Dotdigital the topic is withdrawn too."""
     mailed = None if channel is None else channel.seen.get(Side.DOTDIGITAL)
-    if mailed is None or not is_out(mailed):
+    if mailed is None or not mailed.opted_out:
         return cell
     seen = cell.seen[Side.DOTDIGITAL]
-    dates = [one.changed_at for one in (mailed, seen) if is_out(one)]
+    dates = [one.changed_at for one in (mailed, seen) if one.opted_out]
     out = replace(
         seen,
         choice=Choice.OPTED_OUT,
@@ -129,13 +120,15 @@ def _under_channel(cell: Cell, channel: Cell | None) -> Cell:
 
 
 def _goal(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
-    if topic.source is None:  # a channel without a place at MyPreferences: its withdrawals spread to topics
+    if (
+        topic.source is None
+    ):  # a channel that MyPreferences does not hold: its withdrawals apply to the topics
         return Nothing(Rule.UNCHANGED)
     seen = cell.seen
     if not any(seen[side].present for side in Side):
         return Nothing(Rule.NOBODY_THERE)
-    outs = [side for side in Side if is_out(seen[side])]
-    ins = [side for side in Side if is_in(seen[side])]
+    outs = [side for side in Side if seen[side].opted_out]
+    ins = [side for side in Side if seen[side].opted_in]
     if len(ins) == 2:
         return _both_in(topic, cell, now)
     if outs and not ins:
@@ -149,31 +142,31 @@ def _goal(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
 
 def _both_silent(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
     agreed = cell.agreed
-    if cell.elsewhere and cell.seen[Side.DOTDIGITAL].undated:
-        return Wait(Rule.NEEDS_DATE, (Side.DOTDIGITAL,))  # a no that a listing hides is the profile's too
+    if cell.other_address and cell.seen[Side.DOTDIGITAL].undated:
+        return Wait(
+            Rule.NEEDS_DATE, (Side.DOTDIGITAL,)
+        )  # an opt-out that a listing hides is the profile's too
     if agreed is None or agreed.choice is Choice.UNSET:
         return Nothing(Rule.SILENCE)
-    if is_carried_over(agreed) and (
-        targets := [side for side in Side if lacks_withdrawal(topic, cell, side)]
-    ):
+    if cell.is_carried_over and (targets := [side for side in Side if cell.lacks_withdrawal(side)]):
         return withdrawal_decision(topic, cell, targets, Rule.CARRIED, now)
-    if agreed.choice is Choice.OPTED_OUT:
+    if agreed.opted_out:
         return Nothing(Rule.UNCHANGED)  # nobody is mailed, and the withdrawal stays agreed
     return _cleared(*Side, cell=cell)
 
 
 def _cleared(*sides: Side, cell: Cell) -> Decision:
-    """A choice that was there is recorded no longer: neither yes nor no, so a person looks; a listing's
-    silence is looked into first."""
+    """A choice that was there is recorded no longer: neither in nor out, so an operator decides. Where only a
+    listing is silent the person is read first."""
     shallow = tuple(side for side in sides if cell.seen[side].undated)
     return Wait(Rule.NEEDS_DATE, shallow) if shallow else Held(Rule.CLEARED)
 
 
 def _out(topic: Topic, cell: Cell, outs: list[Side], now: DecisionContext) -> Decision:
-    """Every side that says something says no. Somebody whom only a listing left out is looked for first."""
+    """Every side that records a choice is opted out. A person whom only a listing left out is read first."""
     if left_out := tuple(side for side in Side if cell.seen[side].unlisted):
         return Wait(Rule.UNSEEN, left_out)
-    targets = [side for side in Side if lacks_withdrawal(topic, cell, side)]
+    targets = [side for side in Side if cell.lacks_withdrawal(side)]
     if not targets:
         rule = Rule.AGREEMENT if all(cell.seen[side].present for side in Side) else Rule.NOBODY_THERE
         return _agree(cell, Choice.OPTED_OUT, rule, now)
@@ -193,12 +186,12 @@ def _both_in(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
 
 
 def _both_resurrected(topic: Topic, cell: Cell, now: DecisionContext) -> Decision | None:
-    """Both sides say yes after an agreed no: one of them at least must carry newer evidence. What came along
-    with a change of address is outlived only by what was said since."""
+    """Both sides are opted in after an agreed opt-out: one of them at least must carry newer evidence. What
+    came along with a change of address is superseded only by what was said since."""
     agreed = cell.agreed
-    if agreed is None or agreed.choice is not Choice.OPTED_OUT:
+    if agreed is None or not agreed.opted_out:
         return None
-    floor = agreed.decided_at if is_carried_over(agreed) else agreed.at
+    floor = agreed.decided_at if agreed.is_carried_over else agreed.at
     found = {side: evidence_of(side, cell.seen[side], newer_than=floor, clocks=now.clocks) for side in Side}
     if any(isinstance(one, Evidence) for one in found.values()):
         return None
@@ -208,14 +201,14 @@ def _both_resurrected(topic: Topic, cell: Cell, now: DecisionContext) -> Decisio
 
 
 def _frequency(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
-    """Both say yes at different frequencies: the newer dated one counts, else a person looks."""
+    """Both sides are opted in at different frequencies: the newer dated one counts, else it is held."""
     if shallow := tuple(side for side in Side if cell.seen[side].undated):
         return Wait(Rule.NEEDS_DATE, shallow)
     source = _newer_side(cell)
     if source is None:
         return Held(Rule.FREQUENCY_UNDATED)
     seen = cell.seen[source]
-    floor = said_at(cell, source.other)
+    floor = cell.said_at(source.other)
     found = evidence_of(source, seen, newer_than=floor, clocks=now.clocks)
     if not isinstance(found, Evidence):
         return Held(Rule.FREQUENCY_UNDATED)
@@ -224,7 +217,7 @@ def _frequency(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
 
 def _newer_side(cell: Cell) -> Side | None:
     """The one side that changed since the agreement; where both or none did, the one dated later."""
-    changed = [side for side in Side if has_changed(cell, side)]
+    changed = [side for side in Side if cell.has_changed(side)]
     if cell.agreed is not None and len(changed) == 1:
         return changed[0]
     dated = [(at, side) for side in Side if (at := cell.seen[side].changed_at) is not None]
@@ -232,9 +225,9 @@ def _newer_side(cell: Cell) -> Side | None:
 
 
 def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: DecisionContext) -> Decision:
-    """One side says yes, the other no. After an agreed no only the yes is a change: its evidence decides."""
-    in_new, out_new = has_changed(cell, in_side), has_changed(cell, in_side.other)
-    withdrawn = cell.agreed is not None and cell.agreed.choice is Choice.OPTED_OUT
+    """One side is in, the other out. After an agreed opt-out the opt-in is the change; evidence decides."""
+    in_new, out_new = cell.has_changed(in_side), cell.has_changed(in_side.other)
+    withdrawn = cell.agreed_out
     if not cell.seen[in_side].stated or (cell.agreed is not None and out_new and not in_new):
         rule = Rule.UNDATED_OPT_IN if withdrawn else Rule.WITHDRAWAL_FOLLOWS
         return withdrawal_decision(topic, cell, [in_side], rule, now)
@@ -243,7 +236,7 @@ def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: DecisionContext) -
         match resolve_conflict(topic.conflict, opted_in_at=in_side):
             case PolicyResult.HOLD:
                 proposed = withdrawal_decision(topic, cell, [in_side], Rule.CONFLICT, now)
-                if isinstance(proposed, Held) or is_released(cell, Rule.CONFLICT):
+                if isinstance(proposed, Held) or cell.is_released(Rule.CONFLICT):
                     return proposed
                 return Held(Rule.CONFLICT, writes_of(proposed))
             case PolicyResult.WITHDRAW:
@@ -254,26 +247,26 @@ def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: DecisionContext) -
 
 
 def _before_the_change(cell: Cell, in_side: Side, now: DecisionContext) -> bool:
-    """Whether a yes was said before the person came to this address: then both words are new to it."""
+    """Whether an opt-in is from before the person came to this address: then both choices are new to it."""
     agreed, said = cell.agreed, cell.seen[in_side].changed_at
-    return is_carried_over(agreed) and (
-        said is None or agreed is None or said <= agreed.decided_at + now.clocks.skew
-    )
+    if agreed is None or not agreed.is_carried_over:
+        return False
+    return said is None or said <= agreed.decided_at + now.clocks.skew
 
 
 def _one_in(topic: Topic, cell: Cell, in_side: Side, now: DecisionContext) -> Decision:
-    """One side says yes, the other nothing."""
+    """One side is opted in, the other records nothing."""
     agreed, silent = cell.agreed, cell.seen[in_side.other]
     was_in = agreed is not None and agreed.choice is Choice.OPTED_IN
     if was_in and not silent.present and topic.on_deletion is OnDeletion.WITHDRAW:
         return _deleted(topic, cell, in_side, now)
-    if was_in and silent.present and silent.block is None and not has_changed(cell, in_side):
+    if was_in and silent.present and silent.block is None and not cell.has_changed(in_side):
         return _cleared(in_side.other, cell=cell)
     return _raise(topic, cell, in_side, now)
 
 
 def _deleted(topic: Topic, cell: Cell, in_side: Side, now: DecisionContext) -> Decision:
-    """The other side knows the person no more: no yes from before that brings them back."""
+    """The other side no longer knows the person: no opt-in from before that brings them back."""
     gone = cell.seen[in_side.other]
     if gone.unlisted:
         return Wait(Rule.UNSEEN, (in_side.other,))
@@ -282,8 +275,8 @@ def _deleted(topic: Topic, cell: Cell, in_side: Side, now: DecisionContext) -> D
 
 
 def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Decision:
-    """Carry an opt-in to the other side, if it is evidence; where it is not, a withdrawal stands."""
-    floor = raise_floor(cell, source.other, now.clocks)
+    """Send an opt-in to the other side, if it is evidence; where it is not, a withdrawal stands."""
+    floor = cell.raise_floor(source.other, now.clocks)
     if floor is None and (stop := permanent_block(topic, cell, source.other)):
         return stop  # no call is spent on the date of an opt-in that has nowhere to go
     found = evidence_of(source, cell.seen[source], newer_than=floor, clocks=now.clocks)
@@ -307,7 +300,7 @@ def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Deci
 
 
 def _raise_on(topic: Topic, cell: Cell, evidence: Evidence, now: DecisionContext, rule: Rule) -> Decision:
-    """Carry an opt-in, or its frequency, on evidence that is good."""
+    """Send an opt-in, or its frequency, on good evidence."""
     source, target = evidence.side, evidence.side.other
     seen = cell.seen[source]
     if trouble := frequency_problem(topic, seen):
@@ -332,12 +325,12 @@ def _agree(cell: Cell, choice: Choice, rule: Rule, now: DecisionContext) -> Deci
     agreed = cell.agreed
     if agreed is not None and agreed.choice is choice and agreed.versions == cell.versions:
         return Nothing(Rule.UNCHANGED)
-    at = latest_statement(cell, now.clocks)
+    at = cell.latest_statement(now.clocks)
     return Agree(rule, Agreement(choice, at, rule, now.clocks.now, cell.versions, frequencies))
 
 
-def _with_standing_hold(cell: Cell, decision: Decision) -> Decision:
-    """What a hold that still binds makes of a decision: dismissed it stays silent."""
+def _apply_standing_hold(cell: Cell, decision: Decision) -> Decision:
+    """What a standing hold makes of a decision: once dismissed it stays closed."""
     hold = cell.hold
     if hold is None:
         return decision
@@ -349,7 +342,7 @@ def _with_standing_hold(cell: Cell, decision: Decision) -> Decision:
 
 
 def _tried_before(hold: StandingHold, act: Act) -> Decision:
-    """The same write was tried on the same ground and did not help: only a person's word repeats it."""
+    """The same write was tried in the same situation and did not help: only an operator repeats it."""
     match hold.state:
         case HoldState.OPEN:
             return Held(Rule(hold.reason), act.writes)

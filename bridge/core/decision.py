@@ -152,6 +152,11 @@ class Act:
     versions: Mapping[Side, str]  # what each side showed when this was decided
     frequencies: tuple[str, ...] = ()
 
+    def agreement(self, written: Mapping[Side, str], now: datetime) -> Agreement:
+        """What is agreed once the writes are proven: `written` are the versions that those sides show now."""
+        versions = {**self.versions, **written}
+        return Agreement(self.choice, self.at, self.rule.value, now, versions, self.frequencies)
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from bridge.core.conflict import ClockReading, is_in
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, is_raise
-from bridge.core.model import Cell, Challenge, ChallengeState, Choice, Raise, Side
+from bridge.core.model import Cell, Challenge, ChallengeState, Choice, ClockReading, Raise, Side
 
 CONFIRMATION_WAIT = timedelta(days=14)  # for a confirmation, unless the operator says otherwise
 CHECK_INTERVAL_MIN, CHECK_INTERVAL_MAX = timedelta(minutes=15), timedelta(hours=12)
@@ -20,7 +19,7 @@ def was_asked(cell: Cell, clocks: ClockReading) -> bool:
     """Whether the person was asked about the very opt-in that MyPreferences shows, or a later one. Nobody is
     asked twice about the same, whatever else comes and goes meanwhile."""
     challenge, mine = cell.challenge, cell.seen.get(Side.MYPREFERENCES)
-    if challenge is None or mine is None or not is_in(mine) or mine.changed_at is None:
+    if challenge is None or mine is None or not mine.opted_in or mine.changed_at is None:
         return False
     return mine.changed_at <= challenge.opt_in_at + clocks.skew
 
@@ -62,7 +61,7 @@ def _is_over(cell: Cell, decision: Decision) -> bool:
     """Whether the opt-in that was asked about stands no longer."""
     mine = cell.seen.get(Side.MYPREFERENCES)
     withdraws = isinstance(decision, Act) and not is_raise(decision)
-    return withdraws or (mine is not None and not is_in(mine))
+    return withdraws or (mine is not None and not mine.opted_in)
 
 
 def next_check(sent_at: datetime, now: datetime, wait: timedelta) -> datetime | None:

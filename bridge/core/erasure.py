@@ -16,9 +16,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from bridge.core.conflict import ClockReading, evidence_of, is_in, is_out, newest
+from bridge.core.conflict import evidence_of
 from bridge.core.errors import ConfigError
-from bridge.core.model import Cell, Evidence, Observation, Side, TopicId, Who, address_key
+from bridge.core.model import (
+    Cell,
+    ClockReading,
+    Evidence,
+    Observation,
+    Side,
+    TopicId,
+    Who,
+    address_key,
+    newest,
+)
 from bridge.core.ports import PersonView
 
 KnownWithdrawals = Mapping[Side, Mapping[TopicId, datetime | None]]
@@ -91,14 +101,14 @@ def erased_signal(
 
 
 def _opts_in(seen: Observation, side: Side, marker: ErasureMarker, clocks: ClockReading) -> bool:
-    if not is_in(seen) or seen.elsewhere:
+    if not seen.opted_in or seen.other_address:
         return False
     return isinstance(evidence_of(side, seen, newer_than=marker.at, clocks=clocks), Evidence)
 
 
 def _withdraws(topic: TopicId, seen: Observation, side: Side, marker: ErasureMarker) -> bool:
     """Under doubt it is one: without a date, and not known from before."""
-    if not is_out(seen):
+    if not seen.opted_out:
         return False
     known = marker.known.get(side, {})
     if seen.changed_at is None:

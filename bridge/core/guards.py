@@ -1,20 +1,19 @@
-"""What keeps a raise from being sent although its evidence is good."""
+"""What stops a raise although its evidence is good."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bridge.core.conflict import ClockReading
 from bridge.core.decision import Act, Decision, Held, Nothing, Rule, Wait
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.mapping import Topic
 from bridge.core.model import (
     Adjustment,
-    Agreement,
     Block,
     Cell,
     Choice,
+    ClockReading,
     HoldState,
     Observation,
     Raise,
@@ -28,8 +27,8 @@ from bridge.core.model import (
 class DecisionContext:
     """What a decision depends on beside the cell.
 
-    `epoch` is when the first run began: an opt-in from before it, about which nothing was agreed, waits for a
-    person's approval. `raises_approved` is that approval for a whole run.
+    `epoch` is when the first run began: an opt-in from before it, about which nothing was agreed, waits for
+    an operator's approval. `raises_approved` is that approval for a whole run.
     """
 
     clocks: ClockReading
@@ -37,7 +36,7 @@ class DecisionContext:
     first_run: bool = False
     raises_approved: bool = False
     bursts: frozenset[datetime] = frozenset()  # minutes in which a list was cleaned up at Dotdigital
-    challenge_wait: timedelta = CONFIRMATION_WAIT  # for how long a confirmation by mail is waited for
+    challenge_wait: timedelta = CONFIRMATION_WAIT  # how long to wait for a confirmation by mail
 
 
 _HELD = {
@@ -50,13 +49,13 @@ _IDLE = {Block.UNREACHABLE: Rule.UNREACHABLE, Block.PENDING: Rule.PENDING}
 
 
 def permanent_block(topic: Topic, cell: Cell, target: Side) -> Nothing | Held | None:
-    """What keeps any opt-in from `target`, however good its evidence; None where nothing does."""
+    """What stops any opt-in at `target`, however good its evidence; None where nothing does."""
     seen = cell.seen[target]
     if not seen.present:
         return Nothing(Rule.NOBODY_THERE)
     if not topic.direction.allows(target):
         return Nothing(Rule.ONE_WAY)
-    if seen.elsewhere or cell.elsewhere:
+    if seen.other_address or cell.other_address:
         stated = cell.seen[target.other].stated
         return Held(Rule.OTHER_ADDRESS) if stated else Nothing(Rule.NOT_A_STATEMENT)
     if seen.block in _IDLE:
@@ -77,18 +76,18 @@ def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Decisi
     old = now.epoch is not None and write.evidence.changed_at <= now.epoch
     if old and cell.agreed is None and not is_approved(cell, now):
         return Held(Rule.FIRST_RUN, (write,))
-    moved = cell.agreed if is_carried_over(cell.agreed) else None
+    moved = cell.agreed if cell.is_carried_over else None
     late = moved is not None and write.evidence.changed_at <= moved.decided_at + now.clocks.skew
-    if late and not is_released(cell, Rule.ADDRESS_CHANGED):
+    if late and not cell.is_released(Rule.ADDRESS_CHANGED):
         return Held(Rule.ADDRESS_CHANGED, (write,))
-    if _needs_desk(topic, write) and not is_released(cell, Rule.RESUBSCRIBE):
+    if _needs_operator(topic, write) and not cell.is_released(Rule.RESUBSCRIBE):
         return Held(Rule.RESUBSCRIBE, (write,))
     return None
 
 
 def block_erased(cell: Cell, decision: Decision, now: DecisionContext) -> Decision:
-    """What becomes of a decision about somebody who was erased: no opt-in from before raises them, nor is
-    anybody asked about it. Withdrawals go on."""
+    """What becomes of a decision about a person who was erased: no opt-in from before raises them, nor is an
+    operator asked about it. Withdrawals still apply."""
     floor = cell.erased_at
     if floor is None or not isinstance(decision, Act | Held):
         return decision
@@ -105,41 +104,29 @@ def is_outdated(write: Raise | Adjustment, seen: Observation | None) -> bool:
     return seen.changed_at >= write.evidence.changed_at
 
 
-def is_carried_over(agreed: Agreement | None) -> bool:
-    """Whether what is agreed came along with a change of address and neither side was asked yet: nothing said
-    before `decided_at` may raise anybody by itself."""
-    return agreed is not None and agreed.rule == Rule.ADDRESS_CHANGED and not agreed.versions
-
-
 def is_approved(cell: Cell, now: DecisionContext) -> bool:
-    """Whether a person approved an opt-in from before the bridge: this one, or all that nobody dismissed."""
+    """Whether an operator approved an opt-in from before the bridge: this one, or all not dismissed."""
     hold = cell.hold
     if hold is not None and hold.reason == Rule.FIRST_RUN and hold.state is not HoldState.OPEN:
         return hold.state is HoldState.RELEASED
     return now.raises_approved
 
 
-def _needs_desk(topic: Topic, write: Raise | Adjustment) -> bool:
+def _needs_operator(topic: Topic, write: Raise | Adjustment) -> bool:
     to_channel = topic.is_channel and write.side is Side.DOTDIGITAL
     return to_channel and topic.resubscribe is Resubscribe.HOLD
 
 
-def is_released(cell: Cell, rule: Rule) -> bool:
-    """Whether a person at the desk released the hold that `rule` put on this cell."""
-    hold = cell.hold
-    return hold is not None and hold.state is HoldState.RELEASED and hold.reason == rule
-
-
 def resubscribe_mode(topic: Topic, target: Side) -> Resubscribe | None:
-    """How somebody unsubscribed at Dotdigital is brought back. A hold that a person releases asks the
-    subscriber by mail: the desk's word alone makes nobody mailable."""
+    """How a person unsubscribed at Dotdigital is resubscribed. Releasing a hold asks the subscriber by mail:
+    an operator alone makes nobody mailable."""
     if not topic.is_channel or target is not Side.DOTDIGITAL:
         return None
     return Resubscribe.CHALLENGE if topic.resubscribe is Resubscribe.HOLD else topic.resubscribe
 
 
 def frequency_problem(topic: Topic, seen: Observation) -> Rule | None:
-    """Why the frequency chosen cannot be carried."""
+    """Why the chosen frequency cannot be sent."""
     if not topic.has_frequencies:
         return None
     if len(seen.frequencies) > 1:

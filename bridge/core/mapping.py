@@ -6,9 +6,8 @@ from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bridge.core.model import CHANNEL as CHANNEL
 from bridge.core.model import Resubscribe, Side, TopicId
-
-CHANNEL = TopicId("email")
 
 
 class Conflict(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
@@ -13,7 +13,11 @@ TopicId = NewType("TopicId", str)
 RunId = NewType("RunId", str)
 
 
+CHANNEL = TopicId("email")  # the e-mail channel as a whole
 OTHER_ADDRESS = "other_address"  # the reason of an observation that is of another address
+PENDING_UPDATE = "pending_update"  # the reason of an observation that is not final
+CARRIED_OVER = "address_changed"  # the rule of an agreement that came along with a change of address
+FUTURE_TOLERANCE = timedelta(minutes=15)  # how far ahead of ours another clock may be
 
 
 class Side(StrEnum):
@@ -67,7 +71,20 @@ class Observation:
     reason: str | None = None  # the vendor's own word behind `block` or `choice`
 
     @property
-    def elsewhere(self) -> bool:
+    def opted_in(self) -> bool:
+        return self.choice is Choice.OPTED_IN
+
+    @property
+    def opted_out(self) -> bool:
+        return self.choice is Choice.OPTED_OUT
+
+    @property
+    def pending(self) -> bool:
+        """Whether the side has not finished processing a write: this proves nothing, and decides nothing."""
+        return self.reason == PENDING_UPDATE
+
+    @property
+    def other_address(self) -> bool:
         """Whether the side knows the person under other addresses only: no opt-in goes there. An opted-in
         choice there is not this address's; `changed_at` is then the date of the newest such choice."""
         return self.reason == OTHER_ADDRESS
@@ -95,6 +112,16 @@ class Agreement:
     decided_at: datetime
     versions: Mapping[Side, str]
     frequencies: tuple[str, ...] = ()
+
+    @property
+    def opted_out(self) -> bool:
+        return self.choice is Choice.OPTED_OUT
+
+    @property
+    def is_carried_over(self) -> bool:
+        """Whether it came along with a change of address and neither side was asked yet: nothing said before
+        `decided_at` may raise anybody by itself."""
+        return self.rule == CARRIED_OVER and not self.versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +171,26 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The bridge's time now, and how far apart two changes must be to be put in order."""
+
+    now: datetime
+    skew: timedelta
+
+    def is_future(self, at: datetime) -> bool:
+        """Whether a date is later than another clock's error can explain."""
+        return at > self.now + FUTURE_TOLERANCE
+
+
+def newest(*dates: datetime | None) -> datetime | None:
+    """The newest of the known dates."""
+    return max((date for date in dates if date is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """One person's topic: what each side shows, what was agreed, what is under way."""
+    """One person's choice about one topic: what each side shows, what was agreed, what is under way. The
+    facts that follow from these are its methods."""
 
     person: PersonId
     topic: TopicId
@@ -156,7 +201,7 @@ class Cell:
     hold: StandingHold | None = None
     erased_at: datetime | None = None  # the person was erased then: nothing said before raises them
     challenge: Challenge | None = None  # only for the e-mail channel
-    elsewhere: bool = False  # the contact names a profile that has other addresses only
+    other_address: bool = False  # the contact names a profile that has other addresses only
 
     @property
     def versions(self) -> Mapping[Side, str]:
@@ -169,6 +214,101 @@ class Cell:
         sides = (self.seen[side].version if side in self.seen else "?" for side in Side)
         agreed = "-" if self.agreed is None else f"{self.agreed.choice}@{self.agreed.at.isoformat()}"
         return "|".join((*sides, agreed))
+
+    @property
+    def agreed_out(self) -> bool:
+        """Whether the last agreement was an opt-out."""
+        return self.agreed is not None and self.agreed.opted_out
+
+    @property
+    def is_carried_over(self) -> bool:
+        """Whether the last agreement came along with a change of address: see `Agreement`."""
+        return self.agreed is not None and self.agreed.is_carried_over
+
+    def has_changed(self, side: Side) -> bool:
+        """Whether a side shows anything but what it showed when the agreement was made.
+
+        The same choice, dated no later than the agreement, is no change: a closer read has found a date. Nor
+        is it dated no later than our last write there: it is that write's own trace, and nobody's newer
+        statement.
+        """
+        agreed, seen = self.agreed, self.seen[side]
+        if agreed is None:
+            return True
+        if agreed.versions.get(side) == seen.version:
+            return False
+        same = (seen.choice, seen.frequencies) == (agreed.choice, agreed.frequencies)
+        known = newest(agreed.at, self.written_at.get(side))
+        return not (same and seen.changed_at is not None and known is not None and seen.changed_at <= known)
+
+    def said_at(self, side: Side) -> datetime | None:
+        """When the side's present statement was made: an unchanged one is at least as new as the agreement.
+
+        It may be newer: what proved a write of ours may have been the person's own, later statement. A date
+        that was in the future when it was agreed on does not count.
+        """
+        agreed, said = self.agreed, self.seen[side].changed_at
+        if agreed is None or self.has_changed(side):
+            return said
+        known = said is not None and said <= agreed.decided_at + FUTURE_TOLERANCE
+        return newest(agreed.at, said) if known else agreed.at
+
+    def raise_floor(self, target: Side, clocks: ClockReading) -> datetime | None:
+        """The newest withdrawal that an opt-in at `target` would have to be newer than; None where there is
+        none. An undated one is as new as it can be: no opt-in is newer."""
+        floor = self.agreed.at if self.agreed is not None and self.agreed.opted_out else None
+        if self.seen[target].opted_out:
+            floor = newest(floor, self.said_at(target) or clocks.now + FUTURE_TOLERANCE)
+        return floor
+
+    def latest_statement(self, clocks: ClockReading) -> datetime:
+        """The newest date among what both sides say: nothing at or before it may undo what is agreed now.
+
+        A date in the future does not count, or no opt-in could ever undo it. A new withdrawal without a date
+        may have been said at any time until it was read.
+        """
+        dates = (
+            seen.read_at if seen.opted_out and self.said_at(side) is None else seen.changed_at
+            for side, seen in self.seen.items()
+            if seen.choice is not Choice.UNSET
+        )
+        sane = (date for date in dates if date is not None and not clocks.is_future(date))
+        agreed = None if self.agreed is None else self.agreed.at
+        return newest(agreed, *sane) or clocks.now
+
+    def lacks_withdrawal(self, side: Side) -> bool:
+        """Whether a side that is not opted in has yet to receive a withdrawal.
+
+        One that is opted out is done once all its records are. A silent one receives it, unless its silence
+        is an opt-out already (Dotdigital: a preference never asked for is not opted in), or it received it
+        before and a block hides it.
+        """
+        seen = self.seen[side]
+        if not seen.present or seen.opted_in:
+            return False
+        if seen.opted_out:
+            return not seen.consistent
+        if side is Side.MYPREFERENCES:
+            return not (seen.other_address and self._is_superseded(side))
+        told_before = self.agreed_out and not self.has_changed(side)
+        return self.topic == CHANNEL and not (told_before and seen.block is not None)
+
+    def _is_superseded(self, side: Side) -> bool:
+        """Whether another address of the person was opted in there since this one was opted out: that is
+        their newer statement about that address, and nothing is to be withdrawn."""
+        agreed, opt_in = self.agreed, self.seen[side].changed_at
+        out = self.seen[side.other].opted_out
+        said = self.said_at(side.other) if out else None
+        if opt_in is None or (out and said is None):
+            return False
+        if agreed is not None and agreed.opted_out:
+            said = newest(said, agreed.at)
+        return said is not None and opt_in > said
+
+    def is_released(self, rule: str) -> bool:
+        """Whether an operator released the hold that `rule` put on this cell."""
+        hold = self.hold
+        return hold is not None and hold.state is HoldState.RELEASED and hold.reason == rule
 
 
 @dataclass(frozen=True, slots=True)

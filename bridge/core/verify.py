@@ -8,7 +8,7 @@ from bridge.core.model import Adjustment, Choice, Observation, Raise, Side, With
 
 def is_proven_by(topic: Topic, write: Write, seen: Observation) -> bool:
     """Whether `seen`, read after the write, shows that it is in force."""
-    if seen.reason == "pending_update":
+    if seen.pending:
         return False
     match write:
         case Withdrawal():

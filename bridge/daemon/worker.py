@@ -15,7 +15,7 @@ from bridge.daemon.liveness import Heartbeat
 from bridge.daemon.scheduler import Job, JobQueue, SweepSchedule
 from bridge.engine.context import Progress, Services
 from bridge.engine.report import Report
-from bridge.engine.run import Run, RunOptions
+from bridge.engine.run import RunOptions, run_once
 
 
 class Runner(Protocol):
@@ -69,7 +69,7 @@ class EngineRunner:
 
     def run(self, options: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:
         self._services = services = self._app.services(progress=progress, heartbeat=heartbeat)
-        return Run(services, self._app.writers()).run(options)
+        return run_once(services, self._app.writers(), options)
 
 
 _log = logging.getLogger(__name__)

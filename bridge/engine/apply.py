@@ -1,8 +1,8 @@
-"""Applying decisions: withdrawals first, always; raises after, each guarded by a fresh read."""
+"""Applying decisions: withdrawals first, always; raises after, each checked again just before it is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -19,191 +19,219 @@ from bridge.core.decision import (
     is_raise,
     writes_of,
 )
-from bridge.core.model import RunId, Side, Who
-from bridge.core.ports import batched
+from bridge.core.double_opt_in import challenge_state_after
+from bridge.core.errors import SideError
+from bridge.core.model import PersonId, Side, TopicId, address_key
+from bridge.core.ports import PersonView, batched, saves_calls
 from bridge.core.priority import Priority, keep_priority, with_priority
 from bridge.core.store_port import LedgerEntry, Settlement
 from bridge.engine.attempts import PersonWrites
-from bridge.engine.context import RunHealth, Services
+from bridge.engine.context import RunContext, RunHealth, WriteContext
 from bridge.engine.deciding import CellDecision, Decider
-from bridge.engine.double_opt_in import note_decided
-from bridge.engine.recheck import PreRaiseCheck, can_write
+from bridge.engine.fetch import record
+from bridge.engine.poll import FeedPoller
 from bridge.engine.report import WriteCounts
-from bridge.engine.send import Sender
-from bridge.engine.send_bulk import BulkSender
+from bridge.engine.send import Sender, collect_records
 from bridge.engine.serialize import ground_out, writes_out
-
-_KEEPS_HOLD = frozenset({Rule.DISMISSED})
 
 
 class Applier:
-    """Carries out what was judged, in two passes over everybody who has something to decide."""
+    """Carries out what was decided, in two passes over everybody who has something to decide. `people` is how
+    many people are known."""
 
     def __init__(
-        self,
-        services: Services,
-        run: RunId,
-        health: RunHealth,
-        *,
-        decider: Decider,
-        confirmer: PreRaiseCheck,
-        carrier: Sender,
-        burst: BulkSender,
-        brakes: BrakeResult,
+        self, run: WriteContext, decider: Decider, poller: FeedPoller, brakes: BrakeResult, *, people: int
     ) -> None:
-        self._services = services
         self._run = run
-        self._health = health
         self._decider = decider
-        self._confirmer = confirmer
-        self._carrier = carrier
-        self._burst = burst
+        self._poller = poller
+        self._sender = Sender(run)
+        self._known = people
         self.brakes = brakes
         self._raised = 0  # people whom this run has opted in, or tried to
 
     def withdrawals(self) -> WriteCounts:
         """Settle what is agreed, open and close holds, and send every withdrawal."""
-        burst = self._burst.carry
         with with_priority(Priority.WITHDRAWALS):
-            return self._pass("withdrawals", self._withdrawals_of, self._carrier.carry, burst)
+            return self._pass("withdrawals", raising=False)
 
-    def raises(self, *, people: int) -> WriteCounts:
-        """Send raises and frequency changes, unless a brake or bad weather forbids them. `people` is how many
-        are known. What comes to be raised after the run was weighed, since a person released it meanwhile,
-        counts too."""
-
-        def brake(page: list[list[CellDecision]]) -> bool:
-            self._raised += sum(any(self._confirmer.may_raise(one) for one in person) for person in page)
-            found = check_brakes(RunVolume(self._raised, 0, people), self._services.tuning.limits)
-            if found.raises:
-                reasons = (*self.brakes.reasons, *found.reasons)
-                self.brakes = replace(self.brakes, raises=True, reasons=reasons)
-            return found.raises
-
+    def raises(self) -> WriteCounts:
+        """Send raises and frequency changes, unless a brake stops them."""
         if self.brakes.raises:
             return WriteCounts()
         with with_priority(Priority.RAISES):
-            return self._pass("opt-ins", self._raises_of, self._raise, self._raise_many, brake)
+            return self._pass("opt-ins", raising=True)
 
-    def _pass(
-        self,
-        name: str,
-        wanted: Callable[[list[CellDecision]], list[CellDecision]],
-        one: Callable[[Who, Sequence[CellDecision]], WriteCounts],
-        many: Callable[[Side, Sequence[PersonWrites]], WriteCounts],
-        brake: Callable[[list[list[CellDecision]]], bool] = lambda _: False,
-    ) -> WriteCounts:
-        """Gather everybody's writes in waves, and send each wave: together where a side would rather."""
-        total, wave, done = WriteCounts(), [], 0
+    def _pass(self, name: str, *, raising: bool) -> WriteCounts:
+        """Gather everybody's writes in waves, and send each wave."""
+        total, done = WriteCounts(), 0
+        wave: list[PersonWrites] = []
         for page in self._decider.people():
-            self._settle([decisions for person in page for decisions in person])
-            if brake(page):
+            settle(self._run, [one for person in page for one in person])
+            if raising and self._is_braked(page):
                 return total
-            wave += self._work([found for person in page if (found := wanted(person))])
+            wave += self._writes(page, raising=raising)
             done += len(page)
-            self._services.progress(f"sending {name}", done)
-            if len(wave) >= self._services.tuning.wave:
-                total.add(self._send(wave, one, many))
+            self._run.progress(f"sending {name}", done)
+            if len(wave) >= self._run.tuning.wave:
+                self._send(wave, total, raising=raising)
                 wave = []
-        total.add(self._send(wave, one, many))
+        self._send(wave, total, raising=raising)
         return total
 
-    def _work(self, people: Sequence[list[CellDecision]]) -> list[PersonWrites]:
-        whose = {
-            who.person: who
-            for who in self._services.state.people.get_many([one[0].cell.person for one in people])
-        }
-        return [PersonWrites.of(whose[decisions[0].cell.person], decisions) for decisions in people]
+    def _is_braked(self, page: list[list[CellDecision]]) -> bool:
+        """Whether this page brings more raises than the brake lets through. What comes to be raised after the
+        run was weighed, since an operator released it meanwhile, counts too."""
+        health = self._run.health
+        self._raised += sum(any(may_raise(health, one) for one in person) for person in page)
+        found = check_brakes(RunVolume(self._raised, 0, self._known), self._run.tuning.limits)
+        if found.raises:
+            reasons = (*self.brakes.reasons, *found.reasons)
+            self.brakes = replace(self.brakes, raises=True, reasons=reasons)
+        return found.raises
 
-    def _send(
-        self,
-        wave: Sequence[PersonWrites],
-        one: Callable[[Who, Sequence[CellDecision]], WriteCounts],
-        many: Callable[[Side, Sequence[PersonWrites]], WriteCounts],
-    ) -> WriteCounts:
-        """Whoever is written at one side only goes with the others there, if that side takes many at once."""
-        total, singly = WriteCounts(), []
+    def _writes(self, page: list[list[CellDecision]], *, raising: bool) -> list[PersonWrites]:
+        """What is to be sent in this pass for the people of a page."""
+        found: dict[PersonId, list[CellDecision]] = {}
+        for person in page:
+            for one in person:
+                if self._is_due(one, person, raising=raising):
+                    found.setdefault(one.cell.person, []).append(one)
+        return [
+            PersonWrites.of(who, found[who.person]) for who in self._run.state.people.get_many(list(found))
+        ]
+
+    def _is_due(self, one: CellDecision, person: Sequence[CellDecision], *, raising: bool) -> bool:
+        """Whether it is sent in this pass. What might cross a bulk job that is still running waits."""
+        health = self._run.health
+        if raising:
+            due = may_raise(health, one)
+        else:
+            due = not self.brakes.withdrawals and not is_raise(one.decision) and can_write(health, one)
+        doubted = {side for other in person for side in other.cell.in_doubt_since} & health.busy
+        return due and not any(write.side in doubted for write in writes_of(one.decision))
+
+    def _send(self, wave: Sequence[PersonWrites], total: WriteCounts, *, raising: bool) -> None:
+        """People who go together are sent in one batch, all others each in a batch of their own."""
+        send = self._send_raises if raising else self._sender.send
+        alone: list[PersonWrites] = []
         for side, work in _by_side(wave):
-            if side is not None and self._burst.prefers(side, work):
-                total.add(many(side, work))
+            if side is not None and self._saves_calls(side, work):
+                total.add(send(work))
             else:
-                singly += work
+                alone += work
+        for some in batched(alone, self._run.tuning.page):
+            with ThreadPoolExecutor(self._run.tuning.workers) as pool:
+                for counts in pool.map(keep_priority(lambda person: send([person])), some):
+                    total.add(counts)
+            self._run.heartbeat()
 
-        def alone(person_writes: PersonWrites) -> WriteCounts:
-            return one(person_writes.who, person_writes.decisions)
+    def _saves_calls(self, side: Side, work: Sequence[PersonWrites]) -> bool:
+        people = [person.writes(side) for person in work]
+        return len(people) > 1 and saves_calls(self._run.readers[side], people)
 
-        for some in batched(singly, self._services.tuning.page):
-            with ThreadPoolExecutor(self._services.tuning.workers) as pool:
-                for written in pool.map(keep_priority(alone), some):
-                    total.add(written)
-            self._services.heartbeat()
-        return total
-
-    def _withdrawals_of(self, decisions: list[CellDecision]) -> list[CellDecision]:
-        if self.brakes.withdrawals:
-            return []
-        acts = [one for one in decisions if isinstance(one.decision, Act) and not is_raise(one.decision)]
-        return [one for one in acts if can_write(self._health, one.decision) and self._free(one, decisions)]
-
-    def _raises_of(self, decisions: list[CellDecision]) -> list[CellDecision]:
-        return [one for one in decisions if self._confirmer.may_raise(one) and self._free(one, decisions)]
-
-    def _free(self, one: CellDecision, decisions: Sequence[CellDecision]) -> bool:
-        """Whether nothing of this person is still in a bulk job that this write might cross."""
-        doubted = {side for other in decisions for side in other.cell.in_doubt_since} & self._health.busy
-        return not any(write.side in doubted for write in writes_of(one.decision))
-
-    def _raise(self, who: Who, decisions: Sequence[CellDecision]) -> WriteCounts:
-        confirmed = self._confirmer.one(decisions)
-        return self._carrier.carry(who, confirmed) if confirmed else WriteCounts()
-
-    def _raise_many(self, side: Side, work: Sequence[PersonWrites]) -> WriteCounts:
-        evidence = self._burst.gather(side, work)
-        confirmed = self._confirmer.many(side, [one for one in work if one.who.person in evidence])
-        return self._burst.carry(side, confirmed, evidence) if confirmed else WriteCounts()
-
-    def _settle(self, decisions: Sequence[CellDecision]) -> None:
-        state = self._services.state
-        settlements = [_settlement(one) for one in decisions if not isinstance(one.decision, Act | Wait)]
-        for one in decisions:
-            note_decided(state, self._run, one)
-            if isinstance(one.decision, Held):
-                self._hold(one, one.decision)
-            elif one.cell.hold is not None and _over(one.decision):
-                state.holds.close(one.cell.person, one.topic.id)
-        if settlements:
-            state.cells.settle(self._run, settlements)
-
-    def _hold(self, one: CellDecision, held: Held) -> None:
-        why = RULE_TEXT[held.rule]
-        body = {"rule": held.rule.value, "why": why, "mapping": self._services.mapping.digest}
-        self._services.state.holds.open(
-            self._run,
-            one.cell.person,
-            one.topic.id,
-            reason=held.rule.value,
-            why=why,
-            ground=one.cell.ground,
-            proposed=writes_out(held.proposed),
-            ledger=LedgerEntry("held", {**body, **ground_out(one.cell)}, one.cell.person, one.topic.id),
-        )
+    def _send_raises(self, work: Sequence[PersonWrites]) -> WriteCounts:
+        confirmed = recheck(self._run, self._decider, self._poller, collect_records(self._run, work))
+        return self._sender.send(confirmed) if confirmed else WriteCounts()
 
 
 def _by_side(wave: Sequence[PersonWrites]) -> Iterator[tuple[Side | None, list[PersonWrites]]]:
     """Those who are written at one side only, by that side; under None those who are written at both."""
     found: dict[Side | None, list[PersonWrites]] = {side: [] for side in (*Side, None)}
-    for person_writes in wave:
-        found[next(iter(person_writes.sides)) if len(person_writes.sides) == 1 else None].append(
-            person_writes
-        )
+    for person in wave:
+        found[next(iter(person.sides)) if len(person.sides) == 1 else None].append(person)
     yield from ((side, mine) for side, mine in found.items() if mine)
 
 
-def _over(decision: Decision) -> bool:
-    """Whether a decision ends the hold that stood before it. An act keeps it until it is carried out."""
-    if isinstance(decision, Wait | Act):
-        return False
-    return not (isinstance(decision, Nothing) and decision.rule in _KEEPS_HOLD)
+# what may be sent
+
+
+def can_write(health: RunHealth, one: CellDecision) -> bool:
+    """Whether a side that it would write to can be used: a side that is down keeps nothing from the other."""
+    return any(write.side not in health.down for write in writes_of(one.decision))
+
+
+def may_raise(health: RunHealth, one: CellDecision) -> bool:
+    """Whether an opt-in could go as things stand in this run."""
+    return is_raise(one.decision) and one.topic.id not in health.untrusted_topics and can_write(health, one)
+
+
+def recheck(
+    run: RunContext, decider: Decider, poller: FeedPoller, work: Sequence[PersonWrites]
+) -> list[PersonWrites]:
+    """What still stands of these people's opt-ins, read again just before they are sent: at the sides that
+    are written, and at a side where a feed that would report a withdrawal was not due in this run. There a
+    person alone is read; for many its feeds are read, which takes fewer calls. So they are where a read of
+    many has no dates: only a date tells whether an opt-out is newer than the opt-in."""
+    topics = set[TopicId]().union(*(person.topics for person in work))
+    left = {address_key(one.who.address): one for one in work if not run.health.unread(one.who.person)}
+    for side in Side:
+        written = any(side in person.sides for person in work)
+        unread = bool(topics & run.health.unread_this_run[side])
+        if not written and not (unread and len(work) == 1):
+            if unread:
+                poller.read_covering(side, topics)
+            continue
+        shown = _read_again(run, side, list(left.values()))
+        left = {key: person for key, person in left.items() if key in shown}
+        if any(_is_undated(shown[key], person.topics) for key, person in left.items()):
+            poller.read_covering(side, topics)
+        if written and side in run.health.down:
+            return []
+    readable = {
+        person.who.person: person for person in left.values() if not run.health.unread(person.who.person)
+    }
+    found = []
+    for mine, cells in run.state.cells.of_many(list(readable)).items():
+        person = readable[mine]
+        again = [
+            one
+            for one in decider.person(cells)
+            if one.topic.id in person.topics and may_raise(run.health, one)
+        ]
+        if again:
+            found.append(PersonWrites.of(person.who, again, person.records))
+    return found
+
+
+def _read_again(run: RunContext, side: Side, work: Sequence[PersonWrites]) -> dict[str, PersonView]:
+    """What a side shows of these people now; nobody where not all of them could be asked for."""
+    shown: dict[str, PersonView] = {}
+    try:
+        for page in run.readers[side].read_people([person.who for person in work]) if work else ():
+            record(run, side, page.views)
+            shown |= {address_key(view.address): view for view in page.views}
+            for _, error in page.failures:
+                _defer(run, side, error)
+            run.heartbeat()
+    except SideError as error:
+        _defer(run, side, error)
+        return {}
+    return shown
+
+
+def _defer(run: RunContext, side: Side, error: SideError) -> None:
+    run.health.warn(f"{side}: an opt-in is deferred: the person could not be read again ({error})")
+
+
+def _is_undated(view: PersonView, topics: Set[TopicId]) -> bool:
+    return any(view.topics[topic].undated for topic in topics if topic in view.topics)
+
+
+# what needs no write
+
+
+def settle(run: RunContext, decisions: Sequence[CellDecision]) -> None:
+    """Note every decision that needs no write: agreements, holds, and holds that are over."""
+    settlements = [_settlement(one) for one in decisions if not isinstance(one.decision, Act | Wait)]
+    for one in decisions:
+        _note_challenge_state(run, one)
+        if isinstance(one.decision, Held):
+            _hold(run, one, one.decision)
+        elif one.cell.hold is not None and _ends_hold(one.decision):
+            run.state.holds.close(one.cell.person, one.topic.id)
+    if settlements:
+        run.state.cells.settle(run.id, settlements)
 
 
 def _settlement(one: CellDecision) -> Settlement:
@@ -214,3 +242,35 @@ def _settlement(one: CellDecision) -> Settlement:
         body = {"choice": agreement.choice.value, "rule": agreement.rule, **ground_out(one.cell)}
         entry = LedgerEntry("agreed", body, one.cell.person, one.topic.id)
     return Settlement(one.cell.person, one.topic.id, one.cell.ground, agreement, entry)
+
+
+def _note_challenge_state(run: RunContext, one: CellDecision) -> None:
+    """How a confirmation mail stands after its cell was decided, where that changed."""
+    challenge = one.cell.challenge
+    if challenge is None:
+        return
+    after = challenge_state_after(one.cell, challenge, one.decision)
+    if after is not challenge.state:
+        run.state.confirmations.set_state(run.id, one.cell.person, after)
+
+
+def _hold(run: RunContext, one: CellDecision, held: Held) -> None:
+    why = RULE_TEXT[held.rule]
+    body = {"rule": held.rule.value, "why": why, "mapping": run.mapping.digest}
+    run.state.holds.open(
+        run.id,
+        one.cell.person,
+        one.topic.id,
+        reason=held.rule.value,
+        why=why,
+        ground=one.cell.ground,
+        proposed=writes_out(held.proposed),
+        ledger=LedgerEntry("held", {**body, **ground_out(one.cell)}, one.cell.person, one.topic.id),
+    )
+
+
+def _ends_hold(decision: Decision) -> bool:
+    """Whether a decision ends the hold that stood before it. An act keeps it until it is carried out."""
+    if isinstance(decision, Wait | Act):
+        return False
+    return decision != Nothing(Rule.DISMISSED)

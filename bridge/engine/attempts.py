@@ -1,26 +1,47 @@
-"""What is noted of writes: that they were begun and why, what became of them, what waits, what is agreed."""
+"""The log of writes: begun and why, what became of them, what is held, what is agreed. And recovery: writes
+whose outcome is unknown are read back before anything else is decided."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bridge.core.conflict import is_in
 from bridge.core.decision import RULE_TEXT, Act, Rule
+from bridge.core.double_opt_in import CHECK_INTERVAL_MIN
 from bridge.core.errors import SideError
-from bridge.core.model import Agreement, Cell, PersonId, RunId, Side, TopicId, Who, Write
-from bridge.core.ports import PersonView
-from bridge.core.store_port import AttemptFinished, AttemptStarted, AttemptState, LedgerEntry, Settlement
-from bridge.engine.context import Services
+from bridge.core.mapping import CHANNEL
+from bridge.core.mapping import Mapping as ConsentMapping
+from bridge.core.model import (
+    Block,
+    Cell,
+    ConsentRecord,
+    PersonId,
+    Raise,
+    Resubscribe,
+    Side,
+    TopicId,
+    Who,
+    Write,
+    address_key,
+)
+from bridge.core.ports import PersonView, ReadReplica, Replica, batched, left_out
+from bridge.core.priority import Priority, with_priority
+from bridge.core.store_port import (
+    Attempt,
+    AttemptFinished,
+    AttemptStarted,
+    AttemptState,
+    LedgerEntry,
+    Settlement,
+)
+from bridge.core.verify import is_proven_by
+from bridge.engine.context import RunContext
 from bridge.engine.deciding import CellDecision
-from bridge.engine.double_opt_in import note_asked
-from bridge.engine.serialize import act_out, ground_out, writes_out
+from bridge.engine.serialize import act_in, act_out, ground_out, write_in, writes_out
 
-NOT_HONOURED_MAX = 3  # accepted but unfollowed writes in a row before a person is asked
-
-Acts = Sequence[tuple[CellDecision, Act]]
+NOT_HONOURED_MAX = 3  # accepted writes without effect in a row before an operator is asked
 
 
 class WriteOutcome(StrEnum):
@@ -38,209 +59,144 @@ class WriteOutcome(StrEnum):
 class VerifiedWrite:
     """What became of a unit, and what the side shows now if it could be read."""
 
-    fate: WriteOutcome
+    outcome: WriteOutcome
     view: PersonView | None = None
     error: SideError | None = None
     sent_at: datetime | None = None  # when the call had ended; None if it changed nothing
 
 
 @dataclass(frozen=True, slots=True)
-class WriteBatch:
-    """One unit of writes, and the decisions that it carries."""
+class WriteUnit:
+    """Writes to one person that are noted, sent and proven together, and the decisions they come from."""
 
     who: Who
-    unit: Sequence[Write]
-    acts: Acts
+    writes: Sequence[Write]
+    acts: Sequence[tuple[CellDecision, Act]]
 
     @property
     def side(self) -> Side:
-        return self.unit[0].side
+        return self.writes[0].side
+
+    @property
+    def topics(self) -> list[TopicId]:
+        return [write.topic for write in self.writes]
 
 
 @dataclass(slots=True)
 class PersonWrites:
-    """Everything that is to be written for one person, and what came of it so far."""
+    """Everything that is to be written for one person, and what came of it so far. `records` say how the
+    person gave the consents that are raised."""
 
     who: Who
-    acts: Acts
+    acts: Sequence[tuple[CellDecision, Act]]
+    records: Sequence[ConsentRecord] = ()
     shown: dict[Side, PersonView] = field(default_factory=dict)
     failed: set[TopicId] = field(default_factory=set)
 
     @classmethod
-    def of(cls, who: Who, decisions: Sequence[CellDecision]) -> PersonWrites:
-        return cls(who, [(one, one.decision) for one in decisions if isinstance(one.decision, Act)])
-
-    @property
-    def decisions(self) -> list[CellDecision]:
-        return [one for one, _ in self.acts]
+    def of(
+        cls, who: Who, decisions: Iterable[CellDecision], records: Sequence[ConsentRecord] = ()
+    ) -> PersonWrites:
+        acts = [(one, one.decision) for one in decisions if isinstance(one.decision, Act)]
+        return cls(who, acts, records)
 
     @property
     def sides(self) -> set[Side]:
         return {write.side for _, act in self.acts for write in act.writes}
 
+    @property
+    def topics(self) -> set[TopicId]:
+        return {one.topic.id for one, _ in self.acts}
+
     def writes(self, side: Side) -> list[Write]:
         return [write for _, act in self.acts for write in act.writes if write.side is side]
 
-    def batch(self, unit: Sequence[Write]) -> WriteBatch:
-        """One of the units that the writes were split into."""
-        return WriteBatch(self.who, unit, [pair for pair in self.acts if _concerns(pair[1], unit)])
+    def units(self, replica: Replica) -> list[WriteUnit]:
+        """The writes to one side, as it takes them together."""
+        units = replica.split(self.writes(replica.side))
+        return [WriteUnit(self.who, unit, self._acts_of(unit)) for unit in units]
 
-    def take(self, batch: WriteBatch, result: VerifiedWrite) -> None:
+    def _acts_of(self, writes: Sequence[Write]) -> list[tuple[CellDecision, Act]]:
+        return [(one, act) for one, act in self.acts if any(write in writes for write in act.writes)]
+
+    def take(self, unit: WriteUnit, result: VerifiedWrite) -> None:
         """Note what came of a unit."""
         if result.view is not None:
-            self.shown[batch.side] = result.view
-        if result.fate is not WriteOutcome.PROVEN:
-            self.failed |= {write.topic for write in batch.unit}
+            self.shown[unit.side] = result.view
+        if result.outcome is not WriteOutcome.PROVEN:
+            self.failed |= set(unit.topics)
 
 
-class AttemptLog:
-    """Keeps the state DB's books on writes."""
+def is_reflected(mapping: ConsentMapping, writes: Iterable[Write], view: PersonView) -> bool:
+    """Whether a read proves all these writes."""
+    for write in writes:
+        topic, seen = mapping.topic(write.topic), view.topics.get(write.topic)
+        if topic is None or seen is None or not is_proven_by(topic, write, seen):
+            return False
+    return True
 
-    def __init__(self, services: Services, run: RunId) -> None:
-        self._services = services
-        self._run = run
 
-    def begin(self, side: Side, batches: Sequence[WriteBatch]) -> list[int]:
-        """Note writes before they are sent: killed at any moment, the next round knows what may have
-        happened and reads it back first."""
-        return self._services.state.attempts.begin(self._run, side, [self._begun(one) for one in batches])
+def read_back(
+    run: RunContext, reader: ReadReplica, people: Iterable[Who]
+) -> dict[str, PersonView | SideError]:
+    """What a side shows now of these people, by address key, or why that is not known."""
+    asked = {address_key(who.address): who for who in people}
+    found: dict[str, PersonView | SideError] = {}
+    missed = left_out(reader.side)
+    try:
+        for page in reader.read_people(list(asked.values())) if asked else ():
+            found |= {address_key(view.address): view for view in page.views}
+            found |= {address_key(who.address): error for who, error in page.failures}
+            run.heartbeat()
+    except SideError as error:
+        missed = error
+    return {key: found.get(key, missed) for key in asked}
 
-    def _begun(self, batch: WriteBatch) -> AttemptStarted:
-        body = {
-            "writes": writes_out(batch.unit),
-            "acts": {one.topic.id: act_out(act) for one, act in batch.acts},
-            "mapping": self._services.mapping.digest,
-        }
-        return AttemptStarted(batch.who.person, body, self._decided(batch))
 
-    def _decided(self, batch: WriteBatch) -> LedgerEntry:
-        """The ledger's line of why: all that the decision rested on."""
-        body = {
-            "side": batch.side.value,
-            "writes": writes_out(batch.unit),
-            "mapping": self._services.mapping.digest,
-            "grounds": {
-                one.topic.id: {
-                    **ground_out(one.cell),
-                    "rule": act.rule.value,
-                    "policy": one.topic.conflict.value,
-                }
-                for one, act in batch.acts
-            },
-        }
-        return LedgerEntry("decided", body, batch.who.person)
+# before and after a write
 
-    def end(self, side: Side, ended: Sequence[tuple[int, WriteBatch, VerifiedWrite]]) -> None:
-        """Note what became of writes to one side, in one transaction; then hold what needs a person."""
-        for _, batch, result in ended:
-            if result.fate is WriteOutcome.CHALLENGED:
-                # Before the attempt ends: killed in between, nobody is asked twice.
-                sent_at = result.sent_at or self._services.clock()
-                note_asked(self._services.state, self._run, batch.who.person, batch.unit, sent_at)
-        self._services.state.attempts.end(
-            self._run,
-            side,
-            [_ended(attempt, batch, result) for attempt, batch, result in ended],
-            views=[result.view for _, _, result in ended if result.view is not None],
-            unsubscribe_withdraws_topics=self._services.mapping.unsubscribe_withdraws_topics,
-        )
-        for _, batch, result in ended:
-            if result.fate is WriteOutcome.CHALLENGED:
-                self._wait_for_confirmation(batch)
-            self._hold_where_needed(batch, result)
 
-    def agree(self, work: Sequence[PersonWrites]) -> None:
-        """What is proven is agreed: with what the written sides show now, and what the others showed when it
-        was decided, so that any change of theirs since is a change."""
-        proven = [
-            (one, act, person_writes)
-            for person_writes in work
-            for one, act in person_writes.acts
-            if one.topic.id not in person_writes.failed
-        ]
-        if not proven:
-            return
-        state = self._services.state
-        cells = state.cells.of_many(
-            list(dict.fromkeys(person_writes.who.person for _, _, person_writes in proven))
-        )
-        now = {(cell.person, cell.topic): cell for mine in cells.values() for cell in mine}
-        for one, _, _ in proven:  # before it is settled: a settled cell is not looked at again
-            if one.cell.hold is not None:
-                state.holds.close(one.cell.person, one.topic.id)
-        settlements = [
-            self._settlement(one, act, now[person_writes.who.person, one.topic.id], person_writes.shown)
-            for one, act, person_writes in proven
-        ]
-        state.cells.settle(self._run, settlements)
+def begin_attempts(run: RunContext, side: Side, units: Sequence[WriteUnit]) -> list[int]:
+    """Note writes before they are sent: killed at any moment, the next run knows what may have happened and
+    reads it back first."""
+    return run.state.attempts.begin(run.id, side, [_started(run, unit) for unit in units])
 
-    def _settlement(
-        self, one: CellDecision, act: Act, now: Cell, shown: Mapping[Side, PersonView]
-    ) -> Settlement:
-        versions = dict(act.versions)
-        for write in act.writes:
-            view = shown[write.side]
-            versions[write.side] = view.topics[write.topic].version
-        agreement = Agreement(
-            act.choice, act.at, act.rule.value, self._services.clock(), versions, act.frequencies
-        )
-        moved = any(
-            now.versions.get(side) != one.cell.versions.get(side)
-            for side in Side
-            if side not in {write.side for write in act.writes}
-        )
-        ground = one.cell.ground if moved else now.ground
-        body = {"choice": act.choice.value, "rule": act.rule.value, "at": act.at.isoformat()}
-        entry = LedgerEntry("agreed", body, one.cell.person, one.topic.id)
-        return Settlement(one.cell.person, one.topic.id, ground, agreement, entry)
 
-    def _wait_for_confirmation(self, batch: WriteBatch) -> None:
-        """Nothing is left to decide before the person confirms, unless they have already."""
-        state, person = self._services.state, batch.who.person
-        now = {cell.topic: cell for cell in state.cells.of(person)}
-        asked = [now[one.topic.id] for one, _ in batch.acts]
-        for cell in asked:
-            if cell.hold is not None:
-                state.holds.close(person, cell.topic)
-        waiting = [cell for cell in asked if batch.side in cell.seen and not is_in(cell.seen[batch.side])]
-        state.cells.settle(self._run, [Settlement(person, cell.topic, cell.ground) for cell in waiting])
+def _started(run: RunContext, unit: WriteUnit) -> AttemptStarted:
+    """The attempt, and the ledger's entry of why: all that the decision rested on."""
+    common = {"writes": writes_out(unit.writes), "mapping": run.mapping.digest}
+    acts = {one.topic.id: act_out(act) for one, act in unit.acts}
+    grounds = {
+        one.topic.id: {**ground_out(one.cell), "rule": act.rule.value, "policy": one.topic.conflict.value}
+        for one, act in unit.acts
+    }
+    entry = LedgerEntry("decided", {"side": unit.side.value, **common, "grounds": grounds}, unit.who.person)
+    return AttemptStarted(unit.who.person, {**common, "acts": acts}, entry)
 
-    def _hold_where_needed(self, batch: WriteBatch, result: VerifiedWrite) -> None:
-        """A person at the desk is needed where no repetition helps."""
-        match result.fate:
+
+def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUnit, VerifiedWrite]]) -> None:
+    """Note what became of writes to one side, in one transaction; then hold what needs an operator."""
+    for _, unit, result in ended:
+        if result.outcome is WriteOutcome.CHALLENGED:
+            # Before the attempt ends: killed in between, nobody is asked twice.
+            note_challenge(run, unit.who.person, unit.writes, result.sent_at or run.clock())
+    run.state.attempts.end(
+        run.id,
+        side,
+        [_finished(attempt, unit, result) for attempt, unit, result in ended],
+        views=[result.view for _, _, result in ended if result.view is not None],
+        unsubscribe_withdraws_topics=run.mapping.unsubscribe_withdraws_topics,
+    )
+    for _, unit, result in ended:
+        match result.outcome:
+            case WriteOutcome.CHALLENGED:
+                _wait_for_confirmation(run, unit)
             case WriteOutcome.REFUSED:
-                rule, why = Rule.REFUSED, str(result.error)
+                _hold(run, unit, Rule.REFUSED, str(result.error))
             case WriteOutcome.INEFFECTIVE:
-                rule, why = Rule.NOT_HONOURED, RULE_TEXT[Rule.NOT_HONOURED]
+                _hold(run, unit, Rule.NOT_HONOURED, RULE_TEXT[Rule.NOT_HONOURED])
             case _:
-                return
-        self._open_holds(batch, rule, why)
-        state, person = self._services.state, batch.who.person
-        cells = state.cells.of(person)
-        held = {cell.topic: cell for cell in cells if cell.hold is not None and cell.hold.reason == rule}
-        settled = [held[one.topic.id] for one, _ in batch.acts if one.topic.id in held]
-        state.cells.settle(self._run, [Settlement(person, cell.topic, cell.ground) for cell in settled])
-
-    def _open_holds(self, batch: WriteBatch, rule: Rule, why: str) -> None:
-        state, person = self._services.state, batch.who.person
-        now = {cell.topic: cell for cell in state.cells.of(person)}
-        for one, act in batch.acts:
-            if rule is Rule.NOT_HONOURED and not self._often_unfollowed(person, one.topic.id):
-                continue
-            state.holds.open(
-                self._run,
-                person,
-                one.topic.id,
-                reason=rule,
-                why=why,
-                ground=now[one.topic.id].ground,
-                proposed=writes_out(act.writes),
-                ledger=LedgerEntry("held", {"rule": rule.value, "why": why}, person, one.topic.id),
-                ask_again=True,
-            )
-
-    def _often_unfollowed(self, person: PersonId, topic: TopicId) -> bool:
-        return self._services.state.attempts.ineffective(person, topic) >= NOT_HONOURED_MAX
+                pass
 
 
 _STATES = {
@@ -253,28 +209,199 @@ _STATES = {
 }
 
 
-def _ended(attempt: int, batch: WriteBatch, result: VerifiedWrite) -> AttemptFinished:
-    topics = [write.topic for write in batch.unit]
+def _finished(attempt: int, unit: WriteUnit, result: VerifiedWrite) -> AttemptFinished:
+    person, error = unit.who.person, result.error
     body: dict[str, object] = {
         "attempt": attempt,
-        "side": batch.side.value,
-        "topics": topics,
-        "fate": result.fate.value,
+        "side": unit.side.value,
+        "topics": unit.topics,
+        "fate": result.outcome.value,
     }
-    error = result.error
     if error is not None:
         body |= {"error": str(error), "code": error.code}
     return AttemptFinished(
         attempt,
-        batch.who.person,
-        _STATES[result.fate],
-        LedgerEntry("outcome", body, batch.who.person),
-        topics,
+        person,
+        _STATES[result.outcome],
+        LedgerEntry("outcome", body, person),
+        unit.topics,
         error_code=None if error is None else error.code,
         error=None if error is None else str(error),
         written_at=result.sent_at,
     )
 
 
-def _concerns(act: Act, unit: Sequence[Write]) -> bool:
-    return any(write in unit for write in act.writes)
+def note_challenge(run: RunContext, person: PersonId, writes: Iterable[Write], sent_at: datetime) -> None:
+    """The person was asked by mail to confirm by what was sent, or may have been."""
+    for write in writes:
+        if isinstance(write, Raise) and write.topic == CHANNEL and write.side is Side.DOTDIGITAL:
+            opt_in_at = write.evidence.changed_at
+            check_at = sent_at + CHECK_INTERVAL_MIN
+            run.state.confirmations.record(run.id, person, opt_in_at, sent_at=sent_at, look_at=check_at)
+
+
+def _wait_for_confirmation(run: RunContext, unit: WriteUnit) -> None:
+    """Nothing is left to decide before the person confirms, unless they have already."""
+    person = unit.who.person
+    asked = _cells(run, unit)
+    for cell in asked:
+        if cell.hold is not None:
+            run.state.holds.close(person, cell.topic)
+    waiting = [cell for cell in asked if unit.side in cell.seen and not cell.seen[unit.side].opted_in]
+    run.state.cells.settle(run.id, [Settlement(person, cell.topic, cell.ground) for cell in waiting])
+
+
+def _hold(run: RunContext, unit: WriteUnit, rule: Rule, why: str) -> None:
+    """Ask an operator where no repetition helps."""
+    person = unit.who.person
+    grounds = {cell.topic: cell.ground for cell in _cells(run, unit)}
+    for one, act in unit.acts:
+        topic = one.topic.id
+        if rule is Rule.NOT_HONOURED and run.state.attempts.ineffective(person, topic) < NOT_HONOURED_MAX:
+            continue
+        run.state.holds.open(
+            run.id,
+            person,
+            topic,
+            reason=rule,
+            why=why,
+            ground=grounds[topic],
+            proposed=writes_out(act.writes),
+            ledger=LedgerEntry("held", {"rule": rule.value, "why": why}, person, topic),
+            ask_again=True,
+        )
+    held = [cell for cell in _cells(run, unit) if cell.hold is not None and cell.hold.reason == rule]
+    run.state.cells.settle(run.id, [Settlement(person, cell.topic, cell.ground) for cell in held])
+
+
+def _cells(run: RunContext, unit: WriteUnit) -> list[Cell]:
+    """The cells of a unit as they are now."""
+    topics = {one.topic.id for one, _ in unit.acts}
+    return [cell for cell in run.state.cells.of(unit.who.person) if cell.topic in topics]
+
+
+# agreements
+
+
+def agree(run: RunContext, work: Sequence[PersonWrites]) -> None:
+    """What is proven is agreed: with what the written sides show now, and what the others showed when it was
+    decided, so that any change of theirs since is a change."""
+    proven = [
+        (person, one, act) for person in work for one, act in person.acts if one.topic.id not in person.failed
+    ]
+    if not proven:
+        return
+    cells = run.state.cells.of_many(list(dict.fromkeys(person.who.person for person, _, _ in proven)))
+    now = {(cell.person, cell.topic): cell for mine in cells.values() for cell in mine}
+    for _, one, _ in proven:  # before it is settled: a settled cell is not decided again
+        if one.cell.hold is not None:
+            run.state.holds.close(one.cell.person, one.topic.id)
+    settlements = []
+    for person, one, act in proven:
+        there = now[person.who.person, one.topic.id]
+        written = {write.side for write in act.writes}
+        unwritten = [side for side in Side if side not in written]
+        moved = any(there.versions.get(side) != one.cell.versions.get(side) for side in unwritten)
+        ground = one.cell.ground if moved else there.ground
+        settlements.append(_agreement(run, one.cell.person, act, person.shown, ground))
+    run.state.cells.settle(run.id, settlements)
+
+
+def _agreement(
+    run: RunContext, person: PersonId, act: Act, shown: dict[Side, PersonView], ground: str
+) -> Settlement:
+    """The agreement that an act leads to, now that the sides it wrote to show it."""
+    topic = act.writes[0].topic
+    versions = {write.side: shown[write.side].topics[topic].version for write in act.writes}
+    body = {"choice": act.choice.value, "rule": act.rule.value, "at": act.at.isoformat()}
+    entry = LedgerEntry("agreed", body, person, topic)
+    return Settlement(person, topic, ground, act.agreement(versions, run.clock()), entry)
+
+
+# recovery
+
+
+def recover(run: RunContext) -> None:
+    """Read back every attempt that a crash, a time-out or a slow side left in doubt. One that cannot be read
+    stays in doubt, and so does what a bulk job may still be working on."""
+    attempts = run.state.attempts.in_doubt()
+    for side in Side:
+        mine = [attempt for attempt in attempts if attempt.side is side]
+        with with_priority(Priority.READ_BACKS):
+            if mine and not _is_busy(run, side):
+                _recover_side(run, side, mine)
+
+
+def _is_busy(run: RunContext, side: Side) -> bool:
+    try:
+        busy = run.readers[side].has_running_jobs()
+    except SideError as error:
+        run.health.failed(side, side, error)
+        busy = True
+    if busy:
+        run.health.busy.add(side)
+        run.health.warn(f"{side}: a bulk job is still running; its people are skipped")
+    return busy
+
+
+def _recover_side(run: RunContext, side: Side, attempts: list[Attempt]) -> None:
+    done = 0
+    for some in batched(attempts, run.tuning.page):
+        people = {who.person: who for who in run.state.people.get_many([one.person for one in some])}
+        shown = read_back(run, run.readers[side], people.values())
+        for attempt in some:
+            view = shown[address_key(people[attempt.person].address)]
+            if isinstance(view, SideError):
+                run.health.warn(f"{side}: a write stays in doubt ({view})")
+            elif not any(seen.pending for seen in view.topics.values()):
+                _settle_attempt(run, attempt, view)
+            done += 1
+            run.progress("reading back writes in doubt", done, len(attempts))
+            run.heartbeat()
+
+
+def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None:
+    """End an attempt by what a read back shows, and agree on what is proven, as it was decided then: a change
+    of the other side since is a change."""
+    writes = [write_in(write) for write in attempt.body["writes"]]
+    proven = is_reflected(run.mapping, writes, view)
+    state = AttemptState.DONE if proven else AttemptState.FAILED
+    if not proven and any(_may_have_asked(write, view) for write in writes):
+        # Before the attempt ends: killed in between, nobody is asked twice.
+        note_challenge(run, attempt.person, writes, attempt.begun_at)
+    topics = [write.topic for write in writes]
+    body = {
+        "attempt": attempt.id,
+        "side": attempt.side.value,
+        "topics": topics,
+        "fate": "proven" if proven else "not applied",
+        "by": "read back in a later run",
+    }
+    ledger = LedgerEntry("outcome", body, attempt.person)
+    run.state.attempts.end(
+        run.id,
+        attempt.side,
+        [AttemptFinished(attempt.id, attempt.person, state, ledger, topics)],
+        views=(view,),
+        unsubscribe_withdraws_topics=run.mapping.unsubscribe_withdraws_topics,
+    )
+    if proven:
+        # No ground: the cell stays to be decided, and is found in agreement if nothing moved since.
+        acts = [act_in(shown) for shown in attempt.body["acts"].values()]
+        run.state.cells.settle(
+            run.id,
+            [
+                _agreement(run, attempt.person, act, {attempt.side: view}, ground="")
+                for act in acts
+                if all(write in writes for write in act.writes)
+            ],
+        )
+
+
+def _may_have_asked(write: Write, view: PersonView) -> bool:
+    """Whether a confirmation mail may have been sent: where it cannot be known, it counts as sent. The silent
+    form asks only where the account demands a confirmation, and then a pending one shows."""
+    if not isinstance(write, Raise) or write.how is None:
+        return False
+    seen = view.topics.get(write.topic)
+    return write.how is Resubscribe.CHALLENGE or (seen is not None and seen.block is Block.PENDING)

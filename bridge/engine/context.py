@@ -1,4 +1,4 @@
-"""What a round is made of: everything it uses is handed to it."""
+"""What a run is made of. Everything it uses is passed in."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from typing import Any, Protocol
 
 from bridge.core.brakes import BrakeLimits
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
-from bridge.core.errors import SideError, Verdict
+from bridge.core.errors import ConfigError, SideError, Verdict
 from bridge.core.mapping import Mapping as ConsentMapping
-from bridge.core.model import Side, TopicId
+from bridge.core.model import PersonId, Side, TopicId
 from bridge.core.ports import FAILURES_IN_A_ROW, ReadReplica, Replica
-from bridge.core.store_port import StorePort
+from bridge.core.store_port import RunKind, StorePort
 
 Clock = Callable[[], datetime]
 
+ACCOUNT = "account."  # the facts that name the account at each side
+
 
 class Progress(Protocol):
-    """Told how far a long step has come; `total` is None where nobody knows."""
+    """Called with how far a long step has come; `total` is None where it is not known."""
 
     def __call__(self, step: str, done: int, total: int | None = None) -> None: ...
 
 
 def silent(step: str, done: int, total: int | None = None) -> None:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """The operator's settings that a round follows."""
+    """The operator's settings that a run follows."""
 
-    poll: timedelta = timedelta(seconds=60)  # between the daemon's rounds
+    poll: timedelta = timedelta(seconds=60)  # between the daemon's runs
     overlap: timedelta = timedelta(seconds=900)
     skew: timedelta = timedelta(seconds=2)
     limits: BrakeLimits = field(default_factory=BrakeLimits)
@@ -40,13 +42,13 @@ class Tuning:
     page: int = 500  # people decided at a time
     wave: int = 20_000  # people whose writes are gathered, so that a side may take them in one bulk job
     catalogue_every: timedelta = timedelta(minutes=10)
-    challenge_wait: timedelta = CONFIRMATION_WAIT  # for how long a confirmation by mail is waited for
-    settling: timedelta = timedelta(minutes=2)  # how long what a feed tells of is looked into again
+    challenge_wait: timedelta = CONFIRMATION_WAIT  # how long to wait for a confirmation by mail
+    settling: timedelta = timedelta(minutes=2)  # how long the same hint of a feed is read again
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a dry run gets: there is nothing in it that could write to a side."""
+    """What every run needs. Nothing in it can write to a side."""
 
     state: StorePort
     readers: Mapping[Side, ReadReplica]
@@ -67,40 +69,40 @@ class Writers:
 
 @dataclass(slots=True)
 class RunHealth:
-    """What is known to be wrong in this run: what may not be raised, who cannot be written to."""
+    """What is known to be wrong in this run: what may not be raised, which side cannot be used."""
 
-    untrusted_topics: set[TopicId] = field(
-        default_factory=set
-    )  # a feed that covers these was not read to its end
+    untrusted_topics: set[TopicId] = field(default_factory=set)  # a feed of these was not read to its end
     unread_this_run: dict[Side, set[TopicId]] = field(default_factory=lambda: {side: set() for side in Side})
-    """Topics of which a feed of that side had no turn in this run: read again before anybody is raised."""
-    busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be at work there
-    gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what is no longer there
+    """Topics of which a feed of that side was not due in this run: read again before anybody is raised."""
+    unread_people: dict[Side, set[PersonId]] = field(default_factory=lambda: {side: set() for side in Side})
+    """People whose read failed in this run, and was not repeated with success since."""
+    busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be running there
+    gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what no longer exists
     down: dict[Side, SideError] = field(default_factory=dict)
-    failures: list[SideError] = field(default_factory=list)  # of calls that speak of nobody in particular
+    failures: list[SideError] = field(default_factory=list)  # of calls that are about no single person
     warnings: list[str] = field(default_factory=list)
     consecutive_failures: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
 
     def warn(self, text: str) -> None:
-        """Say something once."""
+        """Report something once."""
         if text not in self.warnings:
             self.warnings.append(text)
 
     def reached(self, side: Side) -> None:
-        """A call about one person went well."""
+        """A call about one person succeeded."""
         self.consecutive_failures[side] = 0
 
     def missed(self, side: Side, error: SideError) -> bool:
-        """A call about one person failed. Returns whether the side is down: one person's trouble must not
-        stop the others, but a side that serves nobody is down."""
+        """A call about one person failed. Returns whether the side is down: one person's failure must not
+        stop the others, but a side that fails for everybody is down."""
         self.consecutive_failures[side] += error.verdict is not Verdict.HOLD
         if error.stops_side or self.consecutive_failures[side] >= FAILURES_IN_A_ROW:
             self.lost(side, error)
         return side in self.down
 
     def failed(self, side: Side, what: str, error: SideError) -> None:
-        """A feed, a sweep or a catalogue could not be read. One that answers badly must not keep withdrawals
-        from a side that takes them."""
+        """A feed, a sweep or a catalogue could not be read. Bad answers to reads must not keep withdrawals
+        from a side that takes writes."""
         if error.stops_side or side in self.down:
             self.lost(side, error)
             return
@@ -117,3 +119,60 @@ class RunHealth:
         """A side cannot be used for the rest of this run."""
         self.down.setdefault(side, error)
         self.warn(f"{side}: {error}")
+
+    def unread(self, person: PersonId) -> bool:
+        """Whether what a side shows of this person could not be read in this run."""
+        return any(person in people for people in self.unread_people.values())
+
+
+class RunContext:
+    """One run: what it uses, its number, and what is known to be wrong. This is all that a dry run has, so
+    that it cannot write to a side. A run is noted in the state DB as it is made, and as it ends."""
+
+    def __init__(self, services: Services, kind: RunKind) -> None:
+        self.state, self.readers = services.state, services.readers
+        self.mapping, self.tuning, self.clock = services.mapping, services.tuning, services.clock
+        self.progress, self.heartbeat, self.budget = services.progress, services.heartbeat, services.budget
+        self.kind, self.started_at = kind, services.clock()
+        self.health = RunHealth()
+        self.observed = dict.fromkeys(Side, 0)  # people read
+        self.calls_before = {side: reader.calls for side, reader in services.readers.items()}
+        self.id = services.state.runs.begin(kind)
+
+    def check_accounts(self) -> None:
+        """Raises ConfigError where the state DB belongs to other accounts."""
+        require_same_account(self.state, self.readers, self.health)
+
+    def end(self, state: str, report: Mapping[str, Any]) -> None:
+        """Note how the run ended: `done`, `failed` or `stopped`."""
+        self.state.runs.end(self.id, state, report)
+
+
+class WriteContext(RunContext):
+    """A run that may write to the sides."""
+
+    def __init__(self, services: Services, kind: RunKind, writers: Writers) -> None:
+        super().__init__(services, kind)
+        self.replicas = writers.replicas
+
+
+def require_same_account(state: StorePort, readers: Mapping[Side, ReadReplica], health: RunHealth) -> None:
+    """Bind a new state DB to both accounts; raise ConfigError where it is bound to others: what was agreed
+    for one account means nothing for another. A side that cannot tell which account it serves is not used in
+    this run."""
+    for side in Side:
+        try:
+            account = readers[side].account()
+        except SideError as error:
+            health.lost(side, error)
+            continue
+        known = state.facts.account(side)
+        if known is None:
+            state.facts.set_account(side, account)
+        elif known != account:
+            raise ConfigError(
+                f"This state DB belongs to another account of {side} ({known}) "
+                f"than the settings lead to ({account}).",
+                hint="Name another one by BRIDGE_DATABASE_URL. If it is the same account under a new "
+                "address, say so with `bridge db adopt`.",
+            )

@@ -11,15 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bridge.core.conflict import is_out
 from bridge.core.erasure import Eraser, RecordFound, SideErasure
 from bridge.core.errors import SideError, Throttled
 from bridge.core.model import Observation, PersonId, Side, TopicId, Who, mask
 from bridge.core.ports import read_person
 from bridge.core.priority import Priority, with_priority
 from bridge.core.store_port import StorePort
-from bridge.engine.account_guard import require_same_account
-from bridge.engine.context import RunHealth, Services
+from bridge.engine.context import RunHealth, Services, require_same_account
 
 ORDER = (Side.DOTDIGITAL, Side.MYPREFERENCES)  # where mail is sent from comes first
 _NOBODY = PersonId(0)  # whom the state DB does not know
@@ -127,7 +125,7 @@ class PersonEraser:
 
     def _down(self) -> dict[Side, SideError]:
         health = RunHealth()
-        require_same_account(self._services, health)
+        require_same_account(self._services.state, self._services.readers, health)
         return dict(health.down)
 
     def _demand_quiet(self, side: Side) -> None:
@@ -140,7 +138,7 @@ class PersonEraser:
 
 
 def _outs(topics: Mapping[TopicId, Observation]) -> dict[TopicId, datetime | None]:
-    return {topic: seen.changed_at for topic, seen in topics.items() if is_out(seen)}
+    return {topic: seen.changed_at for topic, seen in topics.items() if seen.opted_out}
 
 
 def _told(erasure: SideErasure) -> str:

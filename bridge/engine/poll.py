@@ -1,4 +1,4 @@
-"""Observation: reading the feeds of both sides into the state DB, page by page."""
+"""Polling: reading the feeds of both sides into the state DB, page by page."""
 
 from __future__ import annotations
 
@@ -7,166 +7,172 @@ from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime
 
 from bridge.core.brakes import burst_minutes
+from bridge.core.double_opt_in import CHECK_INTERVAL_MIN, next_check
 from bridge.core.errors import DrainIncomplete, SideError
 from bridge.core.mapping import CHANNEL
-from bridge.core.model import Choice, Observation, RunId, Side, TopicId
-from bridge.core.ports import Hint, Page
+from bridge.core.model import PersonId, Side, TopicId, address_key
+from bridge.core.ports import Feed, Hint, Page
+from bridge.core.store_port import PendingConfirmation
 from bridge.core.watermark import advance, is_stale, read_window
-from bridge.engine.context import RunHealth, Services
-from bridge.engine.fetch import Fetcher
+from bridge.engine.context import RunContext
+from bridge.engine.fetch import read_hints, record
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+SWEEP_DUE = "sweep_owed"  # the fact that something happened that only a full sweep can find
 
 
 class FeedPoller:
-    """Reads what changed. A watermark moves with the last page of a proven drain, in its transaction."""
+    """Reads what changed. A watermark moves with the last page of a proven drain, in its transaction. `first`
+    says that this is the first run: feeds without a watermark start now."""
 
-    def __init__(self, services: Services, run: RunId, health: RunHealth, fetcher: Fetcher) -> None:
-        self._services = services
+    def __init__(self, run: RunContext, *, first: bool) -> None:
         self._run = run
-        self._health = health
-        self._fetcher = fetcher
+        self._first = first
         self._minutes: Counter[datetime] = Counter()
 
-    def feeds(self, *, first: bool) -> frozenset[Side]:
+    def read_all(self) -> frozenset[Side]:
         """Read every feed of both sides. Returns the sides whose feeds cannot reach back far enough: only a
         sweep finds what happened there in between."""
-        readers = self._services.readers
-        poll = self._services.tuning.poll
-        return frozenset(
-            side
-            for side in Side
-            if self._some(side, [feed.name for feed in readers[side].feeds(poll)], first=first)
-        )
+        return frozenset(side for side in Side if self._read(side, [feed.name for feed in self._feeds(side)]))
 
-    def turns(self) -> frozenset[Side]:
-        """Read those feeds of both sides whose turn it is. Returns the same."""
-        return frozenset(side for side in Side if self._turns_of(side))
+    def read_due(self) -> frozenset[Side]:
+        """Read those feeds of both sides that are due. Returns the same."""
+        gaps = set()
+        for side in Side:
+            due = self._run.readers[side].feeds_due(self._run.state.feeds.watermarks(), self._run.tuning.poll)
+            read: set[str] = set()
+            if self._read(side, due, read):
+                gaps.add(side)
+            self._note_unread(side, read)
+        return frozenset(gaps)
+
+    def read_covering(self, side: Side, topics: Set[TopicId]) -> None:
+        """Read all feeds of one side that report these topics, or the channel that they are sent by."""
+        wanted = {*topics, CHANNEL}
+        self._read(side, [feed.name for feed in self._feeds(side) if feed.topics & wanted])
+        self._run.health.unread_this_run[side] -= topics
 
     @property
     def bursts(self) -> frozenset[datetime]:
         """Minutes of this run in which suspiciously many people were unsubscribed at once."""
-        most = self._services.tuning.limits.burst_max
-        return burst_minutes(self._minutes.elements(), most)
+        return burst_minutes(self._minutes.elements(), self._run.tuning.limits.burst_max)
 
-    def covering(self, side: Side, topics: Set[TopicId], *, first: bool) -> None:
-        """Read all feeds of one side that speak of these topics, or of the channel that they go out by."""
-        wanted = {*topics, CHANNEL}
-        feeds = self._services.readers[side].feeds(self._services.tuning.poll)
-        self._some(side, [feed.name for feed in feeds if feed.topics & wanted], first=first)
-        self._health.unread_this_run[side] -= topics
+    def _feeds(self, side: Side) -> Sequence[Feed]:
+        return self._run.readers[side].feeds(self._run.tuning.poll)
 
-    def _some(self, side: Side, feeds: Iterable[str], *, first: bool) -> bool:
-        """Read these feeds; whether one cannot reach back far enough."""
+    def _read(self, side: Side, feeds: Iterable[str], read: set[str] | None = None) -> bool:
+        """Read these feeds, and note in `read` which; whether one cannot reach back far enough."""
         gap = False
         for feed in feeds:
-            if side in self._health.down:
-                self._doubt(side, feed)
+            if side in self._run.health.down:
+                self._distrust(side, feed)
                 continue
-            gap = self._feed(side, feed, first=first) or gap
+            gap = self._read_feed(side, feed) or gap
+            if read is not None:
+                read.add(feed)
         return gap
 
-    def _turns_of(self, side: Side) -> bool:
-        reader, state = self._services.readers[side], self._services.state
-        read: set[str] = set()
-        gap = False
-        for feed in reader.feeds_due(state.feeds.watermarks(), self._services.tuning.poll):
-            if side in self._health.down:
-                break
-            gap = self._feed(side, feed, first=False) or gap
-            read.add(feed)
-        self._left_out(side, read)
-        return gap
-
-    def _left_out(self, side: Side, read: Set[str]) -> None:
-        """Feeds that were not read: in doubt where that is not just for want of a turn."""
-        reader, tuning = self._services.readers[side], self._services.tuning
-        marks = self._services.state.feeds.watermarks()
-        feeds = reader.feeds(tuning.poll)
+    def _note_unread(self, side: Side, read: Set[str]) -> None:
+        """Feeds that were not read. They are distrusted where that is not only because they were not due."""
+        run, marks, feeds = self._run, self._run.state.feeds.watermarks(), self._feeds(side)
         newest = max((marks[feed.name] for feed in feeds if feed.name in marks), default=None)
         for feed in feeds:
             if feed.name in read:
                 continue
-            if side in self._health.down or is_stale(
-                marks.get(feed.name), newest, turn=feed.period, overlap=tuning.overlap
-            ):
-                self._doubt(side, feed.name)
-            self._health.unread_this_run[side] |= feed.topics
+            stale = is_stale(marks.get(feed.name), newest, turn=feed.period, overlap=run.tuning.overlap)
+            if stale or side in run.health.down:
+                self._distrust(side, feed.name)
+            run.health.unread_this_run[side] |= feed.topics
 
-    def _feed(self, side: Side, feed: str, *, first: bool) -> bool:
-        reader, state = self._services.readers[side], self._services.state
-        watermark = state.feeds.watermark(feed)
+    def _read_feed(self, side: Side, feed: str) -> bool:
+        run, reader = self._run, self._run.readers[side]
+        watermark, overlap = run.state.feeds.watermark(feed), run.tuning.overlap
         try:
             oldest = reader.oldest_since()
-            start = self._services.clock() if first else oldest or BEGINNING
-            overlap = self._services.tuning.overlap
-            there = read_window(watermark, overlap=overlap, oldest=oldest, start=start - overlap)
-            if there.gap:  # noted before the watermark leaps over it
-                state.facts.sweep_due = feed
-            for number, page in enumerate(reader.read_feed(feed, there.since), 1):
-                self._page(side, feed, page, watermark)
-                self._services.progress(f"reading {feed}", number)
+            start = run.clock() if self._first else oldest or BEGINNING
+            window = read_window(watermark, overlap=overlap, oldest=oldest, start=start - overlap)
+            if window.gap:  # noted before the watermark moves past it
+                run.state.facts.sweep_due = feed
+            for number, page in enumerate(reader.read_feed(feed, window.since), 1):
+                self._store(side, feed, page, watermark)
+                run.progress(f"reading {feed}", number)
         except DrainIncomplete as error:
-            self._doubt(side, feed)
-            self._health.warn(f"{feed}: {error}")
+            self._distrust(side, feed)
+            run.health.warn(f"{feed}: {error}")
             return False
         except SideError as error:
-            self._doubt(side, feed)
-            self._health.failed(side, feed, error)
+            self._distrust(side, feed)
+            run.health.failed(side, feed, error)
             return False
-        return there.gap
+        return window.gap
 
-    def _page(self, side: Side, feed: str, page: Page, watermark: datetime | None) -> None:
-        """Store a page. Hints are followed before its watermark moves: until then they are not stored."""
-        self._fetcher.follow(side, self._unsettled(feed, page.hints))
-        if side in self._health.down:
-            raise self._health.down[side]
+    def _store(self, side: Side, feed: str, page: Page, watermark: datetime | None) -> None:
+        """Store a page. Its hints are read before its watermark moves: until then they are not stored."""
+        run = self._run
+        read_hints(run, side, self._unread_hints(feed, page.hints))
+        if side in run.health.down:
+            raise run.health.down[side]
         mark = None if page.watermark is None else advance(watermark, page.watermark)
-        unsubscribe_withdraws_topics = self._services.mapping.unsubscribe_withdraws_topics
-        state = self._services.state
-        recorded = state.observations.record(
-            page.views,
-            side,
-            run=self._run,
-            feed=feed,
-            watermark=mark,
-            unsubscribe_withdraws_topics=unsubscribe_withdraws_topics,
-            followed=[*(key for hint in page.hints for key in hint.keys), *page.repeated],
-            cursor=page.cursor,
-        )
-        self._fetcher.observed[side] += len(page.views)
-        self._fetcher.read_related(side, recorded)
+        keys = [*(key for hint in page.hints for key in hint.keys), *page.repeated]
+        record(run, side, page.views, feed=feed, watermark=mark, followed=keys, cursor=page.cursor)
         self._count_unsubscribes(page)
-        self._report(feed, page)
-        self._services.heartbeat()
+        for warning in page.warnings:
+            run.health.warn(f"{feed}: {warning}")
+        if page.skipped:
+            run.health.warn(f"{feed}: {page.skipped} rows without an address were skipped")
+        run.heartbeat()
 
-    def _unsettled(self, feed: str, hints: Sequence[Hint]) -> list[Hint]:
+    def _unread_hints(self, feed: str, hints: Sequence[Hint]) -> list[Hint]:
         """The hints that still tell something: overlapping reads bring the same ones again and again."""
         keys = [key for hint in hints for key in hint.keys]
-        settling = self._services.tuning.settling
-        settled = self._services.state.feeds.settled_keys(feed, keys, settling) if keys else frozenset()
-        fresh = [hint for hint in hints if not hint.keys or not settled.issuperset(hint.keys)]
-        return list(dict.fromkeys(fresh))
-
-    def _report(self, feed: str, page: Page) -> None:
-        for warning in page.warnings:
-            self._health.warn(f"{feed}: {warning}")
-        if page.skipped:
-            self._health.warn(f"{feed}: {page.skipped} rows without an address were left out")
+        settled = (
+            self._run.state.feeds.settled_keys(feed, keys, self._run.tuning.settling) if keys else frozenset()
+        )
+        return list(dict.fromkeys(one for one in hints if not one.keys or not settled.issuperset(one.keys)))
 
     def _count_unsubscribes(self, page: Page) -> None:
         for view in page.views:
             seen = view.topics.get(CHANNEL)
-            if seen is not None and _is_unsubscribe(seen) and seen.changed_at is not None:
+            if seen is not None and seen.opted_out and seen.block is None and seen.changed_at is not None:
                 self._minutes[seen.changed_at.replace(second=0, microsecond=0)] += 1
 
-    def _doubt(self, side: Side, feed: str) -> None:
-        feeds = self._services.readers[side].feeds(self._services.tuning.poll)
-        covered = next((known.topics for known in feeds if known.name == feed), frozenset())
-        self._health.untrusted_topics |= covered
-        if CHANNEL in covered and self._services.mapping.unsubscribe_withdraws_topics:
-            self._health.untrusted_topics |= {topic.id for topic in self._services.mapping.all}
+    def _distrust(self, side: Side, feed: str) -> None:
+        """Nothing that this feed reports is raised in this run."""
+        run = self._run
+        covered = next((known.topics for known in self._feeds(side) if known.name == feed), frozenset())
+        run.health.untrusted_topics |= covered
+        if CHANNEL in covered and run.mapping.unsubscribe_withdraws_topics:
+            run.health.untrusted_topics |= {topic.id for topic in run.mapping.all}
 
 
-def _is_unsubscribe(seen: Observation) -> bool:
-    return seen.choice is Choice.OPTED_OUT and seen.block is None
+def check_confirmations(run: RunContext) -> None:
+    """Read those who were asked by mail to confirm and are due: no feed reports a click. A person who could
+    not be read is read again, and no wait ends before a last read."""
+    now = run.clock()
+    while Side.DOTDIGITAL not in run.health.down:
+        due = run.state.confirmations.due(now, run.tuning.page)
+        if not due or not _check_page(run, due, now):
+            return
+
+
+def _check_page(run: RunContext, due: list[PendingConfirmation], now: datetime) -> bool:
+    people = {address_key(who.address): who for who in run.state.people.get_many([one.person for one in due])}
+    seen: set[PersonId] = set()
+    try:
+        for page in run.readers[Side.DOTDIGITAL].read_people(list(people.values())):
+            record(run, Side.DOTDIGITAL, page.views)
+            seen |= {people[address_key(view.address)].person for view in page.views}
+            for _, error in page.failures:
+                run.health.warn(f"{Side.DOTDIGITAL}: a person could not be read ({error}); will retry")
+            run.heartbeat()
+    except SideError as error:
+        run.health.failed(Side.DOTDIGITAL, "confirmations by mail", error)
+        return False
+    checks = {
+        one.person: next_check(one.challenge.sent_at, now, run.tuning.challenge_wait)
+        if one.person in seen
+        else now + CHECK_INTERVAL_MIN
+        for one in due
+    }
+    run.state.confirmations.schedule(checks, [person for person in seen if checks[person] is None])
+    return True

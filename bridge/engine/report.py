@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.core.errors import SideError
 from bridge.core.model import Raise, RunId, Side, Withdrawal, Write
 from bridge.core.store_port import Counts, RunKind
+from bridge.engine.context import RunContext
 from bridge.engine.serialize import time_out
 
 
@@ -33,7 +34,7 @@ class WriteCounts:
                 self.other[write.side] += 1
 
     def add(self, more: WriteCounts) -> None:
-        """Add another tally to this one."""
+        """Add other counts to these."""
         for mine, theirs in (
             (self.raises, more.raises),
             (self.withdrawals, more.withdrawals),
@@ -71,13 +72,13 @@ class Report:
 
     @property
     def in_sync(self) -> bool:
-        """Nothing is left to do, to prove, or to be looked at by a person; and everything was read."""
+        """Nothing is left to do, to prove or to review, and everything was read."""
         waits = self.counts.waiting or self.counts.held or self.counts.unproven or self.counts.dead
         return not (waits or self.errors or self.written.failed or self.gone or self.partial)
 
     @property
     def exit_code(self) -> int:
-        """0 done · 3 something waits for a person · 4 a brake · 5 a side could not be reached."""
+        """0 done · 3 manual review needed · 4 a brake · 5 a side could not be reached."""
         if self.errors:
             return max(error.exit_code for error in self.errors)
         if self.brakes:
@@ -110,3 +111,27 @@ class Report:
             "warnings": self.warnings,
             "budget": dict(self.budget),
         }
+
+
+def make_report(
+    run: RunContext, written: WriteCounts, *, brakes: Sequence[str] = (), swept: bool = False
+) -> Report:
+    """The report of a run that comes to its end."""
+    return Report(
+        run=run.id,
+        kind=run.kind,
+        started_at=run.started_at,
+        seconds=(run.clock() - run.started_at) / timedelta(seconds=1),
+        observed=run.observed,
+        written=written,
+        counts=run.state.cells.counts(),
+        calls={side: reader.calls - run.calls_before[side] for side, reader in run.readers.items()},
+        brakes=list(brakes),
+        warnings=run.health.warnings,
+        errors=run.health.errors,
+        gone=bool(run.health.gone),
+        swept=swept,
+        partial=bool(run.health.untrusted_topics),
+        budget=run.budget(),
+        people=run.state.people.count(),
+    )

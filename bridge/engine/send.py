@@ -1,170 +1,219 @@
-"""Carrying one person's writes: note the attempt, call, read back, settle."""
+"""Sending decided writes: note the attempts, send, read back, note what came of them, agree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
 from bridge.core.errors import Refused, SideError, Verdict
 from bridge.core.mapping import Mapping
-from bridge.core.model import Raise, Resubscribe, RunId, Side, Who, Write
-from bridge.core.ports import PersonView, WriteRequest, WriteResponse, read_person
-from bridge.core.priority import Priority, with_priority
-from bridge.core.verify import is_proven_by
-from bridge.engine.attempts import AttemptLog, PersonWrites, VerifiedWrite, WriteBatch, WriteOutcome
-from bridge.engine.consent_evidence import ConsentRecordCopier
-from bridge.engine.context import RunHealth, Services, Writers
-from bridge.engine.deciding import CellDecision
+from bridge.core.model import ConsentRecord, Raise, Resubscribe, Side, TopicId, Write, address_key
+from bridge.core.ports import PersonView, WriteRequest, WriteResponse, batched
+from bridge.core.priority import Priority, keep_priority, with_priority
+from bridge.engine.attempts import (
+    PersonWrites,
+    VerifiedWrite,
+    WriteOutcome,
+    WriteUnit,
+    agree,
+    begin_attempts,
+    end_attempts,
+    is_reflected,
+    read_back,
+)
+from bridge.engine.context import RunContext, WriteContext
 from bridge.engine.report import WriteCounts
 
+_AT_A_TIME = 100  # people whose consent records are read
 
-class OutcomeVerifier:
-    """What an answer to a write comes to, once the person was read again: an answer alone proves nothing."""
-
-    def __init__(self, services: Services, health: RunHealth) -> None:
-        self._services = services
-        self._health = health
-
-    def weigh(
-        self,
-        unit: Sequence[Write],
-        answer: WriteResponse | SideError,
-        read: Callable[[], PersonView],
-        sent_at: datetime,
-    ) -> VerifiedWrite:
-        """`read` reads the person back, or raises SideError; `sent_at` is when the call had ended."""
-        if isinstance(answer, SideError):
-            return self._refusal(unit, answer, read, sent_at)
-        self._health.reached(unit[0].side)
-        return self._read_back(unit, answer, read, sent_at)
-
-    def _refusal(
-        self,
-        unit: Sequence[Write],
-        error: SideError,
-        read: Callable[[], PersonView],
-        sent_at: datetime,
-    ) -> VerifiedWrite:
-        match error.verdict:
-            case Verdict.DONE:
-                return self._read_back(unit, WriteResponse.ALREADY_SO, read, sent_at)
-            case Verdict.IN_DOUBT:
-                found = self._read_back(unit, WriteResponse.ACCEPTED, read, sent_at)
-                fate = found.fate if found.fate is WriteOutcome.PROVEN else WriteOutcome.UNPROVEN
-                if found.view is None:  # a side in trouble must not get one write after the other in doubt
-                    self._health.missed(unit[0].side, error)
-                return replace(found, fate=fate, error=error)
-            case Verdict.HOLD:
-                return VerifiedWrite(WriteOutcome.REFUSED, error=error)
-            case Verdict.FIX_CONFIG:
-                self._health.warn(f"{unit[0].side}: {error}")
-                return VerifiedWrite(WriteOutcome.FAILED, error=error)
-            case Verdict.RETRY | Verdict.STOP:
-                self._health.missed(Side(error.side), error)  # reading evidence calls the other side
-                return VerifiedWrite(WriteOutcome.FAILED, error=error)
-
-    def _read_back(
-        self,
-        unit: Sequence[Write],
-        outcome: WriteResponse,
-        read: Callable[[], PersonView],
-        sent_at: datetime,
-    ) -> VerifiedWrite:
-        try:
-            with with_priority(Priority.READ_BACKS):
-                view = read()
-        except SideError as error:
-            return VerifiedWrite(WriteOutcome.UNPROVEN, error=error, sent_at=sent_at)
-        fate = self._fate(unit, outcome, view)
-        why = _unclear(unit[0].side) if fate is WriteOutcome.REFUSED else None
-        return VerifiedWrite(fate, view, why, sent_at)
-
-    def _fate(self, unit: Sequence[Write], outcome: WriteResponse, view: PersonView) -> WriteOutcome:
-        if outcome is WriteResponse.CHALLENGED:
-            return WriteOutcome.CHALLENGED
-        if all(is_reflected(self._services.mapping, write, view) for write in unit):
-            return WriteOutcome.PROVEN
-        if outcome is WriteResponse.UNCLEAR:
-            return WriteOutcome.CHALLENGED if _asks(unit) else WriteOutcome.REFUSED
-        pending = any(seen.reason == "pending_update" for seen in view.topics.values())
-        return WriteOutcome.UNPROVEN if pending else WriteOutcome.INEFFECTIVE
+Result = WriteResponse | SideError
 
 
 class Sender:
-    """Sends decided writes, one person's at a time."""
+    """Sends the writes of one person or of many. Killed at any moment, every attempt that was begun is in
+    doubt, and the next run reads back what came of it."""
 
-    def __init__(self, services: Services, writers: Writers, run: RunId, health: RunHealth) -> None:
-        self._services = services
-        self._writers = writers
-        self._health = health
-        self._books = AttemptLog(services, run)
-        self._weigher = OutcomeVerifier(services, health)
-        self._attester = ConsentRecordCopier(services, writers, health)
+    def __init__(self, run: WriteContext) -> None:
+        self._run = run
 
-    def carry(self, who: Who, decisions: Sequence[CellDecision]) -> WriteCounts:
-        """Send all writes of these decisions, all of one person."""
-        written = WriteCounts()
-        person_writes = PersonWrites.of(who, decisions)
+    def send(self, work: Sequence[PersonWrites]) -> WriteCounts:
+        """Send everything that these people's decisions have for both sides: all withdrawals, or none."""
+        counts = WriteCounts()
         for side in Side:
-            writes = person_writes.writes(side)
-            for unit in self._writers.replicas[side].split(writes) if writes else ():
-                batch = person_writes.batch(unit)
-                person_writes.take(batch, self._unit(batch, written))
-        self._books.agree([person_writes])
-        return written
+            self._send_to(side, work, counts)
+        for some in batched(work, self._run.tuning.page):
+            agree(self._run, some)
+            self._run.heartbeat()
+        return counts
 
-    def _unit(self, batch: WriteBatch, written: WriteCounts) -> VerifiedWrite:
-        side = batch.side
-        if side in self._health.down:
-            return VerifiedWrite(WriteOutcome.FAILED)
-        [attempt] = self._books.begin(side, [batch])
-        answer = self._send(batch)
-        result = self._weigher.weigh(
-            batch.unit,
-            answer,
-            lambda: read_person(self._services.readers[side], batch.who),
-            self._services.clock(),
-        )
-        self._books.end(side, [(attempt, batch, result)])
-        count(written, batch, result)
-        return result
+    def _send_to(self, side: Side, work: Sequence[PersonWrites], counts: WriteCounts) -> None:
+        run = self._run
+        planned = [(person, unit) for person in work for unit in person.units(run.replicas[side])]
+        if not planned:
+            return
+        if side in run.health.down:
+            for person, unit in planned:
+                person.take(unit, VerifiedWrite(WriteOutcome.FAILED))
+            return
+        attempts = begin_attempts(run, side, [unit for _, unit in planned])
+        requests = [_request(run.mapping, person, unit) for person, unit in planned]
+        results = run.replicas[side].send(requests, run.heartbeat)
+        sent_at = run.clock()
+        if unrecorded := results.count(WriteResponse.UNRECORDED):
+            run.health.warn(f"{side}: consent records of {unrecorded} people were not kept")
+        shown = self._read_back(side, [unit for _, unit in planned], results)
+        rows = list(zip(planned, attempts, results, strict=True))
+        for number, some in enumerate(batched(rows, run.tuning.page), 1):
+            ended = []
+            for (person, unit), attempt, result in some:
+                verified = self._verify(unit, result, shown.get(address_key(unit.who.address)), sent_at)
+                person.take(unit, verified)
+                ended.append((attempt, unit, verified))
+                _count(counts, unit, verified)
+            end_attempts(run, side, ended)
+            run.heartbeat()
+            if len(rows) > 1:
+                run.progress("settling a bulk job", number * run.tuning.page, len(rows))
 
-    def _send(self, batch: WriteBatch) -> WriteResponse | SideError:
-        """What the side answered, or what kept the write from being sent."""
-        records = self._attester.records_for(batch)
-        if isinstance(records, SideError):
-            return records
-        request = WriteRequest(batch.who, batch.unit, records)
-        [answer] = self._writers.replicas[batch.side].send([request], self._services.heartbeat)
-        if answer is WriteResponse.UNRECORDED:
-            self._health.warn(f"{batch.side}: a consent record was not kept")
-        return answer
+    def _read_back(
+        self, side: Side, units: Sequence[WriteUnit], results: Sequence[Result]
+    ) -> dict[str, PersonView | SideError]:
+        """What the side shows now of everybody whose write may have been applied."""
+        people = [
+            unit.who
+            for unit, result in zip(units, results, strict=True)
+            if not isinstance(result, SideError) or result.verdict in (Verdict.DONE, Verdict.IN_DOUBT)
+        ]
+        with with_priority(Priority.READ_BACKS):
+            return read_back(self._run, self._run.readers[side], people)
+
+    def _verify(
+        self, unit: WriteUnit, result: Result, shown: PersonView | SideError | None, sent_at: datetime
+    ) -> VerifiedWrite:
+        """What the answer to a write comes to, with what the side shows after it: an answer alone proves
+        nothing."""
+        health = self._run.health
+        if not isinstance(result, SideError):
+            health.reached(unit.side)
+            return self._prove(unit, result, shown, sent_at)
+        match result.verdict:
+            case Verdict.DONE:
+                return self._prove(unit, WriteResponse.ALREADY_SO, shown, sent_at)
+            case Verdict.IN_DOUBT:
+                found = self._prove(unit, WriteResponse.ACCEPTED, shown, sent_at)
+                proven = found.outcome is WriteOutcome.PROVEN
+                if found.view is None:  # a side that fails must not get one write after the other in doubt
+                    health.missed(unit.side, result)
+                return replace(
+                    found, outcome=found.outcome if proven else WriteOutcome.UNPROVEN, error=result
+                )
+            case Verdict.HOLD:
+                return VerifiedWrite(WriteOutcome.REFUSED, error=result)
+            case Verdict.FIX_CONFIG:
+                health.warn(f"{unit.side}: {result}")
+                return VerifiedWrite(WriteOutcome.FAILED, error=result)
+            case Verdict.RETRY | Verdict.STOP:
+                health.missed(unit.side, result)
+                return VerifiedWrite(WriteOutcome.FAILED, error=result)
+
+    def _prove(
+        self,
+        unit: WriteUnit,
+        response: WriteResponse,
+        shown: PersonView | SideError | None,
+        sent_at: datetime,
+    ) -> VerifiedWrite:
+        if not isinstance(shown, PersonView):
+            return VerifiedWrite(WriteOutcome.UNPROVEN, error=shown, sent_at=sent_at)
+        if response is WriteResponse.CHALLENGED:
+            return VerifiedWrite(WriteOutcome.CHALLENGED, shown, sent_at=sent_at)
+        if is_reflected(self._run.mapping, unit.writes, shown):
+            return VerifiedWrite(WriteOutcome.PROVEN, shown, sent_at=sent_at)
+        if response is WriteResponse.UNCLEAR:
+            if any(isinstance(one, Raise) and one.how is Resubscribe.CHALLENGE for one in unit.writes):
+                # It may have sent a confirmation mail: where it cannot be known, it counts as sent.
+                return VerifiedWrite(WriteOutcome.CHALLENGED, shown, sent_at=sent_at)
+            return VerifiedWrite(WriteOutcome.REFUSED, shown, _no_effect(unit.side), sent_at)
+        pending = any(seen.pending for seen in shown.topics.values())
+        outcome = WriteOutcome.UNPROVEN if pending else WriteOutcome.INEFFECTIVE
+        return VerifiedWrite(outcome, shown, sent_at=sent_at)
 
 
-def count(written: WriteCounts, batch: WriteBatch, result: VerifiedWrite) -> None:
-    """Count what was sent, and what did not go well."""
-    if result.fate not in (WriteOutcome.FAILED, WriteOutcome.REFUSED):
-        for write in batch.unit:
-            written.count(write)
-    written.failed += result.fate in (WriteOutcome.FAILED, WriteOutcome.INEFFECTIVE)
+def _count(counts: WriteCounts, unit: WriteUnit, result: VerifiedWrite) -> None:
+    """Count what was sent, and what did not succeed."""
+    if result.outcome not in (WriteOutcome.FAILED, WriteOutcome.REFUSED):
+        for write in unit.writes:
+            counts.count(write)
+    counts.failed += result.outcome in (WriteOutcome.FAILED, WriteOutcome.INEFFECTIVE)
 
 
-def _unclear(side: Side) -> SideError:
-    """The error for a write whose answer said nothing, and which the side does not show."""
+def _no_effect(side: Side) -> SideError:
     return Refused(
-        "The side neither followed the write nor said why.",
+        "The write was accepted but had no effect, and no reason was given.",
         side=side, operation="read back",
         hint="Look at this person there; `bridge holds release` tries once more.",
     )  # fmt: skip
 
 
-def _asks(unit: Sequence[Write]) -> bool:
-    """Whether this may have sent a confirmation mail: where nobody can know, it counts as sent."""
-    return any(isinstance(write, Raise) and write.how is Resubscribe.CHALLENGE for write in unit)
+# Consent records: how a person consented is kept at Dotdigital before they are opted in there, or in the same
+# call. It never goes later: killed in between, the opt-in is sent again, and the record is found to be there.
 
 
-def is_reflected(mapping: Mapping, write: Write, view: PersonView) -> bool:
-    """Whether a read proves a write."""
-    topic, seen = mapping.topic(write.topic), view.topics.get(write.topic)
-    return topic is not None and seen is not None and is_proven_by(topic, write, seen)
+def wants_record(mapping: Mapping, write: Write) -> bool:
+    """Whether a record of the consent is kept with this write."""
+    if not isinstance(write, Raise) or write.side is not Side.DOTDIGITAL:
+        return False
+    topic = mapping.topic(write.topic)
+    return topic is not None and topic.record is not None
+
+
+def collect_records(run: RunContext, work: Sequence[PersonWrites]) -> list[PersonWrites]:
+    """Add to these people's opt-ins the consent records that MyPreferences holds of them. That may take long:
+    the opt-ins are checked again after it. A person whose records could not be read is left out; a refusal
+    keeps nobody from being opted in, and is reported."""
+    source = Side.MYPREFERENCES
+    wanted = [(person, topics) for person in work if (topics := _recorded_topics(run.mapping, person))]
+    unread: set[int] = set()
+    for some in batched(wanted, _AT_A_TIME):
+        if source in run.health.down:
+            unread |= {person.who.person for person, _ in some}
+            continue
+        with ThreadPoolExecutor(run.tuning.workers) as pool:
+            read = list(pool.map(keep_priority(lambda one: _read_records(run, *one)), some))
+        for (person, _), found in zip(some, read, strict=True):
+            if not isinstance(found, SideError):
+                person.records = found
+            elif found.verdict is Verdict.HOLD:
+                run.health.warn(f"{source}: a consent record was not kept ({found})")
+            else:
+                run.health.missed(source, found)
+                unread.add(person.who.person)
+        run.heartbeat()
+    return [person for person in work if person.who.person not in unread]
+
+
+def _recorded_topics(mapping: Mapping, person: PersonWrites) -> list[TopicId]:
+    writes = person.writes(Side.DOTDIGITAL)
+    return [write.topic for write in writes if wants_record(mapping, write)]
+
+
+def _read_records(
+    run: RunContext, person: PersonWrites, topics: Sequence[TopicId]
+) -> Sequence[ConsentRecord] | SideError:
+    try:
+        return run.readers[Side.MYPREFERENCES].consent_records(person.who, topics)
+    except SideError as error:
+        return error
+
+
+def _request(mapping: Mapping, person: PersonWrites, unit: WriteUnit) -> WriteRequest:
+    """With those records that are about these very opt-ins."""
+    dates = {
+        write.topic: write.evidence.changed_at
+        for write in unit.writes
+        if isinstance(write, Raise) and wants_record(mapping, write)
+    }
+    records = [record for record in person.records if record.at == dates.get(record.topic)]
+    return WriteRequest(unit.who, unit.writes, records)

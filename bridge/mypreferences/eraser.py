@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from bridge.core.conflict import is_in
 from bridge.core.erasure import RecordFound, SideErasure
 from bridge.core.errors import Forbidden, InvalidResponse, NotFound, OutcomeUnknown, Refused, SideError
 from bridge.core.mapping import Mapping
@@ -118,7 +117,7 @@ class MyPreferencesEraser:
 
     def _opted_in(self, view: PersonView) -> list[TopicId]:
         mapped = [topic.id for topic in self._mapping.all if topic.source is not None]
-        return [topic for topic in mapped if topic in view.topics and is_in(view.topics[topic])]
+        return [topic for topic in mapped if topic in view.topics and view.topics[topic].opted_in]
 
     # deleting
 

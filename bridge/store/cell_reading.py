@@ -9,7 +9,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bridge.core.conflict import newest
 from bridge.core.mapping import CHANNEL
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import (
@@ -21,6 +20,7 @@ from bridge.core.model import (
     Side,
     StandingHold,
     TopicId,
+    newest,
 )
 from bridge.core.store_port import AttemptState
 from bridge.store import tables as t
@@ -68,7 +68,7 @@ class _Surroundings:
     doubts: dict[CellKey, dict[Side, datetime]] = field(default_factory=dict)
     floors: Mapping[PersonId, datetime] = field(default_factory=dict)
     challenges: Mapping[PersonId, Challenge] = field(default_factory=dict)
-    elsewhere: frozenset[PersonId] = frozenset()
+    other_address: frozenset[PersonId] = frozenset()
 
 
 def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, list[Cell]]:
@@ -103,7 +103,7 @@ def _surroundings(conn: sa.Connection, persons: Sequence[PersonId]) -> _Surround
             if (at := newest(row.erased_at, row.unvetted_at)) is not None
         },
         challenges={PersonId(row.person_id): challenge_in(row) for row in conn.execute(_CHALLENGES, ids)},
-        elsewhere=frozenset(PersonId(person) for person in conn.scalars(_LINKED_ELSEWHERE, ids)),
+        other_address=frozenset(PersonId(person) for person in conn.scalars(_LINKED_ELSEWHERE, ids)),
     )
 
 
@@ -130,5 +130,5 @@ def _cell(row: Mapping[Any, Any], around: _Surroundings) -> Cell:
         hold=around.holds.get(key),
         erased_at=around.floors.get(person),
         challenge=around.challenges.get(person) if topic == CHANNEL else None,
-        elsewhere=person in around.elsewhere,
+        other_address=person in around.other_address,
     )

@@ -12,7 +12,6 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from bridge.core.conflict import ClockReading
 from bridge.core.erasure import (
     ErasedSignal,
     ErasureFilter,
@@ -23,7 +22,7 @@ from bridge.core.erasure import (
     KnownWithdrawals,
     is_silent,
 )
-from bridge.core.model import PersonId, Side, TopicId, address_key
+from bridge.core.model import ClockReading, PersonId, Side, TopicId, address_key
 from bridge.core.ports import PersonView
 from bridge.core.store_port import Json, LedgerEntry
 from bridge.store import cell_reading, cells, ledger, people

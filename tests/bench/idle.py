@@ -15,7 +15,7 @@ from bridge.dotdigital.polling.modified_feed import LONGEST
 from bridge.dotdigital.polling.opt_ins import PREFIX as OPT_INS
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.context import Services, Tuning, Writers
-from bridge.engine.run import Run, RunOptions
+from bridge.engine.run import RunOptions, run_once
 from bridge.sandbox.clock import SandboxClock
 from bridge.store import Store
 from tests.bench.account import FIRST, START, Account, account
@@ -95,14 +95,14 @@ def _idle(there: Account, replica: DotdigitalReplica, number: int, orders: RunOp
     }
     with _store(clock) as store:
         services = Services(store, sides, there.mapping, Tuning(), clock.now)
-        Run(services, Writers(sides)).run(RunOptions())
+        run_once(services, Writers(sides), RunOptions())
         clock.advance(timedelta(days=1).total_seconds())
-        Run(services, Writers(sides)).run(RunOptions())  # asks the catalogue, which serves for ten minutes
+        run_once(services, Writers(sides), RunOptions())  # asks the catalogue, which serves for ten minutes
         clock.advance(MINUTE.total_seconds())
         before, waited = replica.calls, there.waited
         for _ in range(number):
             clock.advance(MINUTE.total_seconds())
-            report = Run(services, Writers(sides)).run(orders)
+            report = run_once(services, Writers(sides), orders)
             if report.errors or report.written.writes or report.partial:
                 raise AssertionError(report.shown())
         if there.waited > waited:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from bridge.core.conflict import ClockReading
 from bridge.core.decision import Act, Decision
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Topic
@@ -15,6 +14,7 @@ from bridge.core.model import (
     Block,
     Cell,
     Choice,
+    ClockReading,
     HoldState,
     Observation,
     PersonId,

@@ -8,12 +8,21 @@ from datetime import datetime, timedelta
 
 from core_cells import DD, MP, SKEW, TOPIC, day
 
-from bridge.core.conflict import ClockReading
 from bridge.core.decide import decide
 from bridge.core.decision import Act, Agree, Decision, Held, Wait, is_raise
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Topic
-from bridge.core.model import Agreement, Cell, Choice, Observation, PersonId, Side, Withdrawal, Write
+from bridge.core.model import (
+    Agreement,
+    Cell,
+    Choice,
+    ClockReading,
+    Observation,
+    PersonId,
+    Side,
+    Withdrawal,
+    Write,
+)
 from bridge.core.verify import is_proven_by
 
 

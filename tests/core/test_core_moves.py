@@ -10,7 +10,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bridge.core.address_change import merge_agreements, newest_withdrawal, propagate_withdrawal
-from bridge.core.conflict import is_out
 from bridge.core.decide import decide
 from bridge.core.decision import is_raise, writes_of
 from bridge.core.model import Agreement, Cell, Choice, Observation, Withdrawal
@@ -48,7 +47,7 @@ def test_a_withdrawal_at_either_address_stands_at_the_new_one(old: Cell, new: Ce
 
 @given(cells(), cells())
 def test_merging_twice_is_merging_once(old: Cell, new: Cell) -> None:
-    assume(all(seen.changed_at is not None for seen in new.seen.values() if is_out(seen)))
+    assume(all(seen.changed_at is not None for seen in new.seen.values() if seen.opted_out))
     merged = merge_agreements(old, new, MOVED)
     if merged is not None:
         assert merge_agreements(old, replace(new, agreed=merged), MOVED) is None

@@ -1,4 +1,4 @@
-"""What makes an opt-in evidence, who is heard in a conflict, and what proves a write."""
+"""What makes an opt-in evidence, which choice holds in a conflict, and what proves a write."""
 
 from __future__ import annotations
 
@@ -9,19 +9,13 @@ from core_cells import ABSENT, DD, EMAIL, MP, NOW, OFFERS, READ, SKEW, TOPIC, bl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.conflict import (
-    FUTURE_TOLERANCE,
-    ClockReading,
-    EvidenceProblem,
-    PolicyResult,
-    evidence_of,
-    newest,
-    resolve_conflict,
-)
+from bridge.core.conflict import EvidenceProblem, PolicyResult, evidence_of, resolve_conflict
 from bridge.core.mapping import Conflict, Direction, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import (
+    FUTURE_TOLERANCE,
     Adjustment,
     Block,
+    ClockReading,
     Evidence,
     Observation,
     Raise,
@@ -29,6 +23,7 @@ from bridge.core.model import (
     TopicId,
     Withdrawal,
     Write,
+    newest,
 )
 from bridge.core.verify import is_proven_by
 

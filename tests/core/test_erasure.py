@@ -6,14 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.core.conflict import ClockReading
 from bridge.core.decide import decide
 from bridge.core.decision import Act, Held, Nothing, Rule
 from bridge.core.erasure import ErasedSignal, ErasureKey, ErasureMarker, ErasureSettings, erased_signal
 from bridge.core.errors import ConfigError
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import FilterRef, Topic
-from bridge.core.model import OTHER_ADDRESS, Cell, Choice, Observation, PersonId, Side, TopicId
+from bridge.core.model import OTHER_ADDRESS, Cell, Choice, ClockReading, Observation, PersonId, Side, TopicId
 
 GONE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = GONE + timedelta(days=1)

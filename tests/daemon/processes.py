@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge.app import App, Options
 from bridge.engine.report import Report
-from bridge.engine.run import Run, RunOptions
+from bridge.engine.run import RunOptions, run_once
 from bridge.sandbox.agreement import Agreement, DotdigitalAccess, MyPreferencesAccess, compare
 from bridge.sandbox.world import CHANNEL, TOPICS, World
 from bridge.settings import load
@@ -93,7 +93,7 @@ class Process:
 def reconcile(settings: Mapping[str, str]) -> Report:
     """One round in this process, under the lease."""
     with App(load(environ=settings), Options(export_poll=0.05)) as app, app.lease() as lease:
-        report = Run(app.services(heartbeat=lease.renew), app.writers()).run(RunOptions())
+        report = run_once(app.services(heartbeat=lease.renew), app.writers(), RunOptions())
         app.store.ledger.verify()
         return report
 

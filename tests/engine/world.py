@@ -19,11 +19,10 @@ from bridge.core.mapping import (
 )
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Cell, Choice, Side, TopicId
-from bridge.engine.apply_plan import PlanRunner
 from bridge.engine.context import Services, Tuning, Writers
-from bridge.engine.dry_run import DryRun, Plan
+from bridge.engine.plan import Plan, apply_plan, make_plan
 from bridge.engine.report import Report
-from bridge.engine.run import Run, RunOptions
+from bridge.engine.run import RunOptions, run_once
 from bridge.store import Store
 from tests.fakes import FakeSide
 
@@ -96,14 +95,14 @@ class World:
 
     def round(self, **orders: bool) -> Report:
         self.pass_time(minutes=1)
-        return Run(self.services(), Writers(self.sides)).run(RunOptions(**orders))
+        return run_once(self.services(), Writers(self.sides), RunOptions(**orders))
 
     def plan(self, **orders: bool) -> Plan:
         self.pass_time(minutes=1)
-        return DryRun(self.services()).plan(RunOptions(**orders))
+        return make_plan(self.services(), RunOptions(**orders))
 
     def carry_out(self, plan: Plan) -> Report:
-        return PlanRunner(self.services(), Writers(self.sides)).carry_out(plan.acts, mapping=plan.mapping)
+        return apply_plan(self.services(), Writers(self.sides), plan.acts, mapping=plan.mapping)
 
     def started(self) -> World:
         """After a first run, with an hour gone by."""

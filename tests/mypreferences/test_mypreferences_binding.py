@@ -31,14 +31,14 @@ def said(world: World, address: str) -> Choice:
 def test_a_yes_about_another_address_is_not_this_addresss(world: World) -> None:
     world.add(HOME, preferences={"NEWS_EMAIL": (True, ago(days=1))}, **PINNED)
     seen = look(world)
-    assert (seen.choice, seen.stated, seen.elsewhere, seen.present) == (UNSET, False, True, True)
+    assert (seen.choice, seen.stated, seen.other_address, seen.present) == (UNSET, False, True, True)
     assert seen.changed_at == ago(days=1)
 
 
 def test_a_no_that_no_yes_stands_beside_is_heard_whatever_its_address(world: World) -> None:
     world.add(HOME, preferences={"NEWS_EMAIL": (False, ago(days=1))}, **PINNED)
     seen = look(world)
-    assert (seen.choice, seen.changed_at, seen.elsewhere) == (OUT, ago(days=1), True)
+    assert (seen.choice, seen.changed_at, seen.other_address) == (OUT, ago(days=1), True)
 
 
 def test_a_profile_with_another_address_is_not_among_the_records_of_this_one(world: World) -> None:
@@ -152,7 +152,7 @@ def test_a_profile_with_the_address_is_the_pinned_one_as_before(world: World) ->
     world.add()
     world.add(preferences={"NEWS_EMAIL": (True, ago(hours=1))}, **PINNED)
     seen = look(world)
-    assert (seen.records, seen.elsewhere) == (1, False)
+    assert (seen.records, seen.other_address) == (1, False)
     assert world.calls(BY_PIN) == 0
 
 

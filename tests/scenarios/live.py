@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bridge.app import App, Options
 from bridge.core.model import Cell, Choice, Side
 from bridge.engine.report import Report
-from bridge.engine.run import Run, RunOptions
+from bridge.engine.run import RunOptions, run_once
 from bridge.sandbox import dotdigital, mypreferences
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences import (
@@ -190,7 +190,7 @@ class Live:
     def round(self, **orders: bool) -> Report:
         """A minute later, one round."""
         self.clock.advance(60)
-        return Run(self.app.services(), self.app.writers()).run(RunOptions(**orders))
+        return run_once(self.app.services(), self.app.writers(), RunOptions(**orders))
 
     def until_quiet(self) -> list[Report]:
         """Rounds until one has nothing to write. Fails where that takes too many."""

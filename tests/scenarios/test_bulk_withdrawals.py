@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.engine.run import Run, RunOptions
+from bridge.engine.run import RunOptions, run_once
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, NEWS, OUT, PROFILING, THEIRS, Live
 
@@ -93,7 +93,7 @@ def test_an_import_that_outlives_its_process_undoes_no_newer_opt_in(make: Make) 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Run(live.app.services(heartbeat=lost), live.app.writers()).run(RunOptions())
+        run_once(live.app.services(heartbeat=lost), live.app.writers(), RunOptions())
     live.remap("version = 1", "version = 1 ")  # another process goes on
     live.say(THEIRS, people[0], NEWS, IN)
     assert live.round().written.writes == 0, "nobody in it is written to before it has ended"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bridge.app import App, Options
-from bridge.engine.run import Run, RunOptions
+from bridge.engine.run import RunOptions, run_once
 from bridge.sandbox.crowd import Crowd
 from bridge.sandbox.world import World
 from bridge.settings import load
@@ -79,7 +79,7 @@ def _to_the_end(world: World, folder: Path) -> None:
     options = Options(sleep=lambda _: None, export_poll=0.0)
     with App(load(environ=_environment(world, folder)), options) as app:
         for _ in range(QUIET_WITHIN):
-            report = Run(app.services(), app.writers()).run(RunOptions())
+            report = run_once(app.services(), app.writers(), RunOptions())
             if not (report.written.writes or report.written.failed or report.errors):
                 app.store.ledger.verify()
                 return

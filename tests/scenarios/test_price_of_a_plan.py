@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.core.model import Choice, Side
-from bridge.engine.dry_run import DryRun
+from bridge.engine.plan import make_plan
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
 
@@ -33,7 +33,7 @@ def test_carrying_out_a_plan_takes_the_calls_that_it_named(
     for address in people:
         live.say(acting, address, NEWS, said)
     live.clock.advance(3600)
-    plan = DryRun(live.app.services()).plan()
+    plan = make_plan(live.app.services())
     assert len(plan.writes) == many
     report = live.round()
     assert report.written.writes == many

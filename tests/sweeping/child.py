@@ -13,9 +13,8 @@ from pathlib import Path
 from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import Side, TopicId
 from bridge.core.store_port import RunKind
-from bridge.engine.context import RunHealth, Services, Tuning
-from bridge.engine.fetch import Fetcher
-from bridge.engine.sweep import Sweeper
+from bridge.engine.context import RunContext, Services, Tuning
+from bridge.engine.sweep import sweep
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.client import MyPreferencesClient
@@ -75,8 +74,7 @@ def main(database: str, url: str) -> None:
             told.append((done, total))
 
         services = Services(store, readers, MAPPING, Tuning(), clock, progress)
-        health, run = RunHealth(), store.runs.begin(RunKind.FULL)
-        swept = Sweeper(services, run, health, Fetcher(services, run, health)).list_people()
+        swept = sweep(RunContext(services, RunKind.FULL))
         seen = {"swept": swept, "people": store.people.count(), "told": told[-1], "peak": peak()}
     print(json.dumps(seen))
 

@@ -1,0 +1,269 @@
+"""The dry run, and its plan carried out later: exactly it, and only while what it rests on stands."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bridge.core.brakes import check_brakes
+from bridge.core.decision import RULE_TEXT, Act, Held, is_raise, writes_of
+from bridge.core.errors import PlanMoved
+from bridge.core.model import Choice, PersonId, RunId, Side, TopicId, Who, Withdrawal, Write, mask
+from bridge.core.store_port import RunKind
+from bridge.engine.attempts import PersonWrites
+from bridge.engine.context import RunContext, Services, WriteContext, Writers
+from bridge.engine.deciding import CellDecision, Decider
+from bridge.engine.fetch import read_people
+from bridge.engine.report import Report, WriteCounts, make_report
+from bridge.engine.run import RunOptions, closing, read_sides
+from bridge.engine.send import Sender, collect_records, wants_record
+from bridge.engine.serialize import Json, act_in, act_out, time_out
+
+_AGAIN = "Make a new one: `bridge plan --out FILE`."
+
+
+@dataclass(slots=True)
+class Plan:
+    """What would be written and what would be held, with reasons; `acts` is for `bridge apply`."""
+
+    run: RunId
+    mapping: str
+    made_at: datetime
+    writes: list[Json] = field(default_factory=list)
+    held: list[Json] = field(default_factory=list)
+    calls: Mapping[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    acts: list[Json] = field(default_factory=list)
+    brakes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    exit_code: int = 0
+    gone: bool = False  # the mapping names what no longer exists
+
+    def shown(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        return {
+            "writes": self.writes,
+            "held": self.held,
+            "calls": {side.value: calls for side, calls in self.calls.items()},
+            "writes_sent": 0,
+            "brakes": self.brakes,
+            "warnings": self.warnings,
+        }
+
+
+def make_plan(services: Services, options: RunOptions | None = None) -> Plan:
+    """What a run would do now. Observations are kept, agreements are not touched, and nothing here could
+    write to a side."""
+    with closing(RunContext(services, RunKind.PLAN)) as run:
+        plan = Plan(run.id, run.mapping.digest, run.clock())
+        run.check_accounts()
+        read = read_sides(run, options or RunOptions(), dry=True)
+        plan.brakes = list(check_brakes(read.volume, run.tuning.limits).reasons)
+        _fill(run, plan, read.decider)
+        plan.warnings = run.health.warnings
+        plan.gone = bool(run.health.gone)
+        plan.exit_code = max((error.exit_code for error in run.health.errors), default=0)
+        run.end("done", {"writes": len(plan.writes), "held": len(plan.held)})
+    return plan
+
+
+def _fill(run: RunContext, plan: Plan, decider: Decider) -> None:
+    estimate = CallEstimate(run)
+    seen: set[PersonId] = set()
+    for page in decider.people():
+        _add_people(run, plan, estimate, {person[0].cell.person: person for person in page if person})
+        seen |= {person[0].cell.person for person in page if person}
+    for held in _held(run):  # decided already, and so in no page
+        fresh = [person for person in held if person not in seen]
+        cells = {person: decider.person(run.state.cells.of(person)) for person in fresh}
+        _add_people(run, plan, estimate, cells)
+        seen.update(fresh)
+    plan.calls = estimate.calls()
+
+
+def _held(run: RunContext) -> Iterator[list[PersonId]]:
+    after = 0
+    while page := run.state.holds.page(limit=run.tuning.page, after=after):
+        after = page[-1].id
+        yield list(dict.fromkeys(hold.person for hold in page))
+
+
+def _add_people(
+    run: RunContext, plan: Plan, estimate: CallEstimate, people: Mapping[PersonId, list[CellDecision]]
+) -> None:
+    for who in run.state.people.get_many(list(people)):
+        acts = {}
+        for one in people[who.person]:
+            match one.decision:
+                case Act() as act:
+                    acts[one.topic.id] = act_out(act)
+                    plan.writes.extend(_row(who, one, act, write) for write in act.writes)
+                case Held(rule=rule):
+                    why = RULE_TEXT[rule]
+                    plan.held.append({"person": mask(who.address), "topic": one.topic.id, "why": why})
+                case _:
+                    pass
+        if acts:
+            plan.acts.append({"person": who.person, "shown": mask(who.address), "acts": acts})
+        estimate.add([write for one in people[who.person] for write in writes_of(one.decision)])
+
+
+def _row(who: Who, one: CellDecision, act: Act, write: Write) -> Json:
+    to = Choice.OPTED_OUT if isinstance(write, Withdrawal) else Choice.OPTED_IN
+    row: Json = {
+        "side": write.side.value,
+        "person": mask(who.address),
+        "topic": one.topic.id,
+        "from": one.cell.seen[write.side].choice.value,
+        "to": to.value,
+        "why": _why(act, write),
+    }
+    if not isinstance(write, Withdrawal) and write.frequency is not None:
+        row["frequency"] = write.frequency
+    return row
+
+
+def _why(act: Act, write: Write) -> str:
+    dated = write.said_at if isinstance(write, Withdrawal) else write.evidence.changed_at
+    said = "" if dated is None else f" (said {time_out(dated.replace(microsecond=0))})"
+    return f"{RULE_TEXT[act.rule]}{said}"
+
+
+class CallEstimate:
+    """Adds up the API calls of people's writes as a run sends them: in waves, where people who are written at
+    one side only may go together, withdrawals before everything else."""
+
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self._calls = dict.fromkeys(Side, 0)
+        self._waves: dict[tuple[Side, bool], list[Sequence[Write]]] = defaultdict(list)
+
+    def add(self, writes: Sequence[Write]) -> None:
+        """One person's writes."""
+        for out in (True, False):
+            same = [write for write in writes if isinstance(write, Withdrawal) is out]
+            sides = {side: mine for side in Side if (mine := [one for one in same if one.side is side])}
+            for side, mine in sides.items():
+                if len(sides) > 1:
+                    self._calls[side] += self._run.readers[side].estimate_calls([mine])
+                    continue
+                self._waves[side, out].append(mine)
+                if len(self._waves[side, out]) >= self._run.tuning.wave:
+                    self._close(side, self._waves.pop((side, out)))
+            if any(wants_record(self._run.mapping, write) for write in same):
+                self._calls[Side.MYPREFERENCES] += 1  # the consent records are read there
+
+    def calls(self) -> Mapping[Side, int]:
+        """Calls per side, for everybody added."""
+        for (side, _), people in self._waves.items():
+            self._close(side, people)
+        self._waves.clear()
+        return dict(self._calls)
+
+    def _close(self, side: Side, people: Sequence[Sequence[Write]]) -> None:
+        self._calls[side] += self._run.readers[side].estimate_calls(people)
+
+
+# a saved plan
+
+
+def apply_plan(services: Services, writers: Writers, acts: Sequence[Json], *, mapping: str) -> Report:
+    """Carry out the acts of a plan. Everybody it names is read again at both sides first; if one decision
+    differs, PlanMoved is raised and nothing is written."""
+    if mapping != services.mapping.digest:
+        raise PlanMoved("The mapping is not the one this plan was made with.", hint=_AGAIN)
+    with closing(WriteContext(services, RunKind.APPLY, writers)) as run:
+        # Approvals and first-run holds were weighed when the plan was made: what it holds back is not in it.
+        decider = Decider(run, raises_approved=True)
+        run.check_accounts()
+        for side in Side:
+            read_people(run, side, [PersonId(act["person"]) for act in acts])
+            if side in run.health.down:
+                raise run.health.down[side]
+        _require_same(run, decider, acts)
+        report = make_report(run, _write(run, decider, acts))
+        run.end("done", report.shown())
+    return report
+
+
+def _require_same(run: RunContext, decider: Decider, acts: Sequence[Json]) -> None:
+    """Raise PlanMoved where a decision of the plan is no longer the same."""
+    moved = [act["shown"] for act in acts if not _stands(run, decider, act["person"], act["acts"])]
+    if moved:
+        names = ", ".join(moved[:3]) + (" and others" if len(moved) > 3 else "")
+        raise PlanMoved(
+            f"What this plan was based on has changed for {len(moved)} of {len(acts)} people ({names}); "
+            "nothing was written.",
+            hint=_AGAIN,
+        )
+
+
+def _stands(run: RunContext, decider: Decider, person: PersonId, acts: Json) -> bool:
+    now = {one.topic.id: one.decision for one in decider.person(run.state.cells.of(person))}
+    return all(
+        isinstance(decision := now.get(TopicId(topic)), Act) and _key(act_out(decision)) == _key(shown)
+        for topic, shown in acts.items()
+    )
+
+
+def _key(shown: Json) -> list[tuple[object, ...]]:
+    """What must still be the same for a planned act to be carried out: its writes, and what they rest on."""
+    return [
+        (
+            write["side"],
+            write["topic"],
+            write["kind"],
+            write.get("frequency"),
+            write.get("how"),
+            (write.get("evidence") or {}).get("changed_at"),
+            write.get("said_at"),
+        )
+        for write in shown["writes"]
+    ]
+
+
+def _write(run: WriteContext, decider: Decider, acts: Sequence[Json]) -> WriteCounts:
+    """Withdrawals first, one person at a time. Opt-ins go after another read of their target, all of a
+    person's or none: since everybody was read, many others may have been written."""
+    sender, written = Sender(run), WriteCounts()
+    for raising in (False, True):
+        for act in acts:
+            person = PersonId(act["person"])
+            mine = {
+                topic: shown for topic, shown in act["acts"].items() if is_raise(act_in(shown)) is raising
+            }
+            if not mine:
+                continue
+            due = _due(run, decider, person, mine, raising=raising)
+            if raising and due:
+                due = _recheck(run, decider, collect_records(run, due), mine)
+                written.failed += not due
+            if due:
+                written.add(sender.send(due))
+            run.heartbeat()
+    return written
+
+
+def _due(
+    run: RunContext, decider: Decider, person: PersonId, acts: Json, *, raising: bool
+) -> list[PersonWrites]:
+    """What is still to be done of these acts of one person."""
+    decisions = decider.person(run.state.cells.of(person))
+    same = [one for one in decisions if one.topic.id in acts and is_raise(one.decision) is raising]
+    due = PersonWrites.of(run.state.people.get(person), same)
+    return [due] if due.acts else []
+
+
+def _recheck(run: RunContext, decider: Decider, due: list[PersonWrites], acts: Json) -> list[PersonWrites]:
+    """These opt-ins of one person as decided after another read of their targets; none where they are no
+    longer what was planned."""
+    targets = {write.side for shown in acts.values() for write in act_in(shown).writes}
+    for one in due:
+        person = one.who.person
+        read = all(read_people(run, side, [person]) for side in Side if side in targets)
+        if read and _stands(run, decider, person, acts):
+            again = _due(run, decider, person, acts, raising=True)
+            return [PersonWrites(now.who, now.acts, one.records) for now in again]
+    return []
