@@ -1,6 +1,6 @@
 """Which profiles are a person's: by address, and by the alternate id that names their Dotdigital contact.
 
-An alternate id says who somebody is, not which address they opted in with. A linked profile that holds other
+An alternate id says who a person is, not which address they opted in with. A linked profile that holds other
 addresses only therefore receives the person's withdrawals, and no opt-in.
 """
 

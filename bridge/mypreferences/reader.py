@@ -17,9 +17,9 @@ from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.segment_export import (
     FILTERED_MIN,
     ExportCursor,
-    ExportPage,
     FilteredExport,
     SegmentExport,
+    SegmentPage,
     SegmentRef,
 )
 from bridge.mypreferences.bulk.withdrawals import estimate_calls
@@ -187,7 +187,7 @@ class MyPreferencesReader:
             return self._client.retrieve_events(start_at=start, end_at=end)
         return self._client.retrieve_events_by_subscription(self._subscription_id, start_at=start, end_at=end)
 
-    def _listed(self, page: ExportPage) -> Page:
+    def _listed(self, page: SegmentPage) -> Page:
         sharing: dict[str, list[wire.Profile]] = {}
         spelled: dict[str, str] = {}
         skipped = 0
@@ -212,7 +212,7 @@ class MyPreferencesReader:
         )
 
     def _read_each(self, people: Iterable[Who]) -> Iterator[Page]:
-        """A person who cannot be read keeps nobody else from being read; what stops the side is raised."""
+        """A person who cannot be read does not keep others from being read; what stops the side is raised."""
         for some in batched(people, _PAGE):
             results = read_in_parallel(self._read_person, some)
             if (stopped := stop_in(results)) is not None:

@@ -106,7 +106,7 @@ class MyPreferencesReplica(MyPreferencesReader):
         match = self._finder.find(who)
         if not match.targets:
             raise _error(NotFound, _NO_PROFILE)
-        # The last read before an opt-in is this one: an opt-out that arrived meanwhile stands.
+        # This is the last read before an opt-in: an opt-out that arrived meanwhile wins.
         view = views.view(who.address, match.profiles, self._mapping, self._clock(), complete=True)
         for write, topic in writes:
             if is_outdated(write, view.topics.get(topic.id)):

@@ -278,7 +278,7 @@ def _is_newer_opt_in(other: Observation, own: Observation) -> bool:
     return opted_in > opted_out
 
 
-# consent records: how somebody consented, where preferences hold it as attributes
+# consent records: how a person consented, where preferences hold it as attributes
 
 
 def consent_records(profile: wire.Profile, address: str, topics: Iterable[Topic]) -> list[ConsentRecord]:

@@ -23,7 +23,7 @@ def state() -> State:
 
 
 @pytest.fixture
-def heard(state: State) -> Iterator[Recorder]:
+def recorder(state: State) -> Iterator[Recorder]:
     """The sandbox as it is spoken to. Where the service's description is at hand, every request and answer of
     the test must be by it."""
     with recorded(create_app(state)) as recorder:
@@ -31,8 +31,8 @@ def heard(state: State) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def world(state: State, heard: Recorder) -> Iterator[World]:
-    with Server(heard.front) as server:
+def world(state: State, recorder: Recorder) -> Iterator[World]:
+    with Server(recorder.front) as server:
         made = World(state, server.url)
         yield made
         made.close()

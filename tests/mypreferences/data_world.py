@@ -1,4 +1,4 @@
-"""An account with channels of every kind, a group and an inherited filter, and somebody who has it all."""
+"""An account with channels of every kind, a group and an inherited filter, and a profile with everything."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def home(*preferences: wire.Preference) -> wire.Address:
 
 
 def ann() -> wire.FullProfile:
-    """Somebody with everything."""
+    """A profile with every kind of data."""
     marked = wire.Preference(
         filter_id="NEWS_EMAIL", preference_type=IN, customer_date=AT,
         preference_attributes=[wire.PreferenceAttribute(key="mark", value="m 1")],
@@ -78,7 +78,7 @@ def ann() -> wire.FullProfile:
     )
 
 
-def somebody(world: World, profile: wire.FullProfile | None = None) -> str:
+def stored_profile(world: World, profile: wire.FullProfile | None = None) -> str:
     """Created over HTTP; returns the profile id."""
     made = world.client.create_profile(profile or ann())
     assert made is not None

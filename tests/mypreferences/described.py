@@ -82,7 +82,7 @@ class Recorder:
 
     app: ASGIApp
     front: ASGIApp
-    heard: list[Exchange] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -104,7 +104,7 @@ class Recorder:
 
         def note() -> None:
             kind = dict(scope["headers"]).get(b"content-type", b"").decode()
-            self.heard.append(
+            self.exchanges.append(
                 Exchange(
                     scope["method"], scope["path"], scope["query_string"].decode(), kind.split(";")[0],
                     bytes(sent), status[0], bytes(answered),
@@ -262,12 +262,16 @@ def description() -> Description | None:
 @contextmanager
 def recorded(app: ASGIApp, *, request_too: bool = True) -> Iterator[Recorder]:
     """A sandbox that is listened to behind its front door, where answers are not spoilt yet. At the end, all
-    that was heard must be by the description, where that is at hand."""
+    must be by the description, where that is at hand."""
     assert isinstance(app, FrontDoor)
     recorder = Recorder(app.app, app)
     app.app = recorder
     yield recorder
     found = description()
     if found is not None:
-        problems = {one for heard in recorder.heard for one in found.problems(heard, request_too=request_too)}
+        problems = {
+            one
+            for exchange in recorder.exchanges
+            for one in found.problems(exchange, request_too=request_too)
+        }
         assert problems == set()

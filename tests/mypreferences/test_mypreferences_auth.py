@@ -29,7 +29,7 @@ SECRET = "s3cret-value"
 NOON = datetime(2026, 1, 20, 12, tzinfo=UTC)
 
 
-class Desk:
+class TokenService:
     """A token endpoint and an API behind it; `accepted` is the only token that works."""
 
     def __init__(self, **options: object) -> None:
@@ -67,72 +67,74 @@ class Desk:
 
 def test_credentials_go_by_basic_and_the_scope_is_account_and_user() -> None:
     """MyPreferences "Authorization": grant_type, scope ClientId/UserId, Basic."""
-    desk = Desk()
-    assert desk.call() == 200
-    assert desk.forms == [{"grant_type": ["client_credentials"], "scope": ["ACME/bridge"]}]
-    assert desk.headers[0]["Authorization"] == "Basic " + base64.b64encode(f"id:{SECRET}".encode()).decode()
+    service = TokenService()
+    assert service.call() == 200
+    assert service.forms == [{"grant_type": ["client_credentials"], "scope": ["ACME/bridge"]}]
+    assert (
+        service.headers[0]["Authorization"] == "Basic " + base64.b64encode(f"id:{SECRET}".encode()).decode()
+    )
 
 
 def test_credentials_may_go_in_the_body() -> None:
-    desk = Desk(in_body=True)
-    desk.call()
-    assert desk.forms[0]["client_secret"] == [SECRET]
-    assert "Authorization" not in desk.headers[0]
+    service = TokenService(in_body=True)
+    service.call()
+    assert service.forms[0]["client_secret"] == [SECRET]
+    assert "Authorization" not in service.headers[0]
 
 
 def test_a_token_is_used_until_shortly_before_its_end() -> None:
-    desk = Desk()
-    desk.call()
-    desk.now += timedelta(seconds=269)
-    desk.call()
-    assert desk.issued == 1
-    desk.now += timedelta(seconds=2)
-    desk.call()
-    assert desk.issued == 2
+    service = TokenService()
+    service.call()
+    service.now += timedelta(seconds=269)
+    service.call()
+    assert service.issued == 1
+    service.now += timedelta(seconds=2)
+    service.call()
+    assert service.issued == 2
 
 
 def test_a_token_with_little_life_left_is_still_of_use() -> None:
-    desk = Desk()
-    desk.expires_in = 8
-    desk.call()
-    desk.now += timedelta(seconds=5)
-    desk.call()
-    assert desk.issued == 1
+    service = TokenService()
+    service.expires_in = 8
+    service.call()
+    service.now += timedelta(seconds=5)
+    service.call()
+    assert service.issued == 1
 
 
 @pytest.mark.parametrize("unstated", [None, "soon"])
 def test_a_token_without_a_stated_life_is_used_for_a_minute_at_most(unstated: object) -> None:
-    desk = Desk()
-    desk.expires_in = unstated
-    desk.call()
-    desk.call()
-    assert desk.issued == 1
-    desk.now += timedelta(seconds=60)
-    desk.call()
-    assert desk.issued == 2
+    service = TokenService()
+    service.expires_in = unstated
+    service.call()
+    service.call()
+    assert service.issued == 1
+    service.now += timedelta(seconds=60)
+    service.call()
+    assert service.issued == 2
 
 
 def test_a_refused_token_is_renewed_once() -> None:
-    desk = Desk()
-    desk.call()
-    desk.accepted = "t2"
-    assert desk.call() == 200
-    desk.accepted = "never"
-    assert desk.call() == 401
-    assert desk.issued == 3
+    service = TokenService()
+    service.call()
+    service.accepted = "t2"
+    assert service.call() == 200
+    service.accepted = "never"
+    assert service.call() == 401
+    assert service.issued == 3
 
 
 def test_threads_share_one_sign_in() -> None:
-    desk = Desk()
+    service = TokenService()
     gate = threading.Barrier(8)
 
     def call() -> int:
         gate.wait()
-        return desk.call()
+        return service.call()
 
     with ThreadPoolExecutor(8) as pool:
         assert {item.result() for item in [pool.submit(call) for _ in range(8)]} == {200}
-    assert desk.issued == 1
+    assert service.issued == 1
 
 
 @pytest.mark.parametrize(
@@ -150,22 +152,22 @@ def test_threads_share_one_sign_in() -> None:
     ],
 )
 def test_what_the_token_endpoint_answers_is_told_apart(answer: httpx.Response, kind: type[SideError]) -> None:
-    desk = Desk()
-    desk.token_answer = answer
+    service = TokenService()
+    service.token_answer = answer
     with pytest.raises(kind) as caught:
-        desk.call()
+        service.call()
     assert SECRET not in str(caught.value)
     if answer.status_code in (400, 401):
         assert "BRIDGE_MYPREFERENCES__CLIENT_SECRET" in caught.value.hint
 
 
 def test_a_failed_sign_in_does_not_block_the_next_one() -> None:
-    desk = Desk()
-    desk.token_answer = httpx.Response(503)
+    service = TokenService()
+    service.token_answer = httpx.Response(503)
     with pytest.raises(ServerError):
-        desk.call()
-    desk.token_answer = None
-    assert desk.call() == 200
+        service.call()
+    service.token_answer = None
+    assert service.call() == 200
 
 
 def test_secrets_are_in_no_representation() -> None:
@@ -173,15 +175,15 @@ def test_secrets_are_in_no_representation() -> None:
         def get_secret_value(self) -> str:
             return SECRET
 
-    desk = Desk(client_secret=Hidden())
-    assert desk.call() == 200
-    assert SECRET not in repr(desk.auth)
-    assert "t1" not in repr(desk.auth)
+    service = TokenService(client_secret=Hidden())
+    assert service.call() == 200
+    assert SECRET not in repr(service.auth)
+    assert "t1" not in repr(service.auth)
 
 
 def test_the_token_address_is_https() -> None:
     with pytest.raises(ConfigError):
-        Desk(token_url="http://auth.example.com/token")
+        TokenService(token_url="http://auth.example.com/token")
 
 
 def test_a_revoked_token_is_renewed_at_the_sandbox(world: World) -> None:

@@ -5,7 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from data_world import AT, CRM, IN, NUMBER, OUT, a_state, ann, consent, email, home, phone, pref, somebody
+from data_world import (
+    AT,
+    CRM,
+    IN,
+    NUMBER,
+    OUT,
+    a_state,
+    ann,
+    consent,
+    email,
+    home,
+    phone,
+    pref,
+    stored_profile,
+)
 
 from bridge.core.errors import Ambiguous, MappingStale, NotFound, OutcomeUnknown, Refused
 from bridge.mypreferences import wire
@@ -39,9 +53,9 @@ def kinds(preferences: list[wire.Preference] | None) -> dict[str, str]:
 # finding
 
 
-def test_somebody_is_found_by_everything_they_have(world: World) -> None:
+def test_a_profile_is_found_by_everything_on_it(world: World) -> None:
     """MyPreferences `Retrieve profiles by phone`, by address, by preference attributes, by alternate id."""
-    found = somebody(world)
+    found = stored_profile(world)
     client = world.client
     home_of = wire.Address(city="duluth", state_province="ga")
     assert [item.id for item in client.retrieve_profiles_by_email(ADDRESS, email_type="Primary")] == [found]
@@ -57,7 +71,7 @@ def test_somebody_is_found_by_everything_they_have(world: World) -> None:
 def test_everything_on_a_profile_is_read(world: World) -> None:
     """MyPreferences `UserProfile`: elements of each kind with what hangs on them."""
     (shown,) = world.client.retrieve_profiles_by_phone(NUMBER) or [
-        world.client.retrieve_full_profile_by_id(somebody(world))
+        world.client.retrieve_full_profile_by_id(stored_profile(world))
     ]
     assert shown.customer_name == wire.CustomerName(first_name="Ann", last_name="Lee")
     (number,), (place,) = shown.phone_numbers or (), shown.addresses or ()
@@ -70,7 +84,7 @@ def test_everything_on_a_profile_is_read(world: World) -> None:
 
 def test_a_search_by_address_takes_parts_where_it_is_told(world: World) -> None:
     """MyPreferences `Retrieve profiles by address`: exact match on all that is given."""
-    somebody(world)
+    stored_profile(world)
     part = wire.Address(city="Duluth", state_province="GA", address1="1 Elm")
     name = wire.CustomerName(first_name="A", last_name="Le")
     search = world.client.retrieve_profiles_by_address
@@ -83,9 +97,9 @@ def test_a_search_by_address_takes_parts_where_it_is_told(world: World) -> None:
 
 def test_the_members_of_a_group_are_found_by_its_primary_profile(world: World) -> None:
     """MyPreferences `Retrieve group profiles by profile id`, by e-mail address, by phone."""
-    first = somebody(world)
+    first = stored_profile(world)
     group = wire.ProfileGroup(group_type="Household", group_name="Lee")
-    second = somebody(world, wire.FullProfile(emails=[email(address="bo@example.com")], groups=[group]))
+    second = stored_profile(world, wire.FullProfile(emails=[email(address="bo@example.com")], groups=[group]))
     client = world.client
     for members in (
         client.retrieve_group_profiles_by_id(first, "household"),
@@ -155,7 +169,7 @@ def test_calls_by_alternate_id_go_by_path_where_the_routes_say_so(world: World, 
     )
     routes = load_routes(file)
     client = MyPreferencesClient(world.transport, account=world.state.config.account, routes=routes)
-    found = somebody(world)
+    found = stored_profile(world)
     assert client.retrieve_profile_by_alternate_id(*CRM).id == found
     said = wire.Submission(emails=[email(pref("NEWS_EMAIL", OUT, "2026-01-20T11:00:00Z"))])
     client.upsert_preferences_by_alternate_id(*CRM, said)
@@ -170,7 +184,7 @@ def test_calls_by_alternate_id_go_by_path_where_the_routes_say_so(world: World, 
 
 def test_a_replacement_keeps_only_what_it_says(world: World) -> None:
     """MyPreferences `Update profile (PUT)`: omitted properties and collections become blank."""
-    found = somebody(world)
+    found = stored_profile(world)
     whole = wire.FullProfile(alternate_ids=ann().alternate_ids, emails=[email(pref("NEWS_EMAIL", IN))])
     world.client.update_profile_put(found, whole)
     shown = world.client.retrieve_full_profile_by_id(found)
@@ -185,7 +199,7 @@ REPLACING = ("update_profile_put", "replace_profile", "updateProfilePut", "repla
 
 def test_the_bridge_never_replaces_a_profile(world: World) -> None:
     """PUT blanks what it leaves out: nothing that the engine can reach sends one."""
-    found = somebody(world)
+    found = stored_profile(world)
     replica: MyPreferencesReplica = world.replica(a_mapping(NEWS))
     send_one(replica, who(), [withdrawal(NEWS)])
     send_one(replica, who(), [raising(NEWS, NOON.replace(hour=13))])
@@ -203,7 +217,7 @@ def test_the_bridge_never_replaces_a_profile(world: World) -> None:
 def test_a_write_without_a_trustworthy_answer_is_in_doubt_and_sent_once(
     world: World, operation: str, kind: str
 ) -> None:
-    found = somebody(world)
+    found = stored_profile(world)
     world.state.calls.reset()
     world.state.faults.add(Fault(operation, kind))
     writes = {
@@ -221,7 +235,7 @@ def test_a_write_without_a_trustworthy_answer_is_in_doubt_and_sent_once(
 
 def test_preferences_are_added_updated_and_read_by_themselves(world: World) -> None:
     """MyPreferences `Add or update preferences`, `Retrieve preferences`."""
-    found = somebody(world)
+    found = stored_profile(world)
     later = "2026-01-20T11:00:00Z"
     said = wire.Submission(
         emails=[email(pref("NEWS_EMAIL", OUT, later), address="new@example.com")],
@@ -262,7 +276,7 @@ def test_archiving_takes_what_type_value_and_filter_select(
         )
         for name, kind in held
     ]  # fmt: skip
-    found = somebody(world, wire.FullProfile(emails=emails))
+    found = stored_profile(world, wire.FullProfile(emails=emails))
     item = wire.ArchivedEmail(reason="asked", **wanted)
     world.client.archive_preferences(found, wire.Archiving(emails=[item], reason="unsaid"))
     shown = world.client.retrieve_profile_by_id(found)
@@ -279,7 +293,7 @@ def test_archiving_takes_what_type_value_and_filter_select(
 
 def test_archiving_reaches_every_kind_of_element_and_all_at_once(world: World) -> None:
     """MyPreferences `Archive preferences`: GlobalDeactivate takes the whole profile's."""
-    found = somebody(world)
+    found = stored_profile(world)
     some = wire.Archiving(
         phone_numbers=[wire.ArchivedPhone(phone_number="15550102030", filter_id="NEWS_TEXT")],
         addresses=[wire.ArchivedAddress(address_type="Home")],
@@ -306,7 +320,7 @@ def test_archiving_reaches_every_kind_of_element_and_all_at_once(world: World) -
 def test_what_was_preserved_is_there_again_after_activation(world: World, shows: bool) -> None:
     """MyPreferences `Deactivate`, `Activate`: preferences are restored where PreservePreferences was true."""
     world.state.switches.inactive_shows_preferences = shows
-    found = somebody(world)
+    found = stored_profile(world)
     world.client.deactivate_profile(found, "x" * 256)
     gone = world.client.retrieve_profile_by_id(found)
     assert (gone.active, world.client.retrieve_profiles_by_email(ADDRESS)) == (False, [])
@@ -321,7 +335,7 @@ def test_what_was_preserved_is_there_again_after_activation(world: World, shows:
 
 def test_a_deleted_profile_is_not_there(world: World) -> None:
     """MyPreferences `Delete`: permanent, with all preferences."""
-    found = somebody(world)
+    found = stored_profile(world)
     world.client.delete_profile(found, "asked")
     with pytest.raises(NotFound):
         world.client.retrieve_profile_by_id(found)
@@ -334,7 +348,7 @@ def test_a_deleted_profile_is_not_there(world: World) -> None:
 
 def test_consents_are_added_to_a_profile_and_to_an_address(world: World) -> None:
     """MyPreferences `Add consents to profile`; in v4 those of elements are nested in the profile call."""
-    found = somebody(world)
+    found = stored_profile(world)
     held = world.client.add_consents(found, [consent("EmailMarketing", 3), consent("Profiling", 2)])
     assert {item.consent_type: item.kind for item in held} == {
         "EmailMarketing": wire.REVOKED, "Profiling": wire.DENIED
@@ -349,7 +363,7 @@ def test_consents_are_added_to_a_profile_and_to_an_address(world: World) -> None
 
 def test_a_consent_is_tied_to_a_filter_and_taken_off_it(world: World) -> None:
     """MyPreferences `Filter associations`: read, add, remove; inherited ties are left out."""
-    found = somebody(world)
+    found = stored_profile(world)
     tie = wire.ConsentFilter(
         filter_id="NEWS_EMAIL", type_name="primary",
         consents=[wire.ConsentLink(consent_type="EmailMarketing", consent_version="1.0")],
@@ -366,7 +380,7 @@ def test_a_consent_is_tied_to_a_filter_and_taken_off_it(world: World) -> None:
 
 def test_a_tie_made_by_the_api_takes_the_preference_down_with_its_consent(world: World) -> None:
     """MyPreferences `preference.archived`: revoking a consent archives what is associated with it."""
-    found = somebody(world)
+    found = stored_profile(world)
     tie = wire.ConsentFilter(
         filter_id="NEWS_EMAIL",
         type_name="Primary",
@@ -383,7 +397,7 @@ def test_a_tie_made_by_the_api_takes_the_preference_down_with_its_consent(world:
 
 def test_what_was_before_is_kept_by_id_and_by_alternate_id(world: World) -> None:
     """MyPreferences `Retrieve historical preferences`, consents, custom fields and standard fields."""
-    found = somebody(world)
+    found = stored_profile(world)
     world.state.clock.advance(60)
     change = wire.FullProfile(
         emails=[email(pref("NEWS_EMAIL", OUT, "2026-01-20T12:01:00Z"))],
@@ -414,6 +428,6 @@ def test_what_was_before_is_kept_by_id_and_by_alternate_id(world: World) -> None
 
 
 def test_a_date_is_sent_as_it_was_said(world: World) -> None:
-    found = somebody(world)
+    found = stored_profile(world)
     emails = world.client.retrieve_profile_by_id(found).emails or ()
     assert [item.customer_date for one in emails for item in one.email_preferences or ()] == [AT]

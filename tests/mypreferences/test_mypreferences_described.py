@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from every_call import CALLS, Known, prepared
+from client_calls import CALLS, Known, prepared
 
 from bridge.sandbox.mypreferences import State
 from tests.mypreferences.described import FILE, Description, Exchange, Recorder, description
@@ -26,22 +26,24 @@ def described() -> Description:
 
 
 def test_every_call_and_its_answer_are_by_the_description(
-    described: Description, world: World, heard: Recorder
+    described: Description, world: World, recorder: Recorder
 ) -> None:
     """Each is accepted, so that both its request and the answer of success are held against it."""
     known = Known()
     for call in CALLS.values():
         call(world.client, known)
-    assert [one.status for one in heard.heard if one.status >= 400] == []
-    assert len(heard.heard) > len(CALLS)
-    assert {problem for one in heard.heard for problem in described.problems(one, request_too=True)} == set()
+    assert [one.status for one in recorder.exchanges if one.status >= 400] == []
+    assert len(recorder.exchanges) > len(CALLS)
+    assert {
+        problem for one in recorder.exchanges for problem in described.problems(one, request_too=True)
+    } == set()
 
 
-def test_the_check_notices_what_is_wrong(described: Description, world: World, heard: Recorder) -> None:
+def test_the_check_notices_what_is_wrong(described: Description, world: World, recorder: Recorder) -> None:
     CALLS["create_profile"](world.client, Known())
     CALLS["retrieve_profiles_by_email"](world.client, Known())
-    made = next(one for one in heard.heard if one.path.endswith("/Profile"))
-    found = next(one for one in heard.heard if one.path.endswith("/Email"))
+    made = next(one for one in recorder.exchanges if one.path.endswith("/Profile"))
+    found = next(one for one in recorder.exchanges if one.path.endswith("/Email"))
 
     def said(exchange: Exchange) -> list[str]:
         return described.problems(exchange, request_too=True)

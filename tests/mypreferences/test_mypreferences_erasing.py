@@ -1,4 +1,4 @@
-"""Erasing somebody at MyPreferences: withdrawn first, then deleted, each proven by a read."""
+"""Erasing a person at MyPreferences: withdrawn first, then deleted, each proven by a read."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_deactivated_profile_that_was_known_goes_too(state: State, eraser: MyP
     assert list(eraser.erase(known).done) == [f"profile {number} is deleted"]
 
 
-def test_a_known_profile_that_has_become_somebody_elses_stays(
+def test_a_known_profile_that_has_become_another_persons_stays(
     state: State, eraser: MyPreferencesEraser
 ) -> None:
     number = add(state, OTHER)
@@ -90,7 +90,7 @@ def test_erasing_twice_does_nothing_more(state: State, eraser: MyPreferencesEras
 
 @pytest.fixture
 def deletions(monkeypatch: pytest.MonkeyPatch, world: World) -> list[SideError | None]:
-    """What becomes of deletions: an error, or nothing at all."""
+    """What deletions result in: an error, or nothing at all."""
     fates: list[SideError | None] = []
 
     def delete(profile_id: str, reason_code: str | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from every_call import CALLS, Known, prepared
+from client_calls import CALLS, Known, prepared
 
 from bridge.core.errors import SideError
 from bridge.mypreferences.client import MyPreferencesClient

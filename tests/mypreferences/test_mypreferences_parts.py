@@ -100,7 +100,7 @@ class Watch:
 
 def test_calls_are_spread_evenly_after_a_small_burst() -> None:
     watch = Watch()
-    limit = RateLimit(5, burst=2, ticks=watch.ticks, sleep=watch.sleep)
+    limit = RateLimit(5, burst=2, monotonic=watch.ticks, sleep=watch.sleep)
     for _ in range(5):
         limit.before("any")
     assert watch.slept == [0.2, 0.2, 0.2]
@@ -111,7 +111,7 @@ def test_calls_are_spread_evenly_after_a_small_burst() -> None:
 
 def test_no_rate_means_no_wait() -> None:
     watch = Watch()
-    limit = RateLimit(None, ticks=watch.ticks, sleep=watch.sleep)
+    limit = RateLimit(None, monotonic=watch.ticks, sleep=watch.sleep)
     for _ in range(1000):
         limit.before("any")
     assert watch.slept == []
@@ -119,7 +119,7 @@ def test_no_rate_means_no_wait() -> None:
 
 def test_a_429_closes_the_gate_for_everybody() -> None:
     watch = Watch()
-    limit = RateLimit(None, ticks=watch.ticks, sleep=watch.sleep)
+    limit = RateLimit(None, monotonic=watch.ticks, sleep=watch.sleep)
     limit.after("any", Response(200, httpx.Headers({"Retry-After": "9"}), b"", None))
     limit.before("any")
     limit.after("any", Response(429, httpx.Headers({"Retry-After": "9"}), b"", None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from data_world import CRM, IN, OUT, a_state, email, pref, somebody
+from data_world import CRM, IN, OUT, a_state, email, pref, stored_profile
 
 from bridge.core.errors import Forbidden, OutcomeUnknown, PreconditionFailed, Refused, Verdict
 from bridge.mypreferences import wire
@@ -31,7 +31,7 @@ def addresses(profile: wire.Profile | None) -> list[str]:
 
 def test_an_address_is_renamed_where_it_is_as_it_was_read(world: World) -> None:
     """MyPreferences `Update profile (PATCH)`: its preferences go with it."""
-    found = somebody(world)
+    found = stored_profile(world)
     patch = [Test(FIRST, ADDRESS), Replace(FIRST, "new@example.com")]
     shown = world.client.update_profile_patch(found, patch)
     assert addresses(shown) == ["new@example.com"]
@@ -42,7 +42,7 @@ def test_an_address_is_renamed_where_it_is_as_it_was_read(world: World) -> None:
 
 
 def test_every_operation_does_what_it_says(world: World) -> None:
-    found = somebody(world)
+    found = stored_profile(world)
     added = {"EmailAddressType": "Work", "EmailAddress": "bo@example.com"}
     patch: list[Operation] = [
         Test("/CustomerName/FirstName", "Ann"),
@@ -64,7 +64,7 @@ def test_every_operation_does_what_it_says(world: World) -> None:
 def test_a_test_that_fails_makes_the_caller_read_again(world: World, status: int) -> None:
     """Which status a failed test has is not documented."""
     world.state.switches.patch_failed_test_status = status
-    found = somebody(world)
+    found = stored_profile(world)
     with pytest.raises(PreconditionFailed) as caught:
         world.client.update_profile_patch(
             found, [Test(FIRST, "old@example.com"), Replace(FIRST, "new@example.com")]
@@ -76,7 +76,7 @@ def test_a_test_that_fails_makes_the_caller_read_again(world: World, status: int
 
 
 def test_a_refusal_without_a_test_or_of_the_user_stays_what_it_is(world: World) -> None:
-    found = somebody(world)
+    found = stored_profile(world)
     with pytest.raises(Refused):
         world.client.update_profile_patch(found, [Replace("/Nothing", 1)])
     with pytest.raises(Refused):
@@ -88,7 +88,7 @@ def test_a_refusal_without_a_test_or_of_the_user_stays_what_it_is(world: World) 
 
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "html", "null", "status_after"])
 def test_a_patch_without_a_trustworthy_answer_is_in_doubt_and_sent_once(world: World, kind: str) -> None:
-    found = somebody(world)
+    found = stored_profile(world)
     world.state.faults.add(Fault("updateProfilePatch", kind))
     with pytest.raises(OutcomeUnknown):
         world.client.update_profile_patch(found, [Replace("/CustomerName/FirstName", "Anne")])
@@ -96,7 +96,7 @@ def test_a_patch_without_a_trustworthy_answer_is_in_doubt_and_sent_once(world: W
 
 
 def test_a_refused_patch_changes_nothing(world: World) -> None:
-    found = somebody(world)
+    found = stored_profile(world)
     with pytest.raises(Refused):
         world.client.update_profile_patch(
             found, [Replace("/CustomerName/FirstName", "Anne"), Remove("/Emails/7")]
@@ -125,7 +125,7 @@ def test_a_patch_in_an_order_that_hits_the_wrong_member_is_never_sent(
 
 def test_removals_in_descending_order_take_the_members_that_were_meant(world: World) -> None:
     emails = [email(pref("NEWS_EMAIL", IN), address=f"{name}@example.com") for name in "abc"]
-    found = somebody(world, wire.FullProfile(emails=emails))
+    found = stored_profile(world, wire.FullProfile(emails=emails))
     world.client.update_profile_patch(found, [Remove("/Emails/2"), Remove("/Emails/0")])
     assert addresses(world.client.retrieve_profile_by_id(found)) == ["b@example.com"]
 
@@ -133,7 +133,7 @@ def test_removals_in_descending_order_take_the_members_that_were_meant(world: Wo
 @pytest.mark.parametrize("shape", ["array", "object"])
 def test_the_envelope_is_the_one_that_is_set(world: World, shape: str) -> None:
     """MyPreferences `Update profile by alternate id (PATCH)`: described as Operations, sampled bare."""
-    found = somebody(world)
+    found = stored_profile(world)
     world.state.switches.patch_body = shape
     patch = [Replace("/CustomerName/FirstName", "Anne")]
     routes = load_routes(None)

@@ -55,7 +55,7 @@ def test_a_stated_choice_is_seen_with_the_persons_own_date(world: World) -> None
     assert view.topics[OFFERS.id].choice is UNSET
 
 
-def test_somebody_unknown_is_not_present_on_any_topic(world: World) -> None:
+def test_an_unknown_person_is_not_present_on_any_topic(world: World) -> None:
     view = read_person(world.replica(), who())
     assert set(view.topics) == {CHANNEL.id, NEWS.id, OFFERS.id, PROFILING.id}
     assert not any(item.present for item in view.topics.values())
@@ -66,7 +66,7 @@ def test_an_unknown_person_answered_with_404_is_not_an_error(world: World) -> No
     assert not seen(world).present
 
 
-def test_the_most_restrictive_of_profiles_that_share_an_address_is_heard(world: World) -> None:
+def test_the_most_restrictive_of_profiles_that_share_an_address_counts(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.add(preferences={"NEWS_EMAIL": (False, ago(days=9))})
     world.add(preferences={"NEWS_EMAIL": (False, ago(days=5))})
@@ -117,7 +117,7 @@ def test_frequencies_are_read_for_topics_that_have_them(world: World) -> None:
     assert seen(world, OFFERS).frequencies == ("DAILY",)
 
 
-def test_a_consent_is_heard_as_the_channel(world: World) -> None:
+def test_a_consent_is_read_as_the_channel(world: World) -> None:
     profile_id = world.add(consents={"EmailMarketing": ("Granted", ago(days=2))})
     assert seen(world, CHANNEL) == Observation(IN, NOON, ago(days=2))
     world.state.set_consent(int(profile_id), "EmailMarketing", "Revoked", ago(days=1))

@@ -62,7 +62,7 @@ def of_consents(*consents: wire.Consent) -> Observation:
         (pref(1, ago(days=1), filter_id="OTHER"), UNSET, False),
     ],
 )
-def test_a_preference_is_heard(item: wire.Preference, choice: Choice, dated: bool) -> None:
+def test_a_preference_is_read(item: wire.Preference, choice: Choice, dated: bool) -> None:
     seen = of_preferences(item)
     assert (seen.choice, seen.changed_at) == (choice, ago(days=1) if dated else None)
 
@@ -134,7 +134,7 @@ OLD, NEW = ago(days=9), ago(days=1)
         ([consent(3, OLD), consent(1, NEW, consent_version="2.0")], OUT, OLD),
     ],
 )
-def test_a_consent_is_heard(consents: list[wire.Consent], choice: Choice, at: datetime | None) -> None:
+def test_a_consent_is_read(consents: list[wire.Consent], choice: Choice, at: datetime | None) -> None:
     seen = of_consents(*consents)
     assert (seen.choice, seen.changed_at) == (choice, at)
 

@@ -187,7 +187,7 @@ def test_no_events_and_no_answer_are_told_apart(world: World, body: str) -> None
         world.client.retrieve_events(start_at=utc(2026, 1, 20), end_at=utc(2026, 1, 20, 1))
 
 
-def test_the_profile_of_somebody_else_is_a_bad_answer(world: World) -> None:
+def test_the_profile_of_another_person_is_a_bad_answer(world: World) -> None:
     first, second = world.add(), world.add("bob@example.com")
     world.state.faults.add(
         Fault("retrieveProfileById", "status", status=200, body=f'{{"ProfileId":{second}}}')

@@ -188,7 +188,7 @@ def test_a_filter_that_is_gone_does_not_keep_other_opt_outs_from_arriving(world:
     assert seen(world).choice is OUT
 
 
-def test_a_write_for_somebody_who_is_not_there_is_held(world: World) -> None:
+def test_a_write_for_an_unknown_person_is_held(world: World) -> None:
     with pytest.raises(NotFound):
         send_one(world.replica(), who(), [withdrawal()])
 

@@ -72,7 +72,7 @@ class ExportCursor:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportPage:
+class SegmentPage:
     """Rows, and the cursor after them. `total` is None until the service states it. A page without rows shows
     that the export is still being generated."""
 
@@ -96,7 +96,7 @@ class SegmentExport:
         self._client, self._clock = client, clock
         self._poll_interval, self._sleep, self._limit = poll_interval, sleep, limit
 
-    def read_all(self, segment: SegmentRef, since: ExportCursor | None = None) -> Iterator[ExportPage]:
+    def read_all(self, segment: SegmentRef, since: ExportCursor | None = None) -> Iterator[SegmentPage]:
         """All rows, each once: from `since` if its export still exists, else from the beginning. Never only
         what changed since some time: that shows nobody who was deleted or has left the segment.
 
@@ -108,16 +108,16 @@ class SegmentExport:
                 return
         yield from self.read_matching(segment, wire.ExportRequest())
 
-    def read_matching(self, segment: SegmentRef, wanted: wire.ExportRequest) -> Iterator[ExportPage]:
+    def read_matching(self, segment: SegmentRef, wanted: wire.ExportRequest) -> Iterator[SegmentPage]:
         """The rows that a request filters. Raises as `read_all` does."""
         began = self._clock()
         token = segment.initiate(self._client, wanted)
         yield from self._pages(ExportCursor(segment.label, token, began))
 
-    def _pages(self, cursor: ExportCursor) -> Iterator[ExportPage]:
+    def _pages(self, cursor: ExportCursor) -> Iterator[SegmentPage]:
         total = yield from self._generated(cursor)
         if cursor.rows and total is not None and cursor.rows >= total:
-            yield ExportPage((), cursor, total)  # all of it came before
+            yield SegmentPage((), cursor, total)  # all of it came before
             return
         while True:
             page = self._page(cursor)
@@ -126,26 +126,26 @@ class SegmentExport:
             new = _after(rows, cursor.last)
             last = new[-1].id if new else cursor.last
             cursor = replace(cursor, offset=cursor.offset + len(rows), rows=cursor.rows + len(new), last=last)
-            yield ExportPage(new, cursor, total)
+            yield SegmentPage(new, cursor, total)
             if page.has_more is False and (total is None or cursor.rows >= total):
                 return
             if not new or page.has_more is False:
                 raise _incomplete(f"{cursor.rows} of {total} profiles came")
 
-    def _page(self, cursor: ExportCursor) -> wire.ExportPage:
+    def _page(self, cursor: ExportCursor) -> wire.SegmentPage:
         try:
             return self._client.retrieve_export(cursor.token, offset=cursor.offset, limit=self._limit)
         except NotFound:
             raise _incomplete("it expired before its last row was read") from None
 
-    def _generated(self, cursor: ExportCursor) -> Generator[ExportPage, None, int | None]:
+    def _generated(self, cursor: ExportCursor) -> Generator[SegmentPage, None, int | None]:
         """Wait until the export is complete; returns how many rows it has, if that is stated."""
         delays = islice(backoff(self._poll_interval), _POLLS_MAX)
         for _ in polls(delays, patience=_PATIENCE, clock=self._clock, sleep=self._sleep):
             found = self._status(cursor.token)
             if found is not None:
                 return found.row_count
-            yield ExportPage((), cursor, None)
+            yield SegmentPage((), cursor, None)
         raise _incomplete("it did not become complete")
 
     def _status(self, token: str) -> wire.ExportStatus | None:

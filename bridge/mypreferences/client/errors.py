@@ -86,7 +86,7 @@ def to_error(
 ) -> SideError | None:
     """The error that an answer means, None for success (MyPreferences "Errors").
 
-    `fix` says what to check about the credentials. `is_dated`: the request carried our time. `ahead` is by
+    `fix` says what to check about the credentials. `is_dated`: the request has our time in it. `ahead` is by
     how many seconds our clock is ahead of the answer's Date (None: not known).
     """
     if answer.good:

@@ -160,7 +160,7 @@ def former_names() -> dict[str, str]:
     return {operation: former for operation, former, _ in _TABLE}
 
 
-# What stands in the path or in the query: the documents have it both ways.
+# In the path or in the query: the documents have both.
 _EITHER = frozenset({"alternate_id", "alternate_id_type"})
 
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 class EventRelevance(StrEnum):
     """What an event may have changed."""
 
-    CONSENT = "consent"  # a choice, or who somebody is: read the profile
+    CONSENT = "consent"  # a choice, or a person's identity: read the profile
     LIFECYCLE = (
         "lifecycle"  # the profile was created, deleted or reactivated: read it, and who it was bound to
     )

@@ -61,7 +61,7 @@ class Need:
 
 
 def needs(mapping: Mapping, alternate_id_type: str | None = None) -> list[Need]:
-    """The events that report every change to mapped topics and to who somebody is."""
+    """The events that report every change to mapped topics and to people's identities."""
     sources = [topic.source for topic in mapping.all]
     filters = frozenset(one.filter for one in sources if isinstance(one, FilterRef))
     consents = frozenset(one.consent for one in sources if isinstance(one, ConsentRef))

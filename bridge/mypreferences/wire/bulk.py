@@ -4,7 +4,7 @@ Sources: MyPreferences `Segment: Initiate`, `Segment group: Initiate`, `Retrieve
 data`; import `Initiate`, `Stage`, `Retrieve status` and `exceptions`.
 
 An import that could do harm cannot be built here: a record without the id of a profile that was read would
-create a person; one that gives consent could be applied long after the person withdrew it, or to somebody
+create a person; one that gives consent could be applied long after the person withdrew it, or to a person
 erased meanwhile; a refresh would remove what is not sent.
 """
 

@@ -70,7 +70,7 @@ class Consent(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, 
 
 
 class Email(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):
-    """An address on a profile. Collections are None where the answer does not speak of them."""
+    """An address on a profile. Collections are None where the answer leaves them out."""
 
     email_address: str
     email_address_type: str | None = None

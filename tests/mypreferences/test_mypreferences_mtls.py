@@ -1,4 +1,4 @@
-"""A client certificate in place of the secret: shown on the token call only, and told of where it fails."""
+"""A client certificate in place of the secret: used for token requests only, and named where it fails."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ def test_a_server_that_takes_nobody_without_a_certificate_is_signed_in_to(
     opened: Open, url: str, state: State, authority: Authority
 ) -> None:
     """MyPreferences "Authorization": a certificate may stand in for the secret; RFC 8705 section 2."""
-    with Server(create_app(state), tls=authority.server(DEMANDS)) as desk:
+    with Server(create_app(state), tls=authority.server(DEMANDS)) as service:
         with pytest.raises(httpx.TransportError):
-            httpx.post(f"{desk.url}/oauth2/v1/token", verify=authority_only(authority), trust_env=False)
-        assert opened(url, desk.url).mypreferences.retrieve_programs()
+            httpx.post(f"{service.url}/oauth2/v1/token", verify=authority_only(authority), trust_env=False)
+        assert opened(url, service.url).mypreferences.retrieve_programs()
 
 
 def authority_only(authority: Authority) -> ssl.SSLContext:
@@ -148,8 +148,10 @@ def test_a_certificate_that_tls_refuses_is_told_from_a_network_that_fails(
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     issuer = authority if fault == "expired" else Authority(tmp_path / "foreign")
     bad = issuer.pair("bad", until=long_ago if fault == "expired" else None)
-    with Refusing(authority.server(DEMANDS)) as desk:
-        app = opened(url, desk.url, CERTIFICATE_FILE=str(bad.certificate), CERTIFICATE_KEY_FILE=str(bad.key))
+    with Refusing(authority.server(DEMANDS)) as service:
+        app = opened(
+            url, service.url, CERTIFICATE_FILE=str(bad.certificate), CERTIFICATE_KEY_FILE=str(bad.key)
+        )
         with pytest.raises(SignInRefused) as caught:
             app.mypreferences.retrieve_programs()
     assert f"refused the client certificate ({words})" in caught.value.what

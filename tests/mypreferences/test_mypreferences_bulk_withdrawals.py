@@ -1,4 +1,4 @@
-"""Many people's withdrawals by bulk import: what is sent, what is not, and what becomes of each."""
+"""Many people's withdrawals by bulk import: what is sent, what is not, and what each results in."""
 
 from __future__ import annotations
 
@@ -47,12 +47,11 @@ def importer(world: World, **options: Any) -> Importer:
     return Importer(world.client, clock=world.state.clock.now, sleep=world.pauses.append, **given)
 
 
-def replica(world: World, desk: Importer | None = None, *topics: Topic) -> MyPreferencesReplica:
-    desk = desk or importer(world)
-    return world.replica(a_mapping(*topics), importer=desk, may_import=desk.may_begin)
+def replica(world: World, runner: Importer | None = None, *topics: Topic) -> MyPreferencesReplica:
+    return world.replica(a_mapping(*topics), importer=runner or importer(world))
 
 
-def crowd(world: World, count: int = 6, **more: Any) -> list[Who]:
+def people_at(world: World, count: int = 6, **more: Any) -> list[Who]:
     given = {"preferences": {"NEWS_EMAIL": (True, ago(days=9))}} | more
     people = []
     for number in range(count):
@@ -67,9 +66,9 @@ def requests(people: Sequence[Who], *topics: Topic) -> list[WriteRequest]:
 
 
 def send(
-    world: World, sent: Sequence[WriteRequest], *topics: Topic, desk: Importer | None = None
+    world: World, sent: Sequence[WriteRequest], *topics: Topic, runner: Importer | None = None
 ) -> list[Any]:
-    return list(replica(world, desk, *topics).send(sent, heartbeat=lambda: None))
+    return list(replica(world, runner, *topics).send(sent, heartbeat=lambda: None))
 
 
 def together(side: MyPreferencesReplica, sent: Sequence[WriteRequest]) -> bool:
@@ -88,7 +87,7 @@ def choice(world: World, who: Who, filter_id: str = "NEWS_EMAIL") -> int | None:
 
 
 def test_withdrawals_go_in_one_import_after_a_fresh_read(world: World) -> None:
-    people = crowd(world)
+    people = people_at(world)
     assert send(world, requests(people)) == [WriteResponse.ACCEPTED] * 6
     assert [choice(world, who) for who in people] == [2] * 6
     assert world.calls("retrieveProfilesByEmail") == 6
@@ -98,7 +97,7 @@ def test_withdrawals_go_in_one_import_after_a_fresh_read(world: World) -> None:
 
 def test_consents_are_imported_ahead_of_preferences(world: World) -> None:
     """Revoking a consent archives the preferences tied to it: an opt-out in the same import might vanish."""
-    people = crowd(
+    people = people_at(
         world,
         preferences={"OFFERS_EMAIL": (True, ago(days=9))},
         consents={"Profiling": ("Granted", ago(days=9))},
@@ -111,22 +110,22 @@ def test_consents_are_imported_ahead_of_preferences(world: World) -> None:
 
 
 def test_who_has_withdrawn_already_is_sent_nothing(world: World) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.set_preference(int(people[0].ids[Side.MYPREFERENCES][0]), "NEWS_EMAIL", False, ago(days=2))
     assert send(world, requests(people)) == [WriteResponse.ALREADY_SO] + [WriteResponse.ACCEPTED] * 5
 
 
 def test_every_profile_that_shares_an_address_is_told(world: World) -> None:
-    people = crowd(world)
+    people = people_at(world)
     other = world.add("p0@example.com", preferences={"NEWS_EMAIL": (True, ago(days=3))})
     send(world, requests(people))
     assert choice(world, people[0]) == 2
     assert choice(world, Who(PersonId(9), "p0@example.com", {Side.MYPREFERENCES: (other,)})) == 2
 
 
-def test_somebody_erased_meanwhile_is_not_created_again(world: World) -> None:
+def test_a_person_erased_meanwhile_is_not_created_again(world: World) -> None:
     """MyPreferences import, Initiate: an id that is not found creates a profile."""
-    people = crowd(world)
+    people = people_at(world)
     world.state.delete(int(people[2].ids[Side.MYPREFERENCES][0]))
     results = send(world, requests(people))
     assert isinstance(results[2], NotFound)
@@ -134,7 +133,7 @@ def test_somebody_erased_meanwhile_is_not_created_again(world: World) -> None:
 
 
 def test_opt_ins_never_go_by_import(world: World) -> None:
-    people = crowd(world, preferences={})
+    people = people_at(world, preferences={})
     raises = [WriteRequest(who, [raising(NEWS)]) for who in people]
     side = replica(world)
     assert not together(side, raises * 100)
@@ -144,16 +143,18 @@ def test_opt_ins_never_go_by_import(world: World) -> None:
 
 
 def test_a_few_go_one_by_one(world: World) -> None:
-    people = crowd(world, 3)
+    people = people_at(world, 3)
     assert send(world, requests(people)) == [WriteResponse.ACCEPTED] * 3
     assert (world.calls("initiateImport"), world.calls("updateProfilePost")) == (0, 3)
 
 
 def test_parts_are_measured_as_they_are_sent(world: World) -> None:
     """MyPreferences import: a body holds 25 MB at the most."""
-    people = crowd(world, 12)
+    people = people_at(world, 12)
     world.state.switches.import_body_max = 900
-    assert send(world, requests(people), desk=importer(world, part_max=860)) == [WriteResponse.ACCEPTED] * 12
+    assert (
+        send(world, requests(people), runner=importer(world, part_max=860)) == [WriteResponse.ACCEPTED] * 12
+    )
     assert world.calls("stageImport") > 2
 
 
@@ -180,9 +181,9 @@ def test_an_import_is_worth_it_from_a_hundred_records(
 
 
 def test_preferring_costs_no_call_and_ends_with_the_days_imports(world: World) -> None:
-    people = crowd(world, 12)
-    desk = importer(world, per_day=1)
-    side = replica(world, desk)
+    people = people_at(world, 12)
+    runner = importer(world, per_day=1)
+    side = replica(world, runner)
     world.state.calls.reset()
     assert together(side, requests(people))
     assert world.state.calls.total() == 0
@@ -193,16 +194,16 @@ def test_preferring_costs_no_call_and_ends_with_the_days_imports(world: World) -
 
 
 def test_none_a_day_means_one_by_one(world: World) -> None:
-    people = crowd(world)
-    desk = importer(world, per_day=0)
-    assert not together(replica(world, desk), requests(people))
-    assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
+    people = people_at(world)
+    runner = importer(world, per_day=0)
+    assert not together(replica(world, runner), requests(people))
+    assert send(world, requests(people), runner=runner) == [WriteResponse.ACCEPTED] * 6
     assert world.calls("initiateImport") == 0
 
 
 @pytest.mark.parametrize("status", [400, 403, 429])
 def test_a_quota_that_others_used_up_sends_them_one_by_one(world: World, status: int) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.switches.imports_per_day = 0
     world.state.switches.import_quota_status = status
     assert send(world, requests(people)) == [WriteResponse.ACCEPTED] * 6
@@ -210,20 +211,20 @@ def test_a_quota_that_others_used_up_sends_them_one_by_one(world: World, status:
 
 
 def test_a_user_who_may_not_import_withdraws_one_by_one_and_is_not_asked_again(world: World) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.forbid("initiateImport")
-    desk = importer(world)
-    assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
-    assert not together(replica(world, desk), requests(people))
+    runner = importer(world)
+    assert send(world, requests(people), runner=runner) == [WriteResponse.ACCEPTED] * 6
+    assert not together(replica(world, runner), requests(people))
     assert world.calls("initiateImport") == 1
 
 
-# --- what becomes of each
+# --- what each results in
 
 
 def test_what_validation_refuses_is_sent_by_itself_and_says_why(world: World) -> None:
     """A filter that is gone must not keep the other opt-outs from arriving."""
-    people = crowd(world)
+    people = people_at(world)
     sent = requests(people[:4], NEWS) + requests(people[4:], NEWS, GONE)
     results = send(world, sent, NEWS, OFFERS, PROFILING, GONE)
     assert results[:4] == [WriteResponse.ACCEPTED] * 4
@@ -235,7 +236,7 @@ def test_many_refusals_in_a_row_are_not_asked_after_one_by_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(withdrawals, "_REFUSALS_MAX", 2)
-    people = crowd(world)
+    people = people_at(world)
     results = send(world, requests(people, GONE), GONE)
     assert [type(item) for item in results] == [MappingStale] * 6
     assert world.calls("updateProfilePost") == 2
@@ -243,7 +244,7 @@ def test_many_refusals_in_a_row_are_not_asked_after_one_by_one(
 
 def test_what_is_not_honoured_is_accepted_and_shown_by_reading_back(world: World) -> None:
     """MyPreferences import, Retrieve status: NotHonored is a count, and names nobody."""
-    people = crowd(world)
+    people = people_at(world)
     world.state.set_preference(int(people[0].ids[Side.MYPREFERENCES][0]), "NEWS_EMAIL", True, ago(hours=1))
     assert send(world, requests(people)) == [WriteResponse.ACCEPTED] * 6
     assert [choice(world, who) for who in people] == [1] + [2] * 5
@@ -251,7 +252,7 @@ def test_what_is_not_honoured_is_accepted_and_shown_by_reading_back(world: World
 
 @pytest.mark.parametrize("kind", ["reset_after", "html", "null", "status_after"])
 def test_an_execution_whose_answer_was_lost_is_settled_by_the_status(world: World, kind: str) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.faults.add(Fault("executeImport", kind, status=503))
     results = send(world, requests(people))
     if kind in ("reset_after", "status_after"):
@@ -265,7 +266,7 @@ def test_an_execution_whose_answer_was_lost_is_settled_by_the_status(world: Worl
 def test_a_step_that_failed_before_the_execution_leaves_nobody_in_doubt(
     world: World, step: str, kind: str
 ) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.faults.add(Fault(step, kind))
     results = send(world, requests(people))
     assert {type(item) for item in results} == {Unreachable}
@@ -275,27 +276,27 @@ def test_a_step_that_failed_before_the_execution_leaves_nobody_in_doubt(
 
 @pytest.mark.parametrize("status", [503, 401])
 def test_an_end_that_cannot_be_seen_leaves_everybody_in_doubt(world: World, status: int) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.faults.add(Fault("importStatus", "status", status=status, times=99))
-    desk = importer(world)
-    results = send(world, requests(people), desk=desk)
+    runner = importer(world)
+    results = send(world, requests(people), runner=runner)
     assert {type(item) for item in results} == {OutcomeUnknown}
     world.state.faults.clear()
-    assert not together(replica(world, desk), requests(people) * 2), "one import after the other"
+    assert not together(replica(world, runner), requests(people) * 2), "one import after the other"
     world.state.switches.import_polls = 0
-    assert desk.has_running_jobs() is True
-    assert desk.has_running_jobs() is False
-    assert not together(replica(world, desk), requests(people) * 2), "the same would come of it"
+    assert runner.has_running_jobs() is True
+    assert runner.has_running_jobs() is False
+    assert not together(replica(world, runner), requests(people) * 2), "the same would come of it"
     world.state.clock.advance(6 * 3600)
-    assert together(replica(world, desk), requests(people) * 2)
+    assert together(replica(world, runner), requests(people) * 2)
 
 
 def test_what_was_begun_is_known_to_the_next_process(world: World) -> None:
-    people = crowd(world)
+    people = people_at(world)
     memory = Memory()
-    desk = importer(world, memory=memory, per_day=1)
+    runner = importer(world, memory=memory, per_day=1)
     world.state.faults.add(Fault("importStatus", "status", status=503, times=99))
-    send(world, requests(people), desk=desk)
+    send(world, requests(people), runner=runner)
     world.state.faults.clear()
     restarted = importer(world, memory=memory, per_day=1)
     assert restarted.has_running_jobs()
@@ -317,16 +318,16 @@ def test_an_import_whose_token_is_over_is_no_longer_under_way(world: World) -> N
 
 
 def test_an_import_that_failed_as_a_whole_leaves_everybody_in_doubt(world: World) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.switches.import_ends = "Failed"
-    desk = importer(world)
-    assert {type(item) for item in send(world, requests(people), desk=desk)} == {OutcomeUnknown}
-    assert send(world, requests(people), desk=desk) == [WriteResponse.ACCEPTED] * 6
+    runner = importer(world)
+    assert {type(item) for item in send(world, requests(people), runner=runner)} == {OutcomeUnknown}
+    assert send(world, requests(people), runner=runner) == [WriteResponse.ACCEPTED] * 6
     assert [choice(world, who) for who in people] == [2] * 6
 
 
 def test_an_import_that_never_ends_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.switches.import_seconds = 9999
     world.pauses.clear()
     monkeypatch.setattr(import_module, "_PATIENCE", import_module.timedelta(seconds=8))
@@ -335,14 +336,14 @@ def test_an_import_that_never_ends_is_given_up(world: World, monkeypatch: pytest
 
 
 def test_failures_that_cannot_be_read_leave_everybody_in_doubt(world: World) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.faults.add(Fault("importExceptions", "html", times=9))
     results = send(world, requests(people[:5]) + requests(people[5:], GONE), NEWS, GONE)
     assert {type(item) for item in results} == {OutcomeUnknown}
 
 
 def test_a_sign_in_that_is_refused_stops_the_rest(world: World) -> None:
-    people = crowd(world, 130)
+    people = people_at(world, 130)
     body = json.dumps({"Message": "Unable to authenticate."})
     world.state.faults.add(Fault("retrieveProfilesByEmail", "status", status=401, body=body, times=999))
     results = send(world, requests(people))
@@ -351,7 +352,7 @@ def test_a_sign_in_that_is_refused_stops_the_rest(world: World) -> None:
 
 
 def test_one_person_who_cannot_be_read_stops_nobody_else(world: World) -> None:
-    people = crowd(world)
+    people = people_at(world)
     for _ in range(51):
         world.add("p1@example.com")
     results = send(world, requests(people))
@@ -360,7 +361,7 @@ def test_one_person_who_cannot_be_read_stops_nobody_else(world: World) -> None:
 
 
 def test_a_lost_lease_ends_the_waiting_and_not_the_import(world: World) -> None:
-    people = crowd(world)
+    people = people_at(world)
     world.state.switches.import_polls = 99
     beats = []
 
@@ -369,15 +370,15 @@ def test_a_lost_lease_ends_the_waiting_and_not_the_import(world: World) -> None:
         if world.calls("importStatus") > 2:
             raise KeyboardInterrupt
 
-    desk = importer(world)
+    runner = importer(world)
     with pytest.raises(KeyboardInterrupt):
-        replica(world, desk).send(requests(people), heartbeat=heartbeat)
-    assert desk.has_running_jobs()
+        replica(world, runner).send(requests(people), heartbeat=heartbeat)
+    assert runner.has_running_jobs()
     assert [choice(world, who) for who in people] == [2] * 6
 
 
-def test_a_topic_without_a_place_here_concerns_its_own_parcel_only(world: World) -> None:
-    people = crowd(world)
+def test_a_topic_without_a_place_here_concerns_its_own_request_only(world: World) -> None:
+    people = people_at(world)
     sent = requests(people[:5]) + requests(people[5:], GONE)
     results = send(world, sent)
     assert results[:5] == [WriteResponse.ACCEPTED] * 5
@@ -392,7 +393,7 @@ def everybody(world: World) -> MyPreferencesReplica:
 
 
 def test_many_are_read_by_one_export(world: World) -> None:
-    people = crowd(world, 40)
+    people = people_at(world, 40)
     asked = [*people, Who(PersonId(99), "nobody@example.com", {})]
     world.state.calls.reset()
     views = {view.address: view for page in everybody(world).read_people(asked) for view in page.views}
@@ -402,9 +403,9 @@ def test_many_are_read_by_one_export(world: World) -> None:
     assert (world.calls("initiateExportSegment"), world.calls("retrieveProfilesByEmail")) == (1, 1)
 
 
-def test_whoever_has_a_profile_outside_the_export_is_looked_at(world: World) -> None:
+def test_a_person_with_a_profile_outside_the_export_is_read_alone(world: World) -> None:
     """The segment may lack a profile that says something else."""
-    people = crowd(world, 30)
+    people = people_at(world, 30)
     people[3] = Who(
         PersonId(3), people[3].address, {Side.MYPREFERENCES: (*people[3].ids[Side.MYPREFERENCES], "77")}
     )
@@ -415,8 +416,8 @@ def test_whoever_has_a_profile_outside_the_export_is_looked_at(world: World) -> 
 
 
 @pytest.mark.parametrize("fault", ["forbidden", "gone"])
-def test_without_an_export_to_be_had_each_is_looked_at(world: World, fault: str) -> None:
-    people = crowd(world, 26)
+def test_without_an_export_each_is_read_alone(world: World, fault: str) -> None:
+    people = people_at(world, 26)
     world.state.calls.reset()
     if fault == "forbidden":
         world.state.forbid("initiateExportSegment")
@@ -427,14 +428,14 @@ def test_without_an_export_to_be_had_each_is_looked_at(world: World, fault: str)
     assert world.calls("retrieveProfilesByEmail") == 26
 
 
-def test_a_few_are_looked_at(world: World) -> None:
-    people = crowd(world, 5)
+def test_a_few_are_read_alone(world: World) -> None:
+    people = people_at(world, 5)
     assert sum(len(page.views) for page in everybody(world).read_people(people)) == 5
     assert world.calls("initiateExportSegment") == 0
 
 
 def test_the_channel_is_withdrawn_by_import_too(world: World) -> None:
-    people = crowd(world, consents={"EmailMarketing": ("Granted", ago(days=9))})
+    people = people_at(world, consents={"EmailMarketing": ("Granted", ago(days=9))})
     assert send(world, requests(people, CHANNEL)) == [WriteResponse.ACCEPTED] * 6
     assert {read_person(everybody(world), who).topics[CHANNEL.id].choice.value for who in people} == {
         "opted_out"

@@ -15,8 +15,8 @@ from bridge.mypreferences import wire
 from bridge.mypreferences.bulk.segment_export import (
     RESUMABLE,
     ExportCursor,
-    ExportPage,
     SegmentExport,
+    SegmentPage,
     SegmentRef,
 )
 from bridge.sandbox.faults import Fault
@@ -40,7 +40,7 @@ def five(world: World) -> list[str]:
     return [world.add(f"p{number}@example.com") for number in range(5)]
 
 
-def ids(blocks: list[ExportPage]) -> list[str]:
+def ids(blocks: list[SegmentPage]) -> list[str]:
     return [row.id for block in blocks for row in block.rows]
 
 
@@ -71,7 +71,7 @@ def test_a_listing_goes_on_where_another_process_stopped(world: World, stored: i
     assert world.calls("initiateExportSegment") == 1
 
 
-def test_an_export_that_is_gone_is_begun_anew(world: World) -> None:
+def test_an_export_that_is_gone_is_started_again(world: World) -> None:
     """MyPreferences `Retrieve status`: Expired is what was generated and not fetched in time."""
     people = five(world)
     _, first = islice(listing(world).read_all(SEGMENT), 2)
@@ -83,7 +83,7 @@ def test_an_export_that_is_gone_is_begun_anew(world: World) -> None:
     assert world.calls("initiateExportSegment") == 2
 
 
-def test_an_unknown_token_is_begun_anew(world: World) -> None:
+def test_an_unknown_token_is_started_again(world: World) -> None:
     people = five(world)
     place = ExportCursor(SEGMENT.label, "1", world.state.clock.now(), offset=3, rows=2, last=people[1])
     assert ids(list(listing(world).read_all(SEGMENT, place))) == people

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from every_call import CALLS, Known, prepared
+from client_calls import CALLS, Known, prepared
 
 from bridge.core.errors import InvalidResponse, OutcomeUnknown, Verdict
 from bridge.mypreferences.client.routes import builtin_routes
@@ -60,8 +60,8 @@ def state() -> State:
     return prepared()
 
 
-def spoil(world: World, name: str, kind: str) -> Known:
-    """Somebody is there, and the next answer to that call is spoilt."""
+def with_invalid_answer(world: World, name: str, kind: str) -> Known:
+    """A profile exists, and the next answer to that call is invalid."""
     known = Known()
     for before in ("create_profile", "add_consent_filters"):
         CALLS[before](world.client, known)
@@ -72,15 +72,15 @@ def spoil(world: World, name: str, kind: str) -> Known:
 
 @pytest.mark.parametrize("name", READS)
 @pytest.mark.parametrize("kind", ["html", "null"])
-def test_a_spoilt_answer_to_a_read_shows_nobody(world: World, name: str, kind: str) -> None:
-    known = spoil(world, name, kind)
+def test_an_invalid_answer_to_a_read_shows_nobody(world: World, name: str, kind: str) -> None:
+    known = with_invalid_answer(world, name, kind)
     with pytest.raises(InvalidResponse):
         CALLS[name](world.client, known)
 
 
 @pytest.mark.parametrize("name", READS)
 def test_a_read_that_broke_off_is_made_again(world: World, name: str) -> None:
-    known = spoil(world, name, "truncate")
+    known = with_invalid_answer(world, name, "truncate")
     CALLS[name](world.client, known)
     assert world.calls(PEOPLE[name]) == 2
 
@@ -90,7 +90,7 @@ def test_a_read_that_broke_off_is_made_again(world: World, name: str) -> None:
 def test_a_write_without_a_trustworthy_answer_is_sent_once_and_in_doubt(
     world: World, name: str, kind: str
 ) -> None:
-    known = spoil(world, name, kind)
+    known = with_invalid_answer(world, name, kind)
     with pytest.raises(OutcomeUnknown) as caught:
         CALLS[name](world.client, known)
     assert caught.value.verdict is Verdict.IN_DOUBT
@@ -100,7 +100,7 @@ def test_a_write_without_a_trustworthy_answer_is_sent_once_and_in_doubt(
 @pytest.mark.parametrize("name", [name for name in WRITES if name not in SILENT])
 @pytest.mark.parametrize("kind", ["null", "truncate"])
 def test_a_write_that_answers_with_half_a_profile_is_in_doubt(world: World, name: str, kind: str) -> None:
-    known = spoil(world, name, kind)
+    known = with_invalid_answer(world, name, kind)
     with pytest.raises(OutcomeUnknown):
         CALLS[name](world.client, known)
     assert world.calls(PEOPLE[name]) == 1

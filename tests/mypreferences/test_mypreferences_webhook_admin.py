@@ -1,4 +1,4 @@
-"""Which events the bridge needs, which a subscription lacks, and what becomes of a change nobody answered."""
+"""Which events the bridge needs, which a subscription lacks, and the outcome of a change nobody answered."""
 
 from __future__ import annotations
 

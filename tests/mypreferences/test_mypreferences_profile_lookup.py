@@ -35,7 +35,7 @@ def test_a_yes_about_another_address_is_not_this_addresss(world: World) -> None:
     assert seen.changed_at == ago(days=1)
 
 
-def test_a_no_that_no_yes_stands_beside_is_heard_whatever_its_address(world: World) -> None:
+def test_an_opt_out_without_an_opt_in_beside_it_counts_whatever_its_address(world: World) -> None:
     world.add(HOME, preferences={"NEWS_EMAIL": (False, ago(days=1))}, **PINNED)
     seen = look(world)
     assert (seen.choice, seen.changed_at, seen.other_address) == (OUT, ago(days=1), True)
@@ -105,7 +105,7 @@ def test_without_a_profile_of_that_alternate_id_the_address_decides(world: World
     """MyPreferences `Retrieve profile by alternate id`: 404 where nobody active has it."""
     if kind == "inactive":
         world.state.deactivate(int(world.add(HOME, **PINNED)))
-    type_name = "Unheard" if kind == "other_type" else "CrmId"
+    type_name = "OtherId" if kind == "other_type" else "CrmId"
     replica = world.replica(alternate_id_type=type_name)
     assert not read_person(replica, ANN).topics[NEWS.id].present
     with pytest.raises(NotFound):
