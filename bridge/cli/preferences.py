@@ -17,7 +17,7 @@ from bridge.core.errors import ConfigError
 if TYPE_CHECKING:
     from bridge.app import App
     from bridge.core.catalogue import NewPreference
-    from bridge.dotdigital.preference_admin import PreferenceAdmin, PreferenceDraft
+    from bridge.dotdigital.preference_admin import PreferenceAdmin, PreferenceDefinition
 
 READ_TIMEOUT = 30.0  # seconds; an operator is waiting
 
@@ -209,7 +209,7 @@ def _create(admin: PreferenceAdmin, drafts: Sequence[NewPreference]) -> list[dic
     return shown
 
 
-def _require_new(drafts: Sequence[NewPreference], tree: Sequence[PreferenceDraft]) -> None:
+def _require_new(drafts: Sequence[NewPreference], tree: Sequence[PreferenceDefinition]) -> None:
     """Imports identify preferences by name, so two in one category must not share a name."""
     known = {(node.category, node.public_name.casefold()) for node in tree}
     double = [
@@ -224,7 +224,7 @@ def _require_new(drafts: Sequence[NewPreference], tree: Sequence[PreferenceDraft
         )
 
 
-def _require_unmapped(app: App, deleted: Sequence[PreferenceDraft]) -> None:
+def _require_unmapped(app: App, deleted: Sequence[PreferenceDefinition]) -> None:
     mapped = set(app.mapping.preference_ids)
     if named := [str(node.id) for node in deleted if node.is_leaf and node.id in mapped]:
         raise ConfigError(
@@ -233,7 +233,7 @@ def _require_unmapped(app: App, deleted: Sequence[PreferenceDraft]) -> None:
         )
 
 
-def _find(tree: Sequence[PreferenceDraft], number: int) -> PreferenceDraft:
+def _find(tree: Sequence[PreferenceDefinition], number: int) -> PreferenceDefinition:
     for node in tree:
         if node.id == number:
             return node
@@ -242,7 +242,7 @@ def _find(tree: Sequence[PreferenceDraft], number: int) -> PreferenceDraft:
     )
 
 
-def _current_category(node: PreferenceDraft) -> int | None:
+def _current_category(node: PreferenceDefinition) -> int | None:
     return node.category if node.is_leaf else None
 
 
@@ -276,7 +276,7 @@ def _draft_json(draft: NewPreference) -> dict[str, Any]:
     }
 
 
-def _to_json(node: PreferenceDraft) -> dict[str, Any]:
+def _to_json(node: PreferenceDefinition) -> dict[str, Any]:
     return {
         "id": node.id,
         "name": node.public_name,
@@ -298,7 +298,7 @@ def _print_result(document: dict[str, Any], asked: bool, done: str, *, json: boo
     return 0
 
 
-def _print(nodes: Sequence[PreferenceDraft]) -> None:
+def _print(nodes: Sequence[PreferenceDefinition]) -> None:
     shown = table("id", "kind", "name", "private name", "category", "public", right=(0,), fixed=(0,))
     for node in nodes:
         kind, public = "preference" if node.is_leaf else "category", "yes" if node.is_public else "no"

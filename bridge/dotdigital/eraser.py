@@ -15,11 +15,12 @@ from bridge.core.erasure import RecordFound, SideErasure
 from bridge.core.errors import AlreadyDone, InvalidResponse, NotFound, OutcomeUnknown, Refused
 from bridge.core.jobs import polls
 from bridge.core.model import Block, Choice, Who, address_key
-from bridge.dotdigital import status, views
+from bridge.dotdigital import views
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import LARGEST_BATCH, ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import Addressee
+from bridge.dotdigital.status import contact_status, is_gone
 
 SHOWN_WITHIN = (0.0, 2.0, 5.0, 10.0)  # seconds between reads: what was done may show a little later
 JOB_PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
@@ -33,13 +34,13 @@ _REPEAT = "Repeat `bridge forget`: it continues from there."
 @dataclass(frozen=True, slots=True)
 class _Found:
     contact_id: int
-    word: str
+    status: str
 
     @property
     def blocked(self) -> bool:
         """Whether the person or the account's owner has barred mail to the address for good."""
-        standing = status.contact_status(self.word)
-        return standing.choice is Choice.OPTED_OUT or standing.block is Block.CONTROLLER
+        meaning = contact_status(self.status)
+        return meaning.choice is Choice.OPTED_OUT or meaning.block is Block.CONTROLLER
 
 
 class DotdigitalEraser:
@@ -59,7 +60,7 @@ class DotdigitalEraser:
         if found is None:
             return ()
         first = "stays suppressed" if found.blocked else "suppressed"
-        return (RecordFound(f"contact {found.contact_id}", found.word, f"{first}, then deleted"),)
+        return (RecordFound(f"contact {found.contact_id}", found.status, f"{first}, then deleted"),)
 
     def block(self, people: Sequence[Who]) -> None:
         """Suppress all who are not yet, in batches: a person's own unsubscribe is kept as it is. How many one
@@ -85,7 +86,7 @@ class DotdigitalEraser:
             return SideErasure()
         done = []
         if found.blocked:
-            done.append(f"the address was blocked already ({found.word}), and stays blocked")
+            done.append(f"the address was blocked already ({found.status}), and stays blocked")
         else:
             self._suppress(who)
             done.append("the address is suppressed")
@@ -111,21 +112,21 @@ class DotdigitalEraser:
         try:
             if v3 is None:
                 contact = self._v2.get_contact(contact=who.address)
-                number, address, words = contact.contact_id, contact.address, [contact.status]
+                number, address, statuses = contact.contact_id, contact.address, [contact.status]
             else:
                 seen = v3.get_contact(identifier="email", value=who.address)
                 number, address = seen.contact_id, seen.address
-                words = [views.email_status(seen), seen.status, seen.email_status]
+                statuses = [views.email_status(seen), seen.status, seen.email_status]
         except NotFound:
             return None
-        if any(status.is_gone(word) for word in words if word):
+        if any(is_gone(one) for one in statuses if one):
             return None
         if number is None or address is None or address_key(address) != address_key(who.address):
             raise Refused(
                 "Dotdigital answered with another contact than was asked for.",
                 side=_SIDE, operation="get-contact", hint="Check this contact in Dotdigital.",
             )  # fmt: skip
-        return _Found(number, words[0] or "unknown")
+        return _Found(number, statuses[0] or "unknown")
 
     # the block
 

@@ -1,4 +1,4 @@
-"""One person, read with dates: also somebody whom most reads hide, since they are suppressed."""
+"""One person, read with dates: also a suppressed contact, which most reads hide."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.core.ports import PersonView
 from bridge.dotdigital import status, views
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.wire import Contact
+from bridge.dotdigital.client.wire import ContactV2
 from bridge.dotdigital.preference_tree import opt_ins
 
 
@@ -66,7 +66,7 @@ class PersonReader:
                 topics[topic.id] = views.from_states(topic, states or {}, read_at, listed=False)
         return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
 
-    def _states_of_hidden(self, contact: Contact) -> dict[int, bool | None] | None:
+    def _states_of_hidden(self, contact: ContactV2) -> dict[int, bool | None] | None:
         """The contact's preferences; None where no call shows them."""
         if contact.contact_id is None:
             return None
@@ -88,7 +88,7 @@ class PersonReader:
         return PersonView(who.address, (), views.absent(self._mapping, read_at), complete=True)
 
 
-def _checked(contact: Contact | None, who: Who) -> Contact:
+def _checked(contact: ContactV2 | None, who: Who) -> ContactV2:
     """The contact, if it is the one asked for: one person's choice must never be stored for another."""
     if contact is None or (contact.address and address_key(contact.address) != address_key(who.address)):
         raise InvalidResponse(

@@ -10,11 +10,11 @@ from bridge.core.catalogue import NewPreference
 from bridge.core.errors import OutcomeUnknown
 from bridge.core.model import Side
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.wire import PreferenceNode
+from bridge.dotdigital.client.wire import PreferenceTreeNode
 
 
 @dataclass(frozen=True, slots=True)
-class PreferenceDraft:
+class PreferenceDefinition:
     """A preference or a category as it is defined now. `category` 0: at the top."""
 
     id: int
@@ -33,16 +33,16 @@ class PreferenceAdmin:
     def __init__(self, v2: ClientV2) -> None:
         self._v2 = v2
 
-    def tree(self) -> list[PreferenceDraft]:
+    def tree(self) -> list[PreferenceDefinition]:
         """Every node, each category before its preferences (`Get preferences`)."""
         return list(_nodes(self._v2.get_preferences(), 0))
 
-    def changed_since(self, since: datetime) -> list[PreferenceDraft]:
+    def changed_since(self, since: datetime) -> list[PreferenceDefinition]:
         """What was defined or redefined since, with its categories (`Get modified preferences since date`):
         fewer bytes than the tree. Deletions do not show."""
         return list(_nodes(self._v2.get_modified_preferences_since_date(since=since), 0))
 
-    def create(self, wish: NewPreference) -> PreferenceDraft:
+    def create(self, wish: NewPreference) -> PreferenceDefinition:
         """Define it (`Create preference`). The answer need not name the new id: it is the one with that name
         which was not there before."""
         before = {node.id for node in self.tree()}
@@ -57,12 +57,12 @@ class PreferenceAdmin:
                 category_id=wish.category,
             )
 
-        def made(node: PreferenceDraft) -> bool:
+        def made(node: PreferenceDefinition) -> bool:
             return node.id not in before and _is(node, wish)
 
         return self._proven("create-preference", send, made)
 
-    def update(self, node: PreferenceDraft, wish: NewPreference) -> PreferenceDraft:
+    def update(self, node: PreferenceDefinition, wish: NewPreference) -> PreferenceDefinition:
         """Redefine it (`Update preference`); its kind and its category are always sent as well."""
         wanted = replace(wish, is_leaf=node.is_leaf)
 
@@ -81,7 +81,7 @@ class PreferenceAdmin:
             "update-preference", send, lambda found: found.id == node.id and _is(found, wanted)
         )
 
-    def delete(self, node: PreferenceDraft) -> None:
+    def delete(self, node: PreferenceDefinition) -> None:
         """Delete it, a category with all its preferences (`Delete preference`). Their opt-ins are lost."""
         operation = "delete-preference"
         unknown = _sent(lambda: self._v2.delete_preference(preference_id=node.id))
@@ -89,8 +89,8 @@ class PreferenceAdmin:
             raise unknown or _not_shown(operation)
 
     def _proven(
-        self, operation: str, send: Callable[[], None], shows: Callable[[PreferenceDraft], bool]
-    ) -> PreferenceDraft:
+        self, operation: str, send: Callable[[], None], shows: Callable[[PreferenceDefinition], bool]
+    ) -> PreferenceDefinition:
         unknown = _sent(send)
         found = next((node for node in self.tree() if shows(node)), None)
         if found is None:
@@ -107,18 +107,18 @@ def _sent(send: Callable[[], None]) -> OutcomeUnknown | None:
     return None
 
 
-def _is(node: PreferenceDraft, wish: NewPreference) -> bool:
+def _is(node: PreferenceDefinition, wish: NewPreference) -> bool:
     same = (node.public_name, node.private_name, node.is_leaf, node.is_public)
     return same == (wish.public_name, wish.private_name, wish.is_leaf, wish.is_public) and (
         not node.is_leaf or node.category == (wish.category or 0)
     )
 
 
-def _nodes(tree: Iterable[PreferenceNode], category: int) -> Iterator[PreferenceDraft]:
+def _nodes(tree: Iterable[PreferenceTreeNode], category: int) -> Iterator[PreferenceDefinition]:
     for one in tree:
         order = None if one.order is None else str(one.order)
         names = one.public_name or "", one.private_name or ""
-        yield PreferenceDraft(one.id, *names, one.is_leaf, one.is_public is not False, order, category)
+        yield PreferenceDefinition(one.id, *names, one.is_leaf, one.is_public is not False, order, category)
         yield from _nodes(one.children, one.id)
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from bridge.core.catalogue import Catalogue, CatalogueKind, Entry
 from bridge.core.errors import MappingStale
 from bridge.core.model import Side
-from bridge.dotdigital.client.wire import Json, PreferenceNode
+from bridge.dotdigital.client.wire import Json, PreferenceTreeNode
 
 
-def catalogue_of(tree: Iterable[PreferenceNode]) -> Catalogue:
+def catalogue_of(tree: Iterable[PreferenceTreeNode]) -> Catalogue:
     """The whole tree, as far as a mapping can name it. Take it from `Get preferences`: what changed since
     some date would not show what was deleted."""
     return Catalogue(
@@ -24,7 +24,7 @@ def catalogue_of(tree: Iterable[PreferenceNode]) -> Catalogue:
     )
 
 
-def leaves(tree: Iterable[PreferenceNode]) -> Iterator[PreferenceNode]:
+def leaves(tree: Iterable[PreferenceTreeNode]) -> Iterator[PreferenceTreeNode]:
     """Every preference that can be opted in to, in order of the tree."""
     for node in tree:
         if node.is_leaf:
@@ -33,12 +33,12 @@ def leaves(tree: Iterable[PreferenceNode]) -> Iterator[PreferenceNode]:
             yield from leaves(node.children)
 
 
-def opt_ins(tree: Iterable[PreferenceNode]) -> dict[int, bool | None]:
+def opt_ins(tree: Iterable[PreferenceTreeNode]) -> dict[int, bool | None]:
     """State by preference id; None where the tree does not say."""
     return {leaf.id: leaf.is_opted_in for leaf in leaves(tree)}
 
 
-def put_body(tree: Sequence[PreferenceNode], overlay: Mapping[int, bool]) -> list[Json]:
+def put_body(tree: Sequence[PreferenceTreeNode], overlay: Mapping[int, bool]) -> list[Json]:
     """What is opted in, changed by `overlay`, as a body: leaves inside their category, `isOptedIn` on leaves
     only; all may be False. Raises MappingStale where `overlay` names what is no leaf."""
     if missing := sorted(set(overlay) - set(opt_ins(tree))):
@@ -56,7 +56,7 @@ def stale(missing: Iterable[int]) -> MappingStale:
     )  # fmt: skip
 
 
-def _entries(tree: Iterable[PreferenceNode], category: PreferenceNode | None) -> Iterator[Entry]:
+def _entries(tree: Iterable[PreferenceTreeNode], category: PreferenceTreeNode | None) -> Iterator[Entry]:
     for node in tree:
         names = [name for name in (node.public_name, node.private_name) if name]
         yield Entry(
@@ -70,7 +70,7 @@ def _entries(tree: Iterable[PreferenceNode], category: PreferenceNode | None) ->
         yield from _entries(node.children, node)
 
 
-def _nodes(tree: Iterable[PreferenceNode], overlay: Mapping[int, bool]) -> Iterator[Json]:
+def _nodes(tree: Iterable[PreferenceTreeNode], overlay: Mapping[int, bool]) -> Iterator[Json]:
     for node in tree:
         if node.is_leaf:
             state = overlay.get(node.id, node.is_opted_in or None)

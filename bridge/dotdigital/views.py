@@ -11,17 +11,17 @@ from bridge.core.mapping import Mapping as TopicMapping
 from bridge.core.model import Block, Choice, Observation, TopicId
 from bridge.core.ports import PersonView
 from bridge.dotdigital import status
-from bridge.dotdigital.client.wire import ContactV3, OptIn, Suppression
+from bridge.dotdigital.client.wire import ContactV3, OptInRow, Suppression
 
 Topics = dict[TopicId, Observation]
 _PROFILE_ID = re.compile(r"[-A-Za-z0-9_]{1,64}")
 _DATELESS = datetime.min.replace(tzinfo=UTC)
 
 
-def newest_rows(rows: Iterable[OptIn]) -> dict[int, OptIn]:
+def newest_rows(rows: Iterable[OptInRow]) -> dict[int, OptInRow]:
     """The row that counts per preference: the newest, and of equally new ones the opt-out. The same
     preference may have a row per list; a row without a date is older than any with one."""
-    newest: dict[int, OptIn] = {}
+    newest: dict[int, OptInRow] = {}
     for row in rows:
         known = newest.get(row.marketing_preference_id)
         if known is None or _rank(row) > _rank(known):
@@ -29,11 +29,11 @@ def newest_rows(rows: Iterable[OptIn]) -> dict[int, OptIn]:
     return newest
 
 
-def _rank(row: OptIn) -> tuple[datetime, bool]:
+def _rank(row: OptInRow) -> tuple[datetime, bool]:
     return row.changed_at or _DATELESS, not row.is_opted_in
 
 
-def from_rows(topic: Topic, rows: Mapping[int, OptIn], read_at: datetime) -> Observation:
+def from_rows(topic: Topic, rows: Mapping[int, OptInRow], read_at: datetime) -> Observation:
     """A topic by one person's dated rows. No row means never asked. An opt-in is as old as the rows that are
     opted in: a frequency given up later makes it no newer."""
     mine = {name: rows[number] for name, number in topic.preferences.items() if number in rows}
@@ -67,8 +67,8 @@ def from_states(
 
 def absent(mapping: TopicMapping, read_at: datetime) -> Topics:
     """A person Dotdigital does not know."""
-    nobody = Observation(Choice.UNSET, read_at, present=False, stated=False)
-    return dict.fromkeys((topic.id for topic in mapping.all), nobody)
+    unknown = Observation(Choice.UNSET, read_at, present=False, stated=False)
+    return dict.fromkeys((topic.id for topic in mapping.all), unknown)
 
 
 def from_suppression(row: Suppression, read_at: datetime) -> PersonView | None:
@@ -76,7 +76,7 @@ def from_suppression(row: Suppression, read_at: datetime) -> PersonView | None:
     contact = row.suppressed_contact
     if contact is None or contact.address is None:
         return None
-    seen = status.observe(row.word, read_at=read_at, changed_at=row.removed_at)
+    seen = status.observe(row.status, read_at=read_at, changed_at=row.removed_at)
     return PersonView(contact.address, ids_of(contact.contact_id), {CHANNEL: seen})
 
 

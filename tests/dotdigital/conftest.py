@@ -7,11 +7,11 @@ import pytest
 from dotdigital_world import (
     CATEGORY,
     DAILY,
-    LONELY,
     NEWS,
     NEWSLETTER,
     OFFERS,
     PROFILING,
+    PROFILING_ID,
     START,
     UNMAPPED,
     WEEKLY,
@@ -54,7 +54,7 @@ def state() -> State:
     state.define_preference(NEWS, "News")
     state.define_preference(DAILY, "Daily", category=CATEGORY)
     state.define_preference(WEEKLY, "Weekly", category=CATEGORY)
-    state.define_preference(LONELY, "Profiling", public=False)
+    state.define_preference(PROFILING_ID, "Profiling", public=False)
     state.define_preference(UNMAPPED, "Not ours")
     return state
 
@@ -87,7 +87,7 @@ def mapping() -> Mapping:
     topics = (
         Topic(NEWSLETTER, FilterRef("NEWS_EMAIL"), {"": NEWS}),
         Topic(OFFERS, FilterRef("OFFERS_EMAIL"), {"DAILY": DAILY, "WEEKLY": WEEKLY}),
-        Topic(PROFILING, ConsentRef("Profiling", "1.0", "en_US"), {"": LONELY}),
+        Topic(PROFILING, ConsentRef("Profiling", "1.0", "en_US"), {"": PROFILING_ID}),
     )
     channel = Topic(CHANNEL, ConsentRef("EmailMarketing", "1.0", "en_US"), {})
     return Mapping(topics, channel, OnUnsubscribe.CHANNEL, "digest")

@@ -1,4 +1,4 @@
-"""The small account that the Dotdigital tests speak of."""
+"""The small account of the Dotdigital tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.sandbox.dotdigital import ApiUser
 from bridge.transport import Transport
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-NEWS, DAILY, WEEKLY, LONELY, UNMAPPED, CATEGORY = 1002, 1003, 1004, 1010, 1099, 1001
+NEWS, DAILY, WEEKLY, PROFILING_ID, UNMAPPED, CATEGORY = 1002, 1003, 1004, 1010, 1099, 1001
 NEWSLETTER, OFFERS, PROFILING = TopicId("newsletter"), TopicId("offers"), TopicId("profiling")
 
 USER = ApiUser()  # the API user that every sandbox account has

@@ -1,6 +1,6 @@
 """Recorded exchanges, one for each endpoint and each shape of error, replayed without a server.
 
-`BRIDGE_RECORD=1 pytest tests/dotdigital/test_dotdigital_cassettes.py` records them anew, against the
+`BRIDGE_RECORD=1 pytest tests/dotdigital/test_dotdigital_cassettes.py` records them again, against the
 project's sandbox: no live service was ever called.
 """
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from dotdigital_world import CATEGORY, DAILY, LONELY, OFFERS, PROFILING, START, WEEKLY
+from dotdigital_world import CATEGORY, DAILY, OFFERS, PROFILING, PROFILING_ID, START, WEEKLY
 
 from bridge.core.catalogue import CatalogueKind
 from bridge.core.mapping import CHANNEL, FilterRef, Mapping, Topic
@@ -35,7 +35,7 @@ def test_a_sound_mapping_fits(v2: ClientV2, mapping: Mapping) -> None:
 
 
 def test_each_problem_is_named_with_its_topic(state: State, v2: ClientV2, mapping: Mapping) -> None:
-    state.delete_preference(LONELY)
+    state.delete_preference(PROFILING_ID)
     more = Topic(TopicId("category"), FilterRef("X"), {"": CATEGORY})
     wanted = dataclasses.replace(mapping, topics=(*mapping.topics, more))
     found = find_problems(wanted, catalogue_of(v2.get_preferences()))
@@ -43,7 +43,7 @@ def test_each_problem_is_named_with_its_topic(state: State, v2: ClientV2, mappin
         (PROFILING, ProblemKind.MISSING, Side.DOTDIGITAL),
         ("category", ProblemKind.CATEGORY, Side.DOTDIGITAL),
     ]
-    assert str(LONELY) in found[0].what
+    assert str(PROFILING_ID) in found[0].what
     assert found[0].key == ("dotdigital", "preference")
 
 
@@ -58,7 +58,7 @@ def test_topics_whose_preference_is_gone_are_named(
     assert str(WEEKLY) in gone[OFFERS]
 
 
-def test_each_feed_covers_the_topics_it_speaks_of(reader: DotdigitalReader, mapping: Mapping) -> None:
+def test_each_feed_covers_its_topics(reader: DotdigitalReader, mapping: Mapping) -> None:
     covered = {feed: feed_named(reader, feed).topics for feed in feed_names(reader)}
     assert covered["dotdigital.suppressed"] == {CHANNEL}
     assert covered[f"dotdigital.opt_ins.{WEEKLY}"] == {OFFERS}

@@ -65,14 +65,14 @@ def test_all_import_failures_have_a_meaning_in_both_spellings(enums: Any) -> Non
 
 
 def test_the_codes_cover_every_verdict_that_a_refusal_can_have() -> None:
-    """A write in doubt is no refusal: what came of it is unknown."""
+    """A write in doubt is no refusal: its result is unknown."""
     kinds = {meaning.kind for meaning in V2.values()}
     kinds |= {meaning.for_opt_out for meaning in V2.values() if meaning.for_opt_out is not None}
     assert {kind.verdict for kind in kinds} == set(Verdict) - {Verdict.IN_DOUBT}
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
-def test_each_code_says_what_mends_it_in_our_own_words(code: str) -> None:
+def test_each_code_says_what_fixes_it_in_our_own_words(code: str) -> None:
     meaning = CODES[code]
     assert issubclass(meaning.kind, core.SideError)
     assert meaning.hint.endswith(".")

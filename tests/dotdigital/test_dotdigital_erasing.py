@@ -1,4 +1,4 @@
-"""Erasing somebody at Dotdigital: blocked first, then deleted, each proven by a read."""
+"""Erasing a person at Dotdigital: suppressed first, then deleted, each proven by a read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def order(state: State) -> list[str]:
 
 
 @BOTH
-def test_somebody_is_blocked_before_they_are_deleted(
+def test_a_contact_is_suppressed_before_it_is_deleted(
     v2: ClientV2, v3: ClientV3, state: State, ann: int, with_v3: bool
 ) -> None:
     found = eraser(v2, v3, state, with_v3)
@@ -85,7 +85,7 @@ def test_erasing_twice_does_nothing_more(
 
 
 @BOTH
-def test_somebody_unknown_there_is_left_alone(
+def test_a_person_unknown_there_is_left_alone(
     v2: ClientV2, v3: ClientV3, state: State, with_v3: bool
 ) -> None:
     assert eraser(v2, v3, state, with_v3).erase(who(ANN)).done == ()

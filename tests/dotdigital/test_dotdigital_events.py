@@ -135,7 +135,7 @@ def test_a_missing_feature_is_told_once_and_not_asked_for_again(
     assert state.calls.total() == calls
 
 
-def test_an_inactive_subscription_is_woken_and_told_of(
+def test_an_inactive_subscription_is_reactivated_and_reported(
     state: State, events: EventsExport, memory: InMemoryKeyValue
 ) -> None:
     """Unread for 30 days it collects no more (409 `events:inactiveSubscription`)."""
@@ -147,7 +147,7 @@ def test_an_inactive_subscription_is_woken_and_told_of(
     assert [page.hints for page in drained(events, memory)] == [(Hint(id=str(number)),)]
 
 
-def test_a_deleted_subscription_is_made_anew_and_old_checkpoints_forgotten(
+def test_a_deleted_subscription_is_created_again_and_old_checkpoints_forgotten(
     state: State, events: EventsExport, memory: InMemoryKeyValue
 ) -> None:
     state.add_contact("a@example.com")

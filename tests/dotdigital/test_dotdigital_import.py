@@ -35,7 +35,7 @@ def give(topic: TopicId, frequency: str | None = None, how: Resubscribe | None =
 
 
 def nothing() -> None:
-    """A heart that beats unheard."""
+    """A heartbeat that is ignored."""
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def status(state: State, address: str) -> str:
 
 
 def test_a_change_has_no_place_for_anything_that_subscribes() -> None:
-    """Omitting the status leaves it; naming any but unsubscribed could make somebody mailable."""
+    """Omitting the status leaves it; naming any but unsubscribed could make a person mailable."""
     assert {one.name for one in fields(ImportChange)} == {
         "contact_id", "preferences", "unsubscribes", "identifiers", "records",
     }  # fmt: skip
@@ -396,7 +396,7 @@ def test_many_people_are_read_from_the_listing_undated(
     assert state.calls.count("get-subscriptions-for-contact") == 1
 
 
-def test_whom_the_listing_hides_is_looked_at_singly(
+def test_whom_the_listing_hides_is_read_alone(
     replica: DotdigitalReplica, state: State, people: list[str]
 ) -> None:
     state.switches.lists_suppressed = False
@@ -437,8 +437,8 @@ def test_an_import_that_is_gone_is_over(mapping: Mapping, v2: ClientV2, v3: Clie
 
 
 @pytest.mark.parametrize("name", ["email", "EMAIL", "mobileNumber", "contactId"])
-def test_no_import_gives_somebody_another_address_number_or_id(name: str) -> None:
+def test_no_import_sets_another_address_number_or_id(name: str) -> None:
     with pytest.raises(ValueError, match="cannot set an address"):
-        ImportChange(7, identifiers={name: "somebody@example.com"})
+        ImportChange(7, identifiers={name: "other@example.com"})
     body = ImportChange(7, identifiers={"crm": "P-1"}).body
     assert body == {"matchIdentifier": "contactId", "identifiers": {"contactId": 7, "crm": "P-1"}}

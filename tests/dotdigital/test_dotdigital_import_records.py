@@ -1,4 +1,4 @@
-"""Consent records that go along in an import (Dotdigital v3, `Bulk create and update contacts`)."""
+"""Consent records in an import (Dotdigital v3, `Bulk create and update contacts`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def record(number: int = 0, ip: str = "192.0.2.7") -> ConsentRecord:
 
 
 def nothing() -> None:
-    """A heart that beats unheard."""
+    """A heartbeat that is ignored."""
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def opted_in(state: State) -> int:
     return sum(contact is not None and contact.opt_ins[NEWS].opted_in for contact in found)
 
 
-def test_records_go_along_in_the_import(state: State, replica: DotdigitalReplica) -> None:
+def test_records_go_in_the_same_import(state: State, replica: DotdigitalReplica) -> None:
     assert send(replica, record(1), record(2)) == [WriteResponse.ACCEPTED] * len(PEOPLE)
     assert kept(state) == [["Yes 1", "Yes 2"]] * len(PEOPLE)
     assert (opted_in(state), state.calls.count("importContact")) == (len(PEOPLE), 0)
@@ -92,7 +92,7 @@ def test_a_record_that_no_call_takes_is_left_out_and_told(state: State, replica:
     assert opted_in(state) == len(PEOPLE)
 
 
-def test_more_records_than_an_import_takes_go_singly(state: State, replica: DotdigitalReplica) -> None:
+def test_more_records_than_an_import_takes_go_one_by_one(state: State, replica: DotdigitalReplica) -> None:
     records = [record(number) for number in range(MOST_RECORDS + 2)]
     assert send(replica, *records) == [WriteResponse.ACCEPTED] * len(PEOPLE)
     assert kept(state) == [[one.text for one in records]] * len(PEOPLE)

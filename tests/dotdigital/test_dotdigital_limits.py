@@ -125,7 +125,7 @@ def test_an_operation_that_has_not_answered_yet_counts_in_the_tier_that_it_is_pr
     assert world.wait("getContacts") == 50.0
 
 
-def test_no_wait_outlasts_a_reset_that_another_answer_tells_of(world: World) -> None:
+def test_no_wait_outlasts_a_reset_that_another_answer_shows(world: World) -> None:
     world.call(FEED, remaining=0)
     slept: list[float] = []
 
@@ -150,7 +150,7 @@ def test_a_window_that_began_unseen_ends_with_its_minute(world: World) -> None:
     assert world.wait(FEED) == 15.0
 
 
-def test_whoever_watches_sees_each_wait(world: World) -> None:
+def test_each_wait_is_shown(world: World) -> None:
     seen: list[tuple[str, float, float]] = []
     world.limits.watch = lambda *wait: seen.append(wait)
     world.call(FEED, remaining=0)

@@ -97,7 +97,7 @@ def test_each_feed_is_read_before_too_long_all_the_same(polls: Polls) -> None:
     assert feed_named(polls.reader, SUPPRESSED, MINUTE).period == MINUTE
 
 
-def test_whoever_was_modified_is_looked_at_once(polls: Polls) -> None:
+def test_a_modified_contact_is_read_once(polls: Polls) -> None:
     contact = polls.state.add_contact("a@example.com")
     polls.state.clock.advance(3600)
     idle(polls)
@@ -113,7 +113,7 @@ def test_whoever_was_modified_is_looked_at_once(polls: Polls) -> None:
 
 
 def test_the_listing_itself_says_nothing_of_anybody(polls: Polls) -> None:
-    """Its rows have no dates: a yes in them must raise nobody."""
+    """Its rows have no dates: an opt-in in them must raise nobody."""
     polls.state.add_contact("a@example.com", opt_ins={NEWS: (True, START)})
     pages = list(polls.reader.read_feed(FEED, START))
     assert [page.views for page in pages] == [()]

@@ -42,7 +42,7 @@ PREFERENCES, SUPPRESSIONS, LISTED = (
 SHOWN, NOT_SHOWN, UNKNOWN = TrustLevel.SHOWN, TrustLevel.NOT_SHOWN, TrustLevel.UNKNOWN
 
 
-class Town:
+class ChangingAccount:
     """People who change their minds at Dotdigital, and a process that reads its feeds."""
 
     def __init__(self, state: State, v2: ClientV2, v3: ClientV3 | None, mapping: Mapping) -> None:
@@ -85,8 +85,8 @@ class Town:
 
 
 @pytest.fixture
-def town(state: State, v2: ClientV2, v3: ClientV3, mapping: Mapping) -> Town:
-    return Town(state, v2, v3, mapping)
+def changing(state: State, v2: ClientV2, v3: ClientV3, mapping: Mapping) -> ChangingAccount:
+    return ChangingAccount(state, v2, v3, mapping)
 
 
 def moving(state: State, *, preferences: bool = True, suppressions: bool = True, listed: bool = True) -> None:
@@ -97,168 +97,170 @@ def moving(state: State, *, preferences: bool = True, suppressions: bool = True,
 
 @pytest.mark.parametrize(("preferences", "suppressions", "listed"), list(product([True, False], repeat=3)))
 def test_each_position_of_the_open_questions_is_found(
-    state: State, town: Town, preferences: bool, suppressions: bool, listed: bool
+    state: State, changing: ChangingAccount, preferences: bool, suppressions: bool, listed: bool
 ) -> None:
     """Dotdigital `getContacts`: what moves `updated`, and whom the listing shows, is documented nowhere."""
     moving(state, preferences=preferences, suppressions=suppressions, listed=listed)
-    town.changes(4)
-    town.changes(4, suppressed=True)
-    found = town.learns()
+    changing.changes(4)
+    changing.changes(4, suppressed=True)
+    found = changing.learns()
     assert found[PREFERENCES].verdict is (SHOWN if preferences else NOT_SHOWN)
     assert found[SUPPRESSIONS].verdict is (SHOWN if suppressions else NOT_SHOWN)
     assert found[LISTED].verdict is (SHOWN if listed else NOT_SHOWN)
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_whoever_was_not_modified_does_not_tell_whether_such_people_are_listed(
-    state: State, town: Town, listed: bool
+def test_a_contact_that_was_not_modified_does_not_show_whether_such_contacts_are_listed(
+    state: State, changing: ChangingAccount, listed: bool
 ) -> None:
     moving(state, suppressions=False, listed=listed)
-    town.changes(4, suppressed=True)
-    assert town.learns()[LISTED] == CapabilityState()
+    changing.changes(4, suppressed=True)
+    assert changing.learns()[LISTED] == CapabilityState()
 
 
-def test_nothing_is_written_and_few_calls_are_made(state: State, town: Town) -> None:
+def test_nothing_is_written_and_few_calls_are_made(state: State, changing: ChangingAccount) -> None:
     moving(state, listed=False)
-    town.changes(20)
-    town.changes(20, suppressed=True)
-    town.reads()
-    before, calls = state.people(), town.reader.calls
-    town.reader.probe_capabilities()
+    changing.changes(20)
+    changing.changes(20, suppressed=True)
+    changing.reads()
+    before, calls = state.people(), changing.reader.calls
+    changing.reader.probe_capabilities()
     assert state.people() == before
-    assert town.reader.calls - calls <= 1 + 1 + HANDFUL  # the listing, whether it is there, whom it lacks
-    assert town.reader.probe_capabilities() == ()
-    calls = town.reader.calls
-    town.reads()
-    after_reading = town.reader.calls
-    town.reader.probe_capabilities()
-    assert town.reader.calls == after_reading
+    assert changing.reader.calls - calls <= 1 + 1 + HANDFUL  # the listing, whether it is there, whom it lacks
+    assert changing.reader.probe_capabilities() == ()
+    calls = changing.reader.calls
+    changing.reads()
+    after_reading = changing.reader.calls
+    changing.reader.probe_capabilities()
+    assert changing.reader.calls == after_reading
     assert after_reading > calls
 
 
 @pytest.mark.parametrize("number", [0, 1, ENOUGH - 1])
-def test_too_few_prove_nothing(state: State, town: Town, number: int) -> None:
+def test_too_few_prove_nothing(state: State, changing: ChangingAccount, number: int) -> None:
     moving(state)
-    town.changes(number)
-    assert town.learns()[PREFERENCES] == CapabilityState(by=number)
+    changing.changes(number)
+    assert changing.learns()[PREFERENCES] == CapabilityState(by=number)
 
 
-def test_a_few_are_waited_for_until_they_are_enough(state: State, town: Town) -> None:
+def test_a_few_are_waited_for_until_they_are_enough(state: State, changing: ChangingAccount) -> None:
     moving(state)
-    town.changes(ENOUGH - 1)
+    changing.changes(ENOUGH - 1)
     state.clock.advance(660)
-    for feed in feed_names(town.reader):
-        list(town.reader.read_feed(feed, START))
-    town.reader.probe_capabilities()
-    assert Capabilities.load(town.memory).asked_at is None
-    town.changes(1)
-    assert town.learns()[PREFERENCES].is_shown
+    for feed in feed_names(changing.reader):
+        list(changing.reader.read_feed(feed, START))
+    changing.reader.probe_capabilities()
+    assert Capabilities.load(changing.memory).asked_at is None
+    changing.changes(1)
+    assert changing.learns()[PREFERENCES].is_shown
 
 
-def test_days_add_up_and_nobody_counts_twice(state: State, town: Town) -> None:
+def test_days_add_up_and_nobody_counts_twice(state: State, changing: ChangingAccount) -> None:
     moving(state)
     found = []
     for _ in range(3):
-        town.changes(1)
-        found.append(town.learns()[PREFERENCES])
+        changing.changes(1)
+        found.append(changing.learns()[PREFERENCES])
         state.clock.advance(WHILE_UNKNOWN.total_seconds())
-        town.learns()
+        changing.learns()
         state.clock.advance(EVERY.total_seconds())
     assert [one.by for one in found] == [1, 2, 3]
     assert [one.verdict for one in found] == [UNKNOWN, UNKNOWN, SHOWN]
 
 
-def test_one_who_is_missed_is_enough_to_trust_it_no_more(state: State, town: Town) -> None:
+def test_one_who_is_missed_is_enough_to_trust_it_no_more(state: State, changing: ChangingAccount) -> None:
     moving(state)
-    town.changes(4)
-    assert town.learns()[PREFERENCES].is_shown
+    changing.changes(4)
+    assert changing.learns()[PREFERENCES].is_shown
     state.clock.advance(EVERY.total_seconds())
     moving(state, preferences=False)
-    town.changes(1)
-    town.reads()
-    told = town.reader.probe_capabilities()
-    assert Capabilities.load(town.memory)[PREFERENCES].verdict is NOT_SHOWN
+    changing.changes(1)
+    changing.reads()
+    told = changing.reader.probe_capabilities()
+    assert Capabilities.load(changing.memory)[PREFERENCES].verdict is NOT_SHOWN
     assert "using the v2 feeds" in told[0]
     state.clock.advance(EVERY.total_seconds())
     moving(state)
-    town.changes(ENOUGH - 1)
-    assert town.learns()[PREFERENCES].verdict is NOT_SHOWN
+    changing.changes(ENOUGH - 1)
+    assert changing.learns()[PREFERENCES].verdict is NOT_SHOWN
     state.clock.advance(EVERY.total_seconds())
-    town.changes(1)
-    assert town.learns()[PREFERENCES].is_shown
+    changing.changes(1)
+    assert changing.learns()[PREFERENCES].is_shown
 
 
-def test_whoever_moved_later_for_another_reason_proves_nothing(state: State, town: Town) -> None:
+def test_a_contact_that_moved_later_for_another_reason_proves_nothing(
+    state: State, changing: ChangingAccount
+) -> None:
     moving(state, preferences=False, suppressions=False)
-    for contact in town.changes(4):
+    for contact in changing.changes(4):
         state.clock.advance(300)
         state.change_email(contact, f"new{contact}@example.com")
-    assert town.learns()[PREFERENCES] == CapabilityState()
+    assert changing.learns()[PREFERENCES] == CapabilityState()
 
 
-def test_whoever_was_made_along_with_the_change_proves_nothing(state: State, town: Town) -> None:
+def test_a_contact_created_with_the_change_proves_nothing(state: State, changing: ChangingAccount) -> None:
     """Most opt-ins come with a sign-up: a new contact is a modified one."""
     moving(state, preferences=False)
-    town.changes(4, new=True)
-    assert town.learns()[PREFERENCES] == CapabilityState()
+    changing.changes(4, new=True)
+    assert changing.learns()[PREFERENCES] == CapabilityState()
 
 
-def test_the_bridges_own_writes_prove_nothing(state: State, town: Town) -> None:
+def test_the_bridges_own_writes_prove_nothing(state: State, changing: ChangingAccount) -> None:
     """An import moves `updated` by itself; a person's click may not."""
     moving(state)
-    mine = {str(contact) for contact in town.changes(4)}
+    mine = {str(contact) for contact in changing.changes(4)}
     asked: list[datetime] = []
 
     def ours(ids: object, since: datetime) -> Set[str]:
         asked.append(since)
         return mine
 
-    town.process(ours)
-    assert town.learns()[PREFERENCES] == CapabilityState()
+    changing.process(ours)
+    assert changing.learns()[PREFERENCES] == CapabilityState()
     assert asked == [START + 2 * HOUR - 5 * MINUTE]
 
 
-def test_what_has_just_changed_may_not_be_everywhere_yet(state: State, town: Town) -> None:
+def test_what_has_just_changed_may_not_be_everywhere_yet(state: State, changing: ChangingAccount) -> None:
     moving(state)
-    town.reads()
-    town.changes(4)
+    changing.reads()
+    changing.changes(4)
     state.clock.advance(60)
-    for feed in feed_names(town.reader):
-        list(town.reader.read_feed(feed, START))
-    town.reader.probe_capabilities()
-    assert Capabilities.load(town.memory).asked_at is None
+    for feed in feed_names(changing.reader):
+        list(changing.reader.read_feed(feed, START))
+    changing.reader.probe_capabilities()
+    assert Capabilities.load(changing.memory).asked_at is None
 
 
 @pytest.mark.parametrize("kind", ["status", "html", "null", "truncate"])
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_probe_that_fails_changes_nothing_and_is_tried_again(
-    state: State, town: Town, kind: str, nth: int
+    state: State, changing: ChangingAccount, kind: str, nth: int
 ) -> None:
     moving(state, listed=False)
-    town.changes(4)
-    town.changes(4, suppressed=True)
-    town.reads()
+    changing.changes(4)
+    changing.changes(4, suppressed=True)
+    changing.reads()
     state.faults.add(Fault("getContacts" if nth == 1 else "getContact", kind, nth=1, times=99))
-    told = town.reader.probe_capabilities()
+    told = changing.reader.probe_capabilities()
     assert len(told) == 1
     assert "@" not in told[0]
-    assert Capabilities.load(town.memory) == Capabilities()
+    assert Capabilities.load(changing.memory) == Capabilities()
     state.faults.clear()
-    assert town.reader.probe_capabilities() == ()
-    assert Capabilities.load(town.memory) == Capabilities()  # not in each round
+    assert changing.reader.probe_capabilities() == ()
+    assert Capabilities.load(changing.memory) == Capabilities()  # not in each round
     state.clock.advance(AFTER_FAILURE.total_seconds())
-    town.reader.probe_capabilities()
-    assert Capabilities.load(town.memory)[PREFERENCES].is_shown
+    changing.reader.probe_capabilities()
+    assert Capabilities.load(changing.memory)[PREFERENCES].is_shown
 
 
 def test_without_v3_nothing_is_asked(state: State, v2: ClientV2, mapping: Mapping) -> None:
     moving(state)
-    town = Town(state, v2, None, mapping)
-    town.changes(4)
-    town.reads()
-    calls = town.reader.calls
-    assert town.reader.probe_capabilities() == ()
-    assert town.reader.calls == calls
+    changing = ChangingAccount(state, v2, None, mapping)
+    changing.changes(4)
+    changing.reads()
+    calls = changing.reader.calls
+    assert changing.reader.probe_capabilities() == ()
+    assert changing.reader.calls == calls
 
 
 def test_evidence_is_weighed_by_kind() -> None:

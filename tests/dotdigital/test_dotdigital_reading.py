@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import pytest
-from dotdigital_world import DAILY, LONELY, NEWS, NEWSLETTER, OFFERS, PROFILING, START, UNMAPPED, WEEKLY, who
+from dotdigital_world import (
+    DAILY,
+    NEWS,
+    NEWSLETTER,
+    OFFERS,
+    PROFILING,
+    PROFILING_ID,
+    START,
+    UNMAPPED,
+    WEEKLY,
+    who,
+)
 
 from bridge.core.errors import DrainIncomplete, InvalidResponse, MappingStale, Refused, SideError
 from bridge.core.mapping import CHANNEL, Mapping
@@ -42,7 +53,7 @@ def test_the_reader_fills_the_port_and_cannot_write(reader: DotdigitalReader) ->
 
 
 def test_there_is_a_feed_of_suppressions_and_one_for_each_mapped_preference(reader: DotdigitalReader) -> None:
-    numbers = (NEWS, DAILY, WEEKLY, LONELY)
+    numbers = (NEWS, DAILY, WEEKLY, PROFILING_ID)
     assert feed_names(reader) == [SUPPRESSED, *(f"dotdigital.opt_ins.{number}" for number in numbers)]
     with pytest.raises(ValueError, match="not a feed"):
         list(reader.read_feed(f"dotdigital.opt_ins.{UNMAPPED}", START))
@@ -180,7 +191,7 @@ def test_a_frequency_is_looked_at_closely(state: State, reader: DotdigitalReader
     assert [hint for page in pages for hint in page.hints] == [Hint(str(number), "one@example.com")]
 
 
-def test_a_row_of_somebody_not_subscribed_is_looked_at_closely_too(
+def test_a_row_of_a_contact_not_subscribed_is_looked_at_closely_too(
     state: State, reader: DotdigitalReader
 ) -> None:
     state.add_contact("gone@example.com", status="Unsubscribed", when=LATER, opt_ins={NEWS: (True, LATER)})
@@ -249,7 +260,7 @@ def test_a_frequency_is_what_its_preferences_say_together(
     assert (seen.choice, seen.frequencies, seen.changed_at) == (choice, frequencies, changed_at)
 
 
-def test_somebody_unknown_is_absent_in_every_topic(reader: DotdigitalReader) -> None:
+def test_an_unknown_person_is_absent_in_every_topic(reader: DotdigitalReader) -> None:
     view = look(reader, "nobody@example.com")
     assert (view.ids, view.complete) == ((), True)
     assert set(view.topics) == {CHANNEL, NEWSLETTER, OFFERS, PROFILING}
@@ -263,12 +274,12 @@ def test_a_deleted_person_is_absent(state: State, reader: DotdigitalReader) -> N
 
 
 @pytest.mark.parametrize("with_v3", [True, False])
-def test_somebody_suppressed_is_found_where_subscriptions_hides_them(
+def test_a_suppressed_contact_is_found_where_subscriptions_hides_it(
     state: State, reader: DotdigitalReader, without_v3: DotdigitalReplica, with_v3: bool
 ) -> None:
     """Dotdigital get-subscriptions: behaviour for suppressed contacts is not documented."""
     state.switches.subscriptions_of_suppressed = "not_found"
-    rows = {NEWS: (True, LATER), DAILY: (True, LATER), LONELY: (False, LATER)}
+    rows = {NEWS: (True, LATER), DAILY: (True, LATER), PROFILING_ID: (False, LATER)}
     state.add_contact("hidden@example.com", status="IspComplained", when=LATER, opt_ins=rows)  # type: ignore[arg-type]
     topics = look(reader if with_v3 else without_v3, "hidden@example.com").topics
     assert (topics[CHANNEL].choice, topics[CHANNEL].block) == (Choice.OPTED_OUT, Block.COMPLAINT)
@@ -320,7 +331,7 @@ def test_hints_are_followed_by_address_and_by_id(
 
 def test_the_listing_shows_everybody_undated(state: State, v2: ClientV2, reader: DotdigitalReader) -> None:
     state.add_contact(
-        "in@example.com", opt_ins={NEWS: (True, LATER), WEEKLY: (True, LATER), LONELY: (False, LATER)}
+        "in@example.com", opt_ins={NEWS: (True, LATER), WEEKLY: (True, LATER), PROFILING_ID: (False, LATER)}
     )
     state.add_contact("silent@example.com")
     state.add_contact(None, mobile="447700900123")

@@ -7,7 +7,18 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
-from dotdigital_world import DAILY, LONELY, NEWS, NEWSLETTER, OFFERS, PROFILING, START, UNMAPPED, WEEKLY, who
+from dotdigital_world import (
+    DAILY,
+    NEWS,
+    NEWSLETTER,
+    OFFERS,
+    PROFILING,
+    PROFILING_ID,
+    START,
+    UNMAPPED,
+    WEEKLY,
+    who,
+)
 
 from bridge.core.errors import DrainIncomplete
 from bridge.core.mapping import CHANNEL
@@ -52,7 +63,7 @@ def test_without_v3_everybody_is_found_by_their_opt_ins(state: State, without_v3
 def test_a_no_cannot_be_told_from_silence_and_is_not_taken_for_either(
     state: State, without_v3: DotdigitalReplica
 ) -> None:
-    state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE), LONELY: (False, BEFORE)})
+    state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE), PROFILING_ID: (False, BEFORE)})
     shown, _ = swept(without_v3)
     seen = shown["one@example.com"].topics[PROFILING]
     assert (seen.choice, seen.stated, seen.undated) == (Choice.UNSET, False, True)
@@ -65,7 +76,7 @@ def test_a_topic_s_frequencies_are_put_together(state: State, without_v3: Dotdig
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_whoever_cannot_be_mailed_is_not_taken_for_mailable(
+def test_a_contact_that_cannot_be_mailed_is_not_taken_for_mailable(
     state: State, without_v3: DotdigitalReplica, listed: bool
 ) -> None:
     state.switches.preference_feeds_list_suppressed = listed

@@ -80,7 +80,7 @@ def test_a_round_reads_as_many_as_the_allowance_has_room_for(
     assert period(feeds, found, interval) == whole
 
 
-def test_whoever_waited_longest_is_read_first_and_the_never_read_before_them() -> None:
+def test_the_feed_read_longest_ago_is_first_and_never_read_ones_before_it() -> None:
     marks = {"a": START, "b": START - MINUTE, "d": START - 2 * MINUTE}
     assert oldest_first(["a", "b", "c", "d"], marks) == ["c", "d", "b", "a"]
 
@@ -116,7 +116,7 @@ def test_a_feed_is_stale_once_it_has_missed_two_turns() -> None:
     assert is_stale(START, None, turn=turn, overlap=overlap)
 
 
-# what the answers tell of the allowance
+# what the answers show of the allowance
 
 
 def test_nothing_known_is_the_smallest_package() -> None:

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import Choice, TopicId
 from bridge.dotdigital import views
-from bridge.dotdigital.client.wire import OptIn
+from bridge.dotdigital.client.wire import OptInRow
 
 JANUARY, JUNE, NOW = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 6, 7))
 OFFERS = Topic(TopicId("offers"), FilterRef("OFFERS_EMAIL"), {"DAILY": 1003, "WEEKLY": 1004})
 
 
-def row(preference: int, inside: bool, at: datetime) -> OptIn:
-    return OptIn(marketing_preference_id=preference, is_opted_in=inside, date_modifed=at)
+def row(preference: int, inside: bool, at: datetime) -> OptInRow:
+    return OptInRow(marketing_preference_id=preference, is_opted_in=inside, date_modifed=at)
 
 
 def test_an_opt_in_is_no_newer_for_a_frequency_that_was_given_up_later() -> None:

@@ -82,9 +82,9 @@ def test_the_misspelt_date_wins_over_a_corrected_one_and_either_will_do() -> Non
     """Dotdigital ApiMarketingPreferenceOptIn: the wire says `dateModifed`."""
     row = '{"marketingPreferenceId":1,"isOptedIn":true,%s}'
     old, new = '"dateModifed":"2020-01-01T09:40:18.527Z"', '"dateModified":"2021-01-01T00:00:00Z"'
-    assert wire.decode(answer(row % old), wire.OptIn, "op").changed_at == AT
-    assert wire.decode(answer(row % new), wire.OptIn, "op").changed_at == datetime(2021, 1, 1, tzinfo=UTC)
-    assert wire.decode(answer(row % f"{old},{new}"), wire.OptIn, "op").changed_at == AT
+    assert wire.decode(answer(row % old), wire.OptInRow, "op").changed_at == AT
+    assert wire.decode(answer(row % new), wire.OptInRow, "op").changed_at == datetime(2021, 1, 1, tzinfo=UTC)
+    assert wire.decode(answer(row % f"{old},{new}"), wire.OptInRow, "op").changed_at == AT
 
 
 def test_a_year_one_date_is_no_date() -> None:
@@ -108,7 +108,7 @@ def test_a_year_one_date_is_no_date() -> None:
 )
 def test_a_node_is_told_to_be_a_leaf_in_each_spelling(node: str, leaf: bool) -> None:
     """Dotdigital preferences modified-since spells the flag `isPreference2` at the top."""
-    assert wire.decode(answer(node), wire.PreferenceNode, "op").is_leaf is leaf
+    assert wire.decode(answer(node), wire.PreferenceTreeNode, "op").is_leaf is leaf
 
 
 def test_fillers_and_missing_keys_are_normal() -> None:
@@ -127,9 +127,9 @@ BROKEN = [b"", b"null", b"<html>person@example.com</html>", b'[{"id":1', b'{"id"
 @pytest.mark.parametrize("body", BROKEN)
 def test_an_answer_that_is_not_as_documented_is_never_believed_nor_quoted(body: bytes) -> None:
     with pytest.raises(InvalidResponse) as read:
-        wire.decode(answer(body), list[wire.PreferenceNode], "get-preferences")
+        wire.decode(answer(body), list[wire.PreferenceTreeNode], "get-preferences")
     with pytest.raises(OutcomeUnknown) as written:
-        wire.decode(answer(body), wire.Contact, "unsubscribe-contact", is_write=True)
+        wire.decode(answer(body), wire.ContactV2, "unsubscribe-contact", is_write=True)
     assert "example" not in str(read.value) + str(written.value)
     assert "get-preferences" in str(read.value)
 
@@ -138,19 +138,19 @@ def test_a_row_of_consent_without_its_state_is_not_guessed_at() -> None:
     with pytest.raises(InvalidResponse):
         wire.decode(
             answer('[{"contact":{},"marketingPreferenceOptIns":[{"marketingPreferenceId":1}]}]'),
-            list[wire.Subscriptions],
+            list[wire.ContactSubscriptions],
             "op",
         )
 
 
 CONTACTS = st.builds(
-    wire.Contact,
+    wire.ContactV2,
     id=st.none() | st.integers(0, 2**31 - 1),
     email=st.none() | st.emails(),
     status=st.none() | st.text(max_size=20),
 )
 OPT_INS = st.builds(
-    wire.OptIn,
+    wire.OptInRow,
     marketing_preference_id=st.integers(1, 2**31 - 1),
     is_opted_in=st.booleans(),
     date_modifed=st.none() | MOMENTS,
@@ -171,13 +171,13 @@ def test_a_suppression_row_reads_back_as_it_was_rendered(row: wire.Suppression) 
 
 @given(
     st.builds(
-        wire.Subscriptions,
+        wire.ContactSubscriptions,
         contact=st.none() | CONTACTS,
         marketing_preference_opt_ins=st.none() | st.lists(OPT_INS, max_size=4),
     )
 )
-def test_subscriptions_read_back_as_they_were_rendered(row: wire.Subscriptions) -> None:
-    assert wire.decode(answer(msgspec.json.encode(row)), wire.Subscriptions, "op") == row
+def test_subscriptions_read_back_as_they_were_rendered(row: wire.ContactSubscriptions) -> None:
+    assert wire.decode(answer(msgspec.json.encode(row)), wire.ContactSubscriptions, "op") == row
 
 
 def test_account_properties_are_found_by_name() -> None:

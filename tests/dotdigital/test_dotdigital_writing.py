@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from dotdigital_world import (
     DAILY,
-    LONELY,
     NEWS,
     NEWSLETTER,
     OFFERS,
     PROFILING,
+    PROFILING_ID,
     START,
     UNMAPPED,
     WEEKLY,
@@ -97,7 +97,7 @@ def test_an_unsubscribe_takes_the_person_off_all_mail(state: State, replica: Dot
 
 
 @pytest.mark.parametrize("word", ["HardBounced", "IspComplained", "Suppressed"])
-def test_unsubscribing_somebody_suppressed_already_meets_the_goal(
+def test_unsubscribing_a_suppressed_contact_meets_the_goal(
     state: State, replica: DotdigitalReplica, word: str
 ) -> None:
     state.add_contact("one@example.com", status=word, when=BEFORE)
@@ -118,7 +118,7 @@ def test_nobody_is_created_by_an_unsubscribe(state: State, replica: DotdigitalRe
         (Resubscribe.CHALLENGE, "Suppressed", WriteResponse.ACCEPTED, "Subscribed"),
     ],
 )
-def test_a_resubscribe_tells_what_came_of_it(
+def test_a_resubscribe_returns_its_result(
     state: State,
     replica: DotdigitalReplica,
     how: Resubscribe,
@@ -183,7 +183,7 @@ def test_a_topic_is_written_and_every_other_choice_kept(
     assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {UNMAPPED, WEEKLY}
     assert send_one(replica, ONE, [give(NEWSLETTER), give(PROFILING)]) is WriteResponse.ACCEPTED
-    assert {number for number, on in states(state).items() if on} == {NEWS, LONELY, UNMAPPED, WEEKLY}
+    assert {number for number, on in states(state).items() if on} == {NEWS, PROFILING_ID, UNMAPPED, WEEKLY}
     assert state.calls.count(PUT) == 2
 
 
@@ -230,7 +230,7 @@ def test_a_preference_that_vanished_stops_the_write_before_it_is_sent(
     state: State, replica: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    state.delete_preference(LONELY)
+    state.delete_preference(PROFILING_ID)
     with pytest.raises(MappingStale):
         send_one(replica, ONE, [withdraw(NEWSLETTER), withdraw(PROFILING)])
     assert state.calls.count(PUT) == 0
@@ -271,7 +271,7 @@ def test_topics_of_suppressed_people_go_by_v3_without_a_status(
     assert status(state) == word
 
 
-def test_without_v3_a_suppressed_persons_topic_waits_for_somebody(
+def test_without_v3_a_suppressed_persons_topic_waits_for_an_operator(
     state: State, without_v3: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE, opt_ins={NEWS: (True, BEFORE)})

@@ -15,11 +15,11 @@ from bridge.dotdigital.client.wire import (
     AccountInfo,
     Addressee,
     BulkSuppressed,
-    Contact,
+    ContactSubscriptions,
+    ContactV2,
     Json,
-    PreferenceNode,
+    PreferenceTreeNode,
     Resubscription,
-    Subscriptions,
     Suppression,
     decode,
 )
@@ -97,12 +97,12 @@ class ClientV2:
         answer = self.transport.write(operation, "POST", path, json=body)
         return decode(answer, Resubscription, operation, is_write=True)
 
-    def get_contact(self, *, contact: str | int) -> Contact:
+    def get_contact(self, *, contact: str | int) -> ContactV2:
         """A contact with its status. By address suppressed contacts are found too, unlike in other v2 reads;
         by id only mailable ones are."""
         operation = "get-contact"
         path = f"/v2/contacts/{_contact(contact, operation)}"
-        return decode(self.transport.read(operation, "GET", path), Contact, operation)
+        return decode(self.transport.read(operation, "GET", path), ContactV2, operation)
 
     def delete_contact(self, *, contact_id: int) -> None:
         """Move a contact to the recycle bin, from which it may be imported again, subscribed: suppress it
@@ -138,38 +138,38 @@ class ClientV2:
 
     def get_contacts_opted_into_a_preference(
         self, *, preference_id: int, min_contact_id: int = 0
-    ) -> list[Contact]:
+    ) -> list[ContactV2]:
         """Who is opted in to a preference, by contact id upwards; no times."""
         operation = "get-contacts-opted-into-a-preference"
         path = f"/v2/contacts/with-preference/{parameters.path_id(preference_id, operation)}"
         answer = self.transport.read(operation, "GET", path, params={"minContactID": min_contact_id})
-        return decode(answer, list[Contact], operation)
+        return decode(answer, list[ContactV2], operation)
 
     def get_contacts_with_modified_preference_opt_in_since_date(
         self, *, preference_id: int, since: date, min_contact_id: int = 0
-    ) -> list[Subscriptions]:
+    ) -> list[ContactSubscriptions]:
         """Whose opt-in to a preference changed since the date, both ways; by contact id upwards. Rows of
         other preferences may be among them."""
         operation = "get-contacts-with-modified-preference-opt-in-since-date"
         preference = parameters.path_id(preference_id, operation)
         path = f"/v2/contacts/with-preference/{preference}/opt-ins-since/{parameters.render_date(since)}"
         answer = self.transport.read(operation, "GET", path, params={"minContactID": min_contact_id})
-        return decode(answer, list[Subscriptions], operation)
+        return decode(answer, list[ContactSubscriptions], operation)
 
     # one contact's preferences
 
-    def get_subscriptions_for_contact(self, *, email: str) -> Subscriptions:
+    def get_subscriptions_for_contact(self, *, email: str) -> ContactSubscriptions:
         """One person's opt-in rows with their times: the only source of times."""
         operation = "get-subscriptions-for-contact"
         path = f"/v2/contacts/{parameters.path_address(email, operation)}/subscriptions"
-        return decode(self.transport.read(operation, "GET", path), Subscriptions, operation)
+        return decode(self.transport.read(operation, "GET", path), ContactSubscriptions, operation)
 
-    def get_preferences_for_contact(self, *, contact: str | int) -> list[PreferenceNode]:
+    def get_preferences_for_contact(self, *, contact: str | int) -> list[PreferenceTreeNode]:
         """The account's whole tree with one contact's `isOptedIn`; "never asked" and "refused" look the
         same."""
         operation = "get-preferences-for-contact"
         path = f"/v2/contacts/{_contact(contact, operation)}/preferences"
-        return decode(self.transport.read(operation, "GET", path), list[PreferenceNode], operation)
+        return decode(self.transport.read(operation, "GET", path), list[PreferenceTreeNode], operation)
 
     def set_preferences_for_contact(self, *, contact: str | int, tree: Sequence[Json]) -> None:
         """Set one contact's opt-ins. `tree` must be the full known tree
@@ -183,18 +183,18 @@ class ClientV2:
 
     # preference definitions
 
-    def get_preferences(self) -> list[PreferenceNode]:
+    def get_preferences(self) -> list[PreferenceTreeNode]:
         """The account's preference tree."""
         operation = "get-preferences"
         return decode(
-            self.transport.read(operation, "GET", "/v2/preferences"), list[PreferenceNode], operation
+            self.transport.read(operation, "GET", "/v2/preferences"), list[PreferenceTreeNode], operation
         )
 
-    def get_modified_preferences_since_date(self, *, since: date) -> list[PreferenceNode]:
+    def get_modified_preferences_since_date(self, *, since: date) -> list[PreferenceTreeNode]:
         """Changed definitions; deletions do not show."""
         operation = "get-modified-preferences-since-date"
         path = f"/v2/preferences/modified-since/{parameters.render_date(since)}"
-        return decode(self.transport.read(operation, "GET", path), list[PreferenceNode], operation)
+        return decode(self.transport.read(operation, "GET", path), list[PreferenceTreeNode], operation)
 
     def create_preference(
         self,
@@ -205,7 +205,7 @@ class ClientV2:
         is_public: bool = True,
         order: int | str | None = None,
         category_id: int | None = None,
-    ) -> PreferenceNode | None:
+    ) -> PreferenceTreeNode | None:
         """Define a preference, or with `is_preference=False` a category. None where the answer is the text
         that the documents show: then read the tree."""
         body = _definition(public_name, private_name, is_preference, is_public, order, category_id)
@@ -223,7 +223,7 @@ class ClientV2:
         is_public: bool,
         order: int | str | None = None,
         category_id: int | None = None,
-    ) -> PreferenceNode | None:
+    ) -> PreferenceTreeNode | None:
         """Change a definition. `is_preference` must be what it is now: its default makes a category."""
         operation = "update-preference"
         path = f"/v2/preferences/{parameters.path_id(preference_id, operation)}"
@@ -240,12 +240,12 @@ class ClientV2:
             raise wire.untrusted(answer, operation, is_write=True)
 
 
-def _defined(answer: Response, operation: str) -> PreferenceNode | None:
+def _defined(answer: Response, operation: str) -> PreferenceTreeNode | None:
     """The documents show a text where an object is meant: then only the success is known."""
     if answer.content.lstrip().startswith(b'"'):
         decode(answer, str, operation, is_write=True)
         return None
-    return decode(answer, PreferenceNode, operation, is_write=True)
+    return decode(answer, PreferenceTreeNode, operation, is_write=True)
 
 
 def _addressed(contact: Addressee, operation: str) -> Mapping[str, str | int]:

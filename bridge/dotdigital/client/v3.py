@@ -49,7 +49,7 @@ _BUILT_IN = frozenset({"contactid", "email", "mobilenumber"})
 class ImportChange:
     """One contact's part of an import. It names the contact by its id, which cannot create anybody, and can
     do three things: unsubscribe from e-mail, set preferences with consent records for them, and give a custom
-    identifier. None can be built that subscribes somebody, changes an address, or leaves a choice to the
+    identifier. None can be built that subscribes anybody, changes an address, or leaves a choice to the
     service's defaults. Raises ValueError for a change that changes nothing, or an impossible id."""
 
     contact_id: int

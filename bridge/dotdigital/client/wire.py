@@ -26,7 +26,7 @@ class _Wire(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     pass
 
 
-class Contact(_Wire, frozen=True):
+class ContactV2(_Wire, frozen=True):
     """A contact as v2 embeds it. `id` is 0 or missing where the service does not know it."""
 
     id: int | None = None
@@ -47,7 +47,7 @@ class Contact(_Wire, frozen=True):
 class Suppression(_Wire, frozen=True):
     """One row of suppressed-since and unsubscribed-since, and the answer to an unsubscribe."""
 
-    suppressed_contact: Contact | None = None
+    suppressed_contact: ContactV2 | None = None
     date_removed: datetime | None = None
     reason: str | None = None
 
@@ -56,7 +56,7 @@ class Suppression(_Wire, frozen=True):
         return utc(self.date_removed)
 
     @property
-    def word(self) -> str | None:
+    def status(self) -> str | None:
         """The reason, or where the row has none the contact's status."""
         return self.reason or (self.suppressed_contact.status if self.suppressed_contact else None)
 
@@ -76,12 +76,12 @@ class BulkSuppressed(_Wire, frozen=True):
 class Resubscription(_Wire, frozen=True):
     """The answer to a resubscribe. The nested contact may still say Unsubscribed next to ContactAdded."""
 
-    contact: Contact | None = None
+    contact: ContactV2 | None = None
     status: str | None = None
     message: str | None = None
 
 
-class OptIn(_Wire, frozen=True):
+class OptInRow(_Wire, frozen=True):
     """One contact's state for one preference. The date's wire name lacks an i: `dateModifed`."""
 
     marketing_preference_id: int
@@ -95,18 +95,18 @@ class OptIn(_Wire, frozen=True):
         return utc(self.date_modifed if self.date_modifed is not None else self.date_modified)
 
 
-class Subscriptions(_Wire, frozen=True):
+class ContactSubscriptions(_Wire, frozen=True):
     """A contact with its opt-in rows: one person's `subscriptions`, or a row of opt-ins-since."""
 
-    contact: Contact | None
-    marketing_preference_opt_ins: list[OptIn] | None = None
+    contact: ContactV2 | None
+    marketing_preference_opt_ins: list[OptInRow] | None = None
 
     @property
-    def rows(self) -> list[OptIn]:
+    def rows(self) -> list[OptInRow]:
         return self.marketing_preference_opt_ins or []
 
 
-class PreferenceNode(_Wire, frozen=True):
+class PreferenceTreeNode(_Wire, frozen=True):
     """A node of the preference tree: a leaf that can be opted in to, or a category of leaves.
 
     `created` and `lastModified` belong to the definition, never to an opt-in, and are not read.
@@ -122,7 +122,7 @@ class PreferenceNode(_Wire, frozen=True):
     category_id: int | None = None
     preference_count: int | None = None
     is_opted_in: bool | None = None
-    preferences: list[PreferenceNode] | None = None
+    preferences: list[PreferenceTreeNode] | None = None
 
     @property
     def is_leaf(self) -> bool:
@@ -132,7 +132,7 @@ class PreferenceNode(_Wire, frozen=True):
         return self.preferences is None
 
     @property
-    def children(self) -> list[PreferenceNode]:
+    def children(self) -> list[PreferenceTreeNode]:
         return self.preferences or []
 
 
@@ -153,12 +153,12 @@ class AccountInfo(_Wire, frozen=True):
         return None
 
 
-class EmailChannel(_Wire, frozen=True):
+class EmailChannelV3(_Wire, frozen=True):
     status: str | None = None
 
 
-class Channels(_Wire, frozen=True):
-    email: EmailChannel | None = None
+class ChannelsV3(_Wire, frozen=True):
+    email: EmailChannelV3 | None = None
 
 
 class PreferenceV3(_Wire, frozen=True):
@@ -182,7 +182,7 @@ class ContactV3(_Wire, frozen=True):
     contact_id: int
     status: str | None = None
     identifiers: dict[str, Any] | None = None
-    channel_properties: Channels | None = None
+    channel_properties: ChannelsV3 | None = None
     preferences: list[PreferenceV3] | None = None
     consent_records: list[ConsentRecordV3] | None = None
     created: str | None = None

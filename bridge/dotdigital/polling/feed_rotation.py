@@ -3,7 +3,7 @@ all: where the rate limits do not allow all of them in every round, they take tu
 
 A feed that is not read in a round is not in doubt for that: its watermark stays, and what it covers is read
 before anybody is opted in on it (see `bridge.engine.recheck`). `~modified` is read first where it was shown
-to tell of preference changes (`capabilities`).
+to include preference changes (`capabilities`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from bridge.core.mapping import Mapping, Topic
 from bridge.core.ports import Hint, Page, PersonView
 from bridge.dotdigital import status, views
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.wire import Contact, OptIn, Subscriptions
+from bridge.dotdigital.client.wire import ContactSubscriptions, ContactV2, OptInRow
 from bridge.dotdigital.polling import drains
 from bridge.dotdigital.polling.suppressions import hint as hint_of
 
@@ -35,7 +35,7 @@ class OptIns:
         read, since a frequency needs all preferences of its topic, and a status its date and reason."""
         preference = int(feed.removeprefix(PREFIX))
 
-        def fetch(min_id: int) -> Sequence[Subscriptions]:
+        def fetch(min_id: int) -> Sequence[ContactSubscriptions]:
             return self._v2.get_contacts_with_modified_preference_opt_in_since_date(
                 preference_id=preference, since=since, min_contact_id=min_id
             )
@@ -45,7 +45,9 @@ class OptIns:
             yield _page(preference, self._topics[preference], rows, read_at)
 
 
-def _page(preference: int, topics: Sequence[Topic], rows: Sequence[Subscriptions], read_at: datetime) -> Page:
+def _page(
+    preference: int, topics: Sequence[Topic], rows: Sequence[ContactSubscriptions], read_at: datetime
+) -> Page:
     found: list[PersonView] = []
     hints: dict[Hint, None] = {}
     skipped = 0
@@ -65,18 +67,18 @@ def _page(preference: int, topics: Sequence[Topic], rows: Sequence[Subscriptions
     return Page(views=found, hints=tuple(hints), skipped=skipped)
 
 
-def _by_contact(rows: Sequence[Subscriptions]) -> Iterator[tuple[Contact, list[OptIn]]]:
+def _by_contact(rows: Sequence[ContactSubscriptions]) -> Iterator[tuple[ContactV2, list[OptInRow]]]:
     """Rows of one contact together: the service may send one row per list."""
-    grouped: dict[Hashable, tuple[Contact, list[OptIn]]] = {}
+    grouped: dict[Hashable, tuple[ContactV2, list[OptInRow]]] = {}
     for row in rows:
-        contact = row.contact or Contact()
+        contact = row.contact or ContactV2()
         _, known = grouped.setdefault(contact.contact_id or contact.address, (contact, []))
         known.extend(row.rows)
     yield from grouped.values()
 
 
 def _dated_views(
-    contact: Contact, topics: Sequence[Topic], newest: dict[int, OptIn], read_at: datetime
+    contact: ContactV2, topics: Sequence[Topic], newest: dict[int, OptInRow], read_at: datetime
 ) -> Iterator[PersonView]:
     """What the rows say of topics that this preference decides alone."""
     said = {
@@ -86,15 +88,15 @@ def _dated_views(
         yield PersonView(contact.address, views.ids_of(contact.contact_id), said)
 
 
-def _has_to_be_read(contact: Contact, topics: Sequence[Topic]) -> bool:
+def _has_to_be_read(contact: ContactV2, topics: Sequence[Topic]) -> bool:
     return not status.is_subscribed(contact.status) or any(topic.has_frequencies for topic in topics)
 
 
-def _id_of(row: Subscriptions) -> int | None:
+def _id_of(row: ContactSubscriptions) -> int | None:
     return row.contact.contact_id if row.contact else None
 
 
-def _key(row: Subscriptions) -> Hashable:
+def _key(row: ContactSubscriptions) -> Hashable:
     who = None if row.contact is None else row.contact.contact_id or row.contact.address
     states = ((one.marketing_preference_id, one.is_opted_in, one.changed_at) for one in row.rows)
     return who, tuple(states)

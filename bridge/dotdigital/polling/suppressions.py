@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from bridge.core.ports import Hint, Page, PersonView
 from bridge.dotdigital import status, views
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.wire import Contact, Suppression
+from bridge.dotdigital.client.wire import ContactV2, Suppression
 from bridge.dotdigital.polling import drains
 
 FEED = "dotdigital.suppressed"
@@ -64,7 +64,7 @@ class Suppressions:
             ids.update(number for row in lacking for number in _ids(row))
 
 
-def hint(contact: Contact | None, what: str) -> Hint | None:
+def hint(contact: ContactV2 | None, what: str) -> Hint | None:
     """Whom a row names; None where it names nobody. `what` it states tells it from the next row about the
     same contact."""
     if contact is None or (contact.address is None and contact.contact_id is None):
@@ -80,9 +80,9 @@ def _page(rows: Sequence[Suppression], read_at: datetime) -> Page:
     hints: list[Hint] = []
     skipped = 0
     for row in rows:
-        named = hint(row.suppressed_contact, f"{row.word} {row.date_removed}")
+        named = hint(row.suppressed_contact, f"{row.status} {row.date_removed}")
         view = views.from_suppression(row, read_at)
-        if view is not None and not status.is_gone(row.word):
+        if view is not None and not status.is_gone(row.status):
             found.append(view)
         elif named is not None:  # no address to bind it to, or deleted: then every topic has to be read
             hints.append(named)

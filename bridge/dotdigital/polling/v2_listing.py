@@ -20,7 +20,7 @@ from bridge.core.model import Who, address_key
 from bridge.core.ports import Page, PersonView, read_each
 from bridge.dotdigital import status, views
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.wire import Contact
+from bridge.dotdigital.client.wire import ContactV2
 from bridge.dotdigital.person_reader import PersonReader
 from bridge.dotdigital.polling import drains
 from bridge.dotdigital.polling.suppressions import Suppressions
@@ -73,7 +73,7 @@ class V2Listing:
         yield Page(views=found, skipped=self._skipped)
 
     def _rows(self, number: int) -> Iterator[Row]:
-        def fetch(min_id: int) -> Sequence[Contact]:
+        def fetch(min_id: int) -> Sequence[ContactV2]:
             return self._v2.get_contacts_opted_into_a_preference(preference_id=number, min_contact_id=min_id)
 
         try:
@@ -98,5 +98,5 @@ class V2Listing:
         return PersonView(rows[0][2], ids, topics)
 
 
-def _id_of(contact: Contact) -> int | None:
+def _id_of(contact: ContactV2) -> int | None:
     return contact.contact_id
