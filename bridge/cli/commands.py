@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -48,16 +49,117 @@ class CommandGroup(TyperGroup):
 def build() -> typer.Typer:
     """Build the whole command line."""
     if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
-        os.environ.setdefault(
-            "_TYPER_FORCE_DISABLE_TERMINAL", "1"
-        )  # else typer forces colours on CI services
+        # Without this typer forces colours on CI services.
+        os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")
     app = _group(ABOUT)
     app.callback(epilog=examples("bridge demo", "bridge doctor", "bridge reconcile --dry-run"))(_top)
     _sync_commands(app)
     _inspect_commands(app)
     _setup_commands(app)
-    _hook_commands(app)
     return app
+
+
+def _sync_commands(app: typer.Typer) -> None:
+    from bridge.cli import apply, forget, plan, reconcile, run
+
+    _add(app, {
+        "plan": (plan.plan, "bridge plan", "bridge plan --out plan.json"),
+        "apply": (apply.apply, "bridge apply plan.json"),
+        "reconcile": (reconcile.reconcile, "bridge reconcile", "bridge reconcile --full --json"),
+        "run": (run.run, "bridge run --config bridge.toml"),
+        "forget": (
+            forget.forget, "bridge forget ada@example.com --dry-run", "bridge forget - --yes < address.txt"
+        ),
+    }, SYNC)  # fmt: skip
+
+
+def _inspect_commands(app: typer.Typer) -> None:
+    from bridge.cli import explain, holds, ledger, status
+
+    _add(app, {
+        "status": (status.status, "bridge status", "bridge status --json"),
+        "explain": (explain.explain, "bridge explain maria@example.com", "bridge explain 12"),
+    }, INSPECT)  # fmt: skip
+    _add(_subgroup(app, "holds", "Review held changes.", INSPECT), {
+        "list": (holds.list_, "bridge holds list", "bridge holds list --reason complaint"),
+        "release": (
+            holds.release, "bridge holds release 12 15", "bridge holds release --reason first_run --yes"
+        ),
+        "dismiss": (holds.dismiss, "bridge holds dismiss 12", "bridge holds dismiss --reason burst --yes"),
+    })  # fmt: skip
+    _add(_subgroup(app, "ledger", "Verify or export the decision log.", INSPECT), {
+        "verify": (ledger.verify, "bridge ledger verify"),
+        "export": (ledger.export, "bridge ledger export > ledger.jsonl"),
+    })  # fmt: skip
+
+
+def _setup_commands(app: typer.Typer) -> None:
+    from bridge.cli import db, demo, mapping, preferences, profile_links, sandbox, scaffold, webhooks
+    from bridge.cli.doctor import command as doctor
+
+    _add(app, {
+        "demo": (demo.demo, "bridge demo", "bridge demo --people 2000 --seed 7 --serve"),
+        "sandbox": (
+            sandbox.sandbox, "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001"
+        ),
+        "doctor": (doctor.doctor, "bridge doctor", "bridge doctor --provision --as John.Doe"),
+    }, SETUP)  # fmt: skip
+    about = "The mapping file: which filter or consent maps to which preference."
+    group = _subgroup(app, "mapping", about, SETUP)
+    _add(group, {
+        "check": (
+            mapping.check, "bridge mapping check mappings/bridge.toml", "bridge mapping check --live"
+        ),
+        "scaffold": (
+            scaffold.scaffold, "bridge mapping scaffold", "bridge mapping scaffold --out draft.toml"
+        ),
+        "schema": (mapping.schema, "bridge mapping schema > mappings/schema.json"),
+        "pin": (profile_links.pin, "bridge mapping pin --dry-run", "bridge mapping pin --yes"),
+    })  # fmt: skip
+    about = "Manage the preferences defined at Dotdigital. Runs never change them."
+    prefix = "bridge mapping preferences"
+    _add(_subgroup(group, "preferences", about), {
+        "list": (preferences.list_, f"{prefix} list", f"{prefix} list --changed-since 2026-03-01"),
+        "create": (
+            preferences.create,
+            f"{prefix} create --name Events --category 1",
+            f"{prefix} create --for EVENTS_EMAIL --dry-run",
+        ),
+        "update": (preferences.update, f"{prefix} update 1012 --name Surveys --private"),
+        "delete": (preferences.delete, f"{prefix} delete 1012"),
+    })  # fmt: skip
+    _add(_subgroup(app, "db", "Manage the state DB's schema.", SETUP), {
+        "upgrade": (db.upgrade, "bridge db upgrade --config bridge.toml"),
+        "check": (db.check, "bridge db check"),
+        "adopt": (db.adopt, "bridge db adopt"),
+    })  # fmt: skip
+    _add(_subgroup(app, "hooks", "Manage webhook subscriptions at MyPreferences.", SETUP), {
+        "list": (webhooks.list_, "bridge hooks list", "bridge hooks list --json"),
+        "create": (webhooks.create, "bridge hooks create --url https://bridge.example.com"),
+        "pause": (webhooks.pause, "bridge hooks pause 17"),
+        "resume": (webhooks.resume, "bridge hooks resume 17"),
+        "delete": (webhooks.delete, "bridge hooks delete 17"),
+        "settings": (
+            webhooks.settings, "bridge hooks settings", "bridge hooks settings --most 200 --rest 5"
+        ),
+    })  # fmt: skip
+
+
+def _add(
+    group: typer.Typer,
+    commands: Mapping[str, tuple[Callable[..., Any], *tuple[str, ...]]],
+    panel: str | None = None,
+) -> None:
+    """Add commands, each with its function and example lines."""
+    for name, (function, *lines) in commands.items():
+        add = group.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=panel)
+        add(function)
+
+
+def _subgroup(parent: typer.Typer, name: str, about: str, panel: str | None = None) -> typer.Typer:
+    group = _group(about)
+    parent.add_typer(group, name=name, rich_help_panel=panel)
+    return group
 
 
 def _group(about: str) -> typer.Typer:
@@ -92,112 +194,3 @@ def _top(
 ) -> None:
     """Keep MyPreferences and Dotdigital in agreement. If in doubt, an opt-out wins."""
     del version, debug  # handled above and in the entry point
-
-
-def _sync_commands(app: typer.Typer) -> None:
-    from bridge.cli import apply, forget, plan, reconcile, run
-
-    def add(name: str, *lines: str) -> Any:
-        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=SYNC)
-
-    add("plan", "bridge plan", "bridge plan --out plan.json")(plan.plan)
-    add("apply", "bridge apply plan.json")(apply.apply)
-    add("reconcile", "bridge reconcile", "bridge reconcile --full --json")(reconcile.reconcile)
-    add("run", "bridge run --config bridge.toml")(run.run)
-    add("forget", "bridge forget ada@example.com --dry-run", "bridge forget - --yes < address.txt")(
-        forget.forget
-    )
-
-
-def _inspect_commands(app: typer.Typer) -> None:
-    from bridge.cli import explain, holds, ledger, status
-
-    def add(name: str, *lines: str) -> Any:
-        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=INSPECT)
-
-    add("status", "bridge status", "bridge status --json")(status.status)
-    add("explain", "bridge explain maria@example.com", "bridge explain 12")(explain.explain)
-    group = _group("Review held changes.")
-    app.add_typer(group, name="holds", rich_help_panel=INSPECT)
-    listing = examples("bridge holds list", "bridge holds list --reason complaint")
-    group.command("list", cls=BridgeCommand, epilog=listing)(holds.list_)
-    releasing = examples("bridge holds release 12 15", "bridge holds release --reason first_run --yes")
-    group.command("release", cls=BridgeCommand, epilog=releasing)(holds.release)
-    dismissing = examples("bridge holds dismiss 12", "bridge holds dismiss --reason burst --yes")
-    group.command("dismiss", cls=BridgeCommand, epilog=dismissing)(holds.dismiss)
-    group = _group("Verify or export the decision log.")
-    app.add_typer(group, name="ledger", rich_help_panel=INSPECT)
-    group.command("verify", cls=BridgeCommand, epilog=examples("bridge ledger verify"))(ledger.verify)
-    group.command("export", cls=BridgeCommand, epilog=examples("bridge ledger export > ledger.jsonl"))(
-        ledger.export
-    )
-
-
-def _setup_commands(app: typer.Typer) -> None:
-    from bridge.cli import db, demo, mapping, sandbox, scaffold
-    from bridge.cli import profile_links as pin
-    from bridge.cli.doctor import command
-
-    def add(name: str, *lines: str) -> Any:
-        return app.command(name, cls=BridgeCommand, epilog=examples(*lines), rich_help_panel=SETUP)
-
-    add("demo", "bridge demo", "bridge demo --people 2000 --seed 7 --serve")(demo.demo)
-    add("sandbox", "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001")(sandbox.sandbox)
-    add("doctor", "bridge doctor", "bridge doctor --provision --as John.Doe")(command.doctor)
-    group = _group("The mapping file: which filter or consent maps to which preference.")
-    app.add_typer(group, name="mapping", rich_help_panel=SETUP)
-    checking = examples("bridge mapping check mappings/bridge.toml", "bridge mapping check --live")
-    group.command("check", cls=BridgeCommand, epilog=checking)(mapping.check)
-    drafting = examples("bridge mapping scaffold", "bridge mapping scaffold --out draft.toml")
-    group.command("scaffold", cls=BridgeCommand, epilog=drafting)(scaffold.scaffold)
-    group.command(
-        "schema", cls=BridgeCommand, epilog=examples("bridge mapping schema > mappings/schema.json")
-    )(mapping.schema)
-    pinning = examples("bridge mapping pin --dry-run", "bridge mapping pin --yes")
-    group.command("pin", cls=BridgeCommand, epilog=pinning)(pin.pin)
-    _preference_commands(group)
-    group = _group("Manage the state DB's schema.")
-    app.add_typer(group, name="db", rich_help_panel=SETUP)
-    group.command("upgrade", cls=BridgeCommand, epilog=examples("bridge db upgrade --config bridge.toml"))(
-        db.upgrade
-    )
-    group.command("check", cls=BridgeCommand, epilog=examples("bridge db check"))(db.check)
-    group.command("adopt", cls=BridgeCommand, epilog=examples("bridge db adopt"))(db.adopt)
-
-
-def _preference_commands(mapping: typer.Typer) -> None:
-    from bridge.cli import preferences
-
-    group = _group("Manage the preferences defined at Dotdigital. Runs never change them.")
-    mapping.add_typer(group, name="preferences")
-
-    def add(name: str, *lines: str) -> Any:
-        return group.command(
-            name, cls=BridgeCommand, epilog=examples(*(f"bridge mapping {one}" for one in lines))
-        )
-
-    add("list", "preferences list", "preferences list --changed-since 2026-03-01")(preferences.list_)
-    creating = (
-        "preferences create --name Events --category 1",
-        "preferences create --for EVENTS_EMAIL --dry-run",
-    )
-    add("create", *creating)(preferences.create)
-    add("update", "preferences update 1012 --name Surveys --private")(preferences.update)
-    add("delete", "preferences delete 1012")(preferences.delete)
-
-
-def _hook_commands(app: typer.Typer) -> None:
-    from bridge.cli import webhooks
-
-    group = _group("Manage webhook subscriptions at MyPreferences.")
-    app.add_typer(group, name="hooks", rich_help_panel=SETUP)
-
-    def add(name: str, *lines: str) -> Any:
-        return group.command(name, cls=BridgeCommand, epilog=examples(*lines))
-
-    add("list", "bridge hooks list", "bridge hooks list --json")(webhooks.list_)
-    add("create", "bridge hooks create --url https://bridge.example.com")(webhooks.create)
-    add("pause", "bridge hooks pause 17")(webhooks.pause)
-    add("resume", "bridge hooks resume 17")(webhooks.resume)
-    add("delete", "bridge hooks delete 17")(webhooks.delete)
-    add("settings", "bridge hooks settings", "bridge hooks settings --most 200 --rest 5")(webhooks.settings)

@@ -181,12 +181,12 @@ def test_what_changes_at_a_side_is_told_once_and_opts_nobody_out(world: World) -
     world.started()
     world.sides[THEIRS].gone = {TopicId(NEWS)}
     world.pass_time(hours=1)
-    assert any("preference 1002 is gone" in warning for warning in world.plan().warnings)
-    assert any("preference 1002 is gone" in warning for warning in world.round().warnings)
-    assert not any("is gone" in warning for warning in world.round().warnings)
+    assert any("preference 1002 was removed" in warning for warning in world.plan().warnings)
+    assert any("preference 1002 was removed" in warning for warning in world.round().warnings)
+    assert not any("was removed" in warning for warning in world.round().warnings)
     world.sides[THEIRS].gone = set()
     back = world.round()
-    assert any("preference 1002 is new" in warning for warning in back.warnings)
+    assert any("preference 1002 was added" in warning for warning in back.warnings)
     assert (world.shows(ADA), back.written.writes) == ((IN, IN), 0)
 
 
