@@ -164,7 +164,7 @@ def test_a_sign_in_service_that_is_not_trusted_is_told_so(
     monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path / "foreign").file))
     with pytest.raises(Unreachable) as caught:
         opened(url).mypreferences.retrieve_programs()
-    assert "the sign-in service of mypreferences shows a certificate that is not trusted" in str(caught.value)
+    assert "The sign-in service of MyPreferences has a certificate that is not trusted" in str(caught.value)
     assert "SSL_CERT_FILE" in caught.value.hint
 
 

@@ -132,7 +132,7 @@ class SegmentExport:
             if not new or page.has_more is False:
                 raise _incomplete(f"{cursor.rows} of {total} profiles came")
 
-    def _page(self, cursor: ExportCursor) -> wire.SegmentPage:
+    def _page(self, cursor: ExportCursor) -> wire.ExportPage:
         try:
             return self._client.retrieve_export(cursor.token, offset=cursor.offset, limit=self._limit)
         except NotFound:
