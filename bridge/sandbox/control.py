@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
-from bridge.sandbox.calls import Calls
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.faults import Fault, Faults, nearest
+from bridge.sandbox.faults import Calls, Faults, InjectedFault, nearest
+from bridge.sandbox.http import (
+    ApiRoute,
+    Handler,
+    HttpReply,
+    HttpRequest,
+    RouteTable,
+    json_reply,
+    parse_json,
+    split_path,
+)
+
+CONTROL_PREFIX = "/_sandbox/"
 
 
 class Controlled(Protocol):
@@ -31,7 +36,7 @@ class Controlled(Protocol):
     @property
     def switches(self) -> Any: ...
     def people(self) -> Any:
-        """The full truth per person, as JSON values."""
+        """What is recorded of every person, as JSON values."""
 
 
 def patch_switches(switches: Any, changes: Mapping[str, Any]) -> None:
@@ -59,91 +64,108 @@ def _same_type(current: Any, value: Any) -> bool:
     return type(value) is type(current)
 
 
-def control_routes(
-    state: Controlled,
-    operations: Collection[str],
-    configure: Callable[[str, dict[str, Any]], None] | None = None,
-) -> list[Route]:
-    """Routes of the control surface for one service; put them before the service's own. `operations` are the
-    ids that a fault may name; `configure` carries out a change of the account's configuration."""
+class ControlSurface:
+    """Answers the requests under /_sandbox/ for one service.
 
-    async def clock(request: Request) -> Response:
-        document = await _document(request)
-        if "advance" in document:
-            state.clock.advance(float(document["advance"]))
-        elif "set" in document:
-            state.clock.set(datetime.fromisoformat(document["set"]))
-        else:
-            raise ValueError('the clock takes {"advance": seconds} or {"set": "2026-01-01T00:00:00Z"}')
-        return JSONResponse({"now": state.clock.now().isoformat()})
+    `operation_ids` are those that a fault may name. `configure` carries out a change of the account's
+    configuration. `more` are further routes, with paths below the prefix.
+    """
 
-    async def switches(request: Request) -> Response:
-        if request.method == "PATCH":
-            patch_switches(state.switches, await _document(request))
-        return JSONResponse(dataclasses.asdict(state.switches))
+    def __init__(
+        self,
+        state: Controlled,
+        operation_ids: Collection[str],
+        configure: Callable[[str, dict[str, Any]], None] | None = None,
+        more: Iterable[ApiRoute] = (),
+    ) -> None:
+        self._state = state
+        self._operation_ids = sorted(operation_ids)
+        self._configure = configure
 
-    async def faults(request: Request) -> Response:
-        if request.method == "DELETE":
-            state.faults.clear()
-            return Response(status_code=204)
-        document = json.loads(await request.body())
-        added = [Fault.from_json(item) for item in (document if isinstance(document, list) else [document])]
+        def route(method: str, path: str, handler: Handler) -> ApiRoute:
+            return ApiRoute(path, method, f"{CONTROL_PREFIX}{path}", handler)
+
+        self._table = RouteTable(
+            [
+                route("GET", "ready", lambda _: json_reply({"ready": True})),
+                route("GET", "calls", self._calls),
+                route("POST", "calls/reset", self._reset_calls),
+                route("POST", "faults", self._add_faults),
+                route("DELETE", "faults", self._clear_faults),
+                route("GET", "switches", self._switches),
+                route("PATCH", "switches", self._patch_switches),
+                route("POST", "clock", self._move_clock),
+                route("GET", "people", lambda _: json_reply(state.people())),
+                route("POST", "config", self._change_configuration),
+                *more,
+            ]
+        )
+
+    def serve(self, request: HttpRequest) -> HttpReply:
+        """The reply; 400 where a handler raises ValueError or TypeError."""
+        found = self._table.find(request.method, split_path(request.raw_path))
+        if found.route is None:
+            if not found.allowed:
+                return json_reply({"error": f"no control has the path {request.path}"}, 404)
+            allowed = ", ".join(found.allowed)
+            return json_reply({"error": f"use {allowed}"}, 405, {"Allow": allowed})
+        try:
+            return found.route.handler(request)
+        except (ValueError, TypeError) as error:
+            return json_reply({"error": str(error)}, 400)
+
+    def _calls(self, _: HttpRequest) -> HttpReply:
+        return json_reply({"total": self._state.calls.total(), "counts": self._state.calls.counts()})
+
+    def _reset_calls(self, request: HttpRequest) -> HttpReply:
+        self._state.calls.reset()
+        return self._calls(request)
+
+    def _add_faults(self, request: HttpRequest) -> HttpReply:
+        document = parse_json(request.body)
+        added = [
+            InjectedFault.from_json(item) for item in (document if isinstance(document, list) else [document])
+        ]
         for fault in added:
-            if fault.operation not in ("*", *operations):
-                near = nearest(fault.operation, sorted(operations))
+            if fault.operation not in ("*", *self._operation_ids):
+                near = nearest(fault.operation, self._operation_ids)
                 raise ValueError(f"unknown operation {fault.operation!r}{near}")
         for fault in added:
-            state.faults.add(fault)
-        return JSONResponse({"added": len(added)}, 201)
+            self._state.faults.add(fault)
+        return json_reply({"added": len(added)}, 201)
 
-    async def calls(request: Request) -> Response:
-        if request.method == "POST":
-            state.calls.reset()
-        return JSONResponse({"total": state.calls.total(), "counts": state.calls.counts()})
+    def _clear_faults(self, _: HttpRequest) -> HttpReply:
+        self._state.faults.clear()
+        return HttpReply(204)
 
-    async def people(_: Request) -> Response:
-        truth = await run_in_threadpool(state.people)
-        return Response(json.dumps(truth), media_type="application/json")
+    def _switches(self, _: HttpRequest) -> HttpReply:
+        return json_reply(dataclasses.asdict(self._state.switches))
 
-    async def config(request: Request) -> Response:
-        document = await _document(request)
+    def _patch_switches(self, request: HttpRequest) -> HttpReply:
+        patch_switches(self._state.switches, _object(request))
+        return self._switches(request)
+
+    def _move_clock(self, request: HttpRequest) -> HttpReply:
+        document = _object(request)
+        if "advance" in document:
+            self._state.clock.advance(float(document["advance"]))
+        elif "set" in document:
+            self._state.clock.set(datetime.fromisoformat(document["set"]))
+        else:
+            raise ValueError('the clock takes {"advance": seconds} or {"set": "2026-01-01T00:00:00Z"}')
+        return json_reply({"now": self._state.clock.now().isoformat()})
+
+    def _change_configuration(self, request: HttpRequest) -> HttpReply:
+        document = _object(request)
         act = str(document.pop("act", ""))
-        if configure is None:
+        if self._configure is None:
             raise ValueError("the configuration of this service is changed by its own API")
-        configure(act, document)
-        return JSONResponse({"done": act})
-
-    async def ready(_: Request) -> Response:
-        return JSONResponse({"ready": True})
-
-    def route(path: str, handler: Callable[[Request], Any], *methods: str) -> Route:
-        return Route(f"/_sandbox/{path}", _refusing(handler), methods=list(methods))
-
-    return [
-        route("ready", ready, "GET"),
-        route("calls", calls, "GET"),
-        route("calls/reset", calls, "POST"),
-        route("faults", faults, "POST", "DELETE"),
-        route("switches", switches, "GET", "PATCH"),
-        route("clock", clock, "POST"),
-        route("people", people, "GET"),
-        route("config", config, "POST"),
-    ]
+        self._configure(act, document)
+        return json_reply({"done": act})
 
 
-def _refusing(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
-    async def guarded(request: Request) -> Response:
-        try:
-            answer: Response = await handler(request)
-        except (ValueError, TypeError) as error:
-            return JSONResponse({"error": str(error)}, 400)
-        return answer
-
-    return guarded
-
-
-async def _document(request: Request) -> dict[str, Any]:
-    document = json.loads(await request.body())
+def _object(request: HttpRequest) -> dict[str, Any]:
+    document = parse_json(request.body)
     if not isinstance(document, dict):
         raise ValueError("a JSON object is needed")
     return document

@@ -1,9 +1,10 @@
-"""Faults to inject into an emulated service, and when each one fires."""
+"""What is kept per operation: how often it was called, and the faults injected into its calls."""
 
 from __future__ import annotations
 
 import difflib
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -25,7 +26,7 @@ KINDS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class InjectedFault:
     """One misbehaviour of the service.
 
     `operation` is an operation id or "*" for all. It fires on calls nth .. nth+times-1 of that operation,
@@ -54,7 +55,7 @@ class Fault:
             raise ValueError("delay is in seconds and cannot be negative")
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Fault:
+    def from_json(cls, document: Mapping[str, Any]) -> InjectedFault:
         """Build a fault from a JSON object. Raises ValueError that names what is wrong."""
         known = [item.name for item in fields(cls)]
         for name in document:
@@ -74,7 +75,7 @@ def nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
 
 @dataclass
 class _Armed:
-    fault: Fault
+    fault: InjectedFault
     seen: int = 0
 
 
@@ -85,7 +86,7 @@ class Faults:
         self._lock = threading.Lock()
         self._armed: list[_Armed] = []
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: InjectedFault) -> None:
         """Arm `fault`; its count of calls starts now."""
         with self._lock:
             self._armed.append(_Armed(fault))
@@ -95,9 +96,9 @@ class Faults:
         with self._lock:
             self._armed.clear()
 
-    def record(self, operation: str) -> Fault | None:
+    def record(self, operation: str) -> InjectedFault | None:
         """Note a call; return the fault it meets (the earliest added, if several are due)."""
-        due: Fault | None = None
+        due: InjectedFault | None = None
         with self._lock:
             for armed in self._armed:
                 if armed.fault.operation not in ("*", operation):
@@ -107,3 +108,36 @@ class Faults:
                 if fires and due is None:
                     due = armed.fault
         return due
+
+
+class Calls:
+    """Counts per operation id. Refused and faulted requests count too: the vendor bills them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def record(self, operation: str) -> None:
+        """Note one request for `operation`."""
+        with self._lock:
+            self._counts[operation] += 1
+
+    def count(self, operation: str) -> int:
+        """Requests for `operation` since the last reset."""
+        with self._lock:
+            return self._counts[operation]
+
+    def total(self) -> int:
+        """Requests for all operations since the last reset."""
+        with self._lock:
+            return self._counts.total()
+
+    def counts(self) -> dict[str, int]:
+        """A copy of all counts, by operation id in alphabetical order."""
+        with self._lock:
+            return dict(sorted(self._counts.items()))
+
+    def reset(self) -> None:
+        """Begin counting from zero."""
+        with self._lock:
+            self._counts.clear()

@@ -102,7 +102,7 @@ class _Uvicorn(uvicorn.Server):
 
 class Server:
     """Serves `app` on `host`:`port` (0 takes a free port). A context manager. With `tls` it speaks HTTPS, and
-    whether that asks for client certificates is the context's affair.
+    the context decides whether it asks for client certificates.
 
     `start` returns when requests are answered; `stop` drops open connections and ends the thread.
     Raises OSError when the port is taken, RuntimeError when the server does not come up.

@@ -179,8 +179,8 @@ def _subscription() -> dict[str, Any]:
     }
 
 
-def _dotdigital(clock: SandboxClock) -> dotdigital.State:
-    state = dotdigital.State(clock)
+def _dotdigital(clock: SandboxClock) -> dotdigital.DotdigitalState:
+    state = dotdigital.DotdigitalState(clock)
     state.define_preference(1002, "Newsletter")
     state.define_category(_OFFERS_CATEGORY, "Offers")
     state.define_preference(1003, "Offers every day", category=_OFFERS_CATEGORY)

@@ -15,7 +15,7 @@ from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.dotdigital import State, create_app
+from bridge.sandbox.dotdigital import DotdigitalState, create_app
 from bridge.sandbox.server import Server
 from tests.dotdigital.dotdigital_world import transport_to
 
@@ -41,7 +41,7 @@ def ids(preferences: int) -> Sequence[int]:
 class Account:
     """The account behind its server, and one bridge's replica of it."""
 
-    state: State
+    state: DotdigitalState
     url: str
     mapping: Mapping
     _waits: list[float] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Account:
 @contextmanager
 def account(preferences: int) -> Iterator[Account]:
     """An account with nobody in it; its time stands still, so that no job takes part of another's."""
-    state = State(SandboxClock(START, frozen=True))
+    state = DotdigitalState(SandboxClock(START, frozen=True))
     for number in ids(preferences):
         state.define_preference(number)
     with Server(create_app(state)) as server:

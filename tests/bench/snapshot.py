@@ -18,7 +18,7 @@ from bridge.core.store_port import RunKind
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.reader import DotdigitalReader
-from bridge.sandbox.dotdigital import Multitude
+from bridge.sandbox.dotdigital import GeneratedContacts
 from bridge.store import Store
 from tests.bench.account import account, ids, mapping_of
 from tests.bench.measure import Measured
@@ -32,7 +32,7 @@ def snapshot(people: int, preferences: int, *, recorded: int) -> tuple[Measured,
     """Everybody, with the suppressed, and the process's greatest memory in MB. The first `recorded` people
     are stored in a state DB too, as a sweep does."""
     with account(preferences) as there:
-        there.state.multitude = Multitude(people, ids(preferences))
+        there.state.generated = GeneratedContacts(people, ids(preferences))
         words = [sys.executable, "-m", "tests.bench.snapshot", there.url, str(preferences), str(recorded)]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)

@@ -66,7 +66,7 @@ class CliWorld:
     def gets_newsletter(self, name: str) -> bool:
         """What Dotdigital would send."""
         state = self.services.dotdigital
-        contact = state.contacts.by_contact_id(self.contacts[name], state.now())
+        contact = state.contacts.find_id(self.contacts[name])
         return contact is not None and 1002 in contact.opt_ins and contact.opt_ins[1002].opted_in
 
 

@@ -12,7 +12,7 @@ from cli_world import Call, CliWorld
 from bridge.core.erasure import SideErasure
 from bridge.dotdigital.eraser import DotdigitalEraser
 from bridge.mypreferences.eraser import MyPreferencesEraser
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.settings import Settings
 from bridge.settings.erasure_key import key_file, key_of
 from bridge.store import Store
@@ -152,7 +152,7 @@ def test_several_addresses_come_by_standard_input_one_a_line(
 def test_a_batch_that_cannot_be_blocked_together_is_blocked_one_by_one(
     keyed: Call, cli_world: CliWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusal = Fault("bulk-suppress-contacts", "status", status=403, body="{}", times=1)
+    refusal = InjectedFault("bulk-suppress-contacts", "status", status=403, body="{}", times=1)
     cli_world.services.dotdigital.faults.add(refusal)
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{ANNA}\nben.baker@example.com\n"))
     result = keyed("forget", "-", "--yes", "--json")

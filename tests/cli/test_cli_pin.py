@@ -50,8 +50,8 @@ def test_an_identifier_that_another_contact_has_is_taken_from_nobody(
     state = cli_world.services.dotdigital
     stranger = state.contacts.by_id[state.add_contact("stranger@example.com")]
     ben = state.contacts.by_id[cli_world.contacts["ben"]]
-    state.contacts.set_custom(stranger, NAME, str(cli_world.profiles["anna"]), state.now())
-    state.contacts.set_custom(ben, NAME, "another", state.now())
+    state.contacts.set_identifier(stranger, NAME, str(cli_world.profiles["anna"]))
+    state.contacts.set_identifier(ben, NAME, "another")
     result = named(*PIN, "--yes", "--json")
     assert result.code == 3
     assert (result.json["taken"], result.json["names_another"]) == (1, 1)

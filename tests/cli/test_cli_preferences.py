@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from cli_world import Call, CliWorld
 
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 
 LIST, CREATE = ("mapping", "preferences", "list"), ("mapping", "preferences", "create")
 UPDATE, DELETE = ("mapping", "preferences", "update"), ("mapping", "preferences", "delete")
@@ -132,7 +132,7 @@ def test_a_deletion_says_what_is_lost_and_is_read_again(cli_world: CliWorld, cal
 def test_a_call_without_an_answer_is_settled_by_reading_and_never_repeated(
     cli_world: CliWorld, call: Call, kind: str, done: bool
 ) -> None:
-    cli_world.services.dotdigital.faults.add(Fault("create-preference", kind))
+    cli_world.services.dotdigital.faults.add(InjectedFault("create-preference", kind))
     result = call(*CREATE, "--name", "Events", "--yes")
     assert result.code == (0 if done else 5)
     names = [one["name"] for one in tree(call).values()]

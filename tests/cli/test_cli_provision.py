@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cli_world import Call, CliWorld
 
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 
 NAME = "consent-bridge"
 ADMINISTRATOR = "bridge"  # the user that the sandbox begins with
@@ -84,7 +84,7 @@ def test_a_service_that_is_down_says_nothing_of_the_user(own: None, cli_world: C
 def test_an_unknown_outcome_is_told_plainly_and_never_repeated(
     own: None, cli_world: CliWorld, call: Call
 ) -> None:
-    cli_world.services.mypreferences.faults.add(Fault("createUser", "reset"))
+    cli_world.services.mypreferences.faults.add(InjectedFault("createUser", "reset"))
     result = call(*ASKED, "--yes")
     assert result.code == 5
     assert "unknown whether the user was created" in words(result.err)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cli_world import Call, CliWorld
 
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 
 REPORT = {
     "run", "kind", "started_at", "seconds", "observed", "writes", "held", "unproven", "failed", "in_sync",
@@ -91,7 +91,7 @@ def test_a_wrong_region_is_named(cli_world: CliWorld, call: Call) -> None:
 
 
 def test_html_instead_of_json_is_never_taken_for_an_answer(cli_world: CliWorld, call: Call) -> None:
-    cli_world.services.dotdigital.faults.add(Fault("*", "html", times=10_000))
+    cli_world.services.dotdigital.faults.add(InjectedFault("*", "html", times=10_000))
     result = call("reconcile", "--json")
     assert result.code != 0
     assert result.json["in_sync"] is False

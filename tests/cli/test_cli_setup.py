@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cli_world import EXAMPLE, Call, CliWorld
 
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 
 
 def test_the_doctor_finds_a_good_setup_ready(cli_world: CliWorld, call: Call) -> None:
@@ -56,7 +56,7 @@ def test_the_doctor_names_an_alternate_id_type_that_is_not_there(call: Call) -> 
 
 def test_alternate_id_types_that_may_not_be_read_fail_no_doctor(cli_world: CliWorld, call: Call) -> None:
     cli_world.services.mypreferences.faults.add(
-        Fault("retrieveAlternateIdTypes", "status", status=403, body="{}")
+        InjectedFault("retrieveAlternateIdTypes", "status", status=403, body="{}")
     )
     result = call("doctor", MYPREFERENCES__ALTERNATE_ID_TYPE="CrmId")
     assert result.code == 0
@@ -91,7 +91,7 @@ def test_the_doctor_warns_where_the_account_has_no_v3(cli_world: CliWorld, call:
 
 def test_the_doctor_names_a_missing_permission(cli_world: CliWorld, call: Call) -> None:
     cli_world.services.mypreferences.faults.add(
-        Fault("retrieveEvents", "status", status=403, body="{}", times=9)
+        InjectedFault("retrieveEvents", "status", status=403, body="{}", times=9)
     )
     result = call("doctor", "--json")
     assert result.code == 5

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from cli_world import Call, CliWorld, command, environment
 
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 
 SECRET = "a-long-random-word"
 URL = "https://bridge.example.com"
@@ -109,7 +109,7 @@ def test_an_unknown_subscription_is_named(call: Call) -> None:
 @pytest.mark.parametrize("act", [["pause", "1"], ["delete", "1", "--yes"]])
 def test_an_act_that_did_not_happen_is_no_success(cli_world: CliWorld, call: Call, act: list[str]) -> None:
     for operation in ("updateSubscription", "deleteSubscription"):
-        cli_world.services.mypreferences.faults.add(Fault(operation, "reset"))
+        cli_world.services.mypreferences.faults.add(InjectedFault(operation, "reset"))
     result = call("hooks", *act)
     assert result.code == 5
     assert "still" in result.out

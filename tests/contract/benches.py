@@ -40,7 +40,7 @@ from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.reader import MyPreferencesReader
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox import dotdigital, mypreferences
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
 from bridge.transport import Throttle, Transport
@@ -198,11 +198,11 @@ class MyPreferencesBench:
         self.state.clock.advance(1)  # the service tells its time in whole seconds
 
     def break_read(self) -> None:
-        self.state.faults.add(Fault("*", "reset", times=50))
+        self.state.faults.add(InjectedFault("*", "reset", times=50))
 
     def lose_write(self, *, applied: bool) -> None:
         kind = "reset_after" if applied else "reset"
-        self.state.faults.add(Fault("updateProfilePost", kind))
+        self.state.faults.add(InjectedFault("updateProfilePost", kind))
 
 
 @contextmanager
@@ -221,7 +221,7 @@ class DotdigitalBench:
     side = Side.DOTDIGITAL
     swept = False
 
-    def __init__(self, state: dotdigital.State, url: str) -> None:
+    def __init__(self, state: dotdigital.DotdigitalState, url: str) -> None:
         self.state = state
         state.define_preference(1002, "Newsletter")
         category = state.define_category(8, "Offers")
@@ -253,16 +253,16 @@ class DotdigitalBench:
             self.state.set_preference(contact, number, choice is Choice.OPTED_IN and name == frequency, at)
 
     def break_read(self) -> None:
-        self.state.faults.add(Fault("*", "reset", times=50))
+        self.state.faults.add(InjectedFault("*", "reset", times=50))
 
     def lose_write(self, *, applied: bool) -> None:
         kind = "reset_after" if applied else "reset"
-        self.state.faults.add(Fault("set-preferences-for-contact", kind))
+        self.state.faults.add(InjectedFault("set-preferences-for-contact", kind))
 
 
 @contextmanager
 def dotdigital_bench(*position: tuple[str, Any]) -> Iterator[Bench]:
-    state = dotdigital.State()
+    state = dotdigital.DotdigitalState()
     for switch, value in position:
         setattr(state.switches, switch, value)
     with Server(dotdigital.create_app(state)) as server:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bridge.sandbox.population import Population
 
-from bridge.sandbox.crowd import Crowd
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.world import World
 from tests.daemon.harness import get, wait_until
 from tests.daemon.processes import COMMAND, IMPATIENT, Process, agreement, environ, reconcile
@@ -28,8 +28,8 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture(autouse=True)
-def crowd(world: World) -> Crowd:
-    crowd = Crowd(world, 1)
+def crowd(world: World) -> Population:
+    crowd = Population(world, 1)
     crowd.settle()
     return crowd
 
@@ -57,7 +57,7 @@ def asked(world: World, operation: str) -> int:
 
 
 def test_what_people_do_reaches_the_other_side_while_it_runs(
-    world: World, crowd: Crowd, begin: Begin
+    world: World, crowd: Population, begin: Begin
 ) -> None:
     process = begin().up()
     wait_until(lambda: bool(process.rounds()), "the first round has ended")
@@ -71,7 +71,7 @@ def test_what_people_do_reaches_the_other_side_while_it_runs(
 
 
 def test_sigterm_in_a_run_lets_the_run_end_and_no_other_begin(world: World, begin: Begin) -> None:
-    world.dotdigital.faults.add(Fault(READ, "slow", delay=1.5))
+    world.dotdigital.faults.add(InjectedFault(READ, "slow", delay=1.5))
     process = begin().up()
     wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
     process.signal(signal.SIGTERM)
@@ -128,7 +128,7 @@ def test_two_daemons_on_one_state_db_are_one_too_many(begin: Begin) -> None:
 
 
 def test_a_side_that_is_down_is_shown_and_waited_for(world: World, begin: Begin) -> None:
-    world.dotdigital.faults.add(Fault("*", "reset", times=100_000))
+    world.dotdigital.faults.add(InjectedFault("*", "reset", times=100_000))
     process = begin(BRIDGE_OVERLAP_SECONDS="0").up()
     wait_until(lambda: bool(process.health()[1]["last_round"]), "a round has ended")
     status, body = process.health()

@@ -26,7 +26,7 @@ from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.dotdigital import State, create_app
+from bridge.sandbox.dotdigital import DotdigitalState, create_app
 from bridge.sandbox.server import Server
 from bridge.transport import Transport
 
@@ -48,8 +48,8 @@ def mocked(slept: list[float]) -> Mocked:
 
 
 @pytest.fixture
-def state() -> State:
-    state = State(clock=SandboxClock(START, frozen=True))
+def state() -> DotdigitalState:
+    state = DotdigitalState(clock=SandboxClock(START, frozen=True))
     state.define_category(CATEGORY, "Offers")
     state.define_preference(NEWS, "News")
     state.define_preference(DAILY, "Daily", category=CATEGORY)
@@ -60,13 +60,13 @@ def state() -> State:
 
 
 @pytest.fixture
-def server(state: State) -> Iterator[Server]:
+def server(state: DotdigitalState) -> Iterator[Server]:
     with Server(create_app(state)) as running:
         yield running
 
 
 @pytest.fixture
-def transport(state: State, server: Server, slept: list[float]) -> Iterator[Transport]:
+def transport(state: DotdigitalState, server: Server, slept: list[float]) -> Iterator[Transport]:
     made = transport_to(server.url, slept.append, clock=state.clock.now)
     yield made
     made.close()
@@ -94,15 +94,15 @@ def mapping() -> Mapping:
 
 
 @pytest.fixture
-def reader(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> DotdigitalReader:
+def reader(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: DotdigitalState) -> DotdigitalReader:
     return DotdigitalReader(v2, v3, mapping, state.clock.now)
 
 
 @pytest.fixture
-def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> DotdigitalReplica:
+def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: DotdigitalState) -> DotdigitalReplica:
     return DotdigitalReplica(v2, v3, mapping, state.clock.now)
 
 
 @pytest.fixture
-def without_v3(v2: ClientV2, mapping: Mapping, state: State) -> DotdigitalReplica:
+def without_v3(v2: ClientV2, mapping: Mapping, state: DotdigitalState) -> DotdigitalReplica:
     return DotdigitalReplica(v2, None, mapping, state.clock.now)

@@ -13,26 +13,26 @@ from bridge.dotdigital.client.access import NO_V3, V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 
 PEOPLE = [who(f"p{number}@example.com") for number in range(8)]
 V3_CALLS = ("getContacts", "getContact", "importContact", "importContacts", "getImportStatus")
 
 
 @pytest.fixture
-def auto(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> DotdigitalReplica:
+def auto(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: DotdigitalState) -> DotdigitalReplica:
     access = V3Access(v3, required=False)
     return DotdigitalReplica(v2, access, mapping, state.clock.now, sleep=lambda _: None)
 
 
 @pytest.fixture(autouse=True)
-def people(state: State) -> None:
+def people(state: DotdigitalState) -> None:
     for one in PEOPLE:
         state.set_preference(state.add_contact(one.address), NEWS, True, START)
 
 
-def v3_calls(state: State) -> int:
+def v3_calls(state: DotdigitalState) -> int:
     return sum(state.calls.count(name) for name in V3_CALLS)
 
 
@@ -42,7 +42,7 @@ def requests() -> list[WriteRequest]:
 
 @pytest.mark.parametrize("switch", ["forbidden", "absent"])
 def test_auto_does_without_v3_for_good_after_one_question(
-    auto: DotdigitalReplica, state: State, switch: str
+    auto: DotdigitalReplica, state: DotdigitalState, switch: str
 ) -> None:
     state.switches.v3 = switch
     pages = list(auto.list_people(PEOPLE))
@@ -55,7 +55,7 @@ def test_auto_does_without_v3_for_good_after_one_question(
     assert v3_calls(state) == 1
 
 
-def test_auto_uses_v3_where_it_is_there(auto: DotdigitalReplica, state: State) -> None:
+def test_auto_uses_v3_where_it_is_there(auto: DotdigitalReplica, state: DotdigitalState) -> None:
     assert auto.estimate_calls([one.writes for one in requests()]) < 3 * len(PEOPLE)
     assert v3_calls(state) == 0
     auto.send(requests(), lambda: None)
@@ -63,8 +63,8 @@ def test_auto_uses_v3_where_it_is_there(auto: DotdigitalReplica, state: State) -
     assert state.calls.count("getContacts") == 1
 
 
-def test_trouble_is_no_proof_that_v3_is_missing(auto: DotdigitalReplica, state: State) -> None:
-    state.faults.add(Fault("getContacts", "status", status=503, times=99))
+def test_trouble_is_no_proof_that_v3_is_missing(auto: DotdigitalReplica, state: DotdigitalState) -> None:
+    state.faults.add(InjectedFault("getContacts", "status", status=503, times=99))
     with pytest.raises(SideError):
         list(auto.list_people(PEOPLE))
     state.faults.clear()
@@ -72,14 +72,14 @@ def test_trouble_is_no_proof_that_v3_is_missing(auto: DotdigitalReplica, state: 
     assert state.calls.count("get-contacts-opted-into-a-preference") == 0
 
 
-def test_always_insists(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> None:
+def test_always_insists(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: DotdigitalState) -> None:
     state.switches.v3 = "forbidden"
     replica = DotdigitalReplica(v2, V3Access(v3, required=True), mapping, state.clock.now)
     with pytest.raises(SideError):
         list(replica.list_people(PEOPLE))
 
 
-def test_never_never_asks(v2: ClientV2, mapping: Mapping, state: State) -> None:
+def test_never_never_asks(v2: ClientV2, mapping: Mapping, state: DotdigitalState) -> None:
     replica = DotdigitalReplica(v2, V3Access(None), mapping, state.clock.now)
     assert list(replica.list_people(PEOPLE))
     replica.send(requests(), lambda: None)

@@ -17,7 +17,7 @@ from bridge.core.ports import WriteResponse
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.consent_records import add_consent_records
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 from tests.port_calls import send_one
 
 ADA = "ada@example.com"
@@ -33,18 +33,18 @@ def keep(v3: ClientV3, records: Sequence[ConsentRecord]) -> None:
     add_consent_records(v3, v3.get_contact(identifier="email", value=ADA), records)
 
 
-def kept(state: State, contact: int) -> list[str]:
+def kept(state: DotdigitalState, contact: int) -> list[str]:
     return [one["text"] for one in state.contact(contact).consent_records]
 
 
-def test_more_than_five_go_in_several_calls(state: State, v3: ClientV3) -> None:
+def test_more_than_five_go_in_several_calls(state: DotdigitalState, v3: ClientV3) -> None:
     ada = state.add_contact(ADA)
     keep(v3, [record(number) for number in range(7)])
     assert kept(state, ada) == [f"Yes {number}" for number in range(7)]
     assert state.calls.count("importContact") == 2
 
 
-def test_what_is_there_is_not_sent_again(state: State, v3: ClientV3) -> None:
+def test_what_is_there_is_not_sent_again(state: DotdigitalState, v3: ClientV3) -> None:
     ada = state.add_contact(ADA)
     keep(v3, [record(1)])
     keep(v3, [record(1), record(2), record(2)])
@@ -54,14 +54,18 @@ def test_what_is_there_is_not_sent_again(state: State, v3: ClientV3) -> None:
 
 
 @pytest.mark.parametrize("ip", ["::1", "127.0.0.1", "somewhere"])
-def test_a_record_that_would_not_be_taken_keeps_no_other_back(state: State, v3: ClientV3, ip: str) -> None:
+def test_a_record_that_would_not_be_taken_keeps_no_other_back(
+    state: DotdigitalState, v3: ClientV3, ip: str
+) -> None:
     ada = state.add_contact(ADA)
     with pytest.raises(Refused, match="IP address"):
         keep(v3, [record(1, ip=ip), record(2)])
     assert kept(state, ada) == ["Yes 2"]
 
 
-def test_nobody_is_created_or_restored_by_a_record(state: State, replica: DotdigitalReplica) -> None:
+def test_nobody_is_created_or_restored_by_a_record(
+    state: DotdigitalState, replica: DotdigitalReplica
+) -> None:
     with pytest.raises(NotFound):
         send_one(replica, who(ADA), [YES], [record()])
     ada = state.add_contact(ADA)
@@ -72,7 +76,7 @@ def test_nobody_is_created_or_restored_by_a_record(state: State, replica: Dotdig
     assert state.calls.count("importContact") == 0
 
 
-def test_a_record_changes_no_status_and_no_preference(state: State, v3: ClientV3) -> None:
+def test_a_record_changes_no_status_and_no_preference(state: DotdigitalState, v3: ClientV3) -> None:
     ada = state.add_contact(ADA, status="Unsubscribed")
     keep(v3, [record()])
     assert state.contact(ada).status == "Unsubscribed"
@@ -81,7 +85,7 @@ def test_a_record_changes_no_status_and_no_preference(state: State, v3: ClientV3
 
 @pytest.mark.parametrize("ip", ["192.0.2.9", "::1"])
 def test_a_choice_is_written_with_its_record_or_without(
-    state: State, replica: DotdigitalReplica, ip: str
+    state: DotdigitalState, replica: DotdigitalReplica, ip: str
 ) -> None:
     ada = state.add_contact(ADA)
     answer = send_one(replica, who(ADA), [YES], [record(ip=ip)])

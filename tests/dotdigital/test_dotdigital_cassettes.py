@@ -27,8 +27,8 @@ from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3, ImportChange
 from bridge.dotdigital.client.wire import Addressee
 from bridge.dotdigital.polling.events import TYPES
-from bridge.sandbox.dotdigital import State, create_app
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState, create_app
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.server import Server
 
 FOLDER = Path(__file__).parent / "cassettes"
@@ -48,7 +48,7 @@ class Clients:
 
 
 Call = Callable[[Clients], Any]
-Prepare = Callable[[State], object]
+Prepare = Callable[[DotdigitalState], object]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Episode:
 
 
 def switch(**changes: object) -> Prepare:
-    def prepare(state: State) -> None:
+    def prepare(state: DotdigitalState) -> None:
         for name, value in changes.items():
             setattr(state.switches, name, value)
 
@@ -70,14 +70,14 @@ def switch(**changes: object) -> Prepare:
 
 
 def fault(operation: str, kind: str, **more: Any) -> Prepare:
-    return lambda state: state.faults.add(Fault(operation, kind, times=99, **more))
+    return lambda state: state.faults.add(InjectedFault(operation, kind, times=99, **more))
 
 
-def blocked(state: State) -> None:
+def blocked(state: DotdigitalState) -> None:
     state.add_contact(TWO, status="HardBounced", when=START)
 
 
-def wrong_password(state: State) -> None:
+def wrong_password(state: DotdigitalState) -> None:
     object.__setattr__(state.api_user, "password", "another")
 
 
@@ -369,7 +369,7 @@ def cassette(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def clients(state: State, episode: Episode) -> Iterator[Clients]:
+def clients(state: DotdigitalState, episode: Episode) -> Iterator[Clients]:
     if not RECORDING:
         with closing_clients(f"http://{NOWHERE}") as made:
             yield made
@@ -390,7 +390,7 @@ def closing_clients(url: str) -> Iterator[Clients]:
 
 
 @pytest.mark.parametrize("name", sorted(EPISODES))
-def test_a_recorded_exchange_is_understood(state: State, name: str) -> None:
+def test_a_recorded_exchange_is_understood(state: DotdigitalState, name: str) -> None:
     episode = EPISODES[name]
     with clients(state, episode) as made, cassette(name):
         if isinstance(episode.gives, type):

@@ -12,7 +12,7 @@ from bridge.core.model import Side, TopicId
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.preference_tree import catalogue_of
 from bridge.dotdigital.replica import DotdigitalReader
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 from tests.port_calls import feed_named, feed_names
 
 
@@ -34,7 +34,7 @@ def test_a_sound_mapping_fits(v2: ClientV2, mapping: Mapping) -> None:
     assert find_problems(mapping, catalogue_of(v2.get_preferences())) == []
 
 
-def test_each_problem_is_named_with_its_topic(state: State, v2: ClientV2, mapping: Mapping) -> None:
+def test_each_problem_is_named_with_its_topic(state: DotdigitalState, v2: ClientV2, mapping: Mapping) -> None:
     state.delete_preference(PROFILING_ID)
     more = Topic(TopicId("category"), FilterRef("X"), {"": CATEGORY})
     wanted = dataclasses.replace(mapping, topics=(*mapping.topics, more))
@@ -48,7 +48,7 @@ def test_each_problem_is_named_with_its_topic(state: State, v2: ClientV2, mappin
 
 
 def test_topics_whose_preference_is_gone_are_named(
-    state: State, reader: DotdigitalReader, mapping: Mapping
+    state: DotdigitalState, reader: DotdigitalReader, mapping: Mapping
 ) -> None:
     assert missing_topics(mapping, reader.catalogue()) == {}
     state.delete_preference(CATEGORY)

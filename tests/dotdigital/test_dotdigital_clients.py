@@ -19,11 +19,13 @@ from bridge.core.errors import (
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import Addressee
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 
 
-def test_all_operations_are_understood_by_the_sandbox(state: State, v2: ClientV2, v3: ClientV3) -> None:
+def test_all_operations_are_understood_by_the_sandbox(
+    state: DotdigitalState, v2: ClientV2, v3: ClientV3
+) -> None:
     one = state.add_contact("a+b@example.com", opt_ins={NEWS: (True, START)})
     two = state.add_contact("two@example.com", status="HardBounced", when=START)
     assert v2.get_account_information().id == 1
@@ -55,7 +57,7 @@ def test_all_operations_are_understood_by_the_sandbox(state: State, v2: ClientV2
     assert [preference.id for preference in patched.preferences or []] == [UNMAPPED]
 
 
-def test_definitions_are_read_and_written(state: State, v2: ClientV2) -> None:
+def test_definitions_are_read_and_written(state: DotdigitalState, v2: ClientV2) -> None:
     made = v2.create_preference(
         public_name="New", private_name="new", is_preference=True, category_id=CATEGORY
     )
@@ -77,7 +79,7 @@ def test_definitions_are_read_and_written(state: State, v2: ClientV2) -> None:
 
 @pytest.mark.parametrize("spelling", ["isPreference", "isPreference2", "both"])
 def test_changed_definitions_are_understood_in_each_spelling(
-    state: State, v2: ClientV2, spelling: str
+    state: DotdigitalState, v2: ClientV2, spelling: str
 ) -> None:
     state.switches.modified_flag = spelling
     kinds = {node.id: node.is_leaf for node in v2.get_modified_preferences_since_date(since=START)}
@@ -87,7 +89,7 @@ def test_changed_definitions_are_understood_in_each_spelling(
 
 @pytest.mark.parametrize("form", ["plain", "error_prefix", "trailing_space"])
 def test_an_unknown_contact_is_not_found_in_each_form_of_message(
-    state: State, v2: ClientV2, form: str
+    state: DotdigitalState, v2: ClientV2, form: str
 ) -> None:
     state.switches.error_text = form
     with pytest.raises(NotFound) as missing:
@@ -96,7 +98,7 @@ def test_an_unknown_contact_is_not_found_in_each_form_of_message(
     assert "nobody" not in str(missing.value)
 
 
-def test_a_wrong_password_and_a_wrong_region_stop_the_side(state: State, v2: ClientV2) -> None:
+def test_a_wrong_password_and_a_wrong_region_stop_the_side(state: DotdigitalState, v2: ClientV2) -> None:
     state.switches.region = "wrong"
     with pytest.raises(SignInRefused, match="403"):
         v2.get_preferences()
@@ -106,16 +108,20 @@ def test_a_wrong_password_and_a_wrong_region_stop_the_side(state: State, v2: Cli
 
 
 @pytest.mark.parametrize("kind", ["html", "null", "empty", "truncate"])
-def test_a_read_that_is_not_whole_is_never_taken_for_no_rows(state: State, v2: ClientV2, kind: str) -> None:
+def test_a_read_that_is_not_whole_is_never_taken_for_no_rows(
+    state: DotdigitalState, v2: ClientV2, kind: str
+) -> None:
     state.add_contact("two@example.com", status="Unsubscribed", when=START)
-    state.faults.add(Fault("get-suppressed-contacts-since-date", kind, times=99))
+    state.faults.add(InjectedFault("get-suppressed-contacts-since-date", kind, times=99))
     with pytest.raises((InvalidResponse, Unreachable)):
         v2.get_suppressed_contacts_since_date(since=START)
 
 
 @pytest.mark.parametrize("kind", ["reset", "status"])
-def test_a_read_is_repeated_until_it_works(state: State, v2: ClientV2, slept: list[float], kind: str) -> None:
-    state.faults.add(Fault("get-preferences", kind, status=503, times=2))
+def test_a_read_is_repeated_until_it_works(
+    state: DotdigitalState, v2: ClientV2, slept: list[float], kind: str
+) -> None:
+    state.faults.add(InjectedFault("get-preferences", kind, status=503, times=2))
     assert v2.get_preferences()
     assert len(slept) == 2
     assert v2.transport.calls == state.calls.count("get-preferences") == 3
@@ -135,10 +141,10 @@ def test_a_read_is_repeated_until_it_works(state: State, v2: ClientV2, slept: li
     ],
 )
 def test_a_write_without_a_whole_answer_is_in_doubt_and_sent_once(
-    state: State, v2: ClientV2, kind: str, applied: bool
+    state: DotdigitalState, v2: ClientV2, kind: str, applied: bool
 ) -> None:
     state.add_contact("one@example.com")
-    state.faults.add(Fault("unsubscribe-contact", kind, status=500))
+    state.faults.add(InjectedFault("unsubscribe-contact", kind, status=500))
     with pytest.raises(OutcomeUnknown):
         v2.unsubscribe_contact(email="one@example.com")
     assert state.calls.count("unsubscribe-contact") == 1
@@ -149,19 +155,19 @@ def test_a_write_without_a_whole_answer_is_in_doubt_and_sent_once(
 
 @pytest.mark.parametrize("kind", ["html", "null", "empty"])
 def test_setting_preferences_is_in_doubt_without_the_vendors_answer(
-    state: State, v2: ClientV2, kind: str
+    state: DotdigitalState, v2: ClientV2, kind: str
 ) -> None:
     number = state.add_contact("one@example.com")
-    state.faults.add(Fault("set-preferences-for-contact", kind))
+    state.faults.add(InjectedFault("set-preferences-for-contact", kind))
     with pytest.raises(OutcomeUnknown):
         v2.set_preferences_for_contact(contact=number, tree=[])
 
 
 def test_no_address_reaches_the_logs_or_an_error(
-    state: State, v2: ClientV2, caplog: pytest.LogCaptureFixture
+    state: DotdigitalState, v2: ClientV2, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    state.faults.add(Fault("get-contact", "status", times=4))
+    state.faults.add(InjectedFault("get-contact", "status", times=4))
     with pytest.raises(ServerError) as trouble:
         v2.get_contact(contact="secret.person@example.com")
     ours = [record for record in caplog.records if not record.name.startswith("uvicorn")]

@@ -13,8 +13,8 @@ from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.eraser import DotdigitalEraser
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 from bridge.transport import Transport
 
 ANN = "ann@example.com"
@@ -22,11 +22,11 @@ BOTH = pytest.mark.parametrize("with_v3", [True, False], ids=["v3", "v2"])
 
 
 @pytest.fixture
-def ann(state: State) -> int:
+def ann(state: DotdigitalState) -> int:
     return state.add_contact(ANN, opt_ins={NEWS: (True, START)})
 
 
-def eraser(v2: ClientV2, v3: ClientV3, state: State, with_v3: bool = True) -> DotdigitalEraser:
+def eraser(v2: ClientV2, v3: ClientV3, state: DotdigitalState, with_v3: bool = True) -> DotdigitalEraser:
     access = V3Access(v3 if with_v3 else None)
     return DotdigitalEraser(v2, access, state.clock.now, state.clock.advance)
 
@@ -35,14 +35,14 @@ def eraser_of(transport: Transport) -> DotdigitalEraser:
     return DotdigitalEraser(ClientV2(transport), V3Access(None), lambda: START, lambda _: None)
 
 
-def order(state: State) -> list[str]:
+def order(state: DotdigitalState) -> list[str]:
     wanted = ("bulk-suppress-contacts", "delete-contact", "deleteContacts")
     return [name for name in wanted if state.calls.count(name)]
 
 
 @BOTH
 def test_a_contact_is_suppressed_before_it_is_deleted(
-    v2: ClientV2, v3: ClientV3, state: State, ann: int, with_v3: bool
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int, with_v3: bool
 ) -> None:
     found = eraser(v2, v3, state, with_v3)
     (trace,) = found.traces(who(ANN))
@@ -56,7 +56,7 @@ def test_a_contact_is_suppressed_before_it_is_deleted(
 @BOTH
 @pytest.mark.parametrize("status", ["Unsubscribed", "IspComplained", "Suppressed"])
 def test_a_block_that_stands_is_kept_as_it_is(
-    v2: ClientV2, v3: ClientV3, state: State, ann: int, with_v3: bool, status: str
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int, with_v3: bool, status: str
 ) -> None:
     state.unsubscribe(ann, START, status)
     eraser(v2, v3, state, with_v3).erase(who(ANN))
@@ -66,7 +66,7 @@ def test_a_block_that_stands_is_kept_as_it_is(
 
 @BOTH
 def test_where_nobody_blocked_is_deleted_that_is_told_and_done(
-    v2: ClientV2, v3: ClientV3, state: State, ann: int, with_v3: bool
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int, with_v3: bool
 ) -> None:
     """Dotdigital's own Magento connector met an account that refuses it."""
     state.switches.delete_suppressed = "refused"
@@ -77,7 +77,7 @@ def test_where_nobody_blocked_is_deleted_that_is_told_and_done(
 
 @BOTH
 def test_erasing_twice_does_nothing_more(
-    v2: ClientV2, v3: ClientV3, state: State, ann: int, with_v3: bool
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int, with_v3: bool
 ) -> None:
     found = eraser(v2, v3, state, with_v3)
     found.erase(who(ANN))
@@ -86,14 +86,14 @@ def test_erasing_twice_does_nothing_more(
 
 @BOTH
 def test_a_person_unknown_there_is_left_alone(
-    v2: ClientV2, v3: ClientV3, state: State, with_v3: bool
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState, with_v3: bool
 ) -> None:
     assert eraser(v2, v3, state, with_v3).erase(who(ANN)).done == ()
     assert order(state) == []
 
 
 def test_a_deletion_that_does_not_end_is_gone_on_with(
-    v2: ClientV2, v3: ClientV3, state: State, ann: int
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int
 ) -> None:
     state.switches.delete_polls, state.switches.delete_seconds = 1000, 1e9
     found = eraser(v2, v3, state)
@@ -105,7 +105,9 @@ def test_a_deletion_that_does_not_end_is_gone_on_with(
     assert state.contact(ann).binned
 
 
-def test_a_deletion_that_failed_is_no_deletion(v2: ClientV2, v3: ClientV3, state: State, ann: int) -> None:
+def test_a_deletion_that_failed_is_no_deletion(
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int
+) -> None:
     """They are blocked: nobody is mailed, and what else Dotdigital holds is told to be left."""
     state.switches.delete_outcome = "Failed"
     erased = eraser(v2, v3, state).erase(who(ANN))
@@ -192,7 +194,7 @@ def test_a_refused_read_is_passed_on(mocked: Mocked) -> None:
 
 
 def test_many_are_blocked_in_one_batch_and_blocks_that_stand_are_kept(
-    v2: ClientV2, v3: ClientV3, state: State
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState
 ) -> None:
     people = [who(f"p{number}@example.com") for number in range(5)]
     for one in people[:4]:
@@ -206,23 +208,23 @@ def test_many_are_blocked_in_one_batch_and_blocks_that_stand_are_kept(
 
 @pytest.mark.parametrize(("status", "code"), [(413, ""), (400, "ERROR_PARAMETER_INVALID")])
 def test_a_batch_that_is_too_large_is_halved(
-    v2: ClientV2, v3: ClientV3, state: State, status: int, code: str
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState, status: int, code: str
 ) -> None:
     """How many contacts `Bulk suppress contacts` takes is not documented."""
     people = [who(f"p{number}@example.com") for number in range(5)]
     for one in people:
         state.add_contact(one.address)
     body = json.dumps({"message": f"Too many. {code}"})
-    state.faults.add(Fault("bulk-suppress-contacts", "status", status=status, body=body, times=2))
+    state.faults.add(InjectedFault("bulk-suppress-contacts", "status", status=status, body=body, times=2))
     eraser(v2, v3, state).block(people)
     found = [state.find(one.address) for one in people]
     assert {contact.status for contact in found if contact is not None} == {"Suppressed"}
 
 
 def test_a_batch_that_may_have_gone_through_is_not_sent_again(
-    v2: ClientV2, v3: ClientV3, state: State, ann: int
+    v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int
 ) -> None:
-    state.faults.add(Fault("bulk-suppress-contacts", "reset_after"))
+    state.faults.add(InjectedFault("bulk-suppress-contacts", "reset_after"))
     with pytest.raises(OutcomeUnknown):
         eraser(v2, v3, state).block([who(ANN)])
     assert state.contact(ann).status == "Suppressed"

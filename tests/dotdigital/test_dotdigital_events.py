@@ -18,8 +18,8 @@ from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import ExportedEvent
 from bridge.dotdigital.polling.events import FEED, MOST_PAGES, NO_EVENTS, EventsExport, hint_of
 from bridge.dotdigital.reader import DotdigitalReader
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 from bridge.store import Store
 from tests.port_calls import feed_named, feed_names
 
@@ -27,7 +27,7 @@ NAME = "consent-bridge"
 
 
 @pytest.fixture
-def memory(state: State) -> InMemoryKeyValue:
+def memory(state: DotdigitalState) -> InMemoryKeyValue:
     state.switches.event_activation_seconds = 0
     return InMemoryKeyValue()
 
@@ -56,7 +56,7 @@ def ask_in_small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_subscription_is_made_once_and_then_found_by_its_name(
-    state: State, events: EventsExport, memory: InMemoryKeyValue, v3: ClientV3
+    state: DotdigitalState, events: EventsExport, memory: InMemoryKeyValue, v3: ClientV3
 ) -> None:
     again = EventsExport(v3, NAME, memory)
     again.permit()
@@ -66,7 +66,7 @@ def test_a_subscription_is_made_once_and_then_found_by_its_name(
 
 
 def test_a_dry_run_neither_makes_nor_wakes_a_subscription(
-    state: State, memory: InMemoryKeyValue, v3: ClientV3
+    state: DotdigitalState, memory: InMemoryKeyValue, v3: ClientV3
 ) -> None:
     assert list(EventsExport(v3, NAME, memory).pages()) == []
     assert not state.event_exports
@@ -79,7 +79,7 @@ def test_a_dry_run_neither_makes_nor_wakes_a_subscription(
 
 @pytest.mark.parametrize("place", ["contactId", "nested", "identifiers", "email"])
 def test_events_name_whom_to_look_at_wherever_they_name_them(
-    state: State, events: EventsExport, memory: InMemoryKeyValue, place: str
+    state: DotdigitalState, events: EventsExport, memory: InMemoryKeyValue, place: str
 ) -> None:
     state.switches.event_data = place
     number = state.add_contact("a@example.com", opt_ins={NEWS: (True, START)})
@@ -96,7 +96,7 @@ def test_an_event_that_names_nobody_is_counted_and_no_more(data: object) -> None
 
 
 def test_a_page_that_was_not_stored_comes_again(
-    state: State,
+    state: DotdigitalState,
     events: EventsExport,
     memory: InMemoryKeyValue,
     v3: ClientV3,
@@ -115,7 +115,7 @@ def test_a_page_that_was_not_stored_comes_again(
 
 
 def test_a_flood_of_events_waits_for_the_next_round(
-    state: State, events: EventsExport, memory: InMemoryKeyValue, monkeypatch: pytest.MonkeyPatch
+    state: DotdigitalState, events: EventsExport, memory: InMemoryKeyValue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask_in_small_pages(monkeypatch)
     for number in range(MOST_PAGES + 1):
@@ -125,7 +125,7 @@ def test_a_flood_of_events_waits_for_the_next_round(
 
 @pytest.mark.parametrize("how", ["forbidden", "absent"])
 def test_a_missing_feature_is_told_once_and_not_asked_for_again(
-    state: State, memory: InMemoryKeyValue, v3: ClientV3, how: str
+    state: DotdigitalState, memory: InMemoryKeyValue, v3: ClientV3, how: str
 ) -> None:
     state.switches.events = how
     events = EventsExport(v3, NAME, memory)
@@ -136,7 +136,7 @@ def test_a_missing_feature_is_told_once_and_not_asked_for_again(
 
 
 def test_an_inactive_subscription_is_reactivated_and_reported(
-    state: State, events: EventsExport, memory: InMemoryKeyValue
+    state: DotdigitalState, events: EventsExport, memory: InMemoryKeyValue
 ) -> None:
     """Unread for 30 days it collects no more (409 `events:inactiveSubscription`)."""
     state.clock.advance(timedelta(days=31).total_seconds())
@@ -148,7 +148,7 @@ def test_an_inactive_subscription_is_reactivated_and_reported(
 
 
 def test_a_deleted_subscription_is_created_again_and_old_checkpoints_forgotten(
-    state: State, events: EventsExport, memory: InMemoryKeyValue
+    state: DotdigitalState, events: EventsExport, memory: InMemoryKeyValue
 ) -> None:
     state.add_contact("a@example.com")
     drained(events, memory)
@@ -165,16 +165,21 @@ def test_a_deleted_subscription_is_created_again_and_old_checkpoints_forgotten(
 
 @pytest.mark.parametrize("kind", ["html", "null"])
 def test_an_answer_that_cannot_be_read_is_a_warning(
-    state: State, events: EventsExport, memory: InMemoryKeyValue, kind: str
+    state: DotdigitalState, events: EventsExport, memory: InMemoryKeyValue, kind: str
 ) -> None:
-    state.faults.add(Fault("exportEvents", kind, times=99))
+    state.faults.add(InjectedFault("exportEvents", kind, times=99))
     (page,) = drained(events, memory)
     assert page.cursor is None
     assert "polling still finds every change" in page.warnings[0]
 
 
 def test_the_feed_is_last_covers_nothing_and_is_there_only_when_asked_for(
-    v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State, events: EventsExport, reader: DotdigitalReader
+    v2: ClientV2,
+    v3: ClientV3,
+    mapping: Mapping,
+    state: DotdigitalState,
+    events: EventsExport,
+    reader: DotdigitalReader,
 ) -> None:
     assert FEED not in feed_names(reader)
     told = DotdigitalReader(v2, v3, mapping, state.clock.now, events=events)

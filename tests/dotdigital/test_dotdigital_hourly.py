@@ -16,8 +16,8 @@ from bridge.core.model import Side
 from bridge.core.priority import Priority, with_priority
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.sandbox.dotdigital.limits import LOW
-from bridge.sandbox.dotdigital.limits import Limits as Counted
-from bridge.sandbox.dotdigital.switches import Switches
+from bridge.sandbox.dotdigital.limits import CallAllowances as Counted
+from bridge.sandbox.dotdigital.switches import DotdigitalSwitches
 from bridge.transport import Response
 
 FEED, READ, INFO = "get-suppressed-contacts-since-date", "get-contact", "get-account-information"
@@ -44,7 +44,7 @@ class World:
 
     def __init__(self, limit: int = 2000) -> None:
         self.now = START
-        self.account = Counted(Switches(rate_limits="flat", limit_flat=limit))
+        self.account = Counted(DotdigitalSwitches(rate_limits="flat", limit_flat=limit))
         self.limit = limit
         self.refused = 0
         self.limits = RateLimiter(clock=lambda: self.now, sleep=self.sleep, share=0.2)
@@ -71,7 +71,7 @@ class World:
         return waited
 
     def strangers(self, calls: int) -> None:
-        self.account.strangers_use(self.now, LOW, calls)
+        self.account.use_elsewhere(self.now, LOW, calls)
 
     @property
     def left(self) -> object:

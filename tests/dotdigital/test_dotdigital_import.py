@@ -19,8 +19,8 @@ from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.dotdigital.write_batches import import_pays, prefers_import
-from bridge.sandbox.dotdigital import State, imports
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState, imports
+from bridge.sandbox.faults import InjectedFault
 
 PROOF = Evidence(Side.MYPREFERENCES, START, START, "v")
 BEFORE = START - timedelta(days=3)
@@ -45,7 +45,7 @@ def memory() -> InMemoryKeyValue:
 
 @pytest.fixture
 def replica(
-    v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State, memory: InMemoryKeyValue
+    v2: ClientV2, v3: ClientV3, mapping: Mapping, state: DotdigitalState, memory: InMemoryKeyValue
 ) -> DotdigitalReplica:
     def sleep(seconds: float) -> None:
         state.clock.advance(seconds)
@@ -54,7 +54,7 @@ def replica(
 
 
 @pytest.fixture
-def people(state: State) -> list[str]:
+def people(state: DotdigitalState) -> list[str]:
     addresses = [f"p{number}@example.com" for number in range(8)]
     for address in addresses:
         contact = state.add_contact(address)
@@ -67,13 +67,13 @@ def requests(addresses: list[str], *unit: Withdrawal | Raise) -> list[WriteReque
     return [WriteRequest(who(address), list(unit)) for address in addresses]
 
 
-def opted_in(state: State, address: str) -> set[int]:
+def opted_in(state: DotdigitalState, address: str) -> set[int]:
     contact = state.find(address)
     assert contact is not None
     return {number for number, row in contact.opt_ins.items() if row.opted_in}
 
 
-def status(state: State, address: str) -> str:
+def status(state: DotdigitalState, address: str) -> str:
     contact = state.find(address)
     assert contact is not None
     return contact.status
@@ -125,7 +125,7 @@ def test_an_import_pays_from_five_people_on_for_topics() -> None:
 
 
 def test_many_people_are_written_in_one_import(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     sent = requests(people, withdraw(NEWSLETTER))
     assert prefers_import(sent, None)
@@ -137,7 +137,7 @@ def test_many_people_are_written_in_one_import(
 
 
 def test_an_accepted_import_is_asked_after_until_it_ends(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     """202 is not done, and an import that runs has a null summary."""
     state.switches.import_polls, state.switches.import_seconds = 4, 10_000.0
@@ -149,7 +149,7 @@ def test_an_accepted_import_is_asked_after_until_it_ends(
 
 
 def test_one_person_s_channel_and_topics_are_one_entry(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     sent = [*requests(people, withdraw(CHANNEL)), *requests(people, withdraw(NEWSLETTER))]
     assert replica.send(sent, nothing) == [WriteResponse.ACCEPTED] * len(sent)
@@ -159,7 +159,7 @@ def test_one_person_s_channel_and_topics_are_one_entry(
 
 
 def test_opt_ins_of_the_channel_go_one_by_one(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     """Only the single call tells who was challenged."""
     for address in people:
@@ -173,14 +173,14 @@ def test_opt_ins_of_the_channel_go_one_by_one(
 
 
 def test_a_frequency_is_raised_by_import_with_the_others_off(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
     assert all(opted_in(state, address) == {NEWS, WEEKLY} for address in people)
 
 
 def test_nobody_is_created_and_nobody_brought_back(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     gone = state.find(people[0])
     assert gone is not None
@@ -197,7 +197,7 @@ def test_nobody_is_created_and_nobody_brought_back(
 
 
 def test_an_address_that_is_another_contact_s_now_is_not_imported(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     sent = [
         WriteRequest(who(people[0], 4711), [withdraw(NEWSLETTER)]),
@@ -209,7 +209,7 @@ def test_an_address_that_is_another_contact_s_now_is_not_imported(
 
 @pytest.mark.parametrize("spelling", ["camel", "pascal"])
 def test_failures_are_read_in_both_spellings(
-    replica: DotdigitalReplica, people: list[str], state: State, spelling: str
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState, spelling: str
 ) -> None:
     """The page writes GloballySuppressed, the specification's examples begin small."""
     state.switches.failure_spelling = spelling
@@ -226,7 +226,7 @@ def test_failures_are_read_in_both_spellings(
 
 @pytest.mark.parametrize("outcome", ["RejectedByWatchdog", "ExceedsAllowedContactLimit"])
 def test_withdrawals_that_a_whole_import_is_refused_with_go_one_by_one(
-    replica: DotdigitalReplica, people: list[str], state: State, outcome: str
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState, outcome: str
 ) -> None:
     state.switches.import_outcome = outcome
     results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
@@ -236,7 +236,7 @@ def test_withdrawals_that_a_whole_import_is_refused_with_go_one_by_one(
 
 @pytest.mark.parametrize("outcome", ["RejectedByWatchdog", "ExceedsAllowedContactLimit"])
 def test_opt_ins_that_a_whole_import_is_refused_with_wait_for_a_person(
-    replica: DotdigitalReplica, people: list[str], state: State, outcome: str
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState, outcome: str
 ) -> None:
     state.switches.import_outcome = outcome
     results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
@@ -245,7 +245,7 @@ def test_opt_ins_that_a_whole_import_is_refused_with_wait_for_a_person(
 
 
 def test_an_import_that_failed_there_is_in_doubt(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     state.switches.import_outcome = "Failed"
     results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
@@ -254,7 +254,7 @@ def test_an_import_that_failed_there_is_in_doubt(
 
 
 def test_where_too_many_imports_are_active_withdrawals_go_one_by_one(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     """25 at once in an account, which others use too."""
     state.switches.max_active_imports = 0
@@ -266,7 +266,7 @@ def test_where_too_many_imports_are_active_withdrawals_go_one_by_one(
 
 
 def test_an_import_that_is_too_large_is_halved_until_it_fits(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     state.switches.import_bytes = 600
     results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
@@ -289,7 +289,7 @@ def test_an_import_that_is_too_large_is_halved_until_it_fits(
     ],
 )
 def test_an_import_is_read_in_every_form(
-    replica: DotdigitalReplica, people: list[str], state: State, switch: str, position: object
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState, switch: str, position: object
 ) -> None:
     setattr(state.switches, switch, position)
     results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
@@ -297,7 +297,7 @@ def test_an_import_is_read_in_every_form(
 
 
 def test_an_import_waits_for_one_of_strangers_to_end(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     """Contacts v3: a 429 by tooManyActiveImports is about jobs, and calls go on meanwhile."""
     state.switches.rate_limits, state.switches.max_active_imports = "tiered", 1
@@ -310,7 +310,7 @@ def test_an_import_waits_for_one_of_strangers_to_end(
 
 
 def test_an_import_that_does_not_end_in_time_is_in_doubt_and_remembered(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     state.switches.import_polls, state.switches.import_seconds = 10_000, 3600.0
     results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
@@ -324,9 +324,9 @@ def test_an_import_that_does_not_end_in_time_is_in_doubt_and_remembered(
 
 
 def test_an_import_without_an_answer_may_be_at_work(
-    replica: DotdigitalReplica, people: list[str], state: State, memory: InMemoryKeyValue
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState, memory: InMemoryKeyValue
 ) -> None:
-    state.faults.add(Fault("importContacts", "reset_after"))
+    state.faults.add(InjectedFault("importContacts", "reset_after"))
     results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
     assert all(isinstance(result, OutcomeUnknown) for result in results)
     assert replica.has_running_jobs()
@@ -336,16 +336,20 @@ def test_an_import_without_an_answer_may_be_at_work(
 
 
 def test_a_lost_import_of_withdrawals_is_not_waited_for(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     """Sent again, a withdrawal does no harm; kept back, it does."""
-    state.faults.add(Fault("importContacts", "reset"))
+    state.faults.add(InjectedFault("importContacts", "reset"))
     replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
     assert not replica.has_running_jobs()
 
 
 def test_a_process_that_died_leaves_its_import_to_the_next_one(
-    replica: DotdigitalReplica, people: list[str], state: State, memory: InMemoryKeyValue, mapping: Mapping
+    replica: DotdigitalReplica,
+    people: list[str],
+    state: DotdigitalState,
+    memory: InMemoryKeyValue,
+    mapping: Mapping,
 ) -> None:
     class Died(BaseException):
         pass
@@ -365,16 +369,18 @@ def test_a_process_that_died_leaves_its_import_to_the_next_one(
     assert all(opted_in(state, address) == {DAILY} for address in people)
 
 
-def test_polls_that_fail_are_made_again(replica: DotdigitalReplica, people: list[str], state: State) -> None:
-    state.faults.add(Fault("getImportStatus", "status", status=503, times=6))
+def test_polls_that_fail_are_made_again(
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
+) -> None:
+    state.faults.add(InjectedFault("getImportStatus", "status", status=503, times=6))
     results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
     assert results == [WriteResponse.ACCEPTED] * len(people)
 
 
 def test_nothing_was_sent_where_who_is_there_cannot_be_read(
-    replica: DotdigitalReplica, people: list[str], state: State
+    replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
-    state.faults.add(Fault("getContact", "status", status=503, times=99))
+    state.faults.add(InjectedFault("getContact", "status", status=503, times=99))
     results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
     assert all(isinstance(one, SideError) for one in results)
     assert len(results) == len(people)
@@ -382,7 +388,7 @@ def test_nothing_was_sent_where_who_is_there_cannot_be_read(
 
 
 def test_many_people_are_read_from_the_listing_undated(
-    replica: DotdigitalReplica, state: State, people: list[str]
+    replica: DotdigitalReplica, state: DotdigitalState, people: list[str]
 ) -> None:
     list(replica.list_people([]))  # one page: now it is known to be cheaper
     before = state.calls.count("getContacts")
@@ -397,7 +403,7 @@ def test_many_people_are_read_from_the_listing_undated(
 
 
 def test_whom_the_listing_hides_is_read_alone(
-    replica: DotdigitalReplica, state: State, people: list[str]
+    replica: DotdigitalReplica, state: DotdigitalState, people: list[str]
 ) -> None:
     state.switches.lists_suppressed = False
     contact = state.find(people[0])
@@ -426,7 +432,9 @@ def test_a_report_s_parts_may_be_null_or_missing(mocked: Mocked) -> None:
     assert (report.status, report.updated, report.failures) == ("NotFinished", None, None)
 
 
-def test_an_import_that_is_gone_is_over(mapping: Mapping, v2: ClientV2, v3: ClientV3, state: State) -> None:
+def test_an_import_that_is_gone_is_over(
+    mapping: Mapping, v2: ClientV2, v3: ClientV3, state: DotdigitalState
+) -> None:
     memory = InMemoryKeyValue()
     jobs = JobStore(memory, state.clock.now)
     jobs.named(jobs.begin(raises=True), "forgotten")

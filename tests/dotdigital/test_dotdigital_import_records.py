@@ -16,7 +16,7 @@ from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3, ImportChange
 from bridge.dotdigital.client.wire import ConsentRecordV3
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.dotdigital.write_batches import prefers_import
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 
 PEOPLE = [f"p{number}@example.com" for number in range(8)]
 YES = Raise(Side.DOTDIGITAL, NEWSLETTER, Evidence(Side.MYPREFERENCES, START, START, "v"), None, None)
@@ -32,7 +32,7 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: State) -> DotdigitalReplica:
+def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: DotdigitalState) -> DotdigitalReplica:
     for address in PEOPLE:
         state.add_contact(address)
     return DotdigitalReplica(v2, v3, mapping, state.clock.now, sleep=state.clock.advance)
@@ -45,19 +45,19 @@ def send(replica: DotdigitalReplica, *records: ConsentRecord) -> list[object]:
     return list(replica.send(requests, nothing))
 
 
-def kept(state: State) -> list[list[str]]:
+def kept(state: DotdigitalState) -> list[list[str]]:
     found = [state.find(address) for address in PEOPLE]
     return [
         [record["text"] for record in contact.consent_records] for contact in found if contact is not None
     ]
 
 
-def opted_in(state: State) -> int:
+def opted_in(state: DotdigitalState) -> int:
     found = [state.find(address) for address in PEOPLE]
     return sum(contact is not None and contact.opt_ins[NEWS].opted_in for contact in found)
 
 
-def test_records_go_in_the_same_import(state: State, replica: DotdigitalReplica) -> None:
+def test_records_go_in_the_same_import(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     assert send(replica, record(1), record(2)) == [WriteResponse.ACCEPTED] * len(PEOPLE)
     assert kept(state) == [["Yes 1", "Yes 2"]] * len(PEOPLE)
     assert (opted_in(state), state.calls.count("importContact")) == (len(PEOPLE), 0)
@@ -65,7 +65,7 @@ def test_records_go_in_the_same_import(state: State, replica: DotdigitalReplica)
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_record_that_is_there_is_not_imported_again(
-    state: State, replica: DotdigitalReplica, listed: bool
+    state: DotdigitalState, replica: DotdigitalReplica, listed: bool
 ) -> None:
     """Each write adds: whether people are read by the listing or one by one, their records are read too."""
     if listed:
@@ -78,21 +78,25 @@ def test_a_record_that_is_there_is_not_imported_again(
 
 
 def test_what_an_import_reports_as_not_kept_is_told_and_keeps_nobody_out(
-    state: State, replica: DotdigitalReplica, monkeypatch: pytest.MonkeyPatch
+    state: DotdigitalState, replica: DotdigitalReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consent_records, "_is_valid", lambda _: True)
     assert send(replica, record(ip="not an address")) == [WriteResponse.UNRECORDED] * len(PEOPLE)
     assert opted_in(state) == len(PEOPLE)
 
 
-def test_a_record_that_no_call_takes_is_left_out_and_told(state: State, replica: DotdigitalReplica) -> None:
+def test_a_record_that_no_call_takes_is_left_out_and_told(
+    state: DotdigitalState, replica: DotdigitalReplica
+) -> None:
     """Dotdigital was seen to refuse a loopback address."""
     assert send(replica, record(1), record(2, ip="::1")) == [WriteResponse.UNRECORDED] * len(PEOPLE)
     assert kept(state) == [["Yes 1"]] * len(PEOPLE)
     assert opted_in(state) == len(PEOPLE)
 
 
-def test_more_records_than_an_import_takes_go_one_by_one(state: State, replica: DotdigitalReplica) -> None:
+def test_more_records_than_an_import_takes_go_one_by_one(
+    state: DotdigitalState, replica: DotdigitalReplica
+) -> None:
     records = [record(number) for number in range(MOST_RECORDS + 2)]
     assert send(replica, *records) == [WriteResponse.ACCEPTED] * len(PEOPLE)
     assert kept(state) == [[one.text for one in records]] * len(PEOPLE)

@@ -14,7 +14,7 @@ from bridge.core.priority import Priority, current_priority, keep_priority, with
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.replica import DotdigitalReader
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 from bridge.sandbox.server import Server
 from bridge.transport import Response
 
@@ -279,7 +279,7 @@ def test_an_impossible_share_is_refused() -> None:
 
 @pytest.mark.parametrize("form", ["epoch_seconds", "epoch_milliseconds", "seconds_from_now"])
 def test_a_drain_keeps_within_the_tier_and_leaves_strangers_their_share(
-    state: State, server: Server, mapping: Mapping, form: str
+    state: DotdigitalState, server: Server, mapping: Mapping, form: str
 ) -> None:
     """Against the sandbox: not one call is refused, however small the allowance."""
     state.switches.rate_limits, state.switches.reset_form = "tiered", form
@@ -298,7 +298,7 @@ def test_a_drain_keeps_within_the_tier_and_leaves_strangers_their_share(
 
 
 def test_a_used_up_hour_stops_the_side_without_more_calls(
-    state: State, server: Server, slept: list[float]
+    state: DotdigitalState, server: Server, slept: list[float]
 ) -> None:
     state.switches.rate_limits, state.switches.limit_flat = "flat", 1
     transport = transport_to(server.url, slept.append, clock=state.clock.now)

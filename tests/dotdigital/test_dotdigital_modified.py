@@ -19,8 +19,8 @@ from bridge.dotdigital.polling.capabilities import Capabilities, Capability, Cap
 from bridge.dotdigital.polling.modified_feed import FEED, LONGEST
 from bridge.dotdigital.polling.suppressions import FEED as SUPPRESSED
 from bridge.dotdigital.reader import DotdigitalReader
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 from tests.port_calls import feed_named, feed_names
 
 MINUTE = timedelta(minutes=1)
@@ -37,7 +37,7 @@ def shown(verdict: TrustLevel = TrustLevel.SHOWN) -> InMemoryKeyValue:
 class Polls:
     """Rounds a minute apart. `marks` is how far each feed was read."""
 
-    def __init__(self, state: State, reader: DotdigitalReader) -> None:
+    def __init__(self, state: DotdigitalState, reader: DotdigitalReader) -> None:
         self.state, self.reader = state, reader
         self.marks: dict[str, datetime] = {}
         self.pages: list[Page] = []
@@ -60,7 +60,7 @@ class Polls:
 
 
 @pytest.fixture
-def polls(state: State, v2: ClientV2, v3: ClientV3, mapping: Mapping) -> Polls:
+def polls(state: DotdigitalState, v2: ClientV2, v3: ClientV3, mapping: Mapping) -> Polls:
     state.switches.modified_moves_on_preferences = True
     memory = shown()
     return Polls(state, DotdigitalReader(v2, V3Access(v3), mapping, state.clock.now, memory=memory))
@@ -155,7 +155,7 @@ def replace_links(page: object) -> object:
 @pytest.mark.parametrize("kind", ["status", "html", "null", "truncate"])
 def test_where_it_cannot_be_asked_the_feeds_take_their_turns(polls: Polls, kind: str) -> None:
     idle(polls)
-    polls.state.faults.add(Fault(LISTING, kind, times=99))
+    polls.state.faults.add(InjectedFault(LISTING, kind, times=99))
     assert polls.round() == [SUPPRESSED, FEED, *preferences(polls)]
     assert any("falling back to the v2 feeds" in text for page in polls.pages for text in page.warnings)
     polls.state.faults.clear()
@@ -164,7 +164,7 @@ def test_where_it_cannot_be_asked_the_feeds_take_their_turns(polls: Polls, kind:
 
 @pytest.mark.parametrize("verdict", [TrustLevel.UNKNOWN, TrustLevel.NOT_SHOWN])
 def test_until_it_was_shown_the_feeds_are_read(
-    state: State, v2: ClientV2, v3: ClientV3, mapping: Mapping, verdict: TrustLevel
+    state: DotdigitalState, v2: ClientV2, v3: ClientV3, mapping: Mapping, verdict: TrustLevel
 ) -> None:
     memory = shown(verdict)
     polls = Polls(state, DotdigitalReader(v2, V3Access(v3), mapping, state.clock.now, memory=memory))
@@ -174,7 +174,7 @@ def test_until_it_was_shown_the_feeds_are_read(
 
 @pytest.mark.parametrize("topics", [0, 1, 3])
 def test_without_v3_or_with_one_preference_there_is_nothing_to_save(
-    state: State, v2: ClientV2, v3: ClientV3, mapping: Mapping, topics: int
+    state: DotdigitalState, v2: ClientV2, v3: ClientV3, mapping: Mapping, topics: int
 ) -> None:
     access = V3Access(None if topics == 3 else v3)
     fewer = replace(mapping, topics=mapping.topics[:topics])

@@ -13,8 +13,8 @@ from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3, ImportChange
 from bridge.dotdigital.client.wire import ConsentRecordV3
 from bridge.dotdigital.polling.events import TYPES
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.dotdigital.routes import OPERATIONS
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.dotdigital.routes import ROUTES
 from tests.operation_page import Row, named, never_called, rows_of
 from tests.spec_check.client import ANN, CALLS
 
@@ -52,7 +52,9 @@ def test_the_table_is_whole() -> None:
     assert not called & alone
     singular = "/v2/contact/"  # an alias of two of them
     assert called | alone == {
-        (one.id, f"{one.method} {one.path}") for one in OPERATIONS if not one.path.startswith(singular)
+        (one.operation_id, f"{one.method} {one.path}")
+        for one in ROUTES.routes
+        if not one.path.startswith(singular)
     }
 
 
@@ -68,7 +70,7 @@ def test_every_method_of_the_clients_has_a_row() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
 def test_the_clients_call_arrives_as_the_operation_of_its_row(
-    row: Row, v2: ClientV2, v3: ClientV3, state: State
+    row: Row, v2: ClientV2, v3: ClientV3, state: DotdigitalState
 ) -> None:
     """What comes back is the business of the tests that the table names."""
     with suppress(SideError):

@@ -25,8 +25,8 @@ from bridge.dotdigital.client.wire import Addressee, ContactsPage
 from bridge.dotdigital.polling.drains import drain_marker
 from bridge.dotdigital.polling.events import EventsExport
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.dotdigital.switches import Switches
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.dotdigital.switches import DotdigitalSwitches
 from tests.port_calls import send_one
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -37,7 +37,9 @@ RAISED = Raise(Side.DOTDIGITAL, NEWSLETTER, Evidence(Side.MYPREFERENCES, START, 
 
 
 @pytest.mark.parametrize("position", ["without_email", "null_email"])
-def test_a_batch_of_blocks_tells_who_was_not_there(v2: ClientV2, state: State, position: str) -> None:
+def test_a_batch_of_blocks_tells_who_was_not_there(
+    v2: ClientV2, state: DotdigitalState, position: str
+) -> None:
     state.switches.suppress_echo_of_unknown = position
     known = state.add_contact(ONE)
     said = v2.bulk_suppress_contacts(
@@ -49,15 +51,15 @@ def test_a_batch_of_blocks_tells_who_was_not_there(v2: ClientV2, state: State, p
 
 @pytest.mark.parametrize("position", ["seed", "full", "short"])
 def test_definitions_are_written_whatever_their_answers_hold(
-    v2: ClientV2, state: State, position: str
+    v2: ClientV2, state: DotdigitalState, position: str
 ) -> None:
     state.switches.definition_answers = position
     v2.create_preference(public_name="New", private_name="new", is_preference=True, category_id=CATEGORY)
-    (new,) = {node.id for node in state.catalogue.children(CATEGORY)} - {DAILY, WEEKLY}
+    (new,) = {node.id for node in state.preferences.children(CATEGORY)} - {DAILY, WEEKLY}
     v2.update_preference(
         preference_id=new, public_name="Newer", private_name="new", is_preference=True, is_public=True
     )
-    node = state.catalogue.get(new)
+    node = state.preferences.get(new)
     assert node is not None
     assert (node.public_name, node.is_leaf) == ("Newer", True)
 
@@ -66,7 +68,7 @@ def test_definitions_are_written_whatever_their_answers_hold(
 @pytest.mark.parametrize("address", [ONE, ONE.upper()])
 @pytest.mark.parametrize("caps", ["accepted", "refused"])
 def test_a_suppressed_persons_topic_is_written_by_id(
-    replica: DotdigitalReplica, state: State, position: str, address: str, caps: str
+    replica: DotdigitalReplica, state: DotdigitalState, position: str, address: str, caps: str
 ) -> None:
     """A defect that was seen concerns patches by address, of addresses that are stored in capitals."""
     state.switches.v3_patch_status, state.switches.caps_suppressed_patch = position, caps
@@ -79,7 +81,7 @@ def test_a_suppressed_persons_topic_is_written_by_id(
 @pytest.mark.parametrize("position", ["revived", "refused"])
 @pytest.mark.parametrize("bulk", [True, False])
 def test_nobody_is_brought_back_from_the_recycle_bin(
-    replica: DotdigitalReplica, state: State, position: str, bulk: bool
+    replica: DotdigitalReplica, state: DotdigitalState, position: str, bulk: bool
 ) -> None:
     state.switches.binned_write = position
     numbers = [state.add_contact(f"p{number}@example.com") for number in range(8)]
@@ -98,7 +100,7 @@ def test_nobody_is_brought_back_from_the_recycle_bin(
 @pytest.mark.parametrize("position", ["silent", "challenge"])
 @pytest.mark.parametrize("schema", ["published", "closed", "lenient"])
 def test_topics_of_many_suppressed_people_bring_nobody_back_and_mail_nobody(
-    replica: DotdigitalReplica, state: State, position: str, schema: str
+    replica: DotdigitalReplica, state: DotdigitalState, position: str, schema: str
 ) -> None:
     """Without a status in the write, no default of a resubscription can matter."""
     state.switches.v3_resubscribe_default, state.switches.v3_schema = position, schema
@@ -114,7 +116,9 @@ def test_topics_of_many_suppressed_people_bring_nobody_back_and_mail_nobody(
 
 
 @pytest.mark.parametrize("order", ["contact_id", "shuffled"])
-def test_a_listing_that_grows_while_it_is_read_loses_nobody(v3: ClientV3, state: State, order: str) -> None:
+def test_a_listing_that_grows_while_it_is_read_loses_nobody(
+    v3: ClientV3, state: DotdigitalState, order: str
+) -> None:
     state.switches.list_order = order
     there = {state.add_contact(f"p{number}@example.com") for number in range(50)}
 
@@ -128,7 +132,7 @@ def test_a_listing_that_grows_while_it_is_read_loses_nobody(v3: ClientV3, state:
     assert len(found) == len(set(found))
 
 
-def test_a_sixth_subscription_is_refused_and_polling_goes_on(v3: ClientV3, state: State) -> None:
+def test_a_sixth_subscription_is_refused_and_polling_goes_on(v3: ClientV3, state: DotdigitalState) -> None:
     for number in range(5):
         v3.create_subscription(name=f"other {number}", types=["contact.updated"])
     events = EventsExport(v3, "consent-bridge", InMemoryKeyValue())
@@ -142,7 +146,7 @@ def test_every_position_is_tested_in_the_sandbox_and_with_the_bridge() -> None:
     """Sizes and spans have no positions."""
     sandbox = _text("sandbox/dotdigital")
     bridge = _text("dotdigital") + _text("scenarios") + _text("cli") + _text("positions.py")
-    for switch in fields(Switches):
+    for switch in fields(DotdigitalSwitches):
         choices = switch.metadata.get("choices", ())
         if not choices and not isinstance(switch.default, bool):
             continue

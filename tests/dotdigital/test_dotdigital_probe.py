@@ -29,8 +29,8 @@ from bridge.dotdigital.polling.capabilities import (
     no_writes,
 )
 from bridge.dotdigital.reader import DotdigitalReader
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 from tests.port_calls import feed_names
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -45,7 +45,7 @@ SHOWN, NOT_SHOWN, UNKNOWN = TrustLevel.SHOWN, TrustLevel.NOT_SHOWN, TrustLevel.U
 class ChangingAccount:
     """People who change their minds at Dotdigital, and a process that reads its feeds."""
 
-    def __init__(self, state: State, v2: ClientV2, v3: ClientV3 | None, mapping: Mapping) -> None:
+    def __init__(self, state: DotdigitalState, v2: ClientV2, v3: ClientV3 | None, mapping: Mapping) -> None:
         self.state, self.memory = state, InMemoryKeyValue()
         self._parts = v2, V3Access(v3), mapping
         self.reader = self.process()
@@ -85,11 +85,13 @@ class ChangingAccount:
 
 
 @pytest.fixture
-def changing(state: State, v2: ClientV2, v3: ClientV3, mapping: Mapping) -> ChangingAccount:
+def changing(state: DotdigitalState, v2: ClientV2, v3: ClientV3, mapping: Mapping) -> ChangingAccount:
     return ChangingAccount(state, v2, v3, mapping)
 
 
-def moving(state: State, *, preferences: bool = True, suppressions: bool = True, listed: bool = True) -> None:
+def moving(
+    state: DotdigitalState, *, preferences: bool = True, suppressions: bool = True, listed: bool = True
+) -> None:
     state.switches.modified_moves_on_preferences = preferences
     state.switches.modified_moves_on_suppression = suppressions
     state.switches.lists_suppressed = listed
@@ -97,7 +99,7 @@ def moving(state: State, *, preferences: bool = True, suppressions: bool = True,
 
 @pytest.mark.parametrize(("preferences", "suppressions", "listed"), list(product([True, False], repeat=3)))
 def test_each_position_of_the_open_questions_is_found(
-    state: State, changing: ChangingAccount, preferences: bool, suppressions: bool, listed: bool
+    state: DotdigitalState, changing: ChangingAccount, preferences: bool, suppressions: bool, listed: bool
 ) -> None:
     """Dotdigital `getContacts`: what moves `updated`, and whom the listing shows, is documented nowhere."""
     moving(state, preferences=preferences, suppressions=suppressions, listed=listed)
@@ -111,14 +113,14 @@ def test_each_position_of_the_open_questions_is_found(
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_contact_that_was_not_modified_does_not_show_whether_such_contacts_are_listed(
-    state: State, changing: ChangingAccount, listed: bool
+    state: DotdigitalState, changing: ChangingAccount, listed: bool
 ) -> None:
     moving(state, suppressions=False, listed=listed)
     changing.changes(4, suppressed=True)
     assert changing.learns()[LISTED] == CapabilityState()
 
 
-def test_nothing_is_written_and_few_calls_are_made(state: State, changing: ChangingAccount) -> None:
+def test_nothing_is_written_and_few_calls_are_made(state: DotdigitalState, changing: ChangingAccount) -> None:
     moving(state, listed=False)
     changing.changes(20)
     changing.changes(20, suppressed=True)
@@ -137,13 +139,15 @@ def test_nothing_is_written_and_few_calls_are_made(state: State, changing: Chang
 
 
 @pytest.mark.parametrize("number", [0, 1, ENOUGH - 1])
-def test_too_few_prove_nothing(state: State, changing: ChangingAccount, number: int) -> None:
+def test_too_few_prove_nothing(state: DotdigitalState, changing: ChangingAccount, number: int) -> None:
     moving(state)
     changing.changes(number)
     assert changing.learns()[PREFERENCES] == CapabilityState(by=number)
 
 
-def test_a_few_are_waited_for_until_they_are_enough(state: State, changing: ChangingAccount) -> None:
+def test_a_few_are_waited_for_until_they_are_enough(
+    state: DotdigitalState, changing: ChangingAccount
+) -> None:
     moving(state)
     changing.changes(ENOUGH - 1)
     state.clock.advance(660)
@@ -155,7 +159,7 @@ def test_a_few_are_waited_for_until_they_are_enough(state: State, changing: Chan
     assert changing.learns()[PREFERENCES].is_shown
 
 
-def test_days_add_up_and_nobody_counts_twice(state: State, changing: ChangingAccount) -> None:
+def test_days_add_up_and_nobody_counts_twice(state: DotdigitalState, changing: ChangingAccount) -> None:
     moving(state)
     found = []
     for _ in range(3):
@@ -168,7 +172,9 @@ def test_days_add_up_and_nobody_counts_twice(state: State, changing: ChangingAcc
     assert [one.verdict for one in found] == [UNKNOWN, UNKNOWN, SHOWN]
 
 
-def test_one_who_is_missed_is_enough_to_trust_it_no_more(state: State, changing: ChangingAccount) -> None:
+def test_one_who_is_missed_is_enough_to_trust_it_no_more(
+    state: DotdigitalState, changing: ChangingAccount
+) -> None:
     moving(state)
     changing.changes(4)
     assert changing.learns()[PREFERENCES].is_shown
@@ -189,7 +195,7 @@ def test_one_who_is_missed_is_enough_to_trust_it_no_more(state: State, changing:
 
 
 def test_a_contact_that_moved_later_for_another_reason_proves_nothing(
-    state: State, changing: ChangingAccount
+    state: DotdigitalState, changing: ChangingAccount
 ) -> None:
     moving(state, preferences=False, suppressions=False)
     for contact in changing.changes(4):
@@ -198,14 +204,16 @@ def test_a_contact_that_moved_later_for_another_reason_proves_nothing(
     assert changing.learns()[PREFERENCES] == CapabilityState()
 
 
-def test_a_contact_created_with_the_change_proves_nothing(state: State, changing: ChangingAccount) -> None:
+def test_a_contact_created_with_the_change_proves_nothing(
+    state: DotdigitalState, changing: ChangingAccount
+) -> None:
     """Most opt-ins come with a sign-up: a new contact is a modified one."""
     moving(state, preferences=False)
     changing.changes(4, new=True)
     assert changing.learns()[PREFERENCES] == CapabilityState()
 
 
-def test_the_bridges_own_writes_prove_nothing(state: State, changing: ChangingAccount) -> None:
+def test_the_bridges_own_writes_prove_nothing(state: DotdigitalState, changing: ChangingAccount) -> None:
     """An import moves `updated` by itself; a person's click may not."""
     moving(state)
     mine = {str(contact) for contact in changing.changes(4)}
@@ -220,7 +228,9 @@ def test_the_bridges_own_writes_prove_nothing(state: State, changing: ChangingAc
     assert asked == [START + 2 * HOUR - 5 * MINUTE]
 
 
-def test_what_has_just_changed_may_not_be_everywhere_yet(state: State, changing: ChangingAccount) -> None:
+def test_what_has_just_changed_may_not_be_everywhere_yet(
+    state: DotdigitalState, changing: ChangingAccount
+) -> None:
     moving(state)
     changing.reads()
     changing.changes(4)
@@ -234,13 +244,13 @@ def test_what_has_just_changed_may_not_be_everywhere_yet(state: State, changing:
 @pytest.mark.parametrize("kind", ["status", "html", "null", "truncate"])
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_probe_that_fails_changes_nothing_and_is_tried_again(
-    state: State, changing: ChangingAccount, kind: str, nth: int
+    state: DotdigitalState, changing: ChangingAccount, kind: str, nth: int
 ) -> None:
     moving(state, listed=False)
     changing.changes(4)
     changing.changes(4, suppressed=True)
     changing.reads()
-    state.faults.add(Fault("getContacts" if nth == 1 else "getContact", kind, nth=1, times=99))
+    state.faults.add(InjectedFault("getContacts" if nth == 1 else "getContact", kind, nth=1, times=99))
     told = changing.reader.probe_capabilities()
     assert len(told) == 1
     assert "@" not in told[0]
@@ -253,7 +263,7 @@ def test_a_probe_that_fails_changes_nothing_and_is_tried_again(
     assert Capabilities.load(changing.memory)[PREFERENCES].is_shown
 
 
-def test_without_v3_nothing_is_asked(state: State, v2: ClientV2, mapping: Mapping) -> None:
+def test_without_v3_nothing_is_asked(state: DotdigitalState, v2: ClientV2, mapping: Mapping) -> None:
     moving(state)
     changing = ChangingAccount(state, v2, None, mapping)
     changing.changes(4)

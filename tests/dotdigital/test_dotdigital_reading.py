@@ -27,8 +27,8 @@ from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 from tests.port_calls import feed_names
 
 SUPPRESSED, NEWS_FEED, DAILY_FEED = (
@@ -62,7 +62,7 @@ def test_there_is_a_feed_of_suppressions_and_one_for_each_mapped_preference(read
 # suppressions
 
 
-def test_suppressions_are_dated_and_told_apart(state: State, reader: DotdigitalReader) -> None:
+def test_suppressions_are_dated_and_told_apart(state: DotdigitalState, reader: DotdigitalReader) -> None:
     words = {
         "Unsubscribed": (Choice.OPTED_OUT, True, None),
         "IspComplained": (Choice.OPTED_OUT, True, Block.COMPLAINT),
@@ -84,7 +84,7 @@ def test_suppressions_are_dated_and_told_apart(state: State, reader: DotdigitalR
 
 
 def test_the_watermark_is_the_services_time_from_before_the_drain(
-    state: State, reader: DotdigitalReader
+    state: DotdigitalState, reader: DotdigitalReader
 ) -> None:
     state.add_contact("a@example.com", status="Unsubscribed", when=LATER)
     drain = reader.read_feed(SUPPRESSED, EARLIER)
@@ -94,7 +94,7 @@ def test_the_watermark_is_the_services_time_from_before_the_drain(
 
 
 def test_an_empty_feed_still_moves_the_watermark_for_two_calls(
-    state: State, reader: DotdigitalReader
+    state: DotdigitalState, reader: DotdigitalReader
 ) -> None:
     assert [page.watermark for page in reader.read_feed(SUPPRESSED, EARLIER)] == [START]
     assert reader.calls == state.calls.total() == 2
@@ -102,7 +102,7 @@ def test_an_empty_feed_still_moves_the_watermark_for_two_calls(
 
 @pytest.mark.parametrize("order", ["shuffled", "sorted"])
 def test_thousands_of_suppressions_are_all_found_while_one_leaves(
-    state: State, reader: DotdigitalReader, order: str
+    state: DotdigitalState, reader: DotdigitalReader, order: str
 ) -> None:
     """Dotdigital suppressed-since: skip paging over rows that move."""
     state.switches.feed_order = order
@@ -120,9 +120,11 @@ def test_thousands_of_suppressions_are_all_found_while_one_leaves(
 
 
 @pytest.mark.parametrize("kind", ["html", "null", "truncate", "status", "empty"])
-def test_a_failed_page_moves_no_watermark(state: State, reader: DotdigitalReader, kind: str) -> None:
+def test_a_failed_page_moves_no_watermark(
+    state: DotdigitalState, reader: DotdigitalReader, kind: str
+) -> None:
     state.add_contact("a@example.com", status="Unsubscribed", when=LATER)
-    state.faults.add(Fault("get-suppressed-contacts-since-date", kind, nth=2, times=99))
+    state.faults.add(InjectedFault("get-suppressed-contacts-since-date", kind, nth=2, times=99))
     seen: list[Page] = []
     with pytest.raises(SideError):
         seen.extend(reader.read_feed(SUPPRESSED, EARLIER))  # type: ignore[func-returns-value]
@@ -130,29 +132,35 @@ def test_a_failed_page_moves_no_watermark(state: State, reader: DotdigitalReader
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_half_a_page_loses_nobody(state: State, reader: DotdigitalReader, nth: int) -> None:
+def test_half_a_page_loses_nobody(state: DotdigitalState, reader: DotdigitalReader, nth: int) -> None:
     everybody = {f"p{number}@example.com" for number in range(1200)}
     for address in everybody:
         state.add_contact(address, status="Unsubscribed", when=LATER)
-    state.faults.add(Fault("get-suppressed-contacts-since-date", "half_page", nth=nth))
+    state.faults.add(InjectedFault("get-suppressed-contacts-since-date", "half_page", nth=nth))
     assert set(views_of(reader.read_feed(SUPPRESSED, EARLIER))) == everybody
 
 
 def test_a_suppressed_person_without_an_address_is_named_by_id(
-    state: State, reader: DotdigitalReader
+    state: DotdigitalState, reader: DotdigitalReader
 ) -> None:
     nameless = '{"suppressedContact":{"id":7,"email":null},"reason":"Suppressed"}'
     nobody = '{"suppressedContact":null,"reason":"Suppressed"},{"suppressedContact":{"id":0}}'
     body = f"[{nameless},{nobody}]"
-    state.faults.add(Fault("get-suppressed-contacts-since-date", "status", status=200, body=body, times=9))
+    state.faults.add(
+        InjectedFault("get-suppressed-contacts-since-date", "status", status=200, body=body, times=9)
+    )
     pages = list(reader.read_feed(SUPPRESSED, EARLIER))
     assert [hint for page in pages for hint in page.hints] == [Hint(id="7")]
     assert sum(page.skipped for page in pages) == 2
 
 
-def test_a_deleted_person_in_the_feed_is_looked_at_closely(state: State, reader: DotdigitalReader) -> None:
+def test_a_deleted_person_in_the_feed_is_looked_at_closely(
+    state: DotdigitalState, reader: DotdigitalReader
+) -> None:
     body = '[{"suppressedContact":{"id":7,"email":"gone@example.com"},"reason":"Deleted"}]'
-    state.faults.add(Fault("get-suppressed-contacts-since-date", "status", status=200, body=body, times=9))
+    state.faults.add(
+        InjectedFault("get-suppressed-contacts-since-date", "status", status=200, body=body, times=9)
+    )
     pages = list(reader.read_feed(SUPPRESSED, EARLIER))
     assert views_of(pages) == {}
     assert [hint for page in pages for hint in page.hints] == [Hint("7", "gone@example.com")]
@@ -164,7 +172,7 @@ def test_a_deleted_person_in_the_feed_is_looked_at_closely(state: State, reader:
 @pytest.mark.parametrize("inclusive", ["inclusive", "exclusive"])
 @pytest.mark.parametrize("doubled", [False, True])
 def test_opt_ins_come_dated_in_both_directions(
-    state: State, reader: DotdigitalReader, inclusive: str, doubled: bool
+    state: DotdigitalState, reader: DotdigitalReader, inclusive: str, doubled: bool
 ) -> None:
     """Dotdigital opt-ins-since: rows of other preferences and of other lists may be among them."""
     state.switches.min_contact_id = inclusive
@@ -184,7 +192,7 @@ def test_opt_ins_come_dated_in_both_directions(
     assert not any(page.hints for page in pages)
 
 
-def test_a_frequency_is_looked_at_closely(state: State, reader: DotdigitalReader) -> None:
+def test_a_frequency_is_looked_at_closely(state: DotdigitalState, reader: DotdigitalReader) -> None:
     number = state.add_contact("one@example.com", opt_ins={DAILY: (True, LATER)})
     pages = list(reader.read_feed(DAILY_FEED, EARLIER))
     assert views_of(pages) == {}
@@ -192,7 +200,7 @@ def test_a_frequency_is_looked_at_closely(state: State, reader: DotdigitalReader
 
 
 def test_a_row_of_a_contact_not_subscribed_is_looked_at_closely_too(
-    state: State, reader: DotdigitalReader
+    state: DotdigitalState, reader: DotdigitalReader
 ) -> None:
     state.add_contact("gone@example.com", status="Unsubscribed", when=LATER, opt_ins={NEWS: (True, LATER)})
     pages = list(reader.read_feed(NEWS_FEED, EARLIER))
@@ -200,14 +208,14 @@ def test_a_row_of_a_contact_not_subscribed_is_looked_at_closely_too(
     assert [hint.address for page in pages for hint in page.hints] == ["gone@example.com"]
 
 
-def test_thousands_of_opt_ins_are_all_found(state: State, reader: DotdigitalReader) -> None:
+def test_thousands_of_opt_ins_are_all_found(state: DotdigitalState, reader: DotdigitalReader) -> None:
     for number in range(2100):
         state.add_contact(f"p{number}@example.com", opt_ins={NEWS: (number % 2 == 0, LATER)})
     assert len(views_of(reader.read_feed(NEWS_FEED, EARLIER))) == 2100
 
 
 def test_a_vanished_preference_is_a_stale_mapping_and_nobodys_opt_out(
-    state: State, reader: DotdigitalReader
+    state: DotdigitalState, reader: DotdigitalReader
 ) -> None:
     state.add_contact("in@example.com", opt_ins={NEWS: (True, LATER)})
     state.delete_preference(NEWS)
@@ -222,7 +230,9 @@ def look(reader: DotdigitalReader, address: str) -> PersonView:
     return read_person(reader, who(address))
 
 
-def test_a_look_finds_dates_and_tells_silence_from_refusal(state: State, reader: DotdigitalReader) -> None:
+def test_a_look_finds_dates_and_tells_silence_from_refusal(
+    state: DotdigitalState, reader: DotdigitalReader
+) -> None:
     number = state.add_contact("a+b@example.com", opt_ins={NEWS: (False, LATER)})
     view = look(reader, "a+b@example.com")
     assert (view.ids, view.complete, view.address) == ((str(number),), True, "a+b@example.com")
@@ -246,7 +256,7 @@ def test_a_look_finds_dates_and_tells_silence_from_refusal(state: State, reader:
     ],
 )
 def test_a_frequency_is_what_its_preferences_say_together(
-    state: State,
+    state: DotdigitalState,
     reader: DotdigitalReader,
     daily: tuple[bool, datetime] | None,
     weekly: tuple[bool, datetime] | None,
@@ -267,7 +277,7 @@ def test_an_unknown_person_is_absent_in_every_topic(reader: DotdigitalReader) ->
     assert not any(seen.present for seen in view.topics.values())
 
 
-def test_a_deleted_person_is_absent(state: State, reader: DotdigitalReader) -> None:
+def test_a_deleted_person_is_absent(state: DotdigitalState, reader: DotdigitalReader) -> None:
     number = state.add_contact("gone@example.com", opt_ins={NEWS: (True, LATER)})
     state.delete_contact(number)
     assert not any(seen.present for seen in look(reader, "gone@example.com").topics.values())
@@ -275,7 +285,7 @@ def test_a_deleted_person_is_absent(state: State, reader: DotdigitalReader) -> N
 
 @pytest.mark.parametrize("with_v3", [True, False])
 def test_a_suppressed_contact_is_found_where_subscriptions_hides_it(
-    state: State, reader: DotdigitalReader, without_v3: DotdigitalReplica, with_v3: bool
+    state: DotdigitalState, reader: DotdigitalReader, without_v3: DotdigitalReplica, with_v3: bool
 ) -> None:
     """Dotdigital get-subscriptions: behaviour for suppressed contacts is not documented."""
     state.switches.subscriptions_of_suppressed = "not_found"
@@ -290,27 +300,33 @@ def test_a_suppressed_contact_is_found_where_subscriptions_hides_it(
 
 
 @pytest.mark.parametrize("kind", ["html", "null", "empty", "status"])
-def test_a_look_that_fails_makes_nobody_absent(state: State, reader: DotdigitalReader, kind: str) -> None:
+def test_a_look_that_fails_makes_nobody_absent(
+    state: DotdigitalState, reader: DotdigitalReader, kind: str
+) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, LATER)})
-    state.faults.add(Fault("get-subscriptions-for-contact", kind, status=404, body="<p>Gone</p>", times=9))
+    state.faults.add(
+        InjectedFault("get-subscriptions-for-contact", kind, status=404, body="<p>Gone</p>", times=9)
+    )
     with pytest.raises(InvalidResponse):
         look(reader, "one@example.com")
 
 
-def test_another_contact_than_asked_for_is_not_believed(state: State, reader: DotdigitalReader) -> None:
+def test_another_contact_than_asked_for_is_not_believed(
+    state: DotdigitalState, reader: DotdigitalReader
+) -> None:
     body = '{"contact":{"id":5,"email":"other@example.com"},"marketingPreferenceOptIns":[]}'
-    state.faults.add(Fault("get-subscriptions-for-contact", "status", status=200, body=body))
+    state.faults.add(InjectedFault("get-subscriptions-for-contact", "status", status=200, body=body))
     with pytest.raises(InvalidResponse):
         look(reader, "one@example.com")
 
 
-def test_case_does_not_make_another_person(state: State, reader: DotdigitalReader) -> None:
+def test_case_does_not_make_another_person(state: DotdigitalState, reader: DotdigitalReader) -> None:
     state.add_contact("Some.One@Example.com", opt_ins={NEWS: (True, LATER)})
     assert look(reader, "some.one@example.com").topics[NEWSLETTER].choice is Choice.OPTED_IN
 
 
 def test_hints_are_followed_by_address_and_by_id(
-    state: State, reader: DotdigitalReader, without_v3: DotdigitalReplica
+    state: DotdigitalState, reader: DotdigitalReader, without_v3: DotdigitalReplica
 ) -> None:
     number = state.add_contact("one@example.com", opt_ins={NEWS: (True, LATER)})
     for replica in (reader, without_v3):
@@ -329,7 +345,9 @@ def test_hints_are_followed_by_address_and_by_id(
 # everybody
 
 
-def test_the_listing_shows_everybody_undated(state: State, v2: ClientV2, reader: DotdigitalReader) -> None:
+def test_the_listing_shows_everybody_undated(
+    state: DotdigitalState, v2: ClientV2, reader: DotdigitalReader
+) -> None:
     state.add_contact(
         "in@example.com", opt_ins={NEWS: (True, LATER), WEEKLY: (True, LATER), PROFILING_ID: (False, LATER)}
     )
@@ -348,7 +366,7 @@ def test_the_listing_shows_everybody_undated(state: State, v2: ClientV2, reader:
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_suppressed_people_are_covered_whether_listed_or_not(
-    state: State, reader: DotdigitalReader, listed: bool
+    state: DotdigitalState, reader: DotdigitalReader, listed: bool
 ) -> None:
     """Dotdigital contacts v3: whether the list shows suppressed contacts is not documented."""
     state.switches.lists_suppressed = listed
@@ -358,7 +376,7 @@ def test_suppressed_people_are_covered_whether_listed_or_not(
     assert (seen.choice, seen.changed_at, seen.undated) == (Choice.OPTED_OUT, EARLIER, False)
 
 
-def test_the_listing_is_read_page_by_page(state: State, v2: ClientV2, mapping: Mapping) -> None:
+def test_the_listing_is_read_page_by_page(state: DotdigitalState, v2: ClientV2, mapping: Mapping) -> None:
     for number in range(25):
         state.add_contact(f"p{number}@example.com")
     small = DotdigitalReader(v2, ClientV3(v2.transport), mapping, state.clock.now, listing_page=10)
@@ -367,7 +385,7 @@ def test_the_listing_is_read_page_by_page(state: State, v2: ClientV2, mapping: M
 
 
 def test_without_v3_the_known_who_are_in_nothing_are_looked_at_one_by_one(
-    state: State, without_v3: DotdigitalReplica
+    state: DotdigitalState, without_v3: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (False, LATER)})
     known = [who("one@example.com"), who("not an address"), who("nobody@example.com")]
@@ -380,14 +398,16 @@ def test_without_v3_the_known_who_are_in_nothing_are_looked_at_one_by_one(
     assert isinstance(error, Refused)
 
 
-def test_a_feed_in_a_circle_is_told_not_called_complete(state: State, reader: DotdigitalReader) -> None:
+def test_a_feed_in_a_circle_is_told_not_called_complete(
+    state: DotdigitalState, reader: DotdigitalReader
+) -> None:
     state.add_contact("one@example.com", status="Unsubscribed", when=LATER)
     rows = ",".join(
         f'{{"suppressedContact":{{"id":{number},"email":"p{number}@example.com"}}}}'
         for number in range(1, 301)
     )
     state.faults.add(
-        Fault("get-suppressed-contacts-since-date", "status", status=200, body=f"[{rows}]", times=99)
+        InjectedFault("get-suppressed-contacts-since-date", "status", status=200, body=f"[{rows}]", times=99)
     )
     with pytest.raises(DrainIncomplete):
         list(reader.read_feed(SUPPRESSED, EARLIER))

@@ -9,7 +9,7 @@ from dotdigital_world import Mocked
 from bridge.core.errors import ConfigError
 from bridge.dotdigital.client.access import DISCOVERY_URL, check_base_url, discover
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 from bridge.sandbox.server import Server
 
 
@@ -39,7 +39,9 @@ def test_credentials_go_nowhere_but_to_dotdigital(mocked: Mocked, endpoint: str 
         discover(ClientV2(mocked(naming(endpoint))))
 
 
-def test_a_sandbox_on_this_machine_may_name_this_machine(v2: ClientV2, server: Server, state: State) -> None:
+def test_a_sandbox_on_this_machine_may_name_this_machine(
+    v2: ClientV2, server: Server, state: DotdigitalState
+) -> None:
     assert discover(v2, asked_at=server.url) == server.url
     state.switches.api_endpoint = "https://r3-api.dotdigital.com/"
     assert discover(v2, asked_at=server.url) == "https://r3-api.dotdigital.com"

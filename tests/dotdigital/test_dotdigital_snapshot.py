@@ -26,8 +26,8 @@ from bridge.core.model import Choice, Side, Who
 from bridge.core.ports import Page, PersonView
 from bridge.dotdigital.polling.drains import drain_upwards
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 
 BEFORE = START - timedelta(days=3)
 WITH = "get-contacts-opted-into-a-preference"
@@ -45,7 +45,9 @@ def swept(replica: DotdigitalReplica, known: Iterable[Who] = ()) -> tuple[dict[s
     return shown, pages
 
 
-def test_without_v3_everybody_is_found_by_their_opt_ins(state: State, without_v3: DotdigitalReplica) -> None:
+def test_without_v3_everybody_is_found_by_their_opt_ins(
+    state: DotdigitalState, without_v3: DotdigitalReplica
+) -> None:
     people = [f"p{number}@example.com" for number in range(5)]
     for address in people:
         state.add_contact(address, opt_ins={NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE)})
@@ -61,7 +63,7 @@ def test_without_v3_everybody_is_found_by_their_opt_ins(state: State, without_v3
 
 
 def test_a_no_cannot_be_told_from_silence_and_is_not_taken_for_either(
-    state: State, without_v3: DotdigitalReplica
+    state: DotdigitalState, without_v3: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE), PROFILING_ID: (False, BEFORE)})
     shown, _ = swept(without_v3)
@@ -69,7 +71,9 @@ def test_a_no_cannot_be_told_from_silence_and_is_not_taken_for_either(
     assert (seen.choice, seen.stated, seen.undated) == (Choice.UNSET, False, True)
 
 
-def test_a_topic_s_frequencies_are_put_together(state: State, without_v3: DotdigitalReplica) -> None:
+def test_a_topic_s_frequencies_are_put_together(
+    state: DotdigitalState, without_v3: DotdigitalReplica
+) -> None:
     state.add_contact("one@example.com", opt_ins={DAILY: (True, BEFORE), WEEKLY: (True, BEFORE)})
     shown, _ = swept(without_v3)
     assert set(shown["one@example.com"].topics[OFFERS].frequencies) == {"DAILY", "WEEKLY"}
@@ -77,7 +81,7 @@ def test_a_topic_s_frequencies_are_put_together(state: State, without_v3: Dotdig
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_contact_that_cannot_be_mailed_is_not_taken_for_mailable(
-    state: State, without_v3: DotdigitalReplica, listed: bool
+    state: DotdigitalState, without_v3: DotdigitalReplica, listed: bool
 ) -> None:
     state.switches.preference_feeds_list_suppressed = listed
     contact = state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
@@ -90,7 +94,7 @@ def test_a_contact_that_cannot_be_mailed_is_not_taken_for_mailable(
 
 @pytest.mark.parametrize("min_contact_id", ["inclusive", "exclusive"])
 def test_large_preferences_are_read_to_their_end(
-    state: State, without_v3: DotdigitalReplica, min_contact_id: str
+    state: DotdigitalState, without_v3: DotdigitalReplica, min_contact_id: str
 ) -> None:
     """Nobody says whether `minContactID` counts that contact in."""
     state.switches.min_contact_id = min_contact_id
@@ -101,7 +105,7 @@ def test_large_preferences_are_read_to_their_end(
 
 
 def test_the_topics_of_a_preference_that_is_gone_are_left_out(
-    state: State, without_v3: DotdigitalReplica
+    state: DotdigitalState, without_v3: DotdigitalReplica
 ) -> None:
     """Its silence is nobody's choice."""
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE), DAILY: (True, BEFORE)})
@@ -119,12 +123,12 @@ def test_full_pages_out_of_order_prove_nothing() -> None:
 
 @pytest.mark.parametrize("fixture", ["replica", "without_v3"])
 def test_a_withdrawal_that_only_the_other_feed_shows_counts_and_is_told(
-    state: State, fixture: str, request: pytest.FixtureRequest
+    state: DotdigitalState, fixture: str, request: pytest.FixtureRequest
 ) -> None:
     replica: DotdigitalReplica = request.getfixturevalue(fixture)
     contact = state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.unsubscribe(contact, BEFORE)
-    state.faults.add(Fault(SUPPRESSED_SINCE, "status", status=200, body=json.dumps([]), times=9))
+    state.faults.add(InjectedFault(SUPPRESSED_SINCE, "status", status=200, body=json.dumps([]), times=9))
     shown, pages = swept(replica)
     assert shown["one@example.com"].topics[CHANNEL].choice is Choice.OPTED_OUT
     [warning] = [warning for page in pages for warning in page.warnings]
@@ -132,7 +136,7 @@ def test_a_withdrawal_that_only_the_other_feed_shows_counts_and_is_told(
     assert "@" not in warning
 
 
-def test_feeds_that_agree_are_no_news(state: State, replica: DotdigitalReplica) -> None:
+def test_feeds_that_agree_are_no_news(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     for number in range(3):
         state.unsubscribe(state.add_contact(f"p{number}@example.com"), BEFORE)
     shown, pages = swept(replica)

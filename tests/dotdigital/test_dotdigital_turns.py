@@ -23,7 +23,7 @@ from bridge.dotdigital.polling.opt_ins import PREFIX as OPT_INS
 from bridge.dotdigital.polling.suppressions import FEED as SUPPRESSED
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.dotdigital import State, create_app
+from bridge.sandbox.dotdigital import DotdigitalState, create_app
 from bridge.sandbox.server import Server
 from bridge.transport import Response
 from tests.port_calls import feed_named, feed_names
@@ -173,7 +173,7 @@ def test_a_few_preferences_are_read_every_round(reader: DotdigitalReader) -> Non
 @pytest.mark.parametrize("form", ["epoch_seconds", "seconds_from_now"])
 def test_two_hundred_preferences_on_the_smallest_package_never_wait(form: str) -> None:
     """Dotdigital call rate limits: 35 calls a minute, a fifth of them left to others."""
-    state = State(clock=SandboxClock(START, frozen=True))
+    state = DotdigitalState(clock=SandboxClock(START, frozen=True))
     state.switches.rate_limits, state.switches.reset_form = "tiered", form
     for number in range(200):
         state.define_preference(NEWS + number)

@@ -23,8 +23,8 @@ from bridge.core.mapping import CHANNEL
 from bridge.core.model import Adjustment, Choice, Evidence, Raise, Resubscribe, Side, TopicId, Withdrawal
 from bridge.core.ports import Replica, WriteResponse, read_person
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 from tests.port_calls import send_one
 
 BEFORE = START - timedelta(days=3)
@@ -41,13 +41,13 @@ def give(topic: TopicId, frequency: str | None = None, how: Resubscribe | None =
     return Raise(Side.DOTDIGITAL, topic, PROOF, frequency, how)
 
 
-def states(state: State, address: str = "one@example.com") -> dict[int, bool]:
+def states(state: DotdigitalState, address: str = "one@example.com") -> dict[int, bool]:
     contact = state.find(address)
     assert contact is not None
     return {number: row.opted_in for number, row in contact.opt_ins.items()}
 
 
-def status(state: State, address: str = "one@example.com") -> str:
+def status(state: DotdigitalState, address: str = "one@example.com") -> str:
     contact = state.find(address)
     assert contact is not None
     return contact.status
@@ -74,7 +74,7 @@ def test_withdrawals_go_first_and_the_channel_by_itself(replica: DotdigitalRepli
         send_one(replica, ONE, [])
 
 
-def test_the_price_of_writes_is_what_they_cost(state: State, replica: DotdigitalReplica) -> None:
+def test_the_price_of_writes_is_what_they_cost(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     rows = {NEWS: (True, BEFORE), DAILY: (True, BEFORE)}
     state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
     writes = [withdraw(CHANNEL), withdraw(OFFERS), withdraw(NEWSLETTER)]
@@ -88,7 +88,9 @@ def test_the_price_of_writes_is_what_they_cost(state: State, replica: Dotdigital
 # the channel
 
 
-def test_an_unsubscribe_takes_the_person_off_all_mail(state: State, replica: DotdigitalReplica) -> None:
+def test_an_unsubscribe_takes_the_person_off_all_mail(
+    state: DotdigitalState, replica: DotdigitalReplica
+) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
     assert send_one(replica, ONE, [withdraw(CHANNEL)]) is WriteResponse.ACCEPTED
     assert status(state) == "Unsubscribed"
@@ -98,14 +100,14 @@ def test_an_unsubscribe_takes_the_person_off_all_mail(state: State, replica: Dot
 
 @pytest.mark.parametrize("word", ["HardBounced", "IspComplained", "Suppressed"])
 def test_unsubscribing_a_suppressed_contact_meets_the_goal(
-    state: State, replica: DotdigitalReplica, word: str
+    state: DotdigitalState, replica: DotdigitalReplica, word: str
 ) -> None:
     state.add_contact("one@example.com", status=word, when=BEFORE)
     assert send_one(replica, ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
     assert status(state) == word
 
 
-def test_nobody_is_created_by_an_unsubscribe(state: State, replica: DotdigitalReplica) -> None:
+def test_nobody_is_created_by_an_unsubscribe(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     assert send_one(replica, ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
     assert state.find("one@example.com") is None
 
@@ -119,7 +121,7 @@ def test_nobody_is_created_by_an_unsubscribe(state: State, replica: DotdigitalRe
     ],
 )
 def test_a_resubscribe_returns_its_result(
-    state: State,
+    state: DotdigitalState,
     replica: DotdigitalReplica,
     how: Resubscribe,
     before: str,
@@ -132,7 +134,9 @@ def test_a_resubscribe_returns_its_result(
     assert status(state) == after
 
 
-def test_a_challenge_is_sent_once_and_its_click_is_seen(state: State, replica: DotdigitalReplica) -> None:
+def test_a_challenge_is_sent_once_and_its_click_is_seen(
+    state: DotdigitalState, replica: DotdigitalReplica
+) -> None:
     number = state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
     send_one(replica, ONE, [give(CHANNEL, how=Resubscribe.CHALLENGE)])
     assert state.challenges == {number: 1}
@@ -142,7 +146,7 @@ def test_a_challenge_is_sent_once_and_its_click_is_seen(state: State, replica: D
 
 @pytest.mark.parametrize("how", [Resubscribe.HOLD, None])
 def test_nobody_is_resubscribed_without_the_mappings_word(
-    state: State, replica: DotdigitalReplica, how: Resubscribe | None
+    state: DotdigitalState, replica: DotdigitalReplica, how: Resubscribe | None
 ) -> None:
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
     with pytest.raises(Refused):
@@ -150,7 +154,7 @@ def test_nobody_is_resubscribed_without_the_mappings_word(
     assert replica.calls == 0
 
 
-def test_a_complaint_is_not_lifted(state: State, replica: DotdigitalReplica) -> None:
+def test_a_complaint_is_not_lifted(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", status="IspComplained", when=BEFORE)
     with pytest.raises(Refused) as refused:
         send_one(replica, ONE, [give(CHANNEL, how=Resubscribe.SILENT)])
@@ -159,7 +163,7 @@ def test_a_complaint_is_not_lifted(state: State, replica: DotdigitalReplica) -> 
 
 @pytest.mark.parametrize("form", ["not_available", "message_only"])
 def test_a_resubscribe_that_says_nothing_known_is_unclear(
-    state: State, replica: DotdigitalReplica, form: str
+    state: DotdigitalState, replica: DotdigitalReplica, form: str
 ) -> None:
     """Dotdigital `Resubscribe contact`: a status that nobody explains, or a message alone."""
     state.switches.resubscribe_answer = form
@@ -173,7 +177,7 @@ def test_a_resubscribe_that_says_nothing_known_is_unclear(
 @pytest.mark.parametrize("reading", ["merge", "replace"])
 @pytest.mark.parametrize("top_level", ["accepted", "refused"])
 def test_a_topic_is_written_and_every_other_choice_kept(
-    state: State, replica: DotdigitalReplica, reading: str, top_level: str
+    state: DotdigitalState, replica: DotdigitalReplica, reading: str, top_level: str
 ) -> None:
     """Dotdigital set-preferences: whether it merges or replaces is not documented."""
     state.switches.put_preferences = reading
@@ -187,7 +191,7 @@ def test_a_topic_is_written_and_every_other_choice_kept(
     assert state.calls.count(PUT) == 2
 
 
-def test_the_last_choice_can_be_withdrawn(state: State, replica: DotdigitalReplica) -> None:
+def test_the_last_choice_can_be_withdrawn(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     """A connector skipped all-false bodies for years: nobody could opt out of everything."""
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
     assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
@@ -196,13 +200,15 @@ def test_the_last_choice_can_be_withdrawn(state: State, replica: DotdigitalRepli
     assert (seen.choice, seen.changed_at) == (Choice.OPTED_OUT, START)
 
 
-def test_what_is_so_already_is_not_written_again(state: State, replica: DotdigitalReplica) -> None:
+def test_what_is_so_already_is_not_written_again(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (False, BEFORE)})
     assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     assert state.calls.count(PUT) == 0
 
 
-def test_a_state_the_tree_does_not_tell_is_written(state: State, replica: DotdigitalReplica) -> None:
+def test_a_state_the_tree_does_not_tell_is_written(
+    state: DotdigitalState, replica: DotdigitalReplica
+) -> None:
     state.switches.never_asked_leaf = "missing"
     state.add_contact("one@example.com")
     assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
@@ -212,7 +218,7 @@ def test_a_state_the_tree_does_not_tell_is_written(state: State, replica: Dotdig
     "wanted", [give(OFFERS, "WEEKLY"), Adjustment(Side.DOTDIGITAL, OFFERS, PROOF, "WEEKLY")]
 )
 def test_a_frequency_takes_the_place_of_the_others(
-    state: State, replica: DotdigitalReplica, wanted: Raise | Adjustment
+    state: DotdigitalState, replica: DotdigitalReplica, wanted: Raise | Adjustment
 ) -> None:
     state.add_contact("one@example.com", opt_ins={DAILY: (True, BEFORE)})
     assert send_one(replica, ONE, [wanted]) is WriteResponse.ACCEPTED
@@ -220,14 +226,16 @@ def test_a_frequency_takes_the_place_of_the_others(
     assert read_person(replica, ONE).topics[OFFERS].frequencies == ("WEEKLY",)
 
 
-def test_withdrawing_a_topic_takes_all_its_frequencies(state: State, replica: DotdigitalReplica) -> None:
+def test_withdrawing_a_topic_takes_all_its_frequencies(
+    state: DotdigitalState, replica: DotdigitalReplica
+) -> None:
     state.add_contact("one@example.com", opt_ins={DAILY: (True, BEFORE), WEEKLY: (True, BEFORE)})
     send_one(replica, ONE, [withdraw(OFFERS)])
     assert read_person(replica, ONE).topics[OFFERS].choice is Choice.OPTED_OUT
 
 
 def test_a_preference_that_vanished_stops_the_write_before_it_is_sent(
-    state: State, replica: DotdigitalReplica
+    state: DotdigitalState, replica: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.delete_preference(PROFILING_ID)
@@ -246,7 +254,7 @@ def test_what_the_mapping_lacks_costs_no_call(replica: DotdigitalReplica, wanted
 
 
 def test_a_write_goes_to_the_address_and_not_to_an_id_that_moved_on(
-    state: State, replica: DotdigitalReplica
+    state: DotdigitalState, replica: DotdigitalReplica
 ) -> None:
     other = state.add_contact("other@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
@@ -260,7 +268,7 @@ def test_a_write_goes_to_the_address_and_not_to_an_id_that_moved_on(
 
 @pytest.mark.parametrize("word", ["Unsubscribed", "Suppressed", "HardBounced"])
 def test_topics_of_suppressed_people_go_by_v3_without_a_status(
-    state: State, replica: DotdigitalReplica, word: str
+    state: DotdigitalState, replica: DotdigitalReplica, word: str
 ) -> None:
     """Dotdigital v2 refuses updates of suppressed contacts, v3 takes them."""
     state.add_contact(
@@ -272,7 +280,7 @@ def test_topics_of_suppressed_people_go_by_v3_without_a_status(
 
 
 def test_without_v3_a_suppressed_persons_topic_waits_for_an_operator(
-    state: State, without_v3: DotdigitalReplica
+    state: DotdigitalState, without_v3: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE, opt_ins={NEWS: (True, BEFORE)})
     with pytest.raises(Refused):
@@ -280,7 +288,7 @@ def test_without_v3_a_suppressed_persons_topic_waits_for_an_operator(
     assert states(state) == {NEWS: True}
 
 
-def test_writing_never_revives_a_deleted_person(state: State, replica: DotdigitalReplica) -> None:
+def test_writing_never_revives_a_deleted_person(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     number = state.add_contact("one@example.com")
     state.delete_contact(number)
     assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
@@ -292,7 +300,7 @@ def test_writing_never_revives_a_deleted_person(state: State, replica: Dotdigita
 
 @pytest.mark.parametrize("with_v3", [True, False])
 def test_nobody_is_created_by_a_topic(
-    state: State, replica: DotdigitalReplica, without_v3: DotdigitalReplica, with_v3: bool
+    state: DotdigitalState, replica: DotdigitalReplica, without_v3: DotdigitalReplica, with_v3: bool
 ) -> None:
     used = replica if with_v3 else without_v3
     assert send_one(used, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
@@ -303,10 +311,10 @@ def test_nobody_is_created_by_a_topic(
 
 @pytest.mark.parametrize("kind", ["reset_after", "status_after", "truncate", "null"])
 def test_an_unclear_answer_leaves_the_write_in_doubt(
-    state: State, replica: DotdigitalReplica, kind: str
+    state: DotdigitalState, replica: DotdigitalReplica, kind: str
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    state.faults.add(Fault(PUT, kind))
+    state.faults.add(InjectedFault(PUT, kind))
     with pytest.raises(OutcomeUnknown):
         send_one(replica, ONE, [withdraw(NEWSLETTER)])
     assert state.calls.count(PUT) == 1

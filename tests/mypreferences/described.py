@@ -20,7 +20,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.sandbox.frontdoor import FrontDoor
+from bridge.sandbox.middleware import ServiceMiddleware
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = "mypreferences-v4.openapi.yaml"
@@ -263,7 +263,7 @@ def description() -> Description | None:
 def recorded(app: ASGIApp, *, request_too: bool = True) -> Iterator[Recorder]:
     """A sandbox that is listened to behind its front door, where answers are not spoilt yet. At the end, all
     must be by the description, where that is at hand."""
-    assert isinstance(app, FrontDoor)
+    assert isinstance(app, ServiceMiddleware)
     recorder = Recorder(app.app, app)
     app.app = recorder
     yield recorder

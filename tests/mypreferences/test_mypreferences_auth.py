@@ -21,7 +21,7 @@ from bridge.core.errors import (
     Throttled,
 )
 from bridge.mypreferences.auth.oauth import ClientCredentials
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import World, ago, who, withdrawal
 from tests.port_calls import send_one
 
@@ -210,7 +210,7 @@ def test_wrong_credentials_are_refused_at_the_sandbox(world: World, option: dict
 
 
 def test_a_sign_in_service_in_trouble_is_asked_again(world: World) -> None:
-    world.state.faults.add(Fault("token", "status", status=503, times=2))
+    world.state.faults.add(InjectedFault("token", "status", status=503, times=2))
     assert world.client.retrieve_programs()
     assert len(world.pauses) == 2
 

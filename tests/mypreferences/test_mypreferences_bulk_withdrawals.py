@@ -19,7 +19,7 @@ from bridge.mypreferences.bulk.importer import KEY, Importer, parts
 from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.bulk.withdrawals import IMPORT_MIN, worth_importing
 from bridge.mypreferences.replica import MyPreferencesReplica
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import (
     CHANNEL,
     NEWS,
@@ -253,7 +253,7 @@ def test_what_is_not_honoured_is_accepted_and_shown_by_reading_back(world: World
 @pytest.mark.parametrize("kind", ["reset_after", "html", "null", "status_after"])
 def test_an_execution_whose_answer_was_lost_is_settled_by_the_status(world: World, kind: str) -> None:
     people = people_at(world)
-    world.state.faults.add(Fault("executeImport", kind, status=503))
+    world.state.faults.add(InjectedFault("executeImport", kind, status=503))
     results = send(world, requests(people))
     if kind in ("reset_after", "status_after"):
         assert results == [WriteResponse.ACCEPTED] * 6
@@ -267,7 +267,7 @@ def test_a_step_that_failed_before_the_execution_leaves_nobody_in_doubt(
     world: World, step: str, kind: str
 ) -> None:
     people = people_at(world)
-    world.state.faults.add(Fault(step, kind))
+    world.state.faults.add(InjectedFault(step, kind))
     results = send(world, requests(people))
     assert {type(item) for item in results} == {Unreachable}
     assert world.calls("executeImport") == 0
@@ -277,7 +277,7 @@ def test_a_step_that_failed_before_the_execution_leaves_nobody_in_doubt(
 @pytest.mark.parametrize("status", [503, 401])
 def test_an_end_that_cannot_be_seen_leaves_everybody_in_doubt(world: World, status: int) -> None:
     people = people_at(world)
-    world.state.faults.add(Fault("importStatus", "status", status=status, times=99))
+    world.state.faults.add(InjectedFault("importStatus", "status", status=status, times=99))
     runner = importer(world)
     results = send(world, requests(people), runner=runner)
     assert {type(item) for item in results} == {OutcomeUnknown}
@@ -295,7 +295,7 @@ def test_what_was_begun_is_known_to_the_next_process(world: World) -> None:
     people = people_at(world)
     memory = Memory()
     runner = importer(world, memory=memory, per_day=1)
-    world.state.faults.add(Fault("importStatus", "status", status=503, times=99))
+    world.state.faults.add(InjectedFault("importStatus", "status", status=503, times=99))
     send(world, requests(people), runner=runner)
     world.state.faults.clear()
     restarted = importer(world, memory=memory, per_day=1)
@@ -311,7 +311,7 @@ def test_an_import_whose_token_is_over_is_no_longer_under_way(world: World) -> N
     memory = Memory()
     memory.set(KEY, json.dumps({"open": "5", "begun": []}))
     assert not importer(world, memory=memory).has_running_jobs()
-    world.state.faults.add(Fault("importStatus", "reset", times=9))
+    world.state.faults.add(InjectedFault("importStatus", "reset", times=9))
     memory.set(KEY, json.dumps({"open": "5", "begun": []}))
     with pytest.raises(Unreachable):
         importer(world, memory=memory).has_running_jobs()
@@ -337,7 +337,7 @@ def test_an_import_that_never_ends_is_given_up(world: World, monkeypatch: pytest
 
 def test_failures_that_cannot_be_read_leave_everybody_in_doubt(world: World) -> None:
     people = people_at(world)
-    world.state.faults.add(Fault("importExceptions", "html", times=9))
+    world.state.faults.add(InjectedFault("importExceptions", "html", times=9))
     results = send(world, requests(people[:5]) + requests(people[5:], GONE), NEWS, GONE)
     assert {type(item) for item in results} == {OutcomeUnknown}
 
@@ -345,7 +345,9 @@ def test_failures_that_cannot_be_read_leave_everybody_in_doubt(world: World) -> 
 def test_a_sign_in_that_is_refused_stops_the_rest(world: World) -> None:
     people = people_at(world, 130)
     body = json.dumps({"Message": "Unable to authenticate."})
-    world.state.faults.add(Fault("retrieveProfilesByEmail", "status", status=401, body=body, times=999))
+    world.state.faults.add(
+        InjectedFault("retrieveProfilesByEmail", "status", status=401, body=body, times=999)
+    )
     results = send(world, requests(people))
     assert {type(item) for item in results} == {SignInRefused}
     assert world.calls("retrieveProfilesByEmail") <= 250

@@ -36,7 +36,7 @@ from bridge.core.errors import (
 )
 from bridge.mypreferences import wire
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import EVERYBODY, ProgramGroup, SegmentGroup, State, create_app
 from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
@@ -65,7 +65,9 @@ class Episode:
 
 
 def fail(operation: str, status: int, times: int = 1, **more: Any) -> Callable[[State], object]:
-    return lambda state: state.faults.add(Fault(operation, "status", status=status, times=times, **more))
+    return lambda state: state.faults.add(
+        InjectedFault(operation, "status", status=status, times=times, **more)
+    )
 
 
 def many(state: State) -> None:

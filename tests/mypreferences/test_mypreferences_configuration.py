@@ -11,7 +11,7 @@ import pytest
 from bridge.core.errors import Forbidden, InvalidResponse, MappingStale, NotFound, OutcomeUnknown, Refused
 from bridge.mypreferences import wire
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import (
     Config,
     ConsentType,
@@ -200,7 +200,7 @@ def test_a_consent_is_created_once_and_then_changed(world: World) -> None:
 
 @pytest.mark.parametrize("body", ["null", "<html>", "[]", '{"ConsentTypes":null}', '{"Message":null}'])
 def test_whether_a_consent_was_created_is_unknown_after_a_bad_answer(world: World, body: str) -> None:
-    world.state.faults.add(Fault("createConsentTypes", "status", status=201, body=body))
+    world.state.faults.add(InjectedFault("createConsentTypes", "status", status=201, body=body))
     if body == "[]":
         assert world.client.create_consent_types([]) == []
         return
@@ -237,7 +237,7 @@ def test_a_read_arrives_as_its_operation_and_believes_no_bad_answer(
     world: World, operation: str, read: Callable[[World], object]
 ) -> None:
     for body in ("null", "<html>maintenance</html>", '{"Programs":', '{"Message":null}'):
-        world.state.faults.add(Fault(operation, "status", status=200, body=body))
+        world.state.faults.add(InjectedFault(operation, "status", status=200, body=body))
         with pytest.raises(InvalidResponse):
             read(world)
     world.state.forbid(operation)

@@ -26,7 +26,7 @@ from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.client.routes import load_routes
 from bridge.mypreferences.replica import MyPreferencesReplica
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import State
 from tests.mypreferences.mp_world import (
     ADDRESS,
@@ -219,7 +219,7 @@ def test_a_write_without_a_trustworthy_answer_is_in_doubt_and_sent_once(
 ) -> None:
     found = stored_profile(world)
     world.state.calls.reset()
-    world.state.faults.add(Fault(operation, kind))
+    world.state.faults.add(InjectedFault(operation, kind))
     writes = {
         "createProfile": lambda: world.client.create_profile(wire.Profile()),
         "updateProfilePut": lambda: world.client.update_profile_put(found, ann()),

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.core.errors import Forbidden, NotFound, OutcomeUnknown, SideError, Throttled, Unreachable
 from bridge.mypreferences import wire
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import ADDRESS, World, ago
 
 REQUEST = wire.ImportRequest(name="consent-bridge")
@@ -95,13 +95,13 @@ def test_exceptions_are_read_page_by_page(world: World) -> None:
 @pytest.mark.parametrize("name", ["UserProfilePreferenceExceptions", "Exceptions", "Anything"])
 def test_exceptions_are_found_under_whatever_name_their_list_has(world: World, name: str) -> None:
     body = json.dumps({"Count": 1, "HasMore": False, name: [{"ProfileId": 7, "Exceptions": []}]})
-    world.state.faults.add(Fault("importExceptions", "status", status=200, body=body))
+    world.state.faults.add(InjectedFault("importExceptions", "status", status=200, body=body))
     assert [row.profile_id for row in world.client.import_exceptions("1", offset=1).rows] == [7]
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", '{"HasMore":false}', '{"Rows":[],"More":[],"HasMore":false}'])
 def test_a_page_that_is_none_is_no_page_without_exceptions(world: World, body: str) -> None:
-    world.state.faults.add(Fault("importExceptions", "status", status=200, body=body))
+    world.state.faults.add(InjectedFault("importExceptions", "status", status=200, body=body))
     with pytest.raises(SideError):
         world.client.import_exceptions("1", offset=1)
 
@@ -140,11 +140,11 @@ def test_a_token_that_is_over_is_told_from_a_refused_sign_in(world: World) -> No
 
 @pytest.mark.parametrize("kind", ["reset_after", "html", "null", "truncate"])
 def test_steps_before_the_execution_leave_nobody_in_doubt(world: World, kind: str) -> None:
-    world.state.faults.add(Fault("initiateImport", kind))
+    world.state.faults.add(InjectedFault("initiateImport", kind))
     with pytest.raises(Unreachable, match="abandoned"):
         world.client.initiate_import(REQUEST)
     token = world.client.initiate_import(REQUEST)
-    world.state.faults.add(Fault("stageImport", kind))
+    world.state.faults.add(InjectedFault("stageImport", kind))
     with pytest.raises(Unreachable, match="abandoned"):
         _stage(world, token)
     assert world.calls("initiateImport") == 2
@@ -153,6 +153,6 @@ def test_steps_before_the_execution_leave_nobody_in_doubt(world: World, kind: st
 @pytest.mark.parametrize("kind", ["reset_after", "html", "null", "status_after"])
 def test_an_execution_without_an_answer_is_in_doubt(world: World, kind: str) -> None:
     token = world.client.initiate_import(REQUEST)
-    world.state.faults.add(Fault("executeImport", kind, status=503))
+    world.state.faults.add(InjectedFault("executeImport", kind, status=503))
     with pytest.raises(OutcomeUnknown):
         world.client.execute_import(token)

@@ -7,7 +7,7 @@ from client_calls import CALLS, Known, prepared
 
 from bridge.core.errors import InvalidResponse, OutcomeUnknown, Verdict
 from bridge.mypreferences.client.routes import builtin_routes
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import State
 from tests.mypreferences.mp_world import World
 
@@ -66,7 +66,7 @@ def with_invalid_answer(world: World, name: str, kind: str) -> Known:
     for before in ("create_profile", "add_consent_filters"):
         CALLS[before](world.client, known)
     world.state.calls.reset()
-    world.state.faults.add(Fault(PEOPLE[name], kind))
+    world.state.faults.add(InjectedFault(PEOPLE[name], kind))
     return known
 
 

@@ -16,8 +16,8 @@ from bridge.app import App, Options
 from bridge.core.errors import ConfigError, SignInRefused, Unreachable
 from bridge.mypreferences.auth.mtls import MtlsTokenClient, client_context
 from bridge.mypreferences.auth.oauth import ClientCredentials
-from bridge.sandbox.faults import Fault
-from bridge.sandbox.mypreferences import State, create_app
+from bridge.sandbox.faults import InjectedFault
+from bridge.sandbox.mypreferences import MyPreferencesState, create_app
 from bridge.sandbox.mypreferences.state import CLIENT_ID
 from bridge.sandbox.server import CONNECTION, Server
 from bridge.settings import load
@@ -41,7 +41,7 @@ class Watching:
 
 
 @pytest.fixture
-def pair(authority: Authority, state: State) -> Pair:
+def pair(authority: Authority, state: MyPreferencesState) -> Pair:
     """The bridge's certificate, which the service knows."""
     made = authority.pair()
     state.register_certificate(made.der)
@@ -49,7 +49,7 @@ def pair(authority: Authority, state: State) -> Pair:
 
 
 @pytest.fixture
-def watching(state: State) -> Watching:
+def watching(state: MyPreferencesState) -> Watching:
     return Watching(create_app(state))
 
 
@@ -64,7 +64,7 @@ Open = Callable[..., App]
 
 
 @pytest.fixture
-def opened(state: State, pair: Pair) -> Iterator[Open]:
+def opened(state: MyPreferencesState, pair: Pair) -> Iterator[Open]:
     """The app as its settings make it."""
     apps: list[App] = []
 
@@ -100,7 +100,7 @@ def test_a_certificate_signs_in_and_is_shown_on_the_token_call_only(
 
 
 def test_a_server_that_takes_nobody_without_a_certificate_is_signed_in_to(
-    opened: Open, url: str, state: State, authority: Authority
+    opened: Open, url: str, state: MyPreferencesState, authority: Authority
 ) -> None:
     """MyPreferences "Authorization": a certificate may stand in for the secret; RFC 8705 section 2."""
     with Server(create_app(state), tls=authority.server(DEMANDS)) as service:
@@ -114,7 +114,7 @@ def authority_only(authority: Authority) -> ssl.SSLContext:
 
 
 def test_a_token_request_with_a_certificate_holds_no_secret_and_is_counted(
-    opened: Open, url: str, state: State
+    opened: Open, url: str, state: MyPreferencesState
 ) -> None:
     client = opened(url, CLIENT_SECRET="never-sent").mypreferences
     client.retrieve_programs()
@@ -168,11 +168,13 @@ def test_a_sign_in_service_that_is_not_trusted_is_told_so(
     assert "SSL_CERT_FILE" in caught.value.hint
 
 
-def test_a_sign_in_service_that_hangs_up_is_asked_again(opened: Open, url: str, state: State) -> None:
-    state.faults.add(Fault("token", "reset"))
+def test_a_sign_in_service_that_hangs_up_is_asked_again(
+    opened: Open, url: str, state: MyPreferencesState
+) -> None:
+    state.faults.add(InjectedFault("token", "reset"))
     assert opened(url).mypreferences.retrieve_programs()
     state.revoke_tokens()
-    state.faults.add(Fault("token", "reset", times=9))
+    state.faults.add(InjectedFault("token", "reset", times=9))
     with pytest.raises(Unreachable) as caught:
         opened(url).mypreferences.retrieve_programs()
     assert "the sign-in service" in caught.value.what
@@ -262,7 +264,9 @@ def test_a_damaged_file_is_told(pair: Pair, tmp_path: Path) -> None:
     assert "openssl x509" in error.hint
 
 
-def test_a_wrong_file_stops_the_app_before_any_request(opened: Open, url: str, state: State) -> None:
+def test_a_wrong_file_stops_the_app_before_any_request(
+    opened: Open, url: str, state: MyPreferencesState
+) -> None:
     with pytest.raises(ConfigError, match="CERTIFICATE_FILE"):
         opened(url, CERTIFICATE_FILE="gone.pem").mypreferences.retrieve_programs()
     assert state.calls.total() == 0

@@ -12,8 +12,8 @@ import pytest
 from bridge.core.catalogue import CatalogueKind
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, Topic
-from bridge.core.mapping_check import MappingProblem, find_problems, missing_topics
 from bridge.core.mapping_check import ProblemKind as Unfit
+from bridge.core.mapping_check import MappingProblem, find_problems, missing_topics
 from bridge.core.model import TopicId
 from bridge.core.ports import Hint, Page
 from bridge.did_you_mean import did_you_mean
@@ -23,7 +23,7 @@ from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.client.routes import builtin_routes, former_names, load_routes
 from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.events.drain import drain_events
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.transport import Response
 from tests.mypreferences.mp_world import CHANNEL, NEWS, NOON, World, a_mapping, ago
 
@@ -291,8 +291,8 @@ def test_the_feed_covers_every_topic_with_a_place_here(world: World) -> None:
 def test_inactive_things_are_found(world: World) -> None:
     programs = '{"Programs":[{"ProgramId":"N","IsActive":false,"Filters":[{"FilterId":"NEWS_EMAIL"}]}]}'
     consents = '{"ConsentTypes":[{"TypeName":"EmailMarketing","IsActive":false}]}'
-    world.state.faults.add(Fault("retrievePrograms", "status", status=200, body=programs))
-    world.state.faults.add(Fault("retrieveConsentTypes", "status", status=200, body=consents))
+    world.state.faults.add(InjectedFault("retrievePrograms", "status", status=200, body=programs))
+    world.state.faults.add(InjectedFault("retrieveConsentTypes", "status", status=200, body=consents))
     problems = unfit(world, a_mapping(NEWS, channel=CHANNEL))
     assert [problem.kind for problem in problems] == [Unfit.INACTIVE, Unfit.INACTIVE]
 

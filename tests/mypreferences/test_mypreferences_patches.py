@@ -12,15 +12,15 @@ from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.client.patches import Add, Operation, Remove, Replace, Test, pointer, rendered
 from bridge.mypreferences.client.routes import load_routes
-from bridge.sandbox.faults import Fault
-from bridge.sandbox.mypreferences import State
+from bridge.sandbox.faults import InjectedFault
+from bridge.sandbox.mypreferences import MyPreferencesState
 from tests.mypreferences.mp_world import ADDRESS, World
 
 FIRST = pointer("Emails", 0, "EmailAddress")
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> MyPreferencesState:
     return a_state()
 
 
@@ -89,7 +89,7 @@ def test_a_refusal_without_a_test_or_of_the_user_stays_what_it_is(world: World) 
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "html", "null", "status_after"])
 def test_a_patch_without_a_trustworthy_answer_is_in_doubt_and_sent_once(world: World, kind: str) -> None:
     found = stored_profile(world)
-    world.state.faults.add(Fault("updateProfilePatch", kind))
+    world.state.faults.add(InjectedFault("updateProfilePatch", kind))
     with pytest.raises(OutcomeUnknown):
         world.client.update_profile_patch(found, [Replace("/CustomerName/FirstName", "Anne")])
     assert world.calls("updateProfilePatch") == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.core.errors import SignInRefused
 from bridge.mypreferences.auth.pnauthinfo import PnAuthInfo3, encoded, signature, stamped
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import User
 from bridge.sandbox.mypreferences.state import API_HASH_KEY
 from tests.mypreferences.mp_world import NOON, World, ago, who, withdrawal
@@ -200,7 +200,9 @@ def test_a_clock_ahead_by_a_moment_is_told_as_what_it_is(world: World) -> None:
 
 
 def test_a_refusal_without_words_is_put_down_to_a_clock_that_is_off(world: World) -> None:
-    world.state.faults.add(Fault("retrievePrograms", "status", status=401, body='{"Message":null}', times=2))
+    world.state.faults.add(
+        InjectedFault("retrievePrograms", "status", status=401, body='{"Message":null}', times=2)
+    )
     error = refused(world, by_key(world, ahead=90), 90)
     assert "90 s ahead of" in error.hint
     assert "PRIVATE_KEY" in error.hint  # it may be these all the same

@@ -9,7 +9,7 @@ import pytest
 from bridge.core.errors import NotFound, Refused, Unreachable
 from bridge.core.model import Choice, Observation, Side, Who
 from bridge.core.ports import WriteResponse, read_person
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import NEWS, World, ago, raising, who, withdrawal
 from tests.port_calls import send_one
 
@@ -114,14 +114,14 @@ def test_without_a_profile_of_that_alternate_id_the_address_decides(world: World
 
 def test_a_refused_lookup_keeps_no_withdrawal_from_those_that_have_the_address(world: World) -> None:
     world.add(), world.add()
-    world.state.faults.add(Fault(BY_PIN, "status", status=400))
+    world.state.faults.add(InjectedFault(BY_PIN, "status", status=400))
     send_one(world.replica(alternate_id_type="CrmId"), ANN, [withdrawal()])
     assert said(world, ANN.address) is OUT
 
 
 def test_a_lookup_without_an_answer_sends_nothing_yet(world: World) -> None:
     world.add(), world.add()
-    world.state.faults.add(Fault(BY_PIN, "reset", times=9))
+    world.state.faults.add(InjectedFault(BY_PIN, "reset", times=9))
     with pytest.raises(Unreachable):
         send_one(world.replica(alternate_id_type="CrmId"), ANN, [withdrawal()])
     assert world.calls("updateProfilePost") == 0

@@ -20,7 +20,7 @@ from bridge.core.model import Block, Choice, Observation, Side, TopicId
 from bridge.core.ports import Hint, read_person
 from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.reader import MyPreferencesReader
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import (
     ADDRESS,
     CHANNEL,
@@ -200,7 +200,7 @@ def test_wrapped_events_are_read_like_bare_ones(world: World) -> None:
 
 
 def test_a_drain_that_fails_midway_gives_no_watermark(world: World) -> None:
-    world.state.faults.add(Fault("retrieveEvents", "status", nth=2, times=9, status=503))
+    world.state.faults.add(InjectedFault("retrieveEvents", "status", nth=2, times=9, status=503))
     drain = world.replica().read_feed("mypreferences.events", ago(hours=3))
     assert next(drain).watermark is None
     with pytest.raises(ServerError):
@@ -236,7 +236,7 @@ def test_a_segment_is_read_to_its_last_row(world: World) -> None:
 def test_a_segment_that_is_cut_short_is_not_taken_for_everybody(world: World) -> None:
     for number in range(4):
         world.add(f"p{number}@example.com")
-    world.state.faults.add(Fault("retrieveExport", "half_page"))
+    world.state.faults.add(InjectedFault("retrieveExport", "half_page"))
     with pytest.raises(DrainIncomplete, match="2 of 4"):
         list(world.replica(segment=SegmentRef("EVERYBODY")).list_people([]))
 
@@ -260,21 +260,21 @@ EXPIRED = '{"Message":"The AccessToken is invalid or has expired."}'
 @pytest.mark.parametrize("operation", ["exportStatus", "retrieveExport"])
 def test_an_export_that_is_gone_midway_is_an_incomplete_drain(world: World, operation: str) -> None:
     world.add()
-    world.state.faults.add(Fault(operation, "status", status=401, body=EXPIRED, times=2))
+    world.state.faults.add(InjectedFault(operation, "status", status=401, body=EXPIRED, times=2))
     with pytest.raises(DrainIncomplete):
         list(world.replica(segment=SegmentRef("EVERYBODY")).list_people([]))
 
 
 def test_an_export_that_never_gets_ready_is_given_up(world: World) -> None:
     answer = '{"Status":"Processing","RowCount":null}'
-    world.state.faults.add(Fault("exportStatus", "status", status=200, body=answer, times=2000))
+    world.state.faults.add(InjectedFault("exportStatus", "status", status=200, body=answer, times=2000))
     with pytest.raises(DrainIncomplete, match="complete"):
         list(world.replica(segment=SegmentRef("EVERYBODY"), poll_interval=1200).list_people([]))
     assert sum(world.pauses) <= 4 * 3600
 
 
 def test_an_export_that_the_user_may_not_read_stops_the_side(world: World) -> None:
-    world.state.faults.add(Fault("exportStatus", "status", status=200, body='{"Status":"Failed"}'))
+    world.state.faults.add(InjectedFault("exportStatus", "status", status=200, body='{"Status":"Failed"}'))
     with pytest.raises(Forbidden, match="export"):
         list(world.replica(segment=SegmentRef("EVERYBODY")).list_people([]))
 
@@ -288,7 +288,7 @@ def test_an_export_that_the_user_may_not_read_stops_the_side(world: World) -> No
     ],
 )
 def test_a_segment_without_a_proven_end_is_an_incomplete_drain(world: World, block: str) -> None:
-    world.state.faults.add(Fault("retrieveExport", "status", status=200, body=block, times=9))
+    world.state.faults.add(InjectedFault("retrieveExport", "status", status=200, body=block, times=9))
     with pytest.raises(DrainIncomplete):
         list(world.replica(segment=SegmentRef("EVERYBODY")).list_people([]))
 
@@ -296,7 +296,7 @@ def test_a_segment_without_a_proven_end_is_an_incomplete_drain(world: World, blo
 def test_a_row_without_an_address_is_counted_and_bound_to_nobody(world: World) -> None:
     """A segment over deleted profiles outputs the id alone."""
     block = '{"UserProfilePreferences":[{"ProfileId":1},{"ProfileId":1}],"HasMore":false,"TotalResults":1}'
-    world.state.faults.add(Fault("retrieveExport", "status", status=200, body=block))
+    world.state.faults.add(InjectedFault("retrieveExport", "status", status=200, body=block))
     _, page = world.replica(segment=SegmentRef("EVERYBODY")).list_people([])
     assert (list(page.views), page.skipped) == ([], 1)
 
@@ -327,7 +327,7 @@ def test_a_person_who_cannot_be_read_keeps_nobody_else_from_being_read(world: Wo
 )
 def test_a_bad_answer_to_a_look_is_no_observation(world: World, kind: str, is_bad: bool) -> None:
     world.add()
-    world.state.faults.add(Fault("retrieveProfilesByEmail", kind))
+    world.state.faults.add(InjectedFault("retrieveProfilesByEmail", kind))
     if is_bad:
         with pytest.raises(SideError, match="retrieveProfilesByEmail"):
             seen(world)

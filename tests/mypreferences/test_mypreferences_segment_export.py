@@ -19,7 +19,7 @@ from bridge.mypreferences.bulk.segment_export import (
     SegmentPage,
     SegmentRef,
 )
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup
 from tests.mypreferences.mp_world import World
 
@@ -44,10 +44,10 @@ def ids(blocks: list[SegmentPage]) -> list[str]:
     return [row.id for block in blocks for row in block.rows]
 
 
-def block(*rows: int, more: bool | None, total: int | None) -> Fault:
+def block(*rows: int, more: bool | None, total: int | None) -> InjectedFault:
     body: dict[str, Any] = {"UserProfilePreferences": [{"ProfileId": row} for row in rows]}
     body |= {"HasMore": more, "TotalResults": total}
-    return Fault("retrieveExport", "status", status=200, body=json.dumps(body))
+    return InjectedFault("retrieveExport", "status", status=200, body=json.dumps(body))
 
 
 def test_each_block_tells_where_to_go_on(world: World) -> None:
@@ -105,7 +105,7 @@ def test_a_place_that_is_of_no_use_is_not_asked_for(world: World, what: str) -> 
 def test_a_side_that_is_down_does_not_throw_the_place_away(world: World) -> None:
     five(world)
     _, first = islice(listing(world).read_all(SEGMENT), 2)
-    world.state.faults.add(Fault("retrieveExport", "reset", times=9))
+    world.state.faults.add(InjectedFault("retrieveExport", "reset", times=9))
     with pytest.raises(Unreachable):
         list(listing(world).read_all(SEGMENT, first.cursor))
     assert world.calls("initiateExportSegment") == 1
@@ -123,13 +123,13 @@ def test_a_page_that_begins_with_the_last_row_of_the_one_before_counts_it_once(w
 
 def test_a_short_page_is_not_the_end(world: World) -> None:
     people = five(world)
-    world.state.faults.add(Fault("retrieveExport", "half_page", nth=2))
+    world.state.faults.add(InjectedFault("retrieveExport", "half_page", nth=2))
     assert ids(list(listing(world).read_all(SEGMENT))) == people
 
 
 def test_the_same_page_for_ever_is_an_incomplete_listing(world: World) -> None:
     body = block(1, 2, more=True, total=5).body
-    world.state.faults.add(Fault("retrieveExport", "status", status=200, body=body, times=99))
+    world.state.faults.add(InjectedFault("retrieveExport", "status", status=200, body=body, times=99))
     with pytest.raises(DrainIncomplete, match="2 of 5"):
         list(listing(world).read_all(SEGMENT))
     assert world.calls("retrieveExport") == 2
@@ -146,7 +146,9 @@ def test_the_end_is_proven_by_the_status_where_the_page_does_not_count(world: Wo
 def test_an_export_that_ends_badly_is_an_incomplete_listing(world: World, word: str) -> None:
     """MyPreferences `Retrieve status`."""
     world.state.faults.add(
-        Fault("exportStatus", "status", status=200, body=json.dumps({"Status": word, "RowCount": None}))
+        InjectedFault(
+            "exportStatus", "status", status=200, body=json.dumps({"Status": word, "RowCount": None})
+        )
     )
     with pytest.raises(DrainIncomplete):
         list(listing(world).read_all(SEGMENT))

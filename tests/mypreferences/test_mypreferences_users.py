@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.errors import Forbidden, OutcomeUnknown, Refused, SignInRefused
 from bridge.mypreferences import wire
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.data_world import email, pref
 from tests.mypreferences.mp_world import World
 
@@ -64,7 +64,7 @@ def test_a_user_that_the_service_will_not_have_says_what_to_check(world: World) 
 def test_an_answer_that_does_not_come_leaves_the_outcome_unknown_and_nothing_is_repeated(
     world: World, action: str
 ) -> None:
-    world.state.faults.add(Fault("createUser", action))
+    world.state.faults.add(InjectedFault("createUser", action))
     with pytest.raises(OutcomeUnknown):
         world.client.create_user(WANTED)
     assert world.calls("createUser") == 1

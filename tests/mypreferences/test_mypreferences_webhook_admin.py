@@ -19,7 +19,7 @@ from bridge.mypreferences.events.webhook_admin import (
     set_state,
     subscribe,
 )
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import CHANNEL, NEWS, PROFILING, World, a_mapping
 
 HOOK = "https://bridge.example.com/hooks/mypreferences/secret"
@@ -99,7 +99,7 @@ def test_it_is_paused_in_whichever_word_is_known(world: World, takes_paused: boo
 
 @pytest.mark.parametrize(("kind", "made"), [("reset_after", True), ("reset", False)])
 def test_a_subscription_that_nobody_confirmed_is_looked_for(world: World, kind: str, made: bool) -> None:
-    world.state.faults.add(Fault("createSubscription", kind))
+    world.state.faults.add(InjectedFault("createSubscription", kind))
     if made:
         assert subscribe(world.client, wanted()).id == 1
     else:
@@ -111,14 +111,14 @@ def test_a_subscription_that_nobody_confirmed_is_looked_for(world: World, kind: 
 @pytest.mark.parametrize(("kind", "word"), [("reset_after", "Active"), ("reset", "Paused")])
 def test_a_state_that_nobody_confirmed_is_read_back(world: World, kind: str, word: str) -> None:
     subscribe(world.client, wanted())
-    world.state.faults.add(Fault("updateSubscription", kind))
+    world.state.faults.add(InjectedFault("updateSubscription", kind))
     assert set_state(world.client, 1, ACTIVE) == word
 
 
 @pytest.mark.parametrize(("kind", "gone"), [("reset_after", True), ("reset", False)])
 def test_a_deletion_that_nobody_confirmed_is_looked_for(world: World, kind: str, gone: bool) -> None:
     subscribe(world.client, wanted())
-    world.state.faults.add(Fault("deleteSubscription", kind))
+    world.state.faults.add(InjectedFault("deleteSubscription", kind))
     assert delete(world.client, 1) is gone
 
 

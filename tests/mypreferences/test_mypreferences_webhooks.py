@@ -8,7 +8,7 @@ import pytest
 
 from bridge.core.errors import Forbidden, NotFound, OutcomeUnknown, Refused
 from bridge.mypreferences import wire
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import NOON, World, ago
 
 ADDED = wire.EventInterest(entity="Preferences", event_type="preference.added", filters=["AllFilters"])
@@ -74,7 +74,7 @@ def test_a_deleted_subscription_is_gone(world: World) -> None:
 
 def test_an_unanswered_change_of_a_subscription_is_in_doubt(world: World) -> None:
     world.client.create_subscription(WANTED)
-    world.state.faults.add(Fault("deleteSubscription", "reset_after"))
+    world.state.faults.add(InjectedFault("deleteSubscription", "reset_after"))
     with pytest.raises(OutcomeUnknown):
         world.client.delete_subscription(1)
     assert world.client.retrieve_subscriptions() == []
@@ -83,7 +83,9 @@ def test_an_unanswered_change_of_a_subscription_is_in_doubt(world: World) -> Non
 def test_a_page_of_some_proxy_does_not_prove_that_a_subscription_is_gone(world: World) -> None:
     world.client.create_subscription(WANTED)
     world.state.faults.add(
-        Fault("deleteSubscription", "status", status=200, body="<html></html>", content_type="text/html")
+        InjectedFault(
+            "deleteSubscription", "status", status=200, body="<html></html>", content_type="text/html"
+        )
     )
     with pytest.raises(OutcomeUnknown):
         world.client.delete_subscription(1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bridge.core.errors import InvalidResponse, OutcomeUnknown
 from bridge.mypreferences import wire
 from bridge.mypreferences.timestamps import parse_moment, render_moment
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import World
 
 
@@ -164,7 +164,7 @@ BAD = [
 @pytest.mark.parametrize("body", BAD)
 def test_a_bad_answer_to_a_read_names_the_call_and_quotes_nothing(world: World, body: str) -> None:
     profile_id = world.add()
-    world.state.faults.add(Fault("retrieveProfileById", "status", status=200, body=body))
+    world.state.faults.add(InjectedFault("retrieveProfileById", "status", status=200, body=body))
     with pytest.raises(InvalidResponse, match="retrieveProfileById") as caught:
         world.client.retrieve_profile_by_id(profile_id)
     assert not body or body not in str(caught.value)
@@ -173,7 +173,7 @@ def test_a_bad_answer_to_a_read_names_the_call_and_quotes_nothing(world: World, 
 @pytest.mark.parametrize("body", BAD)
 def test_a_bad_answer_to_a_write_leaves_its_outcome_unknown(world: World, body: str) -> None:
     profile_id = world.add()
-    world.state.faults.add(Fault("updateProfilePost", "status", status=200, body=body))
+    world.state.faults.add(InjectedFault("updateProfilePost", "status", status=200, body=body))
     with pytest.raises(OutcomeUnknown, match="updateProfilePost"):
         world.client.update_profile_post(profile_id, wire.Profile())
 
@@ -182,7 +182,7 @@ def test_a_bad_answer_to_a_write_leaves_its_outcome_unknown(world: World, body: 
     "body", ["null", "<html>", '{"Message":null}', '{"Events":null}', '[{"EventType":7}]']
 )
 def test_no_events_and_no_answer_are_told_apart(world: World, body: str) -> None:
-    world.state.faults.add(Fault("retrieveEvents", "status", status=200, body=body))
+    world.state.faults.add(InjectedFault("retrieveEvents", "status", status=200, body=body))
     with pytest.raises(InvalidResponse):
         world.client.retrieve_events(start_at=utc(2026, 1, 20), end_at=utc(2026, 1, 20, 1))
 
@@ -190,7 +190,7 @@ def test_no_events_and_no_answer_are_told_apart(world: World, body: str) -> None
 def test_the_profile_of_another_person_is_a_bad_answer(world: World) -> None:
     first, second = world.add(), world.add("bob@example.com")
     world.state.faults.add(
-        Fault("retrieveProfileById", "status", status=200, body=f'{{"ProfileId":{second}}}')
+        InjectedFault("retrieveProfileById", "status", status=200, body=f'{{"ProfileId":{second}}}')
     )
     with pytest.raises(InvalidResponse):
         world.client.retrieve_profile_by_id(first)

@@ -16,7 +16,7 @@ from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import Adjustment, Choice, Evidence, Observation, Side, TopicId
 from bridge.core.ports import Hint, WriteResponse, read_person
 from bridge.mypreferences.replica import MyPreferencesReplica
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import (
     ADDRESS,
     CHANNEL,
@@ -198,7 +198,7 @@ def test_a_write_for_an_unknown_person_is_held(world: World) -> None:
 )
 def test_a_withdrawal_without_a_trustworthy_answer_is_in_doubt_and_sent_once(world: World, kind: str) -> None:
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
-    world.state.faults.add(Fault("updateProfilePost", kind))
+    world.state.faults.add(InjectedFault("updateProfilePost", kind))
     with pytest.raises(OutcomeUnknown):
         send_one(world.replica(), who(), [withdrawal()])
     assert world.calls("updateProfilePost") == 1
@@ -206,7 +206,7 @@ def test_a_withdrawal_without_a_trustworthy_answer_is_in_doubt_and_sent_once(wor
 
 def test_one_profile_in_doubt_does_not_spare_the_others_the_withdrawal(world: World) -> None:
     ids = [world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))}) for _ in range(2)]
-    world.state.faults.add(Fault("updateProfilePost", "reset"))
+    world.state.faults.add(InjectedFault("updateProfilePost", "reset"))
     with pytest.raises(OutcomeUnknown):
         send_one(world.replica(), who(), [withdrawal()])
     views = [world.replica().read_hint(Hint(id=profile_id))[0].topics[NEWS.id].choice for profile_id in ids]

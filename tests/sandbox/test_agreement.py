@@ -9,7 +9,7 @@ import pytest
 
 from bridge.sandbox.agreement import Agreement, DotdigitalAccess, MyPreferencesAccess, compare, mask
 from bridge.sandbox.crowd import Crowd
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.reading import CannotRead
 from bridge.sandbox.residents import Role
 from bridge.sandbox.world import CHANNEL, TOPICS, World
@@ -198,12 +198,12 @@ def test_two_thousand_people_are_compared_in_a_few_calls() -> None:
 
 def test_a_service_that_refuses_is_an_error_and_no_agreement(world: World) -> None:
     ann(world)
-    world.dotdigital.faults.add(Fault("getContacts", "status", status=503))
+    world.dotdigital.faults.add(InjectedFault("getContacts", "status", status=503))
     with pytest.raises(CannotRead, match="503"):
         check(world)
-    world.mypreferences.faults.add(Fault("retrieveExport", "html"))
+    world.mypreferences.faults.add(InjectedFault("retrieveExport", "html"))
     with pytest.raises(CannotRead, match="JSON"):
         check(world)
-    world.dotdigital.faults.add(Fault("getContacts", "reset"))
+    world.dotdigital.faults.add(InjectedFault("getContacts", "reset"))
     with pytest.raises(CannotRead, match="does not answer"):
         check(world)

@@ -14,10 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bridge.sandbox.calls import Calls
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.faults import KINDS, Fault, Faults
-from bridge.sandbox.frontdoor import FrontDoor
+from bridge.sandbox.faults import KINDS, Calls, Faults, InjectedFault
+from bridge.sandbox.middleware import ServiceMiddleware
 from bridge.sandbox.server import Server
 from tests.waiting import wait_until
 
@@ -29,7 +28,7 @@ class Toy:
         self.applied = 0
         self.clock, self.calls, self.faults = SandboxClock(), Calls(), Faults()
         routes = [Route("/thing", self.thing, methods=["GET", "POST"])]
-        self.app = FrontDoor(
+        self.app = ServiceMiddleware(
             Starlette(routes=routes), self.clock, self.calls, self.faults, lambda *_: "thing"
         )
 
@@ -52,28 +51,28 @@ def client(toy: Toy) -> Iterator[httpx.Client]:
 def test_a_fault_fires_from_its_nth_call_as_often_as_told_and_only_for_its_operation() -> None:
     faults = Faults()
     faults.record("a")
-    faults.add(Fault("a", "null", nth=2, times=2))
+    faults.add(InjectedFault("a", "null", nth=2, times=2))
     fired = [faults.record(name) is not None for name in ("a", "b", "a", "a", "a")]
     assert fired == [False, False, True, True, False]
 
 
 def test_a_star_fault_counts_every_operation() -> None:
     faults = Faults()
-    faults.add(Fault("*", "null", nth=3))
+    faults.add(InjectedFault("*", "null", nth=3))
     assert [faults.record(name) is not None for name in "abc"] == [False, False, True]
 
 
 def test_cleared_faults_no_longer_fire() -> None:
     faults = Faults()
-    faults.add(Fault("a", "null"))
+    faults.add(InjectedFault("a", "null"))
     faults.clear()
     assert faults.record("a") is None
 
 
 def test_exactly_one_of_many_threads_meets_a_single_fault() -> None:
     faults = Faults()
-    faults.add(Fault("a", "null", nth=50))
-    met: list[Fault | None] = []
+    faults.add(InjectedFault("a", "null", nth=50))
+    met: list[InjectedFault | None] = []
     threads = [
         threading.Thread(target=lambda: met.extend(faults.record("a") for _ in range(25))) for _ in range(4)
     ]
@@ -96,7 +95,7 @@ def test_exactly_one_of_many_threads_meets_a_single_fault() -> None:
 )
 def test_a_wrong_fault_is_refused_with_a_hint(document: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Fault.from_json(document)
+        InjectedFault.from_json(document)
 
 
 @pytest.mark.parametrize(
@@ -112,20 +111,22 @@ def test_a_wrong_fault_is_refused_with_a_hint(document: dict[str, object], words
 def test_answering_faults_say_what_they_were_told(
     toy: Toy, client: httpx.Client, kind: str, status: int, body: str, applied: int
 ) -> None:
-    toy.faults.add(Fault("thing", kind, status=503, body='{"x":1}', headers={"Retry-After": "7"}, delay=0.01))
+    toy.faults.add(
+        InjectedFault("thing", kind, status=503, body='{"x":1}', headers={"Retry-After": "7"}, delay=0.01)
+    )
     answer = client.get("/thing")
     assert (answer.status_code, answer.text, toy.applied) == (status, body, applied)
     assert kind == "slow" or answer.headers["retry-after"] == "7"
 
 
 def test_the_html_fault_is_a_page_with_status_200(toy: Toy, client: httpx.Client) -> None:
-    toy.faults.add(Fault("thing", "html"))
+    toy.faults.add(InjectedFault("thing", "html"))
     answer = client.get("/thing")
     assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "text/html")
 
 
 def test_half_a_page_is_valid_json_with_the_first_half(toy: Toy, client: httpx.Client) -> None:
-    toy.faults.add(Fault("thing", "half_page"))
+    toy.faults.add(InjectedFault("thing", "half_page"))
     assert client.get("/thing").json() == list(range(50))
 
 
@@ -134,7 +135,7 @@ def test_half_a_page_is_valid_json_with_the_first_half(toy: Toy, client: httpx.C
     [("reset", 0), ("reset_after", 1), ("timeout_before", 0), ("timeout_after", 1), ("truncate", 1)],
 )
 def test_wire_faults_are_real_for_the_client(toy: Toy, client: httpx.Client, kind: str, applied: int) -> None:
-    toy.faults.add(Fault("thing", kind))
+    toy.faults.add(InjectedFault("thing", kind))
     # which of the two a dropped connection becomes is up to the kernel's timing
     with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
         client.post("/thing", json={})
@@ -146,14 +147,14 @@ def test_wire_faults_are_real_for_the_client(toy: Toy, client: httpx.Client, kin
 def test_a_hang_longer_than_the_clients_patience_is_a_read_timeout(
     toy: Toy, client: httpx.Client, kind: str, applied: int
 ) -> None:
-    toy.faults.add(Fault("thing", kind, delay=60))
+    toy.faults.add(InjectedFault("thing", kind, delay=60))
     with pytest.raises(httpx.ReadTimeout):
         client.get("/thing", timeout=httpx.Timeout(60, read=0.3))
     wait_until(lambda: toy.calls.count("thing") == 1 and toy.applied == applied, "the request was handled")
 
 
 def test_a_server_stops_though_a_request_hangs(toy: Toy) -> None:
-    toy.faults.add(Fault("thing", "timeout_before", delay=600))
+    toy.faults.add(InjectedFault("thing", "timeout_before", delay=600))
     with (
         Server(toy.app) as server,
         httpx.Client(base_url=server.url, trust_env=False) as client,
@@ -164,7 +165,7 @@ def test_a_server_stops_though_a_request_hangs(toy: Toy) -> None:
 
 def test_every_kind_is_served(toy: Toy, client: httpx.Client) -> None:
     for kind in KINDS:
-        toy.faults.add(Fault("thing", kind))
+        toy.faults.add(InjectedFault("thing", kind))
         with contextlib.suppress(httpx.TransportError):
             client.get("/thing")
         toy.faults.clear()

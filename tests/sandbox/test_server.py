@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,15 +13,13 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from bridge.sandbox.calls import Calls
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.control import control_routes
-from bridge.sandbox.faults import Faults
-from bridge.sandbox.frontdoor import FrontDoor
+from bridge.sandbox.faults import Calls, Faults
+from bridge.sandbox.http import ApiRoute, HttpReply, HttpRequest, RouteTable, split_path, text_reply
 from bridge.sandbox.server import CONNECTION, Server
+from bridge.sandbox.service import create_service
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -37,6 +36,7 @@ class State:
     calls: Calls = field(default_factory=Calls)
     faults: Faults = field(default_factory=Faults)
     switches: Switches = field(default_factory=Switches)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def people(self) -> list[dict[str, str]]:
         return [{"name": "somebody"}]
@@ -53,8 +53,13 @@ def state() -> State:
 
 @pytest.fixture
 def client(state: State) -> Iterator[httpx.Client]:
-    routes = [*control_routes(state, {"hello"}), Route("/hello", lambda _: PlainTextResponse("hi"))]
-    app = FrontDoor(Starlette(routes=routes), state.clock, state.calls, state.faults, _path)
+    table = RouteTable([ApiRoute("hello", "GET", "/hello", lambda _: text_reply("hi"))])
+
+    def serve(request: HttpRequest) -> HttpReply:
+        route = table.find(request.method, split_path(request.raw_path)).route
+        return HttpReply(404) if route is None else route.handler(request)
+
+    app = create_service(state, serve, operation_of=_path, operation_ids=table.operation_ids)
     with Server(app) as server, httpx.Client(base_url=server.url, timeout=5, trust_env=False) as client:
         yield client
 

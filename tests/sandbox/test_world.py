@@ -64,13 +64,13 @@ def test_its_settings_sign_in_at_both_services(world: World) -> None:
 
 def test_everything_that_the_example_mapping_names_is_there_and_more(world: World) -> None:
     mapping = tomllib.loads((ROOT / "mappings" / "bridge.toml").read_text())
-    config, catalogue = world.mypreferences.config, world.dotdigital.catalogue
+    config, preferences = world.mypreferences.config, world.dotdigital.preferences
     named = {topic["id"]: topic for topic in mapping["topics"]}
     assert set(named) == {topic.id for topic in TOPICS}
     for topic in TOPICS:
         written = named[topic.id]["dotdigital"]
         assert dict(topic.preferences) == written.get("frequencies", {"": written.get("preference")})
-        assert all(catalogue.leaf(number) for number in topic.preferences.values())
+        assert all(preferences.leaf(number) for number in topic.preferences.values())
         mine = dict(named[topic.id]["mypreferences"])
         if isinstance(topic.source, FilterOf):
             known = config.filter(mine["filter"])
@@ -81,7 +81,7 @@ def test_everything_that_the_example_mapping_names_is_there_and_more(world: Worl
             assert config.consent_type(mine["consent"]) is not None
     assert ConsentOf(**mapping["channels"]["email"]["mypreferences"]) == CHANNEL
     mapped = {number for topic in TOPICS for number in topic.preferences.values()}
-    assert len(catalogue.leaves()) > len(mapped)
+    assert len([node for node in preferences.all() if node.is_leaf]) > len(mapped)
     assert len(config.filters()) > len(TOPICS)
 
 

@@ -306,7 +306,7 @@ class Live:
         with self.dotdigital.lock:
             there = self.dotdigital.contacts.by_id[contact]
             self.dotdigital.define_identifier(name)
-            self.dotdigital.contacts.set_custom(there, name, str(profile), self.dotdigital.now())
+            self.dotdigital.contacts.set_identifier(there, name, str(profile))
 
     def unsubscribe(self, address: str, reason: str = "Unsubscribed") -> None:
         """The unsubscribe link, or what else suppresses an address."""
@@ -420,8 +420,8 @@ def _config(plan: Plan) -> Config:
     )
 
 
-def _dotdigital(clock: SandboxClock) -> dotdigital.State:
-    state = dotdigital.State(clock)
+def _dotdigital(clock: SandboxClock) -> dotdigital.DotdigitalState:
+    state = dotdigital.DotdigitalState(clock)
     state.define_preference(1002, "Newsletter")
     state.define_category(1020, "Offers")
     state.define_preference(1003, "Daily", category=1020)

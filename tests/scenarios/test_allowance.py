@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, MINE, NEWS, OFFERS, OUT, THEIRS, Live, Street
 
@@ -19,7 +19,7 @@ TIERS = ("low", "medium", "high")
 class Stranger:
     """Another integration, before the same service: spends its share of each tier at any time of a minute."""
 
-    def __init__(self, state: State, app: ASGIApp, *, share: float) -> None:
+    def __init__(self, state: DotdigitalState, app: ASGIApp, *, share: float) -> None:
         self._state, self._app, self._share = state, app, share
         self._dice = random.Random(1)
         self._minute: datetime | None = None
@@ -52,7 +52,7 @@ class Stranger:
             calls = min(left, self._dice.randint(0, 3))
             self._left[tier] -= calls
             self.spent += calls
-            self._state.strangers_use(tier, calls)
+            self._state.use_elsewhere(tier, calls)
 
 
 def _limited(live: Live, street: Street, **switches: Any) -> Stranger:

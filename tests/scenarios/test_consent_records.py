@@ -14,7 +14,7 @@ import pytest
 
 from bridge.core.errors import InvalidResponse
 from bridge.core.model import ConsentRecord, TopicId, Who
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
 
@@ -77,7 +77,7 @@ def test_without_the_mappings_word_nothing_is_sent(live: Live) -> None:
 
 def test_a_record_is_kept_once_however_often_its_opt_in_is_sent(asking: Live) -> None:
     _says_yes(asking)
-    asking.dotdigital.faults.add(Fault("set-preferences-for-contact", "reset"))
+    asking.dotdigital.faults.add(InjectedFault("set-preferences-for-contact", "reset"))
     asking.round()
     asking.until_quiet()
     assert asking.shows("ada@example.com") == (IN, IN)
@@ -86,7 +86,7 @@ def test_a_record_is_kept_once_however_often_its_opt_in_is_sent(asking: Live) ->
 
 def test_a_record_whose_outcome_is_unknown_is_not_sent_again(asking: Live) -> None:
     _says_yes(asking)
-    asking.dotdigital.faults.add(Fault("importContact", "reset_after"))
+    asking.dotdigital.faults.add(InjectedFault("importContact", "reset_after"))
     asking.round()
     asking.until_quiet()
     assert asking.shows("ada@example.com") == (IN, IN)
@@ -156,7 +156,7 @@ def test_many_opt_ins_take_their_evidence_along_in_one_import(crowd: Live) -> No
 
 @pytest.mark.parametrize("kind", ["reset", "reset_after"])
 def test_records_of_an_import_whose_answer_was_lost_are_kept_once(crowd: Live, kind: str) -> None:
-    crowd.dotdigital.faults.add(Fault("importContacts", kind))
+    crowd.dotdigital.faults.add(InjectedFault("importContacts", kind))
     crowd.round()
     crowd.clock.advance(3600)
     crowd.until_quiet()

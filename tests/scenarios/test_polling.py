@@ -6,7 +6,7 @@ import pytest
 
 from bridge.dotdigital.polling.capabilities import Capabilities, Capability
 from bridge.dotdigital.polling.modified_feed import LONGEST
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from tests.port_calls import feed_named
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
@@ -86,7 +86,7 @@ def test_no_opt_in_passes_a_withdrawal_that_it_misses(watched: Live) -> None:
     polled(watched, 20)
     assert watched.shows(address) == (OUT, OUT)
     watched.say(THEIRS, address, NEWS, IN)
-    watched.mypreferences.faults.add(Fault("*", "status", status=503, times=10_000))
+    watched.mypreferences.faults.add(InjectedFault("*", "status", status=503, times=10_000))
     rounds = 0
     while watched.cell(address).seen[THEIRS].choice is not IN:
         polled(watched)

@@ -138,6 +138,6 @@ def test_without_the_setting_nothing_is_read_from_it(make: Make) -> None:
     profile = live.add_mine("ada.new@example.com", {NEWS: IN}, said)
     live.add_theirs("ada.old@example.com", {NEWS: OUT}, said.replace(month=9))
     contact = live.dotdigital.contacts.by_id[live.contact("ada.old@example.com")]
-    live.dotdigital.contacts.set_custom(contact, "mypreferences-id", str(profile), live.dotdigital.now())
+    live.dotdigital.contacts.set_identifier(contact, "mypreferences-id", str(profile))
     live.started()
     assert live.mine("ada.new@example.com", NEWS) is IN

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bridge.sandbox.dotdigital import feeds, routes
-from bridge.sandbox.dotdigital.state import State
-from bridge.sandbox.faults import KINDS, Fault
+from bridge.sandbox.dotdigital.state import DotdigitalState
+from bridge.sandbox.faults import KINDS, InjectedFault
+from bridge.sandbox.http import RouteTable
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, THEIRS, Live
 from tests.sizes import size
@@ -45,10 +46,10 @@ def test_of_three_pages_of_suppressed_rows_that_shift_while_paged_none_is_missed
 
 def _shift_between_pages(monkeypatch: pytest.MonkeyPatch, people: int) -> None:
     """After each page some people leave the feed from its front (they signed up again)."""
-    real = feeds.suppressed_since
+    real = feeds.get_suppressed_contacts_since_date
     gone = iter(range(1, CROWD + 1, 7))
 
-    def moving(state: State, call: Any) -> Any:
+    def moving(state: DotdigitalState, call: Any) -> Any:
         answer = real(state, call)
         for _ in range(people):
             number = next(gone, None)
@@ -56,10 +57,11 @@ def _shift_between_pages(monkeypatch: pytest.MonkeyPatch, people: int) -> None:
                 state.subscribe(number)
         return answer
 
-    operations = tuple(
-        replace(one, handler=moving) if one.id == SUPPRESSED else one for one in routes.OPERATIONS
+    table = RouteTable(
+        replace(one, handler=moving) if one.operation_id == SUPPRESSED else one
+        for one in routes.ROUTES.routes
     )
-    monkeypatch.setattr(routes, "OPERATIONS", operations)
+    monkeypatch.setattr(routes, "ROUTES", table)
 
 
 def _seen_out(live: Live) -> set[str]:
@@ -94,7 +96,7 @@ def test_a_failed_page_moves_no_watermark_and_loses_nobody(
     service = live.mypreferences if side is MINE else live.dotdigital
     assert operation in service.calls.counts(), service.calls.counts()
     before = live.app.store.feeds.watermarks()
-    service.faults.add(Fault(operation, kind, times=40))
+    service.faults.add(InjectedFault(operation, kind, times=40))
     failed = live.round()
     after = live.app.store.feeds.watermarks()
     service.faults.clear()
@@ -121,7 +123,7 @@ def test_while_a_feed_fails_nobody_whom_it_speaks_of_is_raised(live: Live) -> No
     live.started()
     live.say(MINE, ada, NEWS, IN)
     live.say(MINE, bob, NEWS, OUT)
-    live.dotdigital.faults.add(Fault(OPT_INS, "status", times=40))
+    live.dotdigital.faults.add(InjectedFault(OPT_INS, "status", times=40))
     live.round()
     live.dotdigital.faults.clear()
     assert live.shows(ada) == (IN, OUT)
@@ -236,8 +238,8 @@ def test_a_write_whose_answer_is_lost_is_settled_by_reading_back(live: Live, cho
     live.started()
     live.say(MINE, ada, NEWS, choice)
     live.say(THEIRS, bob, NEWS, choice)
-    live.mypreferences.faults.add(Fault("updateProfilePost", kind))
-    live.dotdigital.faults.add(Fault("set-preferences-for-contact", kind))
+    live.mypreferences.faults.add(InjectedFault("updateProfilePost", kind))
+    live.dotdigital.faults.add(InjectedFault("set-preferences-for-contact", kind))
     live.round()
     live.until_quiet()
     assert live.shows(ada) == (choice, choice)

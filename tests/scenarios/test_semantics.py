@@ -11,7 +11,7 @@ import pytest
 from bridge.engine.report import Report
 from bridge.mypreferences import wire
 from bridge.mypreferences.client.patches import Replace, Test
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences.config import Coupling, Filter, Program
 from bridge.sandbox.mypreferences.telling import SYSTEM
 from tests.scenarios.conftest import Make
@@ -287,7 +287,7 @@ def test_a_write_with_a_lost_answer_is_settled_by_reading(live: Live, kind: str)
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     live.mypreferences.calls.reset()
-    live.mypreferences.faults.add(Fault("updateProfilePost", kind))
+    live.mypreferences.faults.add(InjectedFault("updateProfilePost", kind))
     live.say(THEIRS, ada, NEWS, OUT)
     reports = [live.round() for _ in range(4)]
     assert raised(reports) == 0

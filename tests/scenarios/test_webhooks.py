@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.core.model import Choice
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.settings import load
 from bridge.store import WebhookInbox
 from bridge.web.app import HttpAnswer, make_app
@@ -119,7 +119,7 @@ def test_a_withdrawal_is_carried_over_by_its_webhook_while_events_cannot_be_read
     with listening(live):
         live.say(MINE, ada, NEWS, OUT)
         live.mypreferences.deliveries.cycle()
-        live.mypreferences.faults.add(Fault("retrieveEvents", "status", status=503, times=20))
+        live.mypreferences.faults.add(InjectedFault("retrieveEvents", "status", status=503, times=20))
         live.round()
     assert live.shows(ada) == (OUT, OUT)
 
@@ -132,7 +132,7 @@ def test_an_opt_in_is_not_carried_over_by_its_webhook_while_events_cannot_be_rea
     with listening(live):
         live.say(MINE, ada, NEWS, IN)
         live.mypreferences.deliveries.cycle()
-        live.mypreferences.faults.add(Fault("retrieveEvents", "status", status=503, times=2))
+        live.mypreferences.faults.add(InjectedFault("retrieveEvents", "status", status=503, times=2))
         live.round()
         assert live.shows(ada) == (IN, OUT)
         live.round()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.dotdigital import ApiUser, State, create_app
+from bridge.sandbox.dotdigital import ApiUser, DotdigitalState, create_app
 from bridge.sandbox.dotdigital.routes import operation_of
 
 USER = ApiUser()
@@ -42,8 +42,8 @@ class Account:
         await self._app(scope, receive, counted)
 
 
-def _laid_out() -> State:
-    state = State(clock=SandboxClock(datetime(2026, 3, 1, 12, tzinfo=UTC), frozen=True))
+def _laid_out() -> DotdigitalState:
+    state = DotdigitalState(clock=SandboxClock(datetime(2026, 3, 1, 12, tzinfo=UTC), frozen=True))
     category = state.define_category(CATEGORY, "Camping")
     state.define_preference(IN_CATEGORY, "Tents", category)
     state.define_preference(LEAF, "Football")

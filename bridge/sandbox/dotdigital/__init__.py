@@ -1,9 +1,17 @@
 """Dotdigital, emulated: preferences of v2, contacts of v3, and the account behind them."""
 
+from bridge.sandbox.dotdigital.account import ApiUser
 from bridge.sandbox.dotdigital.app import create_app
-from bridge.sandbox.dotdigital.multitude import Multitude
-from bridge.sandbox.dotdigital.records import Contact
-from bridge.sandbox.dotdigital.state import ApiUser, State
-from bridge.sandbox.dotdigital.switches import Switches
+from bridge.sandbox.dotdigital.generated_contacts import GeneratedContacts
+from bridge.sandbox.dotdigital.records import StoredContact
+from bridge.sandbox.dotdigital.state import DotdigitalState
+from bridge.sandbox.dotdigital.switches import DotdigitalSwitches
 
-__all__ = ["ApiUser", "Contact", "Multitude", "State", "Switches", "create_app"]
+__all__ = [
+    "ApiUser",
+    "DotdigitalState",
+    "DotdigitalSwitches",
+    "GeneratedContacts",
+    "StoredContact",
+    "create_app",
+]

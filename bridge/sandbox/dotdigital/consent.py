@@ -1,87 +1,86 @@
-"""The rules of being unsubscribed, suppressed and coming back, shared by v2, v3 and the people themselves."""
+"""The rules of being unsubscribed, suppressed, deleted and resubscribed, the same for v2, v3 and people."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from bridge.sandbox.dotdigital import vocabulary
-from bridge.sandbox.dotdigital.records import Contact
-
-if TYPE_CHECKING:
-    from bridge.sandbox.dotdigital.state import State
+from bridge.sandbox.dotdigital import status_names
+from bridge.sandbox.dotdigital.account import Account
+from bridge.sandbox.dotdigital.records import StoredContact
 
 ADDED = "ContactAdded"
 CHALLENGED = "ContactChallenged"
 REFUSED = "ContactCannotBeUnsuppressed"
 
 
-def suppress(state: State, contact: Contact, status: str, when: datetime | None = None) -> None:
+def suppress(account: Account, contact: StoredContact, status: str, when: datetime | None = None) -> None:
     """Make `contact` unmailable for the reason `status`, dated `when` (default: now).
 
     Without `when`, a repeated or changed reason follows the switches about dateRemoved.
     """
-    now = state.now()
-    removed = when or now
+    removed = when or account.now()
     if when is None and contact.suppressed and contact.date_removed is not None:
-        same = contact.status == status
-        rule = state.switches.date_removed_on_repeat if same else state.switches.date_removed_on_reason_change
-        if rule == "kept":
-            removed = contact.date_removed
+        switches, same = account.switches, contact.status == status
+        rule = switches.date_removed_on_repeat if same else switches.date_removed_on_reason_change
+        removed = contact.date_removed if rule == "kept" else removed
     if (contact.status, contact.date_removed) != (status, removed):
-        state.contacts.set_status(contact, status, removed, now)
+        account.contacts.set_status(contact, status, removed)
 
 
-def restore(state: State, contact: Contact) -> None:
+def restore(account: Account, contact: StoredContact) -> None:
     """Make `contact` mailable again. Preference opt-ins are untouched."""
-    state.contacts.set_status(contact, vocabulary.SUBSCRIBED, None, state.now())
-    state.open_challenges.discard(contact.id)
+    account.contacts.set_status(contact, status_names.SUBSCRIBED, None)
+    account.open_challenges.discard(contact.id)
 
 
-def resubscribe(state: State, contact: Contact, challenge: bool) -> str:
+def resubscribe(account: Account, contact: StoredContact, challenge: bool) -> str:
     """Try to bring a contact back; returns the resubscribe status.
 
     Contacts suppressed by the account owner come back at once, complaints and global blocks never; all others
     are challenged where `challenge` is asked for.
     """
-    if contact.status == vocabulary.SUBSCRIBED:
+    if contact.status == status_names.SUBSCRIBED:
         return ADDED
-    if contact.status in vocabulary.NEVER_UNSUPPRESSED:
+    if contact.status in status_names.NEVER_UNSUPPRESSED:
         return REFUSED
-    if contact.status == vocabulary.PENDING:
-        _challenge(state, contact)
+    if contact.status == status_names.PENDING:
+        _challenge(account, contact)
         return CHALLENGED
-    if challenge and contact.status not in (vocabulary.SUPPRESSED, vocabulary.DELETED):
-        _challenge(state, contact)
-        if state.switches.challenged_status == vocabulary.PENDING:
-            state.contacts.set_status(contact, vocabulary.PENDING, contact.date_removed, state.now())
+    if challenge and contact.status not in (status_names.SUPPRESSED, status_names.DELETED):
+        _challenge(account, contact)
+        if account.switches.challenged_status == status_names.PENDING:
+            account.contacts.set_status(contact, status_names.PENDING, contact.date_removed)
         return CHALLENGED
-    restore(state, contact)
+    restore(account, contact)
     return ADDED
 
 
-def _challenge(state: State, contact: Contact) -> None:
-    """Send the confirmation e-mail, unless one is waiting: repeats are dropped without a word."""
-    if contact.id in state.open_challenges:
-        state.dropped_challenges[contact.id] = state.dropped_challenges.get(contact.id, 0) + 1
+def _challenge(account: Account, contact: StoredContact) -> None:
+    """Send the confirmation e-mail, unless one is waiting: repeats are silently dropped."""
+    if contact.id in account.open_challenges:
+        account.dropped_challenges[contact.id] = account.dropped_challenges.get(contact.id, 0) + 1
         return
-    state.open_challenges.add(contact.id)
-    state.challenges[contact.id] = state.challenges.get(contact.id, 0) + 1
+    account.open_challenges.add(contact.id)
+    account.challenges[contact.id] = account.challenges.get(contact.id, 0) + 1
 
 
-def await_confirmation(state: State, contact: Contact) -> None:
+def await_confirmation(account: Account, contact: StoredContact) -> None:
     """Double opt-in of a new contact: mail the confirmation and wait."""
-    state.contacts.set_status(contact, vocabulary.PENDING, None, state.now())
-    _challenge(state, contact)
+    account.contacts.set_status(contact, status_names.PENDING, None)
+    _challenge(account, contact)
 
 
 def write_opt_in(
-    state: State, contact: Contact, preference_id: int, opted_in: bool, when: datetime | None = None
+    account: Account, contact: StoredContact, preference_id: int, opted_in: bool, when: datetime | None = None
 ) -> None:
     """Set one preference. An equal value keeps its date, unless by switch or with `when`."""
     row = contact.opt_ins.get(preference_id)
     equal = row is not None and row.opted_in == opted_in
-    if equal and when is None and not state.switches.equal_write_moves_date:
+    if equal and when is None and not account.switches.equal_write_moves_date:
         return
-    now = state.now()
-    state.contacts.set_opt_in(contact, preference_id, opted_in, when or now, now)
+    account.contacts.set_opt_in(contact, preference_id, opted_in, when)
+
+
+def keeps_from_deletion(account: Account, contact: StoredContact) -> bool:
+    """Whether the service refuses to delete `contact`, as it is suppressed."""
+    return contact.suppressed and account.switches.delete_suppressed == "refused"

@@ -5,199 +5,171 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 
-from bridge.sandbox.dotdigital import vocabulary
-from bridge.sandbox.dotdigital.records import Contact, OptIn
+from bridge.sandbox.dotdigital import status_names
+from bridge.sandbox.dotdigital.records import EMAIL, MOBILE, StoredContact, StoredOptIn
 
 RECYCLE_BIN = timedelta(days=30)
 _FIRST_ID = 1
 
 
 class IdentifierTaken(ValueError):
-    """The e-mail address or mobile number belongs to another contact."""
+    """The identifier belongs to another contact."""
 
 
 class Contacts:
-    """Contacts by id, e-mail (case ignored) and mobile number.
+    """Contacts by id and by their identifiers. `now` gives the account's present.
 
-    `version` counts changes of suppressions and membership, so that feeds may keep what they sorted. `tell`
-    hears of what happens, as the events export names it.
+    `version` counts changes of suppressions and membership, so that feeds may keep what they sorted. `notify`
+    is called with what happens, as the events export names it, and the contact.
     """
 
-    def __init__(self, tell: Callable[[str, Contact], None]) -> None:
-        self._tell = tell
-        self.by_id: dict[int, Contact] = {}
-        self.suppressed: dict[int, Contact] = {}
-        self.by_preference: dict[int, dict[int, Contact]] = {}
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.notify: Callable[[str, StoredContact], None] = _nobody
+        self.by_id: dict[int, StoredContact] = {}
+        self.suppressed: dict[int, StoredContact] = {}
+        self.by_preference: dict[int, dict[int, StoredContact]] = {}
         self.version = 0
-        self._by_email: dict[str, Contact] = {}
-        self._by_mobile: dict[str, Contact] = {}
-        self._by_custom: dict[tuple[str, str], Contact] = {}
+        self._now = now
+        self._by_identifier: dict[tuple[str, str], StoredContact] = {}
         self._blocks: dict[str, tuple[str, datetime | None]] = {}
         self._next_id = _FIRST_ID
 
-    def create(self, now: datetime, email: str | None, mobile: str | None = None) -> Contact:
-        """A new contact. An address whose block outlived its contact starts blocked.
-
-        Raises IdentifierTaken.
-        """
-        mobile = None if mobile is None else mobile.removeprefix("+")
-        self._free(email, mobile, None)
-        contact = Contact(self._next_id, email, now, mobile=mobile)
+    def create(self, email: str | None, mobile: str | None = None) -> StoredContact:
+        """A new contact. An address whose block outlived its contact starts blocked. Raises
+        IdentifierTaken."""
+        given = {name: value for name, value in ((EMAIL, email), (MOBILE, mobile)) if value is not None}
+        for name, value in given.items():
+            self._check_free(name, value, None)
+        contact = StoredContact(self._next_id, self._now())
         self._next_id += 1
         self.by_id[contact.id] = contact
-        if email is not None:
-            self._by_email[email.lower()] = contact
-            self._inherit_block(contact, email, now)
-        if mobile is not None:
-            self._by_mobile[mobile] = contact
+        for name, value in given.items():
+            self.set_identifier(contact, name, value)
         self.version += 1
-        self._tell("contact.created", contact)
+        self.notify("contact.created", contact)
         return contact
 
-    def by_email(self, email: str, now: datetime) -> Contact | None:
-        """The contact with that address, binned ones included until their 30 days are over."""
-        return self._kept(self._by_email.get(email.lower()), now)
+    def find(self, identifier: str, value: str) -> StoredContact | None:
+        """The contact with that identifier, binned ones included until their 30 days are over."""
+        return self._kept(self._by_identifier.get(_key(identifier, value)))
 
-    def by_mobile(self, mobile: str, now: datetime) -> Contact | None:
-        """The contact with that mobile number."""
-        return self._kept(self._by_mobile.get(mobile), now)
+    def find_id(self, contact_id: int) -> StoredContact | None:
+        """The contact with that id, as `find` finds it."""
+        return self._kept(self.by_id.get(contact_id))
 
-    def by_contact_id(self, contact_id: int, now: datetime) -> Contact | None:
-        """The contact with that id."""
-        return self._kept(self.by_id.get(contact_id), now)
-
-    def by_custom(self, name: str, value: str, now: datetime) -> Contact | None:
-        """The contact with that custom identifier."""
-        return self._kept(self._by_custom.get((name, value)), now)
-
-    def living(self) -> Iterator[Contact]:
+    def living(self) -> Iterator[StoredContact]:
         """All contacts that are not in the recycle bin, by id."""
         return (contact for contact in self.by_id.values() if contact.binned_at is None)
 
-    def rename(self, contact: Contact, email: str, now: datetime, block_stays: bool) -> None:
-        """Change the address; with `block_stays` a suppression stays behind. Raises IdentifierTaken."""
-        self._free(email, None, contact)
-        if contact.email is not None:
-            del self._by_email[contact.email.lower()]
-            if block_stays and contact.suppressed and email.lower() != contact.email.lower():
-                self._blocks[contact.email.lower()] = (contact.status, contact.date_removed)
-                self.set_status(contact, vocabulary.SUBSCRIBED, None, now)
-        contact.email = email
-        self._by_email[email.lower()] = contact
-        contact.data_changed = now
-        self.version += 1
-        self._inherit_block(contact, email, now)
+    def set_identifier(
+        self, contact: StoredContact, name: str, value: str, *, block_stays: bool = False
+    ) -> None:
+        """Give an identifier, or change it. With `block_stays` a suppression stays with the former address.
+        Raises IdentifierTaken."""
+        self._check_free(name, value, contact)
+        former = contact.identifiers.get(name)
+        if former is not None:
+            del self._by_identifier[_key(name, former)]
+            if name == EMAIL and block_stays and contact.suppressed and value.lower() != former.lower():
+                self._blocks[former.lower()] = (contact.status, contact.date_removed)
+                self.set_status(contact, status_names.SUBSCRIBED, None)
+        contact.identifiers[name] = value.removeprefix("+") if name == MOBILE else value
+        self._by_identifier[_key(name, value)] = contact
+        contact.data_changed = self._now()
+        if name == EMAIL:
+            self.version += 1
+            blocked = self._blocks.pop(value.lower(), None)
+            if blocked is not None and not contact.suppressed:
+                self.set_status(contact, blocked[0], blocked[1] or self._now())
 
-    def set_mobile(self, contact: Contact, mobile: str, now: datetime) -> None:
-        """Change the mobile number. Raises IdentifierTaken."""
-        mobile = mobile.removeprefix("+")
-        self._free(None, mobile, contact)
-        if contact.mobile is not None:
-            del self._by_mobile[contact.mobile]
-        contact.mobile = mobile
-        self._by_mobile[mobile] = contact
-        contact.data_changed = now
-
-    def set_custom(self, contact: Contact, name: str, value: str, now: datetime) -> None:
-        """Change a custom identifier, which the caller has found to be free."""
-        self._by_custom.pop((name, contact.identifiers.get(name, "")), None)
-        contact.identifiers[name] = value
-        self._by_custom[name, value] = contact
-        contact.data_changed = now
-
-    def set_status(self, contact: Contact, status: str, removed: datetime | None, now: datetime) -> None:
+    def set_status(self, contact: StoredContact, status: str, removed: datetime | None) -> None:
         """Give the e-mail channel `status`; `removed` is shown as dateRemoved while it is suppressed.
 
         Coming back moves `updated` always: the vendor's own connector finds resubscribes that way.
         """
         contact.status = status
         contact.date_removed = removed
-        contact.suppression_changed = now
+        contact.suppression_changed = self._now()
         if contact.suppressed:
             self.suppressed[contact.id] = contact
         else:
-            contact.data_changed = now
+            contact.data_changed = self._now()
             self.suppressed.pop(contact.id, None)
         self.version += 1
-        self._tell("contact.updated", contact)
+        self.notify("contact.updated", contact)
 
     def set_opt_in(
-        self, contact: Contact, preference_id: int, opted_in: bool, modified: datetime, now: datetime
+        self, contact: StoredContact, preference_id: int, opted_in: bool, modified: datetime | None = None
     ) -> None:
-        """Record the contact's word on a preference."""
+        """Record the contact's choice on a preference, dated `modified` (default: now)."""
+        now = self._now()
         book = 1 + preference_id % 7
-        contact.opt_ins[preference_id] = OptIn(preference_id, opted_in, modified, now, book)
+        contact.opt_ins[preference_id] = StoredOptIn(preference_id, opted_in, modified or now, now, book)
         contact.preferences_changed = now
         self.by_preference.setdefault(preference_id, {})[contact.id] = contact
-        self._tell("contact.preferenceUpdated", contact)
+        self.notify("contact.preferenceUpdated", contact)
 
     def drop_preference(self, preference_id: int) -> None:
         """Forget every opt-in of a deleted definition."""
         for contact in self.by_preference.pop(preference_id, {}).values():
             contact.opt_ins.pop(preference_id, None)
 
-    def drop_opt_ins(self, contact: Contact, preference_ids: Collection[int], now: datetime) -> None:
-        """Forget the contact's word on these preferences."""
+    def drop_opt_ins(self, contact: StoredContact, preference_ids: Collection[int]) -> None:
+        """Forget the contact's choices on these preferences."""
         for preference_id in preference_ids:
             del contact.opt_ins[preference_id]
             self.by_preference[preference_id].pop(contact.id, None)
         if preference_ids:
-            contact.preferences_changed = now
-            self._tell("contact.preferenceUpdated", contact)
+            contact.preferences_changed = self._now()
+            self.notify("contact.preferenceUpdated", contact)
 
-    def keep_identifiers(self, contact: Contact, names: Collection[str], now: datetime) -> None:
+    def keep_identifiers(self, contact: StoredContact, names: Collection[str]) -> None:
         """Take every identifier from the contact but those named."""
-        if contact.email is not None and "email" not in names:
-            del self._by_email[contact.email.lower()]
-            contact.email = None
-        if contact.mobile is not None and "mobileNumber" not in names:
-            del self._by_mobile[contact.mobile]
-            contact.mobile = None
-        for name in [name for name in contact.identifiers if name not in names]:
-            del self._by_custom[name, contact.identifiers.pop(name)]
-        contact.data_changed = now
+        for name in contact.identifiers.keys() - set(names):
+            del self._by_identifier[_key(name, contact.identifiers.pop(name))]
+        contact.data_changed = self._now()
         self.version += 1
 
-    def bin(self, contact: Contact, now: datetime) -> None:
+    def bin(self, contact: StoredContact) -> None:
         """Delete: to the recycle bin. Opt-ins are gone; a block is remembered with the record."""
         for preference_id in contact.opt_ins:
             self.by_preference[preference_id].pop(contact.id, None)
         contact.opt_ins.clear()
-        contact.binned_at = now
+        contact.binned_at = self._now()
         self.suppressed.pop(contact.id, None)
         self.version += 1
-        self._tell("contact.removed", contact)
+        self.notify("contact.removed", contact)
 
-    def revive(self, contact: Contact, now: datetime) -> None:
+    def revive(self, contact: StoredContact) -> None:
         """Bring a binned contact back, with the status it had."""
         contact.binned_at = None
-        contact.data_changed = now
+        contact.data_changed = self._now()
         if contact.suppressed:
             self.suppressed[contact.id] = contact
         self.version += 1
 
-    def _inherit_block(self, contact: Contact, email: str, now: datetime) -> None:
-        blocked = self._blocks.pop(email.lower(), None)
-        if blocked is not None and not contact.suppressed:
-            self.set_status(contact, blocked[0], blocked[1] or now, now)
-
-    def _kept(self, contact: Contact | None, now: datetime) -> Contact | None:
-        if contact is None or contact.binned_at is None or now - contact.binned_at < RECYCLE_BIN:
+    def _kept(self, contact: StoredContact | None) -> StoredContact | None:
+        if contact is None or contact.binned_at is None or self._now() - contact.binned_at < RECYCLE_BIN:
             return contact
-        if contact.email is not None:
-            del self._by_email[contact.email.lower()]
-            if contact.suppressed:
-                self._blocks[contact.email.lower()] = (contact.status, contact.date_removed)
-        if contact.mobile is not None:
-            del self._by_mobile[contact.mobile]
-        for pair in contact.identifiers.items():
-            del self._by_custom[pair]
+        for name, value in contact.identifiers.items():
+            del self._by_identifier[_key(name, value)]
+        if contact.email is not None and contact.suppressed:
+            self._blocks[contact.email.lower()] = (contact.status, contact.date_removed)
         del self.by_id[contact.id]
         self.version += 1
         return None
 
-    def _free(self, email: str | None, mobile: str | None, owner: Contact | None) -> None:
-        if email is not None and self._by_email.get(email.lower(), owner) is not owner:
-            raise IdentifierTaken("the e-mail address belongs to another contact")
-        if mobile is not None and self._by_mobile.get(mobile, owner) is not owner:
-            raise IdentifierTaken("the mobile number belongs to another contact")
+    def _check_free(self, name: str, value: str, owner: StoredContact | None) -> None:
+        if self._by_identifier.get(_key(name, value), owner) is not owner:
+            raise IdentifierTaken(f"the {name} belongs to another contact")
+
+
+def _key(name: str, value: str) -> tuple[str, str]:
+    """What makes two identifiers the same: addresses ignore case, numbers a plus sign."""
+    if name == EMAIL:
+        return name, value.lower()
+    return name, value.removeprefix("+") if name == MOBILE else value
+
+
+def _nobody(event: str, contact: StoredContact) -> None:
+    del event, contact

@@ -3,163 +3,165 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from bridge.sandbox.dotdigital import render, v3_schema, v3_write, vocabulary
-from bridge.sandbox.dotdigital.records import Contact
-from bridge.sandbox.dotdigital.refusal import V3Refusal
+import msgspec
 
-if TYPE_CHECKING:
-    from bridge.sandbox.dotdigital.state import State
+from bridge.sandbox.dotdigital import status_names, v3_write
+from bridge.sandbox.dotdigital.account import Account
+from bridge.sandbox.dotdigital.records import (
+    CONTACT_ID,
+    EMAIL,
+    FINISHED,
+    NOT_FINISHED,
+    BulkImport,
+    StoredContact,
+)
+from bridge.sandbox.dotdigital.refusals import V3Refusal, failure_code
+from bridge.sandbox.dotdigital.v3_requests import ImportedContact, consent_records, read_contact
+from bridge.sandbox.http import BodyError, HttpReply, HttpRequest, json_reply, read_document, text_reply
 
-NOT_FINISHED = "NotFinished"
-PARTS = v3_schema.PARTS | {"matchIdentifier"}
 _NAMESPACE = uuid.UUID("6f0d7a52-4f0b-4b6e-9d53-7c1f5a1f2c11")
 _COUNTED = {"GloballySuppressed": "globallySuppressed", "DuplicateIdentifier": "duplicateIdentifiers"}
+_CONSENTS_FAILED = "ConsentRecordsNotApplied"
+
+_Failure = tuple[str, str]  # (code, description)
 
 
-@dataclass
-class Import:
-    """One job. Its effect is visible only once it is finished."""
+class _ImportRequest(msgspec.Struct, rename="camel"):
+    """The contacts are checked one by one, most of them only when the job runs."""
 
-    id: str
-    submitted: datetime
     contacts: list[Any]
-    merge: str
-    polls: int = 0
-    status: str = NOT_FINISHED
-    created: list[dict[str, Any]] = field(default_factory=list)
-    updated: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[dict[str, Any]] = field(default_factory=list)
-    codes: list[str] = field(default_factory=list)
-
-    @property
-    def active(self) -> bool:
-        """Still running."""
-        return self.status == NOT_FINISHED
+    merge_option: Literal["overwrite", "overwriteIfNotEmpty", "overwriteIfEmpty"] = "overwrite"
 
 
-def submit(state: State, contacts: list[Any], merge: str) -> Import:
+def import_contacts(account: Account, request: HttpRequest) -> HttpReply:
+    """202: accepted, not done. Only the outer object is checked here, unless by switch."""
+    if len(request.body) > account.switches.import_bytes:
+        return text_reply("Request Entity Too Large", 413)
+    try:
+        wanted = read_document(v3_write.json_body(request), _ImportRequest)
+    except BodyError as error:
+        raise v3_write.bad_json() from error
+    if not wanted.contacts:
+        raise v3_write.bad_json()
+    if account.switches.import_type_errors == "at_once":
+        problems = [one for entry in wanted.contacts for one in _read(account, entry)[1]]
+        if problems:
+            raise v3_write.bad_request(*problems[:10])
+    return json_reply({"importId": submit(account, wanted.contacts, wanted.merge_option).id}, 202)
+
+
+def get_import_status(account: Account, request: HttpRequest) -> HttpReply:
+    """The state of a job, and once it is finished what became of each contact. While it runs there is no
+    summary, or a null."""
+    job = account.imports.get(request.parameters["importId"])
+    if job is None:
+        raise V3Refusal(404, "contacts:importNotFound", "The import request could not be found")
+    job.polls += 1
+    settle_due(account)
+    shown: dict[str, Any] = {"importId": job.id, "status": job.outcome or NOT_FINISHED}
+    if not job.active:
+        shown["summary"] = _summary(job)
+    elif account.switches.import_summary == "null":
+        shown["summary"] = None
+    return json_reply({**shown, "created": job.created, "updated": job.updated, "failures": job.failures})
+
+
+def submit(account: Account, contacts: list[Any], merge: str) -> BulkImport:
     """Take a job in. Raises V3Refusal 429 when too many are running."""
-    settle_due(state)
-    if sum(job.active for job in state.imports.values()) >= state.switches.max_active_imports:
+    settle_due(account)
+    if sum(job.active for job in account.imports.values()) >= account.switches.max_active_imports:
         raise V3Refusal(429, "contacts:tooManyActiveImports", "Too many imports are being processed")
-    job_id = str(uuid.uuid5(_NAMESPACE, str(len(state.imports))))
-    job = Import(job_id, state.now(), contacts, merge)
-    state.imports[job_id] = job
-    settle_due(state)
+    job_id = str(uuid.uuid5(_NAMESPACE, str(len(account.imports))))
+    job = BulkImport(job_id, account.now(), contacts, merge=merge)
+    account.imports[job_id] = job
+    settle_due(account)
     return job
 
 
-def poll(state: State, job: Import) -> dict[str, Any]:
-    """One status call. While the job runs there is no summary, or a null."""
-    job.polls += 1
-    settle_due(state)
-    shown: dict[str, Any] = {"importId": job.id, "status": job.status}
-    if not job.active:
-        shown["summary"] = _summary(job)
-    elif state.switches.import_summary == "null":
-        shown["summary"] = None
-    return {**shown, "created": job.created, "updated": job.updated, "failures": job.failures}
-
-
-def settle_due(state: State) -> None:
+def settle_due(account: Account) -> None:
     """End every job whose polls or whose time are used up, oldest first."""
-    if not state.imports:
-        return
-    patience = timedelta(seconds=state.switches.import_seconds)
-    for job in state.imports.values():
-        polls = state.switches.import_polls
-        due = not polls or job.polls > polls or state.now() - job.submitted >= patience
-        if job.active and due:
-            job.status = state.switches.import_outcome
-            if job.status == "Finished":
-                _apply(state, job)
+    switches = account.switches
+    for job in account.imports.values():
+        if job.is_due(account.now(), switches.import_polls, switches.import_seconds):
+            job.outcome = switches.import_outcome
+            if job.outcome == FINISHED:
+                seen: set[tuple[str, str]] = set()
+                for entry in job.contacts:
+                    _apply(account, job, entry, seen)
+                job.contacts = []
 
 
-def _apply(state: State, job: Import) -> None:
-    seen: set[tuple[str, str]] = set()
-    for entry in job.contacts:
-        _apply_entry(state, job, entry, seen)
-    job.contacts = []
-
-
-def _apply_entry(state: State, job: Import, entry: Any, seen: set[tuple[str, str]]) -> None:
+def _read(account: Account, entry: Any) -> tuple[ImportedContact, list[tuple[str, str]]]:
     if not isinstance(entry, dict):
-        _fail(state, job, {}, None, "ApiSchemaViolation", "The contact is not an object")
-        return
-    problems: list[tuple[str, str]] = []
-    draft = v3_schema.parse(entry, problems, state.switches.v3_schema, PARTS)
-    if problems:
-        _fail(state, job, entry, None, "ApiSchemaViolation", problems[0][1])
-        return
-    match = entry.get("matchIdentifier")
-    value = draft.identifiers.get(match) if isinstance(match, str) else None
-    if not isinstance(match, str) or value is None:
-        _fail(state, job, entry, None, "InvalidMatchIdentifier", "The match identifier is missing or unknown")
-        return
-    contact, failure = _target(state, draft, match, value)
+        return ImportedContact(), [("contacts", "The contact is not an object")]
+    return read_contact(entry, ImportedContact, account.switches.v3_schema)
+
+
+def _apply(account: Account, job: BulkImport, entry: Any, seen: set[tuple[str, str]]) -> None:
+    write, problems = _read(account, entry)
+    match = write.match_identifier if isinstance(write.match_identifier, str) else None
+    value = None if match is None else write.identifiers.get(match)
+    contact, failure = None, next((("ApiSchemaViolation", text) for _, text in problems), None)
+    if failure is None and (match is None or value is None):
+        failure = "InvalidMatchIdentifier", "The match identifier is missing or unknown"
+    elif failure is None:
+        contact, failure = _target(account, write, str(match), value)
+    keys = {(str(match), str(value).lower())} | ({("", str(contact.id))} if contact is not None else set())
+    if failure is None and keys & seen:
+        failure = "DuplicateIdentifier", "The contact is in this import already"
     if failure is not None:
-        _fail(state, job, entry, contact, *failure)
+        _fail(account, job, entry, contact, failure)
         return
-    key = (match, str(value).lower())
-    if key in seen or (contact is not None and ("", str(contact.id)) in seen):
-        _fail(state, job, entry, contact, "DuplicateIdentifier", "The contact is in this import already")
-        return
-    done, created = v3_write.upsert(state, contact, draft.identifiers, draft, job.merge)
-    seen |= {key, ("", str(done.id))}
-    reference = {"contactId": done.id, "identifiers": render.identifiers(done)}
+    done, created = v3_write.upsert(account, contact, write, job.merge)
+    seen |= keys | {("", str(done.id))}
+    reference = {"contactId": done.id, "identifiers": done.identifiers.copy()}
     (job.created if created else job.updated).append(reference)
-    if draft.bad_consents:
-        _fail(state, job, entry, done, "ConsentRecordsNotApplied", "Consent records were not applied")
+    if consent_records(write, account.switches.v3_schema)[1]:
+        _fail(account, job, entry, done, (_CONSENTS_FAILED, "Consent records were not applied"))
 
 
 def _target(
-    state: State, draft: v3_schema.Draft, match: str, value: Any
-) -> tuple[Contact | None, tuple[str, str] | None]:
-    """The contact to update (None: create one), and what stands against it as (code, description)."""
-    if match == v3_write.CONTACT_ID and type(value) is not int:
+    account: Account, write: ImportedContact, match: str, value: Any
+) -> tuple[StoredContact | None, _Failure | None]:
+    """The contact to update (None: create one), and what stands against it."""
+    if match == CONTACT_ID and type(value) is not int:
         return None, ("ApiSchemaViolation", "'contactId' has the wrong type")
-    problems = v3_write.check(state, draft)
-    if problems:
-        item, description = problems[0]
-        return None, ("InvalidEmail" if item == v3_write.EMAIL else "InvalidContact", description)
-    found = v3_write.find(state, match, str(value))
-    return found, _objection(state, found, draft, match)
-
-
-def _objection(
-    state: State, found: Contact | None, draft: v3_schema.Draft, match: str
-) -> tuple[str, str] | None:
-    if found is None and match == v3_write.CONTACT_ID:
-        return "InvalidContactId", "The contact does not exist"
-    if found is not None and found.status in vocabulary.GLOBAL_BLOCKS:
-        return "GloballySuppressed", "The contact is suppressed beyond this account"
-    if v3_write.taken(state, found, draft.identifiers) or v3_write.stays_binned(state, found):
-        return "DuplicateIdentifier", "An identifier belongs to another contact"
-    return None
+    for item, description in v3_write.check(account, write):
+        return None, ("InvalidEmail" if item == EMAIL else "InvalidContact", description)
+    found = v3_write.find(account, match, str(value))
+    failure = None
+    if found is None and match == CONTACT_ID:
+        failure = "InvalidContactId", "The contact does not exist"
+    elif found is not None and found.status in status_names.GLOBAL_BLOCKS:
+        failure = "GloballySuppressed", "The contact is suppressed beyond this account"
+    elif v3_write.conflicts(account, found, write.identifiers):
+        failure = "DuplicateIdentifier", "An identifier belongs to another contact"
+    return found, failure
 
 
 def _fail(
-    state: State, job: Import, entry: dict[str, Any], contact: Contact | None, code: str, description: str
+    account: Account, job: BulkImport, entry: Any, contact: StoredContact | None, failure: _Failure
 ) -> None:
+    code, description = failure
     job.codes.append(code)
-    spelled = code if state.switches.failure_spelling == "pascal" else code[0].lower() + code[1:]
-    match, named = entry.get("matchIdentifier"), entry.get("identifiers")
+    sent = entry if isinstance(entry, dict) else {}
+    match = sent.get("matchIdentifier")
     row: dict[str, Any] = {} if contact is None else {"contactId": contact.id}
     row["matchIdentifier"] = match if isinstance(match, str) else "email"
-    row["identifiers"] = {
-        name: value
-        for name, value in (named.items() if isinstance(named, dict) else ())
-        if name != "contactId"
-    }
-    row["failures"] = [{"failureCode": spelled, "description": description}]
+    row["identifiers"] = dict(_without_contact_id(sent.get("identifiers")))
+    row["failures"] = [{"failureCode": failure_code(code, account.switches), "description": description}]
     job.failures.append(row)
 
 
-def _summary(job: Import) -> dict[str, int]:
+def _without_contact_id(identifiers: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(identifiers, dict):
+        yield from ((name, value) for name, value in identifiers.items() if name != CONTACT_ID)
+
+
+def _summary(job: BulkImport) -> dict[str, int]:
     summary = {
         "newContacts": len(job.created),
         "updatedContacts": len(job.updated),
@@ -168,6 +170,6 @@ def _summary(job: Import) -> dict[str, int]:
         "duplicateIdentifiers": 0,
     }
     for code in job.codes:
-        if code != "ConsentRecordsNotApplied":
+        if code != _CONSENTS_FAILED:
             summary[_COUNTED.get(code, "invalidEntries")] += 1
     return summary

@@ -6,14 +6,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.sandbox.dotdigital.switches import Switches
+from bridge.sandbox.dotdigital.switches import DotdigitalSwitches
 
 LOW, MEDIUM, HIGH, UNLIMITED = "low", "medium", "high", "unlimited"
 _HOUR = timedelta(hours=1)
 
 
 @dataclass
-class Verdict:
+class CallCharge:
     """Whether a call may pass, and the headers its answer carries."""
 
     allowed: bool
@@ -21,16 +21,16 @@ class Verdict:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Limits:
+class CallAllowances:
     """Allowances are the account's, shared with every other integration on it."""
 
-    def __init__(self, switches: Switches) -> None:
+    def __init__(self, switches: DotdigitalSwitches) -> None:
         self._switches = switches
         self._minute: datetime | None = None
         self._used: dict[str, int] = {}
         self._hour: deque[datetime] = deque()
 
-    def strangers_use(self, now: datetime, tier: str, calls: int) -> None:
+    def use_elsewhere(self, now: datetime, tier: str, calls: int) -> None:
         """Spend allowance as another integration of the account would."""
         self._roll(now)
         self._used[tier] = self._used.get(tier, 0) + calls
@@ -41,7 +41,7 @@ class Limits:
         self._roll(now)
         return len(self._hour)
 
-    def charge(self, now: datetime, tier: str) -> Verdict:
+    def charge(self, now: datetime, tier: str) -> CallCharge:
         """Count one call of `tier`. Refused calls cost nothing further."""
         self._roll(now)
         scheme = self._switches.rate_limits
@@ -49,13 +49,13 @@ class Limits:
             allowed = len(self._hour) < self._switches.limit_flat
             if allowed:
                 self._hour.append(now)
-            return Verdict(allowed, flat=True)
+            return CallCharge(allowed, flat=True)
         if scheme == "none" or tier == UNLIMITED:
             self._hour.append(now)
-            return Verdict(True)
+            return CallCharge(True)
         return self._tiered(now, tier)
 
-    def _tiered(self, now: datetime, tier: str) -> Verdict:
+    def _tiered(self, now: datetime, tier: str) -> CallCharge:
         limit: int = getattr(self._switches, f"limit_{tier}")
         used = self._used.get(tier, 0)
         allowed = used < limit
@@ -69,7 +69,7 @@ class Limits:
             "X-RateLimit-Reset": str(self._reset(now)),
             "X-RateLimit-Scope": f"{tier}CallRate",
         }
-        return Verdict(allowed, headers=headers)
+        return CallCharge(allowed, headers=headers)
 
     def _reset(self, now: datetime) -> int:
         end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)

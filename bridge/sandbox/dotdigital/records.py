@@ -1,18 +1,24 @@
-"""What the emulated account holds: contacts, their opt-ins, and the preferences defined."""
+"""What the emulated account holds, as data: contacts, their opt-ins, preferences, jobs and event exports."""
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.sandbox.dotdigital import vocabulary
+from bridge.sandbox.dotdigital import dates, status_names
+
+EXPORT_UNREAD = timedelta(days=30)
+"""An event subscription that is not read for so long is made inactive."""
+NOT_STARTED, NOT_FINISHED, FINISHED = "NotStarted", "NotFinished", "Finished"
+CONTACT_ID, EMAIL, MOBILE = "contactId", "email", "mobileNumber"
+"""Identifiers of contacts beside those that the account defines."""
 
 
 @dataclass(slots=True)
-class OptIn:
-    """A contact's last word on one preference. `recorded` is when the service learnt it."""
+class StoredOptIn:
+    """A contact's present choice on one preference. `recorded` is when the service learnt it."""
 
     preference_id: int
     opted_in: bool
@@ -22,17 +28,15 @@ class OptIn:
 
 
 @dataclass(slots=True)
-class Contact:
-    """A person in the account. `status` speaks of the e-mail channel, in v2 words.
+class StoredContact:
+    """A person in the account. `status` is that of the e-mail channel, by its v2 name.
 
     The `*_changed` times are when the service learnt of a change; together they make v3's `updated`.
     """
 
     id: int
-    email: str | None
     created: datetime
-    mobile: str | None = None
-    status: str = vocabulary.SUBSCRIBED
+    status: str = status_names.SUBSCRIBED
     date_removed: datetime | None = None
     opt_in_type: str = "Unknown"
     email_type: str = "Html"
@@ -40,7 +44,7 @@ class Contact:
     identifiers: dict[str, str] = field(default_factory=dict)
     lists: set[int] = field(default_factory=set)
     consent_records: list[dict[str, Any]] = field(default_factory=list)
-    opt_ins: dict[int, OptIn] = field(default_factory=dict)
+    opt_ins: dict[int, StoredOptIn] = field(default_factory=dict)
     binned_at: datetime | None = None
     data_changed: datetime = field(init=False)
     preferences_changed: datetime = field(init=False)
@@ -53,6 +57,16 @@ class Contact:
         self.shuffle = zlib.crc32(f"contact {self.id}".encode())
 
     @property
+    def email(self) -> str | None:
+        """The e-mail address."""
+        return self.identifiers.get(EMAIL)
+
+    @property
+    def mobile(self) -> str | None:
+        """The mobile number, without a plus sign."""
+        return self.identifiers.get(MOBILE)
+
+    @property
     def binned(self) -> bool:
         """In the recycle bin."""
         return self.binned_at is not None
@@ -60,26 +74,11 @@ class Contact:
     @property
     def suppressed(self) -> bool:
         """Cannot be mailed, and is not merely waiting for a confirmation."""
-        return self.status not in vocabulary.MAILABLE_OR_WAITING
-
-    def copy(self) -> Contact:
-        """A snapshot that later changes of the account leave alone."""
-        twin = replace(
-            self,
-            data_fields=dict(self.data_fields),
-            identifiers=dict(self.identifiers),
-            lists=set(self.lists),
-            consent_records=list(self.consent_records),
-            opt_ins={key: replace(row) for key, row in self.opt_ins.items()},
-        )
-        twin.data_changed = self.data_changed
-        twin.preferences_changed = self.preferences_changed
-        twin.suppression_changed = self.suppression_changed
-        return twin
+        return self.status not in status_names.MAILABLE_OR_WAITING
 
 
 @dataclass(slots=True)
-class Preference:
+class PreferenceNode:
     """A marketing preference (leaf) or a category of them; both share one id space."""
 
     id: int
@@ -91,3 +90,78 @@ class Preference:
     category_id: int
     created: datetime
     last_modified: datetime
+
+
+@dataclass
+class BulkJob:
+    """A job on many contacts. It has no effect before it ends. `outcome` is empty while it runs."""
+
+    id: str
+    submitted: datetime
+    contacts: list[Any]
+    polls: int = 0
+    outcome: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Still running."""
+        return not self.outcome
+
+    def is_due(self, now: datetime, polls: int, seconds: float) -> bool:
+        """Whether it runs and is to end: after so many status calls or this time; without `polls` at once."""
+        patience = timedelta(seconds=seconds)
+        return self.active and (not polls or self.polls > polls or now - self.submitted >= patience)
+
+
+@dataclass
+class BulkImport(BulkJob):
+    """One bulk import, of contacts as they were sent, by the merge option `merge`."""
+
+    merge: str = "overwrite"
+    created: list[dict[str, Any]] = field(default_factory=list)
+    updated: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class BulkDeletion(BulkJob):
+    """One bulk deletion, of contacts by one identifier each. Failures: (contact, code, description)."""
+
+    deleted: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[tuple[dict[str, Any], str, str]] = field(default_factory=list)
+
+
+@dataclass
+class EventExport:
+    """One event export. `events` are all that it ever collected, of which the first `acknowledged` are gone.
+
+    `collects_from` is None while it is inactive.
+    """
+
+    id: int
+    body: dict[str, Any]
+    created: datetime
+    updated: datetime
+    collects_from: datetime | None
+    last_read: datetime
+    acknowledged: int = 0
+    happened: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def types(self) -> set[str]:
+        """The event types that it collects."""
+        return {entry["eventType"] for entry in self.body["subscribedEventTypes"]}
+
+    def is_active(self, now: datetime) -> bool:
+        """Whether it collects. Ends it where it was not read for too long."""
+        if self.collects_from is not None and now - self.last_read > EXPORT_UNREAD:
+            self.collects_from = None
+        return self.collects_from is not None
+
+    def shown(self, now: datetime) -> dict[str, Any]:
+        """As answers show it."""
+        status = "active" if self.is_active(now) else "inactive"
+        times = {"created": dates.render(self.created), "updated": dates.render(self.updated)}
+        return {"id": self.id, **times, **self.body, "status": status}

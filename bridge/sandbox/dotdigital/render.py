@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bridge.sandbox.dotdigital import dates, vocabulary
-from bridge.sandbox.dotdigital.records import Contact, OptIn, Preference
-from bridge.sandbox.dotdigital.switches import Switches
-
-if TYPE_CHECKING:
-    from bridge.sandbox.dotdigital.state import State
+from bridge.sandbox.dotdigital import dates, status_names
+from bridge.sandbox.dotdigital.account import Account
+from bridge.sandbox.dotdigital.records import PreferenceNode, StoredContact, StoredOptIn
+from bridge.sandbox.dotdigital.switches import DotdigitalSwitches
 
 SETS = ("channelProperties", "lists", "preferences", "consentRecords")
 _ADDRESS_BOOK_APART = 100
 
 
-def v2_contact(contact: Contact, status: str | None = None) -> dict[str, Any]:
+def v2_contact(contact: StoredContact, status: str | None = None) -> dict[str, Any]:
     """The contact object of v2 answers; it carries no data fields there."""
     return {
         "id": contact.id,
@@ -25,21 +23,23 @@ def v2_contact(contact: Contact, status: str | None = None) -> dict[str, Any]:
         "optInType": contact.opt_in_type,
         "emailType": contact.email_type,
         "dataFields": None,
-        "status": vocabulary.status_in_v2(status or contact.status),
+        "status": status_names.status_in_v2(status or contact.status),
     }
 
 
-def suppression(contact: Contact) -> dict[str, Any]:
+def suppression(contact: StoredContact) -> dict[str, Any]:
     """A row of the suppression feeds, and the answer to an unsubscribe."""
     removed = contact.date_removed or contact.created
     return {
         "suppressedContact": v2_contact(contact),
         "dateRemoved": dates.render(removed),
-        "reason": vocabulary.status_in_v2(contact.status),
+        "reason": status_names.status_in_v2(contact.status),
     }
 
 
-def opt_in_rows(contact: Contact, rows: Collection[OptIn], per_address_book: bool) -> list[dict[str, Any]]:
+def opt_in_rows(
+    contact: StoredContact, rows: Collection[StoredOptIn], per_address_book: bool
+) -> list[dict[str, Any]]:
     """Rows with the time of each opt-in. The missing letter in `dateModifed` is the wire's own."""
     shown: list[dict[str, Any]] = []
     for row in rows:
@@ -53,7 +53,7 @@ def opt_in_rows(contact: Contact, rows: Collection[OptIn], per_address_book: boo
     return shown
 
 
-def _opt_in(row: OptIn, book: int, opted_in: bool, modified: str) -> dict[str, Any]:
+def _opt_in(row: StoredOptIn, book: int, opted_in: bool, modified: str) -> dict[str, Any]:
     return {
         "marketingPreferenceId": row.preference_id,
         "addressBookId": book,
@@ -62,7 +62,7 @@ def _opt_in(row: OptIn, book: int, opted_in: bool, modified: str) -> dict[str, A
     }
 
 
-def definition(state: State, node: Preference) -> dict[str, Any]:
+def definition(account: Account, node: PreferenceNode) -> dict[str, Any]:
     """A preference or category without its children. `order` is a string on the wire."""
     return {
         "id": node.id,
@@ -72,29 +72,29 @@ def definition(state: State, node: Preference) -> dict[str, Any]:
         "order": str(node.order),
         "isPublic": node.is_public,
         "categoryId": node.category_id,
-        "preferenceCount": 0 if node.is_leaf else len(state.catalogue.children(node.id)),
+        "preferenceCount": 0 if node.is_leaf else len(account.preferences.children(node.id)),
         "created": dates.render(node.created),
         "lastModified": dates.render(node.last_modified),
     }
 
 
-def tree(state: State, contact: Contact | None = None) -> list[dict[str, Any]]:
+def tree(account: Account, contact: StoredContact | None = None) -> list[dict[str, Any]]:
     """The whole tree; with `contact`, each leaf says whether that contact is opted in."""
     nodes: list[dict[str, Any]] = []
-    for node in state.catalogue.top():
-        shown = definition(state, node)
+    for node in account.preferences.children(0):
+        shown = definition(account, node)
         if node.is_leaf:
-            _mark(shown, contact, state.switches)
+            _mark(shown, contact, account.switches)
         else:
-            children = [definition(state, child) for child in state.catalogue.children(node.id)]
+            children = [definition(account, child) for child in account.preferences.children(node.id)]
             for child in children:
-                _mark(child, contact, state.switches)
+                _mark(child, contact, account.switches)
             shown["preferences"] = children
         nodes.append(shown)
     return nodes
 
 
-def _mark(leaf: dict[str, Any], contact: Contact | None, switches: Switches) -> None:
+def _mark(leaf: dict[str, Any], contact: StoredContact | None, switches: DotdigitalSwitches) -> None:
     if contact is None:
         return
     row = contact.opt_ins.get(leaf["id"])
@@ -105,18 +105,18 @@ def _mark(leaf: dict[str, Any], contact: Contact | None, switches: Switches) -> 
 
 
 def v3_contact(
-    state: State,
-    contact: Contact,
+    account: Account,
+    contact: StoredContact,
     include: Collection[str] = SETS,
     data_fields: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """A contact as v3 reads it. `data_fields` None shows all of them; keys without content are left out."""
     shown: dict[str, Any] = {
         "contactId": contact.id,
-        "status": vocabulary.contact_status_in_v3(contact.status, contact.binned),
+        "status": status_names.contact_status_in_v3(contact.status, contact.binned),
         "created": dates.render(contact.created),
-        "updated": dates.render(updated(state.switches, contact)),
-        "identifiers": identifiers(contact),
+        "updated": dates.render(updated(account.switches, contact)),
+        "identifiers": contact.identifiers,
     }
     fields = contact.data_fields
     if data_fields is None:
@@ -130,30 +130,30 @@ def v3_contact(
             {"id": one, "name": f"List {one}", "status": "subscribed"} for one in sorted(contact.lists)
         ]
     if "preferences" in include:
-        _show_preferences(state, contact, shown)
+        _show_preferences(account, contact, shown)
     if "consentRecords" in include:
         shown["consentRecords"] = contact.consent_records
-    return _cased(shown, state.switches.v3_casing)
+    return _cased(shown, account.switches.v3_casing)
 
 
 def _cased(shown: dict[str, Any], casing: str) -> dict[str, Any]:
-    """Reads and writes spell words differently, and no two documents agree how."""
+    """Reads and writes differ in the case of some values, and no two documents agree how."""
     if casing == "published":
         return shown
     change = str.upper if casing == "capital" else str.lower
 
-    def spelled(part: dict[str, Any]) -> dict[str, Any]:
-        words = ("status", "emailType", "optInType")
-        return {key: change(one[:1]) + one[1:] if key in words else one for key, one in part.items()}
+    def cased(part: dict[str, Any]) -> dict[str, Any]:
+        names = ("status", "emailType", "optInType")
+        return {key: change(one[:1]) + one[1:] if key in names else one for key, one in part.items()}
 
-    shown = spelled(shown)
+    shown = cased(shown)
     if "channelProperties" in shown:
         channels = shown["channelProperties"]
-        shown["channelProperties"] = {name: spelled(channel) for name, channel in channels.items()}
+        shown["channelProperties"] = {name: cased(channel) for name, channel in channels.items()}
     return shown
 
 
-def updated(switches: Switches, contact: Contact) -> datetime:
+def updated(switches: DotdigitalSwitches, contact: StoredContact) -> datetime:
     """v3's `updated`, by what the switches let it follow."""
     latest = contact.data_changed
     if switches.modified_moves_on_preferences:
@@ -163,16 +163,10 @@ def updated(switches: Switches, contact: Contact) -> datetime:
     return latest
 
 
-def identifiers(contact: Contact) -> dict[str, str]:
-    """The identifiers a contact has; a mobile-only contact has no `email`."""
-    named = {"email": contact.email, "mobileNumber": contact.mobile, **contact.identifiers}
-    return {key: value for key, value in named.items() if value is not None}
-
-
-def _channels(contact: Contact) -> dict[str, Any]:
+def _channels(contact: StoredContact) -> dict[str, Any]:
     channels: dict[str, Any] = {}
     if contact.email is not None:
-        status = "binned" if contact.binned else vocabulary.status_in_v3(contact.status)
+        status = "binned" if contact.binned else status_names.status_in_v3(contact.status)
         channels["email"] = {
             "emailType": contact.email_type,
             "optInType": contact.opt_in_type,
@@ -183,10 +177,10 @@ def _channels(contact: Contact) -> dict[str, Any]:
     return channels
 
 
-def _show_preferences(state: State, contact: Contact, shown: dict[str, Any]) -> None:
+def _show_preferences(account: Account, contact: StoredContact, shown: dict[str, Any]) -> None:
     rows = []
     for row in contact.opt_ins.values():
-        node = state.catalogue.get(row.preference_id)
+        node = account.preferences.get(row.preference_id)
         if row.opted_in and node is not None:
             names = {"publicName": node.public_name, "privateName": node.private_name}
             rows.append({"id": row.preference_id, "isOptedIn": True, **names})

@@ -14,8 +14,8 @@ def _one_of(default: str, *others: str) -> str:
 
 
 @dataclass
-class Switches:
-    """One field per open question. The default is the reading that the vendor's own words favour.
+class DotdigitalSwitches:
+    """One field per open question. The default is the reading that the vendor's documents favour.
 
     Assigning a value outside a field's choices raises ValueError naming the nearest one.
     """
@@ -61,7 +61,7 @@ class Switches:
     date_removed_on_reason_change: str = _one_of("moves", "kept")
     """dateRemoved when another reason replaces the first."""
     suppression_follows: str = _one_of("contact", "address")
-    """After a change of e-mail: the block goes along with the contact, or stays with the old address."""
+    """After a change of e-mail: the block follows the contact, or stays with the old address."""
 
     # v2 resubscribe
     resubscribe_answer: str = _one_of("status", "not_available", "message_only")
@@ -112,7 +112,7 @@ class Switches:
 
     # v3
     v3: str = _one_of("there", "forbidden", "absent")
-    """`forbidden`: 403 to every v3 contacts call, as without the permission. `absent`: 404, without words."""
+    """`forbidden`: 403 to every v3 contacts call, as without the permission. `absent`: 404."""
     modified_moves_on_preferences: bool = False
     """A preference change moves `updated`, so `~modified` finds it."""
     modified_moves_on_suppression: bool = False
@@ -128,7 +128,7 @@ class Switches:
     v3_patch_status: str = _one_of("by_outcome", "always_200", "always_201")
     """A PATCH answers 200 for an update and 201 for a new contact, or the same for both."""
     v3_casing: str = _one_of("published", "as_written", "capital")
-    """Words of a contact that is read: `Html` and `unsubscribed`, all as they are written (`html`), or all
+    """Values of a contact that is read: `Html` and `unsubscribed`, all as they are written (`html`), or all
     with a capital letter (`Unsubscribed`)."""
     v3_details_key: str = _one_of("description", "error")
     """Inner key of an error's details."""
@@ -139,7 +139,7 @@ class Switches:
     import_bytes: int = 50 * 2**20
     """The largest body of an import; 413 beyond it."""
     import_type_errors: str = _one_of("in_report", "at_once")
-    """Wrong types in an import: told by its report only, as clients found, or the call is refused."""
+    """Wrong types in an import: shown by its report only, as clients found, or the call is refused."""
     import_summary: str = _one_of("null", "missing")
     """`summary` while an import runs."""
     import_polls: int = 1
@@ -164,9 +164,9 @@ class Switches:
 
     # Events export
     events: str = _one_of("there", "forbidden", "absent")
-    """`forbidden`: 403 to every call, as on a package without it. `absent`: 404, without words."""
+    """`forbidden`: 403 to every call, as on a package without it. `absent`: 404."""
     configuration: str = _one_of("there", "forbidden", "absent")
-    """The configuration service of v3: `forbidden`: 403 to every call. `absent`: 404, without words."""
+    """The configuration service of v3: `forbidden`: 403 to every call. `absent`: 404."""
     event_data: str = _one_of("contactId", "nested", "identifiers", "email", "nobody")
     """Where the data of contact events name the contact: no document says."""
     event_delivery: str = _one_of("once", "doubled", "replayed", "lost")

@@ -4,55 +4,45 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import unquote, urlencode
 
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
-
-from bridge.sandbox.control import control_routes
-from bridge.sandbox.frontdoor import FrontDoor
+from bridge.sandbox.http import HttpReply, HttpRequest
+from bridge.sandbox.middleware import ServiceMiddleware
 from bridge.sandbox.mypreferences.auth import TokenError
 from bridge.sandbox.mypreferences.call import Call, Reply
 from bridge.sandbox.mypreferences.refusal import FORBIDDEN, Refused
 from bridge.sandbox.mypreferences.routes import TOKEN_PATH, Router, account_in, names
 from bridge.sandbox.mypreferences.state import State
-from bridge.sandbox.server import CONNECTION, Connection
+from bridge.sandbox.service import create_service
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _JSON = "application/json; charset=utf-8"
 
 
-def create_app(state: State) -> ASGIApp:
+def create_app(state: State) -> ServiceMiddleware:
     """The emulated service on `state`, with its control surface under /_sandbox/."""
     router = Router()
-
-    async def serve(request: Request) -> Response:
-        body = await request.body()
-        return await run_in_threadpool(_serve, state, router, request, body)
-
-    routes = [
-        *control_routes(state, names(), state.console.carry_out),
-        Route("/{path:path}", serve, methods=_METHODS),
-    ]
-    return FrontDoor(Starlette(routes=routes), state.clock, state.calls, state.faults, router.operation_of)
+    return create_service(
+        state,
+        lambda request: _serve(state, router, request),
+        operation_of=lambda method, path: router.operation_of(method, unquote(path)),
+        operation_ids=names(),
+        configure=state.console.carry_out,
+        in_thread=True,  # a new subscription may be shaken hands with, by a call to its receiver
+    )
 
 
-def _serve(state: State, router: Router, request: Request, body: bytes) -> Response:
-    with state.lock:
-        try:
-            if request.scope["path"].lower() == TOKEN_PATH:
-                return _token(state, request, body)
-            return _response(_reply(state, router, request, body))
-        except Refused as refusal:
-            document = None if refusal.message is None else {"Message": refusal.message}
-            return _response(Reply(document, refusal.status, refusal.headers))
+def _serve(state: State, router: Router, request: HttpRequest) -> HttpReply:
+    try:
+        if request.path.lower() == TOKEN_PATH:
+            return _token(state, request)
+        return _response(_reply(state, router, request))
+    except Refused as refusal:
+        document = None if refusal.message is None else {"Message": refusal.message}
+        return _response(Reply(document, refusal.status, refusal.headers))
 
 
-def _reply(state: State, router: Router, request: Request, body: bytes) -> Reply:
-    path = request.scope["path"]
+def _reply(state: State, router: Router, request: HttpRequest) -> Reply:
+    path = request.path
     account = account_in(path)
     if account is None or account.lower() != state.config.account.lower():
         raise Refused(404, None)
@@ -67,25 +57,24 @@ def _reply(state: State, router: Router, request: Request, body: bytes) -> Reply
         raise Refused(404, "No HTTP resource was found that matches the request URI.")
     if state.forbidden(match.operation.name):
         raise Refused(403, FORBIDDEN)
-    return match.operation.handler(Call(state, user, match.params, request.url.query, body))
+    return match.operation.handler(Call(state, user, match.params, urlencode(request.query), request.body))
 
 
-def _token(state: State, request: Request, body: bytes) -> Response:
+def _token(state: State, request: HttpRequest) -> HttpReply:
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     if request.method != "POST":
         return _response(Reply(None, 405, {"Allow": "POST"}))
-    connection = request.scope.get("extensions", {}).get(CONNECTION)
-    certificate = connection.certificate if isinstance(connection, Connection) else None
     try:
-        return _response(Reply(state.auth.token(request.headers, body, certificate), 200, headers))
+        token = state.auth.token(request.headers, request.body, request.certificate)
+        return _response(Reply(token, 200, headers))
     except TokenError as error:
         return _response(Reply({"error": error.error}, error.status, {**headers, **error.headers}))
 
 
-def _response(reply: Reply) -> Response:
+def _response(reply: Reply) -> HttpReply:
     if reply.body is None:
-        return Response(b"", reply.status, dict(reply.headers))
-    return Response(_encoded(reply.body), reply.status, dict(reply.headers), media_type=_JSON)
+        return HttpReply(reply.status, headers=reply.headers)
+    return HttpReply(reply.status, _encoded(reply.body), _JSON, reply.headers)
 
 
 def _encoded(body: Any) -> bytes:

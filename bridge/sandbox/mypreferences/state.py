@@ -8,9 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bridge.sandbox.calls import Calls
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.faults import Faults
+from bridge.sandbox.faults import Calls, Faults
 from bridge.sandbox.mypreferences.auth import Auth
 from bridge.sandbox.mypreferences.choices import Choices
 from bridge.sandbox.mypreferences.config import Config, sample_config

@@ -8,8 +8,8 @@ from datetime import datetime
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.server import Server
 from tests.waiting import wait_until
 
@@ -22,13 +22,13 @@ def test_account_info_names_this_server_with_a_trailing_slash(http: httpx.Client
     assert all(isinstance(value, str) for value in values.values())
 
 
-def test_account_info_names_another_endpoint_when_told(http: httpx.Client, state: State) -> None:
+def test_account_info_names_another_endpoint_when_told(http: httpx.Client, state: DotdigitalState) -> None:
     state.switches.api_endpoint = "https://r3-api.dotdigital.com/"
     values = {row["name"]: row["value"] for row in http.get("/v2/account-info").json()["properties"]}
     assert values["ApiEndpoint"] == "https://r3-api.dotdigital.com/"
 
 
-def test_a_wrong_region_refuses_all_but_account_info(http: httpx.Client, state: State) -> None:
+def test_a_wrong_region_refuses_all_but_account_info(http: httpx.Client, state: DotdigitalState) -> None:
     state.switches.region = "wrong"
     assert http.get("/v2/account-info").status_code == 200
     refused = http.get("/v2/preferences")
@@ -36,7 +36,9 @@ def test_a_wrong_region_refuses_all_but_account_info(http: httpx.Client, state: 
     assert "Access is denied" in refused.text
 
 
-def test_server_time_and_date_header_are_the_sandbox_clock(http: httpx.Client, state: State) -> None:
+def test_server_time_and_date_header_are_the_sandbox_clock(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     """Accounts v2 server-time: text/plain, space separator, six fraction digits."""
     state.clock.advance(86400)
     told = http.get("/v2/server-time")
@@ -58,7 +60,7 @@ def test_a_wrong_password_is_401_in_both_frameworks(http: httpx.Client, server: 
 
 @pytest.mark.parametrize(("position", "v2_status"), [("accepted", 200), ("refused", 401)])
 def test_untrimmed_credentials_fail_on_v3(
-    server: Server, state: State, position: str, v2_status: int
+    server: Server, state: DotdigitalState, position: str, v2_status: int
 ) -> None:
     """An untrimmed credential was seen to work on v2 and to fail on v3."""
     state.switches.untrimmed_credentials_on_v2 = position
@@ -76,7 +78,7 @@ def test_a_malformed_authorization_is_401(server: Server, token: str) -> None:
     assert answer.status_code == 401
 
 
-def test_tiered_limits_carry_headers_and_answer_429(http: httpx.Client, state: State) -> None:
+def test_tiered_limits_carry_headers_and_answer_429(http: httpx.Client, state: DotdigitalState) -> None:
     """Call rate limits page: limit, remaining, reset, scope; windows of a minute."""
     state.switches.rate_limits, state.switches.limit_medium = "tiered", 2
     first, second, third = (http.get("/v2/preferences") for _ in range(3))
@@ -95,19 +97,21 @@ def test_tiered_limits_carry_headers_and_answer_429(http: httpx.Client, state: S
     ("form", "value"),
     [("epoch_milliseconds", 1772366460000), ("seconds_from_now", 60), ("epoch_seconds", 1772366460)],
 )
-def test_the_reset_header_has_three_forms(http: httpx.Client, state: State, form: str, value: int) -> None:
+def test_the_reset_header_has_three_forms(
+    http: httpx.Client, state: DotdigitalState, form: str, value: int
+) -> None:
     state.switches.rate_limits, state.switches.reset_form = "tiered", form
     assert int(http.get("/v2/preferences").headers["x-ratelimit-reset"]) == value
 
 
-def test_strangers_starve_the_account(http: httpx.Client, state: State) -> None:
+def test_strangers_starve_the_account(http: httpx.Client, state: DotdigitalState) -> None:
     """Limits are the account's, shared by all its integrations."""
     state.switches.rate_limits = "tiered"
-    state.strangers_use("low", 35)
+    state.use_elsewhere("low", 35)
     assert http.get("/v2/contacts/suppressed-since/2026-01-01").status_code == 429
 
 
-def test_the_flat_limit_is_a_400_over_a_rolling_hour(http: httpx.Client, state: State) -> None:
+def test_the_flat_limit_is_a_400_over_a_rolling_hour(http: httpx.Client, state: DotdigitalState) -> None:
     state.switches.rate_limits, state.switches.limit_flat = "flat", 1
     assert http.get("/v2/preferences").status_code == 200
     refused = http.get("/v2/preferences")
@@ -117,7 +121,9 @@ def test_the_flat_limit_is_a_400_over_a_rolling_hour(http: httpx.Client, state: 
     assert http.get("/v2/preferences").status_code == 200
 
 
-def test_unknown_paths_and_methods_are_refused_and_counted(http: httpx.Client, state: State) -> None:
+def test_unknown_paths_and_methods_are_refused_and_counted(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     assert http.get("/v2/nothing").status_code == 404
     refused = http.patch("/v2/preferences")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
@@ -133,24 +139,26 @@ def test_a_line_break_in_a_path_is_refused_in_the_vendors_words(http: httpx.Clie
 
 
 @pytest.mark.parametrize("kind", ["reset", "reset_after", "timeout_after", "truncate"])
-def test_connection_faults_reach_the_caller(http: httpx.Client, state: State, kind: str) -> None:
+def test_connection_faults_reach_the_caller(http: httpx.Client, state: DotdigitalState, kind: str) -> None:
     contact_id = state.add_contact("ann@example.com")
-    state.faults.add(Fault("unsubscribe-contact", kind))
+    state.faults.add(InjectedFault("unsubscribe-contact", kind))
     with pytest.raises(httpx.TransportError):
         http.post("/v2/contacts/unsubscribe", json={"email": "ann@example.com"})
     applied = _settles(state, contact_id) if kind != "reset" else state.contact(contact_id).status
     assert applied == ("Subscribed" if kind == "reset" else "Unsubscribed")
 
 
-def test_a_status_after_is_applied_all_the_same(http: httpx.Client, state: State) -> None:
+def test_a_status_after_is_applied_all_the_same(http: httpx.Client, state: DotdigitalState) -> None:
     contact_id = state.add_contact("ann@example.com")
-    state.faults.add(Fault("unsubscribe-contact", "status_after", status=503))
+    state.faults.add(InjectedFault("unsubscribe-contact", "status_after", status=503))
     assert http.post("/v2/contacts/unsubscribe", json={"email": "ann@example.com"}).status_code == 503
     assert state.contact(contact_id).status == "Unsubscribed"
     assert state.calls.count("unsubscribe-contact") == 1
 
 
-def test_the_control_surface_needs_no_sign_in_and_is_not_counted(server: Server, state: State) -> None:
+def test_the_control_surface_needs_no_sign_in_and_is_not_counted(
+    server: Server, state: DotdigitalState
+) -> None:
     state.add_contact("ann@example.com")
     with httpx.Client(base_url=server.url, trust_env=False) as control:
         assert control.get("/_sandbox/people").json()[0]["email"] == "ann@example.com"
@@ -161,7 +169,9 @@ def test_the_control_surface_needs_no_sign_in_and_is_not_counted(server: Server,
     assert state.switches.put_preferences == "replace"
 
 
-def test_a_bad_switch_is_refused_with_the_nearest_and_changes_nothing(server: Server, state: State) -> None:
+def test_a_bad_switch_is_refused_with_the_nearest_and_changes_nothing(
+    server: Server, state: DotdigitalState
+) -> None:
     with httpx.Client(base_url=server.url, trust_env=False) as control:
         misspelt = control.patch("/_sandbox/switches", json={"put_preference": "replace"})
         mixed = control.patch("/_sandbox/switches", json={"feed_lag_seconds": 5, "put_preferences": "mergee"})
@@ -171,7 +181,7 @@ def test_a_bad_switch_is_refused_with_the_nearest_and_changes_nothing(server: Se
     assert state.switches.feed_lag_seconds == 0
 
 
-def _settles(state: State, contact_id: int) -> str:
+def _settles(state: DotdigitalState, contact_id: int) -> str:
     """The status once the server, cut off from its caller, has had time to apply."""
     wait_until(lambda: state.contact(contact_id).status != "Subscribed", "it is applied")
     return state.contact(contact_id).status

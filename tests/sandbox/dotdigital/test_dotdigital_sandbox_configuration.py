@@ -5,14 +5,14 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 
 PATH = "/configuration/v3/customIdentifiers"
 
 
 @pytest.mark.parametrize(("position", "status"), [("there", 200), ("forbidden", 403), ("absent", 404)])
 def test_the_configuration_service_may_be_missing(
-    http: httpx.Client, state: State, position: str, status: int
+    http: httpx.Client, state: DotdigitalState, position: str, status: int
 ) -> None:
     state.switches.configuration = position
     state.define_identifier("profile")

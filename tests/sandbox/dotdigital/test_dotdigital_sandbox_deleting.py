@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 
@@ -24,7 +24,7 @@ def _report(http: httpx.Client, job: str) -> dict[str, Any]:
     return found
 
 
-def _done(http: httpx.Client, state: State, *entries: Any) -> dict[str, Any]:
+def _done(http: httpx.Client, state: DotdigitalState, *entries: Any) -> dict[str, Any]:
     job = _start(http, *entries)
     state.clock.advance(state.switches.delete_seconds)
     return _report(http, job)
@@ -38,7 +38,7 @@ def _delete(http: httpx.Client, how: str, contact_id: int) -> httpx.Response:
 
 @pytest.mark.parametrize(("how", "status", "body"), [("v2", 204, b""), ("v3", 200, b'{"contactId":1}')])
 def test_one_contact_goes_to_the_recycle_bin(
-    http: httpx.Client, state: State, how: str, status: int, body: bytes
+    http: httpx.Client, state: DotdigitalState, how: str, status: int, body: bytes
 ) -> None:
     news = state.define_preference(name="News")
     contact_id = state.add_contact(ANN, opt_ins={news: (True, None)})
@@ -49,14 +49,14 @@ def test_one_contact_goes_to_the_recycle_bin(
     assert _delete(http, how, contact_id).status_code == 404, "it is gone already"
 
 
-def test_v2_deletes_by_id_only(http: httpx.Client, state: State) -> None:
+def test_v2_deletes_by_id_only(http: httpx.Client, state: DotdigitalState) -> None:
     """ApiContact_DeleteContact takes an int32."""
     state.add_contact(ANN)
     assert http.delete(f"/v2/contacts/{ANN}").json()["message"].endswith("ERROR_PARAMETER_INVALID")
     assert state.find(ANN) is not None
 
 
-def test_v3_deletes_by_each_identifier(http: httpx.Client, state: State) -> None:
+def test_v3_deletes_by_each_identifier(http: httpx.Client, state: DotdigitalState) -> None:
     state.add_contact(ANN, mobile="447123123123")
     assert http.delete("/contacts/v3/mobileNumber/447123123123").json() == {"contactId": 1}
     state.add_contact(BOB)
@@ -68,7 +68,7 @@ def test_v3_deletes_by_each_identifier(http: httpx.Client, state: State) -> None
 @pytest.mark.parametrize("how", ["v2", "v3", "bulk"])
 @pytest.mark.parametrize("position", ["kept_blocked", "refused"])
 def test_deleting_somebody_suppressed_is_refused_or_keeps_the_block(
-    http: httpx.Client, state: State, how: str, position: str
+    http: httpx.Client, state: DotdigitalState, how: str, position: str
 ) -> None:
     """By the help pages the address stays blocked; the vendor's own connector met a refusal."""
     state.switches.delete_suppressed = position
@@ -89,7 +89,9 @@ def test_deleting_somebody_suppressed_is_refused_or_keeps_the_block(
     assert state.contact(contact_id).status == "Unsubscribed"
 
 
-def test_a_bulk_delete_waits_its_turn_and_tells_of_each_contact(http: httpx.Client, state: State) -> None:
+def test_a_bulk_delete_waits_its_turn_and_tells_of_each_contact(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     state.add_contact(ANN)
     state.add_contact(BOB)
     job = _start(http, {"email": ANN}, {"contactId": 2}, {"email": "no@example.com"}, {"email": "nobody"})
@@ -113,21 +115,21 @@ def test_a_bulk_delete_waits_its_turn_and_tells_of_each_contact(http: httpx.Clie
 
 @pytest.mark.parametrize(("position", "code"), [("camel", "contactNotFound"), ("pascal", "ContactNotFound")])
 def test_failures_of_a_bulk_delete_are_spelt_two_ways(
-    http: httpx.Client, state: State, position: str, code: str
+    http: httpx.Client, state: DotdigitalState, position: str, code: str
 ) -> None:
     state.switches.failure_spelling = position
     report = _done(http, state, {"contactId": 99})
     assert report["failures"][0]["failures"][0]["failureCode"] == code
 
 
-def test_a_failed_bulk_delete_deletes_nothing(http: httpx.Client, state: State) -> None:
+def test_a_failed_bulk_delete_deletes_nothing(http: httpx.Client, state: DotdigitalState) -> None:
     state.switches.delete_outcome = "Failed"
     contact_id = state.add_contact(ANN)
     assert _done(http, state, {"email": ANN})["status"] == "Failed"
     assert not state.contact(contact_id).binned
 
 
-def test_too_many_bulk_deletes_are_a_429_until_one_ends(http: httpx.Client, state: State) -> None:
+def test_too_many_bulk_deletes_are_a_429_until_one_ends(http: httpx.Client, state: DotdigitalState) -> None:
     state.switches.max_active_deletes = 1
     _start(http, {"email": ANN})
     refused = http.post("/contacts/v3/delete", json=[{"email": ANN}])

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 
 SUBSCRIPTIONS = "/events/v3/export/subscriptions"
 TYPES = ("contact.created", "contact.updated", "contact.preferenceUpdated", "contact.removed")
@@ -40,7 +40,7 @@ def _whom(page: dict[str, Any]) -> list[int]:
 
 
 @pytest.fixture
-def export(http: httpx.Client, state: State) -> State:
+def export(http: httpx.Client, state: DotdigitalState) -> DotdigitalState:
     """An account with a subscription that collects already."""
     _subscribed(http)
     state.clock.advance(state.switches.event_activation_seconds)
@@ -49,7 +49,7 @@ def export(http: httpx.Client, state: State) -> State:
 
 @pytest.mark.parametrize("seconds", [0.0, 300.0])
 def test_a_subscription_collects_only_a_while_after_it_was_made_active(
-    http: httpx.Client, state: State, seconds: float
+    http: httpx.Client, state: DotdigitalState, seconds: float
 ) -> None:
     state.switches.event_activation_seconds = seconds
     _subscribed(http)
@@ -74,7 +74,9 @@ def test_a_name_belongs_to_one_subscription(http: httpx.Client) -> None:
     assert (refused.status_code, refused.json()["errorCode"]) == (409, "events:nameAlreadyExists")
 
 
-def test_a_page_comes_again_until_its_checkpoint_is_passed(http: httpx.Client, export: State) -> None:
+def test_a_page_comes_again_until_its_checkpoint_is_passed(
+    http: httpx.Client, export: DotdigitalState
+) -> None:
     """At least once: passing the checkpoint of a page is what acknowledges it."""
     ids = [export.add_contact(f"p{number}@example.com") for number in range(3)]
     first = _page(http, limit=2)
@@ -85,14 +87,14 @@ def test_a_page_comes_again_until_its_checkpoint_is_passed(http: httpx.Client, e
     assert _page(http, checkPoint=rest["checkPoint"])["events"] == []
 
 
-def test_a_checkpoint_of_another_time_is_refused(http: httpx.Client, export: State) -> None:
+def test_a_checkpoint_of_another_time_is_refused(http: httpx.Client, export: DotdigitalState) -> None:
     for check_point in ("2.0", "1.7", "x"):
         refused = http.get("/events/v3/export/1", params={"checkPoint": check_point})
         assert (refused.status_code, refused.json()["errorCode"]) == (400, "events:invalidCheckpoint")
 
 
 def test_unread_for_thirty_days_it_is_inactive_and_collects_nothing(
-    http: httpx.Client, export: State
+    http: httpx.Client, export: DotdigitalState
 ) -> None:
     export.clock.advance(timedelta(days=31).total_seconds())
     export.add_contact("lost@example.com")
@@ -114,7 +116,9 @@ def test_a_subscription_is_inactive_unless_it_says_otherwise(http: httpx.Client)
 
 
 @pytest.mark.parametrize(("position", "status"), [("there", 200), ("forbidden", 403), ("absent", 404)])
-def test_the_feature_may_be_missing(http: httpx.Client, state: State, position: str, status: int) -> None:
+def test_the_feature_may_be_missing(
+    http: httpx.Client, state: DotdigitalState, position: str, status: int
+) -> None:
     state.switches.events = position
     assert http.get(SUBSCRIPTIONS).status_code == status
     assert http.get("/contacts/v3").status_code == 200, "it is a feature of its own"
@@ -130,7 +134,7 @@ def test_the_feature_may_be_missing(http: httpx.Client, state: State, position: 
     ],
 )
 def test_events_come_at_least_once_or_not_at_all(
-    http: httpx.Client, export: State, position: str, seen: list[list[int]]
+    http: httpx.Client, export: DotdigitalState, position: str, seen: list[list[int]]
 ) -> None:
     export.switches.event_delivery = position
     for name in "ab":
@@ -154,7 +158,7 @@ def test_events_come_at_least_once_or_not_at_all(
     ],
 )
 def test_where_events_name_the_contact(
-    http: httpx.Client, export: State, position: str, data: dict[str, Any]
+    http: httpx.Client, export: DotdigitalState, position: str, data: dict[str, Any]
 ) -> None:
     export.switches.event_data = position
     export.add_contact("a@example.com")
@@ -163,7 +167,7 @@ def test_where_events_name_the_contact(
 
 
 @pytest.mark.parametrize("lag", [0.0, 60.0])
-def test_events_may_come_late(http: httpx.Client, export: State, lag: float) -> None:
+def test_events_may_come_late(http: httpx.Client, export: DotdigitalState, lag: float) -> None:
     export.switches.event_lag_seconds = lag
     export.add_contact("a@example.com")
     assert len(_page(http)["events"]) == (0 if lag else 1)

@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 
 ANN = "ann@example.com"
 
 
 @pytest.fixture
-def tree(state: State) -> tuple[int, int, int, int]:
+def tree(state: DotdigitalState) -> tuple[int, int, int, int]:
     """A category with two leaves, and a leaf at the top."""
     category = state.define_category(14, "Camping")
     return (
@@ -113,7 +113,7 @@ def test_updating_answers_short_and_cannot_turn_a_leaf_into_a_category(
 
 @pytest.mark.parametrize(("position", "post", "put"), [("full", True, True), ("short", False, False)])
 def test_definition_answers_switch(
-    http: httpx.Client, state: State, tree: tuple[int, ...], position: str, post: bool, put: bool
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...], position: str, post: bool, put: bool
 ) -> None:
     state.switches.definition_answers = position
     body = {"id": 26, "publicName": "A", "privateName": "a", "isPreference": True}
@@ -122,7 +122,7 @@ def test_definition_answers_switch(
 
 
 def test_deleting_a_category_takes_its_leaves_and_their_opt_ins(
-    http: httpx.Client, state: State, tree: tuple[int, ...]
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
 ) -> None:
     contact_id = state.add_contact(ANN, opt_ins={26: (True, None), 1027: (True, None)})
     gone = http.delete("/v2/preferences/14")
@@ -141,7 +141,7 @@ def test_deleting_a_category_takes_its_leaves_and_their_opt_ins(
     ],
 )
 def test_modified_since_spells_the_flag_its_own_way(
-    http: httpx.Client, state: State, tree: tuple[int, ...], position: str, keys: set[str]
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...], position: str, keys: set[str]
 ) -> None:
     state.switches.modified_flag = position
     node = http.get("/v2/preferences/modified-since/2026-01-01").json()[0]
@@ -150,7 +150,7 @@ def test_modified_since_spells_the_flag_its_own_way(
 
 
 def test_modified_since_shows_a_changed_child_under_its_category(
-    http: httpx.Client, state: State, tree: tuple[int, ...]
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
 ) -> None:
     state.clock.advance(60)
     body = {"id": 26, "publicName": "T", "privateName": "t", "isPreference": True}
@@ -164,7 +164,7 @@ def test_modified_since_shows_a_changed_child_under_its_category(
 
 
 def test_put_merges_by_default_and_answers_an_empty_value(
-    http: httpx.Client, state: State, tree: tuple[int, ...]
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
 ) -> None:
     contact_id = state.add_contact(ANN, opt_ins={1027: (True, None)})
     nested = [{"id": 14, "isPreference": False, "preferences": [_leaf(26, True), _leaf(19, False)]}]
@@ -174,14 +174,16 @@ def test_put_merges_by_default_and_answers_an_empty_value(
     assert {key: row.opted_in for key, row in rows.items()} == {1027: True, 26: True, 19: False}
 
 
-def test_put_replaces_when_told(http: httpx.Client, state: State, tree: tuple[int, ...]) -> None:
+def test_put_replaces_when_told(http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]) -> None:
     state.switches.put_preferences = "replace"
     contact_id = state.add_contact(ANN, opt_ins={1027: (True, None)})
     _put(http, contact_id, [_leaf(26, True)])
     assert not state.contact(contact_id).opt_ins[1027].opted_in
 
 
-def test_a_leaf_outside_its_category(http: httpx.Client, state: State, tree: tuple[int, ...]) -> None:
+def test_a_leaf_outside_its_category(
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
+) -> None:
     state.add_contact(ANN)
     assert _put(http, ANN, [_leaf(26, True)]).status_code == 200
     state.switches.top_level_leaf = "refused"
@@ -189,7 +191,9 @@ def test_a_leaf_outside_its_category(http: httpx.Client, state: State, tree: tup
     assert _put(http, ANN, [_leaf(1027, True)]).status_code == 200
 
 
-def test_a_suppressed_person_on_put(http: httpx.Client, state: State, tree: tuple[int, ...]) -> None:
+def test_a_suppressed_person_on_put(
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
+) -> None:
     contact_id = state.add_contact(ANN, "Unsubscribed")
     refused = _put(http, ANN, [_leaf(1027, False)])
     assert refused.status_code == 400
@@ -211,7 +215,7 @@ def test_a_suppressed_person_on_put(http: httpx.Client, state: State, tree: tupl
     ],
 )
 def test_a_bad_put_is_refused_whole(
-    http: httpx.Client, state: State, tree: tuple[int, ...], body: Any, code: str
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...], body: Any, code: str
 ) -> None:
     contact_id = state.add_contact(ANN)
     refused = _put(http, ANN, body)
@@ -232,7 +236,7 @@ def test_an_unknown_person_of_the_url_is_a_404(http: httpx.Client, tree: tuple[i
 
 @pytest.mark.parametrize(("position", "shown"), [("false", False), ("missing", None)])
 def test_the_contacts_tree_cannot_tell_never_asked_from_refused(
-    http: httpx.Client, state: State, tree: tuple[int, ...], position: str, shown: bool | None
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...], position: str, shown: bool | None
 ) -> None:
     state.switches.never_asked_leaf = position
     state.add_contact(ANN, opt_ins={1027: (True, None)})
@@ -243,7 +247,7 @@ def test_the_contacts_tree_cannot_tell_never_asked_from_refused(
 
 
 def test_subscriptions_carry_times_and_rows_only_for_what_was_asked(
-    http: httpx.Client, state: State, tree: tuple[int, ...]
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
 ) -> None:
     state.add_contact(ANN, opt_ins={26: (False, state.now() - timedelta(days=1))})
     found = http.get(f"/v2/contacts/{ANN}/subscriptions").json()
@@ -252,7 +256,7 @@ def test_subscriptions_carry_times_and_rows_only_for_what_was_asked(
     assert (row["marketingPreferenceId"], row["isOptedIn"]) == (26, False)
 
 
-def test_subscriptions_of_a_suppressed_person(http: httpx.Client, state: State) -> None:
+def test_subscriptions_of_a_suppressed_person(http: httpx.Client, state: DotdigitalState) -> None:
     state.add_contact(ANN, "Unsubscribed")
     assert http.get(f"/v2/contacts/{ANN}/subscriptions").json()["contact"]["status"] == "Unsubscribed"
     state.switches.subscriptions_of_suppressed = "not_found"
@@ -260,7 +264,9 @@ def test_subscriptions_of_a_suppressed_person(http: httpx.Client, state: State) 
 
 
 @pytest.mark.parametrize("moves", [True, False])
-def test_writing_an_equal_value(http: httpx.Client, state: State, tree: tuple[int, ...], moves: bool) -> None:
+def test_writing_an_equal_value(
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...], moves: bool
+) -> None:
     state.switches.equal_write_moves_date = moves
     contact_id = state.add_contact(ANN, opt_ins={26: (True, None)})
     before = state.contact(contact_id).opt_ins[26].modified
@@ -270,7 +276,7 @@ def test_writing_an_equal_value(http: httpx.Client, state: State, tree: tuple[in
 
 
 def test_opt_ins_since_shows_both_directions_and_foreign_rows(
-    http: httpx.Client, state: State, tree: tuple[int, ...]
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
 ) -> None:
     state.add_contact("a@example.com", opt_ins={26: (True, None), 19: (True, None)})
     state.add_contact("b@example.com", opt_ins={26: (False, None)})
@@ -285,7 +291,7 @@ def test_opt_ins_since_shows_both_directions_and_foreign_rows(
 
 
 def test_opt_ins_since_is_inclusive_and_by_date(
-    http: httpx.Client, state: State, tree: tuple[int, ...]
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
 ) -> None:
     state.add_contact(ANN, opt_ins={26: (True, None)})
     assert len(_since(http, 26, "2026-03-01T12:00:00.000Z")) == 1
@@ -295,7 +301,7 @@ def test_opt_ins_since_is_inclusive_and_by_date(
 
 
 def test_opt_ins_since_gives_the_first_thousand_by_id(
-    http: httpx.Client, state: State, tree: tuple[int, ...]
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
 ) -> None:
     ids = [state.add_contact(f"p{n}@example.com", opt_ins={26: (True, None)}) for n in range(1003)]
     first = [row["contact"]["id"] for row in _since(http, 26)]
@@ -307,7 +313,7 @@ def test_opt_ins_since_gives_the_first_thousand_by_id(
 
 
 def test_rows_per_address_book_repeat_an_older_contradicting_row(
-    http: httpx.Client, state: State, tree: tuple[int, ...]
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
 ) -> None:
     state.switches.rows_per_address_book = True
     state.add_contact(ANN, opt_ins={26: (True, None)})
@@ -318,7 +324,9 @@ def test_rows_per_address_book_repeat_an_older_contradicting_row(
     assert len(http.get("/v2/contacts/with-preference/26").json()) == 2
 
 
-def test_with_preference_lists_those_in_now(http: httpx.Client, state: State, tree: tuple[int, ...]) -> None:
+def test_with_preference_lists_those_in_now(
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
+) -> None:
     first = state.add_contact(ANN, opt_ins={26: (True, None)})
     state.add_contact("b@example.com", opt_ins={26: (False, None)})
     state.add_contact(None, mobile="447123123123", opt_ins={26: (True, None)})

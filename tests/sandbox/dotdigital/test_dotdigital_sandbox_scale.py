@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_people_are_read_whole_by_both_frameworks(
-    http: httpx.Client, state: State
+    http: httpx.Client, state: DotdigitalState
 ) -> None:
     news = state.define_preference(name="News")
     when = datetime(2026, 1, 1, tzinfo=UTC)

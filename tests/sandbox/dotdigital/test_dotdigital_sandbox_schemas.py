@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 
 ANN = "ann@example.com"
 RECORD = {
@@ -37,7 +37,7 @@ def _patch(http: httpx.Client, body: Any) -> httpx.Response:
 )
 @pytest.mark.parametrize("schema", ["published", "closed", "lenient"])
 def test_unknown_properties_of_a_request(
-    http: httpx.Client, state: State, body: Any, refused_by: set[str], schema: str
+    http: httpx.Client, state: DotdigitalState, body: Any, refused_by: set[str], schema: str
 ) -> None:
     state.switches.v3_schema = schema
     state.define_preference(1001, "News")
@@ -46,7 +46,7 @@ def test_unknown_properties_of_a_request(
 
 @pytest.mark.parametrize(("schema", "failures"), [("published", 0), ("closed", 1), ("lenient", 0)])
 def test_unknown_properties_of_an_import_show_in_its_report(
-    http: httpx.Client, state: State, schema: str, failures: int
+    http: httpx.Client, state: DotdigitalState, schema: str, failures: int
 ) -> None:
     state.switches.v3_schema, state.switches.import_polls = schema, 0
     entry = {"matchIdentifier": "email", "identifiers": {"email": ANN}, "colour": "red"}
@@ -57,14 +57,14 @@ def test_unknown_properties_of_an_import_show_in_its_report(
 @pytest.mark.parametrize(("position", "status"), [("in_report", 202), ("at_once", 400)])
 @pytest.mark.parametrize("entry", [{"lists": ["5"]}, "nonsense"])
 def test_type_errors_of_an_import(
-    http: httpx.Client, state: State, position: str, status: int, entry: Any
+    http: httpx.Client, state: DotdigitalState, position: str, status: int, entry: Any
 ) -> None:
     """Since 2024 wrong types failed although the call was accepted."""
     state.switches.import_type_errors = position
     assert http.put("/contacts/v3/import", json={"contacts": [entry]}).status_code == status
 
 
-def test_an_import_has_a_largest_size(http: httpx.Client, state: State) -> None:
+def test_an_import_has_a_largest_size(http: httpx.Client, state: DotdigitalState) -> None:
     """50 MB; how a larger one is refused is not documented."""
     assert state.switches.import_bytes == 50 * 1024 * 1024
     state.switches.import_bytes = 20
@@ -73,7 +73,7 @@ def test_an_import_has_a_largest_size(http: httpx.Client, state: State) -> None:
 
 
 @pytest.mark.parametrize("position", ["null", "missing"])
-def test_the_summary_of_a_running_import(http: httpx.Client, state: State, position: str) -> None:
+def test_the_summary_of_a_running_import(http: httpx.Client, state: DotdigitalState, position: str) -> None:
     state.switches.import_summary = position
     job = http.put("/contacts/v3/import", json={"contacts": [{}]}).json()["importId"]
     shown = http.get(f"/contacts/v3/import/{job}").json()
@@ -83,7 +83,9 @@ def test_the_summary_of_a_running_import(http: httpx.Client, state: State, posit
 @pytest.mark.parametrize(
     ("position", "codes"), [("by_outcome", [201, 200]), ("always_200", [200] * 2), ("always_201", [201] * 2)]
 )
-def test_the_status_of_a_patch(http: httpx.Client, state: State, position: str, codes: list[int]) -> None:
+def test_the_status_of_a_patch(
+    http: httpx.Client, state: DotdigitalState, position: str, codes: list[int]
+) -> None:
     state.switches.v3_patch_status = position
     assert [_patch(http, {}).status_code for _ in range(2)] == codes
 
@@ -97,7 +99,7 @@ def test_the_status_of_a_patch(http: httpx.Client, state: State, position: str, 
     ],
 )
 def test_the_casing_of_what_is_read(
-    http: httpx.Client, state: State, position: str, words: tuple[str, ...]
+    http: httpx.Client, state: DotdigitalState, position: str, words: tuple[str, ...]
 ) -> None:
     state.switches.v3_casing = position
     state.add_contact(ANN, "Unsubscribed")
@@ -107,7 +109,9 @@ def test_the_casing_of_what_is_read(
 
 
 @pytest.mark.parametrize("position", [True, False])
-def test_answers_may_hold_what_no_document_names(http: httpx.Client, state: State, position: bool) -> None:
+def test_answers_may_hold_what_no_document_names(
+    http: httpx.Client, state: DotdigitalState, position: bool
+) -> None:
     state.switches.unknown_in_answers = position
     state.define_category(5, "Offers")
     state.define_preference(6, "Daily", 5)

@@ -11,8 +11,8 @@ import httpx
 import jsonschema
 import pytest
 
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.dotdigital.routes import OPERATIONS
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.dotdigital.routes import ROUTES
 
 ANN = "ann@example.com"
 
@@ -38,7 +38,7 @@ def _operations(spec: Any) -> dict[str, tuple[str, str, Any]]:
     }
 
 
-def _requests(state: State) -> dict[str, tuple[str, str, Any]]:
+def _requests(state: DotdigitalState) -> dict[str, tuple[str, str, Any]]:
     category = state.define_category(14, "Camping")
     state.define_preference(26, "Tents", category)
     state.define_preference(1027, "Football")
@@ -81,7 +81,9 @@ def _requests(state: State) -> dict[str, tuple[str, str, Any]]:
     }
 
 
-def test_all_sixteen_operations_answer_by_their_published_schemas(http: httpx.Client, state: State) -> None:
+def test_all_sixteen_operations_answer_by_their_published_schemas(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     published = _operations(_load("dotdigital-preferences-v2.corrected.openapi.json"))
     requests = _requests(state)
     assert requests.keys() == published.keys()
@@ -112,12 +114,12 @@ def _has_every_key(schema: Any, value: Any, where: str) -> None:
 
 def test_the_table_has_the_published_methods_and_paths() -> None:
     spec = _load("dotdigital-preferences-v2.corrected.openapi.json")
-    served = {(one.id, one.method, one.path) for one in OPERATIONS}
+    served = {(one.operation_id, one.method, one.path) for one in ROUTES.routes}
     published = {(name, method, path) for name, (method, path, _) in _operations(spec).items()}
     assert published <= served
 
 
-def test_v3_answers_fit_their_schemas(http: httpx.Client, state: State) -> None:
+def test_v3_answers_fit_their_schemas(http: httpx.Client, state: DotdigitalState) -> None:
     """`preferenceFull` requires a `name` it does not define; that demand is taken out first."""
     spec = _load("dotdigital-contacts-v3.openapi.json")
     spec["components"]["schemas"]["preferenceFull"]["required"].remove("name")

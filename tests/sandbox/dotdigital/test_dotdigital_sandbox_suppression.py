@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
-from bridge.sandbox.dotdigital.vocabulary import NEVER_UNSUPPRESSED, STATUSES
+from bridge.sandbox.dotdigital import DotdigitalState
+from bridge.sandbox.dotdigital.status_names import NEVER_UNSUPPRESSED, STATUSES
 
 ANN = "ann@example.com"
 SINCE = "/v2/contacts/suppressed-since/"
@@ -35,7 +35,7 @@ def _feed(http: httpx.Client, date: str = "1970-01-01", path: str = SINCE, **que
 
 
 def test_unsubscribe_answers_the_record_and_leaves_preferences_alone(
-    http: httpx.Client, state: State
+    http: httpx.Client, state: DotdigitalState
 ) -> None:
     pref = state.define_preference(name="News")
     contact_id = state.add_contact(ANN, opt_ins={pref: (True, None)})
@@ -47,7 +47,9 @@ def test_unsubscribe_answers_the_record_and_leaves_preferences_alone(
 
 
 @pytest.mark.parametrize(("position", "moved"), [("kept", False), ("moves", True)])
-def test_a_repeated_unsubscribe(http: httpx.Client, state: State, position: str, moved: bool) -> None:
+def test_a_repeated_unsubscribe(
+    http: httpx.Client, state: DotdigitalState, position: str, moved: bool
+) -> None:
     state.switches.date_removed_on_repeat = position
     state.add_contact(ANN)
     first = _post(http, "unsubscribe", {"email": ANN}).json()
@@ -55,7 +57,7 @@ def test_a_repeated_unsubscribe(http: httpx.Client, state: State, position: str,
     assert (_post(http, "unsubscribe", {"email": ANN}).json() != first) is moved
 
 
-def test_unsubscribe_of_an_unknown_address(http: httpx.Client, state: State) -> None:
+def test_unsubscribe_of_an_unknown_address(http: httpx.Client, state: DotdigitalState) -> None:
     refused = _post(http, "unsubscribe", {"email": ANN})
     assert refused.status_code == 400
     assert "ERROR_CONTACT_NOT_FOUND" in refused.json()["message"]
@@ -66,7 +68,7 @@ def test_unsubscribe_of_an_unknown_address(http: httpx.Client, state: State) -> 
     assert found.status == "Unsubscribed"
 
 
-def test_unsubscribe_of_one_suppressed_for_another_reason(http: httpx.Client, state: State) -> None:
+def test_unsubscribe_of_one_suppressed_for_another_reason(http: httpx.Client, state: DotdigitalState) -> None:
     contact_id = state.add_contact(ANN, "HardBounced")
     assert "ERROR_CONTACT_SUPPRESSED" in _post(http, "unsubscribe", {"email": ANN}).json()["message"]
     state.switches.unsubscribe_other_reason = "changed"
@@ -93,7 +95,9 @@ def test_a_bad_unsubscribe_is_a_400(http: httpx.Client, body: bytes) -> None:
         ("no_code", "The contact was not found."),
     ],
 )
-def test_error_texts_come_in_four_forms(http: httpx.Client, state: State, form: str, ends: str) -> None:
+def test_error_texts_come_in_four_forms(
+    http: httpx.Client, state: DotdigitalState, form: str, ends: str
+) -> None:
     state.switches.error_text = form
     assert _post(http, "unsubscribe", {"email": ANN}).json()["message"].endswith(ends)
 
@@ -102,7 +106,7 @@ def test_error_texts_come_in_four_forms(http: httpx.Client, state: State, form: 
     ("switch", "unknown"), [("without_email", {"id": 999}), ("null_email", {"id": 999, "email": None})]
 )
 def test_bulk_suppress_echoes_the_key_sent_and_fills_the_other(
-    http: httpx.Client, state: State, switch: str, unknown: object
+    http: httpx.Client, state: DotdigitalState, switch: str, unknown: object
 ) -> None:
     """Dotdigital bulk-suppress-contacts: of ids it does not know, the schema has no null e-mail."""
     state.switches.suppress_echo_of_unknown = switch
@@ -123,7 +127,7 @@ def test_bulk_suppress_refuses_an_empty_batch_and_other_shapes(http: httpx.Clien
 
 @pytest.mark.parametrize(("position", "status"), [("kept", "Unsubscribed"), ("changed", "Suppressed")])
 def test_bulk_suppress_of_an_unsubscribed_person(
-    http: httpx.Client, state: State, position: str, status: str
+    http: httpx.Client, state: DotdigitalState, position: str, status: str
 ) -> None:
     state.switches.suppress_unsubscribed = position
     contact_id = state.add_contact(ANN, "Unsubscribed")
@@ -132,7 +136,7 @@ def test_bulk_suppress_of_an_unsubscribed_person(
 
 
 def test_an_unsubscribed_person_is_challenged_once_and_returns_on_the_click(
-    http: httpx.Client, state: State
+    http: httpx.Client, state: DotdigitalState
 ) -> None:
     """Resubscribe page: further calls for a challenged contact are silently dropped."""
     contact_id = state.add_contact(ANN, "Unsubscribed")
@@ -149,7 +153,7 @@ def test_an_unsubscribed_person_is_challenged_once_and_returns_on_the_click(
     assert _feed(http) == []
 
 
-def test_a_challenged_person_may_show_as_pending(http: httpx.Client, state: State) -> None:
+def test_a_challenged_person_may_show_as_pending(http: httpx.Client, state: DotdigitalState) -> None:
     state.switches.challenged_status = "PendingOptIn"
     contact_id = state.add_contact(ANN, "Unsubscribed")
     _resubscribe(http)
@@ -162,7 +166,7 @@ def test_a_challenged_person_may_show_as_pending(http: httpx.Client, state: Stat
 
 @pytest.mark.parametrize("reason", ["Unsubscribed", "Suppressed", "HardBounced"])
 def test_no_challenge_brings_back_at_once_but_echoes_the_old_status(
-    http: httpx.Client, state: State, reason: str
+    http: httpx.Client, state: DotdigitalState, reason: str
 ) -> None:
     contact_id = state.add_contact(ANN, reason)
     answer = _resubscribe(http, quiet=True)
@@ -171,7 +175,9 @@ def test_no_challenge_brings_back_at_once_but_echoes_the_old_status(
     assert state.challenges == {}
 
 
-def test_the_owners_suppression_is_lifted_without_a_challenge(http: httpx.Client, state: State) -> None:
+def test_the_owners_suppression_is_lifted_without_a_challenge(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     state.add_contact(ANN, "Suppressed")
     assert _resubscribe(http)["status"] == "ContactAdded"
 
@@ -179,7 +185,7 @@ def test_the_owners_suppression_is_lifted_without_a_challenge(http: httpx.Client
 @pytest.mark.parametrize("reason", sorted(NEVER_UNSUPPRESSED))
 @pytest.mark.parametrize("quiet", [True, False])
 def test_complaints_and_global_blocks_are_never_lifted(
-    http: httpx.Client, state: State, reason: str, quiet: bool
+    http: httpx.Client, state: DotdigitalState, reason: str, quiet: bool
 ) -> None:
     contact_id = state.add_contact(ANN, reason)
     assert _resubscribe(http, quiet=quiet)["status"] == "ContactCannotBeUnsuppressed"
@@ -191,7 +197,7 @@ def test_complaints_and_global_blocks_are_never_lifted(
     ("form", "key"), [("not_available", "NotAvailableInThisVersion"), ("message_only", None)]
 )
 def test_resubscribe_answers_without_a_usable_status(
-    http: httpx.Client, state: State, form: str, key: str | None
+    http: httpx.Client, state: DotdigitalState, form: str, key: str | None
 ) -> None:
     state.switches.resubscribe_answer = form
     state.add_contact(ANN, "Suppressed")
@@ -201,7 +207,7 @@ def test_resubscribe_answers_without_a_usable_status(
 
 
 def test_resubscribe_creates_unknown_people_and_confirms_them_where_enforced(
-    http: httpx.Client, state: State
+    http: httpx.Client, state: DotdigitalState
 ) -> None:
     assert _resubscribe(http)["status"] == "ContactAdded"
     state.switches.enforce_double_opt_in = True
@@ -216,7 +222,7 @@ def test_resubscribe_needs_a_contact(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(STATUSES - {"Subscribed", "PendingOptIn"}))
-def test_every_reason_can_appear_in_the_feed(http: httpx.Client, state: State, status: str) -> None:
+def test_every_reason_can_appear_in_the_feed(http: httpx.Client, state: DotdigitalState, status: str) -> None:
     state.add_contact(ANN, status)
     shown = _feed(http)[0]["reason"]
     assert shown in (status, "NotAvailableInThisVersion")
@@ -224,7 +230,9 @@ def test_every_reason_can_appear_in_the_feed(http: httpx.Client, state: State, s
     assert len(only_unsubscribed) == (1 if status == "Unsubscribed" else 0)
 
 
-def test_feed_order_is_stable_and_means_nothing_unless_sorted(http: httpx.Client, state: State) -> None:
+def test_feed_order_is_stable_and_means_nothing_unless_sorted(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     for number in range(30):
         state.add_contact(
             f"p{number}@example.com", "Unsubscribed", when=state.now() + timedelta(seconds=number)
@@ -237,7 +245,7 @@ def test_feed_order_is_stable_and_means_nothing_unless_sorted(http: httpx.Client
 
 
 def test_plain_skip_paging_loses_a_row_when_somebody_leaves_between_pages(
-    http: httpx.Client, state: State
+    http: httpx.Client, state: DotdigitalState
 ) -> None:
     """A connector found that rows move between pages while it reads."""
     ids = [state.add_contact(f"p{number}@example.com", "Unsubscribed") for number in range(10)]
@@ -252,7 +260,9 @@ def test_plain_skip_paging_loses_a_row_when_somebody_leaves_between_pages(
     ("switch", "position", "rows"),
     [("since_date", "inclusive", 1), ("since_date", "exclusive", 0), ("row_resolution", "second", 0)],
 )
-def test_the_asked_instant(http: httpx.Client, state: State, switch: str, position: str, rows: int) -> None:
+def test_the_asked_instant(
+    http: httpx.Client, state: DotdigitalState, switch: str, position: str, rows: int
+) -> None:
     setattr(state.switches, switch, position)
     state.add_contact(ANN, "Unsubscribed", when=state.now() + timedelta(milliseconds=500))
     assert len(_feed(http, "2026-03-01T12:00:00.500Z")) == rows
@@ -262,7 +272,7 @@ def test_the_asked_instant(http: httpx.Client, state: State, switch: str, positi
     "date",
     ["2026-03-01", "2026-03-01T12:00:00.000Z", "2026-03-01T12:00:00+00:00", "2026-03-01T12:00:00+0000"],
 )
-def test_four_forms_of_date_are_read(http: httpx.Client, state: State, date: str) -> None:
+def test_four_forms_of_date_are_read(http: httpx.Client, state: DotdigitalState, date: str) -> None:
     state.add_contact(ANN, "Unsubscribed")
     assert len(_feed(http, date.replace("+", "%2B"))) == len(_feed(http, date)) == 1
 
@@ -283,7 +293,7 @@ def test_paging_out_of_range_is_refused(http: httpx.Client, query: str) -> None:
     assert "ERROR_PARAMETER_INVALID" in refused.json()["message"]
 
 
-def test_a_lagging_feed_shows_rows_late(http: httpx.Client, state: State) -> None:
+def test_a_lagging_feed_shows_rows_late(http: httpx.Client, state: DotdigitalState) -> None:
     state.switches.feed_lag_seconds = 30.0
     contact_id = state.add_contact(ANN)
     state.unsubscribe(contact_id)
@@ -292,7 +302,9 @@ def test_a_lagging_feed_shows_rows_late(http: httpx.Client, state: State) -> Non
     assert len(_feed(http)) == 1
 
 
-def test_status_look_up_finds_suppressed_people_by_email_only(http: httpx.Client, state: State) -> None:
+def test_status_look_up_finds_suppressed_people_by_email_only(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     """v2 GET contact by id does not retrieve suppressed contacts."""
     contact_id = state.add_contact("a+b@example.com", "IspComplained")
     assert http.get("/v2/contacts/a%2Bb@example.com").json()["status"] == "IspComplained"
@@ -302,7 +314,7 @@ def test_status_look_up_finds_suppressed_people_by_email_only(http: httpx.Client
     assert _feed(http) == []
 
 
-def test_a_deleted_suppressed_person_comes_back_suppressed(state: State) -> None:
+def test_a_deleted_suppressed_person_comes_back_suppressed(state: DotdigitalState) -> None:
     contact_id = state.add_contact(ANN, "Unsubscribed")
     state.delete_contact(contact_id)
     state.clock.advance(31 * 86400)
@@ -312,7 +324,7 @@ def test_a_deleted_suppressed_person_comes_back_suppressed(state: State) -> None
 
 
 @pytest.mark.parametrize(("position", "status"), [("contact", "Unsubscribed"), ("address", "Subscribed")])
-def test_what_a_suppression_follows(state: State, position: str, status: str) -> None:
+def test_what_a_suppression_follows(state: DotdigitalState, position: str, status: str) -> None:
     state.switches.suppression_follows = position
     contact_id = state.add_contact(ANN, "Unsubscribed")
     state.change_email(contact_id, "ann@new.example.com")

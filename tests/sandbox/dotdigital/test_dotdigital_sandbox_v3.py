@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 
 ANN = "ann@example.com"
 ALL = "channelProperties|lists|preferences|consentRecords"
@@ -53,7 +53,9 @@ def _emails(http: httpx.Client, **query: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("order", ["contact_id", "shuffled"])
-def test_the_marker_leads_through_everybody_once(http: httpx.Client, state: State, order: str) -> None:
+def test_the_marker_leads_through_everybody_once(
+    http: httpx.Client, state: DotdigitalState, order: str
+) -> None:
     state.switches.list_order = order
     ids = [state.add_contact(f"p{n}@example.com") for n in range(25)]
     seen: list[int] = []
@@ -68,7 +70,7 @@ def test_the_marker_leads_through_everybody_once(http: httpx.Client, state: Stat
     assert (seen == ids) is (order == "contact_id")
 
 
-def test_the_next_link_can_be_followed(http: httpx.Client, state: State) -> None:
+def test_the_next_link_can_be_followed(http: httpx.Client, state: DotdigitalState) -> None:
     for n in range(3):
         state.add_contact(f"p{n}@example.com")
     query = "limit=2&include=channelProperties%7Cpreferences&~modified=gte::2026-01-01T00:00:00Z"
@@ -78,7 +80,9 @@ def test_the_next_link_can_be_followed(http: httpx.Client, state: State) -> None
     assert "channelProperties" in rest["_items"][0]
 
 
-def test_preferences_list_only_those_opted_in_and_vanish_when_none(http: httpx.Client, state: State) -> None:
+def test_preferences_list_only_those_opted_in_and_vanish_when_none(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     news = state.define_preference(name="News")
     offers = state.define_preference(name="Offers")
     state.add_contact("a@example.com", opt_ins={news: (True, None), offers: (False, None)})
@@ -114,7 +118,7 @@ def test_bad_paging_is_refused(http: httpx.Client, query: str) -> None:
 
 @pytest.mark.parametrize("moves", [True, False])
 def test_modified_follows_preferences_and_suppressions_only_by_switch(
-    http: httpx.Client, state: State, moves: bool
+    http: httpx.Client, state: DotdigitalState, moves: bool
 ) -> None:
     state.switches.modified_moves_on_preferences = state.switches.modified_moves_on_suppression = moves
     news = state.define_preference(name="News")
@@ -128,7 +132,9 @@ def test_modified_follows_preferences_and_suppressions_only_by_switch(
     assert "b@example.com" in _emails(http, **window), "coming back always moves it"
 
 
-def test_suppressed_binned_and_mobile_only_people_in_the_list(http: httpx.Client, state: State) -> None:
+def test_suppressed_binned_and_mobile_only_people_in_the_list(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     state.add_contact("a@example.com", "IspComplained")
     state.delete_contact(state.add_contact("b@example.com"))
     state.add_contact(None, mobile="447123123123")
@@ -137,7 +143,7 @@ def test_suppressed_binned_and_mobile_only_people_in_the_list(http: httpx.Client
     assert _emails(http) == ["-"]
 
 
-def test_reads_by_each_identifier(http: httpx.Client, state: State) -> None:
+def test_reads_by_each_identifier(http: httpx.Client, state: DotdigitalState) -> None:
     state.define_identifier("profile")
     contact_id = state.add_contact("a+b@example.com", "HardBounced", mobile="447123123123")
     assert _patch(http, {"identifiers": {"profile": "P1"}}, f"contactId/{contact_id}").status_code == 200
@@ -157,7 +163,9 @@ def test_reads_by_each_identifier(http: httpx.Client, state: State) -> None:
 
 
 @pytest.mark.parametrize("key", ["description", "error"])
-def test_an_unknown_contact_is_a_404_with_details(http: httpx.Client, state: State, key: str) -> None:
+def test_an_unknown_contact_is_a_404_with_details(
+    http: httpx.Client, state: DotdigitalState, key: str
+) -> None:
     state.switches.v3_details_key = key
     missing = http.get(f"/contacts/v3/email/{ANN}")
     assert (missing.status_code, missing.json()["errorCode"]) == (404, "contacts:contactNotFound")
@@ -171,7 +179,9 @@ def test_impossible_identifiers_are_refused(http: httpx.Client, who: str) -> Non
     assert _patch(http, {}, "contactId/999").status_code == 400
 
 
-def test_patching_an_unknown_person_creates_them_subscribed(http: httpx.Client, state: State) -> None:
+def test_patching_an_unknown_person_creates_them_subscribed(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     made = _patch(http, {"channelProperties": {"email": {"emailType": "plainText", "optInType": "double"}}})
     assert made.status_code == 201
     email = made.json()["channelProperties"]["email"]
@@ -185,7 +195,7 @@ def test_a_block_can_be_created_before_the_person(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("enforced", [True, False])
 def test_verified_double_or_the_account_setting_makes_people_wait(
-    http: httpx.Client, state: State, enforced: bool
+    http: httpx.Client, state: DotdigitalState, enforced: bool
 ) -> None:
     state.switches.enforce_double_opt_in = enforced
     body = {} if enforced else {"channelProperties": {"email": {"optInType": "verifiedDouble"}}}
@@ -193,7 +203,7 @@ def test_verified_double_or_the_account_setting_makes_people_wait(
     assert state.click_challenge(ANN)
 
 
-def test_preferences_of_a_suppressed_person_are_accepted(http: httpx.Client, state: State) -> None:
+def test_preferences_of_a_suppressed_person_are_accepted(http: httpx.Client, state: DotdigitalState) -> None:
     """Unified contacts: v3 updates suppressed contacts, their status stays."""
     news = state.define_preference(name="News")
     contact_id = state.add_contact(ANN, "Unsubscribed")
@@ -221,7 +231,9 @@ def test_preferences_of_a_suppressed_person_are_accepted(http: httpx.Client, sta
         {"channelProperties": {"email": {"resubscribeOptions": {"resubscribeWithNoChallenge": "no"}}}},
     ],
 )
-def test_patch_is_strict_about_types_and_applies_nothing(http: httpx.Client, state: State, body: Any) -> None:
+def test_patch_is_strict_about_types_and_applies_nothing(
+    http: httpx.Client, state: DotdigitalState, body: Any
+) -> None:
     state.define_preference(1001, "News")
     refused = _patch(http, body)
     assert (refused.status_code, refused.json()["errorCode"]) == (400, "contacts:badRequest")
@@ -242,7 +254,9 @@ def test_bad_json_and_bad_merge_options_are_refused(http: httpx.Client) -> None:
         ("overwrite-if-empty", {"A": "1", "B": "1"}),
     ],
 )
-def test_merge_options_rule_data_fields(http: httpx.Client, state: State, option: str, fields: Any) -> None:
+def test_merge_options_rule_data_fields(
+    http: httpx.Client, state: DotdigitalState, option: str, fields: Any
+) -> None:
     _patch(http, {"dataFields": {"a": "1", "b": "1"}})
     _patch(http, {"dataFields": {"a": "2", "b": None}}, f"email/{ANN}?merge-option={option}")
     shown = http.get("/contacts/v3?data-fields=%5B%5BALL%5D%5D").json()["_items"][0]["dataFields"]
@@ -259,7 +273,7 @@ def test_merge_options_rule_data_fields(http: httpx.Client, state: State, option
     ],
 )
 def test_subscribing_an_unsubscribed_person(
-    http: httpx.Client, state: State, default: str, options: dict[str, bool], sent: int, status: str
+    http: httpx.Client, state: DotdigitalState, default: str, options: dict[str, bool], sent: int, status: str
 ) -> None:
     """The specification's default is silent; the vendor's engineers say a challenge is sent."""
     state.switches.v3_resubscribe_default = default
@@ -268,7 +282,7 @@ def test_subscribing_an_unsubscribed_person(
     assert sum(state.challenges.values()) == sent
 
 
-def test_a_complaint_survives_subscribe_and_unsubscribe(http: httpx.Client, state: State) -> None:
+def test_a_complaint_survives_subscribe_and_unsubscribe(http: httpx.Client, state: DotdigitalState) -> None:
     contact_id = state.add_contact(ANN)
     state.complain(contact_id)
     for word in ("subscribed", "unsubscribed", "suppressed"):
@@ -276,7 +290,7 @@ def test_a_complaint_survives_subscribe_and_unsubscribe(http: httpx.Client, stat
         assert email["status"] == "ispComplained"
 
 
-def test_an_identifier_of_somebody_else_is_a_409(http: httpx.Client, state: State) -> None:
+def test_an_identifier_of_somebody_else_is_a_409(http: httpx.Client, state: DotdigitalState) -> None:
     contact_id = state.add_contact(ANN)
     state.add_contact("bob@example.com")
     refused = _patch(http, {"identifiers": {"email": "BOB@example.com"}}, f"contactId/{contact_id}")
@@ -286,7 +300,7 @@ def test_an_identifier_of_somebody_else_is_a_409(http: httpx.Client, state: Stat
     assert state.find(ANN) is None
 
 
-def test_a_custom_identifier_belongs_to_one_contact(http: httpx.Client, state: State) -> None:
+def test_a_custom_identifier_belongs_to_one_contact(http: httpx.Client, state: DotdigitalState) -> None:
     state.define_identifier("profile")
     made = _patch(http, {"identifiers": {"email": ANN}}, "profile/P1")
     assert (made.status_code, made.json()["identifiers"]) == (201, {"email": ANN, "profile": "P1"})
@@ -300,7 +314,7 @@ def test_a_mobile_number_is_one_with_or_without_its_plus(http: httpx.Client) -> 
     assert _patch(http, {}, "mobileNumber/447123123123").status_code == 200
 
 
-def test_a_write_to_the_recycle_bin_may_be_refused(http: httpx.Client, state: State) -> None:
+def test_a_write_to_the_recycle_bin_may_be_refused(http: httpx.Client, state: DotdigitalState) -> None:
     """Dotdigital contacts v3: whether a binned contact's id counts as taken is not documented."""
     state.switches.binned_write = "refused"
     contact_id = state.add_contact(ANN)
@@ -310,7 +324,7 @@ def test_a_write_to_the_recycle_bin_may_be_refused(http: httpx.Client, state: St
     assert state.contact(contact_id).binned
 
 
-def test_patch_revives_from_the_recycle_bin(http: httpx.Client, state: State) -> None:
+def test_patch_revives_from_the_recycle_bin(http: httpx.Client, state: DotdigitalState) -> None:
     news = state.define_preference(name="News")
     contact_id = state.add_contact(ANN, opt_ins={news: (True, None)})
     state.delete_contact(contact_id)
@@ -320,14 +334,16 @@ def test_patch_revives_from_the_recycle_bin(http: httpx.Client, state: State) ->
     assert "preferences" not in revived
 
 
-def test_a_suppressed_address_in_capitals_may_refuse_its_lower_case(http: httpx.Client, state: State) -> None:
+def test_a_suppressed_address_in_capitals_may_refuse_its_lower_case(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     state.add_contact(ANN.upper(), "Unsubscribed")
     assert _patch(http, {}).status_code == 200
     state.switches.caps_suppressed_patch = "refused"
     assert _patch(http, {}).status_code == 400
 
 
-def test_an_import_shows_nothing_before_it_is_finished(http: httpx.Client, state: State) -> None:
+def test_an_import_shows_nothing_before_it_is_finished(http: httpx.Client, state: DotdigitalState) -> None:
     state.switches.import_polls = 2
     state.add_contact("old@example.com")
     job = _start(http, _entry(ANN, **_status("unsubscribed")), _entry("old@example.com"))
@@ -344,21 +360,23 @@ def test_an_import_shows_nothing_before_it_is_finished(http: httpx.Client, state
     assert found.status == "Unsubscribed"
 
 
-def test_an_import_ends_by_time_though_nobody_polls(http: httpx.Client, state: State) -> None:
+def test_an_import_ends_by_time_though_nobody_polls(http: httpx.Client, state: DotdigitalState) -> None:
     _start(http, _entry(ANN))
     state.clock.advance(30)
     assert state.find(ANN) is not None
 
 
 @pytest.mark.parametrize(("spelling", "code"), [("camel", "invalidEmail"), ("pascal", "InvalidEmail")])
-def test_failures_are_spelt_two_ways(http: httpx.Client, state: State, spelling: str, code: str) -> None:
+def test_failures_are_spelt_two_ways(
+    http: httpx.Client, state: DotdigitalState, spelling: str, code: str
+) -> None:
     state.switches.failure_spelling = spelling
     done = _import(http, _entry("bob@emailsim@example.com"))
     assert done["failures"][0]["failures"][0]["failureCode"] == code
     assert done["summary"]["invalidEntries"] == 1
 
 
-def test_each_kind_of_import_failure_is_reported(http: httpx.Client, state: State) -> None:
+def test_each_kind_of_import_failure_is_reported(http: httpx.Client, state: DotdigitalState) -> None:
     state.add_contact("global@example.com", "SharedSuppression")
     state.add_contact("bob@example.com")
     ann = state.add_contact(ANN)
@@ -396,13 +414,15 @@ def test_each_kind_of_import_failure_is_reported(http: httpx.Client, state: Stat
 
 
 @pytest.mark.parametrize("outcome", ["RejectedByWatchdog", "Failed", "ExceedsAllowedContactLimit"])
-def test_a_rejected_import_applies_nothing(http: httpx.Client, state: State, outcome: str) -> None:
+def test_a_rejected_import_applies_nothing(http: httpx.Client, state: DotdigitalState, outcome: str) -> None:
     state.switches.import_outcome = outcome
     assert _import(http, _entry(ANN))["status"] == outcome
     assert state.find(ANN) is None
 
 
-def test_too_many_running_imports_are_a_429_until_one_ends(http: httpx.Client, state: State) -> None:
+def test_too_many_running_imports_are_a_429_until_one_ends(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     state.switches.max_active_imports = 1
     _start(http, _entry(ANN))
     refused = http.put("/contacts/v3/import", json={"contacts": [_entry(ANN)]})
@@ -420,7 +440,7 @@ def test_an_import_envelope_must_be_right(http: httpx.Client, body: bytes) -> No
     assert http.get("/contacts/v3/import/nope").json()["errorCode"] == "contacts:importNotFound"
 
 
-def test_v3_shows_statuses_that_v2_cannot_express(http: httpx.Client, state: State) -> None:
+def test_v3_shows_statuses_that_v2_cannot_express(http: httpx.Client, state: DotdigitalState) -> None:
     state.add_contact(ANN, "spamTrap", when=state.now() - timedelta(days=1))
     v3 = http.get(f"/contacts/v3/email/{ANN}").json()["channelProperties"]["email"]["status"]
     assert v3 == "spamTrap"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from bridge.sandbox.dotdigital import State
+from bridge.sandbox.dotdigital import DotdigitalState
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 
@@ -23,7 +23,7 @@ def test_a_created_contact_is_subscribed_unless_told_otherwise(http: httpx.Clien
     )
 
 
-def test_creating_somebody_who_is_there_is_a_409(http: httpx.Client, state: State) -> None:
+def test_creating_somebody_who_is_there_is_a_409(http: httpx.Client, state: DotdigitalState) -> None:
     state.add_contact(ANN)
     refused = http.post("/contacts/v3", json=_named(ANN.upper()))
     assert (refused.status_code, refused.json()["errorCode"]) == (409, "contacts:idAlreadyExists")
@@ -31,7 +31,7 @@ def test_creating_somebody_who_is_there_is_a_409(http: httpx.Client, state: Stat
 
 @pytest.mark.parametrize(("position", "status"), [("revived", 201), ("refused", 409)])
 def test_creating_somebody_in_the_recycle_bin(
-    http: httpx.Client, state: State, position: str, status: int
+    http: httpx.Client, state: DotdigitalState, position: str, status: int
 ) -> None:
     state.switches.binned_write = position
     contact_id = state.add_contact(ANN)
@@ -41,7 +41,9 @@ def test_creating_somebody_in_the_recycle_bin(
 
 
 @pytest.mark.parametrize("position", ["revived", "refused"])
-def test_one_of_two_identifiers_in_use_is_enough(http: httpx.Client, state: State, position: str) -> None:
+def test_one_of_two_identifiers_in_use_is_enough(
+    http: httpx.Client, state: DotdigitalState, position: str
+) -> None:
     state.switches.binned_write = position
     state.delete_contact(state.add_contact(ANN))
     state.add_contact(BOB, mobile="447123123123")
@@ -58,7 +60,9 @@ def test_one_of_two_identifiers_in_use_is_enough(http: httpx.Client, state: Stat
         {"identifiers": {"contactId": 7}},
     ],
 )
-def test_a_whole_contact_needs_an_identifier(http: httpx.Client, state: State, body: object) -> None:
+def test_a_whole_contact_needs_an_identifier(
+    http: httpx.Client, state: DotdigitalState, body: object
+) -> None:
     state.add_contact(ANN)
     for refused in (
         http.post("/contacts/v3", json=body),
@@ -67,7 +71,9 @@ def test_a_whole_contact_needs_an_identifier(http: httpx.Client, state: State, b
         assert (refused.status_code, refused.json()["errorCode"]) == (400, "contacts:badRequest")
 
 
-def test_replacing_loses_what_is_not_named_but_not_the_block(http: httpx.Client, state: State) -> None:
+def test_replacing_loses_what_is_not_named_but_not_the_block(
+    http: httpx.Client, state: DotdigitalState
+) -> None:
     state.define_identifier("profile")
     news, offers = state.define_preference(name="News"), state.define_preference(name="Offers")
     contact_id = state.add_contact(
@@ -80,14 +86,14 @@ def test_replacing_loses_what_is_not_named_but_not_the_block(http: httpx.Client,
     )
     assert replaced.status_code == 200
     left = state.contact(contact_id)
-    assert (left.data_fields, left.lists, left.identifiers, left.mobile) == ({}, set(), {}, None)
+    assert (left.data_fields, left.lists, left.identifiers) == ({}, set(), {"email": ANN})
     assert list(left.opt_ins) == [news]
     assert left.status == "Unsubscribed"
     for who in ("profile/P1", "mobileNumber/447123123123"):
         assert http.get(f"/contacts/v3/{who}").status_code == 404
 
 
-def test_replacing_needs_a_contact_and_free_identifiers(http: httpx.Client, state: State) -> None:
+def test_replacing_needs_a_contact_and_free_identifiers(http: httpx.Client, state: DotdigitalState) -> None:
     assert http.put(f"/contacts/v3/email/{ANN}", json=_named(ANN)).status_code == 404
     contact_id = state.add_contact(ANN)
     state.add_contact(BOB)
@@ -97,7 +103,7 @@ def test_replacing_needs_a_contact_and_free_identifiers(http: httpx.Client, stat
     assert state.find(ANN) is None
 
 
-def test_replacing_takes_no_consent_records(http: httpx.Client, state: State) -> None:
+def test_replacing_takes_no_consent_records(http: httpx.Client, state: DotdigitalState) -> None:
     contact_id = state.add_contact(ANN)
     record = {
         "text": "Yes",

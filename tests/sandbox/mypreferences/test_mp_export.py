@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from mp_site import ADDRESS, Site, days_ago
 
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import EVERYBODY, Segment, SegmentGroup
 from bridge.sandbox.mypreferences.dates import write_moment
 
@@ -166,14 +166,14 @@ def test_a_fault_after_the_write_hides_the_answer_but_not_the_write(site: Site, 
             {"EmailAddress": ADDRESS, "EmailPreferences": [{"FilterId": "NEWS_EMAIL", "PreferenceType": 2}]}
         ]
     }
-    site.state.faults.add(Fault("upsertPreferences", "timeout_after"))
+    site.state.faults.add(InjectedFault("upsertPreferences", "timeout_after"))
     with pytest.raises(httpx.RemoteProtocolError):
         site.call("POST", f"Profile/Preferences/{ann}", body)
     assert site.preference(ann, "NEWS_EMAIL")["PreferenceType"] == 2
 
 
 def test_a_fault_before_the_write_leaves_nothing_behind(site: Site, ann: int) -> None:
-    site.state.faults.add(Fault("updateProfilePost", "reset"))
+    site.state.faults.add(InjectedFault("updateProfilePost", "reset"))
     with pytest.raises(httpx.ReadError):
         site.call("POST", f"Profile/{ann}", {"CustomerName": {"FirstName": "A"}})
     assert site.get(f"Profile/{ann}")["CustomerName"] == {}
@@ -185,7 +185,7 @@ def test_half_a_page_of_events_is_half_even_when_wrapped(site: Site, ann: int) -
         site.choose(ann, filter_id, 1)
     for wrapped in (False, True):
         site.state.switches.events_wrapped = wrapped
-        site.state.faults.add(Fault("retrieveEvents", "half_page"))
+        site.state.faults.add(InjectedFault("retrieveEvents", "half_page"))
         page = site.get("Events")
         assert len(page["Events"] if wrapped else page) == 1
 

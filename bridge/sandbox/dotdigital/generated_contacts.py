@@ -1,6 +1,6 @@
-"""More contacts than anybody wants to keep: made up page by page as the listing is read, and never stored.
+"""Very many contacts for the v3 listing: generated page by page as it is read, and never stored.
 
-For measuring what reads everybody. Nobody else sees these people: other operations know stored contacts only.
+For measuring what reads everybody. Other operations know stored contacts only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _WHEN = '"2026-01-01T00:00:00.000Z"'
 
 
 @dataclass(frozen=True)
-class Multitude:
+class GeneratedContacts:
     """`people` contacts, numbered from 1, each opted in to about a quarter of `preferences`."""
 
     people: int

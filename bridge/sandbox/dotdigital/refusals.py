@@ -1,11 +1,14 @@
-"""Refusals of the two frameworks, raised by handlers and rendered at the edge."""
+"""Refusals of the two frameworks, and the forms their answers take."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bridge.sandbox.dotdigital.switches import DotdigitalSwitches
+from bridge.sandbox.http import HttpReply, Refusal, json_reply
 
-class V2Refusal(Exception):
+
+class V2Refusal(Refusal):
     """`{"message": "<text> <code>"}`. 404 for what the URL names, 400 for what the body names."""
 
     def __init__(self, status: int, code: str, text: str) -> None:
@@ -14,8 +17,18 @@ class V2Refusal(Exception):
         self.code = code
         self.text = text
 
+    def reply(self, switches: DotdigitalSwitches) -> HttpReply:
+        """The message in one of the forms that clients have seen."""
+        forms = {
+            "plain": f"{self.text} {self.code}",
+            "error_prefix": f"Error: {self.code}",
+            "trailing_space": f"{self.text} {self.code} ",
+            "no_code": self.text,
+        }
+        return json_reply({"message": forms[switches.error_text]}, self.status)
 
-class V3Refusal(Exception):
+
+class V3Refusal(Refusal):
     """`{"errorCode": "service:code", "description", "details"?}`; details are (item, description) pairs."""
 
     def __init__(
@@ -26,6 +39,20 @@ class V3Refusal(Exception):
         self.code = code
         self.description = description
         self.details = details
+
+    def reply(self, switches: DotdigitalSwitches) -> HttpReply:
+        """The inner key of details differs between documents."""
+        shown: dict[str, object] = {"errorCode": self.code, "description": self.description}
+        if self.details:
+            key = switches.v3_details_key
+            shown["details"] = [{"item": item, key: text} for item, text in self.details]
+        return json_reply(shown, self.status)
+
+
+def failure_code(code: str, switches: DotdigitalSwitches) -> str:
+    """The code of a failed contact of a bulk job, in the spelling of the switch."""
+    first = code[0].upper() if switches.failure_spelling == "pascal" else code[0].lower()
+    return first + code[1:]
 
 
 def contact_not_found(status: int) -> V2Refusal:
@@ -44,7 +71,7 @@ def preference_not_found(status: int) -> V2Refusal:
 
 
 def preference_invalid(text: str) -> V2Refusal:
-    """A definition, or an entry of a contact's preferences, that contradicts the catalogue."""
+    """A definition, or an entry of a contact's preferences, that contradicts the definitions."""
     return V2Refusal(400, "ERROR_PREFERENCE_INVALID", text)
 
 

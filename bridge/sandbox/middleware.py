@@ -12,19 +12,19 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.sandbox.calls import Calls
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.faults import Fault, Faults
+from bridge.sandbox.control import CONTROL_PREFIX
+from bridge.sandbox.faults import Calls, Faults, InjectedFault
+from bridge.sandbox.http import raw_path_of
 from bridge.sandbox.server import CONNECTION, Connection
 
 OperationOf = Callable[[str, str], str]
-"""(method, path) -> operation id; it must name something for every request, e.g. "unknown"."""
+"""(method, path as it was sent) -> operation id; it names something for every request, such as "unknown"."""
 
-CONTROL_PREFIX = "/_sandbox/"
 _PAGE = "<!DOCTYPE html><html><head><title>Service</title></head><body><h1>Please wait</h1></body></html>"
 
 
-class FrontDoor:
+class ServiceMiddleware:
     """Outermost ASGI application of a service.
 
     Requests below `/_sandbox/` are neither counted nor faulted. Every answer carries a Date header of the
@@ -48,7 +48,7 @@ class FrontDoor:
         if scope["path"].startswith(CONTROL_PREFIX):
             await self.app(scope, receive, dated)
             return
-        operation = self._operation_of(scope["method"], scope["path"])
+        operation = self._operation_of(scope["method"], raw_path_of(scope))
         self._calls.record(operation)
         fault = self._faults.record(operation)
         if fault is None:
@@ -66,7 +66,7 @@ class FrontDoor:
 
         return stamped
 
-    async def _misbehave(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _misbehave(self, fault: InjectedFault, scope: Scope, receive: Receive, send: Send) -> None:
         kind = fault.kind
         if kind == "slow":
             await asyncio.sleep(fault.delay)
@@ -108,7 +108,7 @@ class _Answer:
             self.body += message.get("body", b"")
 
 
-def _prepared(fault: Fault) -> Response:
+def _prepared(fault: InjectedFault) -> Response:
     headers = dict(fault.headers)
     if fault.kind == "html":
         return Response(fault.body or _PAGE, 200, headers, media_type="text/html")
@@ -119,7 +119,7 @@ def _prepared(fault: Fault) -> Response:
     return Response(fault.body or "", fault.status, headers, media_type=fault.content_type)
 
 
-async def _silence(fault: Fault, scope: Scope, receive: Receive) -> None:
+async def _silence(fault: InjectedFault, scope: Scope, receive: Receive) -> None:
     """Leave the caller without an answer: after the hang, end the connection."""
     if fault.delay:
         # A timeout means the hang is over and the caller still waits: now the connection ends.

@@ -1,6 +1,6 @@
-"""Words of the two frameworks for one and the same thing.
+"""Names of statuses in the two frameworks.
 
-Contacts carry the v2 word; the few that only v3 has are carried as they are.
+Contacts hold the v2 name; the few statuses that only v3 has are held by their v3 name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ V3_EMAIL_STATUS = {
     "SoftBounced": "softBounced",
     "HardBounced": "hardBounced",
     "IspComplained": "ispComplained",
-    # The published v3 list lacks this word, the vendor's engineers use it.
+    # The published v3 list lacks this name, the vendor's engineers use it.
     "MailBlocked": "mailBlocked",
     "DirectComplaint": "directComplaint",
     SUPPRESSED: "suppressed",
@@ -62,25 +62,22 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
 def status_in_v2(status: str) -> str:
-    """The v2 word; newer statuses show as the placeholder."""
+    """The v2 name; newer statuses show as the placeholder."""
     return NOT_AVAILABLE if status in V3_ONLY else status
 
 
 def status_in_v3(status: str) -> str:
-    """The word of the v3 e-mail channel."""
+    """The name for the v3 e-mail channel."""
     return "spamTrap" if status == NOT_AVAILABLE else V3_EMAIL_STATUS.get(status, status)
 
 
 def contact_status_in_v3(status: str, binned: bool) -> str:
-    """The coarser v3 word for the contact as a whole."""
+    """The coarser v3 name for the contact as a whole."""
     if binned:
         return "binned"
-    word = status_in_v3(status)
-    return (
-        word
-        if word in {"subscribed", "unsubscribed", "pendingOptIn", "deleted", "noSubscription"}
-        else "suppressed"
-    )
+    name = status_in_v3(status)
+    kept = {"subscribed", "unsubscribed", "pendingOptIn", "deleted", "noSubscription"}
+    return name if name in kept else "suppressed"
 
 
 def is_email(text: object) -> bool:
