@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bridge.sandbox.calls import Calls
+from bridge.sandbox.faults import Calls
 
 PATIENCE = 60.0  # seconds; only a failing test waits as long
 

@@ -21,8 +21,8 @@ from bridge.core.errors import ConfigError
 if TYPE_CHECKING:
     from bridge.app import App
     from bridge.engine.report import Report
-    from bridge.sandbox.agreement import Agreement
-    from bridge.sandbox.crowd import Crowd
+    from bridge.sandbox.compare import Comparison
+    from bridge.sandbox.population import Population
     from bridge.sandbox.world import World
     from bridge.settings import Settings
 
@@ -48,7 +48,7 @@ def demo(
 ) -> int:
     """Try a complete sync: emulated services, test people, real HTTP."""
     from bridge.app import App, Options
-    from bridge.sandbox.crowd import Crowd
+    from bridge.sandbox.population import Population
     from bridge.sandbox.world import World
 
     del config
@@ -57,14 +57,14 @@ def demo(
         settings = _settings(world, folder)
         options = Options(clock=world.clock.now, export_poll=0.05, import_poll=0.05)
         with App(settings, options) as app:
-            crowd = Crowd(world, seed)
-            result = _run_demo(app, world, crowd, began)
+            population = Population(world, seed)
+            result = _run_demo(app, world, population, began)
             if json:
                 print_json(result.shown())
             else:
                 demo_report.print_demo(result, kept=folder if keep else None, serve=serve)
             if serve:
-                return _serve(app, world, crowd, json=json)
+                return _serve(app, world, population, json=json)
     return result.exit_code
 
 
@@ -102,15 +102,15 @@ def _settings(world: World, folder: Path) -> Settings:
     return load(None, environ={**world.settings(), **_DEMO_SETTINGS}, flags=flags)
 
 
-def _run_demo(app: App, world: World, crowd: Crowd, began: float) -> DemoResult:
+def _run_demo(app: App, world: World, population: Population, began: float) -> DemoResult:
     from bridge.cli.progress import show_progress
 
     with show_progress() as progress:
         progress("creating people", 0)
-        crowd.settle()
+        population.create()
         first = _run_once(app, progress)
         progress("people make changes", 0)
-        acts = crowd.act()
+        acts = population.act()
         second = _run_once(app, progress)
         again = _run_once(app, progress)
         progress("comparing both services", 0)
@@ -130,17 +130,17 @@ def _run_once(app: App, progress: Any) -> Report:
         return run_once(app.services(progress=progress, heartbeat=heartbeat), app.writers())
 
 
-def _compare(app: App, world: World) -> Agreement:
+def _compare(app: App, world: World) -> Comparison:
     """Compare both services by a check that shares only the mapping with the bridge."""
     from bridge.core.mapping import ConsentRef, FilterRef
-    from bridge.sandbox.agreement import (
+    from bridge.sandbox.compare import compare
+    from bridge.sandbox.vendor_reads import (
         ConsentOf,
         DotdigitalAccess,
         FilterOf,
         MyPreferencesAccess,
         Source,
         TopicPair,
-        compare,
     )
 
     def source(ref: FilterRef | ConsentRef | None) -> Source | None:
@@ -172,7 +172,7 @@ def _add_decisions(app: App, result: DemoResult) -> None:
     result.names = {who.person: mask(who.address) for who in people}
 
 
-def _serve(app: App, world: World, crowd: Crowd, *, json: bool) -> int:
+def _serve(app: App, world: World, population: Population, *, json: bool) -> int:
     """Keep both services up, let people act on request, and run the daemon."""
     import threading
     from dataclasses import asdict
@@ -183,7 +183,7 @@ def _serve(app: App, world: World, crowd: Crowd, *, json: bool) -> int:
 
     def act(count: int) -> list[dict[str, Any]]:
         with lock:
-            return [asdict(one) for one in crowd.act(count, pause=0)]
+            return [asdict(one) for one in population.act(count, pause=0)]
 
     world.acting = act
     demo_report.print_serving(world.mypreferences_url, world.dotdigital_url, stderr=json)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from bridge.engine.report import Report
-    from bridge.sandbox.acts import Act
-    from bridge.sandbox.agreement import Agreement
+    from bridge.sandbox.actions import Action
+    from bridge.sandbox.compare import Comparison
 
 DISAGREE, WAITS = 1, 3  # exit codes
 SAMPLES = 12  # decisions shown
@@ -44,10 +44,10 @@ class DemoResult:
     people: int
     seed: int
     first: Report
-    acts: Sequence[Act]
+    acts: Sequence[Action]
     reconcile: Report
     again: Report
-    agreement: Agreement
+    agreement: Comparison
     seconds: float
     decided: list[dict[str, Any]] = field(default_factory=list)  # the second run's decisions, from the ledger
     names: dict[int, str] = field(default_factory=dict)  # masked addresses, by person id

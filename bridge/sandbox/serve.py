@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, TextIO
 
-from bridge.sandbox.crowd import Crowd
-from bridge.sandbox.mypreferences.delivery import Publisher
+from bridge.sandbox.mypreferences.delivery import WebhookSender
+from bridge.sandbox.population import Population
 from bridge.sandbox.world import ACT_PATH, World
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -34,18 +34,18 @@ def serve(
     """
     stop = stop or threading.Event()
     world = World(people, seed, mypreferences_port, dotdigital_port)
-    crowd = Crowd(world, seed)
-    crowd.settle()
+    population = Population(world, seed)
+    population.create()
     world.clock.set(datetime.now(UTC))
     acting = threading.Lock()
 
     def act(count: int) -> list[dict[str, Any]]:
         # This world runs in real time: a bridge beside it keeps the same time.
         with acting:
-            return [asdict(one) for one in crowd.act(count, pause=0)]
+            return [asdict(one) for one in population.act(count, pause=0)]
 
     world.acting = act
-    with _stopping(stop), world, Publisher(world.mypreferences.deliveries):
+    with _stopping(stop), world, WebhookSender(world.mypreferences.deliveries):
         out.write(guide(world))
         out.flush()
         stop.wait()

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+import msgspec
 
 from bridge.sandbox import dotdigital, mypreferences
-from bridge.sandbox.agreement import ConsentOf, FilterOf, Source, TopicPair
 from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.http import ApiRoute, BodyError, HttpReply, HttpRequest, json_reply, read_body
 from bridge.sandbox.mypreferences import (
-    Config,
-    ConsentType,
-    ConsentVersion,
-    Filter,
-    Program,
-    ProgramGroup,
-    Segment,
+    EVERYBODY,
+    AccountConfig,
+    ConsentTypeConfig,
+    ConsentVersionConfig,
+    FilterConfig,
+    ProgramConfig,
+    ProgramGroupConfig,
     sample_config,
 )
-from bridge.sandbox.mypreferences.state import API_HASH_KEY, BRIDGE_USER, CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences.account import API_HASH_KEY, BRIDGE_USER, CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
+from bridge.sandbox.vendor_reads import ConsentOf, FilterOf, Source, TopicPair
 
-SEGMENT = "EVERYBODY"
 CHANNEL: Source = ConsentOf("EmailMarketing", "1.0", "en_US")
 NEWSLETTER = TopicPair("newsletter", FilterOf("NEWS_EMAIL", "Primary"), {"": 1002})
 PROFILING = TopicPair("profiling", ConsentOf("Profiling", "1.0", "en_US"), {"": 1010})
@@ -42,29 +38,26 @@ Acting = Callable[[int], Sequence[dict[str, Any]]]
 """Lets that many people act, and tells what they did, as JSON objects."""
 
 _OFFERS_CATEGORY = 1020
-_MOST_ACTS = 10_000
-_INTERESTS = {
-    "ProfileActions": ("created", "updated", "replaced", "deactivated", "reactivated", "deleted"),
-    "Preferences": ("added", "updated", "archived"),
-    "Consents": (
+_MAX_ACTIONS = 10_000
+_EVENT_TYPES = {
+    ("ProfileActions", "profile"): (
+        *("created", "updated", "replaced"),
+        *("deactivated", "reactivated", "deleted"),
+    ),
+    ("Preferences", "preference"): ("added", "updated", "archived"),
+    ("Consents", "consent"): (
         *("added", "updated", "deactivated"),
         *("elementassociation.created", "elementassociation.updated", "elementassociation.deactivated"),
         *("filterassociation.created", "filterassociation.updated"),
     ),
-    "Contacts": ("email.added", "email.updated", "email.deleted"),
-}
-_PREFIX = {
-    "ProfileActions": "profile",
-    "Preferences": "preference",
-    "Consents": "consent",
-    "Contacts": "contacts",
+    ("Contacts", "contacts"): ("email.added", "email.updated", "email.deleted"),
 }
 
 
 class World:
     """Both emulated services. As a context manager, both are served on loopback; port 0 takes a free one.
 
-    `people` and `seed` say how many a crowd moves in, and which. `acting`, once set, answers
+    `people` and `seed` are for the population: how many, and which. `acting`, once set, answers
     `POST /_sandbox/act` on either server. `clock` is the one clock of both services, default real time.
     """
 
@@ -83,9 +76,10 @@ class World:
         self.mypreferences = _mypreferences(self.clock)
         self.dotdigital = _dotdigital(self.clock)
         self.acting: Acting | None = None
+        controls = (ApiRoute("act", "POST", ACT_PATH, self._act),)
         self._servers = (
-            Server(_Door(mypreferences.create_app(self.mypreferences), self), port=mypreferences_port),
-            Server(_Door(dotdigital.create_app(self.dotdigital), self), port=dotdigital_port),
+            Server(mypreferences.create_app(self.mypreferences, controls), port=mypreferences_port),
+            Server(dotdigital.create_app(self.dotdigital, controls), port=dotdigital_port),
         )
         self._running = ExitStack()
 
@@ -122,39 +116,56 @@ class World:
             "BRIDGE_MYPREFERENCES__CLIENT_ID": CLIENT_ID,
             "BRIDGE_MYPREFERENCES__CLIENT_SECRET": CLIENT_SECRET,
             "BRIDGE_MYPREFERENCES__PRIVATE_KEY": API_HASH_KEY,
-            "BRIDGE_MYPREFERENCES__SEGMENT": SEGMENT,
+            "BRIDGE_MYPREFERENCES__SEGMENT": EVERYBODY.name,
             "BRIDGE_DOTDIGITAL__BASE_URL": self.dotdigital_url,
             "BRIDGE_DOTDIGITAL__USERNAME": user.username,
             "BRIDGE_DOTDIGITAL__PASSWORD": user.password,
         }
 
+    def _act(self, request: HttpRequest) -> HttpReply:
+        """The control that lets people act, which concerns both services."""
+        if self.acting is None:
+            return json_reply({"error": "there is nobody yet; create a population first"}, 409)
+        try:
+            count = read_body(request.body or b"{}", _ActBody).count
+        except BodyError:
+            raise ValueError(f'{ACT_PATH} takes {{"count": N}} with N from 1 to {_MAX_ACTIONS}') from None
+        return json_reply({"acts": list(self.acting(count))})
 
-def _mypreferences(clock: SandboxClock) -> mypreferences.State:
-    state = mypreferences.State(_config(), clock)
-    state.add_segment(Segment(SEGMENT, lambda profile: profile.is_active))
+
+class _ActBody(msgspec.Struct):
+    count: Annotated[int, msgspec.Meta(ge=1, le=_MAX_ACTIONS)] = 1
+
+
+def _mypreferences(clock: SandboxClock) -> mypreferences.MyPreferencesState:
+    state = mypreferences.MyPreferencesState(_config(), clock)
     with state.lock:
         state.subscriptions.create(_subscription())
     return state
 
 
-def _config() -> Config:
+def _config() -> AccountConfig:
     """The filters and consents of the example mapping, and some that nothing maps."""
     return sample_config(
         programs=(
-            Program("NEWS", "Newsletter", (Filter("NEWS_EMAIL"), Filter("NEWS_PHONE", "Phone"))),
-            Program("OFFERS", "Offers", (Filter("OFFERS_EMAIL", "Email", ("DAILY", "WEEKLY"), "WEEKLY"),)),
-            Program("EVENTS", "Events near you", (Filter("EVENTS_EMAIL"),)),
-            Program("CLUB", "Club magazine", (Filter("CLUB_EMAIL"),), active=False),
+            ProgramConfig(
+                "NEWS", "Newsletter", (FilterConfig("NEWS_EMAIL"), FilterConfig("NEWS_PHONE", "Phone"))
+            ),
+            ProgramConfig(
+                "OFFERS", "Offers", (FilterConfig("OFFERS_EMAIL", "Email", ("DAILY", "WEEKLY"), "WEEKLY"),)
+            ),
+            ProgramConfig("EVENTS", "Events near you", (FilterConfig("EVENTS_EMAIL"),)),
+            ProgramConfig("CLUB", "Club magazine", (FilterConfig("CLUB_EMAIL"),), active=False),
         ),
         program_groups=(
-            ProgramGroup(
-                "MAIL", "What we send", ("NEWS", "EVENTS"), (ProgramGroup("SHOP", "Shop", ("OFFERS",)),)
+            ProgramGroupConfig(
+                "MAIL", "What we send", ("NEWS", "EVENTS"), (ProgramGroupConfig("SHOP", "Shop", ("OFFERS",)),)
             ),
         ),
         consent_types=(
-            ConsentType("EmailMarketing", (ConsentVersion("1.0", ("en_US",)),)),
-            ConsentType("Profiling", (ConsentVersion("1.0", ("en_US",)),)),
-            ConsentType("Cookies", (ConsentVersion("1.0", ("en_US",)),)),
+            ConsentTypeConfig("EmailMarketing", (ConsentVersionConfig("1.0", ("en_US",)),)),
+            ConsentTypeConfig("Profiling", (ConsentVersionConfig("1.0", ("en_US",)),)),
+            ConsentTypeConfig("Cookies", (ConsentVersionConfig("1.0", ("en_US",)),)),
         ),
     )
 
@@ -168,13 +179,13 @@ def _subscription() -> dict[str, Any]:
         "Subscriptions": [
             {
                 "Entity": entity,
-                "EventType": f"{_PREFIX[entity]}.{kind}",
+                "EventType": f"{prefix}.{change}",
                 "Filters": ["AllFilters"],
                 "ConsentTypes": ["AllConsents"],
                 "ContactTypes": ["AllContactTypes"],
             }
-            for entity, kinds in _INTERESTS.items()
-            for kind in kinds
+            for (entity, prefix), changes in _EVENT_TYPES.items()
+            for change in changes
         ],
     }
 
@@ -189,36 +200,3 @@ def _dotdigital(clock: SandboxClock) -> dotdigital.DotdigitalState:
     state.define_preference(1011, "Product updates")
     state.define_preference(1012, "Surveys")
     return state
-
-
-class _Door:
-    """A service with one control more: letting people act, which concerns both services."""
-
-    def __init__(self, app: ASGIApp, world: World) -> None:
-        self._app = app
-        self._world = world
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != ACT_PATH:
-            await self._app(scope, receive, send)
-            return
-        await (await self._answer(Request(scope, receive)))(scope, receive, send)
-
-    async def _answer(self, request: Request) -> JSONResponse:
-        if request.method != "POST":
-            return JSONResponse({"error": f"use POST {ACT_PATH}"}, 405, {"Allow": "POST"})
-        if self._world.acting is None:
-            return JSONResponse({"error": "nobody lives here yet; let a crowd settle first"}, 409)
-        try:
-            count = _count(await request.body())
-        except ValueError as error:
-            return JSONResponse({"error": str(error)}, 400)
-        return JSONResponse({"acts": list(await run_in_threadpool(self._world.acting, count))})
-
-
-def _count(body: bytes) -> int:
-    document = json.loads(body or b"{}")
-    count = document.get("count", 1) if isinstance(document, dict) else None
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST_ACTS:
-        raise ValueError(f'{ACT_PATH} takes {{"count": N}} with N from 1 to {_MOST_ACTS}')
-    return count

@@ -16,8 +16,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_only_a_plain_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, run_command: str, agreed: bool) -> None:
-    monkeypatch.setattr("sys.stdin", Terminal(run_command))
+def test_only_a_plain_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
     assert confirmed("Delete it?", yes=False) is agreed
 
 

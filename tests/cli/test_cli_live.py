@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cli_world import EXAMPLE, Call, CliWorld
 
-from bridge.sandbox.mypreferences import ConsentVersion, State
+from bridge.sandbox.mypreferences import ConsentVersionConfig, MyPreferencesState
 
 MAPPING = EXAMPLE.read_text(encoding="utf-8")
 LINES = MAPPING.splitlines()
@@ -34,19 +34,19 @@ def test_nothing_is_asked_of_the_services_without_the_flag(cli_world: CliWorld, 
     assert cli_world.services.mypreferences.calls.total() == 0
 
 
-Act = Callable[[State], object]
+Act = Callable[[MyPreferencesState], object]
 WRONGS: dict[str, tuple[Act, str, str]] = {
-    "missing": (lambda mine: mine.console.remove("NEWS_EMAIL"), "mypreferences", "newsletter"),
-    "inactive": (lambda mine: mine.console.activate("NEWS", active=False), "mypreferences", "newsletter"),
-    "channel": (lambda mine: mine.console.set_channel("NEWS_EMAIL", "Text"), "mypreferences", "newsletter"),
-    "frequency": (lambda mine: mine.console.set_frequencies("OFFERS_EMAIL", "DAILY"), "dotdigital", "offers"),
+    "missing": (lambda mine: mine.admin.remove("NEWS_EMAIL"), "mypreferences", "newsletter"),
+    "inactive": (lambda mine: mine.admin.activate("NEWS", active=False), "mypreferences", "newsletter"),
+    "channel": (lambda mine: mine.admin.set_channel("NEWS_EMAIL", "Text"), "mypreferences", "newsletter"),
+    "frequency": (lambda mine: mine.admin.set_frequencies("OFFERS_EMAIL", "DAILY"), "dotdigital", "offers"),
     "version": (
-        lambda mine: mine.console.set_versions("Profiling", ConsentVersion("2.0")),
+        lambda mine: mine.admin.set_versions("Profiling", ConsentVersionConfig("2.0")),
         "mypreferences",
         "profiling",
     ),
     "locale": (
-        lambda mine: mine.console.set_versions("Profiling", ConsentVersion("1.0", ("de_DE",))),
+        lambda mine: mine.admin.set_versions("Profiling", ConsentVersionConfig("1.0", ("de_DE",))),
         "mypreferences",
         "profiling",
     ),
@@ -91,7 +91,7 @@ def test_a_side_that_cannot_be_read_leaves_the_other_compared(cli_world: CliWorl
 def test_an_account_that_does_not_serve_its_types_is_checked_for_the_rest(
     cli_world: CliWorld, call: Call
 ) -> None:
-    cli_world.services.mypreferences.forbid("retrieveEmailTypes")
+    cli_world.services.mypreferences.forbidden.add("retrieveEmailTypes")
     result = call("mapping", "check", "--live", "--json")
     assert result.code == 0
     assert "email_type" in result.json["live"]["notes"][0]
@@ -110,8 +110,8 @@ def test_a_broken_file_is_not_held_against_anything(cli_world: CliWorld, call: C
 def test_what_was_renamed_since_the_last_run_is_told(cli_world: CliWorld, call: Call) -> None:
     assert call("mapping", "check", "--live", "--json").json["live"]["changed"] == []
     call("reconcile")
-    cli_world.services.mypreferences.console.rename("NEWS", "Letters from us")
-    cli_world.services.mypreferences.console.rename("CLUB", "Nothing that is mapped")
+    cli_world.services.mypreferences.admin.rename("NEWS", "Letters from us")
+    cli_world.services.mypreferences.admin.rename("CLUB", "Nothing that is mapped")
     result = call("mapping", "check", "--live", "--json")
     assert result.code == 0
     (changed,) = result.json["live"]["changed"]

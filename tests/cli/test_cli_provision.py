@@ -70,7 +70,7 @@ def test_an_administrator_that_cannot_sign_in_creates_nothing(
 
 
 def test_a_user_without_the_right_to_read_is_there_all_the_same(cli_world: CliWorld, call: Call) -> None:
-    cli_world.services.mypreferences.forbid("retrievePrograms")
+    cli_world.services.mypreferences.forbidden.add("retrievePrograms")
     assert call("doctor", "--provision").code == 0
     assert created(cli_world) == 0
 
@@ -129,7 +129,7 @@ def test_a_person_who_cannot_be_looked_at_makes_no_doctor_fail(
     if is_gone:
         cli_world.services.mypreferences.delete(cli_world.profiles["anna"])
     else:
-        cli_world.services.mypreferences.forbid("retrieveProfileById")
+        cli_world.services.mypreferences.forbidden.add("retrieveProfileById")
     result = call("doctor")
     assert result.code == 0
     assert "recorded under its own user" not in result.out

@@ -152,7 +152,7 @@ def test_the_doctor_checks_deliveries_to_an_open_receiver(secret: str, call: Cal
 
 
 def test_the_doctor_goes_on_where_subscriptions_may_not_be_read(cli_world: CliWorld, call: Call) -> None:
-    cli_world.services.mypreferences.forbid("retrieveSubscriptions")
+    cli_world.services.mypreferences.forbidden.add("retrieveSubscriptions")
     assert "Cannot read the webhook subscriptions" in warned(call)
     assert call("doctor").code == 0
 

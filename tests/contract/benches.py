@@ -41,7 +41,7 @@ from bridge.mypreferences.reader import MyPreferencesReader
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox import dotdigital, mypreferences
 from bridge.sandbox.faults import InjectedFault
-from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences.account import CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
 from bridge.transport import Throttle, Transport
 from tests.fakes import FakeSide
@@ -163,7 +163,7 @@ class MyPreferencesBench:
     side = Side.MYPREFERENCES
     swept = False
 
-    def __init__(self, state: mypreferences.State, url: str) -> None:
+    def __init__(self, state: mypreferences.MyPreferencesState, url: str) -> None:
         self.state = state
         auth = ClientCredentials(
             token_url=f"{url}/oauth2/v1/token",
@@ -207,7 +207,7 @@ class MyPreferencesBench:
 
 @contextmanager
 def mypreferences_bench(*position: tuple[str, Any]) -> Iterator[Bench]:
-    state = mypreferences.State()
+    state = mypreferences.MyPreferencesState()
     for switch, value in position:
         setattr(state.switches, switch, value)
     state.subscriptions.create(EVERYTHING)  # only events that belong to a subscription are kept

@@ -15,7 +15,8 @@ from typing import Any
 from bridge.app import App, Options
 from bridge.engine.report import Report
 from bridge.engine.run import RunOptions, run_once
-from bridge.sandbox.agreement import Agreement, DotdigitalAccess, MyPreferencesAccess, compare
+from bridge.sandbox.compare import Comparison, compare
+from bridge.sandbox.vendor_reads import DotdigitalAccess, MyPreferencesAccess
 from bridge.sandbox.world import CHANNEL, TOPICS, World
 from bridge.settings import load
 from tests.daemon.harness import get, wait_until
@@ -98,7 +99,7 @@ def reconcile(settings: Mapping[str, str]) -> Report:
         return report
 
 
-def agreement(world: World) -> Agreement:
+def agreement(world: World) -> Comparison:
     """What an impartial check finds at both services."""
     where = world.settings()
     return compare(MyPreferencesAccess.of(where), DotdigitalAccess.of(where), TOPICS, CHANNEL)

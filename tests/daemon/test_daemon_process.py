@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bridge.sandbox.population import Population
 
 from bridge.sandbox.faults import InjectedFault
+from bridge.sandbox.population import Population
 from bridge.sandbox.world import World
 from tests.daemon.harness import get, wait_until
 from tests.daemon.processes import COMMAND, IMPATIENT, Process, agreement, environ, reconcile
@@ -28,10 +28,10 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture(autouse=True)
-def crowd(world: World) -> Population:
-    crowd = Population(world, 1)
-    crowd.settle()
-    return crowd
+def population(world: World) -> Population:
+    population = Population(world, 1)
+    population.create()
+    return population
 
 
 @pytest.fixture
@@ -57,12 +57,12 @@ def asked(world: World, operation: str) -> int:
 
 
 def test_what_people_do_reaches_the_other_side_while_it_runs(
-    world: World, crowd: Population, begin: Begin
+    world: World, population: Population, begin: Begin
 ) -> None:
     process = begin().up()
     wait_until(lambda: bool(process.rounds()), "the first round has ended")
     assert process.health()[0] == 200
-    crowd.act(pause=0.1)
+    population.act(pause=0.1)
     assert not agreement(world).agree
     wait_until(lambda: agreement(world).agree, "both sides agree")
     process.signal(signal.SIGTERM)

@@ -135,7 +135,7 @@ GOOD: dict[str, Episode] = {
         lambda c: c.v2.resubscribe_contact_with_no_challenge(email=ONE).status, "ContactAdded"
     ),
     "get-suppressed-contacts-since-date": Episode(
-        lambda c: [row.word for row in c.v2.get_suppressed_contacts_since_date(since=SINCE)],
+        lambda c: [row.status for row in c.v2.get_suppressed_contacts_since_date(since=SINCE)],
         ["HardBounced"],
         blocked,
     ),

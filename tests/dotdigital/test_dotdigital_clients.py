@@ -33,7 +33,7 @@ def test_all_operations_are_understood_by_the_sandbox(
     assert v2.get_contact(contact="a+b@example.com").contact_id == one
     assert v2.get_contact(contact="two@example.com").status == "HardBounced"
     assert v2.get_contact(contact=one).address == "a+b@example.com"
-    assert [row.word for row in v2.get_suppressed_contacts_since_date(since=START)] == ["HardBounced"]
+    assert [row.status for row in v2.get_suppressed_contacts_since_date(since=START)] == ["HardBounced"]
     assert v2.get_unsubscribed_contacts_since_date(since=START) == []
     rows = v2.get_subscriptions_for_contact(email="a+b@example.com").rows
     assert [(row.marketing_preference_id, row.is_opted_in, row.changed_at) for row in rows] == [

@@ -118,7 +118,7 @@ def test_fillers_and_missing_keys_are_normal() -> None:
     assert row.suppressed_contact is not None
     assert row.suppressed_contact.contact_id is None
     assert row.suppressed_contact.address is None
-    assert row.word is None
+    assert row.status is None
 
 
 BROKEN = [b"", b"null", b"<html>person@example.com</html>", b'[{"id":1', b'{"id":"one"}', b"\xff\xfe", b"7"]

@@ -11,8 +11,8 @@ from data_world import CRM, NUMBER, OUT, ann, consent, email, pref
 from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient as Client
 from bridge.mypreferences.client.patches import Replace
-from bridge.sandbox.mypreferences import State
-from bridge.sandbox.mypreferences.config import ProgramGroup
+from bridge.sandbox.mypreferences import MyPreferencesState
+from bridge.sandbox.mypreferences.config import ProgramGroupConfig
 from bridge.sandbox.mypreferences.segments import SegmentGroup
 from tests.mypreferences.data_world import a_state
 from tests.mypreferences.mp_world import ADDRESS, NOON, ago
@@ -176,9 +176,9 @@ CALLS: dict[str, Call] = {
 }
 
 
-def prepared() -> State:
+def prepared() -> MyPreferencesState:
     """An account in which every call finds what it asks for."""
     state = a_state()
-    state.config.change(program_groups=(ProgramGroup("TOP", "Top", programs=("NEWS",)),))
-    state.add_segment_group(SegmentGroup("ALL", state.segments.segment("EVERYBODY")))
+    state.config.change(program_groups=(ProgramGroupConfig("TOP", "Top", programs=("NEWS",)),))
+    state.add_segment_group(SegmentGroup("ALL", state.segments["everybody"]))
     return state

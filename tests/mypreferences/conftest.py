@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.mypreferences import Coupling, Filter, Program, State, create_app, sample_config
+from bridge.sandbox.mypreferences import (
+    Coupling,
+    FilterConfig,
+    MyPreferencesState,
+    ProgramConfig,
+    create_app,
+    sample_config,
+)
 from bridge.sandbox.server import Server
 from tests.mypreferences.described import Recorder, recorded
 from tests.mypreferences.mp_world import NOON, World
@@ -16,14 +23,17 @@ from tests.tls import Authority
 
 
 @pytest.fixture
-def state() -> State:
-    programs = (*sample_config().programs, Program("DEALS", "Deals", (Filter("DEALS_APP", "Solicit"),)))
+def state() -> MyPreferencesState:
+    programs = (
+        *sample_config().programs,
+        ProgramConfig("DEALS", "Deals", (FilterConfig("DEALS_APP", "Solicit"),)),
+    )
     config = sample_config(programs=programs, couplings=(Coupling("Profiling", "OFFERS_EMAIL"),))
-    return State(config, SandboxClock(NOON, frozen=True))
+    return MyPreferencesState(config, SandboxClock(NOON, frozen=True))
 
 
 @pytest.fixture
-def recorder(state: State) -> Iterator[Recorder]:
+def recorder(state: MyPreferencesState) -> Iterator[Recorder]:
     """The sandbox as it is spoken to. Where the service's description is at hand, every request and answer of
     the test must be by it."""
     with recorded(create_app(state)) as recorder:
@@ -31,7 +41,7 @@ def recorder(state: State) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def world(state: State, recorder: Recorder) -> Iterator[World]:
+def world(state: MyPreferencesState, recorder: Recorder) -> Iterator[World]:
     with Server(recorder.front) as server:
         made = World(state, server.url)
         yield made

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from bridge.mypreferences import wire
 from bridge.sandbox.clock import SandboxClock
-from bridge.sandbox.mypreferences import ConsentType, Coupling, Filter, Program, State, sample_config
+from bridge.sandbox.mypreferences import (
+    ConsentTypeConfig,
+    Coupling,
+    FilterConfig,
+    MyPreferencesState,
+    ProgramConfig,
+    sample_config,
+)
 from tests.mypreferences.mp_world import ADDRESS, NOON, World
 
 NUMBER = "+1 (555) 010-2030"
@@ -13,21 +20,21 @@ IN, OUT = 1, 2
 AT = "2026-01-19T12:00:00Z"
 
 
-def a_state() -> State:
+def a_state() -> MyPreferencesState:
     filters = (
-        Filter("NEWS_EMAIL"),
-        Filter("NEWS_DAILY", parent="NEWS_EMAIL"),
-        Filter("NEWS_TEXT", "Text"),
-        Filter("NEWS_CALL", "Phone"),
-        Filter("NEWS_MAIL", "Mail"),
-        Filter("NEWS_APP", "Solicit"),
+        FilterConfig("NEWS_EMAIL"),
+        FilterConfig("NEWS_DAILY", parent="NEWS_EMAIL"),
+        FilterConfig("NEWS_TEXT", "Text"),
+        FilterConfig("NEWS_CALL", "Phone"),
+        FilterConfig("NEWS_MAIL", "Mail"),
+        FilterConfig("NEWS_APP", "Solicit"),
     )
     config = sample_config(
-        programs=(Program("NEWS", "Newsletter", filters),),
-        consent_types=(ConsentType("EmailMarketing"), ConsentType("Profiling")),
+        programs=(ProgramConfig("NEWS", "Newsletter", filters),),
+        consent_types=(ConsentTypeConfig("EmailMarketing"), ConsentTypeConfig("Profiling")),
         couplings=(Coupling("Profiling", "NEWS_CALL"),),
     )
-    return State(config, SandboxClock(NOON, frozen=True))
+    return MyPreferencesState(config, SandboxClock(NOON, frozen=True))
 
 
 def pref(filter_id: str, kind: int, at: str | None = AT) -> wire.Preference:

@@ -19,8 +19,8 @@ from bridge.mypreferences.client.errors import error_mapper
 from bridge.mypreferences.client.routes import load_routes
 from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.replica import MyPreferencesReplica
-from bridge.sandbox.mypreferences import State
-from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences import MyPreferencesState
+from bridge.sandbox.mypreferences.account import CLIENT_ID, CLIENT_SECRET
 from bridge.transport import Transport
 
 NOON = datetime(2026, 1, 20, 12, tzinfo=UTC)
@@ -68,7 +68,7 @@ class Memory:
 class World:
     """One sandbox and everything that calls it. `pauses` holds the seconds anything slept."""
 
-    def __init__(self, state: State, url: str) -> None:
+    def __init__(self, state: MyPreferencesState, url: str) -> None:
         self.state, self.url = state, url
         self.pauses: list[float] = []
         self._opened: list[Transport] = []

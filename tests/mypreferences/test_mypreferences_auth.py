@@ -188,7 +188,7 @@ def test_the_token_address_is_https() -> None:
 
 def test_a_revoked_token_is_renewed_at_the_sandbox(world: World) -> None:
     world.client.retrieve_programs()
-    world.state.revoke_tokens()
+    world.state.access.revoke_tokens()
     world.client.retrieve_programs()
     assert world.calls("token") == 2
     assert world.client.calls == 5  # two sign-ins, three requests
@@ -197,7 +197,7 @@ def test_a_revoked_token_is_renewed_at_the_sandbox(world: World) -> None:
 def test_a_write_refused_for_its_token_is_sent_again(world: World) -> None:
     """A 401 was not carried out, so nothing is in doubt."""
     world.subscribe()
-    world.state.revoke_tokens()
+    world.state.access.revoke_tokens()
     profile_id = world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     send_one(world.replica(), who(), [withdrawal()])
     assert world.state.profile(int(profile_id))["Emails"][0]["EmailPreferences"][0]["PreferenceType"] == 2
@@ -216,6 +216,6 @@ def test_a_sign_in_service_in_trouble_is_asked_again(world: World) -> None:
 
 
 def test_a_user_without_permission_is_told_from_a_wrong_sign_in(world: World) -> None:
-    world.state.forbid("retrievePrograms")
+    world.state.forbidden.add("retrievePrograms")
     with pytest.raises(Forbidden):
         world.client.retrieve_programs()

@@ -212,7 +212,7 @@ def test_a_quota_that_others_used_up_sends_them_one_by_one(world: World, status:
 
 def test_a_user_who_may_not_import_withdraws_one_by_one_and_is_not_asked_again(world: World) -> None:
     people = people_at(world)
-    world.state.forbid("initiateImport")
+    world.state.forbidden.add("initiateImport")
     runner = importer(world)
     assert send(world, requests(people), runner=runner) == [WriteResponse.ACCEPTED] * 6
     assert not together(replica(world, runner), requests(people))
@@ -422,7 +422,7 @@ def test_without_an_export_each_is_read_alone(world: World, fault: str) -> None:
     people = people_at(world, 26)
     world.state.calls.reset()
     if fault == "forbidden":
-        world.state.forbid("initiateExportSegment")
+        world.state.forbidden.add("initiateExportSegment")
     else:
         world.state.switches.export_ends = "Error"
     views = [view for page in everybody(world).read_people(people) for view in page.views]

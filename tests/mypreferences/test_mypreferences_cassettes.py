@@ -37,8 +37,14 @@ from bridge.core.errors import (
 from bridge.mypreferences import wire
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import InjectedFault
-from bridge.sandbox.mypreferences import EVERYBODY, ProgramGroup, SegmentGroup, State, create_app
-from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences import (
+    EVERYBODY,
+    MyPreferencesState,
+    ProgramGroupConfig,
+    SegmentGroup,
+    create_app,
+)
+from bridge.sandbox.mypreferences.account import CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
 from tests.mypreferences import data_episodes
 from tests.mypreferences.mp_world import ADDRESS, NOON, World, ago
@@ -61,16 +67,16 @@ class Episode:
     name: str
     ask: Callable[[World], Any]
     expect: Any
-    prepare: Callable[[State], object] = lambda _: None
+    prepare: Callable[[MyPreferencesState], object] = lambda _: None
 
 
-def fail(operation: str, status: int, times: int = 1, **more: Any) -> Callable[[State], object]:
+def fail(operation: str, status: int, times: int = 1, **more: Any) -> Callable[[MyPreferencesState], object]:
     return lambda state: state.faults.add(
         InjectedFault(operation, "status", status=status, times=times, **more)
     )
 
 
-def many(state: State) -> None:
+def many(state: MyPreferencesState) -> None:
     for _ in range(51):
         state.add_profile([("Primary", ADDRESS)])
 
@@ -116,7 +122,7 @@ def imported(world: World) -> Any:
     return failed, stages, [(row.profile_id, row.sequence_number) for row in page.rows], page.has_more
 
 
-def no_more_imports(state: State) -> None:
+def no_more_imports(state: MyPreferencesState) -> None:
     state.switches.imports_per_day = 0
 
 
@@ -163,8 +169,10 @@ def by_address(world: World) -> Any:
     return [(item.id, item.active, item.pending) for item in world.client.retrieve_profiles_by_email(ADDRESS)]
 
 
-def grouped(state: State) -> None:
-    group = ProgramGroup("MAIL", "What we send", ("NEWS", "OFFERS"), properties=(("Jurisdiction", "EU"),))
+def grouped(state: MyPreferencesState) -> None:
+    group = ProgramGroupConfig(
+        "MAIL", "What we send", ("NEWS", "OFFERS"), properties=(("Jurisdiction", "EU"),)
+    )
     state.config.change(program_groups=(group,))
 
 
@@ -279,7 +287,7 @@ EPISODES = [
         "error_403",
         lambda world: world.client.retrieve_events(start_at=ago(hours=1), end_at=NOON),
         Forbidden,
-        lambda state: state.forbid("retrieveEvents"),
+        lambda state: state.forbidden.add("retrieveEvents"),
     ),
     Episode("error_404_account", lambda world: world.client_of("Nobody").retrieve_programs(), Forbidden),
     Episode("error_404", lambda world: world.client.retrieve_profile_by_id("9999"), NotFound),
@@ -362,7 +370,7 @@ def scrub_response(response: Any) -> Any:
 
 @contextmanager
 def at_the_sandbox(episode: Episode) -> Iterator[World]:
-    state = State(clock=SandboxClock(NOON, frozen=True))
+    state = MyPreferencesState(clock=SandboxClock(NOON, frozen=True))
     if not RECORDING:
         yield World(state, NOWHERE)
         return

@@ -13,13 +13,13 @@ from bridge.mypreferences import wire
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import (
-    Config,
-    ConsentType,
-    ConsentVersion,
-    Filter,
-    Program,
-    ProgramGroup,
-    State,
+    AccountConfig,
+    ConsentTypeConfig,
+    ConsentVersionConfig,
+    FilterConfig,
+    MyPreferencesState,
+    ProgramConfig,
+    ProgramGroupConfig,
 )
 from tests.mypreferences.mp_world import NOON, World
 
@@ -27,36 +27,40 @@ EU, SMS = (("Jurisdiction", "EU"),), (("Jurisdiction", "US"), ("Urgent", "yes"))
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> MyPreferencesState:
     """An account with a tree of groups, several locales, something inactive and something hidden."""
-    news = Program(
+    news = ProgramConfig(
         "NEWS",
         "Newsletter",
-        (Filter("NEWS_EMAIL", properties=EU), Filter("NEWS_TEXT", "Text", properties=SMS)),
+        (FilterConfig("NEWS_EMAIL", properties=EU), FilterConfig("NEWS_TEXT", "Text", properties=SMS)),
         properties=EU,
-        wordings=(("de_DE", "Rundbrief"),),
+        names=(("de_DE", "Rundbrief"),),
     )
-    offers = Program(
+    offers = ProgramConfig(
         "OFFERS",
         "Offers",
-        (Filter("OFFERS_EMAIL", "Email", ("DAILY", "WEEKLY"), "WEEKLY", attributes=("Store",)),),
+        (FilterConfig("OFFERS_EMAIL", "Email", ("DAILY", "WEEKLY"), "WEEKLY", attributes=("Store",)),),
         properties=SMS,
     )
-    bills = Program("BILLS", "Bills", (Filter("BILLS_EMAIL", active=False),), "Transactional", active=False)
-    deep = ProgramGroup("SHOP", "Shop", ("OFFERS",), properties=SMS)
-    top = ProgramGroup("ALL", "All we send", ("NEWS", "BILLS"), (deep,), EU, (("de_DE", "Alles"),))
-    consents = (
-        ConsentType("EmailMarketing", (ConsentVersion("1.0", ("en_US", "de_DE")), ConsentVersion("2.0"))),
-        ConsentType("Profiling", (ConsentVersion("1.0", active=False),), active=False),
+    bills = ProgramConfig(
+        "BILLS", "Bills", (FilterConfig("BILLS_EMAIL", active=False),), "Transactional", active=False
     )
-    config = Config(
+    deep = ProgramGroupConfig("SHOP", "Shop", ("OFFERS",), properties=SMS)
+    top = ProgramGroupConfig("ALL", "All we send", ("NEWS", "BILLS"), (deep,), EU, (("de_DE", "Alles"),))
+    consents = (
+        ConsentTypeConfig(
+            "EmailMarketing", (ConsentVersionConfig("1.0", ("en_US", "de_DE")), ConsentVersionConfig("2.0"))
+        ),
+        ConsentTypeConfig("Profiling", (ConsentVersionConfig("1.0", active=False),), active=False),
+    )
+    config = AccountConfig(
         "ACME_Corp",
         (news, offers, bills),
         consents,
         program_groups=(top,),
         type_consents=(("Primary", "EmailMarketing"),),
     )
-    return State(config, SandboxClock(NOON, frozen=True))
+    return MyPreferencesState(config, SandboxClock(NOON, frozen=True))
 
 
 def filters(programs: Iterable[wire.Program] | None) -> dict[str, list[str]]:
@@ -240,13 +244,13 @@ def test_a_read_arrives_as_its_operation_and_believes_no_bad_answer(
         world.state.faults.add(InjectedFault(operation, "status", status=200, body=body))
         with pytest.raises(InvalidResponse):
             read(world)
-    world.state.forbid(operation)
+    world.state.forbidden.add(operation)
     with pytest.raises(Forbidden):
         read(world)
 
 
 def test_what_the_user_may_not_see_is_left_out(world: World) -> None:
-    world.state.console.hide("NEWS", "OFFERS_EMAIL", "Profiling")
+    world.state.admin.hide("NEWS", "OFFERS_EMAIL", "Profiling")
     assert filters(world.client.retrieve_programs()) == {"OFFERS": [], "BILLS": ["BILLS_EMAIL"]}
     assert [one.type_name for one in world.client.retrieve_consent_types()] == ["EmailMarketing"]
     (top,) = world.client.retrieve_program_groups()
@@ -288,6 +292,6 @@ def test_the_configuration_changes_while_it_is_served(world: World) -> None:
 def test_a_choice_outlives_its_filter(world: World) -> None:
     """Nothing says that a filter that goes takes people's choices along."""
     profile_id = world.add(preferences={"NEWS_EMAIL": (True, NOON)})
-    world.state.console.remove("NEWS_EMAIL")
+    world.state.admin.remove("NEWS_EMAIL")
     (email,) = world.client.retrieve_profile_by_id(profile_id).emails or ()
     assert [one.filter_id for one in email.email_preferences or ()] == ["NEWS_EMAIL"]

@@ -27,7 +27,7 @@ from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.client.routes import load_routes
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import InjectedFault
-from bridge.sandbox.mypreferences import State
+from bridge.sandbox.mypreferences import MyPreferencesState
 from tests.mypreferences.mp_world import (
     ADDRESS,
     NEWS,
@@ -42,7 +42,7 @@ from tests.port_calls import send_one
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> MyPreferencesState:
     return a_state()
 
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from client_calls import CALLS, Known, prepared
 
-from bridge.sandbox.mypreferences import State
+from bridge.sandbox.mypreferences import MyPreferencesState
 from tests.mypreferences.described import FILE, Description, Exchange, Recorder, description
 from tests.mypreferences.mp_world import World
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> MyPreferencesState:
     return prepared()
 
 

@@ -8,7 +8,7 @@ from bridge.core.errors import Forbidden, InvalidResponse, OutcomeUnknown, Refus
 from bridge.core.model import Side
 from bridge.mypreferences.eraser import MyPreferencesEraser
 from bridge.mypreferences.profile_lookup import ProfileFinder
-from bridge.sandbox.mypreferences import State
+from bridge.sandbox.mypreferences import MyPreferencesState
 from tests.mypreferences.mp_world import ADDRESS, World, a_mapping, ago, who
 
 OTHER = "other@example.com"
@@ -22,19 +22,19 @@ def eraser(world: World) -> MyPreferencesEraser:
     )
 
 
-def add(state: State, *addresses: str) -> int:
+def add(state: MyPreferencesState, *addresses: str) -> int:
     kinds = ("Primary", "Work")
     return state.add_profile(
         list(zip(kinds, addresses, strict=False)), preferences={"NEWS_EMAIL": (True, ago(days=3))}
     )
 
 
-def there(state: State) -> dict[int, object]:
+def there(state: MyPreferencesState) -> dict[int, object]:
     return {person["profile_id"]: person for person in state.people()}
 
 
 def test_what_is_on_is_withdrawn_before_the_profile_is_deleted(
-    state: State, eraser: MyPreferencesEraser
+    state: MyPreferencesState, eraser: MyPreferencesEraser
 ) -> None:
     number = add(state, ADDRESS)
     (trace,) = eraser.traces(who())
@@ -47,7 +47,7 @@ def test_what_is_on_is_withdrawn_before_the_profile_is_deleted(
     assert calls == [1, 1]
 
 
-def test_every_profile_with_the_address_goes(state: State, eraser: MyPreferencesEraser) -> None:
+def test_every_profile_with_the_address_goes(state: MyPreferencesState, eraser: MyPreferencesEraser) -> None:
     add(state, ADDRESS)
     add(state, ADDRESS.upper())
     add(state, OTHER)
@@ -56,7 +56,7 @@ def test_every_profile_with_the_address_goes(state: State, eraser: MyPreferences
 
 
 def test_a_profile_with_other_addresses_is_withdrawn_and_left_to_a_person(
-    state: State, eraser: MyPreferencesEraser
+    state: MyPreferencesState, eraser: MyPreferencesEraser
 ) -> None:
     number = add(state, ADDRESS, OTHER)
     assert "kept" in eraser.traces(who())[0].plan
@@ -66,7 +66,9 @@ def test_a_profile_with_other_addresses_is_withdrawn_and_left_to_a_person(
     assert state.find(ADDRESS) == [number]
 
 
-def test_a_deactivated_profile_that_was_known_goes_too(state: State, eraser: MyPreferencesEraser) -> None:
+def test_a_deactivated_profile_that_was_known_goes_too(
+    state: MyPreferencesState, eraser: MyPreferencesEraser
+) -> None:
     number = add(state, ADDRESS)
     state.deactivate(number)
     known = who(ids={Side.MYPREFERENCES: (str(number),)})
@@ -75,14 +77,14 @@ def test_a_deactivated_profile_that_was_known_goes_too(state: State, eraser: MyP
 
 
 def test_a_known_profile_that_has_become_another_persons_stays(
-    state: State, eraser: MyPreferencesEraser
+    state: MyPreferencesState, eraser: MyPreferencesEraser
 ) -> None:
     number = add(state, OTHER)
     assert eraser.erase(who(ids={Side.MYPREFERENCES: (str(number),)})).done == ()
     assert state.find(OTHER) == [number]
 
 
-def test_erasing_twice_does_nothing_more(state: State, eraser: MyPreferencesEraser) -> None:
+def test_erasing_twice_does_nothing_more(state: MyPreferencesState, eraser: MyPreferencesEraser) -> None:
     add(state, ADDRESS)
     eraser.erase(who())
     assert (list(eraser.traces(who())), eraser.erase(who()).done) == ([], ())
@@ -107,7 +109,10 @@ def trouble(kind: type[SideError]) -> SideError:
 
 @pytest.mark.parametrize("kind", [Forbidden, Refused])
 def test_what_may_not_be_deleted_is_left_to_a_person(
-    state: State, eraser: MyPreferencesEraser, deletions: list[SideError | None], kind: type[SideError]
+    state: MyPreferencesState,
+    eraser: MyPreferencesEraser,
+    deletions: list[SideError | None],
+    kind: type[SideError],
 ) -> None:
     add(state, ADDRESS)
     deletions.append(trouble(kind))
@@ -118,7 +123,10 @@ def test_what_may_not_be_deleted_is_left_to_a_person(
 
 @pytest.mark.parametrize("fate", [None, trouble(OutcomeUnknown)], ids=["said to be done", "no answer"])
 def test_a_deletion_that_does_not_show_is_none(
-    state: State, eraser: MyPreferencesEraser, deletions: list[SideError | None], fate: SideError | None
+    state: MyPreferencesState,
+    eraser: MyPreferencesEraser,
+    deletions: list[SideError | None],
+    fate: SideError | None,
 ) -> None:
     add(state, ADDRESS)
     deletions.append(fate)
@@ -127,7 +135,7 @@ def test_a_deletion_that_does_not_show_is_none(
 
 
 def test_a_withdrawal_that_is_refused_keeps_nobody_from_being_deleted(
-    state: State, eraser: MyPreferencesEraser, world: World, monkeypatch: pytest.MonkeyPatch
+    state: MyPreferencesState, eraser: MyPreferencesEraser, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = add(state, ADDRESS)
 
@@ -142,7 +150,7 @@ def test_a_withdrawal_that_is_refused_keeps_nobody_from_being_deleted(
 
 
 def test_a_withdrawal_that_is_refused_is_told_where_the_profile_stays(
-    state: State, eraser: MyPreferencesEraser, world: World, monkeypatch: pytest.MonkeyPatch
+    state: MyPreferencesState, eraser: MyPreferencesEraser, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(state, ADDRESS, OTHER)
 

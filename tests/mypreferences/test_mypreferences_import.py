@@ -116,7 +116,7 @@ def test_a_used_up_quota_is_throttling(world: World, status: int) -> None:
 
 
 def test_a_missing_permission_is_no_throttling(world: World) -> None:
-    world.state.forbid("initiateImport")
+    world.state.forbidden.add("initiateImport")
     with pytest.raises(Forbidden):
         world.client.initiate_import(REQUEST)
 

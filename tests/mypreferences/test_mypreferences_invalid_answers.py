@@ -8,7 +8,7 @@ from client_calls import CALLS, Known, prepared
 from bridge.core.errors import InvalidResponse, OutcomeUnknown, Verdict
 from bridge.mypreferences.client.routes import builtin_routes
 from bridge.sandbox.faults import InjectedFault
-from bridge.sandbox.mypreferences import State
+from bridge.sandbox.mypreferences import MyPreferencesState
 from tests.mypreferences.mp_world import World
 
 PEOPLE = {
@@ -56,7 +56,7 @@ SILENT = {
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> MyPreferencesState:
     return prepared()
 
 

@@ -18,7 +18,7 @@ from bridge.mypreferences.auth.mtls import MtlsTokenClient, client_context
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import MyPreferencesState, create_app
-from bridge.sandbox.mypreferences.state import CLIENT_ID
+from bridge.sandbox.mypreferences.account import CLIENT_ID
 from bridge.sandbox.server import CONNECTION, Server
 from bridge.settings import load
 from tests.mypreferences.mp_world import NOON
@@ -118,7 +118,7 @@ def test_a_token_request_with_a_certificate_holds_no_secret_and_is_counted(
 ) -> None:
     client = opened(url, CLIENT_SECRET="never-sent").mypreferences
     client.retrieve_programs()
-    state.revoke_tokens()
+    state.access.revoke_tokens()
     client.retrieve_programs()
     assert state.calls.count("token") == 2
     assert client.calls == 5  # two sign-ins, three requests
@@ -173,7 +173,7 @@ def test_a_sign_in_service_that_hangs_up_is_asked_again(
 ) -> None:
     state.faults.add(InjectedFault("token", "reset"))
     assert opened(url).mypreferences.retrieve_programs()
-    state.revoke_tokens()
+    state.access.revoke_tokens()
     state.faults.add(InjectedFault("token", "reset", times=9))
     with pytest.raises(Unreachable) as caught:
         opened(url).mypreferences.retrieve_programs()

@@ -9,8 +9,8 @@ from client_calls import CALLS, Known, prepared
 
 from bridge.core.errors import SideError
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.sandbox.mypreferences import State
-from bridge.sandbox.mypreferences.routes import OPERATIONS
+from bridge.sandbox.mypreferences import MyPreferencesState
+from bridge.sandbox.mypreferences.app import BASE, ROUTES
 from tests.mypreferences.mp_world import World
 from tests.operation_page import Row, named, rows_of
 
@@ -20,13 +20,13 @@ ROWS = rows_of("operations-mypreferences.md")
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> MyPreferencesState:
     return prepared()
 
 
 def test_the_table_is_whole() -> None:
     assert len({row.operation for row in ROWS}) == len(ROWS) > 70
-    assert {row.sandbox for row in ROWS} == {one.name for one in OPERATIONS}
+    assert {row.sandbox for row in ROWS} == ROUTES.operation_ids
 
 
 def test_every_method_of_the_client_has_a_row_and_a_call() -> None:
@@ -51,13 +51,14 @@ def test_the_clients_call_arrives_as_the_operation_of_its_row(row: Row, world: W
 @pytest.mark.parametrize("row", ROWS, ids=named)
 def test_the_path_of_a_row_is_one_that_the_sandbox_serves(row: Row) -> None:
     method, path = row.request.split(" ", 1)
-    served = {
-        (one.method, one.path.count("/"), one.path.split("{")[0])
-        for one in OPERATIONS
-        if one.name == row.sandbox
-    }
-    below = path.removeprefix("/{account}/")
-    assert (method, below.count("/"), below.split("{")[0]) in served
+    rows = [one for one in ROUTES.routes if one.operation_id == row.sandbox]
+    served = {(one.method, *shape(one.path.removeprefix(f"{BASE}/"))) for one in rows}
+    assert (method, *shape(path.removeprefix("/{account}/"))) in served
+
+
+def shape(path: str) -> tuple[int, str]:
+    """How many parts a path has, and how it begins: the names of parameters differ."""
+    return path.count("/"), path.split("{")[0]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=named)

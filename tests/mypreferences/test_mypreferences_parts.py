@@ -12,8 +12,8 @@ import pytest
 from bridge.core.catalogue import CatalogueKind
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, Topic
-from bridge.core.mapping_check import ProblemKind as Unfit
 from bridge.core.mapping_check import MappingProblem, find_problems, missing_topics
+from bridge.core.mapping_check import ProblemKind as Unfit
 from bridge.core.model import TopicId
 from bridge.core.ports import Hint, Page
 from bridge.did_you_mean import did_you_mean

@@ -81,7 +81,7 @@ def test_a_refusal_without_a_test_or_of_the_user_stays_what_it_is(world: World) 
         world.client.update_profile_patch(found, [Replace("/Nothing", 1)])
     with pytest.raises(Refused):
         world.client.update_profile_patch(found, [Replace("/ProfileId", 7)])
-    world.state.forbid("updateProfilePatch")
+    world.state.forbidden.add("updateProfilePatch")
     with pytest.raises(Forbidden):
         world.client.update_profile_patch(found, [Test(FIRST, ADDRESS)])
 

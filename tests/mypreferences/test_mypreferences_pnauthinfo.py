@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from bridge.core.errors import SignInRefused
 from bridge.mypreferences.auth.pnauthinfo import PnAuthInfo3, encoded, signature, stamped
 from bridge.sandbox.faults import InjectedFault
-from bridge.sandbox.mypreferences import User
-from bridge.sandbox.mypreferences.state import API_HASH_KEY
+from bridge.sandbox.mypreferences import AccountUser
+from bridge.sandbox.mypreferences.account import API_HASH_KEY
 from tests.mypreferences.mp_world import NOON, World, ago, who, withdrawal
 from tests.port_calls import send_one
 
@@ -150,12 +150,12 @@ def test_each_form_signs_in_at_the_sandbox(world: World, digest: str, keyed: boo
 
 @pytest.mark.parametrize("user", ["Rick Sanchez", "rick@example.com", "a/b", "Žofie"])
 def test_a_user_id_that_is_not_plain_signs_in_at_the_sandbox(world: World, user: str) -> None:
-    world.state.add_user(User(user))
+    world.state.access.add_user(AccountUser(user))
     assert world.signed_by(by_key(world, user=user)).retrieve_programs()
 
 
 def test_who_signs_is_the_author_of_what_is_written(world: World) -> None:
-    world.state.add_user(User("Second Bridge", "SYNC"))
+    world.state.access.add_user(AccountUser("Second Bridge", "SYNC"))
     profile_id = world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.client = world.signed_by(by_key(world, user="Second Bridge"))
     send_one(world.replica(), who(), [withdrawal()])

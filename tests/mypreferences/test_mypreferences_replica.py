@@ -337,7 +337,7 @@ def test_a_bad_answer_to_a_look_is_no_observation(world: World, kind: str, is_ba
 
 
 def test_a_missing_permission_names_the_user_group(world: World) -> None:
-    world.state.forbid("retrieveEvents")
+    world.state.forbidden.add("retrieveEvents")
     with pytest.raises(Forbidden, match="User Group"):
         list(world.replica().read_feed("mypreferences.events", ago(hours=1)))
 

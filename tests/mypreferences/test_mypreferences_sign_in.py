@@ -9,7 +9,7 @@ import pytest
 
 from bridge.app import App, Options
 from bridge.core.errors import ConfigError, SignInRefused
-from bridge.sandbox.mypreferences.state import API_HASH_KEY, CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences.account import API_HASH_KEY, CLIENT_ID, CLIENT_SECRET
 from bridge.settings import load
 from tests.mypreferences.mp_world import World
 

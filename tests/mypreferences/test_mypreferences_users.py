@@ -32,7 +32,7 @@ def test_a_created_user_signs_in_and_its_edits_bear_its_name_and_source_group(wo
 
 def test_an_inactive_user_is_made_active_again_with_the_same_answer(world: World) -> None:
     world.client.create_user(WANTED)
-    world.state.deactivate_user("consent-bridge")
+    world.state.access.deactivate_user("consent-bridge")
     with pytest.raises(SignInRefused):
         world.signed_in(user="consent-bridge").retrieve_programs()
     assert world.client.create_user(wire.User(user_name="Consent-Bridge")).user_id
@@ -55,7 +55,7 @@ def test_a_user_that_the_service_will_not_have_says_what_to_check(world: World) 
         world.client.create_user(WANTED)
     with pytest.raises(Refused):
         world.client.create_user(wire.User(user_name=" "))
-    world.state.forbid("createUser")
+    world.state.forbidden.add("createUser")
     with pytest.raises(Forbidden, match="--as"):
         world.client.create_user(WANTED)
 

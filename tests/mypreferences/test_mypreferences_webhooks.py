@@ -112,7 +112,7 @@ def test_settings_outside_of_what_is_documented_are_not_sent(world: World, most:
 
 
 def test_settings_that_may_not_be_read_name_the_call(world: World) -> None:
-    world.state.forbid("retrieveWebhookSettings")
+    world.state.forbidden.add("retrieveWebhookSettings")
     with pytest.raises(Forbidden, match="retrieveWebhookSettings"):
         world.client.retrieve_webhook_settings()
 

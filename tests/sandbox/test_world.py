@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.sandbox.agreement import ConsentOf, FilterOf
-from bridge.sandbox.crowd import Crowd
+from bridge.sandbox.population import Population
 from bridge.sandbox.serve import serve
+from bridge.sandbox.vendor_reads import ConsentOf, FilterOf
 from bridge.sandbox.world import CHANNEL, TOPICS, World
 
 ROOT = Path(__file__).parents[2]
@@ -117,9 +117,9 @@ def test_a_taken_port_leaves_no_half_started_world(world: World) -> None:
 
 def test_people_act_at_the_word_of_either_server() -> None:
     with World(40, 3) as world:
-        crowd = Crowd(world, 3)
-        crowd.settle()
-        world.acting = lambda count: [{"kind": act.kind} for act in crowd.act(count, pause=0)]
+        population = Population(world, 3)
+        population.create()
+        world.acting = lambda count: [{"kind": act.kind} for act in population.act(count, pause=0)]
         for url in (world.mypreferences_url, world.dotdigital_url):
             answer = post(f"{url}/_sandbox/act", {"count": 4})
             assert answer.status_code == 200

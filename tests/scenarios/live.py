@@ -20,15 +20,15 @@ from bridge.engine.run import RunOptions, run_once
 from bridge.sandbox import dotdigital, mypreferences
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences import (
-    Config,
-    ConsentType,
-    ConsentVersion,
-    Filter,
-    Program,
+    AccountConfig,
+    ConsentTypeConfig,
+    ConsentVersionConfig,
+    FilterConfig,
+    ProgramConfig,
     Segment,
     sample_config,
 )
-from bridge.sandbox.mypreferences.state import BRIDGE_USER, CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences.account import BRIDGE_USER, CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
 from bridge.settings import load
 from bridge.store import Store
@@ -384,8 +384,8 @@ def _said_by(person: Mapping[str, Any], address: str, topic: str) -> Choice | st
     return UNSET
 
 
-def _mypreferences(plan: Plan, clock: SandboxClock) -> mypreferences.State:
-    state = mypreferences.State(_config(plan), clock)
+def _mypreferences(plan: Plan, clock: SandboxClock) -> mypreferences.MyPreferencesState:
+    state = mypreferences.MyPreferencesState(_config(plan), clock)
     state.add_segment(Segment("EVERYBODY", lambda profile: profile.is_active))
     kinds = {
         "ProfileActions": ("profile", ("created", "updated", "deactivated", "reactivated", "deleted")),
@@ -407,15 +407,18 @@ def _mypreferences(plan: Plan, clock: SandboxClock) -> mypreferences.State:
     return state
 
 
-def _config(plan: Plan) -> Config:
-    daily = Filter("OFFERS_EMAIL", "Email", ("DAILY", "WEEKLY"), "WEEKLY")
-    consents = (ConsentVersion("1.0", ("en_US",)),)
+def _config(plan: Plan) -> AccountConfig:
+    daily = FilterConfig("OFFERS_EMAIL", "Email", ("DAILY", "WEEKLY"), "WEEKLY")
+    consents = (ConsentVersionConfig("1.0", ("en_US",)),)
     return sample_config(
         programs=(
-            Program("NEWS", "Newsletter", (Filter("NEWS_EMAIL"),)),
-            Program("OFFERS", "Offers", (daily,)),
+            ProgramConfig("NEWS", "Newsletter", (FilterConfig("NEWS_EMAIL"),)),
+            ProgramConfig("OFFERS", "Offers", (daily,)),
         ),
-        consent_types=(ConsentType("EmailMarketing", consents), ConsentType("Profiling", consents)),
+        consent_types=(
+            ConsentTypeConfig("EmailMarketing", consents),
+            ConsentTypeConfig("Profiling", consents),
+        ),
         couplings=plan.couplings,
     )
 

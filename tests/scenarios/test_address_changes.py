@@ -7,8 +7,6 @@ from datetime import timedelta
 import pytest
 
 from bridge.engine.explain import explain
-from bridge.sandbox.mypreferences.records import Actor
-from bridge.sandbox.mypreferences.state import PREFERENCE_CENTER
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OUT, UNSET, Live
 
@@ -17,10 +15,10 @@ NEW = "ada.new@example.com"
 
 def moves(live: Live, old: str, new: str = NEW, *, told: bool = True, keeps: bool = True) -> None:
     """The address changes at MyPreferences. `keeps` is PreservePreferences, `told` whether events say so."""
-    profile = live.mypreferences.registry.get(live.profile(old))
+    profile = live.mypreferences.profiles.get(live.profile(old))
     assert profile is not None
     profile.preserve_preferences = keeps
-    live.mypreferences.profiles.change_email(profile, old, new, Actor(PREFERENCE_CENTER, quiet=not told))
+    live.mypreferences.change_email(profile.profile_id, old, new, quiet=not told)
     live.clock.advance(2)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from bridge.app import App, Options
 from bridge.engine.run import RunOptions, run_once
-from bridge.sandbox.crowd import Crowd
+from bridge.sandbox.population import Population
 from bridge.sandbox.world import World
 from bridge.settings import load
 
@@ -110,16 +110,16 @@ def test_killed_again_and_again_it_ends_where_a_twin_ends_that_nobody_killed(tmp
         folder.mkdir()
     rng = random.Random(SEED)
     with World(PEOPLE, SEED) as killed, World(PEOPLE, SEED) as whole:
-        crowds = {world: Crowd(world, SEED) for world in (killed, whole)}
-        for crowd in crowds.values():
-            crowd.settle()
+        populations = {world: Population(world, SEED) for world in (killed, whole)}
+        for population in populations.values():
+            population.create()
         assert _truth(killed) == _truth(whole)
         trap = Trap(killed)
         environment = {**_plain(), **_environment(killed, folders["killed"])}
         for acting, most in ((False, 30), (True, 45)):  # calls, about as many as the run makes
             if acting:
-                for crowd in crowds.values():
-                    crowd.act(pause=0.5)
+                for population in populations.values():
+                    population.act(pause=0.5)
             died = sum(trap.run(environment, rng.randint(3, most)) for _ in range(KILLS))
             assert died >= KILLS - 2
             for world, folder in ((killed, folders["killed"]), (whole, folders["whole"])):

@@ -12,8 +12,8 @@ from bridge.engine.report import Report
 from bridge.mypreferences import wire
 from bridge.mypreferences.client.patches import Replace, Test
 from bridge.sandbox.faults import InjectedFault
-from bridge.sandbox.mypreferences.config import Coupling, Filter, Program
-from bridge.sandbox.mypreferences.telling import SYSTEM
+from bridge.sandbox.mypreferences.config import Coupling, FilterConfig, ProgramConfig
+from bridge.sandbox.mypreferences.edits import SYSTEM
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, THEIRS, UNSET, Live
 
@@ -42,8 +42,8 @@ def test_an_inherited_choice_is_nobodys_statement(live: Live, told: bool, choice
     """MyPreferences `Preference Propagation`: MatchType Implied, with or without events of the system."""
     config = live.mypreferences.config
     live.mypreferences.switches.propagation_raises_events = told
-    everything = Program("ALL", "Everything", (Filter("ALL_EMAIL"),))
-    news = replace(config.programs[0], filters=(Filter("NEWS_EMAIL", parent="ALL_EMAIL"),))
+    everything = ProgramConfig("ALL", "Everything", (FilterConfig("ALL_EMAIL"),))
+    news = replace(config.programs[0], filters=(FilterConfig("NEWS_EMAIL", parent="ALL_EMAIL"),))
     config.change(programs=(everything, news, *config.programs[1:]))
     ada = live.add("ada", theirs={NEWS: UNSET})
     bob = live.add("bob", theirs={NEWS: IN})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.sandbox.mypreferences.state import STATUS_MANAGER
+from bridge.sandbox.mypreferences.account import STATUS_MANAGER
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, NEWS, OUT, THEIRS, UNSET, Live
 

@@ -22,7 +22,7 @@ from bridge.mypreferences.client.errors import error_mapper
 from bridge.mypreferences.client.routes import load_routes
 from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.reader import MyPreferencesReader
-from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences.account import CLIENT_ID, CLIENT_SECRET
 from bridge.store import Store
 from bridge.transport import Transport
 from tests.fakes import FakeSide

@@ -6,12 +6,12 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 
-from bridge.sandbox.mypreferences import State, create_app
+from bridge.sandbox.mypreferences import MyPreferencesState, create_app
 from bridge.sandbox.server import Server
 
 
 def main(people: int) -> None:
-    state = State()
+    state = MyPreferencesState()
     said = datetime(2025, 6, 1, 12, tzinfo=UTC)
     for number in range(people):
         state.add_profile(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bridge.sandbox.mypreferences import State, create_app
+from bridge.sandbox.mypreferences import MyPreferencesState, create_app
 from bridge.sandbox.server import Server
 from tests.sizes import size
 
@@ -71,7 +71,7 @@ def test_ten_times_as_many_people_take_no_more_memory(tmp_path: Path) -> None:
 class Trap:
     """Kills a process when the service is asked for the n-th block of an export."""
 
-    def __init__(self, state: State, nth: int) -> None:
+    def __init__(self, state: MyPreferencesState, nth: int) -> None:
         self._left, self._record = nth, state.calls.record
         self.process: subprocess.Popen[str] | None = None
         state.calls.record = self._count  # type: ignore[method-assign]
@@ -87,7 +87,7 @@ class Trap:
 @pytest.mark.parametrize("nth", [1, 3])
 def test_a_killed_sweep_is_gone_on_with_by_the_next_process(tmp_path: Path, nth: int) -> None:
     """MyPreferences `Segment: Retrieve data`: a token that is kept alive can be asked by anybody again."""
-    state = State()
+    state = MyPreferencesState()
     for number in range(3500):
         state.add_profile([f"person-{number}@example.com"])
     with Server(create_app(state)) as server:

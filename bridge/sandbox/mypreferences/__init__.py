@@ -2,34 +2,34 @@
 
 from bridge.sandbox.mypreferences.app import create_app
 from bridge.sandbox.mypreferences.config import (
-    Config,
-    ConsentType,
-    ConsentVersion,
+    AccountConfig,
+    ConsentTypeConfig,
+    ConsentVersionConfig,
     Coupling,
-    Filter,
-    Program,
-    ProgramGroup,
+    FilterConfig,
+    ProgramConfig,
+    ProgramGroupConfig,
     sample_config,
 )
-from bridge.sandbox.mypreferences.records import User
+from bridge.sandbox.mypreferences.records import AccountUser
 from bridge.sandbox.mypreferences.segments import EVERYBODY, Segment, SegmentGroup
-from bridge.sandbox.mypreferences.state import State
-from bridge.sandbox.mypreferences.switches import Switches
+from bridge.sandbox.mypreferences.state import MyPreferencesState
+from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
 
 __all__ = [
     "EVERYBODY",
-    "Config",
-    "ConsentType",
-    "ConsentVersion",
+    "AccountConfig",
+    "AccountUser",
+    "ConsentTypeConfig",
+    "ConsentVersionConfig",
     "Coupling",
-    "Filter",
-    "Program",
-    "ProgramGroup",
+    "FilterConfig",
+    "MyPreferencesState",
+    "MyPreferencesSwitches",
+    "ProgramConfig",
+    "ProgramGroupConfig",
     "Segment",
     "SegmentGroup",
-    "State",
-    "Switches",
-    "User",
     "create_app",
     "sample_config",
 ]

@@ -14,10 +14,12 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.http import HttpReply, HttpRequest, Refusal, json_reply
 from bridge.sandbox.mypreferences import pnauthinfo
-from bridge.sandbox.mypreferences.records import User
-from bridge.sandbox.mypreferences.refusal import Refused
-from bridge.sandbox.mypreferences.switches import Switches
+from bridge.sandbox.mypreferences.config import spelled_as
+from bridge.sandbox.mypreferences.records import AccountUser
+from bridge.sandbox.mypreferences.refusal import MyPreferencesRefusal
+from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
 
 _CHALLENGE = 'PNAUTHINFO3 realm="https://pm.mypreferences.com"'
 _BAD_SCHEME = (
@@ -26,6 +28,8 @@ _BAD_SCHEME = (
 )
 _ISSUER = "https://authstg.mypreferences.com/oauth2/v1"
 _SIGNING_KEY = b"sandbox"
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+"""Headers of every answer of the token endpoint."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class _Token:
     expires: datetime
 
 
-class TokenError(Exception):
+class TokenRefusal(Refusal):
     """A refusal of the token endpoint (RFC 6749 section 5.2)."""
 
     def __init__(self, status: int, error: str, basic: bool = False) -> None:
@@ -44,21 +48,24 @@ class TokenError(Exception):
         self.error = error
         self.headers = {"WWW-Authenticate": 'Basic realm="oauth2"'} if basic else {}
 
+    def reply(self, switches: Any) -> HttpReply:  # noqa: ARG002 - the form of errors is documented
+        return json_reply({"error": self.error}, self.status, {**NO_STORE, **self.headers})
 
-class Auth:
-    """OAuth clients, users and live tokens of one account. Guarded by the state's lock.
 
-    `hash_key` is the account's APIHashKey; None leaves PNAUTHINFO3 to nobody.
+class AccessControl:
+    """OAuth clients, users and live tokens of one account. Guarded by the account's lock.
+
+    `hash_key` is the account's APIHashKey; None: nobody may sign requests.
     """
 
-    def __init__(self, account: str, clock: SandboxClock, switches: Switches) -> None:
+    def __init__(self, account: str, clock: SandboxClock, switches: MyPreferencesSwitches) -> None:
         self.hash_key: str | None = None
         self._account = account
         self._clock = clock
         self._switches = switches
         self._clients: dict[str, str] = {}
-        self._users: dict[str, User] = {}
-        self._inactive: dict[str, User] = {}
+        self._users: dict[str, AccountUser] = {}
+        self._inactive: dict[str, AccountUser] = {}
         self._created = 0
         self._tokens: dict[str, _Token] = {}
         self._issued = 0
@@ -72,7 +79,7 @@ class Auth:
         """Let a client certificate (DER) stand in for the secret of an OAuth client."""
         self._certificates.setdefault(client_id, set()).add(_fingerprint(certificate))
 
-    def add_user(self, user: User) -> None:
+    def add_user(self, user: AccountUser) -> None:
         """Register an API user."""
         self._users[user.user_id] = user
 
@@ -80,17 +87,14 @@ class Auth:
         """Let nobody sign in as a user any more. Raises KeyError for one that is not active."""
         self._inactive[user_id] = self._users.pop(user_id)
 
-    def create_user(self, user: User) -> int:
-        """Register a user, or one of that name in any case as active again; returns the number given to it.
-        Raises Refused 409 for an active one."""
-        known = {name.lower(): name for name in self._users}
-        if user.user_id.lower() in known:
-            if self._switches.active_user_is_409:
-                raise Refused(409, "A user with this name already exists.")
-        else:
-            inactive = {name.lower(): name for name in self._inactive}.get(user.user_id.lower())
-            former = None if inactive is None else self._inactive.pop(inactive)
-            self.add_user(former or user)
+    def create_user(self, user: AccountUser) -> int:
+        """Register a user, or make the inactive one of that name (in any case) active again. Returns the
+        number given to it. Raises MyPreferencesRefusal 409 for an active one."""
+        if spelled_as(user.user_id, self._users) is None:
+            inactive = spelled_as(user.user_id, self._inactive)
+            self.add_user(user if inactive is None else self._inactive.pop(inactive))
+        elif self._switches.active_user_is_409:
+            raise MyPreferencesRefusal(409, "A user with this name already exists.")
         self._created += 1
         return 500 + self._created
 
@@ -98,18 +102,16 @@ class Auth:
         """Make every token given out so far invalid."""
         self._tokens.clear()
 
-    def token(
-        self, headers: Mapping[str, str], body: bytes, certificate: bytes | None = None
-    ) -> dict[str, Any]:
-        """Answer a token request. `certificate` (DER) is what its connection shows. Raises TokenError."""
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        self._authenticate_client(headers.get("authorization", ""), form, certificate)
+    def token(self, request: HttpRequest) -> dict[str, Any]:
+        """Answer a token request. Raises TokenRefusal."""
+        form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+        self._authenticate_client(request.headers.get("authorization", ""), form, request.certificate)
         if form.get("grant_type") != "client_credentials":
-            raise TokenError(400, "unsupported_grant_type" if form.get("grant_type") else "invalid_request")
+            raise TokenRefusal(400, "unsupported_grant_type" if form.get("grant_type") else "invalid_request")
         scope = form.get("scope", "")
         account, _, user_id = scope.partition("/")
         if account != self._account or user_id not in self._users:
-            raise TokenError(400, "invalid_scope")
+            raise TokenRefusal(400, "invalid_scope")
         token = self._live(user_id) if self._switches.token_reuse else None
         if token is None:
             token = self._issue(user_id)
@@ -121,9 +123,9 @@ class Auth:
             "scope": scope,
         }
 
-    def user(self, authorization: str | None, account: str) -> User:
-        """Who sends this Authorization header. `account` is the clientId as the URL spells it. Raises Refused
-        401 with the documented words."""
+    def user(self, authorization: str | None, account: str) -> AccountUser:
+        """Who sends this Authorization header. `account` is the clientId as the URL spells it. Raises
+        MyPreferencesRefusal 401 with the documented text."""
         if not authorization:
             raise _unauthorized("Missing Authorization Header.")
         scheme, _, rest = authorization.strip().partition(" ")
@@ -133,7 +135,7 @@ class Auth:
             return self._signed(pnauthinfo.read(scheme, rest), account)
         raise _unauthorized(_BAD_SCHEME)
 
-    def _signed(self, signed: pnauthinfo.Signed | None, account: str) -> User:
+    def _signed(self, signed: pnauthinfo.SignedHeader | None, account: str) -> AccountUser:
         """The time is judged before user and signature are."""
         if signed is None:
             raise _unauthorized("Unable to authenticate.")
@@ -145,7 +147,7 @@ class Auth:
             raise _unauthorized("Unable to authenticate.")
         return user
 
-    def _bearer(self, text: str) -> User:
+    def _bearer(self, text: str) -> AccountUser:
         token = self._tokens.get(text)
         user = self._users.get(token.user_id) if token is not None else None
         if token is None or user is None or token.expires <= self._clock.now():
@@ -159,7 +161,7 @@ class Auth:
         if not basic and "client_secret" not in form:
             known = self._certificates.get(form.get("client_id", ""), set())
             if certificate is None or _fingerprint(certificate) not in known:
-                raise TokenError(401, "invalid_client")
+                raise TokenRefusal(401, "invalid_client")
             return
         if basic:
             client_id, secret = _basic(authorization[6:])
@@ -167,7 +169,7 @@ class Auth:
             client_id, secret = form.get("client_id", ""), form["client_secret"]
         expected = self._clients.get(client_id)
         if expected is None or not hmac.compare_digest(expected.encode(), secret.encode()):
-            raise TokenError(401, "invalid_client", basic)
+            raise TokenRefusal(401, "invalid_client", basic)
 
     def _live(self, user_id: str) -> _Token | None:
         now = self._clock.now()
@@ -199,8 +201,8 @@ class Auth:
         return token
 
 
-def _unauthorized(message: str) -> Refused:
-    return Refused(401, message, {"WWW-Authenticate": _CHALLENGE})
+def _unauthorized(message: str) -> MyPreferencesRefusal:
+    return MyPreferencesRefusal(401, message, {"WWW-Authenticate": _CHALLENGE})
 
 
 def _fingerprint(certificate: bytes) -> str:
@@ -211,7 +213,7 @@ def _basic(encoded: str) -> tuple[str, str]:
     try:
         pair = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        raise TokenError(401, "invalid_client", True) from None
+        raise TokenRefusal(401, "invalid_client", True) from None
     client_id, _, secret = pair.partition(":")
     return unquote(client_id), unquote(secret)
 

@@ -1,110 +1,113 @@
-"""One request as a handler sees it, and what it answers."""
+"""One call of an operation, as its handler sees it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qsl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from bridge.sandbox.mypreferences.drafts import canonical
-from bridge.sandbox.mypreferences.records import Actor, Profile, User
-from bridge.sandbox.mypreferences.refusal import Refused, invalid, not_found
-from bridge.sandbox.mypreferences.state import State
+from bridge.sandbox.http import BodyError, HttpReply, HttpRequest, parse_json
+from bridge.sandbox.mypreferences.account import MyPreferencesAccount
+from bridge.sandbox.mypreferences.bodies import read
+from bridge.sandbox.mypreferences.edits import ProfileEdit
+from bridge.sandbox.mypreferences.records import StoredProfile, WriteAuthor
+from bridge.sandbox.mypreferences.refusal import invalid, not_found
+
+BodyT = TypeVar("BodyT")
+EMPTY = HttpReply()
+NO_CONTENT = HttpReply(204)
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An answer; `body` None is an empty one."""
+class MyPreferencesCall:
+    """A call by a signed-in user. Query names and JSON property names are bound without regard to case.
 
-    body: Any = None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    The readers of query, path and body raise MyPreferencesRefusal 400 for what is missing or of another type.
+    """
 
+    account: MyPreferencesAccount
+    author: WriteAuthor
+    request: HttpRequest
 
-class Call:
-    """A request to one operation. Query names and JSON property names are bound without regard to case."""
-
-    def __init__(
-        self,
-        state: State,
-        user: User,
-        params: Mapping[str, str],
-        query: str,
-        raw_body: bytes,
-    ) -> None:
-        self.state = state
-        self.actor = Actor(user)
-        self.params = params
-        self._raw_body = raw_body
-        self._query = [(name.lower(), value) for name, value in parse_qsl(query, keep_blank_values=True)]
-
-    @property
-    def size(self) -> int:
-        """Bytes of the body."""
-        return len(self._raw_body)
-
-    def body(self) -> Any:
-        """The JSON body; None when there is none. Raises Refused 400 for anything but JSON."""
-        if not self._raw_body.strip():
+    def document(self) -> Any:
+        """The JSON body; None when there is none."""
+        if not self.request.body.strip():
             return None
         try:
-            return canonical(json.loads(self._raw_body))
-        except (ValueError, RecursionError):
-            raise Refused(400, "The request is invalid.") from None
+            return parse_json(self.request.body)
+        except BodyError:
+            raise invalid("The request is invalid.") from None
+
+    def body(self, kind: type[BodyT]) -> BodyT:
+        """The JSON body as one of the request types."""
+        return read(self.document(), kind)
 
     def text(self, name: str) -> str | None:
         """A query parameter; None when absent or empty."""
-        return next((value for key, value in self._query if key == name.lower() and value), None)
+        return next((value for key, value in self.request.query if key == name.lower() and value), None)
 
-    def query(self) -> list[tuple[str, str]]:
-        """All query parameters, their names in lower case."""
-        return list(self._query)
-
-    def needed(self, name: str) -> str:
-        """A query parameter that must be there. Raises Refused 400."""
-        value = self.text(name)
+    def required(self, name: str) -> str:
+        """A parameter of the path, or of the query."""
+        value = self.request.parameters.get(name) or self.text(name)
         if value is None:
             raise invalid(f"{name} is required.")
         return value
 
     def flag(self, name: str, default: bool) -> bool:
-        """A boolean query parameter. Raises Refused 400 for other words."""
-        value = self.text(name)
-        if value is None:
-            return default
-        if value.lower() not in ("true", "false"):
-            raise invalid(f"The value '{value}' is not valid for {name}.")
-        return value.lower() == "true"
+        """A boolean query parameter."""
+        value = (self.text(name) or str(default)).lower()
+        if value not in ("true", "false"):
+            raise _invalid_value(name, value)
+        return value == "true"
 
     def number(self, name: str, default: int) -> int:
-        """An integer query parameter. Raises Refused 400."""
-        value = self.text(name)
-        if value is None:
-            return default
+        """An integer query parameter."""
+        value = self.text(name) or str(default)
         if not value.lstrip("-").isdecimal():
-            raise invalid(f"The value '{value}' is not valid for {name}.")
+            raise _invalid_value(name, value)
         return int(value)
 
-    def listed(self, name: str) -> tuple[str, ...]:
-        """An indexed array such as `name[0]=A&name[1]=B`; repeating the bare name does too."""
+    def values(self, name: str) -> tuple[str, ...]:
+        """An indexed array such as `name[0]=A&name[1]=B`, or the bare name repeated."""
         wanted = name.lower()
-        return tuple(value for key, value in self._query if key == wanted or key.startswith(f"{wanted}["))
+        query = self.request.query
+        return tuple(value for key, value in query if key == wanted or key.startswith(f"{wanted}["))
 
-    def id_param(self, name: str) -> int:
-        """A numeric path parameter. Raises Refused 400."""
-        value = self.params[name]
+    def parameter(self, name: str) -> str:
+        """A parameter of the path."""
+        return self.request.parameters[name]
+
+    def id(self, name: str) -> int:
+        """A numeric parameter of the path."""
+        value = self.parameter(name)
         if not value.isdecimal():
-            raise invalid(f"The value '{value}' is not valid for {name}.")
+            raise _invalid_value(name, value)
         return int(value)
 
-    def profile(self) -> Profile:
-        """The profile named by `profileId` in the path. Raises Refused 404."""
-        profile = self.state.registry.get(self.id_param("profileId"))
-        if profile is None:
+    def alternate_id(self) -> tuple[str, str]:
+        """An alternate id, from the path or from the query in the other spelling of the route."""
+        type_name, value = self.required("alternateIdType"), self.required("alternateId")
+        return self.account.checker.alternate_id(type_name, value)
+
+    def profile(self) -> StoredProfile:
+        """The profile named by its id in the path, else by alternate id. Raises MyPreferencesRefusal 404."""
+        profiles = self.account.profiles
+        by_id = "profileId" in self.request.parameters
+        found = (
+            profiles.get(self.id("profileId")) if by_id else profiles.by_alternate_id(*self.alternate_id())
+        )
+        if found is None:
             raise not_found("The profile")
-        return profile
+        return found
+
+    def edit(self, profile: StoredProfile) -> ProfileEdit:
+        """Begin to change a profile."""
+        self.account.begin_write(profile)
+        return ProfileEdit(self.account, profile, self.author)
 
 
-Handler = Callable[[Call], Reply]
+Handler = Callable[[MyPreferencesCall], HttpReply]
+
+
+def _invalid_value(name: str, value: str) -> Exception:
+    return invalid(f"The value '{value}' is not valid for {name}.")

@@ -11,17 +11,17 @@ from typing import Any
 
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences.dates import EASTERN, read_moment, to_milliseconds, write_moment
-from bridge.sandbox.mypreferences.outbox import Outbox
-from bridge.sandbox.mypreferences.records import Actor, Profile
+from bridge.sandbox.mypreferences.records import StoredProfile, WriteAuthor
 from bridge.sandbox.mypreferences.refusal import invalid, not_found
-from bridge.sandbox.mypreferences.subscriptions import Subscriptions
-from bridge.sandbox.mypreferences.switches import Switches
+from bridge.sandbox.mypreferences.subscriptions import StoredSubscription, SubscriptionRegistry
+from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
 
 MAX_EVENT_HISTORY_DAYS = 15
+_CATCH_UP = timedelta(days=15)
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ProfileEvent:
     """What is to be recorded; `instance` is the filter, consent type or contact type it is about."""
 
     entity: str
@@ -43,7 +43,7 @@ class _Recorded:
 
 
 @dataclass(frozen=True)
-class Query:
+class EventQuery:
     """Filters of an event query, as sent; times are inclusive."""
 
     start_at: str | None = None
@@ -52,10 +52,24 @@ class Query:
     source_group_ids: tuple[str, ...] = ()
 
 
-class Events:
-    """Recorded events in order of recording. Not thread-safe: the state's lock guards it."""
+@dataclass(slots=True)
+class QueuedMessage:
+    """One event for one subscription. `paused`: it was generated, or still waited, during a pause."""
 
-    def __init__(self, clock: SandboxClock, switches: Switches, subscriptions: Subscriptions) -> None:
+    number: int
+    subscription_id: int
+    at: datetime
+    paused: bool
+    tries: int = 0
+
+
+class EventLog:
+    """Recorded events in order of recording, and the messages that wait for delivery. Not thread-safe: the
+    account's lock guards it."""
+
+    def __init__(
+        self, clock: SandboxClock, switches: MyPreferencesSwitches, subscriptions: SubscriptionRegistry
+    ) -> None:
         self._clock = clock
         self._switches = switches
         self._subscriptions = subscriptions
@@ -63,93 +77,113 @@ class Events:
         self._by_number: dict[int, _Recorded] = {}
         self._by_profile: dict[int, list[_Recorded]] = {}
         self._number = 0
-        self.outbox = Outbox()
+        self.waiting: list[QueuedMessage] = []
 
-    def record(self, profile: Profile, happening: Happening, actor: Actor) -> None:
+    def record(self, profile: StoredProfile, event: ProfileEvent, author: WriteAuthor) -> None:
         """Record an event. Only a subscribed one reaches the account's history."""
-        if actor.quiet:
+        if author.quiet:
             return
-        paused_too = self._switches.paused_keeps_events
-        matching = self._subscriptions.matching(
-            happening.entity, happening.event_type, happening.instance, paused_too
-        )
+        matching = self._subscriptions.matching(event.entity, event.event_type, event.instance)
         shown: dict[int, int | str] = {}
         for item in matching:
-            alternate = profile.alternate_ids.get(item.alternate_id_type or "")
-            shown[item.subscription_id] = alternate or profile.profile_id
+            alternate_id = profile.alternate_ids.get(item.alternate_id_type or "")
+            shown[item.subscription_id] = alternate_id or profile.profile_id
         self._number += 1
         at = to_milliseconds(self._clock.now())
-        body = _body(happening, at, actor)
-        row = _Recorded(self._number, at, profile.profile_id, actor.user.source_id, body, shown)
+        body = _body(event, at, author)
+        row = _Recorded(self._number, at, profile.profile_id, author.user.source_id, body, shown)
         self._by_profile.setdefault(profile.profile_id, []).append(row)
         if shown:
             self._by_number[row.number] = row
-            self.outbox.add(row.number, at, matching)
+            self.waiting += [
+                QueuedMessage(row.number, item.subscription_id, at, not item.is_active) for item in matching
+            ]
             bisect.insort(self._log, row, key=lambda item: item.at)
 
-    def by_account(self, query: Query) -> list[dict[str, Any]]:
+    def by_account(self, query: EventQuery) -> list[dict[str, Any]]:
         """Events of all subscriptions; one row for each subscription an event belongs to."""
-        rows = [
-            self._document(row, subscription)
-            for row in self._window(query)
-            for subscription in row.shown_ids
-            if self._subscriptions.exists(subscription)
-        ]
+        rows = [self._document(row, item) for row in self._window(query) for item in self._live(row)]
         return self._ordered(rows)
 
-    def by_subscription(self, subscription_id: int, query: Query) -> list[dict[str, Any]]:
-        """Events of one subscription. Raises Refused 404 for an unknown one."""
+    def by_subscription(self, subscription_id: int, query: EventQuery) -> list[dict[str, Any]]:
+        """Events of one subscription. Raises MyPreferencesRefusal 404 for an unknown one."""
         self._subscriptions.get(subscription_id)
         rows = [row for row in self._window(query) if subscription_id in row.shown_ids]
         return self._ordered([self._document(row, subscription_id) for row in rows])
 
-    def by_profile(self, profile_id: int, query: Query, subscribed_only: bool) -> list[dict[str, Any]]:
+    def by_profile(self, profile_id: int, query: EventQuery, subscribed_only: bool) -> list[dict[str, Any]]:
         """Events about one profile; without `subscribed_only` also those nobody subscribed to."""
         start, end = self._bounds(query)
         shown: list[dict[str, Any]] = []
         for row in self._matching(self._by_profile.get(profile_id, []), query):
-            if not start <= row.at <= end:
-                continue
-            alive = [item for item in row.shown_ids if self._subscriptions.exists(item)]
-            shown += [self._document(row, item) for item in alive]
-            if not alive and not subscribed_only:
-                shown.append(self._document(row, None))
+            if start <= row.at <= end:
+                live = self._live(row)
+                shown += [self._document(row, item) for item in live]
+                if not live and not subscribed_only:
+                    shown.append(self._document(row, None))
         return self._ordered(shown)
 
     def by_id(self, event_id: str) -> dict[str, Any]:
-        """One event. Raises Refused 404."""
+        """One event. Raises MyPreferencesRefusal 404."""
         number = event_id.split("-")[1] if event_id.startswith("evt-") else ""
         row = self._by_number.get(int(number)) if number.isdecimal() else None
-        for subscription in row.shown_ids if row is not None and self._visible(row) else ():
-            if row is not None and self._event_id(row, subscription) == event_id:
-                return self._document(row, subscription)
+        if row is not None and self._is_visible(row.at):
+            for subscription_id in row.shown_ids:
+                if self._event_id(row, subscription_id) == event_id:
+                    return self._document(row, subscription_id)
         raise not_found(f"Event {event_id}")
 
-    def delivered(self, number: int, subscription_id: int) -> dict[str, Any]:
-        """A recorded event as one of its subscriptions is told of it."""
-        return self._document(self._by_number[number], subscription_id)
+    def message(self, message: QueuedMessage) -> dict[str, Any]:
+        """A queued event as it is delivered to its subscription."""
+        return self._document(self._by_number[message.number], message.subscription_id)
 
-    def _window(self, query: Query) -> list[_Recorded]:
+    def take(self) -> list[QueuedMessage]:
+        """The messages that may go out in one cycle, in the order of recording. What was generated during a
+        pause goes out afterwards with CatchUpOnResume only, and within 15 days (MyPreferences "Create new
+        subscription")."""
+        now = self._clock.now()
+        taken: list[QueuedMessage] = []
+        left: list[QueuedMessage] = []
+        for message in self.waiting:
+            if message.subscription_id not in self._subscriptions:
+                continue
+            subscription = self._subscriptions.get(message.subscription_id)
+            if not subscription.is_active:
+                message.paused = True
+                left.append(message)
+            elif message.paused and not _catches_up(subscription, now - message.at):
+                continue
+            elif len(taken) < self._subscriptions.settings.batch_size and self._is_visible(message.at):
+                taken.append(message)
+            else:
+                left.append(message)
+        self.waiting = left
+        return taken
+
+    def _live(self, row: _Recorded) -> list[int]:
+        return [item for item in row.shown_ids if item in self._subscriptions]
+
+    def _window(self, query: EventQuery) -> list[_Recorded]:
         start, end = self._bounds(query)
         first = bisect.bisect_left(self._log, start, key=lambda item: item.at)
         last = bisect.bisect_right(self._log, end, key=lambda item: item.at)
         return self._matching(self._log[first:last], query)
 
-    def _matching(self, rows: Iterable[_Recorded], query: Query) -> list[_Recorded]:
+    def _matching(self, rows: Iterable[_Recorded], query: EventQuery) -> list[_Recorded]:
         wanted = query.event_type.lower() if query.event_type else None
         return [
             row
             for row in rows
-            if self._visible(row)
+            if self._is_visible(row.at)
             and (wanted is None or row.body["EventType"] == wanted)
             and (not query.source_group_ids or row.source_id in query.source_group_ids)
         ]
 
-    def _visible(self, row: _Recorded) -> bool:
-        return row.at + timedelta(seconds=self._switches.event_lag_seconds) <= self._clock.now()
+    def _is_visible(self, at: datetime) -> bool:
+        return at + timedelta(seconds=self._switches.event_lag_seconds) <= self._clock.now()
 
-    def _bounds(self, query: Query) -> tuple[datetime, datetime]:
-        """The window asked for (MyPreferences "Retrieve events"). Raises Refused 400."""
+    def _bounds(self, query: EventQuery) -> tuple[datetime, datetime]:
+        """The window asked for (MyPreferences "Retrieve events"). Raises MyPreferencesRefusal 400."""
         now = self._clock.now()
         oldest = now - timedelta(days=MAX_EVENT_HISTORY_DAYS)
         start = self._moment(query.start_at, "startAt") if query.start_at else oldest
@@ -171,33 +205,40 @@ class Events:
             random.Random(len(rows)).shuffle(rows)
         return rows
 
-    def _event_id(self, row: _Recorded, subscription: int | None) -> str:
-        shared = self._switches.event_ids_shared or subscription is None
-        return f"evt-{row.number:09d}" if shared else f"evt-{row.number:09d}-{subscription}"
+    def _event_id(self, row: _Recorded, subscription_id: int | None) -> str:
+        shared = self._switches.event_ids_shared or subscription_id is None
+        return f"evt-{row.number:09d}" if shared else f"evt-{row.number:09d}-{subscription_id}"
 
-    def _document(self, row: _Recorded, subscription: int | None) -> dict[str, Any]:
-        document = {"EventId": self._event_id(row, subscription), **row.body, "ProfileId": row.profile_id}
-        if subscription is not None:
-            document["SubscriptionId"] = subscription
-            document["ProfileId"] = row.shown_ids[subscription]
+    def _document(self, row: _Recorded, subscription_id: int | None) -> dict[str, Any]:
+        document = {
+            "EventId": self._event_id(row, subscription_id),
+            **row.body,
+            "ProfileId": row.profile_id,
+        }
+        if subscription_id is not None:
+            document["SubscriptionId"] = subscription_id
+            document["ProfileId"] = row.shown_ids[subscription_id]
         return document
 
 
-def _body(happening: Happening, at: datetime, actor: Actor) -> dict[str, Any]:
-    title = happening.event_type.replace(".", " ").title()
+def _catches_up(subscription: StoredSubscription, age: timedelta) -> bool:
+    return subscription.catches_up and age <= _CATCH_UP
+
+
+def _body(event: ProfileEvent, at: datetime, author: WriteAuthor) -> dict[str, Any]:
     moment = write_moment(at)
     body: dict[str, Any] = {
-        "EventType": happening.event_type,
+        "EventType": event.event_type,
         "Subject": "",
-        "Entity": happening.entity,
-        "Name": title,
-        "Description": f"Raised for {happening.event_type}",
-        "Data": dict(happening.data),
+        "Entity": event.entity,
+        "Name": event.event_type.replace(".", " ").title(),
+        "Description": f"Raised for {event.event_type}",
+        "Data": dict(event.data),
         "OriginalEventTime": moment,
         "QueuedTime": moment,
         "RecordedTime": moment,
-        "UserId": actor.user.user_id,
+        "UserId": author.user.user_id,
     }
-    if happening.previous is not None:
-        body["PreviousData"] = dict(happening.previous)
+    if event.previous is not None:
+        body["PreviousData"] = dict(event.previous)
     return body

@@ -31,7 +31,7 @@ def is_scheme(name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class SignedHeader:
     """A header's parts, as they were written."""
 
     keyed: bool
@@ -59,16 +59,16 @@ class Signed:
         return hmac.compare_digest(base64.b64encode(made).decode(), self.signature)
 
 
-def read(scheme: str, parameters: str) -> Signed | None:
+def read(scheme: str, parameters: str) -> SignedHeader | None:
     """What follows a scheme that `is_scheme`; None where that is not whole or set otherwise."""
     named, found = _SCHEME.fullmatch(scheme), _PARAMETERS.fullmatch(parameters)
     if named is None or found is None:
         return None
     keyed, digest = named.groups()
-    return Signed(keyed is not None, digest.lower(), *found.groups())
+    return SignedHeader(keyed is not None, digest.lower(), *found.groups())
 
 
-def fault_of_time(signed: Signed, now: datetime, seconds: float) -> str | None:
+def fault_of_time(signed: SignedHeader, now: datetime, seconds: float) -> str | None:
     """The words that refuse the time of a request; None where it is not ahead, nor older than `seconds`."""
     try:
         moment = signed.moment()

@@ -1,9 +1,9 @@
-"""What the service keeps: people, their contact elements, and what they chose."""
+"""What the account stores of people: profiles, contact points, preferences and consents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ CONSENT_STATUS = {GRANTED: "Granted", DENIED: "Denied", REVOKED: "Revoked", NOT_
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class AccountUser:
     """An API user: the author of what it writes. `source_id` is its source group."""
 
     user_id: str
@@ -20,29 +20,29 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
-    """Who acts, and whether the act is quiet (raises no events: only for filling the sandbox)."""
+class WriteAuthor:
+    """Who writes. A `quiet` write raises no events: only for filling the sandbox."""
 
-    user: User
+    user: AccountUser
     quiet: bool = False
 
 
 @dataclass(slots=True)
-class Preference:
+class StoredPreference:
     """One choice for one filter. `customer_date` is when it was made, `modified` when it was stored."""
 
     filter_id: str
     opted_in: bool
     customer_date: datetime
     modified: datetime
-    user: User
+    user: AccountUser
     frequency: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
     archived: bool = False
 
 
 @dataclass(slots=True)
-class Consent:
+class StoredConsent:
     """A consent's state; one that is not `active` is history."""
 
     consent_type: str
@@ -52,15 +52,15 @@ class Consent:
     date: datetime
     created: datetime
     modified: datetime
-    user: User
+    user: AccountUser
     active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of contact element, and the names its documents use (MyPreferences `EmailPreference`, twins).
+class ContactKind:
+    """One kind of contact point, and the names that documents use for it and its parts.
 
-    `event` is its word in event types.
+    `event` stands in event types; `details` are the fields beside type and value.
     """
 
     name: str
@@ -70,79 +70,85 @@ class Kind:
     preferences_field: str
     event: str
     channels: tuple[str, ...]
+    details: tuple[str, ...] = ()
 
 
-EMAIL = Kind("Email", "Emails", "EmailAddressType", "EmailAddress", "EmailPreferences", "email", ("email",))
-PHONE = Kind(
-    "Phone", "PhoneNumbers", "PhoneType", "PhoneNumber", "PhonePreferences", "phone", ("phone", "text", "fax")
+EMAIL = ContactKind(
+    "Email", "Emails", "EmailAddressType", "EmailAddress", "EmailPreferences", "email", ("email",)
 )
-ADDRESS = Kind("Address", "Addresses", "AddressType", "Address1", "AddressPreferences", "address", ("mail",))
+PHONE = ContactKind(
+    name="Phone",
+    collection="PhoneNumbers",
+    type_field="PhoneType",
+    value_field="PhoneNumber",
+    preferences_field="PhonePreferences",
+    event="phone",
+    channels=("phone", "text", "fax"),
+    details=("IsMobile",),
+)
+_ADDRESS_LINES = ("Address1", "Address2", "City", "StateProvince", "PostalCode")
+ADDRESS = ContactKind(
+    name="Address",
+    collection="Addresses",
+    type_field="AddressType",
+    value_field="Address1",
+    preferences_field="AddressPreferences",
+    event="address",
+    channels=("mail",),
+    details=(*_ADDRESS_LINES, "CountryCode_Numeric", "CountryCode_Alpha2", "CountryCode_Alpha3"),
+)
 KINDS = (EMAIL, PHONE, ADDRESS)
-POSTAL = (
-    "Address1",
-    "Address2",
-    "City",
-    "StateProvince",
-    "PostalCode",
-    "CountryCode_Numeric",
-    "CountryCode_Alpha2",
-    "CountryCode_Alpha3",
-)
 
 
 @dataclass(slots=True)
-class Element:
-    """An e-mail address, phone or postal address on a profile, with what hangs on it.
+class StoredContactPoint:
+    """An e-mail address, phone or postal address of a profile, with the choices made for it.
 
     `details` are the fields beside type and value: IsMobile of a phone, the lines of a postal address.
     """
 
-    kind: Kind
+    kind: ContactKind
     type_name: str
     value: str
     created: datetime
     modified: datetime
-    user: User
+    user: AccountUser
     is_default: bool = False
     is_active: bool = True
     details: dict[str, Any] = field(default_factory=dict)
-    preferences: dict[str, Preference] = field(default_factory=dict)
-    consents: list[Consent] = field(default_factory=list)
+    preferences: dict[str, StoredPreference] = field(default_factory=dict)
+    superseded: list[StoredPreference] = field(default_factory=list)
+    consents: list[StoredConsent] = field(default_factory=list)
 
     @property
     def key(self) -> str:
-        """What makes two values the same."""
-        return element_key(self.kind, self.value, self.details)
+        """Equal for two values that are the same."""
+        return contact_key(self.kind, self.value, self.details)
 
 
-def element_key(kind: Kind, value: str, details: Mapping[str, Any]) -> str:
+def contact_key(kind: ContactKind, value: str, details: Mapping[str, Any] | None = None) -> str:
     """The value as it is compared: an e-mail address trimmed and in any case, a phone by its digits, a postal
     address by all of its lines."""
     if kind is PHONE:
         return "".join(letter for letter in value if letter.isdigit())
     if kind is ADDRESS:
-        return "|".join(str(details.get(name) or "").strip().lower() for name in POSTAL[:5])
+        return "|".join(str((details or {}).get(name) or "").strip().lower() for name in _ADDRESS_LINES)
     return value.strip().lower()
 
 
-@dataclass(slots=True)
-class Former:
-    """What a profile held before: superseded preferences, and fields as they were from a time on."""
-
-    preferences: list[tuple[Element | None, Preference]] = field(default_factory=list)
-    custom_fields: list[tuple[datetime, User, dict[str, Any]]] = field(default_factory=list)
-    standard_fields: list[tuple[datetime, User, dict[str, Any]]] = field(default_factory=list)
+FieldHistory = list[tuple[datetime, AccountUser, dict[str, Any]]]
+"""Fields as they were from a time on, and who set them."""
 
 
 @dataclass(slots=True)
-class Profile:
+class StoredProfile:
     """One profile. `extras` are collections kept as they were sent (custom fields, groups, tags)."""
 
     profile_id: int
     created: datetime
     modified: datetime
-    created_by: User
-    modified_by: User
+    created_by: AccountUser
+    modified_by: AccountUser
     customer_type: str
     locale: str
     is_active: bool = True
@@ -152,61 +158,94 @@ class Profile:
     reason_code: str = ""
     name: dict[str, str] = field(default_factory=dict)
     alternate_ids: dict[str, str] = field(default_factory=dict)
-    elements: list[Element] = field(default_factory=list)
-    preferences: dict[str, Preference] = field(default_factory=dict)
-    consents: list[Consent] = field(default_factory=list)
+    points: list[StoredContactPoint] = field(default_factory=list)
+    preferences: dict[str, StoredPreference] = field(default_factory=dict)
+    superseded: list[StoredPreference] = field(default_factory=list)
+    consents: list[StoredConsent] = field(default_factory=list)
     associations: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    """(consent type, filter id, element or customer type) -> the status last told"""
-    untied: set[tuple[str, str]] = field(default_factory=set)
-    """(consent type, filter id) that were taken apart, whatever the configuration couples"""
+    """(consent type, filter id, contact or customer type) -> the status that was last reported"""
+    dissociated: set[tuple[str, str]] = field(default_factory=set)
+    """(consent type, filter id) that were separated, whatever the configuration couples"""
     extras: dict[str, Any] = field(default_factory=dict)
-    former: Former = field(default_factory=Former)
-
-    def of_kind(self, kind: Kind) -> list[Element]:
-        """Elements of one kind, those that are no longer active too."""
-        return [item for item in self.elements if item.kind is kind]
+    custom_field_history: FieldHistory = field(default_factory=list)
+    standard_field_history: FieldHistory = field(default_factory=list)
 
     @property
-    def emails(self) -> list[Element]:
-        """The e-mail elements, those that are no longer active too."""
-        return self.of_kind(EMAIL)
+    def type_name(self) -> str:
+        """The customer type: the type for which a profile-level choice is associated with consents."""
+        return self.customer_type
 
-    def element(self, kind: Kind, key: str, type_name: str | None = None) -> Element | None:
-        """The active element of that key (and type, when given)."""
-        for item in self.of_kind(kind):
-            same_type = type_name is None or item.type_name.lower() == type_name.lower()
-            if item.is_active and same_type and item.key == key:
-                return item
+    @property
+    def standard_fields(self) -> dict[str, Any]:
+        """The fields that every account has (MyPreferences `Retrieve historical standard fields`)."""
+        return {
+            "CustomerName": dict(self.name),
+            "DefaultLocale": self.locale,
+            "CustomerType": self.customer_type,
+            "RegistrationConfirmed": self.registration_confirmed,
+        }
+
+    @property
+    def holders(self) -> list[Holder]:
+        """Everything that holds preferences and consents: the profile, then its contact points."""
+        return [self, *self.points]
+
+    def of_kind(self, kind: ContactKind) -> list[StoredContactPoint]:
+        """Contact points of one kind, those that are no longer active too."""
+        return [point for point in self.points if point.kind is kind]
+
+    def point(self, kind: ContactKind, key: str, type_name: str | None = None) -> StoredContactPoint | None:
+        """The active contact point of that key (and type, when given)."""
+        for point in self.of_kind(kind):
+            same_type = type_name is None or point.type_name.lower() == type_name.lower()
+            if point.is_active and same_type and point.key == key:
+                return point
         return None
 
-    def email(self, address: str, email_type: str | None = None) -> Element | None:
-        """The active e-mail element with that address (and type, when given)."""
-        return self.element(EMAIL, element_key(EMAIL, address, {}), email_type)
+    def default(self, kind: ContactKind) -> StoredContactPoint | None:
+        """The default contact point of a kind, else the first active one."""
+        active = [point for point in self.of_kind(kind) if point.is_active]
+        return next((point for point in active if point.is_default), active[0] if active else None)
 
-    def default(self, kind: Kind) -> Element | None:
-        """The default element of a kind, else the first active one."""
-        active = [item for item in self.of_kind(kind) if item.is_active]
-        return next((item for item in active if item.is_default), active[0] if active else None)
+    def all_preferences(self) -> Iterator[tuple[Holder, StoredPreference]]:
+        """Every preference, archived ones too, with what holds it."""
+        for holder in self.holders:
+            for preference in list(holder.preferences.values()):
+                yield holder, preference
 
-    def held(self, element: Element | None) -> dict[str, Preference]:
-        """The preferences of an element, of the profile itself for None."""
-        return self.preferences if element is None else element.preferences
-
-    def live(self, filter_id: str) -> Iterator[tuple[Element | None, Preference]]:
-        """Every preference for a filter that is not archived, with the element it hangs on."""
+    def live_preferences(self, filter_id: str) -> Iterator[tuple[Holder, StoredPreference]]:
+        """Every preference for a filter that is not archived, with what holds it."""
         for holder, preference in self.all_preferences():
             if preference.filter_id.lower() == filter_id.lower() and not preference.archived:
                 yield holder, preference
 
-    def all_preferences(self) -> Iterator[tuple[Element | None, Preference]]:
-        """Every preference, archived ones too, with the element it hangs on (None: the profile)."""
-        for preference in list(self.preferences.values()):
-            yield None, preference
-        for element in self.elements:
-            for preference in list(element.preferences.values()):
-                yield element, preference
-
-    def consent(self, consent_type: str) -> Consent | None:
+    def consent(self, consent_type: str) -> StoredConsent | None:
         """The active profile-level consent of a type that was stored last."""
         active = [item for item in self.consents if item.active and item.consent_type == consent_type]
         return max(active, key=lambda item: item.modified, default=None)
+
+    def copy(self) -> StoredProfile:
+        """A copy that later changes do not reach: preferences are shared, as none is changed in place."""
+        points = [
+            replace(
+                point,
+                details=dict(point.details),
+                preferences=dict(point.preferences),
+                consents=[replace(consent) for consent in point.consents],
+            )
+            for point in self.points
+        ]
+        return replace(
+            self,
+            name=dict(self.name),
+            alternate_ids=dict(self.alternate_ids),
+            points=points,
+            preferences=dict(self.preferences),
+            consents=[replace(consent) for consent in self.consents],
+            associations=dict(self.associations),
+            extras=dict(self.extras),
+        )
+
+
+Holder = StoredProfile | StoredContactPoint
+"""What holds preferences and consents."""

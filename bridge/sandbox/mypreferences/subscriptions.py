@@ -1,225 +1,232 @@
-"""Webhook subscriptions: what the account wants to hear. Events are kept only for them."""
+"""Webhook subscriptions: what the account wants to be notified of. Events are kept only for them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from bridge.sandbox.mypreferences.drafts import as_object
-from bridge.sandbox.mypreferences.refusal import Refused, invalid, not_found
-from bridge.sandbox.mypreferences.switches import Switches
+import msgspec
+from msgspec import Meta, Struct
 
-_INSTANCES = {
-    "preferences": ("Filters", "allfilters"),
-    "consents": ("ConsentTypes", "allconsents"),
-    "contacts": ("ContactTypes", "allcontacttypes"),
-}
+from bridge.sandbox.mypreferences.bodies import FilledText, read
+from bridge.sandbox.mypreferences.config import spelled_as
+from bridge.sandbox.mypreferences.refusal import MyPreferencesRefusal, invalid, not_found
+from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LISTS = {"preferences": "Filters", "consents": "ConsentTypes", "contacts": "ContactTypes"}
+_ALL = frozenset({"allfilters", "allconsents", "allcontacttypes"})
 
 
-@dataclass(frozen=True)
-class Interest:
-    """One event type of one subscription; `instances` None means all."""
+class SubscribedTypeBody(Struct, rename="pascal", omit_defaults=True):
+    """One event type of a subscription, for some filters, consents or contact types, or for all."""
 
     entity: str
     event_type: str
-    instances: frozenset[str] | None
+    filters: list[str] | None = None
+    consent_types: list[str] | None = None
+    contact_types: list[str] | None = None
 
-    def wants(self, entity: str, event_type: str, instance: str) -> bool:
-        """Whether an event belongs to this interest."""
-        if (self.entity, self.event_type) != (entity.lower(), event_type.lower()):
+    @property
+    def instances(self) -> frozenset[str]:
+        """The names that are listed for its entity, in lower case."""
+        listed = {"preferences": self.filters, "consents": self.consent_types, "contacts": self.contact_types}
+        return frozenset(item.lower() for item in listed.get(self.entity.lower()) or ())
+
+    def covers(self, entity: str, event_type: str, instance: str) -> bool:
+        """Whether an event belongs to it."""
+        if (self.entity.lower(), self.event_type.lower()) != (entity.lower(), event_type.lower()):
             return False
-        return self.instances is None or instance.lower() in self.instances
+        instances = self.instances
+        return self.entity.lower() not in _LISTS or instance.lower() in instances or bool(_ALL & instances)
+
+
+class SubscriptionBody(Struct, rename="pascal"):
+    """A subscription as it is submitted."""
+
+    name: FilledText
+    url: str
+    subscriptions: Annotated[list[SubscribedTypeBody], Meta(min_length=1)]
+    description: str | None = None
+    locale_id: str | None = None
+    state: str | None = None
+    is_minimized: bool | str | None = None
+    is_active: bool | None = None
+    catch_up_on_resume: bool | None = None
+    alternate_id_type: str | None = None
+
+
+class _Pace(Struct, rename="pascal"):
+    max_concurrent_requests: Annotated[int, Meta(ge=50, le=5000)]
+    duration: Annotated[int, Meta(ge=1, le=300)]
+
+
+class _SettingsBody(Struct, rename="pascal"):
+    settings: _Pace
 
 
 @dataclass
-class Subscription:
-    """A subscription as stored: `document` is what is answered."""
+class StoredSubscription:
+    """A subscription; `document` is what is answered. `validated`: its receiver has answered the validation
+    request. `catches_up`: what was generated during a pause is delivered afterwards."""
 
     subscription_id: int
+    url: str
+    state: str
+    types: list[SubscribedTypeBody]
+    alternate_id_type: str | None
+    is_minimized: bool
+    catches_up: bool
     document: dict[str, Any]
-    interests: tuple[Interest, ...]
-    shaken: bool = False
-    """Whether its receiver has answered the validation request."""
+    validated: bool = False
 
     @property
-    def url(self) -> str:
-        """Where its events are delivered."""
-        return str(self.document["Url"])
-
-    @property
-    def catches_up(self) -> bool:
-        """Whether what was generated during a pause is delivered afterwards."""
-        return bool(self.document["CatchUpOnResume"])
-
-    @property
-    def state(self) -> str:
-        """Active, Paused or Inactive."""
-        return str(self.document["State"])
-
-    @property
-    def alternate_id_type(self) -> str | None:
-        """The type whose id replaces the profile id in this subscription's events."""
-        return self.document.get("AlternateIdType") or None
+    def is_active(self) -> bool:
+        """Whether events are delivered to it."""
+        return self.state == "Active"
 
 
-@dataclass
-class Throughput:
+class DeliverySettings:
     """How fast webhooks are delivered, for the whole account (MyPreferences "Update webhook settings")."""
 
-    most: int = 500
-    """Messages in one cycle (MaxConcurrentRequests)."""
-    rest: int = 1
-    """Seconds between two cycles (Duration)."""
-    edited_by: str = ""
+    def __init__(self) -> None:
+        self.batch_size = 500
+        self.pause_seconds = 1
+        self._edited_by = ""
 
     @property
     def document(self) -> dict[str, Any]:
         """As it is answered."""
         return {
-            "Settings": {"MaxConcurrentRequests": self.most, "Duration": self.rest},
-            "Edited": {"UserId": self.edited_by},
+            "Settings": {"MaxConcurrentRequests": self.batch_size, "Duration": self.pause_seconds},
+            "Edited": {"UserId": self._edited_by},
         }
 
-    def update(self, body: Any, user_id: str) -> None:
-        """Set both numbers. Raises Refused 400 outside of 50 to 5000 messages and 1 to 300 seconds."""
-        given = as_object(as_object(body).get("Settings"))
-        most = _whole(given, "MaxConcurrentRequests", 50, 5000)
-        rest = _whole(given, "Duration", 1, 300)
-        self.most, self.rest, self.edited_by = most, rest, user_id
+    def update(self, document: Any, user_id: str) -> None:
+        """Set both numbers. Raises MyPreferencesRefusal 400 for what is out of bounds."""
+        pace = read(document, _SettingsBody).settings
+        self.batch_size, self.pause_seconds = pace.max_concurrent_requests, pace.duration
+        self._edited_by = user_id
 
 
-class Subscriptions:
-    """All subscriptions of the account. Not thread-safe: the state's lock guards it."""
+class SubscriptionRegistry:
+    """All subscriptions of the account. Not thread-safe: the account's lock guards it."""
 
-    def __init__(self, switches: Switches) -> None:
-        self.throughput = Throughput()
+    def __init__(self, switches: MyPreferencesSwitches) -> None:
+        self.settings = DeliverySettings()
         self._switches = switches
-        self._items: dict[int, Subscription] = {}
-        self._next = 1
+        self._items: dict[int, StoredSubscription] = {}
+        self._next_id = 1
 
-    def create(self, body: Any) -> Subscription:
-        """Store a new one (MyPreferences "Create new subscription"). Raises Refused 400 or 409."""
-        made = self._read(self._next, as_object(body))
-        self._refuse_twin(made)
+    def __iter__(self) -> Iterator[StoredSubscription]:
+        return iter(list(self._items.values()))
+
+    def __contains__(self, subscription_id: int) -> bool:
+        return subscription_id in self._items
+
+    def create(self, document: Any) -> StoredSubscription:
+        """Store a new one (MyPreferences `Create new subscription`). Raises MyPreferencesRefusal 400, 409."""
+        made = _checked(self._next_id, read(document, SubscriptionBody))
+        self._refuse_duplicate(made)
         self._items[made.subscription_id] = made
-        self._next += 1
+        self._next_id += 1
         return made
 
-    def replace(self, subscription_id: int, body: Any) -> Subscription:
-        """Replace one whole; IsActive false deletes it. Raises Refused 400, 404 or 409."""
-        self.get(subscription_id)
-        body = as_object(body)
-        if body.get("IsActive") is None and self._switches.empty_is_active_deletes:
-            body = {**body, "IsActive": False}
-        if str(body.get("State")).lower() == "paused" and not self._switches.update_takes_paused:
+    def replace(self, subscription_id: int, document: Any) -> StoredSubscription:
+        """Replace one whole; IsActive false deletes it. Raises MyPreferencesRefusal 400, 404 or 409."""
+        before = self.get(subscription_id)
+        body = read(document, SubscriptionBody)
+        if body.is_active is None and self._switches.empty_is_active_deletes:
+            body.is_active = False
+        if str(body.state).lower() == "paused" and not self._switches.update_takes_paused:
             raise invalid("The State 'Paused' is not valid.")
-        made = self._read(subscription_id, body)
-        self._refuse_twin(made)
-        before = self._items[subscription_id]
-        made.shaken = before.shaken and before.url == made.url
+        made = _checked(subscription_id, body)
+        self._refuse_duplicate(made)
+        made.validated = before.validated and before.url == made.url
         self._items[subscription_id] = made
-        if made.document["IsActive"] is False:
-            del self._items[subscription_id]
+        if body.is_active is False:
+            self.delete(subscription_id)
         return made
 
     def delete(self, subscription_id: int) -> None:
-        """Remove one. Raises Refused 404."""
+        """Remove one. Raises MyPreferencesRefusal 404."""
         self.get(subscription_id)
         del self._items[subscription_id]
 
-    def get(self, subscription_id: int) -> Subscription:
-        """One by id. Raises Refused 404."""
+    def get(self, subscription_id: int) -> StoredSubscription:
+        """One by id. Raises MyPreferencesRefusal 404."""
         found = self._items.get(subscription_id)
         if found is None:
             raise not_found(f"Subscription {subscription_id}")
         return found
 
-    def all(self) -> list[Subscription]:
-        """All of them, paused ones too."""
-        return list(self._items.values())
-
-    def exists(self, subscription_id: int) -> bool:
-        """Whether that subscription is still there."""
-        return subscription_id in self._items
-
-    def matching(self, entity: str, event_type: str, instance: str, paused_too: bool) -> list[Subscription]:
+    def matching(self, entity: str, event_type: str, instance: str) -> list[StoredSubscription]:
         """Subscriptions an event belongs to."""
+        paused_too = self._switches.paused_keeps_events
         return [
             item
             for item in self._items.values()
-            if (paused_too or item.state == "Active")
-            and any(interest.wants(entity, event_type, instance) for interest in item.interests)
+            if (paused_too or item.is_active)
+            and any(one.covers(entity, event_type, instance) for one in item.types)
         ]
 
-    def _refuse_twin(self, made: Subscription) -> None:
-        wanted = {(item.entity, item.event_type) for item in made.interests}
+    def _refuse_duplicate(self, made: StoredSubscription) -> None:
+        wanted = _types(made)
         for other in self._items.values():
-            taken = {(item.entity, item.event_type) for item in other.interests}
-            same_url = other.document["Url"].lower() == made.document["Url"].lower()
-            if other.subscription_id != made.subscription_id and same_url and wanted & taken:
-                raise Refused(409, "A subscription with the same Url and event type already exists.")
-
-    def _read(self, subscription_id: int, body: dict[str, Any]) -> Subscription:
-        if not isinstance(body.get("Name"), str) or not body["Name"].strip():
-            raise invalid("The Name field is required.")
-        entries = body.get("Subscriptions")
-        if not isinstance(entries, list) or not entries:
-            raise invalid("The Subscriptions field is required.")
-        document = {
-            "Id": subscription_id,
-            "Name": body["Name"],
-            "Description": body.get("Description") or "",
-            "LocaleId": body.get("LocaleId") or "en_US",
-            "Url": _url(body),
-            "State": _state(body),
-            "IsMinimized": str(body.get("IsMinimized", False)).lower() == "true",
-            "IsActive": body.get("IsActive") is not False,
-            "CatchUpOnResume": body.get("CatchUpOnResume") is True,
-            "Subscriptions": entries,
-        }
-        if body.get("AlternateIdType"):
-            document["AlternateIdType"] = body["AlternateIdType"]
-        return Subscription(subscription_id, document, tuple(_interest(item) for item in entries))
+            same_url = other.url.lower() == made.url.lower()
+            if other.subscription_id != made.subscription_id and same_url and wanted & _types(other):
+                raise MyPreferencesRefusal(
+                    409, "A subscription with the same Url and event type already exists."
+                )
 
 
-def _whole(given: dict[str, Any], name: str, least: int, most: int) -> int:
-    value = given.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise invalid(f"{name} must be between {least} and {most}.")
-    return value
+def _types(subscription: StoredSubscription) -> set[tuple[str, str]]:
+    return {(item.entity.lower(), item.event_type.lower()) for item in subscription.types}
 
 
-def _url(body: dict[str, Any]) -> str:
+def _checked(subscription_id: int, body: SubscriptionBody) -> StoredSubscription:
+    for item in body.subscriptions:
+        needed = _LISTS.get(item.entity.lower())
+        if needed is not None and not item.instances:
+            raise invalid(f"{needed} is required for the entity {item.entity}.")
+    state = spelled_as(body.state or "Paused", ("Active", "Paused", "Inactive"))
+    if state is None:
+        raise invalid(f"The State '{body.state}' is not valid.")
+    _check_url(body.url)
+    is_minimized, catches_up = str(body.is_minimized).lower() == "true", body.catch_up_on_resume is True
+    document = {
+        "Id": subscription_id,
+        "Name": body.name,
+        "Description": body.description or "",
+        "LocaleId": body.locale_id or "en_US",
+        "Url": body.url,
+        "State": state,
+        "IsMinimized": is_minimized,
+        "IsActive": body.is_active is not False,
+        "CatchUpOnResume": catches_up,
+        "Subscriptions": msgspec.to_builtins(body.subscriptions),
+    }
+    alternate_id_type = body.alternate_id_type or None
+    if alternate_id_type is not None:
+        document["AlternateIdType"] = alternate_id_type
+    return StoredSubscription(
+        subscription_id,
+        body.url,
+        state,
+        body.subscriptions,
+        alternate_id_type,
+        is_minimized,
+        catches_up,
+        document,
+    )
+
+
+def _check_url(url: str) -> None:
     """HTTPS only; the sandbox also takes plain HTTP to this machine, where a receiver under test listens."""
-    url = body.get("Url")
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or not parts.hostname:
+    parts = urlsplit(url)
+    if not parts.hostname:
         raise invalid("The Url field is required.")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise invalid("The Url must use https.")
-    return str(url)
-
-
-def _state(body: dict[str, Any]) -> str:
-    sent = str(body.get("State") or "Paused")
-    for known in ("Active", "Paused", "Inactive"):
-        if sent.lower() == known.lower():
-            return known
-    raise invalid(f"The State '{sent}' is not valid.")
-
-
-def _interest(entry: Any) -> Interest:
-    entry = as_object(entry)
-    entity, event_type = entry.get("Entity"), entry.get("EventType")
-    if not isinstance(entity, str) or not isinstance(event_type, str):
-        raise invalid("Entity and EventType are required.")
-    name, everything = _INSTANCES.get(entity.lower(), (None, ""))
-    if name is None:
-        return Interest(entity.lower(), event_type.lower(), None)
-    listed = entry.get(name)
-    if not isinstance(listed, list) or not listed:
-        raise invalid(f"{name} is required for the entity {entity}.")
-    wanted = frozenset(str(item).lower() for item in listed)
-    return Interest(entity.lower(), event_type.lower(), None if everything in wanted else wanted)

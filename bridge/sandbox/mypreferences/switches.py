@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Switches:
+class MyPreferencesSwitches:
     """Behaviour that is not documented, or may be set per account. Durations are in seconds."""
 
     token_seconds: int = 300
-    """Life of an access token: prose says 60 minutes, settable per client; the sample token lives 300 s."""
+    """Life of an access token: the text says 60 minutes, settable per client; the sample has 300 s."""
     token_reuse: bool = False
-    """`expires_in` is "seconds remaining": hand back the live token with what is left of it."""
+    """Whether a live token is answered again; `expires_in` is then what remains of it."""
     pnauthinfo_seconds: int = 900
     """How old the time of a signed request may be (PNAUTHINFO_EXPIRATION_IN_SECONDS of the account)."""
     honour_older_dates: bool = False
@@ -22,7 +22,7 @@ class Switches:
     profile_updated_covers_choices: bool = False
     """Whether `profile.updated` also fires when only preferences or consents changed."""
     all_locales_answered: bool = False
-    """Whether programs asked for without a locale come worded in all of theirs, or in the account's alone."""
+    """Whether programs read without a locale are answered in all locales, or in the account's only."""
     events_wrapped: bool = False
     """Answer events as {"Events": [...]} instead of a bare array."""
     events_shuffled: bool = True
@@ -68,19 +68,19 @@ class Switches:
     export_keep_seconds: float = 21_600.0
     """How long generated data waits to be fetched before it is Expired."""
     export_shows_archived: bool = False
-    """Whether exported rows hold archived preferences (a setting of the segment)."""
+    """Whether exported rows include archived preferences (a setting of the segment)."""
     imports_per_day: int = 24
     """How many imports may be begun within 24 hours: there is a cap, its number is not given."""
     import_quota_status: int = 400
     """How an import beyond the cap is refused: the status is not documented."""
     import_token_hours: float = 12.0
-    """Life of an import's token: prose says six hours, the attribute twelve."""
+    """Life of an import's token: the text says six hours, the attribute twelve."""
     import_body_max: int = 25 * 1024 * 1024
     """The largest body of records, in bytes."""
     import_seconds: float = 0.0
     """How long an executed import waits before it is carried out."""
     import_polls: int = 1
-    """How many status polls answer Processing before the end is told."""
+    """How many status polls answer Processing before the end is answered."""
     import_ends: str = "Completed"
     """How imports end: Completed, or Failed, which imports nothing."""
     write_lag_seconds: float = 0.0
@@ -100,11 +100,11 @@ class Switches:
     propagation_raises_events: bool = True
     """Whether a choice inherited from a parent filter raises events of its own, by a system user."""
     readded_element_keeps_choices: bool = True
-    """Whether a contact element that comes back has the preferences that were preserved of it."""
+    """Whether a contact point that is added again has the preferences that were preserved of it."""
     inactive_shows_preferences: bool = True
     """Whether a read by id shows the preferences that are preserved of a deactivated profile."""
     patch_failed_test_status: int = 400
-    """Status of a patch whose `test` does not hold."""
+    """Status of a patch whose `test` fails."""
     patch_body: str = "array"
     """What a patch may be sent as: a bare "array", an "object" with Operations, or "either"."""
     put_keeps_preserve_flags: bool = True

@@ -10,13 +10,13 @@ from mp_site import ADDRESS, NOON, Site
 
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences import (
-    ConsentType,
-    ConsentVersion,
+    ConsentTypeConfig,
+    ConsentVersionConfig,
     Coupling,
-    Filter,
-    Program,
-    State,
-    Switches,
+    FilterConfig,
+    MyPreferencesState,
+    MyPreferencesSwitches,
+    ProgramConfig,
     create_app,
     sample_config,
 )
@@ -25,28 +25,30 @@ from tests.mypreferences.described import recorded
 
 
 @pytest.fixture
-def state() -> State:
-    deals = (Filter("DEALS_EMAIL", parent="NEWS_EMAIL"), Filter("DEALS_APP", "Solicit"))
+def state() -> MyPreferencesState:
+    deals = (FilterConfig("DEALS_EMAIL", parent="NEWS_EMAIL"), FilterConfig("DEALS_APP", "Solicit"))
     config = sample_config(
         programs=(
             *sample_config().programs,
-            Program("DEALS", "Deals", deals),
+            ProgramConfig("DEALS", "Deals", deals),
         ),
         consent_types=(
-            ConsentType("EmailMarketing"),
-            ConsentType("Profiling", (ConsentVersion("1.0", ("en_US", "fr_FR")), ConsentVersion("2.0"))),
+            ConsentTypeConfig("EmailMarketing"),
+            ConsentTypeConfig(
+                "Profiling", (ConsentVersionConfig("1.0", ("en_US", "fr_FR")), ConsentVersionConfig("2.0"))
+            ),
         ),
         couplings=(Coupling("Profiling", "OFFERS_EMAIL"), Coupling("Profiling", "DEALS_EMAIL")),
     )
-    switches = Switches(propagation_raises_events=False)  # most tests count what was done itself
-    return State(config, SandboxClock(NOON, frozen=True), switches)
+    switches = MyPreferencesSwitches(propagation_raises_events=False)  # most tests count what was done itself
+    return MyPreferencesState(config, SandboxClock(NOON, frozen=True), switches)
 
 
 @pytest.fixture
-def site(state: State) -> Iterator[Site]:
+def site(state: MyPreferencesState) -> Iterator[Site]:
     with (
-        recorded(create_app(state), request_too=False) as heard,
-        Server(heard.front) as server,
+        recorded(create_app(state), request_too=False) as recorder,
+        Server(recorder.front) as server,
         httpx.Client(base_url=server.url, timeout=10, trust_env=False) as http,
     ):
         site = Site(state, http)
@@ -55,5 +57,5 @@ def site(state: State) -> Iterator[Site]:
 
 
 @pytest.fixture
-def ann(state: State) -> int:
+def ann(state: MyPreferencesState) -> int:
     return state.add_profile([("Primary", ADDRESS)], {"CrmId": "A-1"})

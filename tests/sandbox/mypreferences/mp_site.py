@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from bridge.sandbox.mypreferences import State
-from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences import MyPreferencesState
+from bridge.sandbox.mypreferences.account import CLIENT_ID, CLIENT_SECRET
 
 NOON = datetime(2026, 1, 20, 12, tzinfo=UTC)
 ADDRESS = "ann@example.test"
@@ -17,7 +17,7 @@ ADDRESS = "ann@example.test"
 class Site:
     """The sandbox as its callers see it."""
 
-    def __init__(self, state: State, http: httpx.Client) -> None:
+    def __init__(self, state: MyPreferencesState, http: httpx.Client) -> None:
         self.state = state
         self.http = http
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mp_site import ADDRESS, Site
 
-from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences.account import CLIENT_ID, CLIENT_SECRET
 
 FORM = {"grant_type": "client_credentials", "scope": "ACME_Corp/bridge"}
 
@@ -53,7 +53,7 @@ def test_a_token_stops_working_when_it_expires_by_the_sandbox_clock(site: Site, 
 
 
 def test_revoked_tokens_stop_working_at_once(site: Site, ann: int) -> None:
-    site.state.revoke_tokens()
+    site.state.access.revoke_tokens()
     assert site.call("GET", f"Profile/{ann}").status_code == 401
 
 
@@ -91,10 +91,10 @@ def test_an_unknown_account_is_a_404_without_a_body(site: Site) -> None:
 
 
 def test_a_forbidden_operation_is_a_403_until_it_is_permitted(site: Site, ann: int) -> None:
-    site.state.forbid("retrieveProfileById")
+    site.state.forbidden.add("retrieveProfileById")
     answer = site.call("GET", f"Profile/{ann}")
     assert (answer.status_code, list(answer.json())) == (403, ["Message"])
-    site.state.permit("retrieveProfileById")
+    site.state.forbidden.discard("retrieveProfileById")
     assert site.call("GET", f"Profile/{ann}").status_code == 200
 
 

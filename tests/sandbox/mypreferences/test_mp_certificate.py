@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bridge.sandbox.mypreferences import State, create_app
-from bridge.sandbox.mypreferences.state import CLIENT_ID, CLIENT_SECRET
+from bridge.sandbox.mypreferences import MyPreferencesState, create_app
+from bridge.sandbox.mypreferences.account import CLIENT_ID, CLIENT_SECRET
 from bridge.sandbox.server import Server
 from tests.tls import DEMANDS, Authority, Pair
 
@@ -23,7 +23,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def url(state: State, authority: Authority) -> Iterator[str]:
+def url(state: MyPreferencesState, authority: Authority) -> Iterator[str]:
     with Server(create_app(state), tls=authority.server()) as server:
         yield f"{server.url}/oauth2/v1/token"
 
@@ -36,7 +36,7 @@ def ask(url: str, authority: Authority, pair: Pair | None, **form: str) -> httpx
 
 
 def test_a_registered_certificate_stands_in_for_the_secret(
-    state: State, authority: Authority, url: str
+    state: MyPreferencesState, authority: Authority, url: str
 ) -> None:
     """MyPreferences "Authorization": support registers the certificate of a client."""
     pair = authority.pair()
@@ -45,7 +45,9 @@ def test_a_registered_certificate_stands_in_for_the_secret(
     assert (answer.status_code, answer.json()["token_type"]) == (200, "Bearer")
 
 
-def test_a_certificate_is_that_of_one_client(state: State, authority: Authority, url: str) -> None:
+def test_a_certificate_is_that_of_one_client(
+    state: MyPreferencesState, authority: Authority, url: str
+) -> None:
     pair, other = authority.pair(), authority.pair("other")
     state.register_certificate(pair.der)
     for shown, form in (
@@ -65,7 +67,7 @@ def test_secrets_work_behind_tls_too(authority: Authority, url: str) -> None:
 
 
 def test_a_server_that_demands_a_certificate_answers_nobody_without(
-    state: State, authority: Authority
+    state: MyPreferencesState, authority: Authority
 ) -> None:
     pair = authority.pair()
     state.register_certificate(pair.der)

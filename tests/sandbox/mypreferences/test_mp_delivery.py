@@ -11,7 +11,7 @@ import pytest
 from mp_receiver import Receiver
 from mp_site import Site
 
-from bridge.sandbox.mypreferences.delivery import SIGNATURE, Publisher
+from bridge.sandbox.mypreferences.delivery import SIGNATURE, WebhookSender
 from bridge.sandbox.server import Server
 from tests.waiting import wait_until
 
@@ -247,7 +247,7 @@ def test_deliveries_are_signed_where_a_key_is_set(
 
 def test_the_publisher_delivers_by_itself(site: Site, ann: int, receiver: Receiver, hook: str) -> None:
     site.subscribe(Url=hook, State="Active")
-    with Publisher(site.state.deliveries):
+    with WebhookSender(site.state.deliveries):
         change(site, ann)
         wait_until(lambda: bool(receiver.bodies), "something is delivered")
     assert len(receiver.bodies) == 1

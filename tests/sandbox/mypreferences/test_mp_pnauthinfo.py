@@ -11,8 +11,8 @@ import httpx
 import pytest
 from mp_site import NOON, Site
 
-from bridge.sandbox.mypreferences import State, User, sample_config
-from bridge.sandbox.mypreferences.state import API_HASH_KEY
+from bridge.sandbox.mypreferences import AccountUser, MyPreferencesState, sample_config
+from bridge.sandbox.mypreferences.account import API_HASH_KEY
 
 ACCOUNT = "ACME_Corp"
 SCHEME, DATE, FAR = "The scheme is invalid", "should not be in the future", "too far from now"
@@ -58,14 +58,14 @@ def test_each_documented_form_is_taken(site: Site, digest: str, infix: str, keye
 def test_the_worked_example_of_the_documents_is_taken_in_its_own_time(site: Site) -> None:
     """Its time has no zone, and is US Eastern."""
     account = "SanchezAssociates"
-    state = State(sample_config(account), site.state.clock, users=(User("RickSanchez"),))
-    state.set_hash_key("SeemslikearareopportunityMorty!")
+    state = MyPreferencesState(sample_config(account), site.state.clock, users=(AccountUser("RickSanchez"),))
+    state.access.hash_key = "SeemslikearareopportunityMorty!"
     words = (
         "PNAUTHINFO3-HMAC-SHA256 Credential=RickSanchez/2015-08-10T20:11:00 "
         "Signature=Lbhe+fKoQPZhzUYWHMVADC4BhqtAMQkfAfpR6Wzbxe0="
     )
     state.clock.set(datetime(2015, 8, 11, 0, 12, tzinfo=UTC))
-    assert state.auth.user(words, account).user_id == "RickSanchez"
+    assert state.access.user(words, account).user_id == "RickSanchez"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_time_is_read_as_utc_with_z_and_as_eastern_without(site: Site, time: s
 )
 def test_what_is_signed_are_the_characters_of_the_header(site: Site, user: str) -> None:
     for known in ("Rick Sanchez", "Rick/Sanchez", "rick@example.com"):
-        site.state.add_user(User(known))
+        site.state.access.add_user(AccountUser(known))
     assert ask(site, header(user=user)).status_code == 200
 
 
@@ -140,7 +140,7 @@ def test_how_long_a_time_holds_is_a_setting_of_the_account(site: Site) -> None:
 
 
 def test_another_key_of_the_account_makes_old_signatures_worthless(site: Site) -> None:
-    site.state.set_hash_key("rotated")
+    site.state.access.hash_key = "rotated"
     assert ask(site, header()).json()["Message"] == GENERIC
-    site.state.set_hash_key(None)
+    site.state.access.hash_key = None
     assert ask(site, header()).json()["Message"] == GENERIC

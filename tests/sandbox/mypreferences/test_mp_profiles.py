@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mp_site import ADDRESS, Site, days_ago, element, pref
 
-from bridge.sandbox.mypreferences import State
+from bridge.sandbox.mypreferences import MyPreferencesState
 
 
 def test_a_created_profile_holds_what_was_sent(site: Site) -> None:
@@ -148,7 +148,7 @@ def test_more_than_50_matches_look_like_a_missing_permission(site: Site) -> None
     assert len(site.get("Profile/Email", emailAddress="shared@example.test")) == 50
     site.state.add_profile(["shared@example.test"])
     too_many = site.call("GET", "Profile/Email", emailAddress="shared@example.test")
-    site.state.forbid("retrieveProfilesByEmail")
+    site.state.forbidden.add("retrieveProfilesByEmail")
     forbidden = site.call("GET", "Profile/Email", emailAddress="shared@example.test")
     assert (too_many.status_code, too_many.text) == (forbidden.status_code, forbidden.text)
     assert too_many.status_code == 403
@@ -220,7 +220,7 @@ def test_reads_lag_behind_writes_by_the_switch(site: Site, ann: int) -> None:
     assert site.get(f"Profile/{ann}")["Status"] == "Complete"
 
 
-def test_the_test_api_acts_as_the_preference_center(site: Site, state: State) -> None:
+def test_the_test_api_acts_as_the_preference_center(site: Site, state: MyPreferencesState) -> None:
     profile_id = state.add_profile(
         [ADDRESS],
         preferences={"OFFERS_EMAIL": ("opted_in", days_ago(3), "DAILY"), "DEALS_APP": (False, days_ago(2))},

@@ -1,4 +1,4 @@
-"""Who lives in the sandbox: invented people, and what each of them has said at either side by now."""
+"""The people of the sandbox: their invention, and what each side records of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from bridge.sandbox.reading import IN, OUT, UNSET, FilterOf, TopicPair
+from bridge.sandbox.vendor_reads import IN, OUT, UNSET, FilterOf, TopicPair
 from bridge.sandbox.world import TOPICS, World
 
 EMAIL_CONSENT = "EmailMarketing"
@@ -35,8 +35,8 @@ _LAST = (
 _DOMAINS = ("example.com", "example.org", "example.net")
 
 
-class Role(StrEnum):
-    """Why somebody is of interest; most people are plain."""
+class PersonRole(StrEnum):
+    """What is special about a person; most people are plain."""
 
     PLAIN = "plain"
     LATE_AT_MYPREFERENCES = "withdrew at MyPreferences only"
@@ -49,25 +49,25 @@ class Role(StrEnum):
     SHARED = "two profiles, one address"
 
 
-ACTIVE = frozenset({Role.PLAIN, Role.LATE_AT_MYPREFERENCES, Role.LATE_AT_DOTDIGITAL})
+ACTIVE = frozenset({PersonRole.PLAIN, PersonRole.LATE_AT_MYPREFERENCES, PersonRole.LATE_AT_DOTDIGITAL})
 """Those who may act: known at both sides, once each, and reachable."""
 
 
 @dataclass(slots=True)
-class Resident:
-    """One person. `address` is as MyPreferences writes it, `theirs` as Dotdigital does: case may differ."""
+class SandboxPerson:
+    """One person. The address may differ in case: `address` at MyPreferences, `dotdigital_address` there."""
 
     number: int
-    role: Role
+    role: PersonRole
     name: str
     address: str
-    theirs: str
+    dotdigital_address: str
     profiles: tuple[int, ...] = ()
     contact: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class RecordedChoice:
     """What one side records of one topic."""
 
     choice: str
@@ -75,37 +75,41 @@ class Word:
     frequencies: tuple[str, ...] = ()
 
 
-SILENCE = Word(UNSET)
+NOTHING_RECORDED = RecordedChoice(UNSET)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What both sides record of somebody now; `mine` is MyPreferences', with the channel as "email"."""
+class PersonState:
+    """What both sides record of a person now, by topic; MyPreferences records the channel too, as "email".
 
-    mine: Mapping[str, Word]
-    theirs: Mapping[str, Word]
+    `status` is the e-mail status at Dotdigital.
+    """
+
+    mypreferences: Mapping[str, RecordedChoice]
+    dotdigital: Mapping[str, RecordedChoice]
     status: str
 
 
-class Standings:
-    """A snapshot of what everybody has said."""
+class RecordedPeople:
+    """What both services record of everybody at one time."""
 
     def __init__(self, world: World) -> None:
         self._profiles = {row["profile_id"]: row for row in world.mypreferences.people()}
         self._contacts = {row["id"]: row for row in world.dotdigital.people()}
 
-    def of(self, resident: Resident) -> Standing | None:
-        """What somebody has said; None for those who cannot act: at one side only, gone, or hidden."""
-        profile = self._profiles.get(resident.profiles[0]) if len(resident.profiles) == 1 else None
-        contact = self._contacts.get(resident.contact)
-        if resident.role not in ACTIVE or profile is None or contact is None or contact["binned"]:
+    def of(self, person: SandboxPerson) -> PersonState | None:
+        """What is recorded of a person; None for those who cannot act: at one side only, or deleted."""
+        profile = self._profiles.get(person.profiles[0]) if len(person.profiles) == 1 else None
+        contact = self._contacts.get(person.contact)
+        if person.role not in ACTIVE or profile is None or contact is None or contact["binned"]:
             return None
-        mine = {topic.id: _mine(profile, topic) for topic in TOPICS}
-        mine["email"] = _consent(profile, EMAIL_CONSENT)
-        return Standing(mine, {topic.id: _theirs(contact, topic) for topic in TOPICS}, contact["status"])
+        mypreferences = {topic.id: _at_mypreferences(profile, topic) for topic in TOPICS}
+        mypreferences["email"] = _consent(profile, EMAIL_CONSENT)
+        dotdigital = {topic.id: _at_dotdigital(contact, topic) for topic in TOPICS}
+        return PersonState(mypreferences, dotdigital, contact["status"])
 
 
-def invent(rng: random.Random, number: int, role: Role, taken: set[str]) -> Resident:
+def invent(rng: random.Random, number: int, role: PersonRole, taken: set[str]) -> SandboxPerson:
     """A person whose address nobody has yet: some with a `+`, some written in mixed case at one side."""
     first, last = rng.choice(_FIRST), rng.choice(_LAST)
     local = f"{first}.{last}".lower()
@@ -119,40 +123,40 @@ def invent(rng: random.Random, number: int, role: Role, taken: set[str]) -> Resi
     taken.add(address)
     written = address.replace(first.lower(), first, 1).replace(last.lower(), last, 1)
     if number % 13 == 5:
-        return Resident(number, role, f"{first} {last}", written, address)
+        return SandboxPerson(number, role, f"{first} {last}", written, address)
     if number % 17 == 7:
-        return Resident(number, role, f"{first} {last}", address, written)
-    return Resident(number, role, f"{first} {last}", address, address)
+        return SandboxPerson(number, role, f"{first} {last}", address, written)
+    return SandboxPerson(number, role, f"{first} {last}", address, address)
 
 
-def _mine(profile: Mapping[str, Any], topic: TopicPair) -> Word:
+def _at_mypreferences(profile: Mapping[str, Any], topic: TopicPair) -> RecordedChoice:
     if not isinstance(topic.source, FilterOf):
         return _consent(profile, topic.source.consent)
     held = profile["emails"][0]["preferences"].get(topic.source.filter)
     if held is None or held["archived"]:
-        return SILENCE
+        return NOTHING_RECORDED
     frequencies = (held["frequency"],) if held["choice"] == IN and held["frequency"] else ()
-    return Word(held["choice"], _moment(held["customer_date"]), frequencies)
+    return RecordedChoice(held["choice"], _moment(held["customer_date"]), frequencies)
 
 
-def _consent(profile: Mapping[str, Any], name: str) -> Word:
+def _consent(profile: Mapping[str, Any], name: str) -> RecordedChoice:
     held = next((item for item in profile["consents"] if item["type"] == name), None)
     if held is None or held["status"] == "NotSet":
-        return SILENCE
-    return Word(IN if held["status"] == "Granted" else OUT, _moment(held["date"]))
+        return NOTHING_RECORDED
+    return RecordedChoice(IN if held["status"] == "Granted" else OUT, _moment(held["date"]))
 
 
-def _theirs(contact: Mapping[str, Any], topic: TopicPair) -> Word:
+def _at_dotdigital(contact: Mapping[str, Any], topic: TopicPair) -> RecordedChoice:
     rows = {
         name: contact["preferences"][str(number)]
         for name, number in topic.preferences.items()
         if str(number) in contact["preferences"]
     }
     if not rows:
-        return SILENCE
+        return NOTHING_RECORDED
     at = max(_moment(row["modified"]) for row in rows.values())
     inside = tuple(name for name, row in rows.items() if row["opted_in"])
-    return Word(IN if inside else OUT, at, tuple(name for name in inside if name))
+    return RecordedChoice(IN if inside else OUT, at, tuple(name for name in inside if name))
 
 
 def _moment(text: str) -> datetime:

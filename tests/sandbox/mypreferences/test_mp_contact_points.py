@@ -1,4 +1,4 @@
-"""Contact elements: phones and postal addresses beside e-mail, what hangs on them, and what becomes of it."""
+"""Contact points: phones and postal addresses beside e-mail, and the choices made for them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mp_site import ADDRESS, Site, element, pref
 
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences import (
-    ConsentType,
-    Filter,
-    Program,
-    State,
-    Switches,
+    ConsentTypeConfig,
+    FilterConfig,
+    MyPreferencesState,
+    MyPreferencesSwitches,
+    ProgramConfig,
     sample_config,
 )
 from tests.sandbox.mypreferences.mp_site import NOON
@@ -23,24 +23,26 @@ HOME = {"AddressType": "Home", "Address1": "1 Elm St", "City": "Duluth", "StateP
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> MyPreferencesState:
     """Channels of every kind, and a filter that inherits from another."""
     filters = (
-        Filter("NEWS_EMAIL"),
-        Filter("NEWS_DAILY", parent="NEWS_EMAIL"),
-        Filter("NEWS_NOON", parent="NEWS_DAILY"),
-        Filter("NEWS_CALL", "Phone"),
-        Filter("NEWS_TEXT", "Text"),
-        Filter("NEWS_MAIL", "Mail"),
+        FilterConfig("NEWS_EMAIL"),
+        FilterConfig("NEWS_DAILY", parent="NEWS_EMAIL"),
+        FilterConfig("NEWS_NOON", parent="NEWS_DAILY"),
+        FilterConfig("NEWS_CALL", "Phone"),
+        FilterConfig("NEWS_TEXT", "Text"),
+        FilterConfig("NEWS_MAIL", "Mail"),
     )
     config = sample_config(
-        programs=(Program("NEWS", "Newsletter", filters),), consent_types=(ConsentType("Calls"),)
+        programs=(ProgramConfig("NEWS", "Newsletter", filters),), consent_types=(ConsentTypeConfig("Calls"),)
     )
-    return State(config, SandboxClock(NOON, frozen=True), Switches(events_shuffled=False))
+    return MyPreferencesState(
+        config, SandboxClock(NOON, frozen=True), MyPreferencesSwitches(events_shuffled=False)
+    )
 
 
 @pytest.fixture
-def ann(state: State) -> int:
+def ann(state: MyPreferencesState) -> int:
     return state.add_profile([("Primary", ADDRESS)])
 
 

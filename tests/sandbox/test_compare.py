@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.sandbox.agreement import Agreement, DotdigitalAccess, MyPreferencesAccess, compare, mask
-from bridge.sandbox.crowd import Crowd
+from bridge.sandbox.compare import Comparison, compare, mask
 from bridge.sandbox.faults import InjectedFault
-from bridge.sandbox.reading import CannotRead
-from bridge.sandbox.residents import Role
+from bridge.sandbox.people import PersonRole
+from bridge.sandbox.population import Population
+from bridge.sandbox.vendor_reads import CannotRead, DotdigitalAccess, MyPreferencesAccess
 from bridge.sandbox.world import CHANNEL, TOPICS, World
 
 OLD = datetime(2025, 3, 1, tzinfo=UTC)
@@ -24,7 +24,7 @@ def world() -> Iterator[World]:
         yield world
 
 
-def check(world: World) -> Agreement:
+def check(world: World) -> Comparison:
     settings = world.settings()
     return compare(MyPreferencesAccess.of(settings), DotdigitalAccess.of(settings), TOPICS, CHANNEL)
 
@@ -53,7 +53,7 @@ def test_it_finds_nothing_where_both_sides_say_the_same(world: World) -> None:
         GIVEN | {"Profiling": ("Revoked", OLD)},
         {1002: True, 1003: True, 1004: False, 1010: False},
     )
-    assert check(world) == Agreement(people=1, one_sided=0)
+    assert check(world) == Comparison(people=1, one_sided=0)
 
 
 Plant = Callable[[World], object]
@@ -161,7 +161,7 @@ def test_people_known_at_one_side_only_are_counted_and_not_compared(world: World
     world.mypreferences.add_profile([("Primary", "m@example.com")], preferences={"NEWS_EMAIL": (True, OLD)})
     world.dotdigital.add_contact("d@example.com", opt_ins={1002: (True, OLD)})
     world.dotdigital.add_contact(None, mobile="+447700900001")
-    assert check(world) == Agreement(people=0, one_sided=2)
+    assert check(world) == Comparison(people=0, one_sided=2)
 
 
 def test_suppressed_people_are_found_where_the_listing_leaves_them_out(world: World) -> None:
@@ -175,20 +175,20 @@ def test_suppressed_people_are_found_where_the_listing_leaves_them_out(world: Wo
 
 def test_a_crowd_begins_in_agreement_but_for_its_undelivered_withdrawals() -> None:
     with World(150, 6) as world:
-        crowd = Crowd(world, 6)
-        crowd.settle()
+        population = Population(world, 6)
+        population.create()
         found = check(world)
-    late = (Role.LATE_AT_MYPREFERENCES, Role.LATE_AT_DOTDIGITAL)
-    wanted = sorted(mask(one.address.lower()) for one in crowd.residents if one.role in late)
+    late = (PersonRole.LATE_AT_MYPREFERENCES, PersonRole.LATE_AT_DOTDIGITAL)
+    wanted = sorted(mask(one.address.lower()) for one in population.people if one.role in late)
     assert sorted(one.split(" ")[0] for one in found.differences) == wanted
-    here = (Role.ONLY_MYPREFERENCES, Role.ONLY_DOTDIGITAL)
-    assert found.one_sided == sum(one.role in here for one in crowd.residents)
+    here = (PersonRole.ONLY_MYPREFERENCES, PersonRole.ONLY_DOTDIGITAL)
+    assert found.one_sided == sum(one.role in here for one in population.people)
     assert found.people == 150 - found.one_sided - 1  # one has no address at all
 
 
 def test_two_thousand_people_are_compared_in_a_few_calls() -> None:
     with World(2000, 1) as world:
-        Crowd(world, 1).settle()
+        Population(world, 1).create()
         found = check(world)
         calls = world.mypreferences.calls.total() + world.dotdigital.calls.total()
     assert found.people > 1900
