@@ -12,7 +12,6 @@ from bridge.core.model import (
     Adjustment,
     Block,
     Cell,
-    Choice,
     ClockReading,
     HoldState,
     Observation,
@@ -99,7 +98,7 @@ def block_erased(cell: Cell, decision: Decision, now: DecisionContext) -> Decisi
 
 def is_outdated(write: Raise | Adjustment, seen: Observation | None) -> bool:
     """Whether a read shows a dated withdrawal that is not older than the evidence of this opt-in."""
-    if seen is None or seen.choice is not Choice.OPTED_OUT or seen.changed_at is None:
+    if seen is None or not seen.opted_out or seen.changed_at is None:
         return False
     return seen.changed_at >= write.evidence.changed_at
 

@@ -12,11 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, RecordKeys, Topic
-from bridge.core.model import OTHER_ADDRESS, Block, Choice, ConsentRecord, Observation, TopicId, address_key
+from bridge.core.model import (
+    OTHER_ADDRESS,
+    PENDING_UPDATE,
+    Block,
+    Choice,
+    ConsentRecord,
+    Observation,
+    TopicId,
+    address_key,
+)
 from bridge.core.ports import PersonView
 from bridge.mypreferences import wire
-
-PENDING = "pending_update"  # the word by which core knows an observation that proves nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +204,7 @@ def _hidden(profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
         stated=False,
         records=len(profiles),
         block=Block.UNREACHABLE,
-        reason=PENDING if any(profile.pending for profile in profiles) else "hidden",
+        reason=PENDING_UPDATE if any(profile.pending for profile in profiles) else "hidden",
     )
 
 
@@ -215,7 +222,7 @@ def _merged(found: Sequence[Statement], profiles: Sequence[wire.Profile], read_a
         consistent=len({(item.choice, item.frequencies) for item in found}) == 1,
         records=len(profiles),
         block=doubt.block if doubt else None,
-        reason=PENDING if any(profile.pending for profile in profiles) else reason,
+        reason=PENDING_UPDATE if any(profile.pending for profile in profiles) else reason,
     )
 
 
@@ -253,7 +260,7 @@ def _linked(profiles: Sequence[wire.Profile], topic: Topic, read_at: datetime) -
         consistent=len({item.choice for item in found}) <= 1,
         records=len(profiles),
         block=Block.UNREACHABLE,
-        reason=PENDING if any(profile.pending for profile in profiles) else OTHER_ADDRESS,
+        reason=PENDING_UPDATE if any(profile.pending for profile in profiles) else OTHER_ADDRESS,
     )
 
 
@@ -263,7 +270,7 @@ def _beside(own: Observation, other: Observation) -> Observation:
     if own.choice is Choice.OPTED_OUT:
         agrees = other.consistent and other.choice is Choice.OPTED_OUT
         consistent = own.consistent and (agrees or _is_newer_opt_in(other, own))
-        reason = PENDING if PENDING in (own.reason, other.reason) else own.reason
+        reason = PENDING_UPDATE if own.pending or other.pending else own.reason
         return replace(own, consistent=consistent, records=records, reason=reason)
     if other.choice is Choice.OPTED_OUT:
         return replace(other, consistent=False, records=records)

@@ -177,7 +177,7 @@ def test_a_sign_in_service_that_hangs_up_is_asked_again(
     state.faults.add(InjectedFault("token", "reset", times=9))
     with pytest.raises(Unreachable) as caught:
         opened(url).mypreferences.retrieve_programs()
-    assert "the sign-in service" in caught.value.what
+    assert "The sign-in service of MyPreferences" in caught.value.what
 
 
 def test_a_certificate_goes_over_https_only(pair: Pair) -> None:

@@ -251,7 +251,7 @@ def test_a_mapping_that_fits_has_no_problems(world: World) -> None:
             Topic(TopicId("x"), FilterRef("NEWS_EMIAL"), {"": 1}),
             "no filter 'NEWS_EMIAL'. Did you mean 'NEWS_EMAIL'",
         ),
-        (Topic(TopicId("x"), FilterRef("DEALS_APP"), {"": 1}), "of the channel Solicit"),
+        (Topic(TopicId("x"), FilterRef("DEALS_APP"), {"": 1}), "the channel Solicit"),
         (Topic(TopicId("x"), FilterRef("OFFERS_EMAIL"), {"HOURLY": 1}), "no frequency 'HOURLY'"),
         (Topic(TopicId("x"), ConsentRef("Profilin", "1.0", "en_US"), {"": 1}), "Did you mean 'Profiling'"),
         (Topic(TopicId("x"), ConsentRef("Profiling", "9", "en_US"), {"": 1}), "no version '9'"),
