@@ -1,4 +1,4 @@
-"""What can be decided, and by which rule: the words of every explanation."""
+"""What can be decided, and by which rule. The rules' texts are part of every explanation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bridge.core.model import Agreement, Choice, Side, Withdrawal, Write
+from bridge.core.model import CARRIED_OVER, Agreement, Choice, Side, Withdrawal, Write
 
 
 class Rule(StrEnum):
@@ -55,7 +55,7 @@ class Rule(StrEnum):
     UNKNOWN_STATUS = "unknown_status"
     RESUBSCRIBE = "resubscribe"
     SEVERAL_RECORDS = "several_records"
-    ADDRESS_CHANGED = "address_changed"
+    ADDRESS_CHANGED = CARRIED_OVER
     OTHER_ADDRESS = "other_address"
     SEVERAL_FREQUENCIES = "several_frequencies"
     FREQUENCY_UNKNOWN = "frequency_unknown"
@@ -68,10 +68,10 @@ class Rule(StrEnum):
 
 
 RULE_TEXT: Mapping[Rule, str] = {
-    Rule.IN_DOUBT: "a write's outcome is unknown; nothing is decided before a newer read",
+    Rule.IN_DOUBT: "the outcome of a write is unknown; nothing is decided before a newer read",
     Rule.UNSEEN: "one side has not been read yet",
     Rule.STALE: "the read began before our last write to that side",
-    Rule.NEEDS_DATE: "the listing gives no date for the opt-in; a closer look is needed",
+    Rule.NEEDS_DATE: "the listing gives no date for the opt-in; the person is read for it",
     Rule.UNPROVEN: "the side has not finished processing a write; it is read again",
     Rule.UNCHANGED: "neither side changed since the agreement",
     Rule.AGREEMENT: "both sides say the same",
@@ -81,40 +81,40 @@ RULE_TEXT: Mapping[Rule, str] = {
     Rule.UNREACHABLE: "the address cannot be reached; that is not a choice",
     Rule.PENDING: "a confirmation mail is unanswered: neither in nor out",
     Rule.ONE_WAY: "the mapping's direction sends no opt-in there",
-    Rule.DISMISSED: "a person dismissed this",
-    Rule.CHALLENGE_PENDING: "the person was asked by mail to confirm; they are asked once",
-    Rule.ERASED: "the person was erased since this opt-in; only a later one counts",
-    Rule.WITHDRAWAL_FOLLOWS: "one side withdrew; the other follows",
-    Rule.WITHDRAWAL_WINS: "the sides disagree, and a withdrawal wins under doubt",
-    Rule.SAME_ADDRESS: "a withdrawal goes to every record with the same address",
-    Rule.LATE_OPT_IN: "the opt-in is not newer than the withdrawal it would undo",
-    Rule.UNDATED_OPT_IN: "the opt-in has no date, and cannot undo a withdrawal",
+    Rule.DISMISSED: "an operator dismissed this",
+    Rule.CHALLENGE_PENDING: "the person was asked by mail to confirm, and is asked only once",
+    Rule.ERASED: "the person was erased after this opt-in; only a later one counts",
+    Rule.WITHDRAWAL_FOLLOWS: "one side opted out; the other follows",
+    Rule.WITHDRAWAL_WINS: "the sides disagree, and an opt-out wins under doubt",
+    Rule.SAME_ADDRESS: "an opt-out applies to every record with the same address",
+    Rule.LATE_OPT_IN: "the opt-in is not newer than the opt-out it would undo",
+    Rule.UNDATED_OPT_IN: "the opt-in has no date and cannot undo an opt-out",
     Rule.NEWER_OPT_IN: "a dated opt-in, newer than anything against it",
-    Rule.NEWER_FREQUENCY: "both say yes; the newer dated frequency counts",
-    Rule.FIRST_RUN: "an opt-in from before the bridge, which a person has to approve",
-    Rule.UNDATED: "the opt-in has no date, and cannot raise anybody",
+    Rule.NEWER_FREQUENCY: "both sides are opted in; the newer dated frequency counts",
+    Rule.FIRST_RUN: "an opt-in from before the bridge; an operator must approve it",
+    Rule.UNDATED: "the opt-in has no date, so it opts nobody in",
     Rule.FUTURE: "the opt-in is dated in the future",
-    Rule.CONFLICT: "both sides changed to opposite choices, and the mapping asks a person",
-    Rule.CHALLENGE_EXPIRED: "the person was asked by mail to confirm and did not; nobody is asked twice",
-    Rule.CLEARED: "one side no longer records the choice; that is neither yes nor no",
-    Rule.COMPLAINT: "the person complained; only a person at the desk may lift that",
+    Rule.CONFLICT: "both sides changed to opposite choices, and the mapping leaves that to an operator",
+    Rule.CHALLENGE_EXPIRED: "the person was asked by mail to confirm and did not; they are not asked again",
+    Rule.CLEARED: "one side no longer records the choice; that is neither opt-in nor opt-out",
+    Rule.COMPLAINT: "the person complained; only an operator may lift that",
     Rule.CONTROLLER: "the account's owner suppressed the address",
-    Rule.CHANNEL_OUT: "the person unsubscribed from all e-mail, and the mapping has no way to raise that",
+    Rule.CHANNEL_OUT: "the person unsubscribed from all e-mail, and the mapping cannot undo that",
     Rule.UNKNOWN_STATUS: "the side shows a status this program does not know",
-    Rule.RESUBSCRIBE: "the person is unsubscribed, and the mapping leaves resubscribing to a person",
-    Rule.DELETED: "the person was deleted at the other side, and the mapping takes that for a withdrawal",
-    Rule.CARRIED: "a withdrawal made under the person's other address",
-    Rule.ADDRESS_CHANGED: "the address is another than when this was said; somebody has to approve it",
-    Rule.SEVERAL_RECORDS: "several records share the address, and nothing names the one to raise",
-    Rule.OTHER_ADDRESS: "the record that names this person holds another address, and an opt-in is about one",
+    Rule.RESUBSCRIBE: "the person is unsubscribed, and the mapping leaves resubscribing to an operator",
+    Rule.DELETED: "the person was deleted at the other side, and the mapping treats that as an opt-out",
+    Rule.CARRIED: "an opt-out made under the person's other address",
+    Rule.ADDRESS_CHANGED: "the address changed after this opt-in; an operator must approve it",
+    Rule.SEVERAL_RECORDS: "several records share the address, and none is marked as the one to opt in",
+    Rule.OTHER_ADDRESS: "the linked record has a different address; opt-ins apply to one address only",
     Rule.SEVERAL_FREQUENCIES: "several frequencies are chosen at once",
     Rule.FREQUENCY_UNKNOWN: "the chosen frequency is not in the mapping",
     Rule.FREQUENCY_UNDATED: "the frequencies differ, and neither is newer",
-    Rule.BURST: "many people were unsubscribed in the same minute: a list clean-up, not many wishes",
+    Rule.BURST: "many people were unsubscribed in the same minute: a list clean-up, not single choices",
     Rule.UNREADABLE: "one side cannot be read for this person",
-    Rule.REFUSED: "the side refused the write for good",
-    Rule.NOT_HONOURED: "the side accepted the write several times without following it",
-    Rule.DIRECTION: "a withdrawal that the mapping's direction does not let through",
+    Rule.REFUSED: "the side refused the write permanently",
+    Rule.NOT_HONOURED: "the side accepted the write several times without effect",
+    Rule.DIRECTION: "an opt-out that the mapping's direction does not allow",
 }
 
 
@@ -143,7 +143,7 @@ class Agree:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """These writes carry the goal to the sides; proven, they make the agreement."""
+    """These writes bring the sides to the goal; once proven, they make the agreement."""
 
     rule: Rule
     writes: tuple[Write, ...]
@@ -160,7 +160,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A person has to look. `proposed` is what a release would do, if anything can be done at all."""
+    """An operator has to decide. `proposed` is what a release would do, if anything can be done at all."""
 
     rule: Rule
     proposed: tuple[Write, ...] = ()

@@ -1,6 +1,6 @@
-"""Asking somebody by mail to confirm an opt-in: once for each opt-in, and not for ever.
+"""Asking a person by mail to confirm an opt-in: once for each opt-in, and not for ever.
 
-Dotdigital sends the mail (`Resubscribe contact`), drops repeated ones in silence, and tells of a click only
+Dotdigital sends the mail (`Resubscribe contact`), silently drops repeated ones, and shows a click only
 by the contact being mailable again, without a date.
 """
 
@@ -16,8 +16,8 @@ CHECK_INTERVAL_MIN, CHECK_INTERVAL_MAX = timedelta(minutes=15), timedelta(hours=
 
 
 def was_asked(cell: Cell, clocks: ClockReading) -> bool:
-    """Whether the person was asked about the very opt-in that MyPreferences shows, or a later one. Nobody is
-    asked twice about the same, whatever else comes and goes meanwhile."""
+    """Whether the person was asked about the opt-in that MyPreferences shows, or a later one. Nobody is asked
+    twice about the same opt-in, whatever else changes meanwhile."""
     challenge, mine = cell.challenge, cell.seen.get(Side.MYPREFERENCES)
     if challenge is None or mine is None or not mine.opted_in or mine.changed_at is None:
         return False
@@ -25,8 +25,8 @@ def was_asked(cell: Cell, clocks: ClockReading) -> bool:
 
 
 def apply_double_opt_in(cell: Cell, decision: Decision, clocks: ClockReading, wait: timedelta) -> Decision:
-    """What becomes of a decision that would bring back somebody who was asked already: it waits for their
-    confirmation or, after `wait`, for a person at the desk. Every other decision stands."""
+    """What becomes of a decision that would resubscribe a person who was asked already: it waits for their
+    confirmation or, after `wait`, for an operator. Every other decision stands."""
     challenge = cell.challenge
     if challenge is None or not (_brings_back(decision) and was_asked(cell, clocks)):
         return decision
@@ -36,14 +36,14 @@ def apply_double_opt_in(cell: Cell, decision: Decision, clocks: ClockReading, wa
 
 
 def _brings_back(decision: Decision) -> bool:
-    """Whether it would opt somebody in, or would but for a person's approval or a pending confirmation."""
+    """Whether it would opt the person in, or would after an approval or a pending confirmation."""
     if isinstance(decision, Held):
         return any(isinstance(write, Raise) for write in decision.proposed)
     return is_raise(decision) or decision == Nothing(Rule.PENDING)
 
 
 def challenge_state_after(cell: Cell, challenge: Challenge, decision: Decision) -> ChallengeState:
-    """How a question stands once its cell was decided."""
+    """The state of a confirmation mail once its cell was decided."""
     match decision:
         case Nothing(rule=Rule.CHALLENGE_PENDING):
             return ChallengeState.PENDING
@@ -58,15 +58,15 @@ def challenge_state_after(cell: Cell, challenge: Challenge, decision: Decision) 
 
 
 def _is_over(cell: Cell, decision: Decision) -> bool:
-    """Whether the opt-in that was asked about stands no longer."""
+    """Whether the opt-in that was asked about no longer stands."""
     mine = cell.seen.get(Side.MYPREFERENCES)
     withdraws = isinstance(decision, Act) and not is_raise(decision)
     return withdraws or (mine is not None and not mine.opted_in)
 
 
 def next_check(sent_at: datetime, now: datetime, wait: timedelta) -> datetime | None:
-    """When to look whether they have confirmed: often at first, then twice a day, the last time as the wait
-    ends. None after that: a later confirmation is found by the sweep."""
+    """When to check whether they have confirmed: often at first, then twice a day, the last time as the wait
+    ends. None after that: the sweep finds a later confirmation."""
     end = sent_at + wait
     if now >= end:
         return None

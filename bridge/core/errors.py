@@ -32,15 +32,15 @@ class Verdict(StrEnum):
     """What the engine does about an error."""
 
     RETRY = "retry"  # later, the same call may succeed
-    IN_DOUBT = "in_doubt"  # it may have been carried out: read back before anything else
-    HOLD = "hold"  # no repetition helps; a person decides
+    IN_DOUBT = "in_doubt"  # it may have been applied: read back before anything else
+    HOLD = "hold"  # no repetition helps; an operator decides
     STOP = "stop"  # nothing on this side can go on
-    DONE = "done"  # the goal stands already
+    DONE = "done"  # the goal is reached already
     FIX_CONFIG = "mend"  # the mapping or the account must be changed first
 
 
 class BridgeError(Exception):
-    """What happened, why, and what mends it. `str()` never holds an address, a name or a secret."""
+    """What happened, why, and how to fix it. `str()` never holds an address, a name or a secret."""
 
     exit_code: ClassVar[int] = 1
 
@@ -78,7 +78,7 @@ class LeaseHeld(BridgeError):
 
 
 class PlanMoved(BridgeError):
-    """What a saved plan was based on has changed since."""
+    """What a saved plan was based on has changed."""
 
     exit_code = 2
 
@@ -164,7 +164,7 @@ class Ambiguous(SideError):
 
 
 class NotFound(SideError):
-    """The addressed person or thing is not there."""
+    """The addressed person or thing does not exist."""
 
     verdict = Verdict.HOLD
 

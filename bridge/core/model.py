@@ -1,4 +1,4 @@
-"""The words of the bridge as values: sides, choices, observations, agreements, writes."""
+"""The values of the bridge: sides, choices, observations, agreements, cells, writes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Side(StrEnum):
 
 
 class Choice(StrEnum):
-    """What a person wants of one topic. `UNSET` is silence: neither yes nor no."""
+    """What a person wants of one topic. `UNSET`: no choice is recorded, neither in nor out."""
 
     OPTED_IN = "opted_in"
     OPTED_OUT = "opted_out"
@@ -40,9 +40,9 @@ class Choice(StrEnum):
 
 
 class Block(StrEnum):
-    """Why a side would not mail somebody whatever they chose; never a choice of the person's own."""
+    """Why a side would not mail a person whatever they chose; never the person's own choice."""
 
-    COMPLAINT = "complaint"  # the person complained: nobody but a person at the desk lifts it
+    COMPLAINT = "complaint"  # the person complained: only an operator lifts it
     CONTROLLER = "controller"  # the account's owner suppressed the address
     UNREACHABLE = "unreachable"  # bounces, blocked or suppressed domains
     PENDING = "pending"  # a confirmation mail is out: neither in nor out
@@ -63,8 +63,8 @@ class Observation:
     changed_at: datetime | None = None
     frequencies: tuple[str, ...] = ()
     present: bool = True  # False: the person is not known at that side
-    stated: bool = True  # False: a mere state of the system, nobody's statement
-    undated: bool = False  # True: read from a listing without dates that a closer look would give
+    stated: bool = True  # False: a state of the system, not a statement
+    undated: bool = False  # True: read from a listing without dates that a read of the person would give
     consistent: bool = True  # False: several records share the address and do not all say this
     records: int = 1  # how many records share the address
     block: Block | None = None
@@ -126,7 +126,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class ConsentRecord:
-    """How somebody consented, as the side at which they did holds it, for the other side to keep too. Whole
+    """How a person consented, as the side at which they did holds it, for the other side to keep too. Whole
     or not at all: no part of it is ever made up."""
 
     topic: TopicId
@@ -145,7 +145,7 @@ class HoldState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StandingHold:
-    """A hold that exists for a cell: it binds as long as the ground it was made on stands."""
+    """A hold that exists for a cell: it applies as long as what it was opened for stands."""
 
     reason: str
     ground: str
@@ -153,12 +153,12 @@ class StandingHold:
 
 
 class ChallengeState(StrEnum):
-    """How the question stands whether somebody wants e-mail again."""
+    """The state of a confirmation mail."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
-    EXPIRED = "expired"  # nobody confirmed in time; a later confirmation still counts
-    ENDED = "ended"  # the opt-in that was asked about stands no longer
+    EXPIRED = "expired"  # not confirmed in time; a later confirmation still counts
+    ENDED = "ended"  # the opt-in that was asked about no longer stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class ClockReading:
 
 def newest(*dates: datetime | None) -> datetime | None:
     """The newest of the known dates."""
-    return max((date for date in dates if date is not None), default=None)
+    return max(filter(None, dates), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ class Cell:
 
     @property
     def ground(self) -> str:
-        """A token of all a decision about this cell rests on."""
+        """A token of everything that a decision about this cell rests on."""
         sides = (self.seen[side].version if side in self.seen else "?" for side in Side)
         agreed = "-" if self.agreed is None else f"{self.agreed.choice}@{self.agreed.at.isoformat()}"
         return "|".join((*sides, agreed))
@@ -335,7 +335,7 @@ class Evidence:
 
 
 class Resubscribe(StrEnum):
-    """What an opt-in may do for somebody unsubscribed at Dotdigital."""
+    """What an opt-in may do for a person unsubscribed at Dotdigital."""
 
     HOLD = "hold"
     CHALLENGE = "challenge"
@@ -344,7 +344,7 @@ class Resubscribe(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Take consent back at `side`. `said_at` is the person's own time where known; `effective_at` the date to
+    """Withdraw consent at `side`. `said_at` is the person's own time where known; `effective_at` the date to
     record there: late enough that what the side holds now does not outlive it."""
 
     side: Side

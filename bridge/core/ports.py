@@ -1,4 +1,4 @@
-"""What the engine asks of the edges. Each side fills `Replica`; what only reads gets `ReadReplica`."""
+"""What the engine needs of a side. Each side implements `Replica`; what only reads gets `ReadReplica`."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
-    """What one side showed of one person in one read. Topics that the read does not speak of are left out."""
+    """What one side showed of one person in one read. Topics that the read does not cover are left out."""
 
     address: str = field(repr=False)
     ids: tuple[str, ...]  # ProfileIds or the contactId
     topics: Mapping[TopicId, Observation]
     complete: bool = False  # True: every record that shares the address was read
-    pins: tuple[str, ...] | None = None  # the other side's records that this one names; None: not told
+    pins: tuple[str, ...] | None = None  # the other side's records that this one names; None: not shown
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Somebody to look at: by the side's own id, by address, or both. `keys` name what brought it (ids of
-    events), so that the same is not looked into for ever as feeds are read with an overlap. `former` are
-    addresses that the side says the record had before, each with the time of the change where it tells."""
+    """A person to read: by the side's own id, by address, or both. `keys` name what brought it (ids of
+    events), so that the same is not read for ever as feeds are read with an overlap. `former` are addresses
+    that the side says the record had before, each with the time of the change where it is given."""
 
     id: str | None = None
     address: str | None = field(default=None, repr=False)
@@ -41,8 +41,8 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class ListingCursor:
-    """How far a listing of everybody was read, so that another process can go on with it. `began` is the
-    bridge's time just before the listing was made: it tells of nothing later."""
+    """How far a listing of everybody was read, so that another process can continue it. `began` is the
+    bridge's time just before the listing was made: it shows nothing later."""
 
     place: str  # in the side's own words
     began: datetime
@@ -81,10 +81,10 @@ class WriteResponse(StrEnum):
     """What the answer to a write says; only a read back proves it."""
 
     ACCEPTED = "accepted"
-    UNRECORDED = "unrecorded"  # accepted, but for records that were to go with it
+    UNRECORDED = "unrecorded"  # accepted, but its consent records were not kept
     ALREADY_SO = "already_so"
-    CHALLENGED = "challenged"  # the person was sent a confirmation mail: they are still out
-    UNCLEAR = "unclear"  # the answer says nothing that is known: only a read can tell
+    CHALLENGED = "challenged"  # the person was sent a confirmation mail: they are still opted out
+    UNCLEAR = "unclear"  # an unknown answer: only a read shows what it did
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class WriteRequest:
 
 
 Watermarks = Mapping[str, datetime]
-"""How far each feed was read, in its side's own time; feeds that never were are left out."""
+"""How far each feed was read, in its side's own time; feeds never read are left out."""
 
 
 class KeyValue(Protocol):

@@ -1,7 +1,7 @@
-"""What a call is for: who has to wait when a side allows only so many.
+"""The priority of a call: which calls wait when a side allows only so many.
 
-The lane is the engine's knowledge and the throttle's need; the clients between them are not concerned. It
-travels with the work: set by whoever begins it, carried over to the threads that share it.
+The engine knows it and the rate limiter needs it; the clients between them are not concerned. It belongs to
+the work: set where the work begins, and copied to the threads that share it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class Priority(StrEnum):
-    """Purposes of calls, the most urgent first."""
+    """Priorities of calls, the most urgent first."""
 
     WITHDRAWALS = "withdrawals"
     READ_BACKS = "read_backs"
@@ -26,30 +26,30 @@ class Priority(StrEnum):
     SWEEP = "sweep"
 
 
-_LANE: ContextVar[Priority] = ContextVar("lane", default=Priority.POLLING)
+_PRIORITY: ContextVar[Priority] = ContextVar("priority", default=Priority.POLLING)
 
 
 def current_priority() -> Priority:
-    """What the calls of this thread are for at this moment; polling where nobody said."""
-    return _LANE.get()
+    """The priority of this thread's calls now; polling where none was set."""
+    return _PRIORITY.get()
 
 
 @contextmanager
-def with_priority(purpose: Priority) -> Iterator[None]:
-    """Calls made within are for `purpose`."""
-    before = _LANE.set(purpose)
+def with_priority(priority: Priority) -> Iterator[None]:
+    """Calls made within have this priority."""
+    before = _PRIORITY.set(priority)
     try:
         yield
     finally:
-        _LANE.reset(before)
+        _PRIORITY.reset(before)
 
 
 def keep_priority(work: Callable[[A], R]) -> Callable[[A], R]:
-    """`work`, to be run by another thread for the purpose that this one has now."""
-    purpose = current_priority()
+    """`work`, to be run by another thread at the priority that this one has now."""
+    priority = current_priority()
 
-    def carried(item: A) -> R:
-        with with_priority(purpose):
+    def prioritized(item: A) -> R:
+        with with_priority(priority):
             return work(item)
 
-    return carried
+    return prioritized

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,7 +33,7 @@ def is_stale(mark: datetime | None, newest: datetime | None, *, turn: timedelta,
     side's newest feed was read, so both are the side's own time; `turn` is how long a whole turn takes.
 
     Two turns and the overlap: a feed may miss one turn (a full window, a slow drain, a failure), and a
-    watermark lies behind its read by what rounds last. Whoever has missed two is not being read."""
+    watermark lies behind its read by the length of a run. One that has missed two is not being read."""
     if mark is None or newest is None:
         return True
     return newest - mark > 2 * turn + overlap
@@ -43,15 +42,3 @@ def is_stale(mark: datetime | None, newest: datetime | None, *, turn: timedelta,
 def advance(old: datetime | None, proven: datetime) -> datetime:
     """The new watermark after a drain proven complete up to `proven`: it never goes back."""
     return proven if old is None else max(old, proven)
-
-
-def slices(start: datetime, end: datetime, width: timedelta) -> Iterator[tuple[datetime, datetime]]:
-    """Windows of at most `width` that cover `start` to `end`, both ends included."""
-    if width <= timedelta(0):
-        raise ValueError("a window needs a width")
-    at = start
-    if start == end:
-        yield start, end
-    while at < end:
-        yield at, min(at + width, end)
-        at += width

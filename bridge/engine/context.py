@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from bridge.core.brakes import BrakeLimits
@@ -72,16 +74,16 @@ class RunHealth:
     """What is known to be wrong in this run: what may not be raised, which side cannot be used."""
 
     untrusted_topics: set[TopicId] = field(default_factory=set)  # a feed of these was not read to its end
-    unread_this_run: dict[Side, set[TopicId]] = field(default_factory=lambda: {side: set() for side in Side})
+    unread_this_run: dict[Side, set[TopicId]] = field(default_factory=partial(defaultdict, set))
     """Topics of which a feed of that side was not due in this run: read again before anybody is raised."""
-    unread_people: dict[Side, set[PersonId]] = field(default_factory=lambda: {side: set() for side in Side})
+    unread_people: dict[Side, set[PersonId]] = field(default_factory=partial(defaultdict, set))
     """People whose read failed in this run, and was not repeated with success since."""
     busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be running there
     gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what no longer exists
     down: dict[Side, SideError] = field(default_factory=dict)
     failures: list[SideError] = field(default_factory=list)  # of calls that are about no single person
     warnings: list[str] = field(default_factory=list)
-    consecutive_failures: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    consecutive_failures: dict[Side, int] = field(default_factory=Counter)
 
     def warn(self, text: str) -> None:
         """Report something once."""
@@ -138,10 +140,6 @@ class RunContext:
         self.observed = dict.fromkeys(Side, 0)  # people read
         self.calls_before = {side: reader.calls for side, reader in services.readers.items()}
         self.id = services.state.runs.begin(kind)
-
-    def check_accounts(self) -> None:
-        """Raises ConfigError where the state DB belongs to other accounts."""
-        require_same_account(self.state, self.readers, self.health)
 
     def end(self, state: str, report: Mapping[str, Any]) -> None:
         """Note how the run ended: `done`, `failed` or `stopped`."""

@@ -1,7 +1,7 @@
-"""Erasing a person: marked first, so that nothing raises them meanwhile, then gone at both sides, then here.
+"""Erasing a person: marked first, so that nothing raises them meanwhile, then at both sides, then here.
 
-No step is noted: each side is read before anything is done there, so that the same command goes on from
-wherever it stopped, whatever stopped it.
+No step is noted: each side is read before anything is done there, so that the same command continues where
+it stopped, for whatever reason.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from bridge.core.priority import Priority, with_priority
 from bridge.core.store_port import StorePort
 from bridge.engine.context import RunHealth, Services, require_same_account
 
-ORDER = (Side.DOTDIGITAL, Side.MYPREFERENCES)  # where mail is sent from comes first
-_NOBODY = PersonId(0)  # whom the state DB does not know
+ORDER = (Side.DOTDIGITAL, Side.MYPREFERENCES)  # the side that sends mail comes first
+_UNKNOWN = PersonId(0)  # a person whom the state DB does not know
 
 
 @dataclass(frozen=True, slots=True)
 class ErasurePreview:
-    """What there is of a person, before anything is done. `others` are addresses, masked, that have or had a
-    record together with this one. A side that could not be asked is in `errors`."""
+    """What is stored about a person, before anything is done. `others` are addresses, masked, that share or
+    shared a record with this one. A side that could not be read is in `errors`."""
 
     here: bool
     others: Sequence[str] = ()
@@ -36,7 +36,7 @@ class ErasurePreview:
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """What became of it. `finished` False: repeating the command goes on."""
+    """What was done. `finished` False: repeating the command continues it."""
 
     finished: bool
     was_here: bool
@@ -45,14 +45,14 @@ class ErasureResult:
 
 
 def preview_local(state: StorePort, address: str) -> ErasurePreview:
-    """What the state DB knows of somebody."""
+    """What the state DB holds about a person."""
     who = state.people.find(address)
     others = () if who is None else tuple(mask(one.address) for one in state.people.related(who.person))
     return ErasurePreview(who is not None, others)
 
 
 def erase_local(state: StorePort, address: str) -> ErasureResult:
-    """Erase somebody from the state DB alone. What both sides were last seen to say is no news after that."""
+    """Erase a person from the state DB alone. What both sides showed last is not news after that."""
     state.erasures.begin(address)
     who = state.people.find(address)
     cells = [] if who is None else state.cells.of(who.person)
@@ -70,8 +70,8 @@ class PersonEraser:
         self._services, self._state, self._erasers = services, state, erasers
 
     def survey(self, address: str) -> ErasurePreview:
-        """What there is of somebody. Changes nothing. Raises ConfigError where the state DB belongs to other
-        accounts."""
+        """What is stored about a person. Changes nothing. Raises ConfigError where the state DB belongs to
+        other accounts."""
         errors = self._down()
         traces: dict[Side, Sequence[RecordFound]] = {}
         who = self._who(address)
@@ -85,20 +85,20 @@ class PersonEraser:
         return ErasurePreview(here.here, here.others, traces, errors)
 
     def block(self, addresses: Sequence[str]) -> None:
-        """Mark several people and keep them from being mailed, before the first of them is erased. A side
-        that fails is told of when they are."""
+        """Mark several people and block mail to them, before the first of them is erased. A side that fails
+        is reported when they are erased."""
         down = self._down()
         for address in addresses:
             self._state.erasures.begin(address)
         with with_priority(Priority.WITHDRAWALS):
             for side in ORDER:
                 if side not in down:
-                    with suppress(SideError):  # each is blocked by themselves then, and what hinders it told
+                    with suppress(SideError):  # each is then blocked alone, and the error is reported
                         self._erasers[side].block([self._who(address) for address in addresses])
 
     def forget(self, address: str) -> ErasureResult:
-        """Erase somebody. A side that fails keeps the state DB's part for the next time, and not the other
-        side's. Raises ConfigError as `survey` does, and without the key."""
+        """Erase a person. While one side fails the state DB's part waits, the other side's does not. Raises
+        ConfigError as `survey` does, and without the key."""
         errors = self._down()
         self._state.erasures.begin(address)
         who = self._who(address)
@@ -109,30 +109,32 @@ class PersonEraser:
                 if side in errors:
                     continue
                 try:
-                    self._demand_quiet(side)
+                    self._require_no_jobs(side)
                     sides[side] = self._erasers[side].erase(who)
                     known[side] = _outs(read_person(self._services.readers[side], who).topics)
                 except SideError as error:
                     errors[side] = error
                 self._services.heartbeat()
-        was_here = who.person != _NOBODY
+        was_here = who.person != _UNKNOWN
         if not errors:
-            self._state.erasures.finish(address, known, {side.value: _told(sides[side]) for side in ORDER})
+            self._state.erasures.finish(
+                address, known, {side.value: _describe(sides[side]) for side in ORDER}
+            )
         return ErasureResult(not errors, was_here, sides, errors)
 
     def _who(self, address: str) -> Who:
-        return self._state.people.find(address) or Who(_NOBODY, address)
+        return self._state.people.find(address) or Who(_UNKNOWN, address)
 
     def _down(self) -> dict[Side, SideError]:
         health = RunHealth()
         require_same_account(self._services.state, self._services.readers, health)
         return dict(health.down)
 
-    def _demand_quiet(self, side: Side) -> None:
-        """An import that is still at work could bring a deleted record back."""
+    def _require_no_jobs(self, side: Side) -> None:
+        """An import that is still running could bring a deleted record back."""
         if self._services.readers[side].has_running_jobs():
             raise Throttled(
-                "A bulk job of the bridge may still be at work there: it could bring a deleted record back.",
+                "A bulk job of the bridge may still be running there: it could bring a deleted record back.",
                 side=side, operation="forget", hint="Repeat `bridge forget` when it has ended.",
             )  # fmt: skip
 
@@ -141,7 +143,7 @@ def _outs(topics: Mapping[TopicId, Observation]) -> dict[TopicId, datetime | Non
     return {topic: seen.changed_at for topic, seen in topics.items() if seen.opted_out}
 
 
-def _told(erasure: SideErasure) -> str:
+def _describe(erasure: SideErasure) -> str:
     if erasure.left:
         return "in part"
     return "erased" if erasure.done else "not there"

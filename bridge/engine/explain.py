@@ -1,4 +1,4 @@
-"""Explaining: what each side said of a person, what was agreed and by which rule, what was written."""
+"""Explaining: what each side showed of a person, what was agreed by which rule, and what was written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bridge.core.model import Cell, Side, TopicId, Who, mask
 from bridge.engine.serialize import Json, agreement_out, observation_out, time_out
 
 _KNOWN_AGAIN = {
-    "opt_in": "they had been erased; an opt-in from after that",
-    "withdrawal": "they had been erased; a withdrawal has to be carried",
+    "opt_in": "the person had been erased; this opt-in is newer",
+    "withdrawal": "the person had been erased; this opt-out must still be applied",
 }
 
 
@@ -25,8 +25,8 @@ def explain(
     ledger: Iterable[Json],
     challenge_wait: timedelta = CONFIRMATION_WAIT,
 ) -> Json:
-    """One person, as JSON. `ledger` are the entries about them, oldest first; `challenge_wait` is for how
-    long a confirmation by mail is waited for."""
+    """One person, as JSON. `ledger` holds the entries about them, oldest first; `challenge_wait` is how long
+    to wait for a confirmation by mail."""
     by_topic = {cell.topic: cell for cell in cells}
     entries = list(ledger)
     return {
@@ -62,7 +62,7 @@ def _topic(topic: TopicId, cell: Cell, entries: list[Json], challenge_wait: time
 
 
 def _history(topic: TopicId, entry: Json) -> Iterable[Json]:
-    """What one ledger entry says of one topic."""
+    """What one ledger entry says about one topic."""
     body: Mapping[str, Any] = entry["body"]
     line = {"at": entry["at"], "run": entry["run"], "kind": entry["kind"]}
     match entry["kind"]:

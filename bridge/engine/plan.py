@@ -14,7 +14,7 @@ from bridge.core.errors import PlanMoved
 from bridge.core.model import Choice, PersonId, RunId, Side, TopicId, Who, Withdrawal, Write, mask
 from bridge.core.store_port import RunKind
 from bridge.engine.attempts import PersonWrites
-from bridge.engine.context import RunContext, Services, WriteContext, Writers
+from bridge.engine.context import RunContext, Services, WriteContext, Writers, require_same_account
 from bridge.engine.deciding import CellDecision, Decider
 from bridge.engine.fetch import read_people
 from bridge.engine.report import Report, WriteCounts, make_report
@@ -58,7 +58,7 @@ def make_plan(services: Services, options: RunOptions | None = None) -> Plan:
     write to a side."""
     with closing(RunContext(services, RunKind.PLAN)) as run:
         plan = Plan(run.id, run.mapping.digest, run.clock())
-        run.check_accounts()
+        require_same_account(run.state, run.readers, run.health)
         read = read_sides(run, options or RunOptions(), dry=True)
         plan.brakes = list(check_brakes(read.volume, run.tuning.limits).reasons)
         _fill(run, plan, read.decider)
@@ -177,7 +177,7 @@ def apply_plan(services: Services, writers: Writers, acts: Sequence[Json], *, ma
     with closing(WriteContext(services, RunKind.APPLY, writers)) as run:
         # Approvals and first-run holds were weighed when the plan was made: what it holds back is not in it.
         decider = Decider(run, raises_approved=True)
-        run.check_accounts()
+        require_same_account(run.state, run.readers, run.health)
         for side in Side:
             read_people(run, side, [PersonId(act["person"]) for act in acts])
             if side in run.health.down:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 
 from bridge.core.brakes import burst_minutes
@@ -30,26 +30,35 @@ class FeedPoller:
         self._first = first
         self._minutes: Counter[datetime] = Counter()
 
-    def read_all(self) -> frozenset[Side]:
+    def read_all(self) -> set[Side]:
         """Read every feed of both sides. Returns the sides whose feeds cannot reach back far enough: only a
         sweep finds what happened there in between."""
-        return frozenset(side for side in Side if self._read(side, [feed.name for feed in self._feeds(side)]))
-
-    def read_due(self) -> frozenset[Side]:
-        """Read those feeds of both sides that are due. Returns the same."""
-        gaps = set()
+        gaps: set[Side] = set()
         for side in Side:
-            due = self._run.readers[side].feeds_due(self._run.state.feeds.watermarks(), self._run.tuning.poll)
+            for feed in self._feeds(side):
+                if self._read(side, feed.name):
+                    gaps.add(side)
+        return gaps
+
+    def read_due(self) -> set[Side]:
+        """Read those feeds of both sides that are due. Returns the same."""
+        run, gaps = self._run, set[Side]()
+        for side in Side:
             read: set[str] = set()
-            if self._read(side, due, read):
-                gaps.add(side)
+            for feed in run.readers[side].feeds_due(run.state.feeds.watermarks(), run.tuning.poll):
+                if side in run.health.down:
+                    break
+                if self._read(side, feed):
+                    gaps.add(side)
+                read.add(feed)
             self._note_unread(side, read)
-        return frozenset(gaps)
+        return gaps
 
     def read_covering(self, side: Side, topics: Set[TopicId]) -> None:
         """Read all feeds of one side that report these topics, or the channel that they are sent by."""
-        wanted = {*topics, CHANNEL}
-        self._read(side, [feed.name for feed in self._feeds(side) if feed.topics & wanted])
+        for feed in self._feeds(side):
+            if feed.topics & {*topics, CHANNEL}:
+                self._read(side, feed.name)
         self._run.health.unread_this_run[side] -= topics
 
     @property
@@ -59,18 +68,6 @@ class FeedPoller:
 
     def _feeds(self, side: Side) -> Sequence[Feed]:
         return self._run.readers[side].feeds(self._run.tuning.poll)
-
-    def _read(self, side: Side, feeds: Iterable[str], read: set[str] | None = None) -> bool:
-        """Read these feeds, and note in `read` which; whether one cannot reach back far enough."""
-        gap = False
-        for feed in feeds:
-            if side in self._run.health.down:
-                self._distrust(side, feed)
-                continue
-            gap = self._read_feed(side, feed) or gap
-            if read is not None:
-                read.add(feed)
-        return gap
 
     def _note_unread(self, side: Side, read: Set[str]) -> None:
         """Feeds that were not read. They are distrusted where that is not only because they were not due."""
@@ -84,8 +81,12 @@ class FeedPoller:
                 self._distrust(side, feed.name)
             run.health.unread_this_run[side] |= feed.topics
 
-    def _read_feed(self, side: Side, feed: str) -> bool:
+    def _read(self, side: Side, feed: str) -> bool:
+        """Read one feed; whether it cannot reach back far enough."""
         run, reader = self._run, self._run.readers[side]
+        if side in run.health.down:
+            self._distrust(side, feed)
+            return False
         watermark, overlap = run.state.feeds.watermark(feed), run.tuning.overlap
         try:
             oldest = reader.oldest_since()

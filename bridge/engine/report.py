@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,9 +19,9 @@ from bridge.engine.serialize import time_out
 class WriteCounts:
     """Writes by side and kind, and what did not go well."""
 
-    raises: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
-    withdrawals: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
-    other: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    raises: Counter[Side] = field(default_factory=Counter)
+    withdrawals: Counter[Side] = field(default_factory=Counter)
+    other: Counter[Side] = field(default_factory=Counter)
     failed: int = 0
 
     def count(self, write: Write) -> None:
@@ -35,18 +36,14 @@ class WriteCounts:
 
     def add(self, more: WriteCounts) -> None:
         """Add other counts to these."""
-        for mine, theirs in (
-            (self.raises, more.raises),
-            (self.withdrawals, more.withdrawals),
-            (self.other, more.other),
-        ):
-            for side in Side:
-                mine[side] += theirs[side]
+        self.raises.update(more.raises)
+        self.withdrawals.update(more.withdrawals)
+        self.other.update(more.other)
         self.failed += more.failed
 
     @property
     def writes(self) -> int:
-        return sum(sum(kind.values()) for kind in (self.raises, self.withdrawals, self.other))
+        return self.raises.total() + self.withdrawals.total() + self.other.total()
 
 
 @dataclass(slots=True)

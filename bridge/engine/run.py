@@ -18,7 +18,7 @@ from bridge.core.model import Side, TopicId
 from bridge.core.store_port import RunKind, StorePort
 from bridge.engine.apply import Applier
 from bridge.engine.attempts import recover
-from bridge.engine.context import RunContext, Services, WriteContext, Writers
+from bridge.engine.context import RunContext, Services, WriteContext, Writers, require_same_account
 from bridge.engine.deciding import Decider
 from bridge.engine.fetch import read_webhook_events, retry_failed_reads
 from bridge.engine.poll import FeedPoller, check_confirmations
@@ -56,7 +56,7 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
     with closing(WriteContext(services, kind_of(services.state, options), writers)) as run:
         if options.approve_raises:
             run.state.holds.release_all(Rule.FIRST_RUN)
-        run.check_accounts()
+        require_same_account(run.state, run.readers, run.health)
         recover(run)
         read = read_sides(run, options)
         brakes = check_brakes(read.volume, run.tuning.limits)

@@ -1,4 +1,4 @@
-"""Writes, observations and decisions as JSON: for attempts, plans, the ledger, and people who read them."""
+"""Writes, observations and decisions as JSON: for attempts, plans, the ledger and explanations."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def agreement_out(agreed: Agreement | None) -> Json | None:
 
 
 def ground_out(cell: Cell) -> Json:
-    """Everything a decision about a cell rested on."""
+    """Everything that a decision about a cell rested on."""
     return {
         "seen": {side.value: observation_out(cell.seen.get(side)) for side in Side},
         "agreed": agreement_out(cell.agreed),
@@ -104,7 +104,7 @@ def write_out(write: Write) -> Json:
 
 
 def write_in(shown: Mapping[str, Any]) -> Write:
-    """The write that `write_out` showed."""
+    """The write that `write_out` wrote."""
     side, topic = Side(shown["side"]), TopicId(shown["topic"])
     match shown["kind"]:
         case "withdrawal":
@@ -145,7 +145,7 @@ def act_out(act: Act) -> Json:
 
 
 def act_in(shown: Mapping[str, Any]) -> Act:
-    """The decision that `act_out` showed."""
+    """The decision that `act_out` wrote."""
     return Act(
         rule=Rule(shown["rule"]),
         writes=tuple(write_in(write) for write in shown["writes"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import pairwise
 
 import pytest
 from core_cells import day
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.brakes import BrakeLimits, BrakeResult, RunVolume, burst_minutes, check_brakes
-from bridge.core.watermark import advance, read_window, slices
+from bridge.core.watermark import advance, read_window
 
 LIMITS = BrakeLimits()
 HOLDING = BrakeLimits(hold_withdrawals=True)
@@ -116,27 +115,3 @@ def test_a_watermark_never_goes_back() -> None:
     assert advance(None, day(5)) == day(5)
     assert advance(day(5), day(6)) == day(6)
     assert advance(day(6), day(5)) == day(6)
-
-
-@given(st.integers(0, 5000), st.integers(1, 700))
-def test_windows_cover_all_the_time_without_holes(length: int, width: int) -> None:
-    start, end = day(0), day(0) + timedelta(minutes=length)
-    windows = list(slices(start, end, timedelta(minutes=width)))
-    assert windows[0][0] == start
-    assert windows[-1][1] == end
-    assert all(before[1] == after[0] for before, after in pairwise(windows))
-    assert all(timedelta(0) <= upto - since <= timedelta(minutes=width) for since, upto in windows)
-
-
-def test_a_moment_is_a_window_too() -> None:
-    assert list(slices(day(1), day(1), HOUR)) == [(day(1), day(1))]
-
-
-def test_there_is_no_window_that_ends_before_it_begins() -> None:
-    assert list(slices(day(2), day(1), HOUR)) == []
-
-
-@pytest.mark.parametrize("width", [timedelta(0), -HOUR])
-def test_a_window_without_width_is_refused(width: timedelta) -> None:
-    with pytest.raises(ValueError, match="width"):
-        list(slices(day(1), day(2), width))
