@@ -143,7 +143,7 @@ LOST: Mapping[Capability, str] = {
 }
 
 
-class DatedChange(NamedTuple):
+class FeedChange(NamedTuple):
     """A contact that a v2 feed showed to have changed, and when."""
 
     kind: ChangeType
@@ -201,12 +201,12 @@ class CapabilityProbe:
         after.save(self._memory)
         return after.lost_since(before)
 
-    def _usable(self, kind: ChangeType, now: datetime, after: datetime | None) -> list[DatedChange]:
+    def _usable(self, kind: ChangeType, now: datetime, after: datetime | None) -> list[FeedChange]:
         """A handful of changes that are settled and that no probe has used, the newest first. `now` is the
         service's time."""
         first = now - _OLDEST if after is None else max(after, now - _OLDEST)
         found = [
-            DatedChange(kind, one, at) for one, at in self._seen[kind].items() if first < at <= now - _SETTLED
+            FeedChange(kind, one, at) for one, at in self._seen[kind].items() if first < at <= now - _SETTLED
         ]
         found.sort(key=lambda one: one.at, reverse=True)
         if not found:
@@ -222,19 +222,19 @@ class CapabilityProbe:
         return before.asked_at is None or now - before.asked_at >= pause
 
 
-def _worth_asking(changes: Sequence[DatedChange], now: datetime) -> bool:
+def _worth_asking(changes: Sequence[FeedChange], now: datetime) -> bool:
     """Whether there are enough of them, or no more came while they were waited for."""
     if any(sum(one.kind is kind for one in changes) >= ENOUGH for kind in ChangeType):
         return True
     return any(now - one.at >= _PATIENCE for one in changes)
 
 
-def _newest(changes: Sequence[DatedChange]) -> Mapping[ChangeType, datetime]:
+def _newest(changes: Sequence[FeedChange]) -> Mapping[ChangeType, datetime]:
     kinds = {one.kind for one in changes}
     return {kind: max(one.at for one in changes if one.kind is kind) for kind in kinds}
 
 
-def _ask(v3: ClientV3, changes: Sequence[DatedChange]) -> Iterator[CapabilityEvidence]:
+def _ask(v3: ClientV3, changes: Sequence[FeedChange]) -> Iterator[CapabilityEvidence]:
     since = min(one.at for one in changes) - _BEFORE
     listed, whole = _listed(v3, since)
     for one in changes:
@@ -271,14 +271,14 @@ def _read(v3: ClientV3, number: str) -> ContactV3 | None:
         return None
 
 
-def _of_listed(one: DatedChange, contact: ContactV3) -> Iterator[CapabilityEvidence]:
+def _of_listed(one: FeedChange, contact: ContactV3) -> Iterator[CapabilityEvidence]:
     """A suppressed contact in the listing shows that such contacts are listed, whatever brought it there."""
     if one.kind is ChangeType.SUPPRESSION:
         yield Capability.LISTS_SUPPRESSED, True
     yield from _of_time(one, contact)
 
 
-def _of_missing(one: DatedChange, contact: ContactV3 | None, since: datetime) -> Iterator[CapabilityEvidence]:
+def _of_missing(one: FeedChange, contact: ContactV3 | None, since: datetime) -> Iterator[CapabilityEvidence]:
     """A contact that is not listed was either not modified, as the service sees it, or is hidden."""
     if contact is None or contact.updated_at is None or status.is_gone(contact.status):
         return
@@ -291,7 +291,7 @@ def _of_missing(one: DatedChange, contact: ContactV3 | None, since: datetime) ->
         yield Capability.MOVES_ON_PREFERENCES, False
 
 
-def _of_time(one: DatedChange, contact: ContactV3) -> Iterator[CapabilityEvidence]:
+def _of_time(one: FeedChange, contact: ContactV3) -> Iterator[CapabilityEvidence]:
     """A contact that was created together with the change shows nothing: creation moves `updated` as well."""
     created, moved = contact.created_at, contact.updated_at
     if created is None or moved is None or created > one.at - _CLOSE:
