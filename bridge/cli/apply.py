@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, settings_from
-from bridge.cli.output import StatusMark, failure, note, print_json
+from bridge.cli.output import ExitCode, StatusMark, failure, note, print_json
 from bridge.core.errors import ConfigError, PlanMoved
 
 if TYPE_CHECKING:
     from bridge.app import App
 
 _NEW_PLAN = "Make a new plan: `bridge plan --out FILE`."
-BRAKE = 4
 
 
 def apply(
@@ -108,4 +107,4 @@ def _report_brake(reasons: tuple[str, ...], *, json: bool) -> int:
     note(StatusMark.NEXT, hint, stderr=True)
     if json:
         print_json({"brakes": list(reasons), "writes_sent": 0})
-    return BRAKE
+    return ExitCode.BRAKE

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from bridge.cli.options import examples
-from bridge.cli.output import PIPE_CLOSED, silence_stdout
+from bridge.cli.output import ExitCode, silence_stdout
 
 ABOUT = "Keep MyPreferences and Dotdigital in agreement. If in doubt, an opt-out wins."
 SYNC, INSPECT, SETUP = "Sync", "Inspect", "Setup"
@@ -43,7 +43,7 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             silence_stdout()
-            raise typer.Exit(PIPE_CLOSED) from None
+            raise typer.Exit(ExitCode.PIPE_CLOSED) from None
 
 
 def build() -> typer.Typer:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
-from bridge.cli.output import StatusMark, note, print_json
+from bridge.cli.output import ExitCode, StatusMark, note, print_json
 
 if TYPE_CHECKING:
     from bridge.store.migrate import SchemaState
-
-OUT_OF_DATE = 2
 
 
 def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
@@ -28,7 +26,7 @@ def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
 
     state = check_schema(settings_from(config, database_url).database_url)
     _print(state, json=json)
-    return 0 if state.up_to_date else OUT_OF_DATE
+    return 0 if state.up_to_date else ExitCode.INVALID
 
 
 def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.cli.explain import rule_text
 from bridge.cli.output import (
     SIDES,
+    ExitCode,
     StatusMark,
     console,
     format_duration,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from bridge.sandbox.actions import Action
     from bridge.sandbox.compare import Comparison
 
-DISAGREE, WAITS = 1, 3  # exit codes
 SAMPLES = 12  # decisions shown
 _WHERE = {**{side: f"at {name}" for side, name in SIDES.items()}, "both": "at both"}
 _SHORT = {"opted_in": "in", "opted_out": "out", "unset": "none"}
@@ -59,8 +59,8 @@ class DemoResult:
     @property
     def exit_code(self) -> int:
         if not self.agrees or self.again.written.writes or self.again.errors:
-            return DISAGREE
-        return WAITS if self.again.counts.held or self.again.counts.dead else 0
+            return ExitCode.UNEXPECTED
+        return ExitCode.REVIEW if self.again.counts.held or self.again.counts.dead else 0
 
     def shown(self) -> dict[str, Any]:
         """The demo as JSON."""

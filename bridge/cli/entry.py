@@ -8,10 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from bridge.cli.output import PIPE_CLOSED, silence_stdout
+from bridge.cli.output import ExitCode, silence_stdout
 from bridge.core.errors import BridgeError, ConfigError
 
-USAGE, UNEXPECTED, INTERRUPTED = 2, 1, 130
 DEBUG = "--debug"
 
 
@@ -25,9 +24,9 @@ def run(argv: Sequence[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
-        return PIPE_CLOSED
+        return ExitCode.PIPE_CLOSED
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost handler: every error becomes a message here
         return _report_error(error, json="--json" in args, debug=DEBUG in argv)
     return code
@@ -66,18 +65,18 @@ def _report_error(error: Exception, *, json: bool, debug: bool) -> int:
         described = {"what": error.what, "hint": error.hint}
         problems = list(error.problems) if isinstance(error, ConfigError) else []
     elif isinstance(error, typer.Abort):
-        code, problems = USAGE, []
+        code, problems = ExitCode.INVALID, []
         described = {
             "what": "Not confirmed.",
             "hint": "Pass --yes to confirm.",
         }
     elif (usage := _usage_text(error)) is not None:
-        code, problems = USAGE, []
+        code, problems = ExitCode.INVALID, []
         described = {"what": usage, "hint": _help_hint(error)}
         if not usage:  # the help was printed instead
-            return USAGE
+            return ExitCode.INVALID
     else:
-        code, problems, described = UNEXPECTED, [], _unexpected(error, debug=debug)
+        code, problems, described = ExitCode.UNEXPECTED, [], _unexpected(error, debug=debug)
     _print(code, {"kind": type(error).__name__, **described}, problems, json=json)
     return code
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, confirmed, settings_from
-from bridge.cli.output import SIDES, StatusMark, failure, join_words, note, plural, print_json
+from bridge.cli.output import SIDES, ExitCode, StatusMark, failure, join_words, note, plural, print_json
 from bridge.core.errors import ConfigError
 from bridge.core.model import address_key, mask
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from bridge.engine.erase import ErasurePreview, ErasureResult
     from bridge.settings import Settings
 
-UNREACHABLE, REVIEW = 5, 3
 _REPEAT = "Run `bridge forget` again for this person to continue."
 
 
@@ -203,7 +202,7 @@ def _announce(address: str, preview: ErasurePreview, *, stderr: bool) -> None:
 def _report_plan(previews: dict[str, ErasurePreview], *, json: bool) -> int:
     if json:
         _print_json([_preview_json(address, preview) for address, preview in previews.items()])
-    return UNREACHABLE if any(preview.errors for preview in previews.values()) else 0
+    return ExitCode.UNREACHABLE if any(preview.errors for preview in previews.values()) else 0
 
 
 def _preview_json(address: str, preview: ErasurePreview) -> dict[str, Any]:
@@ -252,8 +251,8 @@ def _print_result(address: str, result: ErasureResult, *, named: bool, json: boo
             f"The erasure marker is stored: older opt-ins are ignored. {_REPEAT}",
             stderr=True,
         )
-        return UNREACHABLE
-    return REVIEW if left else 0
+        return ExitCode.UNREACHABLE
+    return ExitCode.REVIEW if left else 0
 
 
 def _print_json(documents: list[dict[str, Any]]) -> None:

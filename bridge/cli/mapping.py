@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, IgnoredConfig, Json, settings_from
-from bridge.cli.output import SIDES, StatusMark, console, note, plural, print_json
+from bridge.cli.output import SIDES, ExitCode, StatusMark, console, note, plural, print_json
 from bridge.core.errors import ConfigError, SideError
 from bridge.core.model import Side
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from bridge.core.catalogue import Catalogue
     from bridge.settings import Settings
 
-PROBLEMS = 2
 Document = dict[str, Any]
 
 
@@ -41,7 +40,7 @@ def check(
     else:
         _print(document, live=live)
     if document["problems"]:
-        return PROBLEMS
+        return ExitCode.INVALID
     return max((error.exit_code for error in unread), default=0)
 
 

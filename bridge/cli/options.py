@@ -14,6 +14,8 @@ from bridge.core.errors import ConfigError
 if TYPE_CHECKING:
     from bridge.settings import Settings
 
+READ_TIMEOUT = 30.0  # seconds; an operator is waiting
+
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).", show_default=False)
 ]

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-PIPE_CLOSED = 141  # exit code: the reader of our output is gone
 GOOD, WARN, BAD = "green", "yellow", "red"
 SIDES: Mapping[str, str] = {"mypreferences": "MyPreferences", "dotdigital": "Dotdigital"}
 CHOICES: Mapping[str, str] = {"opted_in": "opted in", "opted_out": "opted out", "unset": "no choice"}
@@ -61,6 +60,20 @@ def silence_stdout() -> None:
     """The reader of our output is gone: discard what is buffered, so that exiting raises no error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
+
+
+class ExitCode(IntEnum):
+    """The exit codes of all commands."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    INVALID = 2  # usage, settings or mapping
+    REVIEW = 3  # finished; manual review needed
+    BRAKE = 4
+    UNREACHABLE = 5  # a side cannot be reached, or refuses the sign-in
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
+    TERMINATED = 143
 
 
 class StatusMark(StrEnum):

@@ -14,6 +14,7 @@ from bridge.cli.options import ApproveRaises, Config, DatabaseUrl, Full, Json, M
 from bridge.cli.output import (
     SIDES,
     WARN,
+    ExitCode,
     StatusMark,
     console,
     format_time,
@@ -87,8 +88,8 @@ def exit_code(made: Plan) -> int:
     if made.exit_code:
         return made.exit_code
     if made.brakes:
-        return 4
-    return 3 if made.held or made.gone else 0
+        return ExitCode.BRAKE
+    return ExitCode.REVIEW if made.held or made.gone else ExitCode.DONE
 
 
 def instance_of(store: Store) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, Json, MappingFile, Yes, confirmed, settings_from
+from bridge.cli.options import READ_TIMEOUT, Config, Json, MappingFile, Yes, confirmed, settings_from
 from bridge.cli.output import StatusMark, console, join_words, note, plural, print_json, table
 from bridge.core.errors import ConfigError
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from bridge.app import App
     from bridge.core.catalogue import NewPreference
     from bridge.dotdigital.preference_admin import PreferenceAdmin, PreferenceDefinition
-
-READ_TIMEOUT = 30.0  # seconds; an operator is waiting
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="An id from `preferences list`.", min=1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]

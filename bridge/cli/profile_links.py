@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, Yes, confirmed, settings_from
-from bridge.cli.output import StatusMark, note, plural, print_json
+from bridge.cli.output import ExitCode, StatusMark, note, plural, print_json
 from bridge.core.errors import ConfigError
 from bridge.core.model import Side
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from bridge.app import App
     from bridge.dotdigital.profile_links import LinkPlan, LinkResult, ProfileLinker
 
-REVIEW = 3
 _SETTING = "BRIDGE_DOTDIGITAL__PROFILE_IDENTIFIER"
 
 
@@ -120,4 +119,4 @@ def _report(plan: LinkPlan, done: LinkResult | None, *, json: bool) -> int:
         for reason, number in done.refused.items():
             note(StatusMark.WARN, f"{plural(number, 'contact')} not linked: {reason}.")
         note(StatusMark.NEXT, "The next full sweep applies the new links.")
-    return REVIEW if missed or plan.others or plan.taken else 0
+    return ExitCode.REVIEW if missed or plan.others or plan.taken else 0

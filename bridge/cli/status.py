@@ -9,6 +9,7 @@ from bridge.cli.doctor.polling import polling, polling_lines
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import (
     SIDES,
+    ExitCode,
     StatusMark,
     console,
     format_duration,
@@ -24,8 +25,6 @@ from bridge.cli.output import (
 if TYPE_CHECKING:
     from bridge.store import RunRow, Store
 
-REVIEW = 3
-
 
 def status(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Show lag, watermarks, last runs, open work and API budget."""
@@ -40,7 +39,7 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
     else:
         _print(document, people=people, first=first)
     review = any(document[key] for key in ("held", "dead", "brakes", "unfinished_erasures"))
-    return REVIEW if review else 0
+    return ExitCode.REVIEW if review else 0
 
 
 def status_document(store: Store, now: datetime) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
+from bridge.cli.output import ExitCode
+
 if TYPE_CHECKING:
     from bridge.settings import Settings
     from bridge.store import Lease, Store
 
 RENEW_SECONDS = 15.0  # between renewals of the lease while a step takes long
 NO_PROGRESS = timedelta(minutes=15)  # after which a command that hangs loses its lease
-TERMINATED = 143
 
 
 def now() -> datetime:
@@ -62,7 +63,7 @@ def writing(lease: Lease) -> Iterator[Callable[[], None]]:
 @contextmanager
 def _exit_on_sigterm() -> Iterator[None]:
     def exit_process(*_: object) -> NoReturn:
-        raise SystemExit(TERMINATED)
+        raise SystemExit(ExitCode.TERMINATED)
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from bridge.cli.options import Config, Json, MappingFile, Yes, confirmed, settings_from
-from bridge.cli.output import StatusMark, console, join_words, note, plural, print_json, table
+from bridge.cli.options import READ_TIMEOUT, Config, Json, MappingFile, Yes, confirmed, settings_from
+from bridge.cli.output import ExitCode, StatusMark, console, join_words, note, plural, print_json, table
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from bridge.mypreferences import wire
 
 MASKED = "••••"
-READ_TIMEOUT = 30.0  # seconds; an operator is waiting
-
 Number = Annotated[int, typer.Argument(metavar="ID", help="An id from `hooks list`.", min=1)]
 Most = Annotated[
     int | None,
@@ -127,7 +125,7 @@ def delete(number: Number, config: Config = None, yes: Yes = False, json: Json =
     else:
         note(StatusMark.WARN, f"Subscription {number} still exists: the response was incomplete.")
         note(StatusMark.NEXT, f"Try again: `bridge hooks delete {number}`.")
-    return 0 if gone else 5
+    return ExitCode.DONE if gone else ExitCode.UNREACHABLE
 
 
 def settings(
@@ -210,7 +208,7 @@ def _set_state(config: Any, number: int, state: str, *, json: bool) -> int:
     else:
         note(StatusMark.WARN, f"Subscription {number} is still {now.lower()}.")
         note(StatusMark.NEXT, "Try again; `bridge hooks list` shows its state.")
-    return 0 if done else 5
+    return ExitCode.DONE if done else ExitCode.UNREACHABLE
 
 
 def _to_json(one: wire.Subscription) -> dict[str, Any]:

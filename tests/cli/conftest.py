@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,17 @@ from cli_world import EXAMPLE, Call, CliWorld, CommandResult, command, environme
 
 from bridge.cli.entry import run
 from bridge.sandbox.world import World
+
+
+@pytest.fixture(autouse=True)
+def logging_restored() -> Iterator[None]:
+    """--debug configures logging for the whole process, to a stream that a test closes."""
+    root = logging.getLogger()
+    level, handlers = root.level, set(root.handlers)
+    yield
+    root.setLevel(level)
+    for handler in set(root.handlers) - handlers:
+        root.removeHandler(handler)
 
 
 @pytest.fixture

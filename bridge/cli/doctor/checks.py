@@ -8,8 +8,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.cli.doctor.findings import DOTDIGITAL, MYPREFERENCES, SETUP, Findings
-from bridge.cli.output import SIDES, join_words, plural
+from bridge.cli.doctor.findings import DOTDIGITAL, MYPREFERENCES, Findings
+from bridge.cli.output import SIDES, ExitCode, join_words, plural
 from bridge.core.errors import Forbidden, NotFound, SideError, SignInRefused
 from bridge.core.model import Side
 from bridge.did_you_mean import did_you_mean
@@ -53,7 +53,7 @@ def state_db(app: App, findings: Findings) -> None:
             findings.warn(section, what, "The next command that opens it upgrades it.")
         else:
             hint = "Install the newer bridge again." if state.is_newer else "Run `bridge db upgrade`."
-            findings.bad(section, what, hint, SETUP)
+            findings.bad(section, what, hint, ExitCode.INVALID)
         return
     findings.good(section, f"The schema is up to date ({state.head}).")
     _contents(app, findings, section)
@@ -64,7 +64,9 @@ def _new_file(findings: Findings, section: str, path: Path) -> None:
     if folder.is_dir():
         findings.good(section, f"{path} does not exist yet; the first run creates it.")
     else:
-        findings.bad(section, f"The folder {folder} for the state DB does not exist.", "Create it.", SETUP)
+        findings.bad(
+            section, f"The folder {folder} for the state DB does not exist.", "Create it.", ExitCode.INVALID
+        )
 
 
 def _erasures(store: Store, findings: Findings, section: str) -> None:
@@ -74,7 +76,7 @@ def _erasures(store: Store, findings: Findings, section: str) -> None:
             f"{plural(marks, 'erasure marker was', 'erasure markers were')} made with a different "
             "BRIDGE_ERASURE_KEY. Older opt-ins of new people are ignored until it is restored.",
             "Restore the key. If it is lost: `bridge forget --drop-unreadable`.",
-            SETUP,
+            ExitCode.INVALID,
         )
     if begun := store.erasures.unfinished():
         words = plural(begun, "erasure is", "erasures are")
@@ -189,7 +191,7 @@ def _region(app: App, findings: Findings, endpoint: str | None) -> None:
             DOTDIGITAL,
             f"The account's region is {endpoint}, not {base_url}.",
             "Correct BRIDGE_DOTDIGITAL__BASE_URL, or unset it to discover the region.",
-            SETUP,
+            ExitCode.INVALID,
         )
     else:
         findings.good(DOTDIGITAL, f"{base_url} is the account's region.")
@@ -229,7 +231,7 @@ def _catalogue(app: App, findings: Findings, side: Side, section: str) -> Catalo
         return None
     problems = live_catalogue.mapping_problems(app, looked.catalogue)
     for problem in problems:
-        findings.bad(section, problem.what, problem.problem.hint, SETUP)
+        findings.bad(section, problem.what, problem.problem.hint, ExitCode.INVALID)
     for one in looked.notes:
         findings.warn(section, one, "Grant the API user this permission, or set the path in a routes file.")
     if not problems:
@@ -245,14 +247,14 @@ def _permitted(
     try:
         call()
     except Forbidden as error:
-        findings.bad(side, error.what, error.hint, 5)
+        findings.bad(side, error.what, error.hint, ExitCode.UNREACHABLE)
         return bool(signing_in)  # the sign-in itself worked
     except SignInRefused as error:
         way = f" Tried: {signing_in}." if signing_in else ""
-        findings.bad(side, f"{error.what}{way}", error.hint, 5)
+        findings.bad(side, f"{error.what}{way}", error.hint, ExitCode.UNREACHABLE)
         return False
     except SideError as error:
-        findings.bad(side, error.what, error.hint, 5)
+        findings.bad(side, error.what, error.hint, ExitCode.UNREACHABLE)
         return False
     if signing_in:
         findings.good(side, f"Signed in by {signing_in}.")
@@ -311,7 +313,7 @@ def profile_link_type(app: App, findings: Findings) -> None:
         MYPREFERENCES,
         f"MyPreferences has no active alternate-id type {wanted}: no profile is linked.",
         hint,
-        SETUP,
+        ExitCode.INVALID,
     )
 
 
@@ -337,7 +339,10 @@ def profile_identifier(app: App, findings: Findings) -> None:
         return
     hint = f"{did_you_mean(wanted, known)} Correct or unset {_IDENTIFIER}.".lstrip()
     findings.bad(
-        DOTDIGITAL, f"Dotdigital has no custom identifier {wanted}: no contact is linked.", hint, SETUP
+        DOTDIGITAL,
+        f"Dotdigital has no custom identifier {wanted}: no contact is linked.",
+        hint,
+        ExitCode.INVALID,
     )
 
 

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
-from bridge.cli.output import StatusMark, console, note, plural, print_json, styled
+from bridge.cli.options import READ_TIMEOUT, Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
+from bridge.cli.output import ExitCode, StatusMark, console, note, plural, print_json, styled
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.cli.doctor.findings import Finding, Findings
-
-READ_TIMEOUT = 30.0  # seconds; shorter than a run's
 
 
 Provision = Annotated[
@@ -65,7 +63,9 @@ def doctor(
         settings = settings_from(config, database_url, mapping)
     except ConfigError as error:
         for problem in error.problems or (error.what,):
-            findings.bad("settings", problem, "Fix this first; other checks need readable settings.", 2)
+            findings.bad(
+                "settings", problem, "Fix this first; other checks need readable settings.", ExitCode.INVALID
+            )
     else:
         shown = settings.display_rows()
         _run_checks(settings, findings)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from bridge.cli.output import ExitCode
 from bridge.core.errors import BridgeError, ConfigError, SideError
 
 T = TypeVar("T")
 
-SETUP, SIDE = 2, 5  # exit codes
 MYPREFERENCES, DOTDIGITAL = "MyPreferences", "Dotdigital"  # sections of the two sides
 
 
@@ -51,7 +51,10 @@ class Findings:
     def exit_code(self) -> int:
         """A problem that an operator must fix comes before one that may pass by itself."""
         codes = {one.code for one in self.all if one.state is FindingState.BAD}
-        return next((code for code in (SETUP, SIDE, 1) if code in codes), 0)
+        return next(
+            (code for code in (ExitCode.INVALID, ExitCode.UNREACHABLE, ExitCode.UNEXPECTED) if code in codes),
+            0,
+        )
 
     def attempt(self, section: str, call: Callable[[], T]) -> T | None:
         """The call's result; None where it failed, which adds a finding."""
@@ -59,9 +62,9 @@ class Findings:
             return call()
         except ConfigError as error:
             for problem in error.problems or (error.what,):
-                self.bad(section, problem, error.hint, SETUP)
+                self.bad(section, problem, error.hint, ExitCode.INVALID)
         except SideError as error:
-            self.bad(section, error.what, error.hint, SIDE)
+            self.bad(section, error.what, error.hint, ExitCode.UNREACHABLE)
         except BridgeError as error:
             self.bad(section, error.what, error.hint, error.exit_code)
         return None

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.cli.options import confirmed, settings_from
-from bridge.cli.output import StatusMark, note, print_json
+from bridge.cli.options import READ_TIMEOUT, confirmed, settings_from
+from bridge.cli.output import ExitCode, StatusMark, note, print_json
 from bridge.core.errors import ConfigError, Forbidden, OutcomeUnknown, SignInRefused
 
 if TYPE_CHECKING:
     from bridge.mypreferences import wire
     from bridge.settings import Settings
-
-READ_TIMEOUT = 30.0  # seconds; an operator is waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ def _report(settings: Settings, made: wire.UserCreated | None, *, json: bool) ->
             StatusMark.NEXT,
             "Ask PossibleNOW whether the OAuth client may sign in as this user; then run `bridge doctor`.",
         )
-    return 0 if ready else 5
+    return ExitCode.DONE if ready else ExitCode.UNREACHABLE
 
 
 def _document(settings: Settings, made: wire.UserCreated | None, *, ready: bool) -> dict[str, Any]:

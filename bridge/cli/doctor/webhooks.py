@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.cli.doctor.findings import MYPREFERENCES, SETUP, Findings
-from bridge.cli.output import join_words, plural
+from bridge.cli.doctor.findings import MYPREFERENCES, Findings
+from bridge.cli.output import ExitCode, join_words, plural
 from bridge.core.errors import SideError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _read_by(app: App, findings: Findings, known: list[wire.Subscription]) -> li
             MYPREFERENCES,
             f"Webhook subscription {only} (BRIDGE_MYPREFERENCES__SUBSCRIPTION) does not exist.",
             "Choose one from `bridge hooks list`, or unset it to read all events.",
-            SETUP,
+            ExitCode.INVALID,
         )
     return read
 
