@@ -18,7 +18,7 @@ from bridge.dotdigital.bulk.jobs import KEY, InMemoryKeyValue, JobStore
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.dotdigital.write_batches import import_pays, prefers_import
+from bridge.dotdigital.write_batches import prefers_import
 from bridge.sandbox.dotdigital import DotdigitalState, imports
 from bridge.sandbox.faults import InjectedFault
 
@@ -117,11 +117,11 @@ def test_bundles_are_bounded_in_number_and_in_bytes() -> None:
 
 
 def test_an_import_pays_from_five_people_on_for_topics() -> None:
-    assert next(number for number in range(1, 10) if import_import_pays(number, 3 * number, None)) == 5
-    assert not import_import_pays(1, 6, 1)
-    assert import_import_pays(100, 200, 1)  # the channel, in a small account
-    assert not import_import_pays(100, 200, None)  # two calls each, and nobody knows how long the listing is
-    assert import_import_pays(100_000, 300_000, 20)
+    assert next(number for number in range(1, 10) if import_pays(number, 3 * number, None)) == 5
+    assert not import_pays(1, 6, 1)
+    assert import_pays(100, 200, 1)  # the channel, in a small account
+    assert not import_pays(100, 200, None)  # two calls each, and nobody knows how long the listing is
+    assert import_pays(100_000, 300_000, 20)
 
 
 def test_many_people_are_written_in_one_import(

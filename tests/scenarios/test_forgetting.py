@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 import pytest
 import sqlalchemy as sa
@@ -170,12 +171,12 @@ def test_erased_here_alone_both_sides_are_left_as_they_are(live: Live) -> None:
 
 
 STEPS = {
-    "the mark": ("store", "begin_erasure"),
+    "the mark": ("store.erasures", "begin"),
     "the suppression": ("dotdigital", "bulk_suppress_contacts"),
     "the deletion at Dotdigital": ("dotdigital_client", "delete_report"),
     "the withdrawal": ("mypreferences", "update_profile_post"),
     "the deletion at MyPreferences": ("mypreferences", "delete_profile"),
-    "the end": ("store", "finish_erasure"),
+    "the end": ("store.erasures", "finish"),
 }
 
 
@@ -187,7 +188,7 @@ def test_killed_at_any_step_it_goes_on_from_there(
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     part, method = STEPS[step]
-    holder = live.app.dotdigital_v3.client() if part == "dotdigital_client" else getattr(live.app, part)
+    holder = live.app.dotdigital_v3.client() if part == "dotdigital_client" else attrgetter(part)(live.app)
     real = getattr(holder, method)
 
     def killed(*args: object, **named: object) -> None:
