@@ -18,7 +18,7 @@ from bridge.dotdigital.bulk.jobs import KEY, InMemoryKeyValue, JobStore
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange
 from bridge.dotdigital.replica import DotdigitalReplica
-from bridge.dotdigital.write_batches import prefers_import
+from bridge.dotdigital.write_batches import import_pays, prefers_import
 from bridge.sandbox.dotdigital import DotdigitalState, imports
 from bridge.sandbox.faults import InjectedFault
 
