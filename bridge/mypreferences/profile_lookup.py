@@ -6,7 +6,7 @@ addresses only therefore receives the person's withdrawals, and no opt-in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -57,6 +57,8 @@ class ProfileFinder:
         """By address; and by the alternate id, unless a profile with the address names the contact."""
         known = who.ids.get(Side.MYPREFERENCES, ())
         profiles = self.by_address(who.address, known)
+        if not self._type or not who.ids.get(Side.DOTDIGITAL):
+            return ProfileMatch(who.address, profiles)
         named = [profile for profile in profiles if self._names(profile, who)]
         linked = [] if named else list(self._linked(who))
         return ProfileMatch(who.address, profiles, linked, named[0] if len(named) == 1 else None)
@@ -91,7 +93,7 @@ class ProfileFinder:
         """The profiles that name the person's contacts and do not hold the address. An error for one of them
         is passed over: it must not keep a withdrawal from the profiles that hold the address."""
         found: dict[str, wire.Profile] = {}
-        for contact in who.ids.get(Side.DOTDIGITAL, ()) if self._type else ():
+        for contact in who.ids.get(Side.DOTDIGITAL, ()):
             try:
                 profile = self._client.retrieve_profile_by_alternate_id(self._type, contact)
             except (Ambiguous, MappingStale, NotFound, Refused):
@@ -122,11 +124,6 @@ def read_in_parallel(read: Callable[[A], B], items: Sequence[A]) -> list[B | Sid
         return [attempt(items[0])]
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(attempt, items))
-
-
-def stop_in(results: Iterable[object]) -> SideError | None:
-    """The error among results that stops the side; None where there is none."""
-    return next((one for one in results if isinstance(one, SideError) and one.stops_side), None)
 
 
 def _holds(profile: wire.Profile, address: str) -> bool:

@@ -26,7 +26,7 @@ from bridge.mypreferences.bulk.withdrawals import estimate_calls
 from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.events.drain import drain_events
-from bridge.mypreferences.profile_lookup import ProfileFinder, read_in_parallel, stop_in
+from bridge.mypreferences.profile_lookup import ProfileFinder, read_in_parallel
 
 EVENTS = "mypreferences.events"
 HISTORY = timedelta(days=15)  # MyPreferences `Retrieve events`: MaxEventHistoryDays
@@ -214,13 +214,15 @@ class MyPreferencesReader:
     def _read_each(self, people: Iterable[Who]) -> Iterator[Page]:
         """A person who cannot be read does not keep others from being read; what stops the side is raised."""
         for some in batched(people, _PAGE):
-            results = read_in_parallel(self._read_person, some)
-            if (stopped := stop_in(results)) is not None:
-                raise stopped
-            read = [one for one in results if isinstance(one, PersonView)]
-            failures = [
-                (who, one) for who, one in zip(some, results, strict=True) if isinstance(one, SideError)
-            ]
+            read: list[PersonView] = []
+            failures: list[tuple[Who, SideError]] = []
+            for who, result in zip(some, read_in_parallel(self._read_person, some), strict=True):
+                if isinstance(result, PersonView):
+                    read.append(result)
+                elif result.stops_side:
+                    raise result
+                else:
+                    failures.append((who, result))
             for _, error in failures:
                 if error.verdict is not Verdict.HOLD and not read:
                     raise error  # a side that serves none of a page's people is down

@@ -28,8 +28,10 @@ class MyPreferencesReplica(MyPreferencesReader):
 
     def split(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
         """Withdrawals first, together; then what gives or changes consent."""
-        withdrawals = [write for write in writes if isinstance(write, Withdrawal)]
-        others = [write for write in writes if not isinstance(write, Withdrawal)]
+        withdrawals: list[Write] = []
+        others: list[Write] = []
+        for write in writes:
+            (withdrawals if isinstance(write, Withdrawal) else others).append(write)
         return [some for some in (withdrawals, others) if some]
 
     def send(
@@ -37,7 +39,7 @@ class MyPreferencesReplica(MyPreferencesReader):
     ) -> Sequence[WriteResponse | SideError]:
         """Withdrawals by import where that takes fewer calls, else one request after the other. Opt-ins are
         never imported: see `bulk.withdrawals`. MyPreferences cannot store external consent records."""
-        if self._importer is not None and self._is_bulk(batch):
+        if self._importer is not None and len(batch) > 1 and self._is_bulk(batch):
             bulk = BulkWithdrawals(
                 self._client, self._importer, read=self._read_targets, send_one=self._send_one
             )

@@ -18,7 +18,7 @@ from bridge.mypreferences import profile_updates, wire
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.segment_export import calls_to_read
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.profile_lookup import Target, read_in_parallel, stop_in
+from bridge.mypreferences.profile_lookup import Target, read_in_parallel
 
 IMPORT_MIN = 100  # records that are worth one of the few imports of a day
 _IMPORT_CALLS = 10
@@ -132,7 +132,9 @@ class BulkWithdrawals:
         for some in batched(batch, _PAGE):
             heartbeat()
             page = read_in_parallel(self._read, some) if stopped is None else [stopped] * len(some)
-            stopped = stopped or stop_in(page)
+            for one in page:
+                if isinstance(one, SideError) and one.stops_side:
+                    stopped = one
             found += page
         return found
 

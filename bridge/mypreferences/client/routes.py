@@ -144,7 +144,7 @@ class Route:
 
     def path(self, values: Mapping[str, str | int]) -> str:
         """The path with values put in, percent-encoded. Values it does not take are ignored."""
-        return self.template.format_map({name: quote(str(values[name]), safe="") for name in self.fields})
+        return self.template.format_map({name: quote(str(value), safe="") for name, value in values.items()})
 
 
 Routes = Mapping[str, Route]
