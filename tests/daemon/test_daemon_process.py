@@ -133,7 +133,7 @@ def test_a_side_that_is_down_is_shown_and_waited_for(world: World, begin: Begin)
     wait_until(lambda: bool(process.health()[1]["last_round"]), "a round has ended")
     status, body = process.health()
     assert status == 503
-    assert "dotdigital.suppressed was never read to its end" in body["reasons"]
+    assert "dotdigital.suppressed has never been read to its end" in body["reasons"]
     assert body["last_round"]["ended"] == "trouble"
     assert process.health("/healthz")[0] == 200
     world.dotdigital.faults.clear()
