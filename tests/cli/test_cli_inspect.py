@@ -66,7 +66,7 @@ def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
         found = Capabilities(
             {Capability.MOVES_ON_PREFERENCES: CapabilityState(TrustLevel.SHOWN, LONG_AGO, 4)}, {}, LONG_AGO
         )
-        found.save(store)
+        found.save(store.key_values)
         store.key_values.set(TURN, json.dumps({"feeds": 200, "seconds": 780}))
     polling = call("status", "--json").json["polling"]
     assert polling["turn"] == {"feeds": 200, "seconds": 780}
@@ -88,7 +88,7 @@ def test_what_v3_was_not_seen_to_show_is_said_as_well(
     with Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", lambda: datetime.now(UTC)) as store:
         Capabilities(
             {Capability.MOVES_ON_PREFERENCES: CapabilityState(TrustLevel.NOT_SHOWN, LONG_AGO)}, {}, LONG_AGO
-        ).save(store)
+        ).save(store.key_values)
     words = " ".join(call("status").out.split())
     assert "not shown since 2026-03-01 12:00:00; the v2 feeds decide" in words
     assert "not known yet, 0 people so far" in words

@@ -25,7 +25,7 @@ def shows_itself(live: Live) -> Live:
     for number in range(4):
         live.say(THEIRS, f"witness{number}@example.com", NEWS, OUT)
     polled(live, 13)
-    assert Capabilities.load(live.app.store)[TRUSTED].is_shown
+    assert Capabilities.load(live.app.store.key_values)[TRUSTED].is_shown
     return live
 
 
@@ -49,7 +49,7 @@ def test_the_bridges_own_writes_do_not_show_that_it_moves(make: Make) -> None:
         live.say(MINE, address, NEWS, OUT)
     polled(live, 75)
     assert all(live.shows(address) == (OUT, OUT) for address in people)
-    assert not Capabilities.load(live.app.store)[TRUSTED].is_shown
+    assert not Capabilities.load(live.app.store.key_values)[TRUSTED].is_shown
 
 
 def test_an_opt_out_is_carried_by_the_next_round(watched: Live) -> None:
@@ -75,8 +75,8 @@ def test_what_it_missed_is_not_trusted_the_day_after(watched: Live) -> None:
     watched.dotdigital.switches.modified_moves_on_preferences = False
     watched.say(THEIRS, "ada@example.com", NEWS, OUT)
     polled(watched, 75)
-    assert Capabilities.load(watched.app.store).asked_at is not None
-    assert not Capabilities.load(watched.app.store)[TRUSTED].is_shown
+    assert Capabilities.load(watched.app.store.key_values).asked_at is not None
+    assert not Capabilities.load(watched.app.store.key_values)[TRUSTED].is_shown
 
 
 def test_no_opt_in_passes_a_withdrawal_that_it_misses(watched: Live) -> None:
