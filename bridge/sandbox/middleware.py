@@ -27,7 +27,7 @@ _PAGE = "<!DOCTYPE html><html><head><title>Service</title></head><body><h1>Pleas
 class ServiceMiddleware:
     """Outermost ASGI application of a service.
 
-    Requests below `/_sandbox/` are neither counted nor faulted. Every answer carries a Date header of the
+    Requests below `/_sandbox/` are neither counted nor faulted. Every reply carries a Date header of the
     sandbox clock (so uvicorn's own must be off, as `Server` has it).
     """
 
@@ -54,7 +54,7 @@ class ServiceMiddleware:
         if fault is None:
             await self.app(scope, receive, dated)
         else:
-            await self._misbehave(fault, scope, receive, dated)
+            await self._inject(fault, scope, receive, dated)
 
     def _dated(self, send: Send) -> Send:
         async def stamped(message: Message) -> None:
@@ -66,36 +66,36 @@ class ServiceMiddleware:
 
         return stamped
 
-    async def _misbehave(self, fault: InjectedFault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _inject(self, fault: InjectedFault, scope: Scope, receive: Receive, send: Send) -> None:
         kind = fault.kind
         if kind == "slow":
             await asyncio.sleep(fault.delay)
             await self.app(scope, receive, send)
         elif kind in ("timeout_before", "reset"):
             await _read_whole(receive)
-            await _silence(fault, scope, receive)
+            await _leave_unanswered(fault, scope, receive)
         elif kind in ("timeout_after", "reset_after"):
             await self._apply(scope, receive)
-            await _silence(fault, scope, receive)
+            await _leave_unanswered(fault, scope, receive)
         elif kind in ("truncate", "half_page"):
-            answer = await self._apply(scope, receive)
+            reply = await self._apply(scope, receive)
             if kind == "truncate":
-                await _cut(answer, scope, receive, send)
+                await _truncate(reply, scope, receive, send)
             else:
-                await _halve(answer, send)
+                await _halve(reply, send)
         else:
             if kind == "status_after":
                 await self._apply(scope, receive)
             await _prepared(fault)(scope, receive, send)
 
-    async def _apply(self, scope: Scope, receive: Receive) -> _Answer:
-        answer = _Answer()
-        await self.app(scope, receive, answer.keep)
-        return answer
+    async def _apply(self, scope: Scope, receive: Receive) -> _HeldReply:
+        reply = _HeldReply()
+        await self.app(scope, receive, reply.keep)
+        return reply
 
 
-class _Answer:
-    """A finished answer that has not been sent."""
+class _HeldReply:
+    """A finished reply that has not been sent."""
 
     def __init__(self) -> None:
         self.start: Message = {"type": "http.response.start", "status": 500, "headers": []}
@@ -119,8 +119,8 @@ def _prepared(fault: InjectedFault) -> Response:
     return Response(fault.body or "", fault.status, headers, media_type=fault.content_type)
 
 
-async def _silence(fault: InjectedFault, scope: Scope, receive: Receive) -> None:
-    """Leave the caller without an answer: after the hang, end the connection."""
+async def _leave_unanswered(fault: InjectedFault, scope: Scope, receive: Receive) -> None:
+    """Leave the caller without a reply: after the hang, end the connection."""
     if fault.delay:
         # A timeout means the hang is over and the caller still waits: now the connection ends.
         with contextlib.suppress(TimeoutError):
@@ -134,20 +134,18 @@ async def _silence(fault: InjectedFault, scope: Scope, receive: Receive) -> None
     await _until_gone(receive)
 
 
-async def _cut(answer: _Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    await send(answer.start)
-    await send(
-        {"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True}
-    )
+async def _truncate(reply: _HeldReply, scope: Scope, receive: Receive, send: Send) -> None:
+    await send(reply.start)
+    await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
     _connection(scope).close()
     await _until_gone(receive)
 
 
-async def _halve(answer: _Answer, send: Send) -> None:
-    body = _first_half(answer.body)
-    headers = [pair for pair in answer.start["headers"] if pair[0].lower() != b"content-length"]
+async def _halve(reply: _HeldReply, send: Send) -> None:
+    body = _first_half(reply.body)
+    headers = [pair for pair in reply.start["headers"] if pair[0].lower() != b"content-length"]
     headers.append((b"content-length", str(len(body)).encode("ascii")))
-    await send({**answer.start, "headers": headers})
+    await send({**reply.start, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -173,7 +171,7 @@ async def _read_whole(receive: Receive) -> None:
 
 
 async def _until_gone(receive: Receive) -> None:
-    """Wait until the server has seen the connection end, so that it expects no answer any more."""
+    """Wait until the server has seen the connection end, so that it expects no reply any more."""
     while (await receive())["type"] != "http.disconnect":
         continue
 

@@ -25,7 +25,7 @@ class _Subscribed(msgspec.Struct, rename="camel"):
     """What create and update take; what else they are sent is not kept."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
-    subscribed_event_types: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=100)]
+    subscribed_event_types: Annotated[list[Any], msgspec.Meta(min_length=1, max_length=100)]
     alerts_configuration: dict[str, Any]
     status: Literal["active", "inactive"] = "inactive"
 
@@ -143,7 +143,7 @@ def _body(account: Account, request: HttpRequest, itself: EventExport | None) ->
         body = read_body(request.body, _Subscribed)
     except BodyError as error:
         raise _bad_json(f"{error.field or 'The body'} is not valid") from error
-    types = [entry.get("eventType") for entry in body.subscribed_event_types]
+    types = [one.get("eventType") if isinstance(one, dict) else None for one in body.subscribed_event_types]
     if not all(isinstance(one, str) and _TYPE.fullmatch(one) for one in types):
         raise V3Refusal(400, "events:invalidEventType", "An event type is not known")
     if any(one is not itself and one.body["name"] == body.name for one in account.event_exports.values()):
