@@ -14,7 +14,7 @@ from bridge.sandbox.dotdigital.refusals import preference_invalid, preference_no
 _FIRST_FREE_ID = 1001
 
 
-class PreferenceDefinition(msgspec.Struct, rename="camel", kw_only=True):
+class DefinedPreference(msgspec.Struct, rename="camel", kw_only=True):
     """What creating and updating take. An absent `is_preference` says "category"."""
 
     id: int | None = None
@@ -52,7 +52,7 @@ class PreferenceTree:
         """Every category and every leaf of the account."""
         return list(self._by_id.values())
 
-    def define(self, wanted: PreferenceDefinition, preference_id: int | None = None) -> PreferenceNode:
+    def define(self, wanted: DefinedPreference, preference_id: int | None = None) -> PreferenceNode:
         """Add a node. Raises V2Refusal for a bad name, place or category, ValueError for an id in use."""
         is_leaf, category_id = bool(wanted.is_preference), wanted.category_id or 0
         self._check(wanted, is_leaf, category_id)
@@ -66,7 +66,7 @@ class PreferenceTree:
         self._apply(wanted, node, moved=True)
         return node
 
-    def update(self, wanted: PreferenceDefinition, preference_id: int) -> PreferenceNode:
+    def update(self, wanted: DefinedPreference, preference_id: int) -> PreferenceNode:
         """Redefine a node. Raises V2Refusal, also when a leaf would turn into a category or the reverse."""
         node = self._by_id.get(preference_id)
         if node is None:
@@ -91,7 +91,7 @@ class PreferenceTree:
             del self._by_id[node_id]
         return gone
 
-    def _check(self, wanted: PreferenceDefinition, is_leaf: bool, category_id: int) -> None:
+    def _check(self, wanted: DefinedPreference, is_leaf: bool, category_id: int) -> None:
         names = (wanted.public_name, wanted.private_name)
         if not all(isinstance(name, str) and name for name in names):
             raise preference_invalid("A public and a private name are needed.")
@@ -106,7 +106,7 @@ class PreferenceTree:
         if parent.is_leaf:
             raise preference_invalid("Only a category can hold preferences.")
 
-    def _apply(self, wanted: PreferenceDefinition, node: PreferenceNode, moved: bool) -> None:
+    def _apply(self, wanted: DefinedPreference, node: PreferenceNode, moved: bool) -> None:
         node.public_name, node.private_name = wanted.public_name, wanted.private_name
         node.is_public = wanted.is_public is not False
         if moved:

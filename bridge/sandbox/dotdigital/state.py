@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.sandbox.dotdigital import consent, dates, deletions, events, imports, status_names
 from bridge.sandbox.dotdigital.account import Account
-from bridge.sandbox.dotdigital.preference_tree import PreferenceDefinition
+from bridge.sandbox.dotdigital.preference_tree import DefinedPreference
 from bridge.sandbox.dotdigital.records import EMAIL, StoredContact
 
 _NOT_LIFTED_BY_THE_PERSON = {*status_names.NEVER_UNSUPPRESSED, status_names.SUPPRESSED}
@@ -155,7 +155,7 @@ class DotdigitalState(Account):
 
     def _define(self, default: str, name: str, preference_id: int | None, **other: Any) -> int:
         label = name or default.strip()
-        wanted = PreferenceDefinition(public_name=label, private_name=label, **other)
+        wanted = DefinedPreference(public_name=label, private_name=label, **other)
         with self.lock:
             return self.preferences.define(wanted, preference_id).id
 

@@ -9,7 +9,7 @@ import msgspec
 
 from bridge.sandbox.dotdigital import consent, render
 from bridge.sandbox.dotdigital.account import Account
-from bridge.sandbox.dotdigital.preference_tree import PreferenceDefinition
+from bridge.sandbox.dotdigital.preference_tree import DefinedPreference
 from bridge.sandbox.dotdigital.records import PreferenceNode, StoredContact
 from bridge.sandbox.dotdigital.refusals import (
     contact_not_found,
@@ -41,13 +41,13 @@ def get_preferences(account: Account, _: HttpRequest) -> HttpReply:
 
 def create_preference(account: Account, request: HttpRequest) -> HttpReply:
     """Defines a preference or a category."""
-    node = account.preferences.define(typed_body(request, PreferenceDefinition))
+    node = account.preferences.define(typed_body(request, DefinedPreference))
     return json_reply(_defined(account, node, short=account.switches.definition_answers == "short"))
 
 
 def update_preference(account: Account, request: HttpRequest) -> HttpReply:
     """Names must be sent again. A leaf cannot become a category, which an absent `isPreference` says."""
-    body = typed_body(request, PreferenceDefinition)
+    body = typed_body(request, DefinedPreference)
     preference_id = path_id(request, "id")
     if body.id != preference_id:
         raise parameter_invalid("The id of the body is not the id of the path.")

@@ -54,7 +54,7 @@ class StagedRecord:
 
 
 @dataclass
-class ImportJob:
+class StagedImport:
     """An import; `request` is what it was begun with, and is answered."""
 
     request: dict[str, Any]
@@ -104,7 +104,7 @@ class MyPreferencesAccount:
         self.segments = {EVERYBODY.name.lower(): EVERYBODY}
         self.segment_groups: dict[str, SegmentGroup] = {}
         self.exports: dict[int, ExportJob] = {}
-        self.imports: dict[int, ImportJob] = {}
+        self.imports: dict[int, StagedImport] = {}
         self.forbidden: set[str] = set()
         """Operation ids for which the API user has no permission"""
         self._lagging: dict[int, tuple[datetime, StoredProfile]] = {}

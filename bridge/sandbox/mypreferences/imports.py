@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bridge.sandbox.http import HttpReply, json_reply
-from bridge.sandbox.mypreferences.account import ImportJob, MyPreferencesAccount, StagedRecord
+from bridge.sandbox.mypreferences.account import MyPreferencesAccount, StagedImport, StagedRecord
 from bridge.sandbox.mypreferences.bodies import ProfileBody, read, spelled_throughout
 from bridge.sandbox.mypreferences.call import MyPreferencesCall
 from bridge.sandbox.mypreferences.config import spelled_as
@@ -64,7 +64,7 @@ def initiate(call: MyPreferencesCall) -> HttpReply:
     token = 800_001 + len(account.imports)
     sent = {name: value for name, value in msgspec.to_builtins(body).items() if value not in (None, "")}
     expires = now + timedelta(hours=switches.import_token_hours)
-    job = account.imports[token] = ImportJob(sent, call.author, now, expires, switches.import_polls)
+    job = account.imports[token] = StagedImport(sent, call.author, now, expires, switches.import_polls)
     return _shown(token, job)
 
 
@@ -136,7 +136,7 @@ def run_due(account: MyPreferencesAccount) -> None:
                 _run(account, job)
 
 
-def _run(account: MyPreferencesAccount, job: ImportJob) -> None:
+def _run(account: MyPreferencesAccount, job: StagedImport) -> None:
     for record in job.staged:
         job.processed += 1
         try:
@@ -145,7 +145,7 @@ def _run(account: MyPreferencesAccount, job: ImportJob) -> None:
             job.exceptions.append(_exception(record.number, record.sent, refusal))
 
 
-def _apply(account: MyPreferencesAccount, job: ImportJob, record: StagedRecord) -> None:
+def _apply(account: MyPreferencesAccount, job: StagedImport, record: StagedRecord) -> None:
     profile = _found(account, job, record)
     if job.request["ImportAction"].lower() == "delete":
         if profile is None:
@@ -161,7 +161,7 @@ def _apply(account: MyPreferencesAccount, job: ImportJob, record: StagedRecord) 
     job.not_honored += not update_profile(ProfileEdit(account, profile, job.author), record.request)
 
 
-def _found(account: MyPreferencesAccount, job: ImportJob, record: StagedRecord) -> StoredProfile | None:
+def _found(account: MyPreferencesAccount, job: StagedImport, record: StagedRecord) -> StoredProfile | None:
     if record.profile_id is not None:
         return account.profiles.get(record.profile_id)
     type_name = job.request.get("MatchValue", "")
@@ -175,7 +175,7 @@ def _is_prior(account: MyPreferencesAccount, request: ProfileRequest) -> bool:
     return any(item.version != newest[item.consent_type] for item in sent)
 
 
-def _job(call: MyPreferencesCall) -> tuple[int, ImportJob]:
+def _job(call: MyPreferencesCall) -> tuple[int, StagedImport]:
     token = call.id("accessToken")
     job = call.account.imports.get(token)
     if job is None or job.expires <= call.account.clock.now():
@@ -183,12 +183,12 @@ def _job(call: MyPreferencesCall) -> tuple[int, ImportJob]:
     return token, job
 
 
-def _refuse_executed(job: ImportJob) -> None:
+def _refuse_executed(job: StagedImport) -> None:
     if job.status not in ("Initiated", "Staging"):
         raise invalid("The import was executed already.")
 
 
-def _shown(token: int, job: ImportJob) -> HttpReply:
+def _shown(token: int, job: StagedImport) -> HttpReply:
     behind = job.status in ("Completed", "Failed") and job.polls_left > 0
     processed = 0 if behind else job.processed
     return json_reply(
