@@ -186,7 +186,7 @@ class FakeSide:
         return 2 * sum(len(self.split(writes)) for writes in people) + raised
 
     def _is_bulk(self, requests: int) -> bool:
-        return self.bulk_from is not None and requests >= max(2, self.bulk_from)
+        return self.bulk_from is not None and requests >= self.bulk_from
 
     def _topics(self) -> list[TopicId]:
         return [topic.id for topic in self.mapping.all if topic.source is not None]
