@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from bridge.core.errors import AlreadyDone, MappingStale, NotFound, Refused, SideError, Verdict
@@ -60,6 +61,7 @@ class ContactWriter:
         except SideError as error:
             if error.verdict is not Verdict.HOLD:
                 raise
+            logging.getLogger("bridge.dotdigital").warning("a consent record was not kept: %s", error)
             return False
         return True
 

@@ -173,7 +173,7 @@ def test_erased_here_alone_both_sides_are_left_as_they_are(live: Live) -> None:
 STEPS = {
     "the mark": ("store.erasures", "begin"),
     "the suppression": ("dotdigital", "bulk_suppress_contacts"),
-    "the deletion at Dotdigital": ("dotdigital_client", "delete_report"),
+    "the deletion at Dotdigital": ("dotdigital_client", "get_delete_status"),
     "the withdrawal": ("mypreferences", "update_profile_post"),
     "the deletion at MyPreferences": ("mypreferences", "delete_profile"),
     "the end": ("store.erasures", "finish"),
