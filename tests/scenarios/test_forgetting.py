@@ -130,7 +130,7 @@ def test_a_later_opt_in_of_their_own_comes_through(live: Live) -> None:
     cells, history = live.app.store.cells.of(told.person), live.app.store.ledger.history(told.person)
     shown = explain(live.app.mapping, told, cells, history)
     lines = [line for topic in shown["topics"] for line in topic["history"]]
-    assert "they had been erased; an opt-in from after that" in [line.get("why") for line in lines]
+    assert "the person had been erased; this opt-in is newer" in [line.get("why") for line in lines]
 
 
 def test_with_the_new_opt_in_no_old_one_comes_back(live: Live) -> None:
@@ -222,7 +222,7 @@ def test_a_side_that_is_down_is_erased_by_the_same_command_later(
         done = forget(live, ada)
     assert (done.finished, set(done.errors), set(done.sides)) == (False, {down}, {down.other})
     report = live.round()
-    assert any("not wholly erased" in warning for warning in report.warnings)
+    assert any("erasures are not finished" in warning for warning in report.warnings)
     assert forget(live, ada).finished
     is_gone(live, ada)
     assert not live.round().warnings
