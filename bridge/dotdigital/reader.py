@@ -20,12 +20,13 @@ from bridge.dotdigital.client.wire import ContactV3
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.person_reader import PersonReader
 from bridge.dotdigital.polling import events, modified_feed, suppressions
-from bridge.dotdigital.polling.capabilities import CapabilityProbe, ChangeType, OwnWrites, no_writes
+from bridge.dotdigital.polling.capabilities import CapabilityProbe, OwnWrites, no_writes
 from bridge.dotdigital.polling.contact_listing import ContactListing, pages_in
 from bridge.dotdigital.polling.events import EventsExport
 from bridge.dotdigital.polling.feed_rotation import FeedRotation, RateBudget
 from bridge.dotdigital.polling.modified_feed import ModifiedFeed
 from bridge.dotdigital.polling.opt_ins import OptIns
+from bridge.dotdigital.polling.stored import ChangeType
 from bridge.dotdigital.polling.suppressions import Suppressions
 from bridge.dotdigital.polling.v2_listing import V2Listing
 from bridge.dotdigital.preference_tree import catalogue_of

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cli_world import IN, Call, CliWorld
 
-from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel
-from bridge.dotdigital.polling.feed_rotation import KEY as TURN
+from bridge.dotdigital.polling.stored import ROTATION_KEY as TURN
+from bridge.dotdigital.polling.stored import Capabilities, Capability, CapabilityState, TrustLevel
 from bridge.store import Store
 
 LONG_AGO = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -105,7 +105,7 @@ def test_explain_tells_what_was_said_agreed_and_written(cli_world: CliWorld, cal
     result = call("explain", "Ben.Baker@example.com")
     assert result.code == 0
     assert "opted out" in result.out
-    assert "one side withdrew" in result.out or "a withdrawal wins" in result.out
+    assert "one side opted out" in result.out or "a withdrawal wins" in result.out
     document = call("explain", "ben.baker@example.com", "--json").json
     assert document["person"] == "b…@example.com"
     [topic] = [one for one in document["topics"] if one["topic"] == "newsletter"]

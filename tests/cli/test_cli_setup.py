@@ -96,7 +96,7 @@ def test_the_doctor_names_a_missing_permission(cli_world: CliWorld, call: Call) 
     result = call("doctor", "--json")
     assert result.code == 5
     [bad] = [check for check in result.json["checks"] if check["state"] == "bad"]
-    assert "events_by_account" in bad["what"]
+    assert "retrieveEvents" in bad["what"]
     assert "User Group" in bad["mend"]
 
 

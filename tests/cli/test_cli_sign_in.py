@@ -68,7 +68,7 @@ def test_the_doctor_signs_in_by_a_certificate(
 def test_the_doctor_tells_a_wrong_clock_from_wrong_credentials(cli_world: CliWorld, call: Call) -> None:
     cli_world.services.clock.advance(-90)
     [clock] = found(call("doctor", "--json", MYPREFERENCES__AUTH="pnauthinfo3"), "bad")
-    assert "the time of the request. Tried: PNAUTHINFO3-HMAC-SHA256." in clock["what"]
+    assert "MyPreferences rejected the request timestamp. Tried: PNAUTHINFO3-HMAC-SHA256." in clock["what"]
     assert "s ahead of " in clock["mend"]
     assert "MyPreferences" in clock["mend"]
     cli_world.services.clock.advance(90)

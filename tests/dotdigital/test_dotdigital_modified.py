@@ -15,8 +15,8 @@ from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.polling.capabilities import Capabilities, Capability, CapabilityState, TrustLevel
 from bridge.dotdigital.polling.modified_feed import FEED, LONGEST
+from bridge.dotdigital.polling.stored import Capabilities, Capability, CapabilityState, TrustLevel
 from bridge.dotdigital.polling.suppressions import FEED as SUPPRESSED
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import DotdigitalState

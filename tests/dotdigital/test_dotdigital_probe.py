@@ -16,17 +16,19 @@ from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.polling.capabilities import (
     AFTER_FAILURE,
-    ENOUGH,
     EVERY,
     HANDFUL,
     WHILE_UNKNOWN,
+    OwnWrites,
+    no_writes,
+)
+from bridge.dotdigital.polling.stored import (
+    ENOUGH,
     Capabilities,
     Capability,
     CapabilityState,
     ChangeType,
-    OwnWrites,
     TrustLevel,
-    no_writes,
 )
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import DotdigitalState

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.dotdigital.polling.capabilities import Capabilities, Capability
 from bridge.dotdigital.polling.modified_feed import LONGEST
+from bridge.dotdigital.polling.stored import Capabilities, Capability
 from bridge.sandbox.faults import InjectedFault
 from tests.port_calls import feed_named
 from tests.scenarios.conftest import Make

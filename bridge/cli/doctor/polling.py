@@ -25,8 +25,7 @@ _USED = "moves_on_preferences"
 
 def polling(memory: KeyValue) -> dict[str, Any]:
     """As JSON: `turn` is null before the daemon's first run."""
-    from bridge.dotdigital.polling.capabilities import Capabilities
-    from bridge.dotdigital.polling.feed_rotation import last_rotation_period
+    from bridge.dotdigital.polling.stored import Capabilities, last_rotation_period
 
     learned, turn = Capabilities.load(memory), last_rotation_period(memory)
     return {

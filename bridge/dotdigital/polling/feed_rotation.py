@@ -2,26 +2,25 @@
 all: where the rate limits do not allow all of them in every round, they take turns.
 
 A feed that is not read in a round is not in doubt for that: its watermark stays, and what it covers is read
-before anybody is opted in on it (see `bridge.engine.recheck`). `~modified` is read first where it was shown
-to include preference changes (`capabilities`).
+before anybody is opted in on it (see `recheck` in `bridge.engine.apply`). `~modified` is read first where it
+was shown to include preference changes (`capabilities`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil, floor
 from typing import Protocol
 
 from bridge.core.ports import KeyValue, Watermarks
-from bridge.dotdigital.polling.capabilities import Capability, CapabilityProbe
+from bridge.dotdigital.polling.capabilities import CapabilityProbe
 from bridge.dotdigital.polling.modified_feed import FEED as MODIFIED
 from bridge.dotdigital.polling.modified_feed import LONGEST, ModifiedFeed
+from bridge.dotdigital.polling.stored import ROTATION_KEY, Capability
 
 OPERATION = "get-contacts-with-modified-preference-opt-in-since-date"
-KEY = "dotdigital.turn"
 SPARED = 4  # calls of a window that a round leaves unused: the next round may fall into the same window
 _FEW = 1  # feeds that take no more calls than asking whether they have to be read
 _MINUTE = timedelta(minutes=1)
@@ -67,20 +66,6 @@ def affordable(feeds: Sequence[str], poll_interval: timedelta, budget: RateBudge
         yield feed
 
 
-@dataclass(frozen=True, slots=True)
-class RotationPeriod:
-    """So many feeds, each of which is read within `whole`."""
-
-    feeds: int
-    whole: timedelta
-
-
-def last_rotation_period(memory: KeyValue) -> RotationPeriod | None:
-    """The rotation period that the last polling round noted; None before the first."""
-    row = json.loads(memory.get(KEY) or "null")
-    return None if row is None else RotationPeriod(row["feeds"], timedelta(seconds=row["seconds"]))
-
-
 class FeedRotation:
     """`feeds` take turns: one for each preference. The rotation period is noted in `memory`, for commands
     that only report it."""
@@ -122,7 +107,7 @@ class FeedRotation:
     def _note(self, whole: timedelta) -> None:
         row = json.dumps({"feeds": len(self._feeds), "seconds": whole.total_seconds()})
         if row != self._noted:
-            self._memory.set(KEY, row)
+            self._memory.set(ROTATION_KEY, row)
             self._noted = row
 
     def _is_accelerated(self) -> bool:
