@@ -142,15 +142,15 @@ def read_back(
     """What a side shows now of these people, by address key, or why that is not known."""
     asked = {address_key(who.address): who for who in people}
     found: dict[str, PersonView | SideError] = {}
-    missed = left_out(reader.side)
+    stopped: SideError | None = None
     try:
         for page in reader.read_people(list(asked.values())) if asked else ():
             found |= {address_key(view.address): view for view in page.views}
             found |= {address_key(who.address): error for who, error in page.failures}
             run.heartbeat()
     except SideError as error:
-        missed = error
-    return {key: found.get(key, missed) for key in asked}
+        stopped = error
+    return {key: found.get(key) or stopped or left_out(reader.side) for key in asked}
 
 
 # before and after a write

@@ -152,14 +152,12 @@ def _report_erasures(run: RunContext) -> None:
     waiting = run.state.erasures.recheck()
     if marks := run.state.erasures.unreadable():
         run.health.warn(
-            f"Cannot check {marks} erased people: BRIDGE_ERASURE_KEY is missing or has changed. Until it is "
-            f"restored, older opt-ins of newly seen people ({waiting} so far) are ignored. "
-            "`bridge forget --help` says what to do without the key."
+            f"Cannot recognise erased people (markers: {marks}): BRIDGE_ERASURE_KEY is missing or has "
+            f"changed. Until it is restored, older opt-ins of newly seen people ({waiting} so far) are "
+            "ignored. `bridge forget --help` says what to do without the key."
         )
     if begun := run.state.erasures.unfinished():
-        run.health.warn(
-            f"{begun} erasures are not finished. Repeat `bridge forget` for each of these people."
-        )
+        run.health.warn(f"Erasures not finished: {begun}. Repeat `bridge forget` for each of these people.")
 
 
 # catalogues

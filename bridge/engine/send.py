@@ -62,7 +62,7 @@ class Sender:
         results = run.replicas[side].send(requests, run.heartbeat)
         sent_at = run.clock()
         if unrecorded := results.count(WriteResponse.UNRECORDED):
-            run.health.warn(f"{side}: consent records of {unrecorded} people were not kept")
+            run.health.warn(f"{side}: people whose consent records were not kept: {unrecorded}")
         shown = self._read_back(side, [unit for _, unit in planned], results)
         rows = list(zip(planned, attempts, results, strict=True))
         for number, some in enumerate(batched(rows, run.tuning.page), 1):
@@ -74,7 +74,7 @@ class Sender:
                 _count(counts, unit, verified)
             end_attempts(run, side, ended)
             run.heartbeat()
-            if len(rows) > 1:
+            if len(work) > 1:
                 run.progress("settling a bulk job", number * run.tuning.page, len(rows))
 
     def _read_back(

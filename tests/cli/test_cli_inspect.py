@@ -105,7 +105,7 @@ def test_explain_tells_what_was_said_agreed_and_written(cli_world: CliWorld, cal
     result = call("explain", "Ben.Baker@example.com")
     assert result.code == 0
     assert "opted out" in result.out
-    assert "one side opted out" in result.out or "a withdrawal wins" in result.out
+    assert "one side opted out" in result.out or "an opt-out wins" in result.out
     document = call("explain", "ben.baker@example.com", "--json").json
     assert document["person"] == "b…@example.com"
     [topic] = [one for one in document["topics"] if one["topic"] == "newsletter"]

@@ -7,25 +7,25 @@ from datetime import timedelta
 
 import pytest
 from core_cells import DD, MP, NOW, ORDINARY, TOPIC, cell, day, no, yes
-from core_tales import CLEANED, FIRST, OLD_YES, OPPOSED, OUT, UNDATED_GONE, WERE_IN, decided, said
-from core_tales_asking import COMING_BACK
-from core_tales_rules import IN_THE_WAY
-from core_tales_words import WORDS_SAID
+from golden_cases import CLEANED, FIRST, OLD_YES, OPPOSED, OUT, UNDATED_GONE, WERE_IN, decided, said
+from golden_cases_blocks import BLOCKS
+from golden_cases_double_opt_in import RESUBSCRIBING
+from golden_cases_statements import STATEMENTS
 
 from bridge.core.decide import decide
 from bridge.core.decision import RULE_TEXT, Act, Rule, is_raise, writes_of
 from bridge.core.model import Withdrawal
 
-TALES = WORDS_SAID | IN_THE_WAY | COMING_BACK
+GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING
 
 
-@pytest.mark.parametrize("sentence", TALES)
+@pytest.mark.parametrize("sentence", GOLDEN_CASES)
 def test_people_get_the_answer_that_was_promised(sentence: str) -> None:
-    assert said(decided(TALES[sentence])) == TALES[sentence][0]
+    assert said(decided(GOLDEN_CASES[sentence])) == GOLDEN_CASES[sentence][0]
 
 
 def test_no_sentence_is_told_twice() -> None:
-    assert not WORDS_SAID.keys() & IN_THE_WAY.keys()
+    assert not STATEMENTS.keys() & BLOCKS.keys()
 
 
 def test_every_rule_is_explained_in_words() -> None:
@@ -35,7 +35,7 @@ def test_every_rule_is_explained_in_words() -> None:
 
 def test_every_rule_the_core_decides_by_has_a_story() -> None:
     engine_only = {Rule.UNREADABLE}
-    told_of = {rule for rule in Rule for expected, *_ in TALES.values() if rule.value in expected}
+    told_of = {rule for rule in Rule for expected, *_ in GOLDEN_CASES.values() if rule.value in expected}
     assert told_of == set(Rule) - engine_only
 
 

@@ -196,6 +196,6 @@ def test_what_was_carried_is_explained_and_holds_no_address(make: Make) -> None:
     history = live.app.store.ledger.history(who.person)
     shown = explain(live.app.mapping, who, live.app.store.cells.of(who.person), history)
     told = [line for topic in shown["topics"] for line in topic["history"] if topic["topic"] == NEWS]
-    assert "a withdrawal made under the person's other address" in {line.get("why") for line in told}
+    assert "an opt-out made under the person's other address" in {line.get("why") for line in told}
     assert "address_changed" in {entry["kind"] for entry in history}
     assert "@" not in str(history)

@@ -99,7 +99,7 @@ def test_a_record_that_is_not_taken_keeps_nobody_out_and_is_told(asking: Live) -
     assert asking.shows("ada@example.com") == (IN, IN)
     assert _records(asking) == []
     assert any(
-        "consent records of 1 people were not kept" in text for one in reports for text in one.warnings
+        "people whose consent records were not kept: 1" in text for one in reports for text in one.warnings
     )
 
 

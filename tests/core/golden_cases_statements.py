@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from core_cells import ABSENT, TOPIC, agreed, cell, day, no, silent, with_hold, yes
-from core_tales import (
+from golden_cases import (
     AHEAD,
     APPROVED,
     ASKS,
@@ -23,14 +23,14 @@ from core_tales import (
     THEIRS_WINS,
     WERE_IN,
     WERE_OUT,
-    Tale,
+    GoldenCase,
 )
 
 from bridge.core.decision import Rule
 from bridge.core.mapping import Direction
 from bridge.core.model import Choice, HoldState
 
-WORDS_SAID: dict[str, Tale] = {
+STATEMENTS: dict[str, GoldenCase] = {
     # nobody acts
     "Nothing changed: nothing is done": ("nothing: unchanged", TOPIC, cell(*QUIET, WERE_IN)),
     "Two yeses agree": ("agree opted_in: agreement", TOPIC, cell(*QUIET)),

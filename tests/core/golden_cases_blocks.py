@@ -24,7 +24,7 @@ from core_cells import (
     with_hold,
     yes,
 )
-from core_tales import (
+from golden_cases import (
     BURST,
     CLEANED,
     COMPLAINED,
@@ -40,7 +40,7 @@ from core_tales import (
     WEEKLY,
     WERE_IN,
     WERE_OUT,
-    Tale,
+    GoldenCase,
     beside,
     under,
 )
@@ -65,7 +65,7 @@ def elsewhere(at: int | None = None) -> Observation:
     return replace(blocked(Block.UNREACHABLE), changed_at=said, reason=OTHER_ADDRESS)
 
 
-IN_THE_WAY: dict[str, Tale] = {
+BLOCKS: dict[str, GoldenCase] = {
     "An opt-in from before somebody was erased raises nobody": (
         "nothing: erased",
         TOPIC,

@@ -36,7 +36,7 @@ from bridge.core.model import (
 
 Under = tuple[Cell, bool]  # the person's e-mail channel, and whether an unsubscribe there spreads
 # What is decided, and about what.
-Tale = tuple[str, Topic, Cell] | tuple[str, Topic, Cell, DecisionContext | Under]
+GoldenCase = tuple[str, Topic, Cell] | tuple[str, Topic, Cell, DecisionContext | Under]
 
 IN, OUT = Choice.OPTED_IN, Choice.OPTED_OUT
 LATEST = replace(TOPIC, conflict=Conflict.LATEST)
@@ -104,8 +104,8 @@ def beside(channel: Cell) -> Under:
     return channel, False
 
 
-def decided(tale: Tale) -> Decision:
-    _, topic, one, *more = tale
+def decided(case: GoldenCase) -> Decision:
+    _, topic, one, *more = case
     now = next((item for item in more if isinstance(item, DecisionContext)), ORDINARY)
     channel, unsubscribe_withdraws_topics = next(
         (item for item in more if isinstance(item, tuple)), (None, False)

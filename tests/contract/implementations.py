@@ -1,4 +1,4 @@
-"""One bench a side: something that fills the Replica port, and a hand to act as its people.
+"""One implementation of the Replica port a side, and a way to act as its people.
 
 The same promises are tested on the fake and on both real clients against the emulated services.
 """
@@ -74,7 +74,7 @@ EVERYTHING = {
 }
 
 
-class Bench(Protocol):
+class Implementation(Protocol):
     """What the contract suite needs of an implementation."""
 
     side: Side
@@ -106,7 +106,7 @@ def who(address: str) -> Who:
 
 
 @dataclass
-class FakeBench:
+class FakeImplementation:
     side: Side
     fake: FakeSide
     now: Callable[[], datetime]
@@ -133,9 +133,9 @@ class FakeBench:
 
 
 @contextmanager
-def fake_bench() -> Iterator[Bench]:
+def fake_implementation() -> Iterator[Implementation]:
     clock = ticking()
-    yield FakeBench(Side.DOTDIGITAL, FakeSide(Side.DOTDIGITAL, MAPPING, clock), clock)
+    yield FakeImplementation(Side.DOTDIGITAL, FakeSide(Side.DOTDIGITAL, MAPPING, clock), clock)
 
 
 def ticking() -> Callable[[], datetime]:
@@ -159,7 +159,7 @@ def _transport(side: Side, url: str, auth: object, throttle: Throttle) -> Transp
     )
 
 
-class MyPreferencesBench:
+class MyPreferencesImplementation:
     side = Side.MYPREFERENCES
     swept = False
 
@@ -206,18 +206,18 @@ class MyPreferencesBench:
 
 
 @contextmanager
-def mypreferences_bench(*position: tuple[str, Any]) -> Iterator[Bench]:
+def mypreferences_implementation(*position: tuple[str, Any]) -> Iterator[Implementation]:
     state = mypreferences.MyPreferencesState()
     for switch, value in position:
         setattr(state.switches, switch, value)
     state.subscriptions.create(EVERYTHING)  # only events that belong to a subscription are kept
     with Server(mypreferences.create_app(state)) as server:
-        bench = MyPreferencesBench(state, server.url)
-        yield bench
-        bench.close()
+        side = MyPreferencesImplementation(state, server.url)
+        yield side
+        side.close()
 
 
-class DotdigitalBench:
+class DotdigitalImplementation:
     side = Side.DOTDIGITAL
     swept = False
 
@@ -261,24 +261,27 @@ class DotdigitalBench:
 
 
 @contextmanager
-def dotdigital_bench(*position: tuple[str, Any]) -> Iterator[Bench]:
+def dotdigital_implementation(*position: tuple[str, Any]) -> Iterator[Implementation]:
     state = dotdigital.DotdigitalState()
     for switch, value in position:
         setattr(state.switches, switch, value)
     with Server(dotdigital.create_app(state)) as server:
-        bench = DotdigitalBench(state, server.url)
-        bench.swept = any(one in ONLY_A_SWEEP_TELLS for one in position)
-        yield bench
-        bench.close()
+        side = DotdigitalImplementation(state, server.url)
+        side.swept = any(one in ONLY_A_SWEEP_TELLS for one in position)
+        yield side
+        side.close()
 
 
-Make = Callable[[], AbstractContextManager[Bench]]
+Make = Callable[[], AbstractContextManager[Implementation]]
 
-BENCHES: dict[str, Make] = {
-    "fake": fake_bench,
-    "mypreferences": mypreferences_bench,
-    "dotdigital": dotdigital_bench,
-    **{f"mypreferences_{one[0]}_{one[1]}": partial(mypreferences_bench, one) for one in MYPREFERENCES},
-    **{f"dotdigital_{one[0]}_{one[1]}": partial(dotdigital_bench, one) for one in DOTDIGITAL},
+IMPLEMENTATIONS: dict[str, Make] = {
+    "fake": fake_implementation,
+    "mypreferences": mypreferences_implementation,
+    "dotdigital": dotdigital_implementation,
+    **{
+        f"mypreferences_{one[0]}_{one[1]}": partial(mypreferences_implementation, one)
+        for one in MYPREFERENCES
+    },
+    **{f"dotdigital_{one[0]}_{one[1]}": partial(dotdigital_implementation, one) for one in DOTDIGITAL},
 }
 """Each side as the documents have it, and once for each position of what they leave open."""

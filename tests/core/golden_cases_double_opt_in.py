@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core_cells import DD, EMAIL, MAILABLE, MP, blocked, cell, day, no, with_hold, yes
-from core_tales import ASKED, BACK, BY_MAIL, SILENTLY, UNANSWERED, WERE_IN, WERE_OUT, Tale
+from golden_cases import ASKED, BACK, BY_MAIL, SILENTLY, UNANSWERED, WERE_IN, WERE_OUT, GoldenCase
 
 from bridge.core.decision import Rule
 from bridge.core.mapping import Conflict
 from bridge.core.model import Block, Challenge, HoldState
 
-COMING_BACK: dict[str, Tale] = {
+RESUBSCRIBING: dict[str, GoldenCase] = {
     "hold: resubscribing waits for the desk": (
         "hold resubscribe (raise dotdigital by challenge)",
         EMAIL,
