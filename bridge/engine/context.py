@@ -19,8 +19,6 @@ from bridge.core.store_port import RunKind, StorePort
 
 Clock = Callable[[], datetime]
 
-ACCOUNT = "account."  # the facts that name the account at each side
-
 
 class Progress(Protocol):
     """Called with how far a long step has come; `total` is None where it is not known."""

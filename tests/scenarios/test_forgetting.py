@@ -222,7 +222,7 @@ def test_a_side_that_is_down_is_erased_by_the_same_command_later(
         done = forget(live, ada)
     assert (done.finished, set(done.errors), set(done.sides)) == (False, {down}, {down.other})
     report = live.round()
-    assert any("erasures are not finished" in warning for warning in report.warnings)
+    assert any("Erasures not finished: 1" in warning for warning in report.warnings)
     assert forget(live, ada).finished
     is_gone(live, ada)
     assert not live.round().warnings
