@@ -1,5 +1,5 @@
-"""MyPreferences emulated in a process of its own, with as many people as asked for: `service.py PEOPLE`.
-Prints its address, and ends with its standard input."""
+"""The MyPreferences sandbox in its own process, with that many people: `service_process.py PEOPLE`.
+Prints its URL, and ends when its standard input is closed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bridge.sandbox.server import Server
 
 def main(people: int) -> None:
     state = MyPreferencesState()
-    said = datetime(2025, 6, 1, 12, tzinfo=UTC)
+    chosen_at = datetime(2025, 6, 1, 12, tzinfo=UTC)
     for number in range(people):
         state.add_profile(
             [("Primary", f"person-{number}@example.com")],
-            preferences={"NEWS_EMAIL": (number % 3 > 0, said)},
+            preferences={"NEWS_EMAIL": (number % 3 > 0, chosen_at)},
         )
     with Server(create_app(state)) as server:
         print(server.url, flush=True)

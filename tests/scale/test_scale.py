@@ -1,4 +1,4 @@
-"""A full sweep by export, each in a process of its own: how much memory it takes, and what a kill leaves."""
+"""A full sweep by export, in its own process: how much memory it takes, and how it continues after a kill."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE.parents[1])}
 
 
 @contextmanager
-def a_service(people: int) -> Iterator[str]:
-    """The emulated service in a process of its own: its memory must not be taken for the bridge's."""
+def running_service(people: int) -> Iterator[str]:
+    """The sandbox in its own process, so that its memory does not count as the bridge's."""
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "service.py"), str(people)],
+        [sys.executable, str(HERE / "service_process.py"), str(people)],
         env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -37,39 +37,39 @@ def a_service(people: int) -> Iterator[str]:
         process.communicate()
 
 
-def begin(folder: Path, url: str) -> subprocess.Popen[str]:
+def start_sweep(folder: Path, url: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(HERE / "child.py"), f"sqlite:///{folder / 'bridge.db'}", url],
+        [sys.executable, str(HERE / "sweep_process.py"), f"sqlite:///{folder / 'bridge.db'}", url],
         env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
-def seen(process: subprocess.Popen[str]) -> dict[str, Any]:
-    said, errors = process.communicate()
+def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+    output, errors = process.communicate()
     assert process.returncode == 0, errors
-    found: dict[str, Any] = json.loads(said)
+    found: dict[str, Any] = json.loads(output)
     return found
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ten_times_as_many_people_take_no_more_memory(tmp_path: Path) -> None:
-    """They are read and stored page by page; nothing in the bridge grows with their number."""
+    """People are read and stored page by page, so memory does not grow with their number."""
     peaks = []
     for people in (FEW, 10 * FEW):
         folder = tmp_path / str(people)
         folder.mkdir()
-        with a_service(people) as url:
-            found = seen(begin(folder, url))
-        assert (found["swept"], found["people"], found["told"]) == (True, people, [people, people])
+        with running_service(people) as url:
+            found = result_of(start_sweep(folder, url))
+        assert (found["swept"], found["people"], found["progress"]) == (True, people, [people, people])
         peaks.append(found["peak"])
     small, large = peaks
     assert small > 0
     assert large < small * 1.15, f"{small} KiB for {FEW} people, {large} KiB for ten times as many"
 
 
-class Trap:
-    """Kills a process when the service is asked for the n-th block of an export."""
+class KillAtBlock:
+    """Kills a process when it requests the n-th block of an export."""
 
     def __init__(self, state: MyPreferencesState, nth: int) -> None:
         self._left, self._record = nth, state.calls.record
@@ -85,18 +85,18 @@ class Trap:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 3])
-def test_a_killed_sweep_is_gone_on_with_by_the_next_process(tmp_path: Path, nth: int) -> None:
-    """MyPreferences `Segment: Retrieve data`: a token that is kept alive can be asked by anybody again."""
+def test_the_next_process_continues_a_killed_sweep(tmp_path: Path, nth: int) -> None:
+    """MyPreferences `Segment: Retrieve data`: the next process can use an export token again."""
     state = MyPreferencesState()
     for number in range(3500):
         state.add_profile([f"person-{number}@example.com"])
     with Server(create_app(state)) as server:
-        trap = Trap(state, nth)
-        trap.process = begin(tmp_path, server.url)
-        trap.process.communicate()
-        assert trap.process.returncode == -signal.SIGKILL
-        found = seen(begin(tmp_path, server.url))
-    assert (found["swept"], found["people"], found["told"]) == (True, 3500, [3500, 3500])
+        kill = KillAtBlock(state, nth)
+        kill.process = start_sweep(tmp_path, server.url)
+        kill.process.communicate()
+        assert kill.process.returncode == -signal.SIGKILL
+        found = result_of(start_sweep(tmp_path, server.url))
+    assert (found["swept"], found["people"], found["progress"]) == (True, 3500, [3500, 3500])
     assert state.calls.count("initiateExportSegment") == 1
-    assert state.calls.count("retrieveExport") == 4 + 1  # the one that was never stored came twice
+    assert state.calls.count("retrieveExport") == 4 + 1  # the block that was not stored is read twice
     assert state.calls.count("retrieveProfilesByEmail") == 0

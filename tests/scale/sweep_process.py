@@ -1,4 +1,4 @@
-"""One sweep by export as a process of its own: `child.py DATABASE SERVICE`. Prints what it saw as JSON."""
+"""One sweep by export in its own process: `sweep_process.py DATABASE_URL SERVICE_URL`. Prints JSON."""
 
 from __future__ import annotations
 
@@ -58,25 +58,30 @@ def reader(url: str) -> MyPreferencesReader:
     return MyPreferencesReader(client, MAPPING, clock, segment=SegmentRef("EVERYBODY"), poll_interval=0.05)
 
 
-def peak() -> int:
-    """The most memory this process ever had, in KiB."""
+def peak_memory() -> int:
+    """Peak memory of this process, in KiB."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     return int(found[1]) if found else 0
 
 
 def main(database: str, url: str) -> None:
-    there = FakeSide(Side.DOTDIGITAL, MAPPING, clock)
-    told: list[tuple[int, int | None]] = []
+    dotdigital = FakeSide(Side.DOTDIGITAL, MAPPING, clock)
+    progress: list[tuple[int, int | None]] = []
     with Store.open(database, clock=clock) as store:
-        readers = {Side.MYPREFERENCES: reader(url), Side.DOTDIGITAL: there}
+        readers = {Side.MYPREFERENCES: reader(url), Side.DOTDIGITAL: dotdigital}
 
-        def progress(_step: str, done: int, total: int | None = None) -> None:
-            told.append((done, total))
+        def on_progress(_step: str, done: int, total: int | None = None) -> None:
+            progress.append((done, total))
 
-        services = Services(store, readers, MAPPING, Tuning(), clock, progress)
+        services = Services(store, readers, MAPPING, Tuning(), clock, on_progress)
         swept = sweep(RunContext(services, RunKind.FULL))
-        seen = {"swept": swept, "people": store.people.count(), "told": told[-1], "peak": peak()}
-    print(json.dumps(seen))
+        result = {
+            "swept": swept,
+            "people": store.people.count(),
+            "progress": progress[-1],
+            "peak": peak_memory(),
+        }
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":
