@@ -1,4 +1,4 @@
-"""An emulated Dotdigital account, and the bridge's hands and eyes for it."""
+"""An emulated Dotdigital account, and the bridge's reader and writer for it."""
 
 from __future__ import annotations
 

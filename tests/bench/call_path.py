@@ -19,7 +19,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from tests.scenarios.live import IN, NEWS, OUT, THEIRS, Live, Plan, street
+from tests.scenarios.live import IN, NEWS, OUT, THEIRS, Live, Plan, running_servers
 
 ROOT = Path(__file__).parents[2]
 BRIDGE = f"{ROOT / 'bridge'}/"
@@ -90,8 +90,8 @@ def watched(path: CallPath) -> Iterator[None]:
 def measure(folder: Path) -> CallPath:
     """One opt-out at Dotdigital, carried over by an ordinary incremental run."""
     path = CallPath()
-    with street(folder) as there:
-        live = Live(there, folder, Plan())
+    with running_servers(folder) as servers:
+        live = Live(servers, folder, Plan())
         ada = live.add("ada", both={NEWS: IN})
         live.started()
         live.until_quiet()

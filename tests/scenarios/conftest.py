@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.live import Live, Plan, Street, street
+from tests.scenarios.live import Live, Plan, Servers, running_servers
 
 Make = Callable[..., Live]
 
 
 @pytest.fixture(scope="session")
-def both_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    with street(tmp_path_factory.mktemp("street")) as there:
-        yield there
+def both_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with running_servers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
 
 
 @pytest.fixture
-def make(both_servers: Street, tmp_path: Path) -> Iterator[Make]:
-    """Builds the world that a test asks for, in the words of `Plan`."""
+def make(both_servers: Servers, tmp_path: Path) -> Iterator[Make]:
+    """Builds a bridge and both services; keyword arguments are those of `Plan`."""
     made: list[Live] = []
 
     def build(**words: object) -> Live:

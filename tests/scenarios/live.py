@@ -1,4 +1,4 @@
-"""The real bridge between both emulated services: settings, mapping, SQLite and HTTP; one moved clock."""
+"""The real bridge between both emulated services: settings, mapping, SQLite and HTTP, with one test clock."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ dotdigital = { frequencies = { DAILY = 1003, WEEKLY = 1004 } }
 
 
 class TickingClock(SandboxClock):
-    """Stands still but for a millisecond a look, so that no two instants are the same."""
+    """A frozen clock that advances one millisecond per reading, so that no two instants are equal."""
 
     def __init__(self) -> None:
         super().__init__(START, frozen=True)
@@ -79,7 +79,7 @@ class TickingClock(SandboxClock):
         return super().now()
 
 
-class Stall:
+class SwappableApp:
     """An address whose service can be changed: servers outlive the tests that share them."""
 
     def __init__(self) -> None:
@@ -90,27 +90,27 @@ class Stall:
 
 
 @dataclass(frozen=True)
-class Street:
-    """Two servers, and an empty state DB to copy."""
+class Servers:
+    """Both sandbox servers, and an empty state DB to copy."""
 
-    stalls: Mapping[Side, Stall]
+    apps: Mapping[Side, SwappableApp]
     urls: Mapping[Side, str]
     empty_db: Path
 
 
 @contextmanager
-def street(folder: Path) -> Iterator[Street]:
+def running_servers(folder: Path) -> Iterator[Servers]:
     """Both servers for as long as the tests of a process last."""
     empty = folder / "empty.db"
     Store.open(f"sqlite:///{empty}", clock=lambda: START).close()
-    stalls = {side: Stall() for side in Side}
-    with Server(stalls[MINE]) as mine, Server(stalls[THEIRS]) as theirs:
-        yield Street(stalls, {MINE: mine.url, THEIRS: theirs.url}, empty)
+    apps = {side: SwappableApp() for side in Side}
+    with Server(apps[MINE]) as mine, Server(apps[THEIRS]) as theirs:
+        yield Servers(apps, {MINE: mine.url, THEIRS: theirs.url}, empty)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a test wants otherwise than usual."""
+    """The settings that a test may change."""
 
     channel: bool = True
     resubscribe: str = "hold"
@@ -135,16 +135,16 @@ class Plan:
 
 
 class Live:
-    """Both services with nobody in them, and a bridge between. People are named by a short word."""
+    """Both services without people, and a bridge between them. Tests name people by a short first name."""
 
-    def __init__(self, there: Street, folder: Path, plan: Plan) -> None:
-        self.plan, self.folder, self.urls = plan, folder, there.urls
+    def __init__(self, servers: Servers, folder: Path, plan: Plan) -> None:
+        self.plan, self.folder, self.urls = plan, folder, servers.urls
         self.clock = TickingClock()
         self.mypreferences = _mypreferences(plan, self.clock)
         self.dotdigital = _dotdigital(self.clock)
-        there.stalls[MINE].app = mypreferences.create_app(self.mypreferences)
-        there.stalls[THEIRS].app = dotdigital.create_app(self.dotdigital)
-        shutil.copy(there.empty_db, folder / "bridge.db")
+        servers.apps[MINE].app = mypreferences.create_app(self.mypreferences)
+        servers.apps[THEIRS].app = dotdigital.create_app(self.dotdigital)
+        shutil.copy(servers.empty_db, folder / "bridge.db")
         (folder / "mapping.toml").write_text(plan.mapping)
         self.app = self._app()
 
@@ -188,12 +188,12 @@ class Live:
     # running
 
     def round(self, **orders: bool) -> Report:
-        """A minute later, one round."""
+        """One run, a minute later."""
         self.clock.advance(60)
         return run_once(self.app.services(), self.app.writers(), RunOptions(**orders))
 
     def until_quiet(self) -> list[Report]:
-        """Rounds until one has nothing to write. Fails where that takes too many."""
+        """Runs until one has nothing to write. Fails after `QUIET_WITHIN` runs."""
         reports = [self.round(), self.round()]
         while reports[-1].written.writes or reports[-1].written.failed or reports[-1].errors:
             assert len(reports) < QUIET_WITHIN, [report.shown() for report in reports]
@@ -201,7 +201,7 @@ class Live:
         return reports
 
     def started(self) -> Live:
-        """After a first run, with an hour gone by."""
+        """After a first run and one more hour."""
         report = self.round()
         assert report.kind == "first"
         assert not report.errors, report.warnings
@@ -209,13 +209,13 @@ class Live:
         return self
 
     def restart(self, **words: object) -> None:
-        """The bridge is started again, with other settings."""
+        """Restarts the bridge with other settings."""
         self.plan = replace(self.plan, **words)  # type: ignore[arg-type]
         self.app.close()
         self.app = self._app()
 
     def remap(self, old: str, new: str) -> None:
-        """The operator edits the mapping, and the bridge is started again."""
+        """Edits the mapping and restarts the bridge."""
         file = self.folder / "mapping.toml"
         text = file.read_text()
         assert old in text
@@ -236,7 +236,7 @@ class Live:
         days_ago: float = 30,
         consent: str = "Granted",
     ) -> str:
-        """Somebody known to both, who said so that many days ago. Returns the address."""
+        """Adds a person known to both sides, with choices made `days_ago`. Returns the address."""
         at, address = self.clock.now() - timedelta(days=days_ago), f"{name}@example.com"
         self.add_mine(address, {**(both or {}), **(mine or {})}, at, consent)
         self.add_theirs(address, {**(both or {}), **(theirs or {})}, at, status)
@@ -283,7 +283,7 @@ class Live:
     def say(
         self, side: Side, address: str, topic: str, choice: Choice | str, at: datetime | None = None
     ) -> None:
-        """The person says so at that side; a word instead of a choice is a frequency. Takes two seconds."""
+        """The person makes a choice at that side; a string is a frequency. Advances the clock two seconds."""
         inside = choice is not OUT
         frequency = None if isinstance(choice, Choice) else choice
         when = at or self.clock.now()
@@ -309,14 +309,14 @@ class Live:
             self.dotdigital.contacts.set_identifier(there, name, str(profile))
 
     def unsubscribe(self, address: str, reason: str = "Unsubscribed") -> None:
-        """The unsubscribe link, or what else suppresses an address."""
+        """Suppresses the address, as the unsubscribe link does unless `reason` says otherwise."""
         self.dotdigital.unsubscribe(self.contact(address), self.clock.now(), reason)
         self.clock.advance(2)
 
-    # the truth
+    # what the services record
 
     def mine(self, address: str, topic: str) -> Choice | str:
-        """What MyPreferences records: of several profiles all must say the same."""
+        """What MyPreferences records. Several profiles must agree."""
         said = {
             _said_by(person, address, topic)
             for person in self.mypreferences.people()
@@ -361,11 +361,11 @@ class Live:
         return next(cell for cell in self.app.store.cells.of(who.person) if cell.topic == topic)
 
     def held(self) -> list[tuple[str, str]]:
-        """(topic, reason) of what waits for a person."""
+        """(topic, reason) of every open hold."""
         return sorted((hold.topic, hold.reason) for hold in self.app.store.holds.page())
 
     def release(self) -> None:
-        """A person at the desk lets go what waits."""
+        """The operator releases every hold."""
         self.app.store.holds.release([hold.id for hold in self.app.store.holds.page()])
 
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.sandbox.dotdigital import DotdigitalState
 from tests.scenarios.conftest import Make
-from tests.scenarios.live import IN, MINE, NEWS, OFFERS, OUT, THEIRS, Live, Street
+from tests.scenarios.live import IN, MINE, NEWS, OFFERS, OUT, THEIRS, Live, Servers
 
 TIERS = ("low", "medium", "high")
 
@@ -55,17 +55,17 @@ class Stranger:
             self._state.use_elsewhere(tier, calls)
 
 
-def _limited(live: Live, street: Street, **switches: Any) -> Stranger:
+def _limited(live: Live, servers: Servers, **switches: Any) -> Stranger:
     state = live.dotdigital
     for name, value in {"rate_limits": "tiered", **switches}.items():
         setattr(state.switches, name, value)
-    stranger = Stranger(state, street.stalls[THEIRS].app, share=0.2)
-    street.stalls[THEIRS].app = stranger
+    stranger = Stranger(state, servers.apps[THEIRS].app, share=0.2)
+    servers.apps[THEIRS].app = stranger
     return stranger
 
 
 @pytest.mark.parametrize("form", ["epoch_seconds", "epoch_milliseconds", "seconds_from_now"])
-def test_no_call_of_a_day_is_refused(make: Make, both_servers: Street, form: str) -> None:
+def test_no_call_of_a_day_is_refused(make: Make, both_servers: Servers, form: str) -> None:
     live = make(rate=1000)
     people = [live.add(f"p{number}", both={NEWS: IN, OFFERS: "DAILY"}) for number in range(40)]
     stranger = _limited(live, both_servers, reset_form=form, limit_low=12, limit_medium=8, limit_high=20)
@@ -83,7 +83,7 @@ def test_no_call_of_a_day_is_refused(make: Make, both_servers: Street, form: str
     assert stranger.refused == 0
 
 
-def test_no_call_of_a_day_on_the_flat_scheme_is_refused(make: Make, both_servers: Street) -> None:
+def test_no_call_of_a_day_on_the_flat_scheme_is_refused(make: Make, both_servers: Servers) -> None:
     """Without a header that tells what is left: by counting, and by asking every few minutes."""
     live = make(rate=1000)
     people = [live.add(f"p{number}", both={NEWS: IN, OFFERS: "DAILY"}) for number in range(40)]
@@ -104,7 +104,7 @@ def test_no_call_of_a_day_on_the_flat_scheme_is_refused(make: Make, both_servers
     assert budget["hour"]["limit"] == 250
 
 
-def test_waits_are_seen_in_the_budget(make: Make, both_servers: Street) -> None:
+def test_waits_are_seen_in_the_budget(make: Make, both_servers: Servers) -> None:
     live = make()
     for number in range(20):
         live.add(f"p{number}", both={NEWS: IN})

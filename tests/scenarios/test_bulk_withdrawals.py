@@ -1,5 +1,5 @@
-"""A hundred and more people withdraw at Dotdigital on one day: MyPreferences hears of it by bulk import,
-whatever an import turns out to be like."""
+"""More than a hundred people withdraw at Dotdigital in one day. The bridge writes the withdrawals to
+MyPreferences by bulk import, however an import behaves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SWITCHES: tuple[tuple[str, Any], ...] = (
 )  # fmt: skip
 
 
-def a_crowd(live: Live) -> list[str]:
+def add_people(live: Live) -> list[str]:
     return [live.add(f"p{number}", both={NEWS: IN, PROFILING: IN}) for number in range(PEOPLE)]
 
 
@@ -32,7 +32,7 @@ def withdraw(live: Live, people: list[str]) -> None:
 @pytest.mark.slow
 def test_a_hundred_withdrawals_are_imported_and_proven(make: Make) -> None:
     live = make(rate=1000.0)
-    people = a_crowd(live)
+    people = add_people(live)
     live.started()
     withdraw(live, people)
     calls = live.mypreferences.calls
@@ -51,9 +51,9 @@ def test_a_hundred_withdrawals_are_imported_and_proven(make: Make) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("switch", "position"), SWITCHES)
-def test_whatever_an_import_is_like_everybody_ends_withdrawn(make: Make, switch: str, position: Any) -> None:
+def test_however_an_import_behaves_everybody_ends_withdrawn(make: Make, switch: str, position: Any) -> None:
     live = make(rate=1000.0)
-    people = a_crowd(live)
+    people = add_people(live)
     live.started()
     setattr(live.mypreferences.switches, switch, position)
     if switch == "import_quota_status":
@@ -65,9 +65,9 @@ def test_whatever_an_import_is_like_everybody_ends_withdrawn(make: Make, switch:
 
 
 @pytest.mark.slow
-def test_somebody_who_cannot_be_written_is_held_and_keeps_nobody_back(make: Make) -> None:
+def test_a_person_who_cannot_be_written_is_held_and_delays_nobody_else(make: Make) -> None:
     live = make(rate=1000.0)
-    people = a_crowd(live)
+    people = add_people(live)
     live.started()
     for _ in range(51):
         live.mypreferences.add_profile([("Primary", people[7])])
@@ -80,9 +80,9 @@ def test_somebody_who_cannot_be_written_is_held_and_keeps_nobody_back(make: Make
 
 @pytest.mark.slow
 def test_an_import_that_outlives_its_process_undoes_no_newer_opt_in(make: Make) -> None:
-    """It is carried out minutes later: what the people said meanwhile is newer, and stands."""
+    """It is processed minutes later: choices that people made meanwhile are newer and remain."""
     live = make(rate=1000.0)
-    people = a_crowd(live)
+    people = add_people(live)
     live.started()
     live.mypreferences.switches.import_seconds, live.mypreferences.switches.import_polls = 600.0, 0
     withdraw(live, people)

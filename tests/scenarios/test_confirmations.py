@@ -1,6 +1,6 @@
-"""Somebody who comes back is asked by mail: once for each opt-in, for so long, and heard whenever they click.
+"""Double opt-in: one confirmation mail per opt-in, an expiry date, and a click that always counts.
 
-Dotdigital `Resubscribe contact`: repeated calls for somebody challenged are dropped in silence.
+Dotdigital `Resubscribe contact`: repeated calls for a challenged contact are silently ignored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Asked = Callable[..., tuple[Live, str]]
 
 @pytest.fixture
 def asked(make: Make) -> Asked:
-    """Somebody who unsubscribed, opted in again at MyPreferences, and was asked."""
+    """A person who unsubscribed, opted in again at MyPreferences, and was sent a confirmation mail."""
 
     def build(switch: str = "", position: object = None, **words: object) -> tuple[Live, str]:
         live = make(resubscribe="challenge", **words)
@@ -56,7 +56,7 @@ def state(live: Live, address: str) -> ChallengeState:
 
 
 def pass_days(live: Live, days: int, *, full: bool = False) -> None:
-    """Two rounds a day."""
+    """Two runs a day."""
     for number in range(2 * days):
         live.clock.advance(43_200 - 60)
         live.round(full=full and number % 2 == 1)
@@ -80,7 +80,7 @@ def test_a_click_is_noticed_within_hours_without_a_sweep(asked: Asked, switch: s
 
 
 @pytest.mark.parametrize(("switch", "position"), POSITIONS)
-def test_a_question_nobody_answers_goes_to_the_desk_and_is_never_sent_again(
+def test_an_unanswered_confirmation_mail_becomes_a_hold_and_is_never_sent_again(
     asked: Asked, switch: str, position: object
 ) -> None:
     live, ada = asked(switch, position)

@@ -36,7 +36,7 @@ def asking(make: Make) -> Live:
     return live.started()
 
 
-def _says_yes(live: Live, **attributes: str | None) -> None:
+def _opts_in(live: Live, **attributes: str | None) -> None:
     held = {name: value for name, value in {**HELD, **attributes}.items() if value is not None}
     profile = live.profile("ada@example.com")
     live.mypreferences.set_preference(profile, "NEWS_EMAIL", True, live.clock.now(), attributes=held)
@@ -49,7 +49,7 @@ def _records(live: Live) -> list[dict[str, Any]]:
 
 def test_an_opt_in_takes_its_evidence_along(asking: Live) -> None:
     said = asking.clock.now()
-    _says_yes(asking)
+    _opts_in(asking)
     asking.until_quiet()
     assert asking.shows("ada@example.com") == (IN, IN)
     [record] = _records(asking)
@@ -60,7 +60,7 @@ def test_an_opt_in_takes_its_evidence_along(asking: Live) -> None:
 
 @pytest.mark.parametrize("part", HELD)
 def test_what_is_not_held_is_not_made_up(asking: Live, part: str) -> None:
-    _says_yes(asking, **{part: None})
+    _opts_in(asking, **{part: None})
     asking.until_quiet()
     assert asking.shows("ada@example.com") == (IN, IN)
     assert _records(asking) == []
@@ -69,14 +69,14 @@ def test_what_is_not_held_is_not_made_up(asking: Live, part: str) -> None:
 def test_without_the_mappings_word_nothing_is_sent(live: Live) -> None:
     live.add("ada", both={NEWS: OUT})
     live.started()
-    _says_yes(live)
+    _opts_in(live)
     live.until_quiet()
     assert live.shows("ada@example.com") == (IN, IN)
     assert _records(live) == []
 
 
 def test_a_record_is_kept_once_however_often_its_opt_in_is_sent(asking: Live) -> None:
-    _says_yes(asking)
+    _opts_in(asking)
     asking.dotdigital.faults.add(InjectedFault("set-preferences-for-contact", "reset"))
     asking.round()
     asking.until_quiet()
@@ -85,7 +85,7 @@ def test_a_record_is_kept_once_however_often_its_opt_in_is_sent(asking: Live) ->
 
 
 def test_a_record_whose_outcome_is_unknown_is_not_sent_again(asking: Live) -> None:
-    _says_yes(asking)
+    _opts_in(asking)
     asking.dotdigital.faults.add(InjectedFault("importContact", "reset_after"))
     asking.round()
     asking.until_quiet()
@@ -94,7 +94,7 @@ def test_a_record_whose_outcome_is_unknown_is_not_sent_again(asking: Live) -> No
 
 
 def test_a_record_that_is_not_taken_keeps_nobody_out_and_is_told(asking: Live) -> None:
-    _says_yes(asking, Ip="::1")
+    _opts_in(asking, Ip="::1")
     reports = asking.until_quiet()
     assert asking.shows("ada@example.com") == (IN, IN)
     assert _records(asking) == []
@@ -104,18 +104,18 @@ def test_a_record_that_is_not_taken_keeps_nobody_out_and_is_told(asking: Live) -
 
 
 def test_a_later_opt_in_has_a_record_of_its_own(asking: Live) -> None:
-    _says_yes(asking)
+    _opts_in(asking)
     asking.until_quiet()
     asking.say(THEIRS, "ada@example.com", NEWS, OUT)
     asking.until_quiet()
     asking.clock.advance(timedelta(hours=1).total_seconds())
-    _says_yes(asking, Wording="Yes, again")
+    _opts_in(asking, Wording="Yes, again")
     asking.until_quiet()
     assert [record["text"] for record in _records(asking)] == [HELD["Wording"], "Yes, again"]
 
 
 def test_no_record_goes_with_a_withdrawal(asking: Live) -> None:
-    _says_yes(asking)
+    _opts_in(asking)
     asking.until_quiet()
     asking.say(MINE, "ada@example.com", NEWS, OUT)
     asking.until_quiet()
@@ -127,9 +127,9 @@ MANY = [f"p{number}@example.com" for number in range(7)]
 
 
 @pytest.fixture
-def crowd(make: Make) -> Live:
-    """A bridge whose newsletter asks for consent records, and people who are out at both sides and have just
-    said yes, one of them without evidence."""
+def populated(make: Make) -> Live:
+    """A newsletter with consent records, and people who were opted out at both sides and have just opted
+    in, one of them without evidence."""
     live = make()
     live.remap('id = "newsletter"', f'id = "newsletter"\n{KEYS}')
     for address in MANY:
@@ -148,28 +148,28 @@ def _kept(live: Live) -> list[int]:
     return [len(live.dotdigital.contact(live.contact(address)).consent_records) for address in MANY]
 
 
-def test_many_opt_ins_take_their_evidence_along_in_one_import(crowd: Live) -> None:
-    crowd.until_quiet()
-    assert {crowd.shows(address) for address in MANY} == {(IN, IN)}
-    assert _kept(crowd) == [0, *[1] * (len(MANY) - 1)]
-    calls = crowd.dotdigital.calls
+def test_many_opt_ins_and_their_consent_records_go_in_one_import(populated: Live) -> None:
+    populated.until_quiet()
+    assert {populated.shows(address) for address in MANY} == {(IN, IN)}
+    assert _kept(populated) == [0, *[1] * (len(MANY) - 1)]
+    calls = populated.dotdigital.calls
     assert (calls.count("importContacts"), calls.count("importContact")) == (1, 0)
 
 
 @pytest.mark.parametrize("kind", ["reset", "reset_after"])
-def test_records_of_an_import_whose_answer_was_lost_are_kept_once(crowd: Live, kind: str) -> None:
-    crowd.dotdigital.faults.add(InjectedFault("importContacts", kind))
-    crowd.round()
-    crowd.clock.advance(3600)
-    crowd.until_quiet()
-    assert {crowd.shows(address) for address in MANY} == {(IN, IN)}
-    assert _kept(crowd) == [0, *[1] * (len(MANY) - 1)]
+def test_records_of_an_import_whose_answer_was_lost_are_kept_once(populated: Live, kind: str) -> None:
+    populated.dotdigital.faults.add(InjectedFault("importContacts", kind))
+    populated.round()
+    populated.clock.advance(3600)
+    populated.until_quiet()
+    assert {populated.shows(address) for address in MANY} == {(IN, IN)}
+    assert _kept(populated) == [0, *[1] * (len(MANY) - 1)]
 
 
-def test_whose_evidence_cannot_be_read_waits_and_nobody_else(
-    crowd: Live, monkeypatch: pytest.MonkeyPatch
+def test_only_the_person_whose_evidence_cannot_be_read_waits(
+    populated: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader, unread = crowd.app.readers[MINE], MANY[3]
+    reader, unread = populated.app.readers[MINE], MANY[3]
     read = reader.consent_records
 
     def failing(who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
@@ -179,30 +179,30 @@ def test_whose_evidence_cannot_be_read_waits_and_nobody_else(
 
     with monkeypatch.context() as patch:
         patch.setattr(reader, "consent_records", failing)
-        crowd.round()
-    assert crowd.shows(unread) == (IN, OUT)
-    assert {crowd.shows(address) for address in MANY if address != unread} == {(IN, IN)}
-    crowd.until_quiet()
-    assert crowd.shows(unread) == (IN, IN)
-    assert _kept(crowd) == [0, *[1] * (len(MANY) - 1)]
+        populated.round()
+    assert populated.shows(unread) == (IN, OUT)
+    assert {populated.shows(address) for address in MANY if address != unread} == {(IN, IN)}
+    populated.until_quiet()
+    assert populated.shows(unread) == (IN, IN)
+    assert _kept(populated) == [0, *[1] * (len(MANY) - 1)]
 
 
-def test_whoever_says_no_while_evidence_is_read_is_not_opted_in(
-    crowd: Live, monkeypatch: pytest.MonkeyPatch
+def test_a_person_who_opts_out_while_evidence_is_read_is_not_opted_in(
+    populated: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = crowd.app.readers[MINE]
+    reader = populated.app.readers[MINE]
     read = reader.consent_records
     late = MANY[3]
 
     def slow(*args: Any) -> Any:
         found = read(*args)
-        if crowd.theirs(late, NEWS) is OUT and crowd.status(late) == "Subscribed":
-            crowd.clock.advance(60)
-            crowd.unsubscribe(late)
-            crowd.say(THEIRS, late, NEWS, OUT)
+        if populated.theirs(late, NEWS) is OUT and populated.status(late) == "Subscribed":
+            populated.clock.advance(60)
+            populated.unsubscribe(late)
+            populated.say(THEIRS, late, NEWS, OUT)
         return found
 
     monkeypatch.setattr(reader, "consent_records", slow)
-    crowd.until_quiet()
-    assert crowd.shows(late) == (OUT, OUT)
-    assert {crowd.shows(address) for address in MANY if address != late} == {(IN, IN)}
+    populated.until_quiet()
+    assert populated.shows(late) == (OUT, OUT)
+    assert {populated.shows(address) for address in MANY if address != late} == {(IN, IN)}

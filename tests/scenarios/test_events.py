@@ -21,7 +21,7 @@ from tests.scenarios.live import (
     THEIRS,
     Live,
     Plan,
-    Street,
+    Servers,
 )
 from tests.sizes import size
 
@@ -77,7 +77,7 @@ def _end(live: Live) -> End:
 
 
 @pytest.mark.parametrize(("events", "after_one_round"), [(True, OUT), (False, IN)])
-def test_an_event_tells_of_a_withdrawal_before_the_feeds_do(
+def test_an_event_reports_a_withdrawal_before_the_feeds_do(
     make: Make, events: bool, after_one_round: Choice
 ) -> None:
     live = _started(make(events=events))
@@ -92,7 +92,7 @@ def test_an_event_tells_of_a_withdrawal_before_the_feeds_do(
 
 
 @pytest.fixture(scope="module")
-def end_of_polling_alone(both_servers: Street, tmp_path_factory: pytest.TempPathFactory) -> End:
+def end_of_polling_alone(both_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> End:
     """Where the same days end without the events export."""
     alone = _started(Live(both_servers, tmp_path_factory.mktemp("alone"), Plan()))
     _days(alone)

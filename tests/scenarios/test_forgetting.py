@@ -54,7 +54,7 @@ def is_gone(live: Live, address: str) -> None:
 
 
 def imported(live: Live, side: Side, address: str, at: datetime) -> None:
-    """A batch of others brings somebody back, opted in on that date."""
+    """Another system's import creates the person again, opted in on that date."""
     if side is MINE:
         live.add_mine(address, {NEWS: IN}, at)
     else:
@@ -65,7 +65,7 @@ def imported(live: Live, side: Side, address: str, at: datetime) -> None:
 @pytest.mark.parametrize("v3", ["auto", "never"])
 @pytest.mark.parametrize("status", ["Subscribed", "Unsubscribed"])
 @pytest.mark.parametrize("suppressed", ["kept_blocked", "refused"])
-def test_whoever_is_erased_is_gone_and_stays_gone(make: Make, v3: str, status: str, suppressed: str) -> None:
+def test_an_erased_person_is_gone_and_stays_gone(make: Make, v3: str, status: str, suppressed: str) -> None:
     live = make(v3=v3)
     live.dotdigital.switches.delete_suppressed = suppressed
     ada = live.add("ada", both={NEWS: IN}, status=status, consent="" if status != "Subscribed" else "Granted")
@@ -134,7 +134,7 @@ def test_a_later_opt_in_of_their_own_comes_through(live: Live) -> None:
 
 
 def test_with_the_new_opt_in_no_old_one_comes_back(live: Live) -> None:
-    """Whoever signs up for one thing again has not asked for what they had before."""
+    """A person who signs up for one topic again has not asked for their earlier topics."""
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     forget(live, ada)
@@ -146,7 +146,7 @@ def test_with_the_new_opt_in_no_old_one_comes_back(live: Live) -> None:
     assert live.theirs(ada, "profiling") != IN
 
 
-def test_a_later_withdrawal_of_somebody_erased_comes_through(live: Live) -> None:
+def test_a_later_withdrawal_of_an_erased_person_is_transferred(live: Live) -> None:
     """The other side may have kept, or been given, a copy."""
     ada = live.add("ada", both={NEWS: IN})
     live.started()

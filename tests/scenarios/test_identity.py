@@ -114,7 +114,7 @@ def test_an_opt_in_waits_where_the_profile_that_names_the_contact_has_another_ad
     assert [one["address"] for person in live.mypreferences.people() for one in person["emails"]] == [home]
 
 
-def test_a_yes_about_another_address_raises_nobody_at_this_one(make: Make) -> None:
+def test_an_opt_in_of_another_address_raises_nobody_at_this_one(make: Make) -> None:
     live, work, home = a_stranger(make)
     live.say(MINE, home, NEWS, IN)
     live.until_quiet()
@@ -122,13 +122,13 @@ def test_a_yes_about_another_address_raises_nobody_at_this_one(make: Make) -> No
     assert live.theirs(work, NEWS) is UNSET
 
 
-def test_a_yes_about_another_address_after_the_opt_out_is_let_stand(make: Make) -> None:
+def test_an_opt_in_of_another_address_after_the_opt_out_remains(make: Make) -> None:
     live, work, home = a_stranger(make)
     live.say(THEIRS, work, NEWS, OUT)
     live.until_quiet()
     live.say(MINE, home, NEWS, IN)
     live.until_quiet()
-    live.say(THEIRS, work, PROFILING, OUT)  # she is looked at again
+    live.say(THEIRS, work, PROFILING, OUT)  # so that she is read again
     live.until_quiet()
     live.round(full=True)
     assert live.mine(home, NEWS) is IN

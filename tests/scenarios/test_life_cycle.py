@@ -56,7 +56,7 @@ def test_the_opt_ins_of_a_profile_that_came_back_are_no_newer_than_they_were(mak
     assert live.shows(ada) == (OUT, OUT)
 
 
-def test_a_profile_that_came_back_is_heard_when_it_opts_in_again(make: Make) -> None:
+def test_an_opt_in_of_a_reactivated_profile_counts(make: Make) -> None:
     live = make(on_deletion="withdraw")
     ada = live.add("ada", both={NEWS: IN}, days_ago=30)
     live.started()
@@ -95,7 +95,7 @@ def test_a_contact_deleted_at_dotdigital_withdraws_where_the_mapping_says_so(mak
     assert (live.mine(ada, NEWS), live.mine(ada, EMAIL)) == (OUT, OUT)
 
 
-def test_a_contact_made_anew_is_bound_anew_and_raises_nobody_by_its_age(make: Make) -> None:
+def test_a_re_created_contact_is_bound_again_and_its_old_opt_in_raises_nobody(make: Make) -> None:
     live = make()
     ada = live.add("ada", both={NEWS: OUT}, days_ago=30)
     live.started()

@@ -23,7 +23,7 @@ def shows_itself(live: Live) -> Live:
     """People change their minds at Dotdigital, and `~modified` moves along."""
     live.dotdigital.switches.modified_moves_on_preferences = True
     for number in range(4):
-        live.say(THEIRS, f"witness{number}@example.com", NEWS, OUT)
+        live.say(THEIRS, f"sample{number}@example.com", NEWS, OUT)
     polled(live, 13)
     assert Capabilities.load(live.app.store.key_values)[TRUSTED].is_shown
     return live
@@ -34,7 +34,7 @@ def watched(make: Make) -> Live:
     """A bridge that has found `~modified` to move."""
     live = make()
     for number in range(4):
-        live.add(f"witness{number}", both={NEWS: IN})
+        live.add(f"sample{number}", both={NEWS: IN})
     for name in ("ada", "bob"):
         live.add(name, both={NEWS: IN})
     return shows_itself(live.started())
@@ -82,7 +82,7 @@ def test_what_it_missed_is_not_trusted_the_day_after(watched: Live) -> None:
 def test_no_opt_in_passes_a_withdrawal_that_it_misses(watched: Live) -> None:
     """Opted in at Dotdigital while MyPreferences was away, and out again, unseen, before that was back."""
     watched.dotdigital.switches.modified_moves_on_preferences = False
-    address = "witness0@example.com"
+    address = "sample0@example.com"
     polled(watched, 20)
     assert watched.shows(address) == (OUT, OUT)
     watched.say(THEIRS, address, NEWS, IN)

@@ -1,4 +1,4 @@
-"""A contact that names a profile of another address: withdrawals go along, both ways; no opt-in does."""
+"""A contact linked to a profile of another address: withdrawals apply both ways, opt-ins do not."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_what_is_still_wanted_under_another_address_of_the_profile_takes_nothing
     assert live.theirs("ada.old@example.com", NEWS) is IN
 
 
-def test_no_opt_in_goes_along(pinned: Pinned) -> None:
+def test_no_opt_in_is_transferred(pinned: Pinned) -> None:
     live, old, new = pinned()
     live.say(THEIRS, old, NEWS, OUT)
     live.until_quiet()
@@ -88,7 +88,7 @@ def test_no_opt_in_goes_along(pinned: Pinned) -> None:
     live.until_quiet()
     live.round(full=True)
     assert live.theirs(old, NEWS) is OUT
-    assert live.mine(new, NEWS) is IN  # her newer word about that address stands
+    assert live.mine(new, NEWS) is IN  # her newer choice for that address remains
 
 
 @pytest.mark.parametrize("side", [MINE, THEIRS])

@@ -291,7 +291,7 @@ def test_an_address_changed_at_mypreferences_never_makes_an_opted_out_address_ma
     assert live.theirs(old, NEWS) is OUT
 
 
-def test_somebody_without_an_address_is_left_out_and_counted(live: Live) -> None:
+def test_a_contact_without_an_address_is_left_out_and_counted(live: Live) -> None:
     live.dotdigital.add_contact(None, mobile="+447700900001", opt_ins={1002: (True, live.clock.now())})
     ada = live.add("ada", both={NEWS: IN})
     report = live.round()

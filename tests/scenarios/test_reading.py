@@ -16,7 +16,7 @@ from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, THEIRS, Live
 from tests.sizes import size
 
-CROWD = size(2100, 3000)  # of three pages
+PEOPLE = size(2100, 3000)  # of three pages
 SUPPRESSED = "get-suppressed-contacts-since-date"
 OPT_INS = "get-contacts-with-modified-preference-opt-in-since-date"
 
@@ -30,24 +30,24 @@ def test_of_three_pages_of_suppressed_rows_that_shift_while_paged_none_is_missed
 ) -> None:
     """Dotdigital suppressed-since: skip paging over rows in no promised order."""
     live = make(channel=False)
-    for number in range(CROWD):
+    for number in range(PEOPLE):
         live.dotdigital.add_contact(f"p{number}@example.com")
     live.started()
     at = live.clock.now()
-    for number in range(CROWD):
+    for number in range(PEOPLE):
         live.dotdigital.unsubscribe(number + 1, at - timedelta(seconds=number / 10))
     _shift_between_pages(monkeypatch, people=60)
     live.round()
     live.round()
     out = {one["email"] for one in live.dotdigital.people() if one["status"] == "Unsubscribed"}
-    assert len(out) > CROWD / 2
+    assert len(out) > PEOPLE / 2
     assert out - _seen_out(live) == set()
 
 
 def _shift_between_pages(monkeypatch: pytest.MonkeyPatch, people: int) -> None:
     """After each page some people leave the feed from its front (they signed up again)."""
     real = feeds.get_suppressed_contacts_since_date
-    gone = iter(range(1, CROWD + 1, 7))
+    gone = iter(range(1, PEOPLE + 1, 7))
 
     def moving(state: DotdigitalState, call: Any) -> Any:
         answer = real(state, call)
@@ -117,7 +117,7 @@ def _fed_by(feed: str, operation: str) -> bool:
     return feed.startswith(words.get(operation, "mypreferences"))
 
 
-def test_while_a_feed_fails_nobody_whom_it_speaks_of_is_raised(live: Live) -> None:
+def test_while_a_feed_fails_nobody_it_could_name_is_raised(live: Live) -> None:
     ada = live.add("ada", both={NEWS: OUT})
     bob = live.add("bob", both={NEWS: IN})
     live.started()
@@ -132,10 +132,10 @@ def test_while_a_feed_fails_nobody_whom_it_speaks_of_is_raised(live: Live) -> No
     assert live.shows(bob) == (OUT, OUT)
 
 
-# what feeds cannot tell
+# what feeds cannot report
 
 
-def test_an_outage_of_twenty_days_is_healed_without_anybody_asking(live: Live) -> None:
+def test_an_outage_of_twenty_days_is_made_up_for_without_an_operator(live: Live) -> None:
     """MyPreferences `Retrieve events`: the history reaches back 15 days."""
     ada = live.add("ada", both={NEWS: IN})
     bob = live.add("bob", both={NEWS: IN})
@@ -151,7 +151,7 @@ def test_an_outage_of_twenty_days_is_healed_without_anybody_asking(live: Live) -
 
 
 @pytest.mark.parametrize("words", [{}, {"segment": False, "v3": "never"}])
-def test_a_subscription_by_form_that_no_feed_tells_of_does_not_undo_a_withdrawal(
+def test_a_subscription_by_form_that_no_feed_reports_does_not_undo_a_withdrawal(
     make: Make, words: dict[str, object]
 ) -> None:
     live = make(**words)

@@ -198,8 +198,8 @@ def test_an_opt_out_archived_by_the_system_opts_nobody_in(live: Live) -> None:
 # 6.6 the life of a profile
 
 
-def test_a_profile_deleted_and_made_anew_brings_no_old_opt_in_back(live: Live) -> None:
-    """MyPreferences `Delete`: permanent; whoever comes back is somebody new."""
+def test_a_profile_deleted_and_created_again_brings_no_old_opt_in_back(live: Live) -> None:
+    """MyPreferences `Delete`: permanent; the same address later is a new profile."""
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     live.mypreferences.delete(live.profile(ada), "asked")

@@ -27,7 +27,7 @@ def test_an_ordinary_day_ends_in_agreement(
     live = make(resubscribe=resubscribe)
     if switch:
         setattr(getattr(live, service).switches, switch, position)
-    people = _town(live)
+    people = _add_people(live)
     live.started()
     _day(live, people)
     for _ in range(4):
@@ -52,8 +52,8 @@ def _writes(live: Live) -> tuple[int, int]:
 NAMES = ("ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ivy", "joe")
 
 
-def _town(live: Live) -> dict[str, str]:
-    """Ten people who agree at both sides, bar one withdrawal that Dotdigital has not heard of."""
+def _add_people(live: Live) -> dict[str, str]:
+    """Ten people whose choices agree, except one withdrawal that has not reached Dotdigital."""
     said: dict[str, dict[str, Any]] = {
         "ada": {NEWS: IN, OFFERS: "DAILY", PROFILING: IN},
         "bob": {NEWS: OUT, OFFERS: OUT},
@@ -79,7 +79,7 @@ def _day(live: Live, people: dict[str, str]) -> None:
     live.say(THEIRS, people["bob"], OFFERS, "WEEKLY")
     live.say(MINE, people["cyd"], OFFERS, "WEEKLY")
     live.unsubscribe(people["dan"])
-    live.say(MINE, people["dan"], OFFERS, OUT)  # a withdrawal for somebody who is suppressed
+    live.say(MINE, people["dan"], OFFERS, OUT)  # a withdrawal of a suppressed contact
     now = live.clock.now()
     live.say(THEIRS, people["eve"], NEWS, OUT, now - timedelta(seconds=1))
     live.say(MINE, people["eve"], NEWS, IN, now)

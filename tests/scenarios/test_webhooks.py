@@ -56,7 +56,7 @@ def listening(
 
 
 def act(live: Live, chance: random.Random) -> None:
-    """Somebody says something somewhere."""
+    """A random person makes a random choice at a random side."""
     address = f"{chance.choice(PEOPLE)}@example.com"
     choice: Choice | str = chance.choice([IN, OUT])
     topic = chance.choice([NEWS, PROFILING, OFFERS])
@@ -69,7 +69,7 @@ def act(live: Live, chance: random.Random) -> None:
 
 
 def end_of(live: Live, seed: int) -> list[Any]:
-    """Ten acts with rounds and deliveries in between, then rounds until nothing is to be done."""
+    """Ten actions with runs and deliveries in between, then runs until nothing is left to write."""
     for name in PEOPLE:
         live.add(name, both={NEWS: IN, PROFILING: IN, OFFERS: "DAILY"})
     live.started()
@@ -97,7 +97,7 @@ TROUBLES: list[dict[str, Any] | None] = [
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_the_end_is_the_same_whatever_becomes_of_webhooks(make: Make, seed: int) -> None:
+def test_webhook_loss_and_duplication_do_not_change_the_result(make: Make, seed: int) -> None:
     found = []
     for trouble in TROUBLES:
         live = make()
