@@ -173,7 +173,7 @@ def test_suppressed_people_are_found_where_the_listing_leaves_them_out(world: Wo
     ]
 
 
-def test_a_crowd_begins_in_agreement_but_for_its_undelivered_withdrawals() -> None:
+def test_a_population_starts_in_sync_except_for_undelivered_withdrawals() -> None:
     with World(150, 6) as world:
         population = Population(world, 6)
         population.create()

@@ -66,18 +66,18 @@ def test_another_seed_gives_other_people() -> None:
     assert truth(settled(seed=4)[0]) != truth(settled(seed=5)[0])
 
 
-def test_every_role_lives_in_the_smallest_crowd() -> None:
+def test_the_smallest_population_has_every_role() -> None:
     _, population = settled(MIN_PEOPLE)
     assert {one.role for one in population.people} == set(PersonRole)
     assert len(population.people) == MIN_PEOPLE
 
 
-def test_a_crowd_too_small_for_every_act_is_refused() -> None:
+def test_a_population_too_small_for_every_action_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 20"):
         Population(World(19, 1), 1)
 
 
-def test_nobody_settles_twice() -> None:
+def test_a_population_is_created_once() -> None:
     _, population = settled()
     with pytest.raises(RuntimeError, match="already"):
         population.create()
@@ -109,7 +109,7 @@ def test_choices_are_of_the_last_two_years_and_reach_the_other_side_within_three
                 assert abs(mine.at - theirs.at) <= timedelta(days=3)
 
 
-def test_the_only_differences_are_withdrawals_that_one_side_has_not_heard_of() -> None:
+def test_the_only_differences_are_withdrawals_not_yet_at_the_other_side() -> None:
     world, population = settled(400)
     standings = RecordedPeople(world)
     for one in with_role(population, PersonRole.LATE_AT_MYPREFERENCES):
@@ -150,7 +150,7 @@ def test_one_address_is_shared_by_two_profiles_and_one_person_has_none() -> None
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_every_kind_of_act_occurs_in_the_smallest_crowd(seed: int) -> None:
+def test_every_kind_of_action_occurs_in_the_smallest_population(seed: int) -> None:
     _, population = settled(MIN_PEOPLE, seed)
     assert {act.kind for act in population.act()} == NAMES
 

@@ -39,7 +39,7 @@ class State:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def people(self) -> list[dict[str, str]]:
-        return [{"name": "somebody"}]
+        return [{"name": "ann"}]
 
 
 def _path(_: str, path: str) -> str:
@@ -141,7 +141,7 @@ def test_the_clock_can_be_moved_over_http(client: httpx.Client, state: State) ->
 
 
 def test_the_truth_about_people_is_readable(client: httpx.Client) -> None:
-    assert client.get("/_sandbox/people").json() == [{"name": "somebody"}]
+    assert client.get("/_sandbox/people").json() == [{"name": "ann"}]
 
 
 def test_a_taken_port_is_an_error(client: httpx.Client, state: State) -> None:

@@ -115,4 +115,4 @@ def _extended(value: Any) -> Any:
         return value
     free = ("dataFields", "identifiers", "identifier")
     extended = {key: one if key in free else _extended(one) for key, one in value.items()}
-    return {"addedLater": {"status": "unheardOf"}, **extended}
+    return {"addedLater": {"status": "notInTheSpecification"}, **extended}

@@ -27,8 +27,8 @@ class DefinedPreference(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class PreferenceTree:
-    """Preferences by id. Categories hold leaves and nothing else; leaves may also stand at the top. `now`
-    gives the account's present."""
+    """Preferences by id. Categories hold only leaves; leaves may also be at the top level. `now` is the
+    account's clock."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now

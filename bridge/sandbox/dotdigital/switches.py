@@ -135,7 +135,7 @@ class DotdigitalSwitches:
     caps_suppressed_patch: str = _one_of("accepted", "refused")
     """A defect seen: a suppressed contact stored in capitals, PATCHed in lower case, answers 400."""
     binned_write: str = _one_of("revived", "refused")
-    """A write to a contact in the recycle bin: brings it back, or 409 as for an id that somebody else has."""
+    """A write to a contact in the recycle bin: brings it back, or 409 as for an id of another contact."""
     import_bytes: int = 50 * 2**20
     """The largest body of an import; 413 beyond it."""
     import_type_errors: str = _one_of("in_report", "at_once")

@@ -106,7 +106,7 @@ def refuse_conflict(account: Account, contact: StoredContact | None, identifiers
 
 
 def conflicts(account: Account, contact: StoredContact | None, identifiers: dict[str, Any]) -> bool:
-    """Whether an identifier belongs to somebody else, or the contact stays in the recycle bin."""
+    """Whether an identifier belongs to another contact, or the contact stays in the recycle bin."""
     for name, value in identifiers.items():
         owner = None if name == CONTACT_ID else find(account, name, str(value))
         if owner is not None and owner is not contact:

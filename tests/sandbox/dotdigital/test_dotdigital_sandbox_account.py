@@ -50,7 +50,7 @@ def test_server_time_and_date_header_are_the_sandbox_clock(
 
 
 def test_a_wrong_password_is_401_in_both_frameworks(http: httpx.Client, server: Server) -> None:
-    with httpx.Client(base_url=server.url, auth=("somebody", "else"), trust_env=False) as stranger:
+    with httpx.Client(base_url=server.url, auth=("unknown", "wrong"), trust_env=False) as stranger:
         v2, v3 = stranger.get("/v2/preferences"), stranger.get("/contacts/v3")
     assert v2.status_code == v3.status_code == 401
     assert v2.json() == {"message": "Authorization has been denied for this request."}

@@ -67,7 +67,7 @@ def test_v3_deletes_by_each_identifier(http: httpx.Client, state: DotdigitalStat
 
 @pytest.mark.parametrize("how", ["v2", "v3", "bulk"])
 @pytest.mark.parametrize("position", ["kept_blocked", "refused"])
-def test_deleting_somebody_suppressed_is_refused_or_keeps_the_block(
+def test_deleting_a_suppressed_contact_is_refused_or_keeps_the_block(
     http: httpx.Client, state: DotdigitalState, how: str, position: str
 ) -> None:
     """By the help pages the address stays blocked; the vendor's own connector met a refusal."""
@@ -89,9 +89,7 @@ def test_deleting_somebody_suppressed_is_refused_or_keeps_the_block(
     assert state.contact(contact_id).status == "Unsubscribed"
 
 
-def test_a_bulk_delete_waits_its_turn_and_tells_of_each_contact(
-    http: httpx.Client, state: DotdigitalState
-) -> None:
+def test_a_bulk_delete_is_queued_and_reports_each_contact(http: httpx.Client, state: DotdigitalState) -> None:
     state.add_contact(ANN)
     state.add_contact(BOB)
     job = _start(http, {"email": ANN}, {"contactId": 2}, {"email": "no@example.com"}, {"email": "nobody"})

@@ -244,7 +244,7 @@ def test_feed_order_is_stable_and_means_nothing_unless_sorted(
     assert [row["dateRemoved"] for row in _feed(http)] == sorted(dates)
 
 
-def test_plain_skip_paging_loses_a_row_when_somebody_leaves_between_pages(
+def test_plain_skip_paging_loses_a_row_when_a_contact_leaves_between_pages(
     http: httpx.Client, state: DotdigitalState
 ) -> None:
     """A connector found that rows move between pages while it reads."""

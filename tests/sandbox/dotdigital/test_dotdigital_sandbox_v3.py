@@ -290,7 +290,7 @@ def test_a_complaint_survives_subscribe_and_unsubscribe(http: httpx.Client, stat
         assert email["status"] == "ispComplained"
 
 
-def test_an_identifier_of_somebody_else_is_a_409(http: httpx.Client, state: DotdigitalState) -> None:
+def test_an_identifier_of_another_contact_is_a_409(http: httpx.Client, state: DotdigitalState) -> None:
     contact_id = state.add_contact(ANN)
     state.add_contact("bob@example.com")
     refused = _patch(http, {"identifiers": {"email": "BOB@example.com"}}, f"contactId/{contact_id}")

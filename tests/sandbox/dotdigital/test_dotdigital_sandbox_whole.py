@@ -23,14 +23,14 @@ def test_a_created_contact_is_subscribed_unless_told_otherwise(http: httpx.Clien
     )
 
 
-def test_creating_somebody_who_is_there_is_a_409(http: httpx.Client, state: DotdigitalState) -> None:
+def test_creating_an_existing_contact_is_a_409(http: httpx.Client, state: DotdigitalState) -> None:
     state.add_contact(ANN)
     refused = http.post("/contacts/v3", json=_named(ANN.upper()))
     assert (refused.status_code, refused.json()["errorCode"]) == (409, "contacts:idAlreadyExists")
 
 
 @pytest.mark.parametrize(("position", "status"), [("revived", 201), ("refused", 409)])
-def test_creating_somebody_in_the_recycle_bin(
+def test_creating_a_contact_in_the_recycle_bin(
     http: httpx.Client, state: DotdigitalState, position: str, status: int
 ) -> None:
     state.switches.binned_write = position

@@ -101,7 +101,7 @@ def test_a_forbidden_operation_is_a_403_until_it_is_permitted(site: Site, ann: i
 def test_routes_and_property_names_are_bound_without_regard_to_case(site: Site, ann: int) -> None:
     """ASP.NET habit: case-insensitive routes, query names and JSON input; PascalCase out."""
     entry = {"filterid": "news_email", "PREFERENCETYPE": 2}
-    email = {"emailaddress": ADDRESS.upper(), "emailPreferences": [entry], "unheardOf": 1}
+    email = {"emailaddress": ADDRESS.upper(), "emailPreferences": [entry], "notInTheSpecification": 1}
     answer = site.http.post(f"/profiles/V4/acme_corp/pROFILE/preferences/{ann}", json={"emails": [email]})
     assert answer.status_code == 200
     found = site.http.get(

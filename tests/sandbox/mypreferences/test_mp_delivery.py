@@ -171,7 +171,7 @@ def test_a_refused_delivery_is_tried_again_where_switched_on(
 
 
 @pytest.mark.parametrize(
-    ("form", "expects", "echo", "shaken"),
+    ("form", "expects", "echo", "validated"),
     [
         ("post", "", None, True),
         ("post", "", "[]", False),
@@ -183,7 +183,7 @@ def test_a_refused_delivery_is_tried_again_where_switched_on(
         ("none", "", "whatever", True),
     ],
 )
-def test_nothing_is_delivered_before_the_receiver_has_shaken_hands(
+def test_nothing_is_delivered_before_the_receiver_is_validated(
     site: Site,
     ann: int,
     receiver: Receiver,
@@ -191,7 +191,7 @@ def test_nothing_is_delivered_before_the_receiver_has_shaken_hands(
     form: str,
     expects: str,
     echo: str | None,
-    shaken: bool,
+    validated: bool,
 ) -> None:
     """MyPreferences `Create new subscription`: the receiver answers a validation request first."""
     site.state.switches.handshake = form
@@ -200,13 +200,13 @@ def test_nothing_is_delivered_before_the_receiver_has_shaken_hands(
     site.subscribe(Url=hook, State="Active")
     change(site, ann)
     site.state.deliveries.cycle()
-    assert len(receiver.bodies) == int(shaken)
+    assert len(receiver.bodies) == int(validated)
     assert len(receiver.codes) == int(form != "none")
-    assert site.state.deliveries.waiting == int(not shaken)
+    assert site.state.deliveries.waiting == int(not validated)
 
 
 @pytest.mark.parametrize("form", ["post", "static"])
-def test_hands_may_have_to_be_shaken_at_creation(site: Site, hook: str, form: str) -> None:
+def test_a_receiver_may_have_to_be_validated_at_creation(site: Site, hook: str, form: str) -> None:
     """MyPreferences `Create new subscription`: when the validation request is sent is not documented."""
     site.state.switches.handshake = form
     site.state.switches.handshake_on_create = True
@@ -217,7 +217,7 @@ def test_hands_may_have_to_be_shaken_at_creation(site: Site, hook: str, form: st
     assert len(site.get("Events/Subscriptions")) == (1 if form == "post" else 0)
 
 
-def test_hands_are_shaken_anew_for_another_url(site: Site, ann: int, receiver: Receiver, hook: str) -> None:
+def test_a_new_url_is_validated_again(site: Site, ann: int, receiver: Receiver, hook: str) -> None:
     made = site.subscribe(Url=hook, State="Active")
     change(site, ann)
     site.state.deliveries.drain()

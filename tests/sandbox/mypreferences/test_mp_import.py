@@ -98,7 +98,7 @@ def test_an_older_choice_is_counted_as_not_honored(site: Site, ann: int, honours
     assert site.preference(ann, "NEWS_EMAIL")["PreferenceType"] == (2 if honours_older else 1)
 
 
-def test_an_id_that_nobody_has_creates_somebody(site: Site, ann: int) -> None:
+def test_an_unknown_id_creates_a_profile(site: Site, ann: int) -> None:
     """MyPreferences import, Initiate: ProfileId not found, a new profile is created."""
     site.state.delete(ann)
     token = begin(site)
