@@ -30,4 +30,4 @@ def test_what_cannot_be_known_counts_as_running() -> None:
     mine = this_process()
     for other in (replace(mine, host="elsewhere"), replace(mine, space="1-2"), replace(mine, space="")):
         assert not is_gone(str(replace(other, pid=999_999_999)))
-    assert not is_gone("somebody's notebook")
+    assert not is_gone("not a process name")

@@ -85,8 +85,8 @@ def finish(words: list[str], settings: Mapping[str, str], folder: Path) -> tuple
     return process.returncode, out, err
 
 
-def move_in(world: World, address: str, *, mine: bool, theirs: bool | None) -> None:
-    """Somebody with a choice about the newsletter at each side; `theirs` None is no choice."""
+def add_person(world: World, address: str, *, mine: bool, theirs: bool | None) -> None:
+    """Adds a person with a newsletter choice at each side; `theirs` None is no choice."""
     said = datetime.now(UTC) - timedelta(days=30)
     choice = ("opted_in" if mine else "opted_out", said, None)
     rows = {} if theirs is None else {ASKED_FOR: (theirs, said - timedelta(days=1))}
@@ -98,9 +98,9 @@ def move_in(world: World, address: str, *, mine: bool, theirs: bool | None) -> N
 def settings(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Points a bridge at two services with three people: one withdrew, one is agreed on, one to be held."""
     with World(20, 1) as world:
-        move_in(world, "ada@example.com", mine=False, theirs=True)
-        move_in(world, "ben@example.com", mine=True, theirs=True)
-        move_in(world, "cora@example.com", mine=True, theirs=None)
+        add_person(world, "ada@example.com", mine=False, theirs=True)
+        add_person(world, "ben@example.com", mine=True, theirs=True)
+        add_person(world, "cora@example.com", mine=True, theirs=None)
         given = world.settings() | {
             "BRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.db'}",
             "BRIDGE_MAPPING": str(ROOT / "mappings" / "bridge.toml"),
@@ -139,7 +139,7 @@ def test_every_command_of_the_readme_is_one_that_is_tried_here() -> None:
 def test_the_bridge_commands_of_the_readme_work_in_their_order(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """Exit code 3 is well too: somebody is held, until `--approve-raises` lets them through."""
+    """Exit code 3 is expected too: one person is held, until `--approve-raises` lets them through."""
     codes: dict[str, int] = {}
     for command in shell_commands():
         name, *args = shlex.split(command)

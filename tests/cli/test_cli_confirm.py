@@ -16,12 +16,12 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_only_a_plain_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool) -> None:
+def test_only_an_explicit_y_confirms(monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool) -> None:
     monkeypatch.setattr("sys.stdin", Terminal(typed))
     assert confirmed("Delete it?", yes=False) is agreed
 
 
-def test_the_flag_is_a_yes_and_without_a_terminal_nobody_can_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flag_confirms_and_is_needed_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert confirmed("Delete it?", yes=True)
     with pytest.raises(ConfigError, match="--yes"):

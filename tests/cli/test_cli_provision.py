@@ -100,7 +100,7 @@ def test_a_user_that_still_cannot_sign_in_is_no_success(own: None, cli_world: Cl
 
 
 def test_flags_of_provisioning_alone_are_refused(call: Call) -> None:
-    result = call("doctor", "--as", "somebody")
+    result = call("doctor", "--as", "another-user")
     assert result.code == 2
     assert "--provision" in result.err
 

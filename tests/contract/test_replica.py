@@ -90,8 +90,8 @@ def test_silence_is_unset_and_not_a_refusal(impl: Implementation) -> None:
     assert seen(impl, ADA, NEWS).choice is Choice.UNSET
 
 
-def test_somebody_unknown_is_absent_in_every_topic(impl: Implementation) -> None:
-    view = read_person(impl.reader, who("nobody@example.com"))
+def test_an_unknown_person_is_absent_in_every_topic(bench: Bench) -> None:
+    view = read_person(bench.reader, who("nobody@example.com"))
     assert view.topics
     assert not any(one.present for one in view.topics.values())
 
@@ -284,7 +284,7 @@ def requests(impl: Implementation, *addresses: str) -> list[WriteRequest]:
 
 
 def nothing() -> None:
-    """A heart that beats unheard."""
+    """A heartbeat that is ignored."""
 
 
 def test_looking_at_many_shows_each_of_them_under_the_address_asked_for(impl: Implementation) -> None:

@@ -261,8 +261,8 @@ def description() -> Description | None:
 
 @contextmanager
 def recorded(app: ASGIApp, *, request_too: bool = True) -> Iterator[Recorder]:
-    """A sandbox that is listened to behind its front door, where answers are not spoilt yet. At the end, all
-    must be by the description, where that is at hand."""
+    """Records a sandbox's exchanges behind its middleware, before faults change any answer. At the end all
+    must conform to the published description, where it is available."""
     assert isinstance(app, ServiceMiddleware)
     recorder = Recorder(app.app, app)
     app.app = recorder

@@ -286,7 +286,7 @@ def test_an_end_that_cannot_be_seen_leaves_everybody_in_doubt(world: World, stat
     world.state.switches.import_polls = 0
     assert runner.has_running_jobs() is True
     assert runner.has_running_jobs() is False
-    assert not together(replica(world, runner), requests(people) * 2), "the same would come of it"
+    assert not together(replica(world, runner), requests(people) * 2), "the next import would fail too"
     world.state.clock.advance(6 * 3600)
     assert together(replica(world, runner), requests(people) * 2)
 

@@ -62,7 +62,7 @@ _KEPT_HEADERS = {"date", "content-type", "retry-after", "www-authenticate"}
 
 @dataclass(frozen=True)
 class Episode:
-    """What is set up at the sandbox, what is asked, and what must come of it."""
+    """What is set up in the sandbox, which call is made, and what it must return."""
 
     name: str
     ask: Callable[[World], Any]

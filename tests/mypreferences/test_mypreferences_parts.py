@@ -197,7 +197,7 @@ def test_the_address_before_a_change_is_told_wherever_it_stands(inside: bool) ->
 
 
 @pytest.mark.parametrize("odd", [7, "x", [1], None, {"EmailAddress": 7}, {"EmailAddress": "NEW@example.com"}])
-def test_previous_data_that_tell_of_no_other_address_are_passed_over(odd: object) -> None:
+def test_previous_data_without_another_address_are_ignored(odd: object) -> None:
     body = {
         "EventType": "contacts.email.updated", "ProfileId": 7,
         "Data": {"EmailAddress": "new@example.com"}, "PreviousData": odd,

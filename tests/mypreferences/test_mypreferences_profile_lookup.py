@@ -28,7 +28,7 @@ def said(world: World, address: str) -> Choice:
     return read_person(world.replica(), who(address)).topics[NEWS.id].choice
 
 
-def test_a_yes_about_another_address_is_not_this_addresss(world: World) -> None:
+def test_an_opt_in_of_another_address_does_not_count_for_this_one(world: World) -> None:
     world.add(HOME, preferences={"NEWS_EMAIL": (True, ago(days=1))}, **PINNED)
     seen = look(world)
     assert (seen.choice, seen.stated, seen.other_address, seen.present) == (UNSET, False, True, True)
@@ -83,7 +83,7 @@ def test_a_later_yes_about_another_address_is_not_taken_back(world: World) -> No
     assert look(world).consistent
 
 
-def test_a_no_of_the_pinned_profile_outweighs_a_yes_of_those_that_share_the_address(world: World) -> None:
+def test_an_opt_out_of_the_linked_profile_outweighs_opt_ins_of_the_same_address(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=2))}), world.add()
     world.add(HOME, preferences={"NEWS_EMAIL": (False, ago(days=3))}, **PINNED)
     seen = look(world)
@@ -156,7 +156,7 @@ def test_a_profile_with_the_address_is_the_pinned_one_as_before(world: World) ->
     assert world.calls(BY_PIN) == 0
 
 
-def test_a_withdrawal_that_stands_at_the_pinned_profile_sends_nothing(world: World) -> None:
+def test_a_withdrawal_already_recorded_at_the_linked_profile_sends_nothing(world: World) -> None:
     world.add(HOME, preferences={"NEWS_EMAIL": (False, ago(days=1))}, **PINNED)
     later = withdrawal(at=ago(days=1) + timedelta(hours=1))
     assert send_one(world.replica(alternate_id_type="CrmId"), ANN, [later]) is WriteResponse.ALREADY_SO

@@ -26,8 +26,8 @@ def test_a_created_user_signs_in_and_its_edits_bear_its_name_and_source_group(wo
     (author,) = world.client.retrieve_authors_by_id(profile.id)
     assert author == wire.Author(user_id="consent-bridge", source_id="BRIDGE")
     assert author.is_of("Consent-Bridge", None)
-    assert author.is_of("somebody", "bridge")
-    assert not author.is_of("somebody", None)
+    assert author.is_of("jane.doe", "bridge")
+    assert not author.is_of("jane.doe", None)
 
 
 def test_an_inactive_user_is_made_active_again_with_the_same_answer(world: World) -> None:

@@ -155,12 +155,12 @@ def test_a_consent_on_the_address_counts_too() -> None:
     assert shown(CHANNEL, profile).choice is OUT
 
 
-def test_what_an_answer_does_not_speak_of_is_left_out() -> None:
+def test_a_topic_missing_from_an_answer_is_left_out() -> None:
     row = wire.Profile(profile_id=1, emails=[wire.Email(email_address=ADDRESS)])
     assert views.view(ADDRESS, [row], a_mapping(), NOON, complete=False).topics == {}
 
 
-def test_what_a_whole_profile_does_not_speak_of_is_silence_that_no_opt_in_is_sent_to() -> None:
+def test_a_topic_missing_from_a_whole_profile_is_unset_and_blocks_opt_ins() -> None:
     """MyPreferences "Permissions": an answer holds only what the user may see. Else nothing would ever be
     decided for this person, and a withdrawal at Dotdigital would wait for ever."""
     profile = wire.Profile(profile_id=1, emails=[wire.Email(email_address=ADDRESS)])

@@ -86,7 +86,9 @@ def test_an_odd_event_id_becomes_one_that_still_tells_events_apart(odd: Any) -> 
         (None, None),
     ],
 )
-def test_what_tells_of_nothing_is_a_validation_request(document: Any, code: tuple[str, str] | None) -> None:
+def test_a_payload_without_events_is_a_validation_request(
+    document: Any, code: tuple[str, str] | None
+) -> None:
     """MyPreferences `Create new subscription`: the receiver answers a validation request; its form is not
     documented."""
     delivery = read_delivery(json.dumps(document).encode())

@@ -34,7 +34,7 @@ def test_the_same_url_and_event_twice_is_refused_with_the_command_that_shows_it(
     assert caught.value.status == 409
 
 
-def test_another_refusal_of_a_subscription_speaks_of_its_url(world: World) -> None:
+def test_any_other_refusal_of_a_subscription_names_its_url(world: World) -> None:
     """MyPreferences `Create new subscription`: https only."""
     with pytest.raises(Refused, match="https"):
         world.client.create_subscription(

@@ -1,4 +1,4 @@
-"""A small account that the generated requests can hit, laid out anew every so many requests."""
+"""A small account for the generated requests, reset after a fixed number of them."""
 
 from __future__ import annotations
 

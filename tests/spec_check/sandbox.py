@@ -15,7 +15,7 @@ from tests.spec_check.account import USER, Account
 from tests.spec_check.published import ROOT, Failed, Skipped, load, operation_ids
 
 # The rest of schemathesis' checks ask for more than the description says: that every text is taken as an
-# address, that unknown parameters are refused, that what was deleted is gone (the account is laid out anew).
+# address, that unknown parameters are refused, that what was deleted is gone (the account is reset).
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
