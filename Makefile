@@ -78,7 +78,7 @@ $(SPEC_READY): requirements-spec.lock | $(BIN)/python
 	@$(SPEC_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spec.lock
 	@touch $@
 
-# Resolve the dependencies anew. The lock files hold versions and hashes, and no address of any index.
+# Resolve the dependencies again. The lock files hold versions and hashes, but no index URL.
 lock: $(READY)
 	@PATH="$(abspath $(BIN)):$$PATH" $(LOCK) pyproject.toml -o requirements.lock
 	@printf 'hatchling\neditables\n' | PATH="$(abspath $(BIN)):$$PATH" $(LOCK) pyproject.toml - --extra dev \
@@ -86,7 +86,7 @@ lock: $(READY)
 	@PATH="$(abspath $(BIN)):$$PATH" $(LOCK) pyproject.toml --extra spec \
 		--constraint requirements.lock -o requirements-spec.lock
 
-# Record the cassettes anew, against the project's own sandbox.
+# Record the cassettes again, against the project's own sandbox.
 record: $(READY)
 	@BRIDGE_RECORD=1 $(BIN)/python -m pytest -n 0 tests/mypreferences/test_mypreferences_cassettes.py tests/dotdigital/test_dotdigital_cassettes.py
 

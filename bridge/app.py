@@ -254,7 +254,7 @@ class App:
 
     @cached_property
     def erasers(self) -> Mapping[Side, Eraser]:
-        """Both sides, as far as erasing somebody goes."""
+        """What erases a person at each side."""
         return {
             Side.MYPREFERENCES: build_mypreferences.eraser(
                 self.settings.mypreferences,

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `bridge.store.migrate` hands over, inside its transaction."""
+"""Runs migrations on the connection that `bridge.store.migrate` passes in, inside its transaction."""
 
 from __future__ import annotations
 
