@@ -1,4 +1,4 @@
-"""The house: what the tree must look like, whoever adds to it."""
+"""House rules: what every file of the tree must look like."""
 
 from __future__ import annotations
 
