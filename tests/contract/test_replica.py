@@ -90,8 +90,8 @@ def test_silence_is_unset_and_not_a_refusal(impl: Implementation) -> None:
     assert seen(impl, ADA, NEWS).choice is Choice.UNSET
 
 
-def test_an_unknown_person_is_absent_in_every_topic(bench: Bench) -> None:
-    view = read_person(bench.reader, who("nobody@example.com"))
+def test_an_unknown_person_is_absent_in_every_topic(impl: Implementation) -> None:
+    view = read_person(impl.reader, who("nobody@example.com"))
     assert view.topics
     assert not any(one.present for one in view.topics.values())
 

@@ -93,9 +93,7 @@ def test_a_second_signal_ends_it_at_once(
         wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
         process.signal(number)
         wait_until(
-            lambda: (
-                process.health()[0] == 503 and process.health()[1]["reasons"][0] == "the daemon is stopping"
-            ),
+            lambda: "the daemon is stopping" in process.health()[1]["reasons"],
             "the first signal was taken",
         )
         process.signal(number)

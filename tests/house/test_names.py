@@ -40,7 +40,6 @@ WORDS_LEFT: dict[str, int] = {
     r"becomes? of": 3,
     r"stands? at": 2,
     r"(?:a|the|no) yes": 15,
-    r"tales?": 26,
     r"crowd": 102,
     r"happenings?": 6,
 }
