@@ -3,6 +3,8 @@
 A contact opts out of a topic at Dotdigital. The incremental run that reads the feed, decides, writes to
 MyPreferences, reads the write back and settles the ledger entry is watched by a profile function. Counted are
 functions of bridge/ without the sandbox: each code object once, comprehensions included, in all threads.
+Two figures are printed: the whole run, which also reads everything else that a run reads, and the steps of
+the opt-out itself (`STEPS`): feed pages, the decision, the write with its attempt and read-back, the ledger.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -24,12 +27,16 @@ from tests.scenarios.live import IN, NEWS, OUT, THEIRS, Live, Plan, running_serv
 ROOT = Path(__file__).parents[2]
 BRIDGE = f"{ROOT / 'bridge'}/"
 SANDBOX = f"{BRIDGE}sandbox/"
+STEPS = ("DotdigitalReader.read_feed", "FeedPoller._store", "Decider.person", "Sender.send")
+"""Where the steps of one opt-out begin; what they call is counted."""
 
 
 @dataclass
 class CallPath:
-    """The functions called, in the order of their first calls, and the deepest nesting of their frames."""
+    """The functions called, in the order of their first calls, and the deepest nesting of their frames.
+    `steps` empty: of the whole run; else only those within these functions, nesting counted from there."""
 
+    steps: tuple[str, ...] = ()
     functions: dict[CodeType, int] = field(
         default_factory=dict
     )  # calls; a generator's resumes are among them
@@ -50,12 +57,15 @@ class CallPath:
         """The profile function."""
         if event not in ("call", "return") or not counts(frame.f_code):
             return
-        depth = getattr(self._depth, "now", 0) + (1 if event == "call" else -1)
-        self._depth.now = depth
+        inside = getattr(self._depth, "now", 0)
+        if self.steps and not inside and frame.f_code.co_qualname not in self.steps:
+            return
+        depth = inside + (1 if event == "call" else -1)
+        self._depth.now = max(0, depth)
         if event == "call":
             self.functions[frame.f_code] = self.functions.get(frame.f_code, 0) + 1
             if depth > len(self.deepest):
-                self.deepest = tuple(stack(frame))
+                self.deepest = tuple(islice(stack(frame), depth))
 
 
 def counts(code: CodeType) -> bool:
@@ -76,10 +86,15 @@ def shown_file(code: CodeType) -> str:
 
 
 @contextmanager
-def watched(path: CallPath) -> Iterator[None]:
+def watched(*paths: CallPath) -> Iterator[None]:
     """Every call of this thread, and of the threads that it starts."""
-    threading.setprofile(path.note)
-    sys.setprofile(path.note)
+
+    def note(frame: FrameType, event: str, argument: Any) -> None:
+        for path in paths:
+            path.note(frame, event, argument)
+
+    threading.setprofile(note)
+    sys.setprofile(note)
     try:
         yield
     finally:
@@ -87,22 +102,23 @@ def watched(path: CallPath) -> Iterator[None]:
         threading.setprofile(None)  # type: ignore[arg-type]
 
 
-def measure(folder: Path) -> CallPath:
-    """One opt-out at Dotdigital, carried over by an ordinary incremental run."""
-    path = CallPath()
+def measure(folder: Path) -> tuple[CallPath, CallPath]:
+    """One opt-out at Dotdigital, written to MyPreferences by an ordinary incremental run: the whole run, and
+    the steps of the opt-out."""
+    whole, steps = CallPath(), CallPath(STEPS)
     with running_servers(folder) as servers:
         live = Live(servers, folder, Plan())
         ada = live.add("ada", both={NEWS: IN})
         live.started()
         live.until_quiet()
         live.say(THEIRS, ada, NEWS, OUT)
-        with watched(path):
+        with watched(whole, steps):
             report = live.round()
         assert report.kind == "incremental", report.kind
         assert report.written.writes == 1, report.shown()
         assert live.mine(ada, NEWS) is OUT
         live.close()
-    return path
+    return whole, steps
 
 
 def table(path: CallPath) -> str:
@@ -126,11 +142,13 @@ def listing(path: CallPath) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Functions that one opt-out passes through.")
     parser.add_argument("--list", action="store_true", help="name each function, in call order")
+    wants_list = parser.parse_args().list
     with tempfile.TemporaryDirectory() as folder:
-        path = measure(Path(folder))
-    if parser.parse_args().list:
-        print(listing(path), end="\n\n")
-    print(table(path))
+        whole, steps = measure(Path(folder))
+    for title, path in (("The whole run", whole), ("The steps of the opt-out", steps)):
+        print(f"{title}: {table(path)}\n")
+    if wants_list:
+        print(listing(steps))
 
 
 if __name__ == "__main__":
