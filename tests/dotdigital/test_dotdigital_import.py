@@ -7,11 +7,24 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from dotdigital_world import DAILY, NEWS, NEWSLETTER, OFFERS, START, WEEKLY, Mocked, who
+from dotdigital_world import (
+    BEFORE,
+    DAILY,
+    NEWS,
+    NEWSLETTER,
+    OFFERS,
+    WEEKLY,
+    Mocked,
+    no_heartbeat,
+    opt_in,
+    status,
+    who,
+    withdrawal,
+)
 
 from bridge.core.errors import AlreadyDone, NotFound, OutcomeUnknown, Refused, SideError, Throttled, Verdict
 from bridge.core.mapping import CHANNEL, Mapping
-from bridge.core.model import Choice, Evidence, Raise, Resubscribe, Side, TopicId, Withdrawal
+from bridge.core.model import Choice, Raise, Resubscribe, Withdrawal
 from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.dotdigital.bulk.importer import LARGEST_BODY, bundles
 from bridge.dotdigital.bulk.jobs import KEY, InMemoryKeyValue, JobStore
@@ -21,21 +34,6 @@ from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.dotdigital.write_batches import import_pays, prefers_import
 from bridge.sandbox.dotdigital import DotdigitalState, imports
 from bridge.sandbox.faults import InjectedFault
-
-PROOF = Evidence(Side.MYPREFERENCES, START, START, "v")
-BEFORE = START - timedelta(days=3)
-
-
-def withdraw(topic: TopicId) -> Withdrawal:
-    return Withdrawal(Side.DOTDIGITAL, topic, START, START)
-
-
-def give(topic: TopicId, frequency: str | None = None, how: Resubscribe | None = None) -> Raise:
-    return Raise(Side.DOTDIGITAL, topic, PROOF, frequency, how)
-
-
-def nothing() -> None:
-    """A heartbeat that is ignored."""
 
 
 @pytest.fixture
@@ -71,12 +69,6 @@ def opted_in(state: DotdigitalState, address: str) -> set[int]:
     contact = state.find(address)
     assert contact is not None
     return {number for number, row in contact.opt_ins.items() if row.opted_in}
-
-
-def status(state: DotdigitalState, address: str) -> str:
-    contact = state.find(address)
-    assert contact is not None
-    return contact.status
 
 
 def test_a_change_has_no_place_for_anything_that_subscribes() -> None:
@@ -127,9 +119,9 @@ def test_an_import_pays_from_five_people_on_for_topics() -> None:
 def test_many_people_are_written_in_one_import(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
-    sent = requests(people, withdraw(NEWSLETTER))
+    sent = requests(people, withdrawal(NEWSLETTER))
     assert prefers_import(sent, None)
-    assert replica.send(sent, nothing) == [WriteResponse.ACCEPTED] * len(people)
+    assert replica.send(sent, no_heartbeat) == [WriteResponse.ACCEPTED] * len(people)
     assert all(opted_in(state, address) == {DAILY} for address in people)
     assert state.calls.count("importContacts") == 1
     assert state.calls.count("set-preferences-for-contact") == 0
@@ -142,7 +134,7 @@ def test_an_accepted_import_is_asked_after_until_it_ends(
     """202 is not done, and an import that runs has a null summary."""
     state.switches.import_polls, state.switches.import_seconds = 4, 10_000.0
     beats: list[int] = []
-    replica.send(requests(people, withdraw(NEWSLETTER)), lambda: beats.append(1))
+    replica.send(requests(people, withdrawal(NEWSLETTER)), lambda: beats.append(1))
     assert state.calls.count("getImportStatus") == 5
     assert len(beats) > 20  # every five seconds, however long the pause
     assert all(opted_in(state, address) == {DAILY} for address in people)
@@ -151,8 +143,8 @@ def test_an_accepted_import_is_asked_after_until_it_ends(
 def test_one_person_s_channel_and_topics_are_one_entry(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
-    sent = [*requests(people, withdraw(CHANNEL)), *requests(people, withdraw(NEWSLETTER))]
-    assert replica.send(sent, nothing) == [WriteResponse.ACCEPTED] * len(sent)
+    sent = [*requests(people, withdrawal(CHANNEL)), *requests(people, withdrawal(NEWSLETTER))]
+    assert replica.send(sent, no_heartbeat) == [WriteResponse.ACCEPTED] * len(sent)
     assert all(status(state, address) == "Unsubscribed" for address in people)
     assert all(opted_in(state, address) == {DAILY} for address in people)
     assert state.calls.count("importContacts") == 1
@@ -166,16 +158,16 @@ def test_opt_ins_of_the_channel_go_one_by_one(
         contact = state.find(address)
         assert contact is not None
         state.unsubscribe(contact.id, BEFORE)
-    raises = requests(people, give(CHANNEL, how=Resubscribe.CHALLENGE))
+    raises = requests(people, opt_in(CHANNEL, how=Resubscribe.CHALLENGE))
     assert not prefers_import(raises, None)
-    assert replica.send(raises, nothing) == [WriteResponse.CHALLENGED] * len(people)
+    assert replica.send(raises, no_heartbeat) == [WriteResponse.CHALLENGED] * len(people)
     assert state.calls.count("importContacts") == 0
 
 
 def test_a_frequency_is_raised_by_import_with_the_others_off(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
-    replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
+    replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert all(opted_in(state, address) == {NEWS, WEEKLY} for address in people)
 
 
@@ -185,8 +177,8 @@ def test_nobody_is_created_and_nobody_brought_back(
     gone = state.find(people[0])
     assert gone is not None
     state.delete_contact(gone.id)
-    sent = requests([*people, "nobody@example.com"], withdraw(NEWSLETTER))
-    results = replica.send(sent, nothing)
+    sent = requests([*people, "nobody@example.com"], withdrawal(NEWSLETTER))
+    results = replica.send(sent, no_heartbeat)
     assert results[0] is WriteResponse.ALREADY_SO
     assert results[-1] is WriteResponse.ALREADY_SO
     assert results[1:-1] == [WriteResponse.ACCEPTED] * (len(people) - 1)
@@ -200,10 +192,10 @@ def test_an_address_that_is_another_contact_s_now_is_not_imported(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     sent = [
-        WriteRequest(who(people[0], 4711), [withdraw(NEWSLETTER)]),
-        *requests(people[1:], withdraw(NEWSLETTER)),
+        WriteRequest(who(people[0], 4711), [withdrawal(NEWSLETTER)]),
+        *requests(people[1:], withdrawal(NEWSLETTER)),
     ]
-    replica.send(sent, nothing)
+    replica.send(sent, no_heartbeat)
     assert state.calls.count("set-preferences-for-contact") == 1
 
 
@@ -215,11 +207,11 @@ def test_failures_are_read_in_both_spellings(
     state.switches.failure_spelling = spelling
     state.add_contact("blocked@example.com", status="SharedSuppression", when=BEFORE)
     both = [*people, "blocked@example.com"]
-    results = replica.send(requests(both, give(OFFERS, "WEEKLY")), nothing)
+    results = replica.send(requests(both, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert isinstance(results[-1], Refused)
     assert results[:-1] == [WriteResponse.ACCEPTED] * len(people)
     assert list(replica.list_people([]))  # one page: then an import pays for the channel too
-    outs = replica.send(requests(both, withdraw(CHANNEL)), nothing)
+    outs = replica.send(requests(both, withdrawal(CHANNEL)), no_heartbeat)
     assert state.calls.count("importContacts") == 2
     assert isinstance(outs[-1], AlreadyDone)
 
@@ -229,7 +221,7 @@ def test_withdrawals_that_a_whole_import_is_refused_with_go_one_by_one(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState, outcome: str
 ) -> None:
     state.switches.import_outcome = outcome
-    results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
+    results = replica.send(requests(people, withdrawal(NEWSLETTER)), no_heartbeat)
     assert results == [WriteResponse.ACCEPTED] * len(people)
     assert all(opted_in(state, address) == {DAILY} for address in people)
 
@@ -239,7 +231,7 @@ def test_opt_ins_that_a_whole_import_is_refused_with_wait_for_a_person(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState, outcome: str
 ) -> None:
     state.switches.import_outcome = outcome
-    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
+    results = replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert all(isinstance(result, Refused) and result.code == outcome for result in results)
     assert state.calls.count("set-preferences-for-contact") == 0
 
@@ -248,7 +240,7 @@ def test_an_import_that_failed_there_is_in_doubt(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     state.switches.import_outcome = "Failed"
-    results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
+    results = replica.send(requests(people, withdrawal(NEWSLETTER)), no_heartbeat)
     assert all(isinstance(result, OutcomeUnknown) for result in results)
     assert not replica.has_running_jobs()
 
@@ -258,9 +250,9 @@ def test_where_too_many_imports_are_active_withdrawals_go_one_by_one(
 ) -> None:
     """25 at once in an account, which others use too."""
     state.switches.max_active_imports = 0
-    results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
+    results = replica.send(requests(people, withdrawal(NEWSLETTER)), no_heartbeat)
     assert results == [WriteResponse.ACCEPTED] * len(people)
-    raises = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
+    raises = replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert all(isinstance(result, Throttled) for result in raises)
     assert not replica.has_running_jobs()
 
@@ -269,12 +261,12 @@ def test_an_import_that_is_too_large_is_halved_until_it_fits(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     state.switches.import_bytes = 600
-    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
+    results = replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert results == [WriteResponse.ACCEPTED] * len(people)
     assert len(state.imports) > 1
     assert not replica.has_running_jobs()
     state.switches.import_bytes = 10
-    results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
+    results = replica.send(requests(people, withdrawal(NEWSLETTER)), no_heartbeat)
     assert all(isinstance(result, Refused) and result.status == 413 for result in results)
 
 
@@ -292,7 +284,7 @@ def test_an_import_is_read_in_every_form(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState, switch: str, position: object
 ) -> None:
     setattr(state.switches, switch, position)
-    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
+    results = replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert results == [WriteResponse.ACCEPTED] * len(people)
 
 
@@ -303,7 +295,7 @@ def test_an_import_waits_for_one_of_strangers_to_end(
     state.switches.rate_limits, state.switches.max_active_imports = "tiered", 1
     imports.submit(state, [{}], "overwrite")
     began = state.clock.now()
-    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
+    results = replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert results == [WriteResponse.ACCEPTED] * len(people)
     assert state.clock.now() - began >= timedelta(seconds=30), "as long as the strangers' import took"
     assert state.calls.count("importContacts") > 1
@@ -313,7 +305,7 @@ def test_an_import_that_does_not_end_in_time_is_in_doubt_and_remembered(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     state.switches.import_polls, state.switches.import_seconds = 10_000, 3600.0
-    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
+    results = replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert all(isinstance(one, SideError) and one.verdict is Verdict.IN_DOUBT for one in results)
     assert replica.has_running_jobs()
     state.clock.advance(3600)
@@ -327,7 +319,7 @@ def test_an_import_without_an_answer_may_be_at_work(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState, memory: InMemoryKeyValue
 ) -> None:
     state.faults.add(InjectedFault("importContacts", "reset_after"))
-    results = replica.send(requests(people, give(OFFERS, "WEEKLY")), nothing)
+    results = replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert all(isinstance(result, OutcomeUnknown) for result in results)
     assert replica.has_running_jobs()
     state.clock.advance(3601)
@@ -340,7 +332,7 @@ def test_a_lost_import_of_withdrawals_is_not_waited_for(
 ) -> None:
     """Sent again, a withdrawal does no harm; kept back, it does."""
     state.faults.add(InjectedFault("importContacts", "reset"))
-    replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
+    replica.send(requests(people, withdrawal(NEWSLETTER)), no_heartbeat)
     assert not replica.has_running_jobs()
 
 
@@ -360,7 +352,7 @@ def test_a_process_that_died_leaves_its_import_to_the_next_one(
 
     state.switches.import_polls, state.switches.import_seconds = 10_000, 600.0
     with pytest.raises(Died):
-        replica.send(requests(people, withdraw(NEWSLETTER)), die)
+        replica.send(requests(people, withdrawal(NEWSLETTER)), die)
     v2, v3 = replica._v2, replica._access
     reborn = DotdigitalReplica(v2, v3, mapping, state.clock.now, memory=memory)
     assert reborn.has_running_jobs()
@@ -373,7 +365,7 @@ def test_polls_that_fail_are_made_again(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     state.faults.add(InjectedFault("getImportStatus", "status", status=503, times=6))
-    results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
+    results = replica.send(requests(people, withdrawal(NEWSLETTER)), no_heartbeat)
     assert results == [WriteResponse.ACCEPTED] * len(people)
 
 
@@ -381,7 +373,7 @@ def test_nothing_was_sent_where_who_is_there_cannot_be_read(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     state.faults.add(InjectedFault("getContact", "status", status=503, times=99))
-    results = replica.send(requests(people, withdraw(NEWSLETTER)), nothing)
+    results = replica.send(requests(people, withdrawal(NEWSLETTER)), no_heartbeat)
     assert all(isinstance(one, SideError) for one in results)
     assert len(results) == len(people)
     assert state.calls.count("importContacts") == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from dotdigital_world import NEWS, NEWSLETTER, START, who
+from dotdigital_world import NEWS, NEWSLETTER, START, no_heartbeat, who
 
 from bridge.core.mapping import Mapping
 from bridge.core.model import ConsentRecord, Evidence, Raise, Side
@@ -27,10 +27,6 @@ def record(number: int = 0, ip: str = "192.0.2.7") -> ConsentRecord:
     return ConsentRecord(NEWSLETTER, at, text=f"Yes {number}", url="https://example.com", ip=ip, agent="X/1")
 
 
-def nothing() -> None:
-    """A heartbeat that is ignored."""
-
-
 @pytest.fixture
 def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: DotdigitalState) -> DotdigitalReplica:
     for address in PEOPLE:
@@ -42,7 +38,7 @@ def send(replica: DotdigitalReplica, *records: ConsentRecord) -> list[object]:
     """Everybody is opted in with these records."""
     requests = [WriteRequest(who(address), [YES], records) for address in PEOPLE]
     assert prefers_import(requests, None)
-    return list(replica.send(requests, nothing))
+    return list(replica.send(requests, no_heartbeat))
 
 
 def kept(state: DotdigitalState) -> list[list[str]]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from dotdigital_world import CATEGORY, DAILY, NEWS, NEWSLETTER, START, WEEKLY, who
+from dotdigital_world import BEFORE, CATEGORY, DAILY, NEWS, NEWSLETTER, START, WEEKLY, who
 
 from bridge.core.errors import Refused, SideError
 from bridge.core.model import Evidence, Raise, Side, Withdrawal
@@ -30,7 +29,6 @@ from bridge.sandbox.dotdigital.switches import DotdigitalSwitches
 from tests.port_calls import send_one
 
 TESTS = Path(__file__).resolve().parents[1]
-BEFORE = START - timedelta(days=3)
 ONE = "one@example.com"
 WITHDRAWN = Withdrawal(Side.DOTDIGITAL, NEWSLETTER, START, START)
 RAISED = Raise(Side.DOTDIGITAL, NEWSLETTER, Evidence(Side.MYPREFERENCES, START, START, "v"))

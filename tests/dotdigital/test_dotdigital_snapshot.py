@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import timedelta
 
 import pytest
 from dotdigital_world import (
+    BEFORE,
     DAILY,
     NEWS,
     NEWSLETTER,
     OFFERS,
     PROFILING,
     PROFILING_ID,
-    START,
     UNMAPPED,
     WEEKLY,
     who,
@@ -29,7 +28,6 @@ from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import DotdigitalState
 from bridge.sandbox.faults import InjectedFault
 
-BEFORE = START - timedelta(days=3)
 WITH = "get-contacts-opted-into-a-preference"
 SUPPRESSED_SINCE = "get-suppressed-contacts-since-date"
 

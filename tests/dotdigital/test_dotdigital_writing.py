@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from dotdigital_world import (
+    BEFORE,
     DAILY,
     NEWS,
     NEWSLETTER,
     OFFERS,
     PROFILING,
     PROFILING_ID,
+    PROOF,
     START,
     UNMAPPED,
     WEEKLY,
+    opt_in,
+    status,
     who,
+    withdrawal,
 )
 
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused
 from bridge.core.mapping import CHANNEL
-from bridge.core.model import Adjustment, Choice, Evidence, Raise, Resubscribe, Side, TopicId, Withdrawal
+from bridge.core.model import Adjustment, Choice, Raise, Resubscribe, Side, TopicId, Withdrawal
 from bridge.core.ports import Replica, WriteResponse, read_person
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import DotdigitalState
 from bridge.sandbox.faults import InjectedFault
 from tests.port_calls import send_one
 
-BEFORE = START - timedelta(days=3)
-PROOF = Evidence(Side.MYPREFERENCES, START, START, "v")
 ONE = who("one@example.com")
 PUT = "set-preferences-for-contact"
-
-
-def withdraw(topic: TopicId) -> Withdrawal:
-    return Withdrawal(Side.DOTDIGITAL, topic, START, START)
-
-
-def give(topic: TopicId, frequency: str | None = None, how: Resubscribe | None = None) -> Raise:
-    return Raise(Side.DOTDIGITAL, topic, PROOF, frequency, how)
 
 
 def states(state: DotdigitalState, address: str = "one@example.com") -> dict[int, bool]:
     contact = state.find(address)
     assert contact is not None
     return {number: row.opted_in for number, row in contact.opt_ins.items()}
-
-
-def status(state: DotdigitalState, address: str = "one@example.com") -> str:
-    contact = state.find(address)
-    assert contact is not None
-    return contact.status
 
 
 def test_the_replica_fills_the_port(replica: DotdigitalReplica) -> None:
@@ -60,12 +47,12 @@ def test_the_replica_fills_the_port(replica: DotdigitalReplica) -> None:
 
 def test_withdrawals_go_first_and_the_channel_by_itself(replica: DotdigitalReplica) -> None:
     adjust = Adjustment(Side.DOTDIGITAL, OFFERS, PROOF, "DAILY")
-    writes = [give(NEWSLETTER), adjust, give(CHANNEL), withdraw(PROFILING), withdraw(CHANNEL)]
+    writes = [opt_in(NEWSLETTER), adjust, opt_in(CHANNEL), withdrawal(PROFILING), withdrawal(CHANNEL)]
     assert replica.split(writes) == [
-        [withdraw(CHANNEL)],
-        [withdraw(PROFILING)],
-        [give(CHANNEL)],
-        [give(NEWSLETTER), adjust],
+        [withdrawal(CHANNEL)],
+        [withdrawal(PROFILING)],
+        [opt_in(CHANNEL)],
+        [opt_in(NEWSLETTER), adjust],
     ]
     assert replica.split([]) == []
     with pytest.raises(ValueError, match="holds the channel or topics"):
@@ -77,7 +64,7 @@ def test_withdrawals_go_first_and_the_channel_by_itself(replica: DotdigitalRepli
 def test_the_price_of_writes_is_what_they_cost(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     rows = {NEWS: (True, BEFORE), DAILY: (True, BEFORE)}
     state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
-    writes = [withdraw(CHANNEL), withdraw(OFFERS), withdraw(NEWSLETTER)]
+    writes = [withdrawal(CHANNEL), withdrawal(OFFERS), withdrawal(NEWSLETTER)]
     state.switches.put_preferences_suppressed = "accepted"
     for unit in replica.split(writes):
         send_one(replica, ONE, unit)
@@ -92,7 +79,7 @@ def test_an_unsubscribe_takes_the_person_off_all_mail(
     state: DotdigitalState, replica: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    assert send_one(replica, ONE, [withdraw(CHANNEL)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdrawal(CHANNEL)]) is WriteResponse.ACCEPTED
     assert status(state) == "Unsubscribed"
     assert states(state) == {NEWS: True}  # another dimension, left alone
     assert read_person(replica, ONE).topics[CHANNEL].choice is Choice.OPTED_OUT
@@ -103,12 +90,12 @@ def test_unsubscribing_a_suppressed_contact_meets_the_goal(
     state: DotdigitalState, replica: DotdigitalReplica, word: str
 ) -> None:
     state.add_contact("one@example.com", status=word, when=BEFORE)
-    assert send_one(replica, ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
+    assert send_one(replica, ONE, [withdrawal(CHANNEL)]) is WriteResponse.ALREADY_SO
     assert status(state) == word
 
 
 def test_nobody_is_created_by_an_unsubscribe(state: DotdigitalState, replica: DotdigitalReplica) -> None:
-    assert send_one(replica, ONE, [withdraw(CHANNEL)]) is WriteResponse.ALREADY_SO
+    assert send_one(replica, ONE, [withdrawal(CHANNEL)]) is WriteResponse.ALREADY_SO
     assert state.find("one@example.com") is None
 
 
@@ -130,7 +117,7 @@ def test_a_resubscribe_returns_its_result(
 ) -> None:
     """Dotdigital resubscribe: the status counts, not the echoed contact, which shows the old state."""
     state.add_contact("one@example.com", status=before, when=BEFORE)
-    assert send_one(replica, ONE, [give(CHANNEL, how=how)]) is outcome
+    assert send_one(replica, ONE, [opt_in(CHANNEL, how=how)]) is outcome
     assert status(state) == after
 
 
@@ -138,7 +125,7 @@ def test_a_challenge_is_sent_once_and_its_click_is_seen(
     state: DotdigitalState, replica: DotdigitalReplica
 ) -> None:
     number = state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
-    send_one(replica, ONE, [give(CHANNEL, how=Resubscribe.CHALLENGE)])
+    send_one(replica, ONE, [opt_in(CHANNEL, how=Resubscribe.CHALLENGE)])
     assert state.challenges == {number: 1}
     assert state.click_challenge("one@example.com")
     assert read_person(replica, ONE).topics[CHANNEL].choice is Choice.OPTED_IN
@@ -150,14 +137,14 @@ def test_nobody_is_resubscribed_without_the_mappings_word(
 ) -> None:
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
     with pytest.raises(Refused):
-        send_one(replica, ONE, [give(CHANNEL, how=how)])
+        send_one(replica, ONE, [opt_in(CHANNEL, how=how)])
     assert replica.calls == 0
 
 
 def test_a_complaint_is_not_lifted(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", status="IspComplained", when=BEFORE)
     with pytest.raises(Refused) as refused:
-        send_one(replica, ONE, [give(CHANNEL, how=Resubscribe.SILENT)])
+        send_one(replica, ONE, [opt_in(CHANNEL, how=Resubscribe.SILENT)])
     assert refused.value.code == "ContactCannotBeUnsuppressed"
 
 
@@ -168,7 +155,7 @@ def test_a_resubscribe_that_says_nothing_known_is_unclear(
     """Dotdigital `Resubscribe contact`: a status that nobody explains, or a message alone."""
     state.switches.resubscribe_answer = form
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE)
-    assert send_one(replica, ONE, [give(CHANNEL, how=Resubscribe.SILENT)]) is WriteResponse.UNCLEAR
+    assert send_one(replica, ONE, [opt_in(CHANNEL, how=Resubscribe.SILENT)]) is WriteResponse.UNCLEAR
 
 
 # topics
@@ -184,9 +171,9 @@ def test_a_topic_is_written_and_every_other_choice_kept(
     state.switches.top_level_leaf = top_level
     rows = {NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE), WEEKLY: (True, BEFORE)}
     state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
-    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {UNMAPPED, WEEKLY}
-    assert send_one(replica, ONE, [give(NEWSLETTER), give(PROFILING)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [opt_in(NEWSLETTER), opt_in(PROFILING)]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {NEWS, PROFILING_ID, UNMAPPED, WEEKLY}
     assert state.calls.count(PUT) == 2
 
@@ -194,7 +181,7 @@ def test_a_topic_is_written_and_every_other_choice_kept(
 def test_the_last_choice_can_be_withdrawn(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     """A connector skipped all-false bodies for years: nobody could opt out of everything."""
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert not any(states(state).values())
     seen = read_person(replica, ONE).topics[NEWSLETTER]
     assert (seen.choice, seen.changed_at) == (Choice.OPTED_OUT, START)
@@ -202,7 +189,7 @@ def test_the_last_choice_can_be_withdrawn(state: DotdigitalState, replica: Dotdi
 
 def test_what_is_so_already_is_not_written_again(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (False, BEFORE)})
-    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
+    assert send_one(replica, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     assert state.calls.count(PUT) == 0
 
 
@@ -211,11 +198,11 @@ def test_a_state_the_tree_does_not_tell_is_written(
 ) -> None:
     state.switches.never_asked_leaf = "missing"
     state.add_contact("one@example.com")
-    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ACCEPTED
 
 
 @pytest.mark.parametrize(
-    "wanted", [give(OFFERS, "WEEKLY"), Adjustment(Side.DOTDIGITAL, OFFERS, PROOF, "WEEKLY")]
+    "wanted", [opt_in(OFFERS, "WEEKLY"), Adjustment(Side.DOTDIGITAL, OFFERS, PROOF, "WEEKLY")]
 )
 def test_a_frequency_takes_the_place_of_the_others(
     state: DotdigitalState, replica: DotdigitalReplica, wanted: Raise | Adjustment
@@ -230,7 +217,7 @@ def test_withdrawing_a_topic_takes_all_its_frequencies(
     state: DotdigitalState, replica: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", opt_ins={DAILY: (True, BEFORE), WEEKLY: (True, BEFORE)})
-    send_one(replica, ONE, [withdraw(OFFERS)])
+    send_one(replica, ONE, [withdrawal(OFFERS)])
     assert read_person(replica, ONE).topics[OFFERS].choice is Choice.OPTED_OUT
 
 
@@ -240,12 +227,14 @@ def test_a_preference_that_vanished_stops_the_write_before_it_is_sent(
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.delete_preference(PROFILING_ID)
     with pytest.raises(MappingStale):
-        send_one(replica, ONE, [withdraw(NEWSLETTER), withdraw(PROFILING)])
+        send_one(replica, ONE, [withdrawal(NEWSLETTER), withdrawal(PROFILING)])
     assert state.calls.count(PUT) == 0
 
 
 @pytest.mark.parametrize(
-    "wanted", [give(OFFERS), give(OFFERS, "MONTHLY"), give(NEWSLETTER, "DAILY"), withdraw(TopicId("else"))]
+    "wanted",
+    [opt_in(OFFERS), opt_in(OFFERS, "MONTHLY"), opt_in(NEWSLETTER, "DAILY"), withdrawal(TopicId("else"))],
+    [opt_in(OFFERS), opt_in(OFFERS, "MONTHLY"), opt_in(NEWSLETTER, "DAILY"), withdrawal(TopicId("else"))],
 )
 def test_what_the_mapping_lacks_costs_no_call(replica: DotdigitalReplica, wanted: Raise | Withdrawal) -> None:
     with pytest.raises(MappingStale):
@@ -258,7 +247,7 @@ def test_a_write_goes_to_the_address_and_not_to_an_id_that_moved_on(
 ) -> None:
     other = state.add_contact("other@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    send_one(replica, who("one@example.com", other), [withdraw(NEWSLETTER)])
+    send_one(replica, who("one@example.com", other), [withdrawal(NEWSLETTER)])
     assert states(state, "other@example.com") == {NEWS: True}
     assert states(state)[NEWS] is False
 
@@ -274,7 +263,7 @@ def test_topics_of_suppressed_people_go_by_v3_without_a_status(
     state.add_contact(
         "one@example.com", status=word, when=BEFORE, opt_ins={NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE)}
     )
-    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ACCEPTED
+    assert send_one(replica, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert states(state) == {NEWS: False, UNMAPPED: True}
     assert status(state) == word
 
@@ -284,16 +273,16 @@ def test_without_v3_a_suppressed_persons_topic_waits_for_an_operator(
 ) -> None:
     state.add_contact("one@example.com", status="Unsubscribed", when=BEFORE, opt_ins={NEWS: (True, BEFORE)})
     with pytest.raises(Refused):
-        send_one(without_v3, ONE, [withdraw(NEWSLETTER)])
+        send_one(without_v3, ONE, [withdrawal(NEWSLETTER)])
     assert states(state) == {NEWS: True}
 
 
 def test_writing_never_revives_a_deleted_person(state: DotdigitalState, replica: DotdigitalReplica) -> None:
     number = state.add_contact("one@example.com")
     state.delete_contact(number)
-    assert send_one(replica, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
+    assert send_one(replica, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     with pytest.raises(Refused):
-        send_one(replica, ONE, [give(NEWSLETTER)])
+        send_one(replica, ONE, [opt_in(NEWSLETTER)])
     assert state.contact(number).binned
     assert state.calls.count("importContact") == 0
 
@@ -303,9 +292,9 @@ def test_nobody_is_created_by_a_topic(
     state: DotdigitalState, replica: DotdigitalReplica, without_v3: DotdigitalReplica, with_v3: bool
 ) -> None:
     used = replica if with_v3 else without_v3
-    assert send_one(used, ONE, [withdraw(NEWSLETTER)]) is WriteResponse.ALREADY_SO
+    assert send_one(used, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ALREADY_SO
     with pytest.raises(NotFound):
-        send_one(used, ONE, [give(NEWSLETTER)])
+        send_one(used, ONE, [opt_in(NEWSLETTER)])
     assert state.find("one@example.com") is None
 
 
@@ -316,5 +305,5 @@ def test_an_unclear_answer_leaves_the_write_in_doubt(
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.faults.add(InjectedFault(PUT, kind))
     with pytest.raises(OutcomeUnknown):
-        send_one(replica, ONE, [withdraw(NEWSLETTER)])
+        send_one(replica, ONE, [withdrawal(NEWSLETTER)])
     assert state.calls.count(PUT) == 1
