@@ -10,37 +10,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from bridge.core.erasure import Eraser, ErasureSettings
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
 from bridge.core.ports import ReadReplica, Replica
-from bridge.dotdigital import build as build_dotdigital
-from bridge.dotdigital.client.access import V3Access
+from bridge.dotdigital.build import DotdigitalParts
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.eraser import DotdigitalEraser
-from bridge.dotdigital.limits.limiter import RateLimiter
-from bridge.dotdigital.polling.events import EventsExport
-from bridge.dotdigital.reader import DotdigitalReader
-from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.context import Progress, Services, Tuning, Writers, silent
 from bridge.mapping_file import load_mapping
-from bridge.mypreferences import build as build_mypreferences
-from bridge.mypreferences.auth import SignIn as MyPreferencesSignIn
-from bridge.mypreferences.bulk.importer import Importer
+from bridge.mypreferences.build import MyPreferencesParts
 from bridge.mypreferences.client import MyPreferencesClient
-from bridge.mypreferences.reader import MyPreferencesReader
-from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.settings import Settings
 from bridge.settings.erasure_key import key_of
 from bridge.store import Lease, Store
 from bridge.store.lease_owner import is_gone, this_process
 from bridge.transport import ErrorMapper, SignIn, Throttle, Transport
-
-D = TypeVar("D", bound=DotdigitalReader)
-M = TypeVar("M", bound=MyPreferencesReader)
 
 LEASE = timedelta(minutes=2)  # renewed continuously; after a crash nobody waits longer than this
 
@@ -126,88 +113,45 @@ class App:
         return store
 
     @cached_property
-    def mypreferences(self) -> MyPreferencesClient:
-        """The MyPreferences API. Raises ConfigError naming every missing setting."""
-        return build_mypreferences.client(
-            self.settings.mypreferences,
-            self.sign_in,
-            partial(self._transport, Side.MYPREFERENCES),
-            clock=self.options.clock,
-            sleep=self._sleep,
-        )
-
-    @cached_property
-    def sign_in(self) -> MyPreferencesSignIn:
-        """How the bridge signs in to MyPreferences. Raises ConfigError for settings or files that cannot do
-        it."""
+    def mypreferences_parts(self) -> MyPreferencesParts:
+        """The MyPreferences side. Raises ConfigError naming every missing setting."""
         self.settings.require_mypreferences()
-        made = build_mypreferences.sign_in(self.settings.mypreferences, self.options.clock)
-        self._open.callback(made.close)
-        return made
-
-    @cached_property
-    def importer(self) -> Importer:
-        """Bulk imports into MyPreferences, one at a time."""
-        return build_mypreferences.importer(
+        parts = MyPreferencesParts(
             self.settings.mypreferences,
-            self.mypreferences,
-            memory=self.store.key_values,
+            connect=partial(self._transport, Side.MYPREFERENCES),
+            mapping=lambda: self.mapping,
+            memory=lambda: self.store.key_values,
             clock=self.options.clock,
             sleep=self._sleep,
             poll_interval=self.options.export_poll,
         )
-
-    def _mypreferences_replica(self, kind: type[M]) -> M:
-        return build_mypreferences.replica(
-            kind,
-            self.settings.mypreferences,
-            self.mypreferences,
-            self.importer,
-            self.mapping,
-            clock=self.options.clock,
-            sleep=self._sleep,
-            poll_interval=self.options.export_poll,
-        )
+        self._open.callback(parts.close)
+        return parts
 
     @cached_property
-    def limits(self) -> RateLimiter:
-        """Dotdigital's rate limits, as its answers state them."""
-        return build_dotdigital.rate_limiter(self.settings.dotdigital, self.options.clock, self._sleep)
-
-    @cached_property
-    def dotdigital(self) -> ClientV2:
-        """Dotdigital's v2 API. Raises ConfigError naming every missing setting."""
+    def dotdigital_parts(self) -> DotdigitalParts:
+        """The Dotdigital side. Raises ConfigError naming every missing setting."""
         self.settings.require_dotdigital()
-        connect = partial(self._transport, Side.DOTDIGITAL)
-        return build_dotdigital.connect(self.settings.dotdigital, self.limits, connect)
-
-    @cached_property
-    def dotdigital_v3(self) -> V3Access:
-        """Dotdigital's v3 contacts API, as far as the settings and the account allow it."""
-        return build_dotdigital.v3_access(self.settings.dotdigital, self.dotdigital)
-
-    @cached_property
-    def dotdigital_events(self) -> EventsExport | None:
-        """Dotdigital's events export, where the settings ask for it."""
-        return build_dotdigital.events_export(
-            self.settings.dotdigital, self.dotdigital, self.store.key_values
-        )
-
-    def _dotdigital_replica(self, kind: type[D]) -> D:
-        return build_dotdigital.replica(
-            kind,
+        return DotdigitalParts(
             self.settings.dotdigital,
-            v2=self.dotdigital,
-            v3=self.dotdigital_v3,
-            mapping=self.mapping,
-            memory=self.store.key_values,
-            events=self.dotdigital_events,
-            limits=self.limits,
-            own_writes=partial(self.store.attempts.written_since, Side.DOTDIGITAL),
-            import_poll=self.options.import_poll,
+            connect=partial(self._transport, Side.DOTDIGITAL),
+            mapping=lambda: self.mapping,
+            memory=lambda: self.store.key_values,
+            own_writes=lambda ids, since: self.store.attempts.written_since(Side.DOTDIGITAL, ids, since),
             clock=self.options.clock,
             sleep=self._sleep,
+            import_poll=self.options.import_poll,
         )
+
+    @property
+    def mypreferences(self) -> MyPreferencesClient:
+        """The MyPreferences API."""
+        return self.mypreferences_parts.client
+
+    @property
+    def dotdigital(self) -> ClientV2:
+        """Dotdigital's v2 API."""
+        return self.dotdigital_parts.v2
 
     def _transport(
         self,
@@ -236,44 +180,35 @@ class App:
     def _sleep(self, seconds: float) -> None:
         self.options.sleep(seconds)
 
-    @cached_property
+    @property
     def readers(self) -> Mapping[Side, ReadReplica]:
         """Both sides, with no way to write to them."""
         return {
-            Side.MYPREFERENCES: self._mypreferences_replica(MyPreferencesReader),
-            Side.DOTDIGITAL: self._dotdigital_replica(DotdigitalReader),
+            Side.MYPREFERENCES: self.mypreferences_parts.reader,
+            Side.DOTDIGITAL: self.dotdigital_parts.reader,
         }
 
-    @cached_property
+    @property
     def replicas(self) -> Mapping[Side, Replica]:
         """Both sides, to be written."""
         return {
-            Side.MYPREFERENCES: self._mypreferences_replica(MyPreferencesReplica),
-            Side.DOTDIGITAL: self._dotdigital_replica(DotdigitalReplica),
+            Side.MYPREFERENCES: self.mypreferences_parts.replica,
+            Side.DOTDIGITAL: self.dotdigital_parts.replica,
         }
 
-    @cached_property
+    @property
     def erasers(self) -> Mapping[Side, Eraser]:
         """What erases a person at each side."""
         return {
-            Side.MYPREFERENCES: build_mypreferences.eraser(
-                self.settings.mypreferences,
-                self.mypreferences,
-                self.replicas[Side.MYPREFERENCES],
-                self.mapping,
-                clock=self.options.clock,
-                sleep=self._sleep,
-            ),
-            Side.DOTDIGITAL: DotdigitalEraser(
-                self.dotdigital, self.dotdigital_v3, self.options.clock, self._sleep
-            ),
+            Side.MYPREFERENCES: self.mypreferences_parts.eraser,
+            Side.DOTDIGITAL: self.dotdigital_parts.eraser,
         }
 
     def services(
         self, *, progress: Progress = silent, heartbeat: Callable[[], None] = lambda: None
     ) -> Services:
         """Everything that reading and deciding needs. It contains no way to write to a side."""
-        self.limits.watch = partial(_show_wait, progress)
+        self.dotdigital_parts.limits.watch = partial(_show_wait, progress)
         return Services(
             state=self.store,
             readers=self.readers,
@@ -282,14 +217,14 @@ class App:
             clock=self.options.clock,
             progress=progress,
             heartbeat=heartbeat,
-            budget=lambda: self.limits.budget,
+            budget=lambda: self.dotdigital_parts.limits.budget,
         )
 
     def writers(self) -> Writers:
         """Everything that writing needs. Raises ConfigError for a draft mapping."""
         self.require_confirmed()
-        if self.dotdigital_events is not None:
-            self.dotdigital_events.permit()
+        if (events := self.dotdigital_parts.events) is not None:
+            events.permit()
         return Writers(self.replicas)
 
     def require_confirmed(self) -> None:

@@ -65,7 +65,7 @@ def _identifier_name(app: App) -> str:
             f"{_SETTING} is not set.",
             hint="Create a custom identifier at Dotdigital, and set its name.",
         )
-    client = app.dotdigital_v3.client()
+    client = app.dotdigital_parts.v3.client()
     if client is None:
         raise ConfigError(
             "Custom identifiers need Dotdigital's v3 API, which this account or API user does not have.",

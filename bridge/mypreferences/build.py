@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping
-from bridge.core.ports import KeyValue, Replica
+from bridge.core.ports import KeyValue
 from bridge.mypreferences.auth import SignIn
 from bridge.mypreferences.auth.mtls import MtlsTokenClient
 from bridge.mypreferences.auth.oauth import ClientCredentials
@@ -22,6 +23,7 @@ from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.eraser import MyPreferencesEraser
 from bridge.mypreferences.profile_lookup import ProfileFinder
 from bridge.mypreferences.reader import MyPreferencesReader
+from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.settings import AuthScheme, MyPreferences
 from bridge.transport import ErrorMapper, Throttle, Transport
 
@@ -71,82 +73,97 @@ def sign_in(settings: MyPreferences, clock: Clock) -> SignIn:
     )
 
 
-def client(
-    settings: MyPreferences, auth: SignIn, connect: Connect, *, clock: Clock, sleep: Sleep
-) -> MyPreferencesClient:
-    """The API client. Raises ConfigError for a routes file that cannot be used."""
-    transport = connect(
-        _given(settings.base_url),
-        auth,
-        RateLimit(settings.rate, sleep=sleep),
-        error_mapper(auth, clock),
-        calls_beside=lambda: auth.calls,
-    )
-    return MyPreferencesClient(
-        transport,
-        account=_given(settings.account),
-        routes=load_routes(settings.routes_file),
-        patch_envelope=settings.patch_envelope.value,
-    )
+class MyPreferencesParts:
+    """The parts of this side in one process. Each is built on first use. `connect` opens the transport,
+    `mapping` and `memory` give the mapping and the state DB's memory for this side when they are needed,
+    `poll_interval` is seconds between status calls for a bulk job."""
 
+    def __init__(
+        self,
+        settings: MyPreferences,
+        *,
+        connect: Connect,
+        mapping: Callable[[], Mapping],
+        memory: Callable[[], KeyValue],
+        clock: Clock,
+        sleep: Sleep,
+        poll_interval: float,
+    ) -> None:
+        self._settings = settings
+        self._connect = connect
+        self._mapping, self._memory = mapping, memory
+        self._clock, self._sleep, self._poll_interval = clock, sleep, poll_interval
 
-def importer(
-    settings: MyPreferences,
-    client: MyPreferencesClient,
-    *,
-    memory: KeyValue,
-    clock: Clock,
-    sleep: Sleep,
-    poll_interval: float,
-) -> Importer:
-    """What runs bulk imports, for the reader and the replica of one process."""
-    return Importer(
-        client,
-        memory=memory,
-        clock=clock,
-        sleep=sleep,
-        poll_interval=poll_interval,
-        per_day=settings.imports_per_day,
-    )
+    @cached_property
+    def sign_in(self) -> SignIn:
+        """How the bridge signs in. Raises ConfigError for unusable certificate files."""
+        return sign_in(self._settings, self._clock)
 
+    def close(self) -> None:
+        """Close what the sign-in opened."""
+        if "sign_in" in self.__dict__:
+            self.sign_in.close()
 
-def replica(
-    kind: type[R],
-    settings: MyPreferences,
-    client: MyPreferencesClient,
-    importer: Importer,
-    mapping: Mapping,
-    *,
-    clock: Clock,
-    sleep: Sleep,
-    poll_interval: float,
-) -> R:
-    """The side as `MyPreferencesReader` or `MyPreferencesReplica`."""
-    return kind(
-        client,
-        mapping,
-        clock,
-        segment=_segment(settings),
-        subscription_id=settings.subscription,
-        alternate_id_type=settings.alternate_id_type,
-        poll_interval=poll_interval,
-        sleep=sleep,
-        importer=importer,
-    )
+    @cached_property
+    def client(self) -> MyPreferencesClient:
+        """The API client. Raises ConfigError for a routes file that cannot be used."""
+        auth, settings = self.sign_in, self._settings
+        transport = self._connect(
+            _given(settings.base_url),
+            auth,
+            RateLimit(settings.rate, sleep=self._sleep),
+            error_mapper(auth, self._clock),
+            calls_beside=lambda: auth.calls,
+        )
+        return MyPreferencesClient(
+            transport,
+            account=_given(settings.account),
+            routes=load_routes(settings.routes_file),
+            patch_envelope=settings.patch_envelope.value,
+        )
 
+    @cached_property
+    def importer(self) -> Importer:
+        """Bulk imports, one at a time, for the reader and the replica of the process."""
+        return Importer(
+            self.client,
+            memory=self._memory(),
+            clock=self._clock,
+            sleep=self._sleep,
+            poll_interval=self._poll_interval,
+            per_day=self._settings.imports_per_day,
+        )
 
-def eraser(
-    settings: MyPreferences,
-    client: MyPreferencesClient,
-    replica: Replica,
-    mapping: Mapping,
-    *,
-    clock: Clock,
-    sleep: Sleep,
-) -> MyPreferencesEraser:
-    """What erases people at this side. `replica` is the same side."""
-    finder = ProfileFinder(client, settings.alternate_id_type)
-    return MyPreferencesEraser(client, finder, replica, mapping, clock, sleep)
+    @cached_property
+    def reader(self) -> MyPreferencesReader:
+        """The side, with no way to write to it."""
+        return self._side(MyPreferencesReader)
+
+    @cached_property
+    def replica(self) -> MyPreferencesReplica:
+        """The side, to be read and written."""
+        return self._side(MyPreferencesReplica)
+
+    @cached_property
+    def eraser(self) -> MyPreferencesEraser:
+        """What erases people at this side."""
+        finder = ProfileFinder(self.client, self._settings.alternate_id_type)
+        return MyPreferencesEraser(
+            self.client, finder, self.replica, self._mapping(), self._clock, self._sleep
+        )
+
+    def _side(self, kind: type[R]) -> R:
+        return kind(
+            self.client,
+            self._mapping(),
+            self._clock,
+            segment=_segment(self._settings),
+            subscription_id=self._settings.subscription,
+            alternate_id_type=self._settings.alternate_id_type,
+            poll_interval=self._poll_interval,
+            sleep=self._sleep,
+            importer=self.importer,
+        )
 
 
 def _segment(settings: MyPreferences) -> SegmentRef | None:

@@ -49,7 +49,7 @@ def test_each_way_signs_in_by_its_settings(
 ) -> None:
     with an_app(world, given, **changed) as app:
         assert app.mypreferences.retrieve_programs()
-        assert app.sign_in.auth_name == way
+        assert app.mypreferences_parts.sign_in.auth_name == way
         assert app.mypreferences.calls == world.state.calls.total()
 
 
@@ -59,7 +59,7 @@ def test_the_secret_goes_where_the_settings_say(
 ) -> None:
     """MyPreferences "Authorization": Basic, or fields of the body."""
     with an_app(world, given, CLIENT_CREDENTIALS=where) as app:
-        flow = app.sign_in.sync_auth_flow(httpx.Request("GET", f"{world.url}/x"))
+        flow = app.mypreferences_parts.sign_in.sync_auth_flow(httpx.Request("GET", f"{world.url}/x"))
         asked = next(flow)
         flow.close()
     pair = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
@@ -125,6 +125,6 @@ def test_a_token_handed_out_again_is_used_for_what_is_left_of_it(world: World, g
 @pytest.mark.parametrize("auth", ["oauth", "certificate", "pnauthinfo3"])
 def test_what_a_way_lacks_is_named_before_anything_is_sent(world: World, auth: str) -> None:
     with an_app(world, {"AUTH": auth}) as app, pytest.raises(ConfigError) as caught:
-        app.sign_in  # noqa: B018 - the building of it
+        app.mypreferences_parts.sign_in  # noqa: B018 - the building of it
     assert len(caught.value.problems) == {"oauth": 6, "certificate": 6, "pnauthinfo3": 4}[auth]
     assert world.state.calls.total() == 0

@@ -188,7 +188,9 @@ def test_killed_at_any_step_it_goes_on_from_there(
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     part, method = STEPS[step]
-    holder = live.app.dotdigital_v3.client() if part == "dotdigital_client" else attrgetter(part)(live.app)
+    holder = (
+        live.app.dotdigital_parts.v3.client() if part == "dotdigital_client" else attrgetter(part)(live.app)
+    )
     real = getattr(holder, method)
 
     def killed(*args: object, **named: object) -> None:

@@ -126,7 +126,11 @@ def mypreferences(app: App, findings: Findings) -> None:
         return client.retrieve_events(start_at=now - timedelta(minutes=1), end_at=now).server_time
 
     signed = _permitted(
-        findings, MYPREFERENCES, "Programs", client.retrieve_programs, signing_in=app.sign_in.auth_name
+        findings,
+        MYPREFERENCES,
+        "Programs",
+        client.retrieve_programs,
+        signing_in=app.mypreferences_parts.sign_in.auth_name,
     )
     if not signed:
         return
@@ -174,7 +178,7 @@ def dotdigital(app: App, findings: Findings) -> None:
 
 def _v3(app: App, findings: Findings) -> None:
     """Can the v3 API be used? An account without it is served by v2 unless the settings require v3."""
-    access = app.dotdigital_v3
+    access = app.dotdigital_parts.v3
     client = findings.attempt(DOTDIGITAL, access.client)
     if access.warning is not None:
         findings.warn(DOTDIGITAL, "Contacts (v3) cannot be read.", access.warning)
@@ -324,7 +328,7 @@ def profile_identifier(app: App, findings: Findings) -> None:
     if wanted is None or any(one.section in ("settings", DOTDIGITAL) and one.code for one in findings.all):
         return
     try:
-        client = app.dotdigital_v3.client()
+        client = app.dotdigital_parts.v3.client()
         if client is None:
             findings.warn(
                 DOTDIGITAL, "Custom identifiers cannot be read without the v3 API.", f"Unset {_IDENTIFIER}."
