@@ -29,9 +29,9 @@ NOT_YET = "What it does not do yet"
 PATIENCE = 60.0  # seconds, for a busy machine
 EXIT_CODES = {
     0: "done, nothing waits",
-    1: "unexpected error",
-    2: "usage, settings or mapping",
-    3: "done, but something waits for a person",
+    1: "unexpected error, or another process writes to the state DB",
+    2: "usage, settings or mapping; an outdated plan or schema",
+    3: "finished; manual review needed",
     4: "a brake stopped the run",
     5: "a side could not be reached, or refused the sign-in",
 }

@@ -161,7 +161,7 @@ class BrakeSettings(_Group):
 
 
 class Web(_Group):
-    """Dashboard, webhook receiver and metrics."""
+    """Health endpoints and the webhook receiver."""
 
     host: Text = _setting("127.0.0.1", "the address to listen on", "127.0.0.1")
     port: Whole = _setting(8080, "a port, 0 (any free one) to 65535", 8080, ge=0, le=65535)

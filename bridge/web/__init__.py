@@ -1,1 +1,1 @@
-"""The daemon's HTTP endpoints: health, dashboard, webhooks."""
+"""The daemon's HTTP endpoints: health and webhooks."""
