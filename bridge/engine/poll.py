@@ -120,7 +120,7 @@ class FeedPoller:
         for warning in page.warnings:
             run.health.warn(f"{feed}: {warning}")
         if page.skipped:
-            run.health.warn(f"{feed}: {page.skipped} rows without an address were skipped")
+            run.health.warn(f"{feed}: rows without an address, skipped: {page.skipped}")
         run.heartbeat()
 
     def _unread_hints(self, feed: str, hints: Sequence[Hint]) -> list[Hint]:

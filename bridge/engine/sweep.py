@@ -77,7 +77,7 @@ def _list(run: RunContext, side: Side, bookmark: _Bookmark) -> tuple[int, dateti
         run.progress(f"reading everybody at {side}", done if page.done is None else page.done, page.total)
         run.heartbeat()
     if skipped:
-        run.health.warn(f"{side}: {skipped} records without an address were skipped in the sweep")
+        run.health.warn(f"{side}: records without an address, skipped in the sweep: {skipped}")
     for name, count in sorted(unread.items()):
         run.health.warn(f"{side}: {count} people could not be read: {name}")
     return unread.total(), listed_at
