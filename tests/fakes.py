@@ -294,7 +294,7 @@ class FakeSide:
 
 
 def _undated(view: PersonView) -> PersonView:
-    """As a listing shows somebody: no dates, and a no that cannot be told from silence."""
+    """A person as a listing shows them: no dates, and an opt-out that looks like silence."""
     topics = {
         topic: Observation(
             seen.choice if seen.choice is Choice.OPTED_IN else Choice.UNSET,

@@ -25,7 +25,7 @@ def was_asked(cell: Cell, clocks: ClockReading) -> bool:
 
 
 def apply_double_opt_in(cell: Cell, decision: Decision, clocks: ClockReading, wait: timedelta) -> Decision:
-    """What becomes of a decision that would resubscribe a person who was asked already: it waits for their
+    """The decision in place of one that would resubscribe a person who was asked already: it waits for their
     confirmation or, after `wait`, for an operator. Every other decision stands."""
     challenge = cell.challenge
     if challenge is None or not (_brings_back(decision) and was_asked(cell, clocks)):

@@ -67,7 +67,7 @@ def permanent_block(topic: Topic, cell: Cell, target: Side) -> Nothing | Held | 
 
 
 def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: DecisionContext) -> Decision | None:
-    """What becomes of a raise that must not go; None where it may."""
+    """The decision in place of a raise that is blocked; None where it may go."""
     if stop := permanent_block(topic, cell, write.side):
         return stop
     if cell.seen[write.side].undated:  # a listing cannot tell silence from a refusal
@@ -85,8 +85,8 @@ def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Decisi
 
 
 def block_erased(cell: Cell, decision: Decision, now: DecisionContext) -> Decision:
-    """What becomes of a decision about a person who was erased: no opt-in from before raises them, nor is an
-    operator asked about it. Withdrawals still apply."""
+    """The decision in place of one about a person who was erased: no opt-in from before raises them, nor is
+    an operator asked about it. Withdrawals still apply."""
     floor = cell.erased_at
     if floor is None or not isinstance(decision, Act | Held):
         return decision

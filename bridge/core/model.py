@@ -369,7 +369,7 @@ class Raise:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """Change the frequency of a consent that stands at both sides, on evidence."""
+    """Change the frequency of a consent that both sides hold, on evidence."""
 
     side: Side
     topic: TopicId

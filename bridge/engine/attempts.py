@@ -1,4 +1,4 @@
-"""The log of writes: begun and why, what became of them, what is held, what is agreed. And recovery: writes
+"""The log of writes: begun and why, their outcomes, what is held, what is agreed. And recovery: writes
 whose outcome is unknown are read back before anything else is decided."""
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NOT_HONOURED_MAX = 3  # accepted writes without effect in a row before an operat
 
 
 class WriteOutcome(StrEnum):
-    """What became of one unit of writes."""
+    """The outcome of one unit of writes."""
 
     PROVEN = "proven"
     CHALLENGED = "challenged"
@@ -57,7 +57,7 @@ class WriteOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedWrite:
-    """What became of a unit, and what the side shows now if it could be read."""
+    """The outcome of a unit, and what the side shows now if it could be read."""
 
     outcome: WriteOutcome
     view: PersonView | None = None
@@ -84,7 +84,7 @@ class WriteUnit:
 
 @dataclass(slots=True)
 class PersonWrites:
-    """Everything that is to be written for one person, and what came of it so far. `records` say how the
+    """Everything that is to be written for one person, and the outcomes so far. `records` say how the
     person gave the consents that are raised."""
 
     who: Who
@@ -120,7 +120,7 @@ class PersonWrites:
         return [(one, act) for one, act in self.acts if any(write in writes for write in act.writes)]
 
     def take(self, unit: WriteUnit, result: VerifiedWrite) -> None:
-        """Note what came of a unit."""
+        """Note the outcome of a unit."""
         if result.view is not None:
             self.shown[unit.side] = result.view
         if result.outcome is not WriteOutcome.PROVEN:
@@ -175,7 +175,7 @@ def _started(run: RunContext, unit: WriteUnit) -> AttemptStarted:
 
 
 def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUnit, VerifiedWrite]]) -> None:
-    """Note what became of writes to one side, in one transaction; then hold what needs an operator."""
+    """Note the outcomes of writes to one side, in one transaction; then hold what needs an operator."""
     for _, unit, result in ended:
         if result.outcome is WriteOutcome.CHALLENGED:
             # Before the attempt ends: killed in between, nobody is asked twice.

@@ -1,4 +1,4 @@
-"""Sending decided writes: note the attempts, send, read back, note what came of them, agree."""
+"""Sending decided writes: note the attempts, send, read back, note the outcomes, agree."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Result = WriteResponse | SideError
 
 class Sender:
     """Sends the writes of one person or of many. Killed at any moment, every attempt that was begun is in
-    doubt, and the next run reads back what came of it."""
+    doubt, and the next run reads back its outcome."""
 
     def __init__(self, run: WriteContext) -> None:
         self._run = run

@@ -67,7 +67,7 @@ class World:
         return self.now + timedelta(seconds=self.clocks_off[side])
 
     def say(self, side: Side, choice: Choice) -> None:
-        """Somebody speaks. Where no dates are kept, saying again what stands already leaves no trace."""
+        """The person makes a choice. Without dates, repeating the current choice changes nothing."""
         self.wait(1)
         before = self.held[side]
         if side is DD and not self.dated and before is not None and before.choice is choice:

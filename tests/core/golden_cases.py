@@ -1,4 +1,4 @@
-"""What the golden stories are told with: short names for topics, circumstances, cells and decisions."""
+"""Short names that the golden cases use for topics, contexts, cells and decisions."""
 
 from __future__ import annotations
 

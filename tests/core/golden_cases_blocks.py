@@ -1,4 +1,4 @@
-"""Stories of what stands in the way: the channel, blocks, records, frequencies, directions, holds, doubts."""
+"""Golden cases of what blocks a write: channel, blocks, records, frequencies, directions, holds, doubts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def elsewhere(at: int | None = None) -> Observation:
 
 
 BLOCKS: dict[str, GoldenCase] = {
-    "An opt-in from before somebody was erased raises nobody": (
+    "An opt-in from before the person's erasure raises nobody": (
         "nothing: erased",
         TOPIC,
         replace(cell(yes(20), silent()), erased_at=day(30)),
@@ -103,7 +103,7 @@ BLOCKS: dict[str, GoldenCase] = {
         TOPIC,
         cell(no(10), yes(15), MOVED),
     ),
-    "An opt-in said since the change of address is heard": (
+    "An opt-in said since the change of address counts": (
         "raise mypreferences: newer_opt_in",
         TOPIC,
         cell(no(10), yes(25), MOVED),
@@ -119,7 +119,7 @@ BLOCKS: dict[str, GoldenCase] = {
         EMAIL,
         cell(silent(), MAILABLE),
     ),
-    "An opt-out at MyPreferences unsubscribes somebody mailable": (
+    "An opt-out at MyPreferences unsubscribes a mailable contact": (
         "withdraw dotdigital: withdrawal_follows",
         EMAIL,
         cell(no(20), MAILABLE),
@@ -144,7 +144,7 @@ BLOCKS: dict[str, GoldenCase] = {
         EMAIL,
         cell(yes(5), blocked(Block.UNREACHABLE), WERE_IN),
     ),
-    "An undated opt-in of somebody unreachable bothers nobody": (
+    "An undated opt-in of an unreachable person is not held": (
         "nothing: unreachable",
         EMAIL,
         cell(yes(), blocked(Block.UNREACHABLE)),
@@ -170,23 +170,23 @@ BLOCKS: dict[str, GoldenCase] = {
         cell(no(20), blocked(Block.UNREACHABLE), agreed(OUT, 20, no(20), blocked(Block.UNREACHABLE))),
     ),
     # several records, one address
-    "A no goes to all records with the address": (
+    "An opt-out is written to all records with the address": (
         "withdraw mypreferences: same_address",
         TOPIC,
         cell(no(20, records=2, consistent=False), no(6)),
     ),
-    "And to the other side in the same breath": (
+    "And to the other side in the same decision": (
         "withdraw mypreferences + withdraw dotdigital: withdrawal_follows",
         TOPIC,
         cell(no(20, records=2, consistent=False), yes(6), WERE_IN),
     ),
-    "A yes goes to none of several": (
+    "An opt-in is written to none of several records": (
         "hold several_records",
         TOPIC,
         cell(no(6, records=2), yes(20), WERE_OUT),
     ),
     # a record of theirs with another address
-    "A yes goes to no other address": (
+    "An opt-in is written to no other address": (
         "hold other_address",
         TOPIC,
         cell(elsewhere(), yes(20)),
@@ -196,12 +196,12 @@ BLOCKS: dict[str, GoldenCase] = {
         EMAIL,
         cell(elsewhere(), replace(yes(20), stated=False)),
     ),
-    "A no goes to every address": (
+    "An opt-out is written to every address": (
         "withdraw mypreferences: withdrawal_follows",
         TOPIC,
         cell(elsewhere(6), no(20)),
     ),
-    "A later yes about another address stands": (
+    "A later opt-in for another address is kept": (
         "agree opted_out: agreement",
         TOPIC,
         cell(elsewhere(20), no(6)),
@@ -248,23 +248,27 @@ BLOCKS: dict[str, GoldenCase] = {
         cell(yes(20, **WEEKLY), yes(undated=True, **DAILY)),
     ),
     # cleared, absent
-    "A choice that is recorded no longer is neither yes nor no": (
+    "A choice that is recorded no longer is neither an opt-in nor an opt-out": (
         "hold cleared",
         TOPIC,
         cell(silent(), yes(6), WERE_IN),
     ),
-    "A listing's silence after a yes is looked at first": (
+    "A listing's silence after an opt-in is looked at first": (
         "wait needs_date: dotdigital",
         TOPIC,
         cell(yes(5), silent(undated=True), WERE_IN),
     ),
-    "Somebody deleted at one side has not withdrawn": (
+    "A person deleted at one side has not withdrawn": (
         "nothing: nobody_there",
         TOPIC,
         cell(yes(5), ABSENT, WERE_IN),
     ),
-    "Silence after an agreed no is no yes": ("nothing: unchanged", TOPIC, cell(silent(), silent(), WERE_OUT)),
-    "A late yes beside MyPreferences' silence withdraws both": (
+    "Silence after an agreed opt-out is not an opt-in": (
+        "nothing: unchanged",
+        TOPIC,
+        cell(silent(), silent(), WERE_OUT),
+    ),
+    "A late opt-in beside MyPreferences' silence withdraws both": (
         "withdraw mypreferences + withdraw dotdigital: late_opt_in",
         TOPIC,
         cell(silent(), yes(5.5), WERE_OUT),

@@ -1,4 +1,4 @@
-"""Stories of somebody who comes back to e-mail: left to the desk, asked by mail, or in silence."""
+"""Golden cases of a person who resubscribes to e-mail: held for the operator, asked by mail, or silently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.core.mapping import Conflict
 from bridge.core.model import Block, Challenge, HoldState
 
 RESUBSCRIBING: dict[str, GoldenCase] = {
-    "hold: resubscribing waits for the desk": (
+    "hold: resubscribing waits for the operator": (
         "hold resubscribe (raise dotdigital by challenge)",
         EMAIL,
         BACK,
@@ -40,7 +40,7 @@ RESUBSCRIBING: dict[str, GoldenCase] = {
         BY_MAIL,
         replace(ASKED, seen={MP: yes(30), DD: no(6)}),
     ),
-    "A withdrawal passes whoever was asked": (
+    "A withdrawal is written though the person was asked to confirm": (
         "withdraw dotdigital: withdrawal_follows",
         BY_MAIL,
         replace(ASKED, seen={MP: no(30), DD: MAILABLE}, agreed=WERE_IN),
@@ -61,8 +61,8 @@ RESUBSCRIBING: dict[str, GoldenCase] = {
         replace(ASKED, seen={MP: yes(20), DD: blocked(Block.PENDING)}),
     ),
     "Nobody is asked again by another way either": ("nothing: challenge_pending", SILENTLY, ASKED),
-    "Nor is the desk asked whether to ask": ("nothing: challenge_pending", EMAIL, ASKED),
-    "A question nobody answered goes to the desk": ("hold challenge_expired", BY_MAIL, UNANSWERED),
+    "Nor is the operator asked whether to ask": ("nothing: challenge_pending", EMAIL, ASKED),
+    "An unanswered question is held for the operator": ("hold challenge_expired", BY_MAIL, UNANSWERED),
     "Also where it shows as pending for ever": (
         "hold challenge_expired",
         BY_MAIL,

@@ -1,4 +1,4 @@
-"""Stories of what people say: changes, dates, the five policies, the first run."""
+"""Golden cases of what people say: changes, dates, the five policies, the first run."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from bridge.core.model import Choice, HoldState
 STATEMENTS: dict[str, GoldenCase] = {
     # nobody acts
     "Nothing changed: nothing is done": ("nothing: unchanged", TOPIC, cell(*QUIET, WERE_IN)),
-    "Two yeses agree": ("agree opted_in: agreement", TOPIC, cell(*QUIET)),
-    "Two noes agree": ("agree opted_out: agreement", TOPIC, cell(*BOTH_OUT)),
+    "Two opt-ins agree": ("agree opted_in: agreement", TOPIC, cell(*QUIET)),
+    "Two opt-outs agree": ("agree opted_out: agreement", TOPIC, cell(*BOTH_OUT)),
     "Two silences say nothing": ("nothing: silence", TOPIC, cell(silent(), silent())),
     "Nobody at either side": ("nothing: nobody_there", TOPIC, cell(ABSENT, ABSENT)),
-    "A yes said anew beside a yes is agreed anew": (
+    "An opt-in repeated beside an opt-in is agreed again": (
         "agree opted_in: agreement",
         TOPIC,
         cell(yes(20), yes(6), WERE_IN),
@@ -75,12 +75,12 @@ STATEMENTS: dict[str, GoldenCase] = {
         TOPIC,
         cell(silent(), no(20)),
     ),
-    "An opt-out of somebody the other side does not know is agreed": (
+    "An opt-out of a person whom the other side does not know is agreed": (
         "agree opted_out: nobody_there",
         TOPIC,
         cell(no(20), ABSENT),
     ),
-    "An opt-in of somebody the other side does not know creates nobody": (
+    "An opt-in of a person whom the other side does not know creates nobody": (
         "nothing: nobody_there",
         TOPIC,
         cell(yes(20), ABSENT),
@@ -119,7 +119,7 @@ STATEMENTS: dict[str, GoldenCase] = {
         TOPIC,
         cell(yes(20), silent(undated=True)),
     ),
-    "Somebody who came back at both sides without a newer date is withdrawn at both": (
+    "A person who opted in again at both sides without a newer date is withdrawn at both": (
         "withdraw mypreferences + withdraw dotdigital: late_opt_in",
         TOPIC,
         cell(yes(5.5), yes(5.6), WERE_OUT),
@@ -129,46 +129,50 @@ STATEMENTS: dict[str, GoldenCase] = {
         TOPIC,
         cell(yes(20), yes(5.6), WERE_OUT),
     ),
-    "A no from the future, once agreed, does not outlast every yes": (
+    "An opt-out from the future, once agreed, does not outlast every opt-in": (
         "raise dotdigital: newer_opt_in",
         TOPIC,
         cell(yes(36), no(AHEAD), agreed(Choice.OPTED_OUT, 6, theirs=no(AHEAD))),
     ),
     # opposite words, five policies
-    "withdrawal_wins: the no wins over a newer yes": (
+    "withdrawal_wins: the opt-out wins over a newer opt-in": (
         "withdraw mypreferences: withdrawal_wins",
         TOPIC,
         OPPOSED,
     ),
-    "latest: the newer yes counts": ("raise dotdigital: newer_opt_in", LATEST, OPPOSED),
-    "latest: the newer no counts": ("withdraw mypreferences: late_opt_in", LATEST, cell(yes(10), no(20))),
-    "latest: a no without a date is never older": (
+    "latest: the newer opt-in counts": ("raise dotdigital: newer_opt_in", LATEST, OPPOSED),
+    "latest: the newer opt-out counts": (
+        "withdraw mypreferences: late_opt_in",
+        LATEST,
+        cell(yes(10), no(20)),
+    ),
+    "latest: an opt-out without a date is never older": (
         "withdraw mypreferences: late_opt_in",
         LATEST,
         cell(yes(20), no()),
     ),
-    "latest: a yes without a date is never newer": (
+    "latest: an opt-in without a date is never newer": (
         "withdraw mypreferences: undated_opt_in",
         LATEST,
         cell(yes(), no(10)),
     ),
-    "mypreferences: its newer yes counts": ("raise dotdigital: newer_opt_in", MINE_WINS, OPPOSED),
-    "mypreferences: its older yes does not": (
+    "mypreferences: its newer opt-in counts": ("raise dotdigital: newer_opt_in", MINE_WINS, OPPOSED),
+    "mypreferences: its older opt-in does not": (
         "withdraw mypreferences: late_opt_in",
         MINE_WINS,
         cell(yes(10), no(20)),
     ),
-    "mypreferences: its no wins over a newer yes": (
+    "mypreferences: its opt-out wins over a newer opt-in": (
         "withdraw dotdigital: withdrawal_wins",
         MINE_WINS,
         cell(no(10), yes(20)),
     ),
-    "dotdigital: its newer yes counts": (
+    "dotdigital: its newer opt-in counts": (
         "raise mypreferences: newer_opt_in",
         THEIRS_WINS,
         cell(no(10), yes(20)),
     ),
-    "dotdigital: the other side's yes does not": (
+    "dotdigital: the other side's opt-in does not": (
         "withdraw mypreferences: withdrawal_wins",
         THEIRS_WINS,
         OPPOSED,

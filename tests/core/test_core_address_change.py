@@ -1,4 +1,4 @@
-"""What goes along with a change of address, for all that two addresses may have said."""
+"""What a change of address carries over, for everything that two addresses may have said."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cells(draw: st.DrawFn) -> Cell:
 
 
 @given(cells(), cells())
-def test_a_withdrawal_at_either_address_stands_at_the_new_one(old: Cell, new: Cell) -> None:
+def test_a_withdrawal_at_either_address_applies_at_the_new_one(old: Cell, new: Cell) -> None:
     merged = merge_agreements(old, new, MOVED)
     dates = [at for at in map(newest_withdrawal, (old, new)) if at is not None]
     if not dates:
@@ -66,8 +66,8 @@ def test_nothing_said_before_the_change_raises_anybody_after_it(old: Cell, new: 
 
 
 @given(cells(), cells())
-def test_a_side_that_says_yes_beside_a_carried_no_is_told_or_held(old: Cell, new: Cell) -> None:
-    """Unless the yes is newer than the change: then it is the person's own word since."""
+def test_an_opted_in_side_beside_a_carried_opt_out_is_written_or_held(old: Cell, new: Cell) -> None:
+    """Unless the opt-in is newer than the change: then it is the person's own choice since."""
     merged = merge_agreements(old, new, MOVED)
     if merged is None:
         return

@@ -66,10 +66,10 @@ def test_no_number_of_withdrawals_stops_an_opt_out_by_default(raises, withdrawal
 
 
 def test_many_unsubscribes_in_one_minute_are_a_clean_up() -> None:
-    crowd = [day(5) + timedelta(milliseconds=number) for number in range(11)]
+    burst = [day(5) + timedelta(milliseconds=number) for number in range(11)]
     few = [day(6) + timedelta(minutes=number) for number in range(50)]
-    assert burst_minutes([*crowd, *few], most=10) == {day(5)}
-    assert burst_minutes([*crowd, *few], most=11) == frozenset()
+    assert burst_minutes([*burst, *few], most=10) == {day(5)}
+    assert burst_minutes([*burst, *few], most=11) == frozenset()
     assert burst_minutes([], most=0) == frozenset()
 
 

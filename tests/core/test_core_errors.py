@@ -1,4 +1,4 @@
-"""Errors: what happened, why, and what mends it; never who, and never a secret."""
+"""Errors: what happened, why, and how to fix it; never an address, and never a secret."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def test_each_error_says_when_it_is_raised(kind: type[BridgeError]) -> None:
 @pytest.mark.parametrize("kind", OF_A_SIDE, ids=lambda kind: kind.__name__)
 def test_an_error_shows_nothing_but_what_and_hint(kind: type[SideError]) -> None:
     error = of_a_side(kind, status=400, code="ERROR_X", retry_after=3.0, hint="Try later.")
-    error.__cause__ = ValueError("somebody@example.com sent token-123")
+    error.__cause__ = ValueError("subscriber@example.com sent token-123")
     assert str(error) == "the answer was not understood Try later."
-    assert "somebody" not in str(error) + repr(error)
+    assert "subscriber" not in str(error) + repr(error)
     assert "token-123" not in str(error) + repr(error)
     assert (error.side, error.operation) == ("dotdigital", "get-contact")
     assert (error.status, error.code, error.retry_after) == (400, "ERROR_X", 3.0)

@@ -1,4 +1,4 @@
-"""A mapping held against what exists, and what is told of it."""
+"""A mapping compared with what exists, and what is reported."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_reading_the_same_again_is_the_same_version() -> None:
     assert later.version == yes(20).version
 
 
-def test_a_no_after_a_yes_after_a_no_is_a_new_version() -> None:
+def test_an_opt_out_after_an_opt_in_after_an_opt_out_is_a_new_version() -> None:
     """A-B-A: the choice alone would hide it."""
     assert no(5).version != no(7).version
 
@@ -133,18 +133,18 @@ def test_each_side_has_another() -> None:
 
 
 def test_nobody_s_address_shows_in_a_representation() -> None:
-    who = Who(PersonId(7), "somebody@example.com", {MP: ("P-1",)})
-    assert "somebody" not in repr(who)
+    who = Who(PersonId(7), "subscriber@example.com", {MP: ("P-1",)})
+    assert "subscriber" not in repr(who)
     assert "example.com" not in repr(who)
 
 
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("somebody@example.com", "s…@example.com"),
-        (" Somebody@example.com ", "S…@example.com"),
+        ("subscriber@example.com", "s…@example.com"),
+        (" Subscriber@example.com ", "S…@example.com"),
         ("@example.com", "…@example.com"),
-        ("somebody", "s…"),
+        ("subscriber", "s…"),
         ("", "…"),
     ],
 )
@@ -153,9 +153,9 @@ def test_an_address_is_shown_by_its_first_letter(address: str, shown: str) -> No
 
 
 def test_addresses_are_compared_without_case_and_edges_but_with_dots_and_tags() -> None:
-    assert address_key(" Some.Body+News@Example.COM ") == "some.body+news@example.com"
+    assert address_key(" Sub.Scriber+News@Example.COM ") == "sub.scriber+news@example.com"
     assert address_key("STRASSE@example.com") == address_key("straße@example.com")
-    assert address_key("some.body@example.com") != address_key("somebody@example.com")
+    assert address_key("sub.scriber@example.com") != address_key("subscriber@example.com")
 
 
 def test_an_observation_is_silent_about_what_it_was_not_told() -> None:

@@ -126,7 +126,7 @@ def test_the_channel_comes_first_and_every_topic_is_found() -> None:
     mapping = Mapping((TOPIC, OFFERS), EMAIL, OnUnsubscribe.CHANNEL, "")
     assert [topic.id for topic in mapping.all] == ["email", "newsletter", "offers"]
     assert mapping.topic(OFFERS.id) is OFFERS
-    assert mapping.topic(TopicId("unheard of")) is None
+    assert mapping.topic(TopicId("unknown")) is None
     assert mapping.preference_ids == (1002, 1003, 1004)
     with pytest.raises(ValueError, match="email"):
         Mapping((), TOPIC, OnUnsubscribe.CHANNEL, "")

@@ -59,7 +59,7 @@ def test_names_are_as_alike_as_people_would_say(one: str, other: str, least: int
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_a_likeness_is_the_same_both_ways_and_within_its_bounds(one: str, other: str) -> None:
+def test_similarity_is_the_same_both_ways_and_within_its_bounds(one: str, other: str) -> None:
     found = similarity(one, other).score
     assert 0 <= found <= 100
     assert (found == 100) == (words(one) == words(other) != ())
@@ -90,7 +90,7 @@ def test_the_same_words_are_a_sure_match() -> None:
     assert left(made)["8"].startswith(("no similar name", "most similar"))
 
 
-def test_a_likeness_that_is_not_sure_is_a_persons_to_say() -> None:
+def test_an_unsure_match_is_left_to_a_person() -> None:
     (found,) = of(NEWS, leaf(7, "Newsletter for members")).topics
     assert not found.sure
     assert found.score < 90

@@ -158,7 +158,7 @@ def a_raise_rests_on_newer_dated_evidence(row: Row, decision: Decision) -> bool:
     )
 
 
-def an_undated_no_is_never_overruled(row: Row, decision: Decision) -> bool:
+def an_undated_opt_out_is_never_overruled(row: Row, decision: Decision) -> bool:
     undated = [
         side
         for side in Side
@@ -167,7 +167,7 @@ def an_undated_no_is_never_overruled(row: Row, decision: Decision) -> bool:
     return not undated or not lifts(decision)
 
 
-def a_no_beside_a_yes_is_never_let_lie(row: Row, decision: Decision) -> bool:
+def an_opt_out_beside_an_opt_in_is_never_left_so(row: Row, decision: Decision) -> bool:
     for side in Side:
         if not (says_no(row, side) and says_yes(row, side.other)):
             continue
@@ -182,7 +182,7 @@ def a_no_beside_a_yes_is_never_let_lie(row: Row, decision: Decision) -> bool:
     return True
 
 
-def a_yes_older_than_an_agreed_no_is_taken_back(row: Row, decision: Decision) -> bool:
+def an_opt_in_older_than_an_agreed_opt_out_is_withdrawn(row: Row, decision: Decision) -> bool:
     late = [side for side in Side if says_yes(row, side) and not is_evidence(row, side)]
     if not agreed_out(row) or not late or any(is_evidence(row, side) for side in Side):
         return True
@@ -194,7 +194,7 @@ def a_yes_older_than_an_agreed_no_is_taken_back(row: Row, decision: Decision) ->
     return withdrawn_sides(decision) >= allowed and isinstance(decision, Act)
 
 
-def two_noes_need_no_writes(row: Row, decision: Decision) -> bool:
+def two_opt_outs_need_no_writes(row: Row, decision: Decision) -> bool:
     both = all(says_no(row, side) and row.cell.seen[side].consistent for side in Side)
     return not both or not writes_of(decision)
 
@@ -230,14 +230,14 @@ def the_first_run_raises_nobody_unapproved(row: Row, decision: Decision) -> bool
     return all(write.evidence.changed_at > epoch for write in lifts(decision))
 
 
-def an_unsubscribed_person_waits_for_the_desk(row: Row, decision: Decision) -> bool:
+def an_unsubscribed_person_waits_for_the_operator(row: Row, decision: Decision) -> bool:
     if not row.topic.is_channel:
         return True
     to_dotdigital = [write for write in lifts(decision) if write.side is DD]
     return row.topic.resubscribe is not Resubscribe.HOLD or not to_dotdigital
 
 
-def an_agreed_no_forgets_no_date(row: Row, decision: Decision) -> bool:
+def an_agreed_opt_out_forgets_no_date(row: Row, decision: Decision) -> bool:
     """What is agreed now is at least as new as every sane date seen, and as the read of an undated no."""
     if isinstance(decision, Agree):
         choice, at = decision.agreement.choice, decision.agreement.at
@@ -283,18 +283,18 @@ def a_write_is_dated_so_that_it_holds(row: Row, decision: Decision) -> bool:
 
 PROMISES: tuple[Callable[[Row, Decision], bool], ...] = (
     a_raise_rests_on_newer_dated_evidence,
-    an_undated_no_is_never_overruled,
-    a_no_beside_a_yes_is_never_let_lie,
-    a_yes_older_than_an_agreed_no_is_taken_back,
-    two_noes_need_no_writes,
+    an_undated_opt_out_is_never_overruled,
+    an_opt_out_beside_an_opt_in_is_never_left_so,
+    an_opt_in_older_than_an_agreed_opt_out_is_withdrawn,
+    two_opt_outs_need_no_writes,
     nobody_who_is_absent_is_written,
     nothing_is_written_against_the_direction,
     silence_absence_and_bounces_withdraw_nobody,
     a_block_or_several_records_are_never_raised,
     a_listing_is_looked_into_before_it_is_raised,
     the_first_run_raises_nobody_unapproved,
-    an_unsubscribed_person_waits_for_the_desk,
-    an_agreed_no_forgets_no_date,
+    an_unsubscribed_person_waits_for_the_operator,
+    an_agreed_opt_out_forgets_no_date,
     the_same_row_is_decided_the_same,
     once_carried_out_nothing_is_left_to_write,
     a_write_is_dated_so_that_it_holds,

@@ -24,7 +24,7 @@ def test_people_get_the_answer_that_was_promised(sentence: str) -> None:
     assert said(decided(GOLDEN_CASES[sentence])) == GOLDEN_CASES[sentence][0]
 
 
-def test_no_sentence_is_told_twice() -> None:
+def test_no_sentence_occurs_twice() -> None:
     assert not STATEMENTS.keys() & BLOCKS.keys()
 
 
@@ -33,10 +33,10 @@ def test_every_rule_is_explained_in_words() -> None:
     assert all(words and not words.endswith(".") for words in RULE_TEXT.values())
 
 
-def test_every_rule_the_core_decides_by_has_a_story() -> None:
+def test_every_rule_the_core_decides_by_has_a_golden_case() -> None:
     engine_only = {Rule.UNREADABLE}
-    told_of = {rule for rule in Rule for expected, *_ in GOLDEN_CASES.values() if rule.value in expected}
-    assert told_of == set(Rule) - engine_only
+    covered = {rule for rule in Rule for expected, *_ in GOLDEN_CASES.values() if rule.value in expected}
+    assert covered == set(Rule) - engine_only
 
 
 def test_only_a_raise_or_an_adjustment_counts_as_raising() -> None:
@@ -64,7 +64,7 @@ def test_a_withdrawal_older_than_what_it_ends_is_dated_just_past_it() -> None:
 
 
 def test_an_undated_withdrawal_is_remembered_as_new_as_its_reading() -> None:
-    """Agreed at the date of the older yes, an opt-in given before the no would undo it (I1)."""
+    """Agreed at the date of the older opt-in, an opt-in given before the opt-out would undo it (I1)."""
     decision = decide(TOPIC, cell(yes(5), no(), WERE_IN), None, False, ORDINARY)
     assert isinstance(decision, Act)
     assert decision.at >= cell(yes(5), no()).seen[DD].read_at

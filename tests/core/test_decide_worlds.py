@@ -34,7 +34,7 @@ def mishaps(answers_get_lost: bool) -> st.SearchStrategy[Mishaps]:
     )
 
 
-def happenings(answers_get_lost: bool = True) -> st.SearchStrategy[list[tuple[str, object]]]:
+def histories(answers_get_lost: bool = True) -> st.SearchStrategy[list[tuple[str, object]]]:
     return st.lists(
         st.one_of(
             st.tuples(st.just("say"), words),
@@ -48,8 +48,8 @@ def happenings(answers_get_lost: bool = True) -> st.SearchStrategy[list[tuple[st
 
 
 def live(world: World, happened: list[tuple[str, object]]) -> Engine:
-    """What happened, one after the other. At a side without dates a no that was a yes for a while between two
-    rounds leaves no trace that anybody could find: there each word gets a round of its own."""
+    """What happened, one after the other. At a side without dates, an opt-out that was an
+    opt-in for a while between two rounds cannot be noticed: there each choice gets a round of its own."""
     engine = Engine(world)
     for what, detail in happened:
         match what, detail:
@@ -60,8 +60,8 @@ def live(world: World, happened: list[tuple[str, object]]) -> Engine:
             case "pass", float(seconds):
                 world.wait(seconds)
             case "round", Mishaps() as gone_wrong:
-                untold = gone_wrong.racing is not None and gone_wrong.racing[0] is DD and not world.dated
-                engine.round(replace(gone_wrong, racing=None) if untold else gone_wrong)
+                unnoticed = gone_wrong.racing is not None and gone_wrong.racing[0] is DD and not world.dated
+                engine.round(replace(gone_wrong, racing=None) if unnoticed else gone_wrong)
             case "begin", Side() as side:
                 engine.begin_read(side)
             case _:
@@ -94,21 +94,21 @@ def check_promises(engine: Engine) -> None:
 
 
 @settings(max_examples=400)
-@given(policies, clocks_off, happenings())
+@given(policies, clocks_off, histories())
 def test_no_withdrawal_is_lost_or_undone_where_both_sides_date_their_words(policy, off, happened) -> None:
     world = World(replace(TOPIC, conflict=policy), clocks_off=off)
     check_promises(live(world, happened))
 
 
 @settings(max_examples=250)
-@given(policies, clocks_off, happenings(answers_get_lost=False))
+@given(policies, clocks_off, histories(answers_get_lost=False))
 def test_no_withdrawal_is_lost_or_undone_where_one_side_gives_no_dates(policy, off, happened) -> None:
     world = World(replace(TOPIC, conflict=policy), dated=False, clocks_off=off)
     check_promises(live(world, happened))
 
 
 @settings(max_examples=150)
-@given(policies, st.sampled_from([Direction.TO_DOTDIGITAL, Direction.TO_MYPREFERENCES]), happenings())
+@given(policies, st.sampled_from([Direction.TO_DOTDIGITAL, Direction.TO_MYPREFERENCES]), histories())
 def test_a_one_way_mapping_writes_one_side_only_and_keeps_every_promise(policy, direction, happened) -> None:
     world = World(replace(TOPIC, conflict=policy, direction=direction))
     engine = live(world, happened)
@@ -133,8 +133,8 @@ def test_what_is_said_last_holds_at_both_sides_when_there_is_time_between(policy
     assert engine.breaches == []
 
 
-@given(policies, happenings())
-def test_the_same_happenings_end_the_same(policy, happened) -> None:
+@given(policies, histories())
+def test_the_same_history_ends_the_same(policy, happened) -> None:
     ends = [live(World(replace(TOPIC, conflict=policy)), happened) for _ in range(2)]
     assert ends[0].cell == ends[1].cell
     assert ends[0].world.held == ends[1].world.held
@@ -156,8 +156,8 @@ def test_a_late_read_of_an_old_yes_raises_nobody() -> None:
 
 
 def test_a_word_that_proves_our_lost_write_keeps_its_own_date() -> None:
-    """Our withdrawal was lost; the person's own, later one is read back in its place. A yes said between the
-    two is not newer than it."""
+    """Our withdrawal was lost; the person's own, later one is read back in its place. An opt-in said
+    between the two is not newer than it."""
     world = World(replace(TOPIC, conflict=Conflict.LATEST))
     engine = Engine(world)
     world.say(DD, OUT)
@@ -168,6 +168,6 @@ def test_a_word_that_proves_our_lost_write_keeps_its_own_date() -> None:
     world.wait(600)
     world.say(MP, OUT)
     engine.round(Mishaps(unread=frozenset({DD})))
-    world.held[DD] = replace(world.said[1][1], at=between)  # that yes comes from Dotdigital, late
+    world.held[DD] = replace(world.said[1][1], at=between)  # that opt-in comes from Dotdigital, late
     settle(engine)
     assert opted_in(world) == set()

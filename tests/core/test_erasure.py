@@ -1,4 +1,4 @@
-"""Somebody who was erased: what of them is still heard."""
+"""A person who was erased: which of their later statements still count."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def news(seen: Observation, mark: ErasureMarker | None = None, side: Side = MINE
 
 
 @pytest.mark.parametrize("after", [-86400, 0, 2])
-def test_an_opt_in_not_newer_than_the_erasure_is_not_heard(after: float) -> None:
+def test_an_opt_in_not_newer_than_the_erasure_does_not_count(after: float) -> None:
     assert news(said(IN, after)) is ErasedSignal.NOTHING
 
 
-def test_an_opt_in_newer_by_more_than_the_skew_is_heard() -> None:
+def test_an_opt_in_newer_by_more_than_the_skew_counts() -> None:
     assert news(said(IN, 3)) is ErasedSignal.OPT_IN
 
 
@@ -58,7 +58,7 @@ def test_what_is_no_dated_opt_in_of_theirs_brings_nobody_back(seen: Observation)
 
 
 @pytest.mark.parametrize("after", [None, 0.001, 60])
-def test_a_withdrawal_is_heard_under_doubt(after: float | None) -> None:
+def test_a_withdrawal_counts_under_doubt(after: float | None) -> None:
     assert news(said(OUT, after)) is ErasedSignal.WITHDRAWAL
 
 
@@ -91,7 +91,7 @@ def test_nobody_is_erased_without_a_key() -> None:
         ErasureSettings().required()
 
 
-# decisions about somebody who is known again
+# decisions about an erased person who is known again
 
 TOPIC = Topic(NEWS, FilterRef("NEWS_EMAIL"), {"": 1002})
 
@@ -118,7 +118,7 @@ def test_a_later_opt_in_raises_them() -> None:
     assert isinstance(decided(said(IN, 60), said(UNSET)), Act)
 
 
-def test_a_withdrawal_of_somebody_erased_is_carried() -> None:
+def test_a_withdrawal_of_an_erased_person_is_carried() -> None:
     found = decided(said(IN, -60), said(OUT, 60))
     assert isinstance(found, Act)
     assert found.choice is OUT

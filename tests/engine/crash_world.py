@@ -200,7 +200,7 @@ RAISED = {(BOB, NEWS), (EVE, OFFERS)}
 
 
 def before_the_first_run(world: CrashWorld) -> CrashWorld:
-    """People who agree, one whom only one side has heard say no, and one whose yes is from before."""
+    """People who agree, one who opted out at one side only, and one whose opt-in is from before."""
     month = world.now - timedelta(days=30)
     world.both(ADA, NEWS, IN)
     world.both(ADA, OFFERS, IN, "DAILY")

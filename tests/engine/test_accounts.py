@@ -16,7 +16,7 @@ def test_a_state_db_of_another_account_is_refused_before_anything_is_written(
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
-    world.sides[side].account_name = "somebody else's"
+    world.sides[side].account_name = "another account"
     for act in (world.round, world.plan):
         with pytest.raises(ConfigError, match="bridge db adopt"):
             act()

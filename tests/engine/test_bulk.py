@@ -20,7 +20,7 @@ KNOWN = timedelta(days=30)
 
 
 @pytest.fixture
-def crowd(world: World) -> World:
+def bulk_world(world: World) -> World:
     """People who agree; Dotdigital would rather have five writes or more in one job, read without dates."""
     theirs = world.sides[THEIRS]
     theirs.bulk_from, theirs.undated_reads, theirs.page_size = 5, True, 100
@@ -56,131 +56,133 @@ def attempts(world: World, address: str) -> list[AttemptState]:
     return [attempt.state for attempt in world.store.attempts.of(who.person)]
 
 
-def test_many_withdrawals_go_in_one_job_and_are_read_back_together(crowd: World) -> None:
-    all_say(crowd, OUT)
-    calls = asked(crowd, "send_bulk")
-    report = crowd.round()
+def test_many_withdrawals_go_in_one_job_and_are_read_back_together(bulk_world: World) -> None:
+    all_say(bulk_world, OUT)
+    calls = asked(bulk_world, "send_bulk")
+    report = bulk_world.round()
     assert [name for name in calls if name.startswith("send")] == ["send_bulk"]
     assert calls.count("read_people") == 1
     assert "read_person" not in calls[calls.index("send_bulk") :]
     assert report.written.withdrawals[THEIRS] == len(MANY)
-    assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
-    assert crowd.round().written.writes == 0
+    assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
+    assert bulk_world.round().written.writes == 0
 
 
-def test_a_few_writes_go_one_by_one(crowd: World) -> None:
+def test_a_few_writes_go_one_by_one(bulk_world: World) -> None:
     for address in MANY[:4]:
-        crowd.say(MINE, address, NEWS, OUT)
-    calls = asked(crowd, "send_one")
-    crowd.round()
+        bulk_world.say(MINE, address, NEWS, OUT)
+    calls = asked(bulk_world, "send_one")
+    bulk_world.round()
     assert "send_bulk" not in calls
     assert calls.count("send_one") == 4
 
 
-def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(crowd: World) -> None:
-    all_say(crowd, OUT)
-    all_say(crowd, IN, OFFERS)
-    crowd.limits = BrakeLimits(raises_max=100)
-    crowd.sides[THEIRS].log.clear()
-    calls = asked(crowd, "send_bulk")
-    crowd.round()
-    kinds = [kind for _, kind in crowd.sides[THEIRS].log]
+def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(bulk_world: World) -> None:
+    all_say(bulk_world, OUT)
+    all_say(bulk_world, IN, OFFERS)
+    bulk_world.limits = BrakeLimits(raises_max=100)
+    bulk_world.sides[THEIRS].log.clear()
+    calls = asked(bulk_world, "send_bulk")
+    bulk_world.round()
+    kinds = [kind for _, kind in bulk_world.sides[THEIRS].log]
     assert kinds == ["Withdrawal"] * len(MANY) + ["Raise"] * len(MANY)
     assert calls.count("send_bulk") == 2
 
 
-def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(crowd: World) -> None:
-    all_say(crowd, IN, OFFERS)
-    crowd.limits = BrakeLimits(raises_max=100)
-    calls = asked(crowd, "read_people")
-    report = crowd.round()
+def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(bulk_world: World) -> None:
+    all_say(bulk_world, IN, OFFERS)
+    bulk_world.limits = BrakeLimits(raises_max=100)
+    calls = asked(bulk_world, "read_people")
+    report = bulk_world.round()
     sent = calls.index("send_bulk")
     assert "read_people" in calls[:sent]
     assert report.written.raises[THEIRS] == len(MANY)
-    assert all(crowd.shows(address, OFFERS) == (IN, IN) for address in MANY)
+    assert all(bulk_world.shows(address, OFFERS) == (IN, IN) for address in MANY)
 
 
-def test_whoever_said_no_after_the_feeds_were_read_is_not_raised_in_bulk(crowd: World) -> None:
-    """A read of many has no dates: the no of a moment ago looks like the old one until the feeds tell."""
-    all_say(crowd, IN, OFFERS)
-    crowd.limits = BrakeLimits(raises_max=100)
-    theirs = crowd.sides[THEIRS]
+def test_a_person_who_opted_out_after_the_feeds_were_read_is_not_raised_in_bulk(bulk_world: World) -> None:
+    """A read of many has no dates: a new opt-out looks like the old one until the feeds show it."""
+    all_say(bulk_world, IN, OFFERS)
+    bulk_world.limits = BrakeLimits(raises_max=100)
+    theirs = bulk_world.sides[THEIRS]
     before = theirs.read_people
 
     def late(people: object) -> object:
         if theirs.shows(MANY[0], OFFERS) is OUT:
-            theirs.say(MANY[0], OFFERS, OUT, crowd.now)
+            theirs.say(MANY[0], OFFERS, OUT, bulk_world.now)
         yield from before(people)  # type: ignore[arg-type]
 
     theirs.read_people = late  # type: ignore[method-assign, assignment]
-    crowd.round()
+    bulk_world.round()
     assert theirs.shows(MANY[0], OFFERS) is OUT
     assert all(theirs.shows(address, OFFERS) is IN for address in MANY[1:])
 
 
-def test_opt_ins_wait_where_the_fresh_read_of_many_fails(crowd: World) -> None:
-    all_say(crowd, IN, OFFERS)
-    crowd.limits = BrakeLimits(raises_max=100)
-    crowd.sides[THEIRS].fail["read_people"] = [trouble(Throttled)]
-    report = crowd.round()
+def test_opt_ins_wait_where_the_fresh_read_of_many_fails(bulk_world: World) -> None:
+    all_say(bulk_world, IN, OFFERS)
+    bulk_world.limits = BrakeLimits(raises_max=100)
+    bulk_world.sides[THEIRS].fail["read_people"] = [trouble(Throttled)]
+    report = bulk_world.round()
     assert report.written.raises[THEIRS] == 0
-    assert crowd.round().written.raises[THEIRS] == len(MANY)
+    assert bulk_world.round().written.raises[THEIRS] == len(MANY)
 
 
-def test_a_brake_holds_opt_ins_in_bulk_too(crowd: World) -> None:
-    crowd.limits = BrakeLimits(raises_max=3, raises_share=0.01)
-    all_say(crowd, IN, OFFERS)
-    calls = asked(crowd, "send_bulk")
-    report = crowd.round()
+def test_a_brake_holds_opt_ins_in_bulk_too(bulk_world: World) -> None:
+    bulk_world.limits = BrakeLimits(raises_max=3, raises_share=0.01)
+    all_say(bulk_world, IN, OFFERS)
+    calls = asked(bulk_world, "send_bulk")
+    report = bulk_world.round()
     assert report.brakes
     assert "send_bulk" not in calls
 
 
-def test_what_a_dated_feed_later_tells_of_our_own_write_is_no_news(crowd: World) -> None:
+def test_our_own_write_in_a_later_dated_feed_is_not_news(bulk_world: World) -> None:
     """The job is read back without dates; the feeds then date it. That date is our own write's, and must not
     outweigh a withdrawal that arrives late."""
-    crowd.remap(OFFERS, conflict=Conflict.LATEST)
-    crowd.round()
-    all_say(crowd, IN, OFFERS)
-    crowd.limits = BrakeLimits(raises_max=100)
-    said_out = crowd.now
-    crowd.round()
+    bulk_world.remap(OFFERS, conflict=Conflict.LATEST)
+    bulk_world.round()
+    all_say(bulk_world, IN, OFFERS)
+    bulk_world.limits = BrakeLimits(raises_max=100)
+    said_out = bulk_world.now
+    bulk_world.round()
     for address in MANY:  # said before the bridge wrote, delivered after
-        crowd.say(MINE, address, OFFERS, OUT, at=said_out + timedelta(seconds=30))
-        theirs = crowd.sides[THEIRS].person(address)
+        bulk_world.say(MINE, address, OFFERS, OUT, at=said_out + timedelta(seconds=30))
+        theirs = bulk_world.sides[THEIRS].person(address)
         said = theirs.said[OFFERS]  # type: ignore[index]
         theirs.said[OFFERS] = replace(said, at=said_out + timedelta(seconds=60))  # type: ignore[index]
-    crowd.round()
-    assert all(crowd.shows(address, OFFERS) == (OUT, OUT) for address in MANY)
+    bulk_world.round()
+    assert all(bulk_world.shows(address, OFFERS) == (OUT, OUT) for address in MANY)
 
 
 @pytest.mark.parametrize("fate", ["lost_before", "lost_after"])
-def test_a_job_without_an_answer_is_read_back_before_anything_is_sent_again(crowd: World, fate: str) -> None:
-    all_say(crowd, OUT)
-    crowd.sides[THEIRS].write_fate.append((fate, trouble(OutcomeUnknown)))
-    crowd.round()
-    crowd.round()
-    assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
-    sent = len(crowd.sides[THEIRS].log)
+def test_a_job_without_an_answer_is_read_back_before_anything_is_sent_again(
+    bulk_world: World, fate: str
+) -> None:
+    all_say(bulk_world, OUT)
+    bulk_world.sides[THEIRS].write_fate.append((fate, trouble(OutcomeUnknown)))
+    bulk_world.round()
+    bulk_world.round()
+    assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
+    sent = len(bulk_world.sides[THEIRS].log)
     assert sent == len(MANY)
-    assert crowd.store.cells.counts().unproven == 0
+    assert bulk_world.store.cells.counts().unproven == 0
 
 
-def test_nothing_is_sent_to_whoever_is_in_a_job_that_has_not_ended(crowd: World) -> None:
-    all_say(crowd, OUT)
-    theirs = crowd.sides[THEIRS]
+def test_nothing_is_sent_to_a_person_in_a_job_that_has_not_ended(bulk_world: World) -> None:
+    all_say(bulk_world, OUT)
+    theirs = bulk_world.sides[THEIRS]
     theirs.write_fate.append(("lost_before", trouble(OutcomeUnknown)))
-    crowd.round()
+    bulk_world.round()
     theirs.busy = True
-    all_say(crowd, IN, OFFERS)
+    all_say(bulk_world, IN, OFFERS)
     theirs.log.clear()
-    report = crowd.round()
+    report = bulk_world.round()
     assert not theirs.log
     assert any("bulk job" in warning for warning in report.warnings)
-    assert attempts(crowd, MANY[0]) == [AttemptState.IN_DOUBT]
+    assert attempts(bulk_world, MANY[0]) == [AttemptState.IN_DOUBT]
     theirs.busy = False
-    crowd.round()
-    assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
+    bulk_world.round()
+    assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
 
 
 def test_many_writes_in_doubt_are_read_back_together(world: World) -> None:
@@ -202,49 +204,49 @@ def test_many_writes_in_doubt_are_read_back_together(world: World) -> None:
     assert world.store.cells.counts().unproven == 0
 
 
-def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(crowd: World) -> None:
-    all_say(crowd, OUT)
-    crowd.sides[THEIRS].fail["send_bulk"] = [trouble(Unreachable)]
-    report = crowd.round()
+def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(bulk_world: World) -> None:
+    all_say(bulk_world, OUT)
+    bulk_world.sides[THEIRS].fail["send_bulk"] = [trouble(Unreachable)]
+    report = bulk_world.round()
     assert report.written.writes == 0
     assert report.written.failed == len(MANY)
-    crowd.round()
-    assert all(crowd.shows(address) == (OUT, OUT) for address in MANY)
+    bulk_world.round()
+    assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
 
 
-def test_one_refusal_in_a_job_holds_that_person_alone(crowd: World) -> None:
-    all_say(crowd, OUT)
-    theirs = crowd.sides[THEIRS]
+def test_one_refusal_in_a_job_holds_that_person_alone(bulk_world: World) -> None:
+    all_say(bulk_world, OUT)
+    theirs = bulk_world.sides[THEIRS]
     del theirs.people[MANY[3]]
     theirs.people[MANY[3] + ".moved"] = theirs.person("else@example.com")
-    crowd.round()
-    held = [hold.reason for hold in crowd.store.holds.page()]
+    bulk_world.round()
+    held = [hold.reason for hold in bulk_world.store.holds.page()]
     assert held == ["refused"]
     others = [address for address in MANY if address != MANY[3]]
-    assert all(crowd.shows(address) == (OUT, OUT) for address in others)
+    assert all(bulk_world.shows(address) == (OUT, OUT) for address in others)
 
 
-def test_a_job_s_attempts_are_noted_before_it_is_sent(crowd: World) -> None:
-    all_say(crowd, OUT)
-    theirs = crowd.sides[THEIRS]
+def test_a_job_s_attempts_are_noted_before_it_is_sent(bulk_world: World) -> None:
+    all_say(bulk_world, OUT)
+    theirs = bulk_world.sides[THEIRS]
     seen: list[int] = []
     before = theirs.send
 
     def batch(requests: object, heartbeat: object) -> object:
-        seen.append(crowd.store.cells.counts().unproven)
+        seen.append(bulk_world.store.cells.counts().unproven)
         return before(requests, heartbeat)  # type: ignore[arg-type]
 
     theirs.send = batch  # type: ignore[method-assign, assignment]
-    crowd.round()
+    bulk_world.round()
     assert seen == [len(MANY)]
 
 
-def test_everybody_of_a_job_is_agreed_with_the_reason_in_the_ledger(crowd: World) -> None:
-    all_say(crowd, OUT)
-    crowd.round()
-    store: Store = crowd.store
+def test_everybody_of_a_job_is_agreed_with_the_reason_in_the_ledger(bulk_world: World) -> None:
+    all_say(bulk_world, OUT)
+    bulk_world.round()
+    store: Store = bulk_world.store
     for address in MANY:
-        cell: Cell = crowd.cell(address)
+        cell: Cell = bulk_world.cell(address)
         assert cell.agreed is not None
         assert cell.agreed.choice is OUT
         kinds = [entry["kind"] for entry in store.ledger.history(cell.person)]
@@ -252,11 +254,11 @@ def test_everybody_of_a_job_is_agreed_with_the_reason_in_the_ledger(crowd: World
     store.ledger.verify()
 
 
-def test_the_channel_is_withdrawn_in_bulk(crowd: World) -> None:
+def test_the_channel_is_withdrawn_in_bulk(bulk_world: World) -> None:
     for address in MANY:
-        crowd.both(address, CHANNEL, IN)
-    crowd.round()
-    all_say(crowd, OUT, CHANNEL)
-    crowd.round()
-    assert all(crowd.shows(address, CHANNEL) == (OUT, OUT) for address in MANY)
-    assert crowd.sides[Side.DOTDIGITAL].log[-1] == (CHANNEL, "Withdrawal")
+        bulk_world.both(address, CHANNEL, IN)
+    bulk_world.round()
+    all_say(bulk_world, OUT, CHANNEL)
+    bulk_world.round()
+    assert all(bulk_world.shows(address, CHANNEL) == (OUT, OUT) for address in MANY)
+    assert bulk_world.sides[Side.DOTDIGITAL].log[-1] == (CHANNEL, "Withdrawal")

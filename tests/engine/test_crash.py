@@ -172,7 +172,7 @@ def _fail_and_go_on(stage: Stage, side: Side, operation: str, nth: int, kind: ty
 
 
 def _answer_refusals(world: CrashWorld) -> None:
-    """A person at the desk has what was refused tried again."""
+    """An operator releases the refused writes, so that they are tried again."""
     waits = [
         hold.id for hold in world.store.holds.page(HoldState.OPEN) if hold.reason in ("refused", "unreadable")
     ]

@@ -118,7 +118,7 @@ def test_an_opt_in_is_not_carried_while_its_source_could_not_be_read_again(world
     assert (NEWS, "Raise") not in theirs.log
 
 
-def test_a_hold_for_somebody_unreadable_ends_once_they_were_read(world: World) -> None:
+def test_a_hold_for_an_unreadable_person_ends_once_they_were_read(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     mine = world.sides[MINE]
@@ -253,7 +253,7 @@ def test_no_more_raises_leave_than_the_brake_allows_whatever_is_released_meanwhi
 # absence
 
 
-def test_somebody_whom_a_side_refuses_to_tell_of_is_not_absent(world: World) -> None:
+def test_a_person_whom_a_side_refuses_to_return_is_not_absent(world: World) -> None:
     """MyPreferences `Retrieve profiles by email` answers 403 to more than 50 profiles."""
     world.say(THEIRS, ADA, NEWS, OUT)
     mine = world.sides[MINE]
@@ -275,7 +275,7 @@ def test_somebody_whom_a_side_refuses_to_tell_of_is_not_absent(world: World) -> 
     assert world.cell(ADA).agreed is None
 
 
-def test_somebody_whom_a_listing_leaves_out_is_looked_for_before_a_withdrawal_is_agreed(world: World) -> None:
+def test_a_person_whom_a_listing_leaves_out_is_looked_for_before_a_withdrawal_is_agreed(world: World) -> None:
     """Absence from a list is nobody's proof: the segment may lack people, or hide them."""
     world.both(BOB, NEWS, IN)
     world.say(THEIRS, ADA, NEWS, OUT)
@@ -293,7 +293,7 @@ def test_somebody_whom_a_listing_leaves_out_is_looked_for_before_a_withdrawal_is
     assert world.shows(ADA) == (OUT, OUT)
 
 
-def test_somebody_known_at_one_side_only_is_looked_for_once(world: World) -> None:
+def test_a_person_known_at_one_side_only_is_looked_for_once(world: World) -> None:
     world.say(THEIRS, ADA, NEWS, OUT)
     mine = world.sides[MINE]
     looked: list[str] = []

@@ -21,7 +21,7 @@ class Killed(BaseException):
 
 
 class Listed:
-    """Lists one person a page, with bookmarks; `cut` befalls it after so many pages."""
+    """Lists one person a page, with bookmarks; after `cut` pages it raises the error."""
 
     def __init__(self, world: World, cut: int, error: BaseException) -> None:
         self._side, self._cut, self._error = world.sides[MINE], cut, error

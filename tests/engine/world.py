@@ -48,7 +48,7 @@ def trouble(kind: type[SideError], side: Side = THEIRS) -> SideError:
 
 
 class World:
-    """Everything a round needs, and hands to act as people at both sides."""
+    """Everything a run needs, with methods that make people's choices at both sides."""
 
     def __init__(self, folder: Path, mapping: ConsentMapping = MAPPING, url: str | None = None) -> None:
         self.url = url or f"sqlite:///{folder / 'bridge.db'}"

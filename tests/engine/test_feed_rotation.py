@@ -1,4 +1,4 @@
-"""Feeds that take turns: what had no turn yet is read before anybody is raised on it."""
+"""Feed rotation: a feed that had no turn yet is read before any opt-in that depends on it is written."""
 
 from __future__ import annotations
 

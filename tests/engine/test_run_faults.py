@@ -1,4 +1,4 @@
-"""What a round does when a side fails it."""
+"""What a run does when a side fails."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_what_changes_at_a_side_is_told_once_and_opts_nobody_out(world: World) -
     assert (world.shows(ADA), back.written.writes) == ((IN, IN), 0)
 
 
-def test_a_write_to_something_gone_is_tried_again_once_the_mapping_is_mended(world: World) -> None:
+def test_a_write_to_something_gone_is_tried_again_once_the_mapping_is_corrected(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)

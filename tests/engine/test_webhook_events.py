@@ -1,4 +1,4 @@
-"""What webhooks named is looked into by the next round, and is never more than a hint."""
+"""The next run reads the people whom webhook events name; an event is never more than a hint."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_it_waits_while_its_side_is_down(world: World, box: WebhookInbox) -> Non
     assert world.shows(ADA) == (OUT, OUT)
 
 
-def test_somebody_it_names_who_cannot_be_read_is_tried_again(world: World, box: WebhookInbox) -> None:
+def test_a_named_person_who_cannot_be_read_is_tried_again(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     tell(box, profile_of(world))

@@ -1,4 +1,4 @@
-"""What a round carries from one side to the other, on two fake sides and a real state DB."""
+"""What a run carries from one side to the other, on two fake sides and a real state DB."""
 
 from __future__ import annotations
 

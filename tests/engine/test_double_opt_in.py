@@ -1,4 +1,4 @@
-"""What an answer to a resubscribe comes to, and what is remembered of it when a run ends in the middle."""
+"""The effect of each answer to a resubscribe, and what is kept of it when a run ends in the middle."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_answer_that_says_nothing_counts_as_sent_where_it_may_have_been(by_ma
     assert state(by_mail) is ChallengeState.PENDING
 
 
-def test_an_answer_that_says_nothing_to_the_silent_form_goes_to_the_desk(tmp_path: Path) -> None:
+def test_an_answer_that_says_nothing_to_the_silent_form_is_held_for_the_operator(tmp_path: Path) -> None:
     world = world_of(tmp_path, Resubscribe.SILENT)
     calls = answers(world, WriteResponse.UNCLEAR)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What a round keeps back, what a plan promises, and what is left on record."""
+"""What a run holds back, what a plan promises, and what is recorded."""
 
 from __future__ import annotations
 
