@@ -131,8 +131,11 @@ class Applier:
         return len(people) > 1 and saves_calls(self._run.readers[side], people)
 
     def _send_raises(self, work: Sequence[PersonWrites]) -> WriteCounts:
-        confirmed = recheck(self._run, self._decider, self._poller, collect_records(self._run, work))
-        return self._sender.send(confirmed) if confirmed else WriteCounts()
+        recorded = collect_records(self._run, work)
+        confirmed = recheck(self._run, self._decider, self._poller, recorded)
+        counts = self._sender.send(confirmed) if confirmed else WriteCounts()
+        counts.failed += len(work) - len(recorded)
+        return counts
 
 
 def _by_side(wave: Sequence[PersonWrites]) -> Iterator[tuple[Side | None, list[PersonWrites]]]:

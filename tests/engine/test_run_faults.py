@@ -16,7 +16,7 @@ from bridge.core.errors import (
     Throttled,
     Unreachable,
 )
-from bridge.core.mapping import Conflict
+from bridge.core.mapping import Conflict, RecordKeys
 from bridge.core.model import TopicId
 from bridge.engine.context import FAILURES_IN_A_ROW
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
@@ -116,6 +116,20 @@ def test_a_raise_whose_answer_was_lost_is_no_new_statement_under_the_policy_late
     world.round()
     world.round()
     assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_an_opt_in_whose_consent_record_cannot_be_read_is_reported_as_failed(world: World) -> None:
+    world.remap(record=RecordKeys("Wording", "Page", "Ip", "Browser"))
+    world.both(ADA, NEWS, OUT)
+    world.started()
+    world.say(MINE, ADA, NEWS, IN)
+    world.sides[MINE].fail["consent_records"] = [trouble(InvalidResponse, MINE)]
+    report = world.round()
+    assert world.shows(ADA) == (IN, OUT)
+    assert (report.written.failed, report.exit_code, report.in_sync) == (1, 3, False)
+    assert any("consent record" in text for text in report.warnings)
+    assert world.round().in_sync
+    assert world.shows(ADA) == (IN, IN)
 
 
 def test_a_refused_write_is_held_with_its_reason_and_not_repeated(world: World) -> None:
