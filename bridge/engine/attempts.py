@@ -3,7 +3,7 @@ whose outcome is unknown are read back before anything else is decided."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -26,7 +26,7 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import PersonView, ReadReplica, Replica, batched, left_out
+from bridge.core.ports import FAILURES_IN_A_ROW, PersonView, ReadReplica, Replica, batched, left_out
 from bridge.core.priority import Priority, with_priority
 from bridge.core.store_port import (
     Attempt,
@@ -358,6 +358,15 @@ def _recover_side(run: RunContext, side: Side, attempts: list[Attempt]) -> None:
             done += 1
             run.progress("reading back writes in doubt", done, len(attempts))
             run.heartbeat()
+        if _answers_nobody(shown.values()):
+            return  # a call may take minutes then, and withdrawals to the other side wait for them
+
+
+def _answers_nobody(shown: Collection[PersonView | SideError]) -> bool:
+    """Whether a read of many people failed for what is not about them alone."""
+    errors = [one for one in shown if isinstance(one, SideError)]
+    several = len(errors) == len(shown) >= FAILURES_IN_A_ROW
+    return several or any(error.stops_side for error in errors)
 
 
 def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None:

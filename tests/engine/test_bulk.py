@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.brakes import BrakeLimits
-from bridge.core.errors import OutcomeUnknown, Throttled, Unreachable
+from bridge.core.errors import OutcomeUnknown, ServerError, SideError, Throttled, Unreachable
 from bridge.core.mapping import CHANNEL, Conflict
 from bridge.core.model import Cell, Choice, Side
 from bridge.core.store_port import AttemptState
@@ -204,10 +204,39 @@ def test_many_writes_in_doubt_are_read_back_together(world: World) -> None:
     assert world.store.cells.counts().unproven == 0
 
 
-def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(bulk_world: World) -> None:
-    all_say(bulk_world, OUT)
-    bulk_world.sides[THEIRS].fail["send_bulk"] = [trouble(Unreachable)]
-    report = bulk_world.round()
+@pytest.mark.parametrize("kind", [Unreachable, ServerError])
+def test_a_side_that_answers_nobody_is_asked_about_one_page_of_writes_in_doubt(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: type[SideError]
+) -> None:
+    """Each call to such a side may take minutes, and withdrawals to the other side wait meanwhile."""
+    theirs = world.sides[THEIRS]
+    theirs.bulk_from, theirs.page_size = 5, 1000
+    people = [f"q{number}@example.com" for number in range(60)]
+    for address in people:
+        world.both(address, NEWS, IN)
+    world.started()
+    for address in people:
+        world.say(MINE, address, NEWS, OUT)
+    theirs.write_fate.append(("lost_after", trouble(OutcomeUnknown)))
+    theirs.fail["read_people"] = [trouble(Throttled)]
+    world.round()
+    assert world.store.cells.counts().unproven == len(people)
+    services = world.services()
+    small_pages = replace(services, tuning=replace(services.tuning, page=20))
+    monkeypatch.setattr(world, "services", lambda: small_pages)
+    theirs.fail["read_people"] = [trouble(kind) for _ in people]
+    calls = asked(world, "read_people")
+    world.round()
+    assert calls.count("read_people") == 1
+    theirs.fail.clear()
+    assert world.round().in_sync
+    assert all(world.shows(address) == (OUT, OUT) for address in people)
+
+
+def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(crowd: World) -> None:
+    all_say(crowd, OUT)
+    crowd.sides[THEIRS].fail["send_bulk"] = [trouble(Unreachable)]
+    report = crowd.round()
     assert report.written.writes == 0
     assert report.written.failed == len(MANY)
     bulk_world.round()
