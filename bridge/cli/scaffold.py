@@ -123,8 +123,8 @@ def _print_result(made: MatchResult, out: Path | None) -> None:
     matches = [*made.topics, *([made.channel] if made.channel else [])]
     sure = sum(one.sure for one in matches)
     asked = len(matches) - sure
-    told = f"{plural(sure, 'sure match', 'sure matches')}, {plural(asked, 'suggestion')} commented out"
-    note(StatusMark.GOOD, f"{told}, {plural(len(made.left), 'name')} without a match.", stderr=True)
+    summary = f"{plural(sure, 'sure match', 'sure matches')}, {plural(asked, 'suggestion')} commented out"
+    note(StatusMark.GOOD, f"{summary}, {plural(len(made.left), 'name')} without a match.", stderr=True)
     note(StatusMark.WARN, "This is a draft: runs write nothing until a person confirms it.", stderr=True)
     name = (
         "Save it with --out FILE" if out is None else f"Read {out}, then `bridge mapping check {out} --live`"

@@ -30,7 +30,7 @@ _TYPES: Mapping[Any, type[sa.types.TypeEngine[Any]]] = {
 
 
 def flag(name: str, *, nullable: bool = False) -> sa.Column[bool]:
-    """A boolean column. SQLite has to be told to accept nothing else."""
+    """A boolean column. SQLite needs a constraint to accept nothing else."""
     return sa.Column(name, sa.Boolean(create_constraint=True, name=name), nullable=nullable)
 
 

@@ -82,9 +82,9 @@ class ErasureStore:
             people.lock(conn, persons)
             _save_floors(conn, dict.fromkeys(persons, now))
 
-    def finish(self, address: str, known: KnownWithdrawals, told: Json) -> bool:
+    def finish(self, address: str, known: KnownWithdrawals, report: Json) -> bool:
         """Remove all that is kept of a person, but for the marker. `known` are the opt-outs that a side still
-        shows, `told` is for the ledger. Returns whether the person was known. Raises ConfigError without the
+        shows; the ledger gets `report`. Returns whether the person was known. Raises ConfigError without the
         key."""
         key = self._erasing.required()
         with self._unit.write() as conn:
@@ -92,7 +92,7 @@ class ErasureStore:
             _save(conn, address, key, erased_at=now, finished_at=now, known=_known_out(known))
             persons = list(people.by_keys(conn, [address_key(address)]).values())
             _wipe(conn, persons)
-            ledger.append(conn, None, [LedgerEntry("erased", told, next(iter(persons), None))], now)
+            ledger.append(conn, None, [LedgerEntry("erased", report, next(iter(persons), None))], now)
         self._unit.clean()
         return bool(persons)
 
@@ -192,7 +192,7 @@ def drop_if_empty(conn: sa.Connection, person: PersonId) -> None:
 
 
 def is_marked(conn: sa.Connection, address: str, erasing: ErasureSettings) -> bool:
-    """Whether the person of an address was erased, as far as can be told."""
+    """Whether the person of an address was erased, as far as can be known."""
     return bool(_markers(conn, [address_key(address)], erasing.key))
 
 

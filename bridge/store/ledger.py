@@ -126,7 +126,7 @@ def _canonical(value: Any) -> str:
 
 def _hash(row: Row) -> str:
     """Over what an export shows of the entry, so that an export can be checked without the state DB."""
-    return hashlib.sha256(_canonical(_told(row)).encode()).hexdigest()
+    return hashlib.sha256(_canonical(_row_to_json(row)).encode()).hexdigest()
 
 
 def _page(conn: sa.Connection, after: int) -> Sequence[Row]:
@@ -167,10 +167,10 @@ def _is_as_written(row: Row) -> bool:
 
 def _shown(row: Row) -> dict[str, Any]:
     """An entry as it is exported."""
-    return {**_told(row), "hash": row["hash"]}
+    return {**_row_to_json(row), "hash": row["hash"]}
 
 
-def _told(row: Row) -> dict[str, Any]:
+def _row_to_json(row: Row) -> dict[str, Any]:
     return {
         "seq": row["seq"],
         "at": row["at"].isoformat().replace("+00:00", "Z"),

@@ -21,7 +21,9 @@ _END = (
     sa.update(t.runs)
     .where(_r.id == sa.bindparam("run"))
     .values(
-        state=sa.bindparam("outcome"), report=param("told", _r.report), ended_at=param("now", _r.ended_at)
+        state=sa.bindparam("outcome"),
+        report=param("run_report", _r.report),
+        ended_at=param("now", _r.ended_at),
     )
 )
 _ABANDON = (
@@ -62,7 +64,7 @@ class RunStore:
     def end(self, run: RunId, state: str, report: Json) -> None:
         """End a run as done, failed or stopped. Raises LookupError for an unknown one."""
         with self._unit.write() as conn:
-            values = {"run": run, "outcome": state, "told": report, "now": self._unit.clock()}
+            values = {"run": run, "outcome": state, "run_report": report, "now": self._unit.clock()}
             if not conn.execute(_END, values).rowcount:
                 raise LookupError(f"there is no run {run}")
 

@@ -352,7 +352,7 @@ def has_rate_headers(answer: Response) -> bool:
 
 def reset_in(answer: Response, server_now: datetime | None) -> float | None:
     """Seconds until the window resets, by X-RateLimit-Reset. The documents call it an epoch, the vendor's own
-    client seconds from now: told apart by size (above 1e12 milliseconds, above 1e9 seconds, else a span) and
+    client seconds from now. Its size decides: above 1e12 milliseconds, above 1e9 seconds, else a span. It is
     kept between 1 and 120. A span comes in whole seconds, rounded down: one is added, or the window would
     open too early. None where it is absent, or an epoch without a time to measure it from."""
     raw = header_number(answer, "X-RateLimit-Reset")

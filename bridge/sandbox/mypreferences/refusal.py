@@ -8,7 +8,7 @@ from typing import Any
 from bridge.sandbox.http import HttpReply, Refusal, json_reply
 
 FORBIDDEN = "You do not have permission to perform this operation."
-"""The same text for a missing permission and for more than 50 matches: the two cannot be told apart."""
+"""The same text for a missing permission and for more than 50 matches: the two cannot be distinguished."""
 
 
 class MyPreferencesRefusal(Refusal):
