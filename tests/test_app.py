@@ -65,6 +65,6 @@ def test_building_the_parts_calls_nobody(tmp_path: Path) -> None:
 
 
 def test_events_are_read_only_where_the_settings_ask_for_them(tmp_path: Path) -> None:
-    with app(tmp_path) as without, app(tmp_path, BRIDGE_DOTDIGITAL__EVENTS="true") as told:
+    with app(tmp_path) as without, app(tmp_path, BRIDGE_DOTDIGITAL__EVENTS="true") as with_events:
         assert "dotdigital.events" not in feed_names(without.readers[Side.DOTDIGITAL])
-        assert feed_names(told.readers[Side.DOTDIGITAL])[-1] == "dotdigital.events"
+        assert feed_names(with_events.readers[Side.DOTDIGITAL])[-1] == "dotdigital.events"

@@ -1,4 +1,4 @@
-"""The mapping file: what it means, and what its writer is told."""
+"""The mapping file: what it means, and how its problems are reported."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
         ("", "m.toml", "it maps nothing"),
     ],
 )
-def test_a_wrong_file_is_told_by_line(text: str, place: str, what: str) -> None:
+def test_a_wrong_file_is_reported_by_line(text: str, place: str, what: str) -> None:
     (found,) = problems(text)
     assert found.startswith(f"{place}: ")
     assert what in found
@@ -195,7 +195,7 @@ M, D = "mypreferences", "dotdigital"
          "a consent has no frequencies"),
     ],
 )  # fmt: skip
-def test_a_wrong_topic_is_told_by_id_and_key(source: str, target: str, key: str, what: str) -> None:
+def test_a_wrong_topic_is_reported_by_id_and_key(source: str, target: str, key: str, what: str) -> None:
     (found,) = problems(topic(source, target))
     line = 4 if key.startswith("mypreferences") else 5
     assert found.startswith(f'm.toml, line {line}, topic "a", key {key}: ')
@@ -332,7 +332,7 @@ X = 0
     ]
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"No such file or directory\.\n.*mapping scaffold"):
         load_mapping(tmp_path / "gone.toml")
     path = tmp_path / "latin.toml"
@@ -402,7 +402,7 @@ LINES = EXAMPLE.read_text(encoding="utf-8").splitlines()
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6))
-def test_a_mangled_file_is_told_and_never_breaks_the_reader(seed: int, edits: int) -> None:
+def test_a_mangled_file_is_reported_and_never_breaks_the_reader(seed: int, edits: int) -> None:
     draw = random.Random(seed)
     lines = [line for line in LINES if line and not line.startswith("#")]
     for _ in range(edits):
@@ -433,7 +433,7 @@ def test_a_mangled_file_is_told_and_never_breaks_the_reader(seed: int, edits: in
         ('mypreferences = { filter = "A" }\ndotdigital = { preferense = 7 }', "preferense", "preference"),
     ],
 )
-def test_a_misspelt_key_of_a_topics_table_is_told_with_the_nearest(table: str, key: str, near: str) -> None:
+def test_a_misspelt_key_of_a_topic_is_reported_with_the_nearest(table: str, key: str, near: str) -> None:
     (found,) = problems(f'[[topics]]\nid = "news"\n{table}')
     assert f'the key "{key}" is unknown' in found
     assert f'"{near}"' in found

@@ -36,6 +36,6 @@ def test_a_consent_record_names_what_holds_it() -> None:
         (C, RECORD, "consent_record", "a consent has no attributes"),
     ],
 )
-def test_a_wrong_consent_record_is_told_by_key(source: str, rest: str, key: str, what: str) -> None:
+def test_a_wrong_consent_record_is_reported_by_key(source: str, rest: str, key: str, what: str) -> None:
     found = problems(topic(source, P, rest))
     assert any(f'topic "a", key {key}: ' in one and what in one for one in found), found

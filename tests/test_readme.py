@@ -195,8 +195,8 @@ def test_every_place_that_is_named_exists() -> None:
 
 def test_the_exit_codes_are_those_that_scripts_may_rely_on() -> None:
     rows = dict(re.findall(r"^\| (\d) \| (.*?) \|$", section("Operating it"), flags=re.MULTILINE))
-    told = {int(code): words.partition(":")[0] for code, words in rows.items()}
-    assert told == EXIT_CODES
+    documented = {int(code): words.partition(":")[0] for code, words in rows.items()}
+    assert documented == EXIT_CODES
     assert (BridgeError.exit_code, ConfigError.exit_code, SideError.exit_code) == (1, 2, 5)
 
 

@@ -1,4 +1,4 @@
-"""Settings: where they come from, which one wins, and what an operator is told."""
+"""Settings: where they come from, which one wins, and how problems are reported."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_the_secrets_folder_may_be_named_in_the_config_file(tmp_path: Path) -> N
     assert load(config, environ={}).web.token is not None
 
 
-def test_a_wrong_secrets_folder_is_told_with_all_else(tmp_path: Path) -> None:
+def test_a_wrong_secrets_folder_is_reported_with_all_else(tmp_path: Path) -> None:
     (tmp_path / "BRIDGE_DOTDIGITAL__PASWORD").write_text("x")
     (tmp_path / "WEB__TOKEN").write_text("x")
     (tmp_path / "web__token").write_text("x")
@@ -142,13 +142,13 @@ def test_a_wrong_secrets_folder_is_told_with_all_else(tmp_path: Path) -> None:
     assert gone.startswith("BRIDGE_SECRETS_DIR: cannot read the folder (No such file or directory)")
 
 
-def test_every_unknown_name_is_told_beside_the_nearest_known_one(tmp_path: Path) -> None:
+def test_every_unknown_name_is_reported_with_the_nearest_known_one(tmp_path: Path) -> None:
     config = toml(tmp_path, "pol_seconds = 1\nweb__port = 1\n[web]\nports = 1\n[brake]\nraises_max = 1\n")
     found = problems(
         config, DOTDIGITAL_PASSWORD="x", POLL_SECOND="1", TEST_ANYTHING="1", RECORD="1", SPECS_DIR="x"
     )
-    told = [line.partition(". ")[0].split(": unknown setting; the nearest is ") for line in found]
-    assert sorted(told) == [
+    suggestions = [line.partition(". ")[0].split(": unknown setting; the nearest is ") for line in found]
+    assert sorted(suggestions) == [
         ["BRIDGE_DOTDIGITAL_PASSWORD (environment)", "BRIDGE_DOTDIGITAL__PASSWORD"],
         ["BRIDGE_POLL_SECOND (environment)", "BRIDGE_POLL_SECONDS"],
         ["[brake] (config file)", "[brakes]"],
@@ -171,12 +171,12 @@ def test_every_unknown_name_is_told_beside_the_nearest_known_one(tmp_path: Path)
         ("[dotdigital]\npassword = 12345", "BRIDGE_DOTDIGITAL__PASSWORD (config file): is not text."),
     ],
 )
-def test_a_wrong_config_file_is_told_by_key(tmp_path: Path, text: str, said: str) -> None:
+def test_a_wrong_config_file_is_reported_by_key(tmp_path: Path, text: str, said: str) -> None:
     (found,) = problems(toml(tmp_path, text))
     assert said in found
 
 
-def test_a_config_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
+def test_a_missing_or_binary_config_file_is_reported(tmp_path: Path) -> None:
     (gone,) = problems(tmp_path / "gone.toml")
     assert gone.endswith(
         "gone.toml: cannot read the config file (No such file or directory). Check --config."
@@ -366,10 +366,10 @@ def test_whatever_stands_in_the_environment_there_is_settings_or_a_config_error(
     try:
         settings = load(environ=env(**values))
     except ConfigError as error:
-        told = error.problems
+        reported = error.problems
     else:
-        told = tuple(name for name, _, source in settings.display_rows() if source == "environment")
-    assert told or not any(values.values())
+        reported = tuple(name for name, _, source in settings.display_rows() if source == "environment")
+    assert reported or not any(values.values())
 
 
 def test_a_static_handshake_needs_its_answer() -> None:

@@ -35,13 +35,13 @@ class Open:
     """A throttle that only remembers."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str | int]] = []
+        self.calls: list[tuple[str, str | int]] = []
 
     def before(self, operation: str) -> None:
-        self.told.append(("before", operation))
+        self.calls.append(("before", operation))
 
     def after(self, operation: str, answer: Response) -> None:
-        self.told.append(("after", answer.status))
+        self.calls.append(("after", answer.status))
 
 
 def map_error(operation: str, answer: Response, is_write: bool) -> SideError | None:
@@ -208,7 +208,7 @@ def test_sign_in_calls_are_counted() -> None:
 def test_the_throttle_sees_each_attempt_and_each_answer() -> None:
     rig = Rig(script(httpx.Response(503), httpx.ConnectError, httpx.Response(200)))
     rig.transport.read("list", "GET", "/people")
-    assert rig.throttle.told == [
+    assert rig.throttle.calls == [
         ("before", "list"),
         ("after", 503),
         ("before", "list"),
@@ -315,7 +315,7 @@ def test_authorities_of_ones_own_are_trusted_by_the_usual_variable(
 
 
 @pytest.mark.parametrize("is_write", [False, True])
-def test_a_server_that_is_not_trusted_is_told_and_nothing_was_sent(
+def test_an_untrusted_server_is_reported_and_nothing_is_sent(
     stranger: str, monkeypatch: pytest.MonkeyPatch, is_write: bool
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
@@ -328,7 +328,7 @@ def test_a_server_that_is_not_trusted_is_told_and_nothing_was_sent(
     rig.transport.close()
 
 
-def test_authorities_that_cannot_be_read_are_told_by_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_ca_file_is_reported_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authority.pem")
     with pytest.raises(ConfigError, match="SSL_CERT_FILE"):
         Rig(script(), transport=None)

@@ -88,8 +88,8 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(keyed: Call, cli_wor
     assert "suppressed, then deleted" in result.out
     assert f"profile {cli_world.profiles['anna']}" in result.out
     assert ANNA not in result.out + result.err
-    told = keyed("forget", ANNA, "--dry-run", "--json").json
-    assert (told["erased"], told["here"]) == (False, True)
+    preview = keyed("forget", ANNA, "--dry-run", "--json").json
+    assert (preview["erased"], preview["here"]) == (False, True)
     assert is_there(cli_world) == (True, True)
     assert keyed("explain", ANNA).code == 0
 
@@ -190,7 +190,7 @@ def test_erasing_here_alone_calls_nobody(keyed: Call, cli_world: CliWorld, tmp_p
 
 
 @pytest.mark.parametrize("text", ["", "anna", "a@b@c", "a b@example.com", "@example.com"])
-def test_what_is_no_address_is_not_looked_for(keyed: Call, text: str) -> None:
+def test_an_invalid_address_is_not_searched_for(keyed: Call, text: str) -> None:
     result = keyed("forget", text, "--yes")
     assert result.code == 2
     assert "address" in result.err

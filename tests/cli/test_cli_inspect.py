@@ -27,7 +27,7 @@ def test_status_before_any_run_says_what_to_do(call: Call) -> None:
     assert document["last_runs"] == []
 
 
-def test_status_tells_lag_watermarks_runs_and_what_waits(cli_world: CliWorld, call: Call) -> None:
+def test_status_shows_lag_watermarks_runs_and_holds(cli_world: CliWorld, call: Call) -> None:
     cli_world.add_held_opt_in()
     call("reconcile")
     result = call("status", "--json")
@@ -46,7 +46,7 @@ def test_status_tells_lag_watermarks_runs_and_what_waits(cli_world: CliWorld, ca
     assert "1 choice is held for review" in shown.out
 
 
-def test_status_tells_what_dotdigital_still_allows(cli_world: CliWorld, call: Call) -> None:
+def test_status_shows_the_remaining_dotdigital_quota(cli_world: CliWorld, call: Call) -> None:
     cli_world.services.dotdigital.switches.rate_limits = "tiered"
     call("reconcile")
     shown = call("status").out
@@ -54,7 +54,7 @@ def test_status_tells_what_dotdigital_still_allows(cli_world: CliWorld, call: Ca
     assert re.search(r"^low +35 +\d+ +7 +0\.0 s$", shown, re.MULTILINE)
 
 
-def test_status_tells_how_dotdigital_is_polled_and_what_v3_was_seen_to_show(
+def test_status_shows_the_feed_schedule_and_the_v3_capabilities(
     cli_world: CliWorld, call: Call, tmp_path: Path
 ) -> None:
     call("reconcile")
@@ -94,13 +94,13 @@ def test_what_v3_was_not_seen_to_show_is_said_as_well(
     assert "not known yet, 0 people so far" in words
 
 
-def test_status_tells_what_the_flat_scheme_still_allows(cli_world: CliWorld, call: Call) -> None:
+def test_status_shows_the_remaining_flat_quota(cli_world: CliWorld, call: Call) -> None:
     cli_world.services.dotdigital.switches.rate_limits = "flat"
     call("reconcile")
     assert re.search(r"^all, per hour +2000 +19\d\d +400 +0\.0 s$", call("status").out, re.MULTILINE)
 
 
-def test_explain_tells_what_was_said_agreed_and_written(cli_world: CliWorld, call: Call) -> None:
+def test_explain_shows_choices_agreement_and_writes(cli_world: CliWorld, call: Call) -> None:
     call("reconcile")
     result = call("explain", "Ben.Baker@example.com")
     assert result.code == 0
@@ -269,7 +269,7 @@ def test_who_was_asked_by_mail_is_counted_and_explained(
     }  # fmt: skip
 
 
-def test_a_run_that_failed_is_not_told_as_nothing_waits(cli_world: CliWorld, call: Call) -> None:
+def test_a_failed_run_is_not_reported_as_in_sync(cli_world: CliWorld, call: Call) -> None:
     call("reconcile")
     call("reconcile", DOTDIGITAL__PASSWORD="wrong")
     result = call("status")

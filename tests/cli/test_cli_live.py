@@ -20,7 +20,7 @@ def line_of(start: str, within: str) -> int:
     return next(at for at in range(first, len(LINES)) if LINES[at].startswith(start)) + 1
 
 
-def test_a_mapping_that_fits_both_services_is_told_so(cli_world: CliWorld, call: Call) -> None:
+def test_a_mapping_that_fits_both_services_is_reported_valid(cli_world: CliWorld, call: Call) -> None:
     result = call("mapping", "check", "--live")
     assert (result.code, result.err) == (0, "")
     assert "MyPreferences" in result.out
@@ -55,7 +55,7 @@ WRONGS: dict[str, tuple[Act, str, str]] = {
 
 
 @pytest.mark.parametrize("fault", WRONGS)
-def test_what_does_not_fit_is_told_with_its_place_and_its_fix(
+def test_each_mapping_problem_is_reported_with_its_line_and_fix(
     cli_world: CliWorld, call: Call, fault: str
 ) -> None:
     act, key, topic = WRONGS[fault]
@@ -67,12 +67,12 @@ def test_what_does_not_fit_is_told_with_its_place_and_its_fix(
     assert f"line {line_of(key, topic)}," in found["place"]
     assert f'topic "{topic}"' in found["place"]
     assert found["hint"]
-    told = call("doctor", "--json")
-    assert told.code == 2
-    assert [one["mend"] for one in told.json["checks"] if one["state"] == "bad"] == [found["hint"]]
+    result = call("doctor", "--json")
+    assert result.code == 2
+    assert [one["mend"] for one in result.json["checks"] if one["state"] == "bad"] == [found["hint"]]
 
 
-def test_what_dotdigital_lacks_is_told_too(cli_world: CliWorld, call: Call) -> None:
+def test_what_dotdigital_lacks_is_reported_too(cli_world: CliWorld, call: Call) -> None:
     cli_world.services.dotdigital.delete_preference(1003)
     result = call("mapping", "check", "--live")
     assert result.code == 2
@@ -107,7 +107,7 @@ def test_a_broken_file_is_not_held_against_anything(cli_world: CliWorld, call: C
     assert cli_world.services.mypreferences.calls.total() == 0
 
 
-def test_what_was_renamed_since_the_last_run_is_told(cli_world: CliWorld, call: Call) -> None:
+def test_what_was_renamed_since_the_last_run_is_reported(cli_world: CliWorld, call: Call) -> None:
     assert call("mapping", "check", "--live", "--json").json["live"]["changed"] == []
     call("reconcile")
     cli_world.services.mypreferences.admin.rename("NEWS", "Letters from us")
@@ -119,8 +119,8 @@ def test_what_was_renamed_since_the_last_run_is_told(cli_world: CliWorld, call: 
     assert "its old name is Newsletter" in changed
     warned = [one["what"] for one in call("doctor", "--json").json["checks"] if one["section"] == "changes"]
     assert warned == [changed]
-    told = call("reconcile", "--full", "--json").json["warnings"]
-    assert len([one for one in told if "was renamed" in one]) == 3  # two filters and one
+    warnings = call("reconcile", "--full", "--json").json["warnings"]
+    assert len([one for one in warnings if "was renamed" in one]) == 3  # two filters and one
     assert call("mapping", "check", "--live", "--json").json["live"]["changed"] == [changed]
 
 

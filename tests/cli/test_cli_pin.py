@@ -65,7 +65,7 @@ def test_contacts_in_the_recycle_bin_are_not_brought_back(cli_world: CliWorld, n
     assert cli_world.services.dotdigital.contact(cli_world.contacts["anna"]).binned
 
 
-def test_an_import_that_is_refused_is_told(cli_world: CliWorld, named: Call) -> None:
+def test_a_refused_import_is_reported(cli_world: CliWorld, named: Call) -> None:
     cli_world.services.dotdigital.switches.import_outcome = "RejectedByWatchdog"
     result = named(*PIN, "--yes", "--json")
     assert result.code == 3

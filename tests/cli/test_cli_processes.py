@@ -34,7 +34,7 @@ def test_the_demo_agrees_and_writes_nothing_the_third_time(process: Call) -> Non
 
 
 @pytest.mark.slow
-def test_the_demo_tells_a_story_that_fits_a_page_and_can_be_kept(process: Call, tmp_path: Path) -> None:
+def test_the_demo_report_fits_a_page_and_can_be_saved(process: Call, tmp_path: Path) -> None:
     result = process("demo", "--people", "30", "--keep", tmp_path / "kept")
     lines = result.out.splitlines()
     assert len(lines) <= 60
@@ -112,7 +112,7 @@ def test_a_signal_ends_a_run_quietly_and_gives_the_lease_back(
     assert not cli_world.gets_newsletter("ben")
 
 
-def test_the_sandbox_serves_until_it_is_told_to_end(settings: dict[str, str]) -> None:
+def test_the_sandbox_serves_until_it_is_stopped(settings: dict[str, str]) -> None:
     started = subprocess.Popen(
         command("sandbox", "--people", "20"), env=environment({}), stdout=subprocess.PIPE, text=True
     )

@@ -12,7 +12,7 @@ from bridge.cli.progress import _Steps, show_progress
 from bridge.engine.context import silent
 
 
-def test_a_bar_tells_rows_of_all_where_the_side_tells_how_many_there_are() -> None:
+def test_a_bar_shows_rows_of_the_total_where_the_side_gives_one() -> None:
     console = Console(file=io.StringIO(), force_terminal=True)
     columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} {task.fields[of]}"))
     bars = Progress(*columns, console=console)

@@ -81,7 +81,7 @@ def test_a_service_that_is_down_says_nothing_of_the_user(own: None, cli_world: C
     assert created(cli_world) == 0
 
 
-def test_an_unknown_outcome_is_told_plainly_and_never_repeated(
+def test_an_unknown_outcome_is_reported_and_never_repeated(
     own: None, cli_world: CliWorld, call: Call
 ) -> None:
     cli_world.services.mypreferences.faults.add(InjectedFault("createUser", "reset"))
@@ -105,7 +105,7 @@ def test_flags_of_provisioning_alone_are_refused(call: Call) -> None:
     assert "--provision" in result.err
 
 
-def test_the_doctor_tells_whether_the_bridges_edits_are_known_as_its_own(
+def test_the_doctor_shows_whether_the_bridges_own_edits_are_recognised(
     cli_world: CliWorld, call: Call
 ) -> None:
     """MyPreferences `ProfilePreference`: UserId and SourceId of who recorded it."""
@@ -121,7 +121,7 @@ def test_the_doctor_tells_whether_the_bridges_edits_are_known_as_its_own(
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
-def test_a_person_who_cannot_be_looked_at_makes_no_doctor_fail(
+def test_a_person_who_cannot_be_read_does_not_fail_the_doctor(
     cli_world: CliWorld, call: Call, is_gone: bool
 ) -> None:
     cli_world.services.dotdigital.set_preference(cli_world.contacts["anna"], 1002, False, datetime.now(UTC))

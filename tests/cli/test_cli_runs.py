@@ -134,7 +134,7 @@ def test_a_plan_shows_each_write_and_why_and_sends_nothing(cli_world: CliWorld, 
     assert cli_world.gets_newsletter("ben")
 
 
-def test_a_saved_plan_is_private_and_is_carried_out_exactly(
+def test_a_saved_plan_is_private_and_is_applied_exactly(
     cli_world: CliWorld, call: Call, tmp_path: Path
 ) -> None:
     plan = tmp_path / "plan.json"
@@ -150,7 +150,7 @@ def test_a_saved_plan_is_private_and_is_carried_out_exactly(
     assert not cli_world.gets_newsletter("ben")
 
 
-def test_a_plan_whose_ground_has_moved_is_refused(cli_world: CliWorld, call: Call, tmp_path: Path) -> None:
+def test_a_plan_whose_data_have_changed_is_refused(cli_world: CliWorld, call: Call, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     call("plan", "--out", plan)
     cli_world.services.mypreferences.set_preference(
@@ -200,7 +200,7 @@ def test_a_saved_plan_does_not_get_past_a_brake(cli_world: CliWorld, call: Call,
     assert cli_world.gets_newsletter("ben")
 
 
-def test_who_holds_the_lease_is_told(cli_world: CliWorld, call: Call, settings: dict[str, str]) -> None:
+def test_the_lease_holder_is_named(cli_world: CliWorld, call: Call, settings: dict[str, str]) -> None:
     from datetime import timedelta
 
     from bridge.store import Store

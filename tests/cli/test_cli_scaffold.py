@@ -32,7 +32,7 @@ def test_a_draft_matches_what_both_sides_call_the_same(cli_world: CliWorld, call
     assert "draft" in result.err
 
 
-def test_a_draft_tells_scripts_scores_reasons_and_what_is_left(
+def test_a_draft_as_json_has_scores_reasons_and_what_is_left(
     cli_world: CliWorld, call: Call, tmp_path: Path
 ) -> None:
     out = tmp_path / "draft.toml"

@@ -1,4 +1,4 @@
-"""What `doctor` and `mapping` find, and how wrong settings are told."""
+"""What `doctor` and `mapping` find, and how wrong settings are reported."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_doctor_names_a_missing_permission(cli_world: CliWorld, call: Call) 
     assert "User Group" in bad["mend"]
 
 
-def test_the_doctor_tells_a_wrong_clock(cli_world: CliWorld, call: Call) -> None:
+def test_the_doctor_reports_a_wrong_clock(cli_world: CliWorld, call: Call) -> None:
     cli_world.services.clock.advance(90)
     result = call("doctor")
     assert result.code == 0
@@ -154,7 +154,7 @@ def test_settings_come_from_a_config_file_and_flags_go_before(call: Call, tmp_pa
     assert shown["BRIDGE_DATABASE_URL"][1] == "flag"
 
 
-def test_a_missing_config_file_is_told(call: Call, tmp_path: Path) -> None:
+def test_a_missing_config_file_is_reported(call: Call, tmp_path: Path) -> None:
     result = call("status", "--config", tmp_path / "none.toml")
     assert result.code == 2
     assert "--config" in result.err
@@ -167,7 +167,7 @@ def test_the_example_mapping_passes(call: Call) -> None:
     assert call("mapping", "check", "--json").json["ok"] is True
 
 
-def test_every_problem_of_a_mapping_is_told_with_its_place(call: Call, tmp_path: Path) -> None:
+def test_every_problem_of_a_mapping_is_reported_with_its_line(call: Call, tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text(
         EXAMPLE.read_text().replace("conflict =", "conflikt =").replace("preference = 1002", "preference = 0")
@@ -182,7 +182,7 @@ def test_every_problem_of_a_mapping_is_told_with_its_place(call: Call, tmp_path:
     assert "conflict" in run.err
 
 
-def test_a_mapping_that_is_not_there_is_told(call: Call, tmp_path: Path) -> None:
+def test_a_missing_mapping_is_reported(call: Call, tmp_path: Path) -> None:
     assert call("mapping", "check", tmp_path / "none.toml").code == 2
     assert call("reconcile", "--mapping", tmp_path / "none.toml").code == 2
 

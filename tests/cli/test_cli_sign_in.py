@@ -65,7 +65,7 @@ def test_the_doctor_signs_in_by_a_certificate(
     assert "Signed in by OAuth with a client certificate." in [one["what"] for one in found(result, "good")]
 
 
-def test_the_doctor_tells_a_wrong_clock_from_wrong_credentials(cli_world: CliWorld, call: Call) -> None:
+def test_the_doctor_distinguishes_wrong_clock_and_credentials(cli_world: CliWorld, call: Call) -> None:
     cli_world.services.clock.advance(-90)
     [clock] = found(call("doctor", "--json", MYPREFERENCES__AUTH="pnauthinfo3"), "bad")
     assert "MyPreferences rejected the request timestamp. Tried: PNAUTHINFO3-HMAC-SHA256." in clock["what"]

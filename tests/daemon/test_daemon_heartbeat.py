@@ -1,4 +1,4 @@
-"""A round that hangs is found, and told to the log, to systemd and over HTTP."""
+"""A run that hangs is detected and reported to the log, to systemd and over HTTP."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_hang_is_logged_once_with_its_step_and_so_is_its_end(caplog: pytest.Lo
     assert caplog.records[0].__dict__["step"] == "reading a feed"
 
 
-def test_systemd_hears_that_it_is_up_alive_and_stopping(systemd: socket.socket) -> None:
+def test_systemd_is_notified_of_ready_watchdog_and_stopping(systemd: socket.socket) -> None:
     """systemd's sd_notify(3): READY=1, WATCHDOG=1 at half of WATCHDOG_USEC, STOPPING=1."""
     notifier = SystemdNotifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "8000000"})
     watchdog = Watchdog(Heartbeat(timedelta(seconds=10), Time()), notifier, every=5)
@@ -75,7 +75,7 @@ def test_systemd_hears_that_it_is_up_alive_and_stopping(systemd: socket.socket) 
     assert received == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
 
 
-def test_systemd_hears_nothing_from_a_daemon_that_hangs(systemd: socket.socket) -> None:
+def test_a_daemon_that_hangs_sends_systemd_nothing(systemd: socket.socket) -> None:
     time = Time()
     heartbeat = Heartbeat(timedelta(seconds=10), time)
     notifier = SystemdNotifier(

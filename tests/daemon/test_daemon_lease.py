@@ -13,8 +13,8 @@ from bridge.daemon.liveness import Heartbeat, LeaseRenewer
 from tests.daemon.harness import wait_until
 
 
-class Paper:
-    """A lease that counts how often it was renewed, and then fails as told."""
+class FakeLease:
+    """A lease that counts how often it was renewed, and then fails as set."""
 
     def __init__(self) -> None:
         self.renewed = 0
@@ -30,7 +30,7 @@ class Bench:
     def __init__(self) -> None:
         self.now = 0.0
         self.lost: list[bool] = []
-        self.lease = Paper()
+        self.lease = FakeLease()
         self.heartbeat = Heartbeat(timedelta(seconds=10), lambda: self.now)
         self.renewer = LeaseRenewer(
             lease=self.lease, heartbeat=self.heartbeat, lost=lambda: self.lost.append(True), every=0.01
@@ -67,7 +67,7 @@ def test_a_run_that_hangs_lets_it_run_out_until_it_goes_on(bench: Bench) -> None
     bench.renewed_again()
 
 
-def test_a_state_db_that_is_away_is_told_once_and_waited_for(
+def test_an_unavailable_state_db_is_logged_once_and_waited_for(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.lease.fails = OSError("no connection")
@@ -80,9 +80,9 @@ def test_a_state_db_that_is_away_is_told_once_and_waited_for(
     assert bench.lost == []
 
 
-def test_a_lost_lease_is_told_at_once_and_raised_at_the_next_heartbeat(bench: Bench) -> None:
+def test_a_lost_lease_is_logged_at_once_and_raised_at_the_next_heartbeat(bench: Bench) -> None:
     bench.lease.fails = LeaseHeld("Another process took over.")
     bench.renewer.start()
-    wait_until(lambda: bench.lost == [True], "the loss was told")
+    wait_until(lambda: bench.lost == [True], "the loss was reported")
     with pytest.raises(LeaseHeld):
         bench.renewer.beat()

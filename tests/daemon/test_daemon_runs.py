@@ -184,7 +184,7 @@ def test_a_state_db_that_does_not_answer_makes_it_unready(
 # the lease
 
 
-def test_a_second_daemon_is_refused_and_told_who_holds_the_lease(start: Start, tmp_path: Path) -> None:
+def test_a_second_daemon_is_refused_with_the_lease_holder_named(start: Start, tmp_path: Path) -> None:
     start(ScriptedRunner())
     second = Running(tmp_path, ScriptedRunner())
     second.ended()
@@ -237,13 +237,15 @@ def test_the_lease_is_given_back_at_the_end(start: Start, tmp_path: Path) -> Non
 # the end
 
 
-def test_stopping_finishes_the_current_run_and_is_told_meanwhile(start: Start) -> None:
+def test_stopping_finishes_the_current_run_and_shows_in_health(start: Start) -> None:
     runner = ScriptedRunner(feeds={FEED: EACH_ROUND})
     running = start(runner)
     running.read_feed()
     wait_until(lambda: runner.going_on == 1, "a round goes on")
     running.daemon.stop()
-    wait_until(lambda: running.health()[1]["reasons"] == ["the daemon is stopping"], "it tells")
+    wait_until(
+        lambda: running.health()[1]["reasons"] == ["the daemon is stopping"], "health reports stopping"
+    )
     status, body = running.health("/healthz")
     assert (status, body["stopping"], runner.ended) == (200, True, 0)
     runner.gate.set()

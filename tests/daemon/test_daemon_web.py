@@ -1,4 +1,4 @@
-"""The web face: who may ask what, and what is never told."""
+"""The HTTP endpoints: who may read what, and what is never shown."""
 
 from __future__ import annotations
 

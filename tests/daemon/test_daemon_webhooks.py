@@ -241,7 +241,7 @@ def test_what_cannot_be_stored_is_to_come_again_and_a_run_looks_all_the_same(sto
         assert client.wake_ups == [1]
 
 
-def test_a_flood_is_told_when_to_come_again() -> None:
+def test_too_many_deliveries_are_answered_with_retry_after() -> None:
     now = [0.0]
     with serving(rate=1, ticks=lambda: now[0]) as client:
         found = [client.ask(body=EVENT | {"EventId": f"e-{number}"}) for number in range(11)]

@@ -63,7 +63,7 @@ def test_auto_uses_v3_where_it_is_there(auto: DotdigitalReplica, state: Dotdigit
     assert state.calls.count("getContacts") == 1
 
 
-def test_trouble_is_no_proof_that_v3_is_missing(auto: DotdigitalReplica, state: DotdigitalState) -> None:
+def test_a_server_error_does_not_prove_v3_missing(auto: DotdigitalReplica, state: DotdigitalState) -> None:
     state.faults.add(InjectedFault("getContacts", "status", status=503, times=99))
     with pytest.raises(SideError):
         list(auto.list_people(PEOPLE))

@@ -65,7 +65,7 @@ def test_a_block_that_stands_is_kept_as_it_is(
 
 
 @BOTH
-def test_where_nobody_blocked_is_deleted_that_is_told_and_done(
+def test_where_suppressed_contacts_cannot_be_deleted_that_is_reported(
     v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int, with_v3: bool
 ) -> None:
     """Dotdigital's own Magento connector met an account that refuses it."""
@@ -92,7 +92,7 @@ def test_a_person_unknown_there_is_left_alone(
     assert order(state) == []
 
 
-def test_a_deletion_that_does_not_end_is_gone_on_with(
+def test_a_deletion_that_does_not_end_is_resumed(
     v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int
 ) -> None:
     state.switches.delete_polls, state.switches.delete_seconds = 1000, 1e9
@@ -108,7 +108,7 @@ def test_a_deletion_that_does_not_end_is_gone_on_with(
 def test_a_deletion_that_failed_is_no_deletion(
     v2: ClientV2, v3: ClientV3, state: DotdigitalState, ann: int
 ) -> None:
-    """They are blocked: nobody is mailed, and what else Dotdigital holds is told to be left."""
+    """The contact is blocked and never mailed; the report says that Dotdigital still holds it."""
     state.switches.delete_outcome = "Failed"
     erased = eraser(v2, v3, state).erase(who(ANN))
     assert not state.contact(ann).binned
@@ -148,7 +148,7 @@ def test_nothing_is_deleted_before_the_block_shows(mocked: Mocked) -> None:
     assert "DELETE" not in calls
 
 
-def test_a_contact_that_stays_after_its_deletion_is_told(mocked: Mocked) -> None:
+def test_a_contact_that_stays_after_its_deletion_is_reported(mocked: Mocked) -> None:
     found, _ = scripted(mocked, after_suppression="Suppressed")
     with pytest.raises(InvalidResponse, match="Repeat"):
         found.erase(who(ANN))

@@ -94,7 +94,7 @@ def test_a_429_says_how_long_to_wait_in_each_form(headers: dict[str, str], secon
     assert found.retry_after == seconds
 
 
-def test_sign_in_region_and_feature_are_told_apart() -> None:
+def test_sign_in_region_and_feature_errors_are_distinguished() -> None:
     bad = verdict(READ, 401, {"message": "Authorization has been denied for this request."})
     assert type(bad) is core.SignInRefused
     assert "BRIDGE_DOTDIGITAL__USERNAME" in bad.hint
@@ -126,7 +126,7 @@ def test_statuses_without_a_code_have_a_verdict() -> None:
     assert type(verdict(READ, 302)) is core.InvalidResponse
 
 
-def test_trouble_told_by_code_leaves_a_write_in_doubt() -> None:
+def test_a_server_error_code_leaves_a_write_in_doubt() -> None:
     body = {"message": "Something. ERROR_UNKNOWN"}
     assert type(verdict(WRITE, 400, body)) is core.OutcomeUnknown
 

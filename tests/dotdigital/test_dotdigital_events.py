@@ -65,7 +65,7 @@ def test_a_subscription_is_made_once_and_then_found_by_its_name(
     assert state.calls.count("createSubscription") == 1
 
 
-def test_a_dry_run_neither_makes_nor_wakes_a_subscription(
+def test_a_dry_run_neither_creates_nor_reactivates_a_subscription(
     state: DotdigitalState, memory: InMemoryKeyValue, v3: ClientV3
 ) -> None:
     assert list(EventsExport(v3, NAME, memory).pages()) == []
@@ -78,7 +78,7 @@ def test_a_dry_run_neither_makes_nor_wakes_a_subscription(
 
 
 @pytest.mark.parametrize("place", ["contactId", "nested", "identifiers", "email"])
-def test_events_name_whom_to_look_at_wherever_they_name_them(
+def test_contact_ids_are_found_anywhere_in_an_event(
     state: DotdigitalState, events: EventsExport, memory: InMemoryKeyValue, place: str
 ) -> None:
     state.switches.event_data = place
@@ -124,7 +124,7 @@ def test_a_flood_of_events_waits_for_the_next_round(
 
 
 @pytest.mark.parametrize("how", ["forbidden", "absent"])
-def test_a_missing_feature_is_told_once_and_not_asked_for_again(
+def test_a_missing_feature_is_logged_once_and_not_requested_again(
     state: DotdigitalState, memory: InMemoryKeyValue, v3: ClientV3, how: str
 ) -> None:
     state.switches.events = how
@@ -182,12 +182,12 @@ def test_the_feed_is_last_covers_nothing_and_is_there_only_when_asked_for(
     reader: DotdigitalReader,
 ) -> None:
     assert FEED not in feed_names(reader)
-    told = DotdigitalReader(v2, v3, mapping, state.clock.now, events=events)
-    assert feed_names(told) == [*feed_names(reader), FEED]
-    assert feed_named(told, FEED).topics == frozenset()
+    with_events = DotdigitalReader(v2, v3, mapping, state.clock.now, events=events)
+    assert feed_names(with_events) == [*feed_names(reader), FEED]
+    assert feed_named(with_events, FEED).topics == frozenset()
     state.add_contact("a@example.com")
-    (page,) = told.read_feed(FEED, START)
-    (view,) = told.read_hint(page.hints[0])
+    (page,) = with_events.read_feed(FEED, START)
+    (view,) = with_events.read_hint(page.hints[0])
     assert view.address == "a@example.com"
 
 

@@ -34,13 +34,13 @@ TIERED = httpx.Headers(
 )
 
 
-def told(used: object, left: object) -> Response:
+def quota_answer(used: object, left: object) -> Response:
     rows = [{"name": "ApiCallsInLastHour", "value": used}, {"name": "ApiCallsRemaining", "value": left}]
     return Response(200, httpx.Headers(), json.dumps({"id": 1, "properties": rows}).encode(), None)
 
 
 class World:
-    """The account counts as the sandbox does, and the bridge keeps within what it is told."""
+    """An account that counts calls as the sandbox does, and the bridge's limiter for it."""
 
     def __init__(self, limit: int = 2000) -> None:
         self.now = START
@@ -65,7 +65,7 @@ class World:
         answer = CAPPED
         if self.account.charge(self.now, LOW).allowed:
             used = self.account.last_hour(self.now)
-            answer = told(str(used), str(max(0, self.limit - used))) if operation == INFO else PLAIN
+            answer = quota_answer(str(used), str(max(0, self.limit - used))) if operation == INFO else PLAIN
         self.refused += answer is CAPPED
         self.limits.after(operation, answer)
         return waited
@@ -141,7 +141,7 @@ def test_withdrawals_use_what_all_others_leave() -> None:
     assert [world.call(READ, Priority.WITHDRAWALS) for _ in range(60)] == [0] * 60
 
 
-def test_strangers_calls_are_seen_every_few_minutes() -> None:
+def test_calls_of_other_integrations_are_seen_every_few_minutes() -> None:
     world = World()
     world.call()
     world.call()
@@ -153,7 +153,7 @@ def test_strangers_calls_are_seen_every_few_minutes() -> None:
     assert world.left == 500 - 5
 
 
-def test_strangers_keep_what_they_have_used_of_their_share() -> None:
+def test_other_integrations_keep_what_they_have_used_of_their_share() -> None:
     """400 are theirs: having used 300, they are left 100."""
     world = World()
     world.strangers(300)
@@ -168,7 +168,7 @@ def test_strangers_keep_what_they_have_used_of_their_share() -> None:
     }
 
 
-def test_an_hour_that_is_used_up_is_told_without_a_call() -> None:
+def test_a_used_up_hour_is_reported_without_a_call() -> None:
     world = World(limit=100)
     world.call()
     world.strangers(90)
@@ -189,7 +189,7 @@ def test_a_call_that_waits_is_let_through_where_only_more_urgent_ones_might_need
     assert world.call(FEED, Priority.SWEEP) == 180.0
 
 
-@pytest.mark.parametrize("answer", [told("x", "5"), told("5", None), PLAIN])
+@pytest.mark.parametrize("answer", [quota_answer("x", "5"), quota_answer("5", None), PLAIN])
 def test_without_figures_nothing_is_held_back(answer: Response) -> None:
     """Then the service's refusal is what tells, as it is where nobody can be asked."""
     world = World()

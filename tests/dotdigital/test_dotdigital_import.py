@@ -128,7 +128,7 @@ def test_many_people_are_written_in_one_import(
     assert status(state, people[0]) == "Subscribed"
 
 
-def test_an_accepted_import_is_asked_after_until_it_ends(
+def test_an_accepted_import_is_polled_until_it_ends(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     """202 is not done, and an import that runs has a null summary."""
@@ -288,7 +288,7 @@ def test_an_import_is_read_in_every_form(
     assert results == [WriteResponse.ACCEPTED] * len(people)
 
 
-def test_an_import_waits_for_one_of_strangers_to_end(
+def test_an_import_waits_for_another_integration_s_import_to_end(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState
 ) -> None:
     """Contacts v3: a 429 by tooManyActiveImports is about jobs, and calls go on meanwhile."""
@@ -315,7 +315,7 @@ def test_an_import_that_does_not_end_in_time_is_in_doubt_and_remembered(
     assert state.calls.count("getImportStatus") == before
 
 
-def test_an_import_without_an_answer_may_be_at_work(
+def test_an_import_without_an_answer_may_be_running(
     replica: DotdigitalReplica, people: list[str], state: DotdigitalState, memory: InMemoryKeyValue
 ) -> None:
     state.faults.add(InjectedFault("importContacts", "reset_after"))
@@ -336,7 +336,7 @@ def test_a_lost_import_of_withdrawals_is_not_waited_for(
     assert not replica.has_running_jobs()
 
 
-def test_a_process_that_died_leaves_its_import_to_the_next_one(
+def test_the_next_process_continues_the_import_of_a_killed_one(
     replica: DotdigitalReplica,
     people: list[str],
     state: DotdigitalState,
@@ -394,7 +394,7 @@ def test_many_people_are_read_from_the_listing_undated(
     assert state.calls.count("get-subscriptions-for-contact") == 1
 
 
-def test_whom_the_listing_hides_is_read_alone(
+def test_a_contact_missing_from_the_listing_is_read_alone(
     replica: DotdigitalReplica, state: DotdigitalState, people: list[str]
 ) -> None:
     state.switches.lists_suppressed = False

@@ -73,7 +73,7 @@ def test_a_record_that_is_there_is_not_imported_again(
     assert (state.calls.count("getContact") == 0) is listed
 
 
-def test_what_an_import_reports_as_not_kept_is_told_and_keeps_nobody_out(
+def test_a_record_reported_as_not_kept_is_logged_and_blocks_no_opt_in(
     state: DotdigitalState, replica: DotdigitalReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consent_records, "_is_valid", lambda _: True)
@@ -81,7 +81,7 @@ def test_what_an_import_reports_as_not_kept_is_told_and_keeps_nobody_out(
     assert opted_in(state) == len(PEOPLE)
 
 
-def test_a_record_that_no_call_takes_is_left_out_and_told(
+def test_a_record_that_no_call_takes_is_left_out_and_logged(
     state: DotdigitalState, replica: DotdigitalReplica
 ) -> None:
     """Dotdigital was seen to refuse a loopback address."""

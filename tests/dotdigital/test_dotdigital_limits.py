@@ -78,12 +78,12 @@ def test_nothing_is_held_back_before_anything_is_known(world: World) -> None:
     assert world.limits.budget == {}
 
 
-def test_a_share_of_each_tier_is_left_to_strangers(world: World) -> None:
+def test_a_share_of_each_tier_is_left_to_other_integrations(world: World) -> None:
     world.call(FEED, remaining=2)
     assert world.wait(FEED) == 50.0  # until the minute is over
 
 
-def test_withdrawals_use_the_share_kept_for_strangers_too(world: World) -> None:
+def test_withdrawals_may_use_the_reserved_share(world: World) -> None:
     world.call(OUT, remaining=2)
     assert world.wait(OUT, Priority.WITHDRAWALS) == 0
     assert world.wait(OUT, Priority.WITHDRAWALS) == 0
@@ -167,7 +167,7 @@ def test_tiers_are_counted_apart(world: World) -> None:
     assert world.slept == []
 
 
-def test_strangers_may_use_the_tier_up(world: World) -> None:
+def test_other_integrations_may_use_the_tier_up(world: World) -> None:
     world.call(FEED, remaining=9)
     world.call(FEED, remaining=0)
     assert world.wait(FEED) == 50.0
@@ -209,7 +209,7 @@ def test_the_reset_is_understood_in_each_form(world: World, form: str) -> None:
     assert world.wait(FEED) == (31.0 if form == "span" else 30.0)  # a span may have been cut off
 
 
-def test_a_flat_cap_is_told_at_once_and_doubles_up_to_an_hour(world: World) -> None:
+def test_a_flat_limit_is_reported_at_once_and_doubles_up_to_an_hour(world: World) -> None:
     refused = Response(400, httpx.Headers(), b'{"message":"Capped. ERROR_APIUSAGE_EXCEEDED"}', None)
     pauses: list[float] = []
     for _ in range(6):
@@ -263,7 +263,7 @@ def test_many_threads_never_take_more_than_the_bridge_share() -> None:
     assert sum(waits) == 26 * 180  # those that had to wait lost patience, time standing still
 
 
-def test_a_lane_is_told_how_many_calls_a_minute_are_meant_for_it(world: World) -> None:
+def test_a_priority_knows_its_calls_per_minute(world: World) -> None:
     """100 a minute, of which 20 are for strangers and polling leaves 16 to more urgent calls; unknown: 35."""
     assert world.limits.allowance(FEED) == pytest.approx(35 * 0.8 * 0.8)
     world.call(FEED, remaining=3, limit=100)
@@ -278,7 +278,7 @@ def test_an_impossible_share_is_refused() -> None:
 
 
 @pytest.mark.parametrize("form", ["epoch_seconds", "epoch_milliseconds", "seconds_from_now"])
-def test_a_drain_keeps_within_the_tier_and_leaves_strangers_their_share(
+def test_a_drain_keeps_within_the_tier_and_its_reserved_share(
     state: DotdigitalState, server: Server, mapping: Mapping, form: str
 ) -> None:
     """Against the sandbox: not one call is refused, however small the allowance."""

@@ -35,7 +35,7 @@ RAISED = Raise(Side.DOTDIGITAL, NEWSLETTER, Evidence(Side.MYPREFERENCES, START, 
 
 
 @pytest.mark.parametrize("position", ["without_email", "null_email"])
-def test_a_batch_of_blocks_tells_who_was_not_there(
+def test_a_batch_of_blocks_reports_unknown_addresses(
     v2: ClientV2, state: DotdigitalState, position: str
 ) -> None:
     state.switches.suppress_echo_of_unknown = position

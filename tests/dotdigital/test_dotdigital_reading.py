@@ -62,7 +62,7 @@ def test_there_is_a_feed_of_suppressions_and_one_for_each_mapped_preference(read
 # suppressions
 
 
-def test_suppressions_are_dated_and_told_apart(state: DotdigitalState, reader: DotdigitalReader) -> None:
+def test_suppressions_are_dated_and_distinguished(state: DotdigitalState, reader: DotdigitalReader) -> None:
     words = {
         "Unsubscribed": (Choice.OPTED_OUT, True, None),
         "IspComplained": (Choice.OPTED_OUT, True, Block.COMPLAINT),
@@ -154,9 +154,7 @@ def test_a_suppressed_person_without_an_address_is_named_by_id(
     assert sum(page.skipped for page in pages) == 2
 
 
-def test_a_deleted_person_in_the_feed_is_looked_at_closely(
-    state: DotdigitalState, reader: DotdigitalReader
-) -> None:
+def test_a_deleted_person_in_the_feed_is_read_again(state: DotdigitalState, reader: DotdigitalReader) -> None:
     body = '[{"suppressedContact":{"id":7,"email":"gone@example.com"},"reason":"Deleted"}]'
     state.faults.add(
         InjectedFault("get-suppressed-contacts-since-date", "status", status=200, body=body, times=9)
@@ -192,14 +190,14 @@ def test_opt_ins_come_dated_in_both_directions(
     assert not any(page.hints for page in pages)
 
 
-def test_a_frequency_is_looked_at_closely(state: DotdigitalState, reader: DotdigitalReader) -> None:
+def test_a_frequency_is_read_again(state: DotdigitalState, reader: DotdigitalReader) -> None:
     number = state.add_contact("one@example.com", opt_ins={DAILY: (True, LATER)})
     pages = list(reader.read_feed(DAILY_FEED, EARLIER))
     assert views_of(pages) == {}
     assert [hint for page in pages for hint in page.hints] == [Hint(str(number), "one@example.com")]
 
 
-def test_a_row_of_a_contact_not_subscribed_is_looked_at_closely_too(
+def test_a_row_of_an_unsubscribed_contact_is_read_again_too(
     state: DotdigitalState, reader: DotdigitalReader
 ) -> None:
     state.add_contact("gone@example.com", status="Unsubscribed", when=LATER, opt_ins={NEWS: (True, LATER)})
@@ -214,7 +212,7 @@ def test_thousands_of_opt_ins_are_all_found(state: DotdigitalState, reader: Dotd
     assert len(views_of(reader.read_feed(NEWS_FEED, EARLIER))) == 2100
 
 
-def test_a_vanished_preference_is_a_stale_mapping_and_nobodys_opt_out(
+def test_a_missing_preference_is_a_stale_mapping_and_no_opt_out(
     state: DotdigitalState, reader: DotdigitalReader
 ) -> None:
     state.add_contact("in@example.com", opt_ins={NEWS: (True, LATER)})
@@ -230,7 +228,7 @@ def look(reader: DotdigitalReader, address: str) -> PersonView:
     return read_person(reader, who(address))
 
 
-def test_a_look_finds_dates_and_tells_silence_from_refusal(
+def test_a_single_read_finds_dates_and_distinguishes_unset_from_opted_out(
     state: DotdigitalState, reader: DotdigitalReader
 ) -> None:
     number = state.add_contact("a+b@example.com", opt_ins={NEWS: (False, LATER)})
@@ -384,7 +382,7 @@ def test_the_listing_is_read_page_by_page(state: DotdigitalState, v2: ClientV2, 
     assert [len(page.views) for page in pages] == [10, 10, 5]
 
 
-def test_without_v3_the_known_who_are_in_nothing_are_looked_at_one_by_one(
+def test_without_v3_known_people_without_an_opt_in_are_read_one_by_one(
     state: DotdigitalState, without_v3: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (False, LATER)})
@@ -398,7 +396,7 @@ def test_without_v3_the_known_who_are_in_nothing_are_looked_at_one_by_one(
     assert isinstance(error, Refused)
 
 
-def test_a_feed_in_a_circle_is_told_not_called_complete(
+def test_a_feed_that_repeats_a_marker_is_reported_incomplete(
     state: DotdigitalState, reader: DotdigitalReader
 ) -> None:
     state.add_contact("one@example.com", status="Unsubscribed", when=LATER)

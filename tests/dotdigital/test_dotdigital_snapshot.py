@@ -60,7 +60,7 @@ def test_without_v3_everybody_is_found_by_their_opt_ins(
     assert state.calls.count(WITH) == 4 + 1  # one a mapped preference, and one more that brings nothing new
 
 
-def test_a_no_cannot_be_told_from_silence_and_is_not_taken_for_either(
+def test_opted_out_and_unset_are_indistinguishable_and_neither_is_assumed(
     state: DotdigitalState, without_v3: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE), PROFILING_ID: (False, BEFORE)})
@@ -120,7 +120,7 @@ def test_full_pages_out_of_order_prove_nothing() -> None:
 
 
 @pytest.mark.parametrize("fixture", ["replica", "without_v3"])
-def test_a_withdrawal_that_only_the_other_feed_shows_counts_and_is_told(
+def test_a_withdrawal_that_only_the_other_feed_shows_counts_and_is_reported(
     state: DotdigitalState, fixture: str, request: pytest.FixtureRequest
 ) -> None:
     replica: DotdigitalReplica = request.getfixturevalue(fixture)

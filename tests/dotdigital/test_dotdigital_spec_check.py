@@ -51,7 +51,7 @@ def test_an_operation_that_is_described_and_never_called_fails_it(
     assert "FAILED: described and called differ: get-something-new" in capsys.readouterr().out
 
 
-def test_a_check_that_does_not_exist_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_check_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sandbax"]) == 2
     assert "sandbax" in capsys.readouterr().out
 

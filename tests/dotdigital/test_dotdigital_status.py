@@ -76,7 +76,7 @@ def test_being_mailable_is_nobodys_opt_in() -> None:
         (None, Block.UNKNOWN), ("Unsubscribed", None), ("Subscribed", None),
     ],
 )  # fmt: skip
-def test_what_keeps_mail_from_going_out_is_told_apart(word: str | None, block: Block | None) -> None:
+def test_reasons_for_not_mailing_are_distinguished(word: str | None, block: Block | None) -> None:
     assert contact_status(word).block is block
 
 
@@ -91,6 +91,6 @@ def test_deleted_people_are_not_there_and_said_nothing() -> None:
         assert (seen.present, seen.choice, seen.stated) == (False, Choice.UNSET, False)
 
 
-def test_the_vendors_own_word_is_kept() -> None:
+def test_the_vendors_own_status_name_is_kept() -> None:
     seen = observe("IspComplained", read_at=AT, changed_at=AT)
     assert (seen.reason, seen.changed_at, seen.block) == ("IspComplained", AT, Block.COMPLAINT)

@@ -34,7 +34,7 @@ OPERATION = "get-contacts-with-modified-preference-opt-in-since-date"
 
 @dataclass
 class Paced:
-    """An allowance whose room is told before each read."""
+    """An allowance whose room is set before each read."""
 
     rooms: list[int | None] = field(default_factory=list)
     a_minute: float = 22.4
@@ -126,7 +126,7 @@ def test_nothing_known_is_the_smallest_package() -> None:
     assert limits(clock).room(OPERATION) is None
 
 
-def test_the_limit_of_the_tier_is_learnt() -> None:
+def test_the_limit_of_the_tier_is_read_from_answers() -> None:
     clock = SandboxClock(START, frozen=True)
     mine = limits(clock)
     mine.after(OPERATION, answer(100, 60))
@@ -145,8 +145,8 @@ def test_the_flat_scheme_is_paced_by_the_hour() -> None:
     assert mine.room(OPERATION) is None  # the account's information has not been asked for
     mine.ask = lambda: None
     figures = [{"name": "ApiCallsInLastHour", "value": "0"}, {"name": "ApiCallsRemaining", "value": "2000"}]
-    told = json.dumps({"id": 1, "properties": figures}).encode()
-    mine.after("get-account-information", answer(None, content=told))
+    body = json.dumps({"id": 1, "properties": figures}).encode()
+    mine.after("get-account-information", answer(None, content=body))
     assert mine.room(OPERATION) == 256  # at once, of 1,280 an hour that are polling's
     for _ in range(6):
         mine.before(OPERATION)

@@ -106,7 +106,7 @@ def test_a_year_one_date_is_no_date() -> None:
         ('{"id":1,"order":3}', True),
     ],
 )
-def test_a_node_is_told_to_be_a_leaf_in_each_spelling(node: str, leaf: bool) -> None:
+def test_a_leaf_is_recognised_in_each_spelling(node: str, leaf: bool) -> None:
     """Dotdigital preferences modified-since spells the flag `isPreference2` at the top."""
     assert wire.decode(answer(node), wire.PreferenceTreeNode, "op").is_leaf is leaf
 

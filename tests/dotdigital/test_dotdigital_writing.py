@@ -193,7 +193,7 @@ def test_what_is_so_already_is_not_written_again(state: DotdigitalState, replica
     assert state.calls.count(PUT) == 0
 
 
-def test_a_state_the_tree_does_not_tell_is_written(
+def test_a_choice_that_the_tree_does_not_show_is_written(
     state: DotdigitalState, replica: DotdigitalReplica
 ) -> None:
     state.switches.never_asked_leaf = "missing"
@@ -233,7 +233,6 @@ def test_a_preference_that_vanished_stops_the_write_before_it_is_sent(
 
 @pytest.mark.parametrize(
     "wanted",
-    [opt_in(OFFERS), opt_in(OFFERS, "MONTHLY"), opt_in(NEWSLETTER, "DAILY"), withdrawal(TopicId("else"))],
     [opt_in(OFFERS), opt_in(OFFERS, "MONTHLY"), opt_in(NEWSLETTER, "DAILY"), withdrawal(TopicId("else"))],
 )
 def test_what_the_mapping_lacks_costs_no_call(replica: DotdigitalReplica, wanted: Raise | Withdrawal) -> None:

@@ -151,7 +151,7 @@ def test_threads_share_one_sign_in() -> None:
         (httpx.Response(200, json={"token": "t"}), InvalidResponse),
     ],
 )
-def test_what_the_token_endpoint_answers_is_told_apart(answer: httpx.Response, kind: type[SideError]) -> None:
+def test_token_endpoint_answers_are_distinguished(answer: httpx.Response, kind: type[SideError]) -> None:
     service = TokenService()
     service.token_answer = answer
     with pytest.raises(kind) as caught:
@@ -209,13 +209,13 @@ def test_wrong_credentials_are_refused_at_the_sandbox(world: World, option: dict
         client.get(f"{world.url}/Profiles/v4/ACME_Corp/Programs")
 
 
-def test_a_sign_in_service_in_trouble_is_asked_again(world: World) -> None:
+def test_a_failing_sign_in_service_is_retried(world: World) -> None:
     world.state.faults.add(InjectedFault("token", "status", status=503, times=2))
     assert world.client.retrieve_programs()
     assert len(world.pauses) == 2
 
 
-def test_a_user_without_permission_is_told_from_a_wrong_sign_in(world: World) -> None:
+def test_missing_permission_is_distinguished_from_a_failed_sign_in(world: World) -> None:
     world.state.forbidden.add("retrievePrograms")
     with pytest.raises(Forbidden):
         world.client.retrieve_programs()

@@ -115,7 +115,7 @@ def test_who_has_withdrawn_already_is_sent_nothing(world: World) -> None:
     assert send(world, requests(people)) == [WriteResponse.ALREADY_SO] + [WriteResponse.ACCEPTED] * 5
 
 
-def test_every_profile_that_shares_an_address_is_told(world: World) -> None:
+def test_every_profile_that_shares_an_address_is_written(world: World) -> None:
     people = people_at(world)
     other = world.add("p0@example.com", preferences={"NEWS_EMAIL": (True, ago(days=3))})
     send(world, requests(people))
@@ -232,7 +232,7 @@ def test_what_validation_refuses_is_sent_by_itself_and_says_why(world: World) ->
     assert [choice(world, who) for who in people] == [2] * 6
 
 
-def test_many_refusals_in_a_row_are_not_asked_after_one_by_one(
+def test_many_refusals_in_a_row_are_not_checked_one_by_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(withdrawals, "_REFUSALS_MAX", 2)
@@ -251,7 +251,7 @@ def test_what_is_not_honoured_is_accepted_and_shown_by_reading_back(world: World
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "html", "null", "status_after"])
-def test_an_execution_whose_answer_was_lost_is_settled_by_the_status(world: World, kind: str) -> None:
+def test_an_execution_whose_answer_was_lost_is_resolved_by_the_status(world: World, kind: str) -> None:
     people = people_at(world)
     world.state.faults.add(InjectedFault("executeImport", kind, status=503))
     results = send(world, requests(people))
@@ -307,7 +307,7 @@ def test_what_was_begun_is_known_to_the_next_process(world: World) -> None:
     assert restarted.may_start(1)
 
 
-def test_an_import_whose_token_is_over_is_no_longer_under_way(world: World) -> None:
+def test_an_import_whose_token_has_expired_is_no_longer_running(world: World) -> None:
     memory = Memory()
     memory.set(KEY, json.dumps({"open": "5", "begun": []}))
     assert not importer(world, memory=memory).has_running_jobs()

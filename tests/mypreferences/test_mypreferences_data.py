@@ -82,7 +82,7 @@ def test_everything_on_a_profile_is_read(world: World) -> None:
     assert (shown.preserve_preferences, shown.preserve_consents) == (True, True)
 
 
-def test_a_search_by_address_takes_parts_where_it_is_told(world: World) -> None:
+def test_a_search_by_address_requests_parts_where_configured(world: World) -> None:
     """MyPreferences `Retrieve profiles by address`: exact match on all that is given."""
     stored_profile(world)
     part = wire.Address(city="Duluth", state_province="GA", address1="1 Elm")

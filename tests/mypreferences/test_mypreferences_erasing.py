@@ -134,7 +134,7 @@ def test_a_deletion_that_does_not_show_is_none(
         eraser.erase(who())
 
 
-def test_a_withdrawal_that_is_refused_keeps_nobody_from_being_deleted(
+def test_a_refused_withdrawal_does_not_block_the_deletion(
     state: MyPreferencesState, eraser: MyPreferencesEraser, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = add(state, ADDRESS)
@@ -149,7 +149,7 @@ def test_a_withdrawal_that_is_refused_keeps_nobody_from_being_deleted(
     assert state.find(ADDRESS) == []
 
 
-def test_a_withdrawal_that_is_refused_is_told_where_the_profile_stays(
+def test_a_refused_withdrawal_is_reported_where_the_profile_stays(
     state: MyPreferencesState, eraser: MyPreferencesEraser, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(state, ADDRESS, OTHER)

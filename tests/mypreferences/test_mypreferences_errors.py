@@ -76,7 +76,7 @@ def test_success_is_no_error(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 500, 503])
-def test_trouble_at_a_write_leaves_its_outcome_unknown(status: int) -> None:
+def test_a_server_error_on_a_write_leaves_its_outcome_unknown(status: int) -> None:
     assert isinstance(to_error("updateProfilePost", an_answer(status, None), True), OutcomeUnknown)
 
 

@@ -55,7 +55,7 @@ def test_what_changed_at_the_very_moment_is_in_an_incremental_export(world: Worl
     assert rows(world, world.client.initiate_export_segment("EVERYBODY", wanted)) == [changed]
 
 
-def test_a_count_is_told_when_the_export_is_complete(world: World) -> None:
+def test_the_total_is_known_when_the_export_is_complete(world: World) -> None:
     world.add()
     token = world.client.initiate_export_segment("EVERYBODY")
     seen = [world.client.export_status(token) for _ in range(2)]

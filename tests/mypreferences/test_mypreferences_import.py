@@ -125,7 +125,7 @@ def _stage(world: World, token: str) -> Any:
     return world.client.stage_import(token, [record("1001")])
 
 
-def test_a_token_that_is_over_is_told_from_a_refused_sign_in(world: World) -> None:
+def test_an_expired_token_is_distinguished_from_a_refused_sign_in(world: World) -> None:
     """MyPreferences import, Stage: an invalid token is a 401."""
     asks = (
         lambda: _stage(world, "5"),

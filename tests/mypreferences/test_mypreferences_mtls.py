@@ -131,7 +131,7 @@ def test_one_file_may_hold_certificate_and_key(opened: Open, url: str, pair: Pai
     assert app.mypreferences.retrieve_programs()
 
 
-def test_a_certificate_that_is_not_registered_is_told(opened: Open, url: str, authority: Authority) -> None:
+def test_an_unregistered_certificate_is_reported(opened: Open, url: str, authority: Authority) -> None:
     other = authority.pair("other")
     app = opened(url, CERTIFICATE_FILE=str(other.certificate), CERTIFICATE_KEY_FILE=str(other.key))
     with pytest.raises(SignInRefused) as caught:
@@ -142,7 +142,7 @@ def test_a_certificate_that_is_not_registered_is_told(opened: Open, url: str, au
 
 
 @pytest.mark.parametrize(("fault", "words"), [("expired", "certificate expired"), ("foreign", "unknown ca")])
-def test_a_certificate_that_tls_refuses_is_told_from_a_network_that_fails(
+def test_a_certificate_refused_by_tls_is_distinguished_from_a_network_error(
     opened: Open, url: str, authority: Authority, tmp_path: Path, fault: str, words: str
 ) -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
@@ -158,7 +158,7 @@ def test_a_certificate_that_tls_refuses_is_told_from_a_network_that_fails(
     assert "openssl x509" in caught.value.hint
 
 
-def test_a_sign_in_service_that_is_not_trusted_is_told_so(
+def test_an_untrusted_sign_in_service_is_reported(
     opened: Open, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path / "foreign").file))
@@ -201,7 +201,7 @@ def test_credentials_are_a_secret_or_a_certificate(pair: Pair, given: dict[str, 
 # files that cannot be used
 
 
-def told(certificate: Path, key: Path | None) -> ConfigError:
+def config_error(certificate: Path, key: Path | None) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         client_context(certificate, key)
     assert caught.value.exit_code == 2
@@ -210,32 +210,32 @@ def told(certificate: Path, key: Path | None) -> ConfigError:
     return caught.value
 
 
-def test_a_file_that_is_not_there_is_told_by_its_setting(pair: Pair, tmp_path: Path) -> None:
-    assert f"{CERTIFICATE}: " in told(tmp_path / "gone.pem", pair.key).what
-    error = told(pair.certificate, tmp_path / "gone.key")
+def test_a_missing_file_is_reported_with_its_setting(pair: Pair, tmp_path: Path) -> None:
+    assert f"{CERTIFICATE}: " in config_error(tmp_path / "gone.pem", pair.key).what
+    error = config_error(pair.certificate, tmp_path / "gone.key")
     assert f"{KEY}: " in error.what
     assert "No such file" in error.what
 
 
-def test_a_file_that_cannot_be_read_is_told_with_the_reason(pair: Pair, tmp_path: Path) -> None:
-    error = told(pair.certificate, tmp_path)
+def test_an_unreadable_file_is_reported_with_the_reason(pair: Pair, tmp_path: Path) -> None:
+    error = config_error(pair.certificate, tmp_path)
     assert "cannot be read (Is a directory)" in error.what
     assert "may read" in error.hint
 
 
-def test_a_file_in_another_form_is_told_with_what_makes_a_pem(pair: Pair, tmp_path: Path) -> None:
+def test_a_file_in_another_format_is_reported_with_the_conversion_command(pair: Pair, tmp_path: Path) -> None:
     der = tmp_path / "client.der"
     der.write_bytes(pair.der)
-    assert "openssl pkcs12" in told(der, pair.key).hint
-    assert "holds no private key" in told(pair.certificate, der).what
+    assert "openssl pkcs12" in config_error(der, pair.key).hint
+    assert "holds no private key" in config_error(pair.certificate, der).what
 
 
 def test_a_certificate_without_its_key_names_the_setting_for_it(pair: Pair) -> None:
-    assert KEY in told(pair.certificate, None).hint
+    assert KEY in config_error(pair.certificate, None).hint
 
 
 @pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
-def test_a_key_behind_a_passphrase_is_told_and_nobody_is_asked(pair: Pair, tmp_path: Path, form: str) -> None:
+def test_an_encrypted_key_is_reported_without_a_prompt(pair: Pair, tmp_path: Path, form: str) -> None:
     key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
     locked = tmp_path / "locked.key"
     locked.write_bytes(
@@ -245,21 +245,21 @@ def test_a_key_behind_a_passphrase_is_told_and_nobody_is_asked(pair: Pair, tmp_p
             serialization.BestAvailableEncryption(b"hidden"),
         )
     )
-    error = told(pair.certificate, locked)
+    error = config_error(pair.certificate, locked)
     assert "passphrase" in error.what
     assert "openssl pkey" in error.hint
 
 
-def test_a_key_of_another_certificate_is_told(pair: Pair, authority: Authority) -> None:
-    error = told(pair.certificate, authority.pair("other").key)
+def test_a_key_of_another_certificate_is_reported(pair: Pair, authority: Authority) -> None:
+    error = config_error(pair.certificate, authority.pair("other").key)
     assert "does not match the certificate" in error.what
     assert "matching pair" in error.hint
 
 
-def test_a_damaged_file_is_told(pair: Pair, tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(pair: Pair, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.pem"
     damaged.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-    error = told(damaged, pair.key)
+    error = config_error(damaged, pair.key)
     assert "cannot be used" in error.what
     assert "openssl x509" in error.hint
 

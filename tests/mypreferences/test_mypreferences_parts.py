@@ -184,7 +184,7 @@ def test_a_burst_about_one_profile_is_one_hint_whichever_windows_it_falls_into()
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_the_address_before_a_change_is_told_wherever_it_stands(inside: bool) -> None:
+def test_the_address_before_a_change_is_found_anywhere_in_the_event(inside: bool) -> None:
     """MyPreferences `Event payload samples`: PreviousData stands beside Data, or inside it."""
     before = {"EmailAddress": "old@example.com"}
     data: dict[str, object] = {"EmailAddress": "new@example.com"}

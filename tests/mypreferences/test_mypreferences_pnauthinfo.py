@@ -1,4 +1,4 @@
-"""PNAUTHINFO3: what is signed, how it is written, and what is told where it is refused."""
+"""PNAUTHINFO3: what is signed, how it is written, and how a refusal is reported."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_a_clock_that_is_behind_by_less_than_the_window_signs_in(world: World) -
     assert world.signed_by(by_key(world, ahead=-899)).retrieve_programs()
 
 
-def test_a_clock_ahead_by_a_moment_is_told_as_what_it_is(world: World) -> None:
+def test_a_clock_slightly_ahead_is_reported_as_such(world: World) -> None:
     error = refused(world, by_key(world, ahead=1), 1)
     assert "a time ahead by less is refused too" in error.hint
 

@@ -65,7 +65,7 @@ def test_a_withdrawal_reaches_the_pinned_profile_and_all_that_share_the_address(
     assert said(world, HOME) is OUT
 
 
-def test_an_address_that_is_out_is_not_done_before_the_pinned_profile_is_told(world: World) -> None:
+def test_an_opted_out_address_is_not_done_before_the_linked_profile_is_written(world: World) -> None:
     (
         world.add(preferences={"NEWS_EMAIL": (False, ago(days=1))}),
         world.add(preferences={"NEWS_EMAIL": (False, ago(days=1))}),
@@ -137,7 +137,7 @@ def test_no_lookup_by_alternate_id_is_spent_where_there_is_none_to_ask_for(world
 
 
 def test_the_alternate_id_comes_before_a_profile_that_only_shares_the_address(world: World) -> None:
-    """The pinned profile is told too, and nobody is raised on the one that merely has the address."""
+    """The linked profile is written too, and no opt-in goes to a profile that only shares the address."""
     sharing, pinned = world.add(), world.add(HOME, **PINNED)
     replica = world.replica(alternate_id_type="CrmId")
     person = who(ids={Side.DOTDIGITAL: ("77",), Side.MYPREFERENCES: (sharing,)})

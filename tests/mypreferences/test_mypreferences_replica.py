@@ -73,7 +73,7 @@ def test_the_most_restrictive_of_profiles_that_share_an_address_counts(world: Wo
     assert seen(world) == Observation(OUT, NOON, ago(days=5), consistent=False, records=3)
 
 
-def test_an_opt_in_beside_silence_is_an_opt_in_that_is_not_uniform(world: World) -> None:
+def test_an_opt_in_beside_unset_is_an_inconsistent_opt_in(world: World) -> None:
     world.add(preferences={"NEWS_EMAIL": (True, ago(days=1))})
     world.add()
     assert seen(world) == Observation(IN, NOON, ago(days=1), consistent=False, records=2)
@@ -311,7 +311,7 @@ def test_without_a_segment_every_known_person_is_read_in_order(world: World) -> 
     assert [view.topics[NEWS.id].present for view in pages[0].views[:4]] == [True, True, True, False]
 
 
-def test_a_person_who_cannot_be_read_keeps_nobody_else_from_being_read(world: World) -> None:
+def test_a_person_who_cannot_be_read_does_not_block_others(world: World) -> None:
     for _ in range(51):
         world.add("many@example.com")
     (page,) = world.replica().list_people([who("many@example.com"), who()])

@@ -50,7 +50,7 @@ def block(*rows: int, more: bool | None, total: int | None) -> InjectedFault:
     return InjectedFault("retrieveExport", "status", status=200, body=json.dumps(body))
 
 
-def test_each_block_tells_where_to_go_on(world: World) -> None:
+def test_each_block_gives_the_next_position(world: World) -> None:
     people = five(world)
     blocks = list(listing(world).read_all(SEGMENT))
     assert ids(blocks) == people

@@ -139,7 +139,7 @@ def test_a_consent_is_read(consents: list[wire.Consent], choice: Choice, at: dat
     assert (seen.choice, seen.changed_at) == (choice, at)
 
 
-def test_an_expired_consent_is_silence_that_says_why() -> None:
+def test_an_expired_consent_is_unset_with_a_reason() -> None:
     seen = of_consents(consent(1, NEW, expired=True))
     assert (seen.choice, seen.reason) == (UNSET, "expired")
 
@@ -169,7 +169,7 @@ def test_a_topic_missing_from_a_whole_profile_is_unset_and_blocks_opt_ins() -> N
         assert (seen.choice, seen.block, seen.stated, seen.present) == (UNSET, Block.UNREACHABLE, False, True)
 
 
-def test_an_unknown_word_on_one_record_does_not_weaken_an_opt_out_on_another() -> None:
+def test_an_unknown_status_on_one_record_does_not_weaken_an_opt_out_on_another() -> None:
     profiles = [
         wire.Profile(profile_id=n, emails=[on_address(pref(kind, NEW))]) for n, kind in ((1, 9), (2, 2))
     ]

@@ -88,7 +88,7 @@ def test_several_subscriptions_make_up_for_each_other() -> None:
 
 
 @pytest.mark.parametrize("takes_paused", [True, False])
-def test_it_is_paused_in_whichever_word_is_known(world: World, takes_paused: bool) -> None:
+def test_it_is_paused_by_whichever_state_name_is_known(world: World, takes_paused: bool) -> None:
     """MyPreferences `Update subscription`: the prose says Paused, the list of values Inactive."""
     world.state.switches.update_takes_paused = takes_paused
     subscribe(world.client, wanted(state=ACTIVE))
@@ -98,7 +98,7 @@ def test_it_is_paused_in_whichever_word_is_known(world: World, takes_paused: boo
 
 
 @pytest.mark.parametrize(("kind", "made"), [("reset_after", True), ("reset", False)])
-def test_a_subscription_that_nobody_confirmed_is_looked_for(world: World, kind: str, made: bool) -> None:
+def test_an_unconfirmed_creation_is_checked(world: World, kind: str, made: bool) -> None:
     world.state.faults.add(InjectedFault("createSubscription", kind))
     if made:
         assert subscribe(world.client, wanted()).id == 1
@@ -116,7 +116,7 @@ def test_a_state_that_nobody_confirmed_is_read_back(world: World, kind: str, wor
 
 
 @pytest.mark.parametrize(("kind", "gone"), [("reset_after", True), ("reset", False)])
-def test_a_deletion_that_nobody_confirmed_is_looked_for(world: World, kind: str, gone: bool) -> None:
+def test_an_unconfirmed_deletion_is_checked(world: World, kind: str, gone: bool) -> None:
     subscribe(world.client, wanted())
     world.state.faults.add(InjectedFault("deleteSubscription", kind))
     assert delete(world.client, 1) is gone

@@ -63,7 +63,7 @@ def test_a_kind_that_nobody_knows_is_a_notice_with_a_tame_name() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, "", "x" * 101, "ann@example.com", {"a": 1}])
-def test_an_odd_event_id_becomes_one_that_still_tells_events_apart(odd: Any) -> None:
+def test_an_odd_event_id_is_replaced_by_one_that_is_still_unique(odd: Any) -> None:
     (first,), (again,) = read(FULL | {"EventId": odd}), read(FULL | {"EventId": odd})
     (other,) = read(FULL | {"EventId": odd, "ProfileId": 1002})
     assert first == again

@@ -132,7 +132,7 @@ def test_one_event_is_read_by_its_id(world: World) -> None:
     """MyPreferences `Retrieve event by event id`."""
     world.subscribe()
     world.add(quiet=False)
-    (told,) = world.client.retrieve_events(start_at=ago(hours=1), end_at=NOON).events
-    assert world.client.retrieve_event(str(told.event_id)) == told
+    (event,) = world.client.retrieve_events(start_at=ago(hours=1), end_at=NOON).events
+    assert world.client.retrieve_event(str(event.event_id)) == event
     with pytest.raises(NotFound):
         world.client.retrieve_event("evt-000000099")

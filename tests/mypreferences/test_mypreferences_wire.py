@@ -181,7 +181,7 @@ def test_a_bad_answer_to_a_write_leaves_its_outcome_unknown(world: World, body: 
 @pytest.mark.parametrize(
     "body", ["null", "<html>", '{"Message":null}', '{"Events":null}', '[{"EventType":7}]']
 )
-def test_no_events_and_no_answer_are_told_apart(world: World, body: str) -> None:
+def test_no_events_and_no_answer_are_distinguished(world: World, body: str) -> None:
     world.state.faults.add(InjectedFault("retrieveEvents", "status", status=200, body=body))
     with pytest.raises(InvalidResponse):
         world.client.retrieve_events(start_at=utc(2026, 1, 20), end_at=utc(2026, 1, 20, 1))

@@ -48,7 +48,7 @@ def client(toy: Toy) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_fault_fires_from_its_nth_call_as_often_as_told_and_only_for_its_operation() -> None:
+def test_a_fault_fires_from_its_nth_call_as_often_as_set_and_only_for_its_operation() -> None:
     faults = Faults()
     faults.record("a")
     faults.add(InjectedFault("a", "null", nth=2, times=2))
@@ -108,7 +108,7 @@ def test_a_wrong_fault_is_refused_with_a_hint(document: dict[str, object], words
         ("slow", 200, json.dumps(list(range(100)), separators=(",", ":")), 1),
     ],
 )
-def test_answering_faults_say_what_they_were_told(
+def test_answering_faults_return_what_they_were_given(
     toy: Toy, client: httpx.Client, kind: str, status: int, body: str, applied: int
 ) -> None:
     toy.faults.add(

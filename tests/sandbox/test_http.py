@@ -61,7 +61,7 @@ def test_a_route_is_found_by_method_and_path(method: str, path: str, operation: 
     assert TABLE.operation_id(method, split_path(path)) == operation
 
 
-def test_a_path_without_the_method_tells_those_it_has() -> None:
+def test_a_path_without_the_method_lists_the_allowed_ones() -> None:
     assert TABLE.find("PUT", split_path("/Things/7")).allowed == ["DELETE", "GET"]
     assert TABLE.find("DELETE", split_path("/Things/Red")).allowed == ["GET"]
 

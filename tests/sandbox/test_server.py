@@ -64,7 +64,7 @@ def client(state: State) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_clock_moves_only_when_told_if_frozen() -> None:
+def test_a_frozen_clock_moves_only_when_advanced() -> None:
     clock = SandboxClock(NOON, frozen=True)
     clock.advance(90)
     assert clock.now() == datetime(2026, 1, 2, 12, 1, 30, tzinfo=UTC)

@@ -115,7 +115,7 @@ def test_a_taken_port_leaves_no_half_started_world(world: World) -> None:
         _ = other.mypreferences_url
 
 
-def test_people_act_at_the_word_of_either_server() -> None:
+def test_people_act_on_request_to_either_server() -> None:
     with World(40, 3) as world:
         population = Population(world, 3)
         population.create()
@@ -135,29 +135,29 @@ def test_a_wrong_count_is_refused(world: World, document: Any) -> None:
     assert "count" in answer.json()["error"]
 
 
-def test_nobody_acts_where_nobody_lives(world: World) -> None:
+def test_a_world_without_people_has_no_actions(world: World) -> None:
     url = f"{world.mypreferences_url}/_sandbox/act"
     assert post(url, {"count": 1}).status_code == 409
     assert httpx.get(url, trust_env=False).status_code == 405
 
 
-class Told(io.StringIO):
-    """What was said, and a way to wait for it."""
+class Output(io.StringIO):
+    """What was printed, with an event that is set once it is flushed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.said = threading.Event()
+        self.flushed = threading.Event()
 
     def flush(self) -> None:
-        self.said.set()
+        self.flushed.set()
 
 
-def test_serving_tells_where_what_to_export_and_how_to_act() -> None:
-    out, stop = Told(), threading.Event()
+def test_serving_prints_urls_settings_and_how_to_act() -> None:
+    out, stop = Output(), threading.Event()
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(serve(20, 1, 0, 0, out, stop=stop)))
     thread.start()
-    assert out.said.wait(60)
+    assert out.flushed.wait(60)
     text = out.getvalue()
     exports = dict(
         line.removeprefix("export ").split("=", 1) for line in text.splitlines() if line.startswith("export ")

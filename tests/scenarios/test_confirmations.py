@@ -182,7 +182,7 @@ def test_status_counts_who_is_waited_for_and_since_when(asked: Asked) -> None:
     assert live.clock.now() - challenge.sent_at < timedelta(minutes=5)
 
 
-def test_many_are_looked_at_by_the_listing(make: Make) -> None:
+def test_many_people_are_read_from_the_listing(make: Make) -> None:
     live = make(resubscribe="challenge")
     people = [live.add(f"p{number}", consent="Revoked", status="Unsubscribed") for number in range(30)]
     live.started()

@@ -66,7 +66,7 @@ def test_what_is_not_held_is_not_made_up(asking: Live, part: str) -> None:
     assert _records(asking) == []
 
 
-def test_without_the_mappings_word_nothing_is_sent(live: Live) -> None:
+def test_without_the_mapping_keys_no_record_is_sent(live: Live) -> None:
     live.add("ada", both={NEWS: OUT})
     live.started()
     _opts_in(live)
@@ -93,7 +93,7 @@ def test_a_record_whose_outcome_is_unknown_is_not_sent_again(asking: Live) -> No
     assert len(_records(asking)) == 1
 
 
-def test_a_record_that_is_not_taken_keeps_nobody_out_and_is_told(asking: Live) -> None:
+def test_a_rejected_record_is_logged_and_blocks_no_opt_in(asking: Live) -> None:
     _opts_in(asking, Ip="::1")
     reports = asking.until_quiet()
     assert asking.shows("ada@example.com") == (IN, IN)

@@ -132,7 +132,7 @@ def test_days_with_events_end_as_days_of_polling_alone(
     assert live.dotdigital.calls.count("set-preferences-for-contact") == before
 
 
-def test_a_subscription_that_the_service_made_inactive_is_woken(make: Make) -> None:
+def test_a_subscription_that_the_service_made_inactive_is_reactivated(make: Make) -> None:
     live = _started(make(events=True))
     (export,) = live.dotdigital.event_exports.values()
     export.collects_from = None
@@ -151,7 +151,7 @@ def test_a_subscription_that_the_service_made_inactive_is_woken(make: Make) -> N
 
 
 @pytest.mark.parametrize("how", ["forbidden", "absent"])
-def test_a_feature_taken_away_is_told_once_and_polling_goes_on(make: Make, how: str) -> None:
+def test_a_removed_feature_is_reported_once_and_polling_continues(make: Make, how: str) -> None:
     live = _started(make(events=True))
     live.dotdigital.switches.events = how
     address = f"{NAMES[0]}@example.com"

@@ -125,10 +125,10 @@ def test_a_later_opt_in_of_their_own_comes_through(live: Live) -> None:
     live.clock.advance(10)
     live.until_quiet()
     assert live.shows(ada) == (IN, IN)
-    told = live.app.store.people.find(ada)
-    assert told is not None
-    cells, history = live.app.store.cells.of(told.person), live.app.store.ledger.history(told.person)
-    shown = explain(live.app.mapping, told, cells, history)
+    who = live.app.store.people.find(ada)
+    assert who is not None
+    cells, history = live.app.store.cells.of(who.person), live.app.store.ledger.history(who.person)
+    shown = explain(live.app.mapping, who, cells, history)
     lines = [line for topic in shown["topics"] for line in topic["history"]]
     assert "the person had been erased; this opt-in is newer" in [line.get("why") for line in lines]
 
@@ -246,7 +246,7 @@ def test_a_profile_that_stays_brings_nobody_back(live: Live) -> None:
     assert live.app.store.people.find(ada) is None
 
 
-def test_while_an_import_is_at_work_nothing_is_deleted(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_an_import_is_running_nothing_is_deleted(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """It could bring a contact back from the recycle bin."""
     ada = live.add("ada", both={NEWS: IN})
     live.started()

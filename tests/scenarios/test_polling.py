@@ -52,7 +52,7 @@ def test_the_bridges_own_writes_do_not_show_that_it_moves(make: Make) -> None:
     assert not Capabilities.load(live.app.store.key_values)[TRUSTED].is_shown
 
 
-def test_an_opt_out_is_carried_by_the_next_round(watched: Live) -> None:
+def test_an_opt_out_is_transferred_by_the_next_run(watched: Live) -> None:
     calls = watched.app.readers[THEIRS].calls
     polled(watched)
     assert watched.app.readers[THEIRS].calls - calls <= 4  # nothing to read but what has happened
@@ -61,7 +61,7 @@ def test_an_opt_out_is_carried_by_the_next_round(watched: Live) -> None:
     assert watched.shows("ada@example.com") == (OUT, OUT)
 
 
-def test_what_it_misses_is_carried_when_the_feeds_turn_comes(watched: Live) -> None:
+def test_what_it_misses_is_transferred_when_the_feed_is_due(watched: Live) -> None:
     """Trusted wrongly, it costs time and nothing else."""
     watched.dotdigital.switches.modified_moves_on_preferences = False
     watched.say(THEIRS, "ada@example.com", NEWS, OUT)

@@ -55,7 +55,7 @@ def test_a_withdrawal_at_mypreferences_reaches_the_contact_that_names_the_profil
     assert live.theirs(old, NEWS) is OUT
 
 
-def test_a_withdrawal_from_before_the_bridge_is_carried_on_the_first_run(make: Make) -> None:
+def test_a_withdrawal_from_before_the_bridge_is_transferred_on_the_first_run(make: Make) -> None:
     live = make(profile_identifier="mypreferences-id")
     said = live.clock.now().replace(year=2025)
     profile = live.add_mine("ada.new@example.com", {NEWS: IN}, said)

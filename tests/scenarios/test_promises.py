@@ -378,7 +378,7 @@ def test_the_first_run_delivers_withdrawals_and_holds_opt_ins(make: Make, words:
 # what vanishes
 
 
-def test_a_preference_that_vanished_at_dotdigital_opts_nobody_out_and_is_told(live: Live) -> None:
+def test_a_preference_deleted_at_dotdigital_opts_nobody_out_and_is_reported(live: Live) -> None:
     ada = live.add("ada", both={NEWS: IN, OFFERS: "DAILY"})
     live.started()
     live.dotdigital.delete_preference(1002)
@@ -391,7 +391,7 @@ def test_a_preference_that_vanished_at_dotdigital_opts_nobody_out_and_is_told(li
     assert any("1002" in warning for warning in report.warnings)
 
 
-def test_a_filter_that_vanished_at_mypreferences_opts_nobody_out_and_is_told(live: Live) -> None:
+def test_a_filter_deleted_at_mypreferences_opts_nobody_out_and_is_reported(live: Live) -> None:
     ada = live.add("ada", both={NEWS: IN, OFFERS: "DAILY"})
     live.started()
     live.remap("NEWS_EMAIL", "GONE_EMAIL")

@@ -231,7 +231,7 @@ def test_a_withdrawal_older_than_what_mypreferences_holds_still_wins(live: Live,
 
 @pytest.mark.parametrize("kind", ["reset_after", "reset", "status_after", "truncate", "html", "empty"])
 @pytest.mark.parametrize("choice", [IN, OUT])
-def test_a_write_whose_answer_is_lost_is_settled_by_reading_back(live: Live, choice: Any, kind: str) -> None:
+def test_a_write_whose_answer_is_lost_is_resolved_by_reading_back(live: Live, choice: Any, kind: str) -> None:
     other = OUT if choice is IN else IN
     ada = live.add("ada", both={NEWS: other})
     bob = live.add("bob", both={NEWS: other})

@@ -36,12 +36,12 @@ def settle(live: Live) -> list[Report]:
 # 6.1 propagation
 
 
-@pytest.mark.parametrize("told", POSITIONS)
+@pytest.mark.parametrize("raises_events", POSITIONS)
 @pytest.mark.parametrize("choice", [True, False])
-def test_an_inherited_choice_is_nobodys_statement(live: Live, told: bool, choice: bool) -> None:
+def test_an_inherited_choice_is_nobodys_statement(live: Live, raises_events: bool, choice: bool) -> None:
     """MyPreferences `Preference Propagation`: MatchType Implied, with or without events of the system."""
     config = live.mypreferences.config
-    live.mypreferences.switches.propagation_raises_events = told
+    live.mypreferences.switches.propagation_raises_events = raises_events
     everything = ProgramConfig("ALL", "Everything", (FilterConfig("ALL_EMAIL"),))
     news = replace(config.programs[0], filters=(FilterConfig("NEWS_EMAIL", parent="ALL_EMAIL"),))
     config.change(programs=(everything, news, *config.programs[1:]))
@@ -103,7 +103,7 @@ def test_a_tie_that_only_the_profile_has_works_like_one_of_the_configuration(liv
 
 
 @pytest.mark.parametrize("honoured", POSITIONS)
-def test_a_withdrawal_older_than_the_opt_in_there_is_still_carried_out(live: Live, honoured: bool) -> None:
+def test_a_withdrawal_older_than_the_opt_in_there_is_still_transferred(live: Live, honoured: bool) -> None:
     """Whether an older CustomerDate is honoured is not documented: 200 either way."""
     live.mypreferences.switches.honour_older_dates = honoured
     ada = live.add("ada", both={NEWS: IN})
@@ -298,7 +298,7 @@ def test_a_write_with_a_lost_answer_is_settled_by_reading(live: Live, kind: str)
 # permissions
 
 
-def test_what_the_user_may_no_longer_see_is_neither_a_withdrawal_nor_silence(live: Live) -> None:
+def test_what_the_user_may_no_longer_see_is_neither_opted_out_nor_unset(live: Live) -> None:
     """MyPreferences leaves out of its answers what the user may not see."""
     ada = live.add("ada", both={NEWS: IN, OFFERS: "DAILY"})
     bob = live.add("bob", both={NEWS: OUT})

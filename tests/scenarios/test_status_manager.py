@@ -17,7 +17,7 @@ def opted_out_by_the_system(live: Live, address: str) -> None:
     live.clock.advance(2)
 
 
-def test_a_system_opt_out_is_carried_like_a_person_s(make: Make) -> None:
+def test_a_system_opt_out_is_transferred_like_a_person_s(make: Make) -> None:
     live = make()
     ada = live.add("ada", both={NEWS: IN})
     live.started()

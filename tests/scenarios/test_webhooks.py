@@ -112,7 +112,7 @@ def test_webhook_loss_and_duplication_do_not_change_the_result(make: Make, seed:
     assert all(mine == theirs for mine, theirs in found[0])
 
 
-def test_a_withdrawal_is_carried_over_by_its_webhook_while_events_cannot_be_read(make: Make) -> None:
+def test_a_withdrawal_is_transferred_by_its_webhook_while_events_cannot_be_read(make: Make) -> None:
     live = make()
     ada = live.add("ada", both={NEWS: IN})
     live.started()
@@ -124,7 +124,7 @@ def test_a_withdrawal_is_carried_over_by_its_webhook_while_events_cannot_be_read
     assert live.shows(ada) == (OUT, OUT)
 
 
-def test_an_opt_in_is_not_carried_over_by_its_webhook_while_events_cannot_be_read(make: Make) -> None:
+def test_an_opt_in_is_not_transferred_by_its_webhook_while_events_cannot_be_read(make: Make) -> None:
     """The feed may hold a later withdrawal."""
     live = make()
     ada = live.add("ada", both={NEWS: OUT})

@@ -1,4 +1,4 @@
-"""What exists at both sides is kept, and each change is told once."""
+"""The catalogues of both sides are stored, and each change is reported once."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def test_what_is_kept_comes_back_the_same(store: Store) -> None:
     assert store.catalogue.load().find(CatalogueKind.FILTER, "news_email") == NEWS
 
 
-def test_a_change_is_told_once_and_remembered(store: Store, clock: Clock) -> None:
+def test_a_change_is_reported_once_and_stored(store: Store, clock: Clock) -> None:
     store.catalogue.save(FIRST)
     began = clock()
     renamed = Catalogue((replace(NEWS, name="Letters"),), MINE)
-    told = [(one.news, one.id) for one in store.catalogue.save(renamed)]
-    assert sorted(told) == [(ChangeKind.REMOVED, "Talks"), (ChangeKind.RENAMED, "NEWS_EMAIL")]
+    changes = [(one.news, one.id) for one in store.catalogue.save(renamed)]
+    assert sorted(changes) == [(ChangeKind.REMOVED, "Talks"), (ChangeKind.RENAMED, "NEWS_EMAIL")]
     assert store.catalogue.save(renamed) == []
     noticed = store.catalogue.changed_since(began)
-    assert [(one.change.news, one.change.id) for one in noticed] == told
+    assert [(one.change.news, one.change.id) for one in noticed] == changes
     assert store.catalogue.changed_since(clock() + timedelta(days=1)) == []
 
 

@@ -117,8 +117,8 @@ def test_a_later_opt_in_brings_them_back_and_ends_the_mark(store: Store, run: Ru
     assert cell(store).erased_at == at(1)
     with store._unit.read() as conn:
         assert conn.scalar(sa.select(sa.func.count()).select_from(t.erased)) == 0
-    told = store.ledger.history(person(store))
-    assert [(entry["kind"], entry["body"]) for entry in told] == [("erased_known_again", {"by": "opt_in"})]
+    history = store.ledger.history(person(store))
+    assert [(entry["kind"], entry["body"]) for entry in history] == [("erased_known_again", {"by": "opt_in"})]
 
 
 def test_an_old_opt_in_beside_a_later_one_raises_nobody(store: Store, run: RunId, clock: Clock) -> None:
@@ -203,7 +203,7 @@ def test_without_the_key_a_new_person_counts_as_erased_when_first_seen(
         assert (blind.erasures.unreadable(), blind.erasures.recheck()) == (1, 1)
 
 
-def test_with_the_key_again_they_are_told_apart(
+def test_with_the_key_restored_they_are_distinguished(
     store: Store, run: RunId, state_url: str, clock: Clock
 ) -> None:
     erase(store, clock)

@@ -55,16 +55,14 @@ def test_a_repetition_is_known_for_a_day(box: WebhookInbox, store: Store, clock:
     assert len(store.webhooks.pending(MINE)) == 1
 
 
-def test_a_full_box_says_so_and_has_room_again_once_a_round_has_looked(
-    box: WebhookInbox, store: Store
-) -> None:
+def test_a_full_inbox_refuses_and_has_room_again_after_a_run(box: WebhookInbox, store: Store) -> None:
     assert box.put([notice(number) for number in range(5)]) is InboxResult.KEPT
     assert box.put([notice(6)]) is InboxResult.FULL
     store.webhooks.mark_processed([one.id for one in store.webhooks.pending(MINE)])
     assert box.put([notice(6)]) is InboxResult.KEPT
 
 
-def test_a_flood_is_looked_into_a_part_at_a_time(state_url: str, store: Store, clock: Clock) -> None:
+def test_many_events_are_read_in_parts(state_url: str, store: Store, clock: Clock) -> None:
     flooded = WebhookInbox(state_url, clock, side=MINE, depth=10 * PAGE)
     assert flooded.put([notice(number) for number in range(PAGE + 3)]) is InboxResult.KEPT
     flooded.close()

@@ -24,7 +24,7 @@ def other(state_url: str, store: Store, clock: Clock) -> Iterator[Store]:
         yield opened
 
 
-def test_a_second_writer_is_told_who_writes_and_until_when(store: Store, other: Store) -> None:
+def test_a_second_writer_is_refused_with_the_holder_and_the_expiry(store: Store, other: Store) -> None:
     with (
         store.lease(owner="host:1", ttl=TTL),
         pytest.raises(LeaseHeld, match=r"host:1.*2026-03-01T12:00:30Z.*Wait"),
@@ -33,7 +33,7 @@ def test_a_second_writer_is_told_who_writes_and_until_when(store: Store, other: 
         pass
 
 
-def test_a_writer_is_named_without_what_only_the_bridge_tells_it_by(store: Store, other: Store) -> None:
+def test_a_lease_holder_is_named_without_its_internal_token(store: Store, other: Store) -> None:
     with (
         store.lease(owner="mill pid 7 [1234-56 abc]", ttl=TTL),
         pytest.raises(LeaseHeld, match=r"\(mill pid 7\) writes"),

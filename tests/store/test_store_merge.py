@@ -131,7 +131,7 @@ def test_a_read_begun_when_our_write_had_ended_counts() -> None:
 
 @pytest.mark.parametrize("choice", [IN, UNSET])
 @pytest.mark.parametrize("old", [None, seen(OUT), seen(UNSET), seen(OUT, changed_at=DATED, consistent=False)])
-def test_a_part_alone_raises_nobody_and_silences_nothing(old: Observation | None, choice: Choice) -> None:
+def test_a_partial_view_raises_nobody_and_unsets_nothing(old: Observation | None, choice: Choice) -> None:
     found = combine(old, later(choice, changed_at=NEWER), part=True)
     if old is not None and old.choice is choice:
         assert found == MergeResult(later(choice, changed_at=NEWER))
@@ -140,20 +140,20 @@ def test_a_part_alone_raises_nobody_and_silences_nothing(old: Observation | None
 
 
 @pytest.mark.parametrize("old", [None, seen(IN, records=3), seen(UNSET)])
-def test_a_part_that_withdraws_is_believed_and_the_rest_is_looked_at(old: Observation | None) -> None:
+def test_a_partial_view_that_withdraws_counts_and_the_rest_is_read(old: Observation | None) -> None:
     found = combine(old, later(OUT, changed_at=NEWER), part=True)
     records = 3 if old is not None and old.records == 3 else 2
     expected = later(OUT, changed_at=NEWER, consistent=False, records=records)
     assert found == MergeResult(expected, read_again=True)
 
 
-def test_a_part_that_repeats_what_is_known_tells_nothing_of_the_others() -> None:
+def test_a_partial_view_that_repeats_what_is_known_says_nothing_about_others() -> None:
     old = seen(OUT, changed_at=DATED, consistent=False, records=2)
     found = combine(old, later(OUT, changed_at=NEWER), part=True)
     assert found == MergeResult(later(OUT, changed_at=NEWER, consistent=False, records=2))
 
 
-def test_a_part_with_another_frequency_is_looked_into() -> None:
+def test_a_partial_view_with_another_frequency_is_read_in_full() -> None:
     old = seen(IN, changed_at=DATED, frequencies=("DAILY",), records=2)
     found = combine(old, later(IN, changed_at=NEWER, frequencies=("WEEKLY",)), part=True)
     assert found == MergeResult(old, read_again=True)
@@ -176,7 +176,7 @@ OBSERVATIONS = st.builds(
 
 
 @given(st.none() | OBSERVATIONS, OBSERVATIONS, st.none() | st.integers(0, 20).map(at), st.booleans())
-def test_told_twice_is_told_once(
+def test_merging_the_same_observation_twice_changes_nothing(
     old: Observation | None, new: Observation, written: object, part: bool
 ) -> None:
     once = combine(old, new, written_at=written, part=part)  # type: ignore[arg-type]

@@ -299,7 +299,7 @@ def test_after_a_sweep_those_never_seen_are_not_there(store: Store) -> None:
     assert store.observations.mark_absent(THEIRS, [NEWS, OFFERS], run=run, read_at=at(6)) == 0
 
 
-def test_absence_told_again_makes_nothing_dirty_and_is_fresh(store: Store) -> None:
+def test_absence_seen_again_makes_nothing_dirty_and_is_fresh(store: Store) -> None:
     run = begun(store)
     store.observations.record([news(ANN, IN)], MINE, run=run)
     store.observations.mark_absent(THEIRS, [NEWS], run=run, read_at=at(5))
@@ -329,7 +329,7 @@ def test_many_pages_of_absence_reach_everybody(store: Store, monkeypatch: pytest
     assert all(cell(store, f"p{number}@example.com").seen[THEIRS].present is False for number in range(5))
 
 
-def test_those_seen_before_but_not_in_this_sweep_are_to_be_looked_for(store: Store) -> None:
+def test_people_seen_before_but_not_in_this_sweep_are_to_be_read(store: Store) -> None:
     run = begun(store)
     store.observations.record([news(ANN, IN, 0), news(BOB, IN, 0)], THEIRS, run=run)
     store.observations.record([news("carol@example.com", IN, 0)], MINE, run=run)
@@ -374,7 +374,7 @@ def test_a_thousand_people_need_few_statements(store: Store) -> None:
         sa.event.listen(
             store._unit.engine,
             "before_cursor_execute",
-            lambda *told, kept=statements: kept.append(str(told[2])),
+            lambda *args, kept=statements: kept.append(str(args[2])),
         )
         store.observations.record(
             [news(f"p{number}@example.com", IN, size) for number in range(size)], THEIRS, run=run
@@ -392,7 +392,7 @@ def test_a_cell_that_was_settled_on_older_ground_is_decided_again(store: Store, 
     assert store.cells.counts().waiting == 1
 
 
-def test_sides_are_told_apart_in_all_that_is_stored(store: Store) -> None:
+def test_everything_stored_is_separate_for_each_side(store: Store) -> None:
     run = begun(store)
     for side in Side:
         store.observations.record([news(ANN, IN, 0, "same-id")], side, run=run)

@@ -181,13 +181,13 @@ def test_the_file_is_for_its_owner_only(tmp_path: Path, clock: Clock) -> None:
         ("postgresql://bridge:hunter2@127.0.0.1:1/db", "cannot be opened"),
     ],
 )
-def test_a_state_db_that_cannot_be_opened_is_told_in_words(url: str, said: str, clock: Clock) -> None:
+def test_a_state_db_that_cannot_be_opened_is_reported(url: str, said: str, clock: Clock) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         Store.open(url, clock)
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_told_in_words(tmp_path: Path, clock: Clock) -> None:
+def test_a_file_that_is_no_database_is_reported(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "bridge.db").write_text("not a database, but long enough to be taken for one" * 20)
     with pytest.raises(ConfigError, match="cannot be opened"):
         Store.open(f"sqlite:///{tmp_path / 'bridge.db'}", clock)

@@ -163,7 +163,7 @@ def test_a_person_is_kept_by_number(store: Store, run: RunId) -> None:
     assert (kept.person, kept.hint) == (person(store), Hint())
 
 
-def test_what_is_kept_again_outlives_the_dropping_of_the_first(store: Store, run: RunId) -> None:
+def test_an_item_queued_again_survives_removal_of_the_first(store: Store, run: RunId) -> None:
     store.retry_queue.add(MINE, person=person(store), error="timed out")
     (first,) = store.retry_queue.of(MINE)
     store.retry_queue.add(MINE, person=person(store), error="timed out again")

@@ -6,7 +6,7 @@ from bridge.store import Store
 from tests.store.helpers import ANN, BOB, IN, MINE, NEWS, THEIRS, at, attempt, begun, news
 
 
-def test_it_tells_the_records_of_those_to_whom_a_write_was_begun(store: Store) -> None:
+def test_it_returns_the_records_of_people_with_a_started_write(store: Store) -> None:
     run = begun(store)
     store.observations.record([news(ANN, IN, 0, "7"), news(BOB, IN, 0, "8")], THEIRS, run=run)
     store.observations.record([news(BOB, IN, 0, "9")], MINE, run=run)

@@ -22,7 +22,7 @@ def test_account_info_names_this_server_with_a_trailing_slash(http: httpx.Client
     assert all(isinstance(value, str) for value in values.values())
 
 
-def test_account_info_names_another_endpoint_when_told(http: httpx.Client, state: DotdigitalState) -> None:
+def test_account_info_names_a_configured_endpoint(http: httpx.Client, state: DotdigitalState) -> None:
     state.switches.api_endpoint = "https://r3-api.dotdigital.com/"
     values = {row["name"]: row["value"] for row in http.get("/v2/account-info").json()["properties"]}
     assert values["ApiEndpoint"] == "https://r3-api.dotdigital.com/"
@@ -41,12 +41,12 @@ def test_server_time_and_date_header_are_the_sandbox_clock(
 ) -> None:
     """Accounts v2 server-time: text/plain, space separator, six fraction digits."""
     state.clock.advance(86400)
-    told = http.get("/v2/server-time")
-    assert told.headers["content-type"].startswith("text/plain")
-    assert told.text[10] == " "
-    assert len(told.text.split(".")[1]) == len("000000+00:00")
-    assert datetime.fromisoformat(told.text) == state.clock.now()
-    assert told.headers["date"] == "Mon, 02 Mar 2026 12:00:00 GMT"
+    answer = http.get("/v2/server-time")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.text[10] == " "
+    assert len(answer.text.split(".")[1]) == len("000000+00:00")
+    assert datetime.fromisoformat(answer.text) == state.clock.now()
+    assert answer.headers["date"] == "Mon, 02 Mar 2026 12:00:00 GMT"
 
 
 def test_a_wrong_password_is_401_in_both_frameworks(http: httpx.Client, server: Server) -> None:
@@ -104,7 +104,7 @@ def test_the_reset_header_has_three_forms(
     assert int(http.get("/v2/preferences").headers["x-ratelimit-reset"]) == value
 
 
-def test_strangers_starve_the_account(http: httpx.Client, state: DotdigitalState) -> None:
+def test_other_integrations_can_use_up_the_quota(http: httpx.Client, state: DotdigitalState) -> None:
     """Limits are the account's, shared by all its integrations."""
     state.switches.rate_limits = "tiered"
     state.use_elsewhere("low", 35)

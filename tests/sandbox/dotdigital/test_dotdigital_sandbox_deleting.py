@@ -162,7 +162,7 @@ def test_a_bulk_delete_names_contacts_by_one_identifier_each(
         ("d7de900d-d337-43f6-b1e1-c8ec73e1a434", 404, "importNotFound"),
     ],
 )
-def test_an_unknown_bulk_delete_is_told_as_published(
+def test_an_unknown_bulk_delete_is_answered_as_published(
     http: httpx.Client, job: str, status: int, code: str
 ) -> None:
     refused = http.get(f"/contacts/v3/delete/{job}")

@@ -174,7 +174,9 @@ def test_put_merges_by_default_and_answers_an_empty_value(
     assert {key: row.opted_in for key, row in rows.items()} == {1027: True, 26: True, 19: False}
 
 
-def test_put_replaces_when_told(http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]) -> None:
+def test_put_replaces_if_configured(
+    http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...]
+) -> None:
     state.switches.put_preferences = "replace"
     contact_id = state.add_contact(ANN, opt_ins={1027: (True, None)})
     _put(http, contact_id, [_leaf(26, True)])
@@ -235,7 +237,7 @@ def test_an_unknown_person_of_the_url_is_a_404(http: httpx.Client, tree: tuple[i
 
 
 @pytest.mark.parametrize(("position", "shown"), [("false", False), ("missing", None)])
-def test_the_contacts_tree_cannot_tell_never_asked_from_refused(
+def test_the_contacts_tree_does_not_distinguish_unset_from_opted_out(
     http: httpx.Client, state: DotdigitalState, tree: tuple[int, ...], position: str, shown: bool | None
 ) -> None:
     state.switches.never_asked_leaf = position

@@ -14,7 +14,7 @@ def _named(email: str, **more: object) -> dict[str, object]:
     return {"identifiers": {"email": email}, **more}
 
 
-def test_a_created_contact_is_subscribed_unless_told_otherwise(http: httpx.Client) -> None:
+def test_a_created_contact_is_subscribed_by_default(http: httpx.Client) -> None:
     made = http.post("/contacts/v3", json=_named(ANN))
     assert (made.status_code, made.json()["channelProperties"]["email"]["status"]) == (201, "subscribed")
     out = {"email": {"status": "unsubscribed"}}

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback, which keeps what it was told."""
+"""A webhook receiver on loopback that records what it receives."""
 
 from __future__ import annotations
 

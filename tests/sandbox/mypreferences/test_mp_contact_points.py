@@ -129,12 +129,12 @@ def test_a_choice_is_inherited_down_the_filters_until_one_is_stated(site: Site, 
         "NEWS_NOON": "Implied",
     }
     assert said(site, ann, "Emails", "EmailPreferences") == ["NEWS_EMAIL"]
-    told = [
+    events = [
         (row["Data"]["FilterId"], row["UserId"])
         for row in site.get("Events")
         if "preference" in row["EventType"]
     ]
-    assert told == [("NEWS_EMAIL", "bridge"), ("NEWS_DAILY", "system"), ("NEWS_NOON", "system")]
+    assert events == [("NEWS_EMAIL", "bridge"), ("NEWS_DAILY", "system"), ("NEWS_NOON", "system")]
     post(site, ann, {"Emails": [element(ADDRESS, pref("NEWS_DAILY", 2))]})
     (email,) = site.get(f"Profile/{ann}")["Emails"]
     kinds = {item["FilterId"]: item["PreferenceType"] for item in email["EmailPreferences"]}

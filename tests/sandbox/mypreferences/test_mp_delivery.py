@@ -39,18 +39,18 @@ def resume(site: Site, made: dict[str, Any], state: str = "Active") -> None:
     site.call("PUT", f"Events/Subscriptions/{made['Id']}", {**made, "State": state})
 
 
-def test_an_active_subscription_is_told_one_event_a_request(
+def test_an_active_subscription_is_sent_one_event_per_request(
     site: Site, ann: int, receiver: Receiver, hook: str
 ) -> None:
     made = site.subscribe(Url=hook, State="Active")
     change(site, ann)
     assert site.state.deliveries.drain() == 2  # the validation request, then the event
-    (told,) = receiver.bodies
-    assert [told] == site.get("Events")
-    assert (told["SubscriptionId"], told["ProfileId"]) == (made["Id"], ann)
+    (delivered,) = receiver.bodies
+    assert [delivered] == site.get("Events")
+    assert (delivered["SubscriptionId"], delivered["ProfileId"]) == (made["Id"], ann)
 
 
-def test_a_paused_subscription_is_told_nothing(site: Site, ann: int, receiver: Receiver, hook: str) -> None:
+def test_a_paused_subscription_is_sent_nothing(site: Site, ann: int, receiver: Receiver, hook: str) -> None:
     site.subscribe(Url=hook)
     change(site, ann)
     assert site.state.deliveries.drain() == 0
@@ -114,9 +114,9 @@ def test_a_minimised_message_lacks_the_data(
     site.subscribe(Url=hook, State="Active", IsMinimized=minimised)
     change(site, ann)
     site.state.deliveries.drain()
-    (told,) = receiver.bodies
-    assert ("Data" not in told) is minimised
-    assert (told["EventType"], told["ProfileId"]) == ("preference.added", ann)
+    (delivered,) = receiver.bodies
+    assert ("Data" not in delivered) is minimised
+    assert (delivered["EventType"], delivered["ProfileId"]) == ("preference.added", ann)
 
 
 def test_an_alternate_id_stands_in_place_of_the_profile(
@@ -128,9 +128,9 @@ def test_an_alternate_id_stands_in_place_of_the_profile(
     assert receiver.bodies[0]["ProfileId"] == "A-1"
 
 
-@pytest.mark.parametrize(("catches_up", "told"), [(True, 3), (False, 1)])
+@pytest.mark.parametrize(("catches_up", "delivered"), [(True, 3), (False, 1)])
 def test_a_resumed_subscription_catches_up_if_it_says_so(
-    site: Site, ann: int, receiver: Receiver, hook: str, catches_up: bool, told: int
+    site: Site, ann: int, receiver: Receiver, hook: str, catches_up: bool, delivered: int
 ) -> None:
     """MyPreferences `Create new subscription`: `CatchUpOnResume`."""
     made = site.subscribe(Url=hook, State="Active", CatchUpOnResume=catches_up)
@@ -139,7 +139,7 @@ def test_a_resumed_subscription_catches_up_if_it_says_so(
     resume(site, made)
     change(site, ann)
     site.state.deliveries.drain()
-    assert len(receiver.bodies) == told
+    assert len(receiver.bodies) == delivered
 
 
 def test_what_is_older_than_15_days_is_not_caught_up_with(
@@ -157,16 +157,16 @@ def test_what_is_older_than_15_days_is_not_caught_up_with(
     assert [body["EventType"] for body in receiver.bodies] == ["preference.updated"]
 
 
-@pytest.mark.parametrize(("tries", "told"), [(1, 1), (2, 2)])
+@pytest.mark.parametrize(("tries", "delivered"), [(1, 1), (2, 2)])
 def test_a_refused_delivery_is_tried_again_where_switched_on(
-    site: Site, ann: int, receiver: Receiver, hook: str, tries: int, told: int
+    site: Site, ann: int, receiver: Receiver, hook: str, tries: int, delivered: int
 ) -> None:
     site.state.switches.delivery_tries = tries
     site.subscribe(Url=hook, State="Active")
     receiver.answers = [503]
     change(site, ann, 2)
     site.state.deliveries.drain()
-    assert len(receiver.bodies) == told
+    assert len(receiver.bodies) == delivered
     assert site.state.deliveries.failed == 1
 
 

@@ -42,7 +42,7 @@ def test_only_matching_filters_reach_a_subscription(site: Site, ann: int) -> Non
     assert [row["Data"]["FilterId"] for row in site.get("Events")] == ["NEWS_EMAIL"]
 
 
-def test_one_change_is_told_once_for_each_matching_subscription(site: Site, ann: int) -> None:
+def test_one_change_creates_one_event_per_matching_subscription(site: Site, ann: int) -> None:
     first, second = site.subscribe(), site.subscribe(Url="https://other.example.test/")
     site.choose(ann, "NEWS_EMAIL", 1)
     rows = site.get("Events")
@@ -55,7 +55,7 @@ def test_one_change_is_told_once_for_each_matching_subscription(site: Site, ann:
         assert site.get(f"Events/{row['EventId']}") == row
 
 
-def test_an_event_tells_what_was_chosen_and_by_whom(site: Site, ann: int) -> None:
+def test_an_event_holds_the_choice_and_its_author(site: Site, ann: int) -> None:
     site.subscribe()
     site.choose(ann, "OFFERS_EMAIL", 2, "2026-01-06T05:00:00Z")
     (row,) = site.get("Events")
@@ -152,7 +152,7 @@ def test_repeating_a_choice_raises_no_event_unless_switched_on(site: Site, ann: 
     assert site.event_types() == ["preference.added", "preference.updated"]
 
 
-def test_the_life_of_a_profile_is_told(site: Site) -> None:
+def test_profile_lifecycle_changes_create_events(site: Site) -> None:
     site.subscribe()
     profile_id = site.state.add_profile([ADDRESS], quiet=False)
     site.state.change_email(profile_id, ADDRESS, "b@example.test")
@@ -174,7 +174,7 @@ def test_the_life_of_a_profile_is_told(site: Site) -> None:
     assert len(site.get(f"Events/Profile/{profile_id}")) == 7
 
 
-def test_an_update_is_told_once_however_much_it_changed(site: Site, ann: int) -> None:
+def test_an_update_creates_one_event_however_much_it_changed(site: Site, ann: int) -> None:
     site.subscribe()
     site.call("POST", f"Profile/{ann}", {"CustomerName": {"FirstName": "A"}, "RegistrationConfirmed": True})
     site.call("POST", f"Profile/{ann}", {"CustomerName": {"FirstName": "A"}})

@@ -90,7 +90,7 @@ def test_criteria_are_added_to_the_segments_own(site: Site, ann: int) -> None:
         assert [row["ProfileId"] for row in page["UserProfilePreferences"]] == [ann]
 
 
-def test_a_segment_of_deleted_people_tells_only_that_they_are_gone(site: Site, ann: int) -> None:
+def test_a_segment_of_deleted_people_shows_only_that_they_are_deleted(site: Site, ann: int) -> None:
     """MyPreferences export, retrieve data (segment)."""
     site.state.add_segment(Segment("GONE", lambda _: True, of_deleted=True))
     site.state.delete(ann, "asked")

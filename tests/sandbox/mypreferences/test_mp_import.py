@@ -34,7 +34,7 @@ def record(profile_id: int, kind: int = 2, **more: Any) -> dict[str, Any]:
     return {"ProfileId": profile_id, "Emails": [element(ADDRESS, {**pref("NEWS_EMAIL", kind), **more})]}
 
 
-def test_records_are_staged_and_carried_out_when_executed(site: Site, ann: int) -> None:
+def test_records_are_staged_and_applied_when_executed(site: Site, ann: int) -> None:
     token = begin(site)
     staged = stage(site, token, record(ann))
     assert (staged["Status"], staged["TotalRecordsReceived"], staged["ValidationSuccessful"]) == (

@@ -26,7 +26,7 @@ def listen(site: Site) -> None:
     assert site.call("POST", "Events/Subscriptions", body).status_code == 201
 
 
-def told(site: Site, entity: str = "Consents") -> list[str]:
+def event_types(site: Site, entity: str = "Consents") -> list[str]:
     rows = [row for row in site.get("Events") if row["Entity"] == entity]
     return [row["EventType"] for row in sorted(rows, key=lambda row: row["EventId"])]
 
@@ -36,14 +36,14 @@ def tie(site: Site, ann: int, **more: Any) -> Any:
     return site.call("POST", f"Consents/{ann}/Filters", [{**row, **more}])
 
 
-def test_a_tie_is_told_when_it_is_made_changed_and_taken_apart(site: Site, ann: int) -> None:
+def test_a_link_creates_events_when_added_changed_and_removed(site: Site, ann: int) -> None:
     """MyPreferences `consent.filterassociation.created`, `.updated`, `.deactivated`."""
     listen(site)
     site.consent(ann, "EmailMarketing", 1)
     assert tie(site, ann).status_code == 200
     site.consent(ann, "EmailMarketing", 2)
     assert site.call("DELETE", f"Consents/{ann}/Filter/NEWS_EMAIL/Consent/EmailMarketing").status_code == 204
-    assert told(site) == [
+    assert event_types(site) == [
         "consent.added",
         "consent.filterassociation.created",
         "consent.updated",
@@ -60,8 +60,8 @@ def test_one_opt_out_sets_off_all_that_hangs_on_it(site: Site, ann: int) -> None
     site.choose(ann, "DEALS_EMAIL", 1)
     listen(site)
     site.choose(ann, "DEALS_EMAIL", 2)
-    assert told(site, "Preferences") == ["preference.updated", "preference.archived"]
-    assert told(site) == [
+    assert event_types(site, "Preferences") == ["preference.updated", "preference.archived"]
+    assert event_types(site) == [
         "consent.updated",
         "consent.filterassociation.updated",
         "consent.filterassociation.updated",
@@ -107,7 +107,7 @@ def test_a_tie_to_what_is_not_there_is_refused(site: Site, ann: int, wrong: Any,
 
 
 @pytest.mark.parametrize("preserved", [True, False])
-def test_consents_of_an_address_are_told_and_go_with_it_unless_preserved(
+def test_consents_of_an_address_create_events_and_are_removed_with_it_unless_preserved(
     site: Site, ann: int, preserved: bool
 ) -> None:
     """MyPreferences `consent.elementassociation.*`, `PreserveConsents`."""
@@ -120,7 +120,7 @@ def test_consents_of_an_address_are_told_and_go_with_it_unless_preserved(
     )
     site.state.change_email(ann, ADDRESS, "new@example.test")
     kinds = ["consent.elementassociation.created", "consent.elementassociation.updated"]
-    assert told(site) == kinds + ([] if preserved else ["consent.elementassociation.deactivated"])
+    assert event_types(site) == kinds + ([] if preserved else ["consent.elementassociation.deactivated"])
 
 
 def test_what_the_user_may_not_see_is_left_out_of_people(site: Site, ann: int) -> None:
