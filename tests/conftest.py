@@ -1,4 +1,4 @@
-"""What every test stands on: property tests that repeat, and no settings of the operator's own."""
+"""Set-up of every test: repeatable property tests, and no settings of the operator."""
 
 from __future__ import annotations
 

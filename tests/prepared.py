@@ -1,4 +1,4 @@
-"""A new state DB without running the migrations: its schema is copied from one that they made once."""
+"""A new state DB without running the migrations: its schema is copied from one that was migrated once."""
 
 from __future__ import annotations
 

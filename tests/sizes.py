@@ -1,4 +1,4 @@
-"""How large tests make their worlds: large enough to show the promise, or full size by BRIDGE_TEST_SIZE."""
+"""Sizes of large tests: large enough to prove the property, or full size by BRIDGE_TEST_SIZE."""
 
 from __future__ import annotations
 

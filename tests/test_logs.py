@@ -1,4 +1,4 @@
-"""Logs: every record on one stream, and nothing of a person's or a secret in any."""
+"""Logs: every record on one stream, without personal data or secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A draft is a mapping whatever names it is made of, as it is and with all its suggestions taken."""
+"""A draft is a valid mapping for any names, as it is and with every suggestion accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose lease need not be waited out."""
+"""Which lease owners are known to be gone."""
 
 from __future__ import annotations
 

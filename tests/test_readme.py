@@ -1,4 +1,4 @@
-"""What the README says is so: its commands work in the order given, and its tables are true."""
+"""The README is correct: its commands work in the order given, and its tables match the code."""
 
 from __future__ import annotations
 

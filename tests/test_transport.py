@@ -1,4 +1,4 @@
-"""The way out: what is retried, what is not, what is counted, and what never gets into a log."""
+"""The HTTP transport: what is retried, what is counted, and what is never logged."""
 
 from __future__ import annotations
 

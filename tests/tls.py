@@ -1,4 +1,4 @@
-"""TLS with an authority of the test's own, on loopback."""
+"""TLS on loopback with a test certificate authority."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for what other threads and processes do, without a guess how long that takes."""
+"""Waiting for other threads and processes without fixed sleeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rounds cost in which nobody does anything."""
+"""Calls made by runs in which nothing changes."""
 
 from __future__ import annotations
 

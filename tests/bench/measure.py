@@ -1,4 +1,4 @@
-"""What a measurement is, and how a table of them is shown."""
+"""One measurement, and the table of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a snapshot of everybody costs, in calls and in memory: read by a process of its own.
+"""What a snapshot of all people costs, in calls and in memory: read in its own process.
 
-`python -m tests.bench.snapshot URL PREFERENCES RECORDED` is that process; it tells as JSON what it found.
+`python -m tests.bench.snapshot URL PREFERENCES RECORDED` is that process; it prints its results as JSON.
 """
 
 from __future__ import annotations

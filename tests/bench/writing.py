@@ -1,4 +1,4 @@
-"""What writing to Dotdigital costs, reads back left out."""
+"""What writing to Dotdigital costs, without the read-backs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs confirmation is not done without it."""
+"""Nothing that needs confirmation is done without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `status`, `explain`, `holds` and `ledger` tell."""
+"""What `status`, `explain`, `holds` and `ledger` print."""
 
 from __future__ import annotations
 

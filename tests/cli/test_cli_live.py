@@ -1,4 +1,4 @@
-"""`bridge mapping check --live`: the mapping file held against both services."""
+"""`bridge mapping check --live`: the mapping file compared with both services."""
 
 from __future__ import annotations
 

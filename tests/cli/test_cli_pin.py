@@ -1,4 +1,4 @@
-"""`bridge mapping pin`: contacts are given their ProfileId, by import, and nothing else of them changes."""
+"""`bridge mapping pin`: an import sets the ProfileId of contacts and changes nothing else."""
 
 from __future__ import annotations
 

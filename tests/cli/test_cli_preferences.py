@@ -1,4 +1,4 @@
-"""`bridge mapping preferences`: definitions change on a person's word only, and what became of it is read."""
+"""`bridge mapping preferences`: definitions change only when confirmed, and the result is read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a long run has come, on a terminal and where nobody watches."""
+"""Progress of a long run, on a terminal and elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `reconcile`, `plan` and `apply` promise: their words, their JSON, their exit codes."""
+"""What `reconcile`, `plan` and `apply` promise: text, JSON and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bridge run` as its own process, impatient: it asks for exports without long pauses."""
+"""`bridge run` in its own process, with short pauses between export polls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A daemon in a thread of the test, with rounds that the test conducts."""
+"""A daemon in a thread of the test, with runs that the test controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lease is kept while work goes on, and let go of by work that does not."""
+"""The lease is renewed while work makes progress, and given up when it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon in this process, with rounds that the test conducts."""
+"""The daemon in this process, with runs that the test controls."""
 
 from __future__ import annotations
 

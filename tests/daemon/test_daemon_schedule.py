@@ -1,4 +1,4 @@
-"""What is due is done, once, one round at a time, and never lost."""
+"""Every due job is done once, one run at a time, and never lost."""
 
 from __future__ import annotations
 

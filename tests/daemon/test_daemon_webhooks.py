@@ -1,4 +1,4 @@
-"""The webhook receiver: who may deliver, what is stored before it is answered, and what is turned away."""
+"""The webhook receiver: who may deliver, what is stored before the answer, and what is refused."""
 
 from __future__ import annotations
 

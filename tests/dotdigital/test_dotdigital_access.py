@@ -1,4 +1,4 @@
-"""`BRIDGE_DOTDIGITAL__V3`: auto does without v3 where there is none, always insists, never never asks."""
+"""`BRIDGE_DOTDIGITAL__V3`: `auto` falls back to v2 without v3, `always` fails, `never` makes no v3 call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consent records: read first, at most five a call, and never a way back to life for anybody.
+"""Consent records: read first, at most five a call, and no contact is restored by them.
 
 Dotdigital contacts v3, `importContact` (PATCH) with consentRecords.
 """

@@ -1,4 +1,4 @@
-"""Each call as the sandbox answers it, and the result of answers that are not whole."""
+"""Each call as the sandbox answers it, and the result of incomplete answers."""
 
 from __future__ import annotations
 

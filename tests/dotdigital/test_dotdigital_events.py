@@ -1,4 +1,4 @@
-"""The events export tells early whom to look at, and nothing depends on it (events v3, `Export events`)."""
+"""The events export names changed contacts early; nothing depends on it (events v3, `Export events`)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def memory(state: DotdigitalState) -> InMemoryKeyValue:
 
 @pytest.fixture
 def events(v3: ClientV3, memory: InMemoryKeyValue) -> EventsExport:
-    """With a subscription that has been made and has nothing to tell."""
+    """With a subscription that exists and has no events."""
     made = EventsExport(v3, NAME, memory)
     made.permit()
     assert list(made.pages()) == []

@@ -70,7 +70,7 @@ class World:
         self.limits.after(operation, answer)
         return waited
 
-    def strangers(self, calls: int) -> None:
+    def other_integrations(self, calls: int) -> None:
         self.account.use_elsewhere(self.now, LOW, calls)
 
     @property
@@ -86,15 +86,15 @@ def _without_end(world: World, lane: Priority) -> None:
 @pytest.mark.parametrize("lane", list(Priority))
 @pytest.mark.parametrize("seed", range(3))
 def test_no_lane_ever_drives_the_account_into_its_cap(lane: Priority, seed: int) -> None:
-    """For a day without a pause, beside strangers who use their fifth of the hour at any time of it. (Only
-    withdrawals may take of that fifth: these go without strangers here.)"""
+    """A day without a pause, beside other integrations that use their fifth of the hour at any time. (Only
+    withdrawals may use that fifth; they run without other integrations here.)"""
     world, dice = World(limit=200), random.Random(seed)
     spent: deque[datetime] = deque()
     while world.now - START < timedelta(days=1):
         while spent and world.now - spent[0] >= timedelta(hours=1):
             spent.popleft()
         use = 0 if lane is Priority.WITHDRAWALS else min(40 - len(spent), dice.choice([0, 0, 0, 1, 2]))
-        world.strangers(use)
+        world.other_integrations(use)
         spent.extend([world.now] * use)
         world.sleep(dice.choice([0.0, 0.0, 1.0, 30.0]))
         try:
@@ -108,7 +108,7 @@ def test_no_lane_ever_drives_the_account_into_its_cap(lane: Priority, seed: int)
 def test_a_fifth_of_a_lanes_hour_may_go_at_once_and_the_rest_is_spread_over_it(
     lane: Priority, share: int
 ) -> None:
-    """Of 2,000 calls 400 are for strangers, and of the rest polling leaves a fifth, a sweep two."""
+    """Of 2,000 calls 400 are for other integrations, and of the rest polling leaves a fifth, a sweep two."""
     world = World()
     world.call(FEED, lane)
     calls = 1
@@ -146,7 +146,7 @@ def test_calls_of_other_integrations_are_seen_every_few_minutes() -> None:
     world.call()
     world.call()
     assert world.left == 2000 - 3  # one of them asked
-    world.strangers(1500)
+    world.other_integrations(1500)
     assert world.left == 2000 - 3
     world.sleep(300)
     world.call()
@@ -156,7 +156,7 @@ def test_calls_of_other_integrations_are_seen_every_few_minutes() -> None:
 def test_other_integrations_keep_what_they_have_used_of_their_share() -> None:
     """400 are theirs: having used 300, they are left 100."""
     world = World()
-    world.strangers(300)
+    world.other_integrations(300)
     world.call()
     world.call()
     assert world.limits.budget["hour"] == {
@@ -171,7 +171,7 @@ def test_other_integrations_keep_what_they_have_used_of_their_share() -> None:
 def test_a_used_up_hour_is_reported_without_a_call() -> None:
     world = World(limit=100)
     world.call()
-    world.strangers(90)
+    world.other_integrations(90)
     world.sleep(300)
     for lane in (Priority.POLLING, Priority.WITHDRAWALS):
         with pytest.raises(Throttled, match="used up") as waits:

@@ -297,7 +297,7 @@ def test_an_import_waits_for_another_integration_s_import_to_end(
     began = state.clock.now()
     results = replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert results == [WriteResponse.ACCEPTED] * len(people)
-    assert state.clock.now() - began >= timedelta(seconds=30), "as long as the strangers' import took"
+    assert state.clock.now() - began >= timedelta(seconds=30), "as long as the other import took"
     assert state.calls.count("importContacts") > 1
 
 

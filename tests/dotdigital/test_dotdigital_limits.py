@@ -91,7 +91,7 @@ def test_withdrawals_may_use_the_reserved_share(world: World) -> None:
 
 
 def test_each_lane_leaves_a_reserve_to_more_urgent_ones(world: World) -> None:
-    """100 a minute, 20 left to strangers: of the other 80 a sweep leaves 32, polling 16, and so on."""
+    """100 a minute, 20 left to others: of the other 80 a sweep leaves 32, polling 16, and so on."""
     world.call(FEED, remaining=100, limit=100)
     floors = {}
     for purpose in reversed(Priority):
@@ -264,7 +264,7 @@ def test_many_threads_never_take_more_than_the_bridge_share() -> None:
 
 
 def test_a_priority_knows_its_calls_per_minute(world: World) -> None:
-    """100 a minute, of which 20 are for strangers and polling leaves 16 to more urgent calls; unknown: 35."""
+    """100 a minute, of which 20 are for others and polling leaves 16 to more urgent calls; unknown: 35."""
     assert world.limits.allowance(FEED) == pytest.approx(35 * 0.8 * 0.8)
     world.call(FEED, remaining=3, limit=100)
     assert world.limits.allowance(FEED) == pytest.approx(64)

@@ -1,4 +1,4 @@
-"""Each call as it goes out."""
+"""The request that each call sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which preferences' feeds a polling round reads, by what the allowance has room for."""
+"""Which preferences' feeds a polling run reads within the call quota."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom. The rules stand in .importlinter; the core's is checked once more, name by name."""
+"""Which package may import which. The rules are in .importlinter; the core's is also checked by name."""
 
 from __future__ import annotations
 

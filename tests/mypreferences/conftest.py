@@ -1,4 +1,4 @@
-"""A MyPreferences sandbox with the project's client at it."""
+"""A MyPreferences sandbox and the project's client for it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def state() -> MyPreferencesState:
 
 @pytest.fixture
 def recorder(state: MyPreferencesState) -> Iterator[Recorder]:
-    """The sandbox as it is spoken to. Where the service's description is at hand, every request and answer of
-    the test must be by it."""
+    """The sandbox as clients see it. Every request and answer of the test must conform to the service's
+    description, where it is available."""
     with recorded(create_app(state)) as recorder:
         yield recorder
 

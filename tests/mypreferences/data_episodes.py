@@ -1,4 +1,4 @@
-"""Conversations about single people, beside what the bridge lives on."""
+"""Recorded calls about single people that the bridge itself does not need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI description of the service, and what a conversation must hold to be by it.
+"""The OpenAPI description of the service, and the check that an exchange conforms to it.
 
 The description is no part of the project: it is looked for in BRIDGE_SPECS_DIR, or beside the repository.
 """
@@ -57,7 +57,7 @@ FREE_KEYS = {"Operations"}
 
 
 def specification() -> Path | None:
-    """The file, or None where it is not at hand."""
+    """The file, or None where it is not available."""
     folder = Path(os.environ.get("BRIDGE_SPECS_DIR") or ROOT.parent / "shared" / "apis" / "specs")
     path = folder / FILE
     return path if path.is_file() else None
@@ -251,7 +251,7 @@ def _keys(body: Any) -> set[str]:
 
 @functools.cache
 def description() -> Description | None:
-    """The description, read once a process; None where it is not at hand."""
+    """The description, read once a process; None where it is not available."""
     path = specification()
     if path is None:
         return None

@@ -1,4 +1,4 @@
-"""The sandbox of MyPreferences and the project's own client and replica at it, over real HTTP."""
+"""The sandbox of MyPreferences and the project's client and replica for it, over real HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One recorded conversation for each endpoint and each shape of refusal.
+"""One recorded exchange for each endpoint and each form of refusal.
 
 They are recorded against the project's sandbox, not the live service:
 `BRIDGE_RECORD=1 pytest tests/mypreferences/test_mypreferences_cassettes.py`. Otherwise they are replayed and

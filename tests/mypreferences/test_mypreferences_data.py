@@ -1,4 +1,4 @@
-"""The Data API's calls, each over real HTTP: finding, creating, changing, archiving, what was before."""
+"""The Data API's calls, each over real HTTP: find, create, change, archive, history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Client and sandbox against the OpenAPI description, where that is at hand."""
+"""Client and sandbox against the OpenAPI description, where it is available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bulk export as the client calls it: what is asked for, and what comes."""
+"""Bulk export as the client calls it: requests and answers."""
 
 from __future__ import annotations
 

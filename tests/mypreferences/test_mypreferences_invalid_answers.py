@@ -1,4 +1,4 @@
-"""Whatever call it is: an answer that is not what the documents promise is never believed."""
+"""For every call: an answer that the documents do not allow is rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/operations-mypreferences.md says what is there, and nothing else."""
+"""docs/operations-mypreferences.md lists exactly the operations that the client has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person whose profile is named by an alternate id, and holds another address than the one in question."""
+"""A person whose profile is linked by an alternate id and holds another address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading everybody by export: to the proven end, each once, and going on where another process stopped."""
+"""Reading all people by export: to the proven end, each once, resuming where another process stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The impartial check: it finds what differs, and nothing else."""
+"""The comparison of both services reports every difference and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who lives in the sandbox, and what they do."""
+"""The generated people of the sandbox, and their actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both emulated services side by side, as a bridge and an operator find them."""
+"""Both emulated services side by side, as a bridge and an operator see them."""
 
 from __future__ import annotations
 

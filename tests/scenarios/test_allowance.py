@@ -1,4 +1,4 @@
-"""With the account's real allowance, and a stranger who spends of it too, nothing is ever refused."""
+"""With the account's real quota, shared with another integration, no call is ever refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the mapping asks for it, an opt-in takes the evidence of the consent along to Dotdigital.
+"""Where the mapping asks for it, an opt-in sends its consent record to Dotdigital.
 
 Dotdigital contacts v3, consentRecords: text, time, URL, IP address and agent, all required, at most five of a
 contact in one call, each write adding.

@@ -1,4 +1,4 @@
-"""Dotdigital's events export beside polling: it makes things quicker, and nothing else of it shows."""
+"""Dotdigital's events export beside polling: changes arrive sooner, and nothing else differs."""
 
 from __future__ import annotations
 

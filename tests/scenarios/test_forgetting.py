@@ -1,4 +1,4 @@
-"""People who were erased: gone at both sides and here, and brought back by nothing old."""
+"""People who were erased: deleted at both sides and in the state DB, and never re-created by old data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several profiles with one address, and the one that an alternate id pins."""
+"""Several profiles with one address, and a profile linked by an alternate id."""
 
 from __future__ import annotations
 

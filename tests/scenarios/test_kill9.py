@@ -1,4 +1,4 @@
-"""The real process, killed with SIGKILL in the middle of calls, ends where a twin ends that nobody killed."""
+"""A real process, killed with SIGKILL in the middle of calls, ends as it would without the kill."""
 
 from __future__ import annotations
 

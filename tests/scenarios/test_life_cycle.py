@@ -1,4 +1,4 @@
-"""Profiles and contacts that go and come back."""
+"""Profiles and contacts that are deleted and created again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon's rounds: feeds take turns, and `~modified` helps as far as it was shown to."""
+"""The daemon's runs: feeds are read in rotation, and `~modified` is used as far as it was proven."""
 
 from __future__ import annotations
 

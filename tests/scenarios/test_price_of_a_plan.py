@@ -1,4 +1,4 @@
-"""What a plan says that it would cost is what it costs, however many people go together."""
+"""The call estimate of a plan is what the plan costs, however many people are sent in one call."""
 
 from __future__ import annotations
 

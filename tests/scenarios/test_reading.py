@@ -1,4 +1,4 @@
-"""Nothing that happens while a feed is read loses anybody, and no watermark passes what was not stored."""
+"""No change during the read of a feed loses a person, and no watermark passes what was not stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bridge does when MyPreferences behaves as its documents say: nobody is ever raised for it."""
+"""What the bridge does when MyPreferences behaves as its documents say: no opt-in results from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wrote(reports: Iterable[Report]) -> int:
 
 
 def settle(live: Live) -> list[Report]:
-    """Rounds until it is quiet, and one that reads everybody."""
+    """Runs until nothing is left to write, with one full sweep."""
     return [*live.until_quiet(), live.round(full=True), *live.until_quiet()]
 
 

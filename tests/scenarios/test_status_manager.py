@@ -1,4 +1,4 @@
-"""What the system does by itself at MyPreferences (Status Manager): no human author, and no less a no."""
+"""What the system does by itself at MyPreferences (Status Manager): no human author, but still an opt-out."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_consent_revoked_by_the_system_unsubscribes(make: Make) -> None:
 
 @pytest.mark.parametrize("was", [IN, OUT])
 def test_what_the_system_archived_is_not_written_back(make: Make, was: object) -> None:
-    """Archived is neither yes nor no: an opt-out stays agreed, an opt-in that ended is for a person."""
+    """Archived is neither an opt-in nor an opt-out: an opt-out stays agreed, an ended opt-in is held."""
     live = make()
     ada = live.add("ada", both={NEWS: IN if was is IN else OUT})
     live.started()

@@ -1,4 +1,4 @@
-"""With webhooks lost, doubled, late, in batches or in any order, the end is the same as without them."""
+"""Lost, duplicate, late, batched or reordered webhooks do not change the result."""
 
 from __future__ import annotations
 

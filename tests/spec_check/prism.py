@@ -1,4 +1,4 @@
-"""Stoplight Prism from npm, installed into a folder that goes away again."""
+"""Stoplight Prism from npm, installed into a temporary folder."""
 
 from __future__ import annotations
 

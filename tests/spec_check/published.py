@@ -1,4 +1,4 @@
-"""The published description of the sixteen preferences operations: where it lies, what it names."""
+"""The published description of the sixteen preferences operations: where it is, and what it names."""
 
 from __future__ import annotations
 

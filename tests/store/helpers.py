@@ -1,4 +1,4 @@
-"""What the store's tests write with: a clock that is moved by hand, and short names for values."""
+"""Helpers of the store's tests: a manual clock, and short constructors of values."""
 
 from __future__ import annotations
 

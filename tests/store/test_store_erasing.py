@@ -1,4 +1,4 @@
-"""Erased people: nothing of them is left in the state DB, and nothing old brings them back."""
+"""Erased people: nothing of them is left in the state DB, and old data never re-creates them."""
 
 from __future__ import annotations
 

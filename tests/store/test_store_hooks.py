@@ -1,4 +1,4 @@
-"""What webhooks named: kept durably and once, beside whatever a round writes."""
+"""What webhooks named: stored durably and once, while a run writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: appended to, never changed, and found out where it was."""
+"""The ledger: append-only, and any change is detected."""
 
 from __future__ import annotations
 

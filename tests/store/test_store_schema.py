@@ -1,4 +1,4 @@
-"""The schema: made by migrations, the same as the tables in code, and closed to impossible rows."""
+"""The schema: made by migrations, equal to the tables in code, with constraints against impossible rows."""
 
 from __future__ import annotations
 

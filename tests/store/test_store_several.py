@@ -1,4 +1,4 @@
-"""Several processes and threads at one state DB, and processes that are killed."""
+"""Several processes and threads on one state DB, and processes that are killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits: holds for an operator, the retry queue for another read."""
+"""Holds that wait for an operator, and the retry queue of reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose records the bridge has written to of late."""
+"""Records that the bridge has written recently."""
 
 from __future__ import annotations
 

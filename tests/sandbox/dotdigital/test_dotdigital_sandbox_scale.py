@@ -1,4 +1,4 @@
-"""A hundred thousand people stay workable."""
+"""Calls stay fast with a hundred thousand contacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms of requests and answers of v3 that the documents tell in several ways, each position by itself."""
+"""Forms of v3 requests and answers that the documents describe in several ways, each position alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events, subscriptions, archiving, and what hangs together."""
+"""Events, subscriptions, archiving and coupled topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consents, what ties them to preferences, what each does to the other, and what the events say of it."""
+"""Consents, their links to preferences, how each affects the other, and the events of that."""
 
 from __future__ import annotations
 
