@@ -85,9 +85,9 @@ def test_a_look_begins_to_read_at_the_time_it_says(impl: Implementation) -> None
     assert before <= seen(impl, ADA, NEWS).read_at <= impl.now()
 
 
-def test_no_recorded_choice_is_unset_and_no_opt_out(bench: Bench) -> None:
-    bench.say(ADA, OFFERS, Choice.OPTED_IN, bench.now() - DAY, "WEEKLY")
-    assert seen(bench, ADA, NEWS).choice is Choice.UNSET
+def test_no_recorded_choice_is_unset_and_no_opt_out(impl: Implementation) -> None:
+    impl.say(ADA, OFFERS, Choice.OPTED_IN, impl.now() - DAY, "WEEKLY")
+    assert seen(impl, ADA, NEWS).choice is Choice.UNSET
 
 
 def test_an_unknown_person_is_absent_in_every_topic(impl: Implementation) -> None:
@@ -258,7 +258,7 @@ def test_nothing_mapped_is_missing_here(impl: Implementation) -> None:
     assert find_problems(MAPPING, impl.reader.catalogue()) == []
 
 
-def test_a_feed_distinguishes_old_hints_from_new_ones(bench: Bench) -> None:
+def test_a_feed_distinguishes_old_hints_from_new_ones(impl: Implementation) -> None:
     """Feeds are read with an overlap: what was looked into already is known by its key."""
     impl.say(ADA, OFFERS, Choice.OPTED_IN, impl.now(), "DAILY")
     before, again = keys(drain(impl, 0.5)), keys(drain(impl, 0.5))
@@ -321,7 +321,7 @@ def test_many_raises_are_proven_by_looking_at_many(impl: Implementation) -> None
     assert all(shown[one].topics[NEWS].choice is Choice.OPTED_IN for one in (ADA, CLEO))
 
 
-def test_one_person_who_cannot_be_written_does_not_block_others(bench: Bench) -> None:
+def test_one_person_who_cannot_be_written_does_not_block_others(impl: Implementation) -> None:
     for address in (ADA, CLEO):
         impl.say(address, NEWS, Choice.OPTED_IN, impl.now() - DAY)
     raised = [Raise(impl.side, NEWS, evidence(impl))]

@@ -233,10 +233,10 @@ def test_a_side_that_answers_nobody_is_asked_about_one_page_of_writes_in_doubt(
     assert all(world.shows(address) == (OUT, OUT) for address in people)
 
 
-def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(crowd: World) -> None:
-    all_say(crowd, OUT)
-    crowd.sides[THEIRS].fail["send_bulk"] = [trouble(Unreachable)]
-    report = crowd.round()
+def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(bulk_world: World) -> None:
+    all_say(bulk_world, OUT)
+    bulk_world.sides[THEIRS].fail["send_bulk"] = [trouble(Unreachable)]
+    report = bulk_world.round()
     assert report.written.writes == 0
     assert report.written.failed == len(MANY)
     bulk_world.round()
