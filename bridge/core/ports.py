@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Protocol, TypeVar
 
 from bridge.core.catalogue import Catalogue
@@ -277,5 +277,8 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def saves_calls(reader: ReadReplica, people: Sequence[Sequence[Write]]) -> bool:
-    """Whether these people's writes take fewer API calls in one batch than each person's alone."""
-    return reader.estimate_calls(people) < sum(reader.estimate_calls([one]) for one in people)
+    """Whether these people's writes take fewer API calls in one batch than each person's alone. An estimate
+    may read the state DB: no more of them are made than it takes to know."""
+    together = reader.estimate_calls(people)
+    alone = accumulate(reader.estimate_calls([one]) for one in people)
+    return any(calls > together for calls in alone)

@@ -188,9 +188,7 @@ def collect_records(run: RunContext, work: Sequence[PersonWrites]) -> list[Perso
             elif found.verdict is Verdict.HOLD:
                 run.health.warn(f"{source}: a consent record was not kept ({found})")
             else:
-                run.health.warn(
-                    f"{source}: an opt-in is deferred: its consent record cannot be read ({found})"
-                )
+                run.health.warn(f"{source}: an opt-in is deferred: no consent record could be read ({found})")
                 run.health.missed(source, found)
                 unread.add(person.who.person)
         run.heartbeat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ import pytest
 from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import OutcomeUnknown, ServerError, SideError, Throttled, Unreachable
 from bridge.core.mapping import CHANNEL, Conflict
-from bridge.core.model import Cell, Choice, Side
+from bridge.core.model import Cell, Choice, Side, Write
 from bridge.core.store_port import AttemptState
 from bridge.store import Store
 from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, World, trouble
@@ -75,6 +76,24 @@ def test_a_few_writes_go_one_by_one(bulk_world: World) -> None:
     bulk_world.round()
     assert "send_bulk" not in calls
     assert calls.count("send_one") == 4
+
+
+def test_a_job_is_chosen_without_an_estimate_for_each_person(
+    bulk_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, estimates = bulk_world.sides[THEIRS], 0
+    estimate = theirs.estimate_calls
+
+    def counted(people: Sequence[Sequence[Write]]) -> int:
+        nonlocal estimates
+        estimates += 1
+        return estimate(people)
+
+    monkeypatch.setattr(theirs, "estimate_calls", counted)
+    all_say(bulk_world, OUT)
+    bulk_world.round()
+    assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
+    assert estimates < len(MANY)
 
 
 def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(bulk_world: World) -> None:
