@@ -25,8 +25,8 @@ JOBS: dict[str, Callable[[], Measured]] = {
 }
 
 MOST_CODE = {"whole": (660, 85, 23), "steps": (480, 70, 21)}
-"""Functions, files and nested frames of the path of one opt-out: to be lowered whenever it gets shorter. A few
-calls depend on how the rows fall into pages."""
+"""Functions, files and nested frames of the path of one opt-out: to be lowered whenever it gets shorter.
+A few functions more or less depend on how the rows fall into pages."""
 
 
 @pytest.mark.parametrize("job", JOBS)
