@@ -36,7 +36,7 @@ class Verdict(StrEnum):
     HOLD = "hold"  # no repetition helps; an operator decides
     STOP = "stop"  # nothing on this side can go on
     DONE = "done"  # the goal is reached already
-    FIX_CONFIG = "mend"  # the mapping or the account must be changed first
+    FIX_CONFIG = "fix_config"  # the mapping or the account must be changed first
 
 
 class BridgeError(Exception):
