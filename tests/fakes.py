@@ -79,7 +79,7 @@ class FakeSide:
     bulk_from: int | None = None  # requests from which on one job is cheaper than one call each
     undated_reads: bool = False  # reading many people at once gives no dates
     busy: bool = False
-    resting: bool = False  # its feed has no turn in a polling round
+    resting: bool = False  # its feed has no turn in a polling run
     records: dict[str, list[ConsentRecord]] = field(default_factory=dict)  # by address
     history: timedelta | None = None
     log: list[tuple[str, str]] = field(default_factory=list)

@@ -134,12 +134,12 @@ class ReadReplica(Protocol):
         ...
 
     def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
-        """This side's feeds, in the order in which they are to be read, for polling rounds `poll_interval`
+        """This side's feeds, in the order in which they are to be read, for polling runs `poll_interval`
         apart. Costs no call."""
         ...
 
     def feeds_due(self, watermarks: Watermarks, poll_interval: timedelta) -> Iterator[str]:
-        """The names of the feeds that a polling round reads, in order. Every feed is due in time. The caller
+        """The names of the feeds that a polling run reads, in order. Every feed is due in time. The caller
         reads each before it asks for the next: what a feed brings may decide which is due next. Costs no
         call."""
         ...

@@ -93,7 +93,7 @@ class Worker:
         self._queue, self._runner, self._heartbeat = queue, runner, heartbeat
         self._stats, self._sweep_schedule = stats, sweep_schedule
         self._beat, self._ended = beat, ended
-        self._thread = threading.Thread(target=self._serve, name="rounds", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="runs", daemon=True)
         self.error: BaseException | None = None
 
     def start(self) -> None:

@@ -81,7 +81,7 @@ class MyPreferencesReader:
     # feeds
 
     def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
-        """One feed, which every polling round reads and which reports all mapped topics."""
+        """One feed, which every polling run reads and which reports all mapped topics."""
         topics = frozenset(topic.id for topic in self._mapping.all if topic.source is not None)
         return (Feed(EVENTS, topics, poll_interval),)
 

@@ -12,7 +12,7 @@ from tests.bench.measure import MOST, Measured, shown
 from tests.bench.snapshot import MOST_MEMORY, snapshot
 
 JOBS: tuple[Callable[[], Measured], ...] = (
-    lambda: idle.rounds(40),
+    lambda: idle.runs(40),
     *(partial(idle.polls, 40, v3) for v3 in idle.V3),
     lambda: idle.in_turns(200, 35),
     lambda: reading.changes(100_000, 1),

@@ -113,7 +113,7 @@ def measure(folder: Path) -> tuple[CallPath, CallPath]:
         live.until_quiet()
         live.say(THEIRS, ada, NEWS, OUT)
         with watched(whole, steps):
-            report = live.round()
+            report = live.run()
         assert report.kind == "incremental", report.kind
         assert report.written.writes == 1, report.shown()
         assert live.mine(ada, NEWS) is OUT

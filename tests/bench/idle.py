@@ -26,7 +26,7 @@ from tests.port_calls import feed_named, feed_names
 
 PEOPLE = 10
 MINUTE = timedelta(minutes=1)
-TREE = 10  # rounds for which a reading of the preference tree serves
+TREE = 10  # runs for which a reading of the preference tree serves
 WHOLE, IN_TURNS = RunOptions(), RunOptions(polling=True)
 V3 = {
     "v2 only": None,
@@ -35,18 +35,18 @@ V3 = {
 }
 
 
-def rounds(preferences: int, number: int = 20) -> Measured:
-    """So many one-shot rounds, a minute apart: each reads every feed."""
+def runs(preferences: int, number: int = 20) -> Measured:
+    """So many one-shot runs, a minute apart: each reads every feed."""
     with account(preferences) as there, there.replica() as replica:
         calls = _idle(there, replica, number, WHOLE)
     fewest = number * (preferences + 1) + number // TREE
     return Measured(
-        f"{number} idle rounds, P = {preferences}", calls, fewest, "rounds x (P + 1) + the tree each 10 min"
+        f"{number} idle runs, P = {preferences}", calls, fewest, "runs x (P + 1) + the tree each 10 min"
     )
 
 
 def polls(preferences: int, v3: str, number: int = 60) -> Measured:
-    """So many of the daemon's rounds, where the allowance has room for all preferences in each."""
+    """So many of the daemon's runs, where the allowance has room for all preferences in each."""
     verdict = V3[v3]
     with (
         account(preferences) as there,
@@ -54,17 +54,17 @@ def polls(preferences: int, v3: str, number: int = 60) -> Measured:
     ):
         there.state.switches.rate_limits, there.state.switches.limit_low = "tiered", 8 * preferences
         calls = _idle(there, replica, number, IN_TURNS)
-    each, formula = preferences + 1 + CLOCK, "rounds x (P + 2) + the tree"
+    each, formula = preferences + 1 + CLOCK, "runs x (P + 2) + the tree"
     fewest = number * each + number // TREE
     if verdict is TrustLevel.SHOWN:
         turns = number * MINUTE // LONGEST
         fewest = number * (2 + CLOCK) + turns * preferences + number // TREE
-        formula = "rounds x 3 + P each 15 min + the tree"
+        formula = "runs x 3 + P each 15 min + the tree"
     return Measured(f"{number} idle polls, P = {preferences}, {v3}", calls, fewest, formula)
 
 
 def in_turns(preferences: int, a_minute: int) -> Measured:
-    """One whole turn of the daemon's rounds, where a minute's calls are too few for all preferences."""
+    """One whole turn of the daemon's runs, where a minute's calls are too few for all preferences."""
     with account(preferences) as there, there.replica(v3=False) as replica:
         there.state.switches.rate_limits, there.state.switches.limit_low = "tiered", a_minute
         list(replica.read_feed(feed_names(replica)[0], START))  # its answer tells the limit
@@ -72,7 +72,7 @@ def in_turns(preferences: int, a_minute: int) -> Measured:
         calls = _idle(there, replica, number, IN_TURNS)
     fewest = number * (1 + CLOCK) + preferences + number // TREE
     job = f"{number} idle polls, P = {preferences}, {a_minute} calls a minute"
-    return Measured(job, calls, fewest, "rounds x 2 + P + the tree")
+    return Measured(job, calls, fewest, "runs x 2 + P + the tree")
 
 
 def _seen(verdict: TrustLevel | None) -> InMemoryKeyValue:
@@ -84,7 +84,7 @@ def _seen(verdict: TrustLevel | None) -> InMemoryKeyValue:
 
 
 def _idle(there: Account, replica: DotdigitalReplica, number: int, orders: RunOptions) -> int:
-    """The calls of so many rounds, after a first one. A real state DB; MyPreferences is a stand-in. Raises
+    """The calls of so many runs, after a first one. A real state DB; MyPreferences is a stand-in. Raises
     AssertionError where anything was written or went wrong, or a call of a poll had to wait."""
     clock = there.state.clock
     for one in range(PEOPLE):

@@ -12,7 +12,7 @@ from tests.bench.measure import MOST, Measured, shown
 from tests.bench.snapshot import MOST_MEMORY, snapshot
 
 JOBS: dict[str, Callable[[], Measured]] = {
-    "idle": lambda: idle.rounds(40, 10),
+    "idle": lambda: idle.runs(40, 10),
     "idle polls by v2": lambda: idle.polls(40, "v2 only", 10),
     "idle polls before v3 has shown anything": lambda: idle.polls(40, "v3 not shown", 10),
     "idle polls with v3": lambda: idle.polls(40, "v3 shown", 60),

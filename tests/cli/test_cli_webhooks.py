@@ -157,7 +157,7 @@ def test_the_doctor_goes_on_where_subscriptions_may_not_be_read(cli_world: CliWo
     assert call("doctor").code == 0
 
 
-def rounds_done(url: str) -> int:
+def runs_done(url: str) -> int:
     return int(httpx.get(f"{url}/healthz", trust_env=False, timeout=30).json()["rounds"]["done"])
 
 
@@ -179,7 +179,7 @@ def test_a_withdrawal_reaches_dotdigital_by_its_webhook(
         url = running.stdout.readline().split()[3].rstrip("/")
         assert call("hooks", "create", "--url", url, "--active").code == 0
         deadline = time.monotonic() + 90
-        while not rounds_done(url) and time.monotonic() < deadline:
+        while not runs_done(url) and time.monotonic() < deadline:
             time.sleep(0.05)
         cli_world.opt_out("anna")
         while cli_world.gets_newsletter("anna") and time.monotonic() < deadline:

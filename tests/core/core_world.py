@@ -38,7 +38,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Mishaps:
-    """What goes wrong in one round."""
+    """What goes wrong in one run."""
 
     unread: frozenset[Side] = frozenset()  # sides that cannot be read
     unknown: bool = False  # the writes' answers are lost ...
@@ -97,7 +97,7 @@ class World:
 
 @dataclass
 class Engine:
-    """The rounds of the real one, in small. `breaches` collects what must never happen."""
+    """The runs of the real one, in small. `breaches` collects what must never happen."""
 
     world: World
     cell: Cell = field(default_factory=lambda: Cell(PersonId(1), TOPIC.id))
@@ -131,8 +131,8 @@ class Engine:
         clocks = ClockReading(self.world.now, SKEW)
         return decide(self.world.topic, self.cell, None, False, DecisionContext(clocks))
 
-    def round(self, mishaps: Mishaps = SMOOTH) -> int:
-        """One round; returns how many writes were sent."""
+    def run(self, mishaps: Mishaps = SMOOTH) -> int:
+        """One run; returns how many writes were sent."""
         for side in Side:
             if side not in mishaps.unread:
                 self.look(side)

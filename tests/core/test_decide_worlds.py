@@ -14,7 +14,7 @@ from bridge.core.mapping import Conflict, Direction
 from bridge.core.model import Choice, Side
 
 IN, OUT = Choice.OPTED_IN, Choice.OPTED_OUT
-QUIET_ROUNDS = 5
+QUIET_RUNS = 5
 
 sides = st.sampled_from(list(Side))
 words = st.tuples(sides, st.sampled_from([IN, OUT]))
@@ -39,7 +39,7 @@ def histories(answers_get_lost: bool = True) -> st.SearchStrategy[list[tuple[str
         st.one_of(
             st.tuples(st.just("say"), words),
             st.tuples(st.just("pass"), gaps),
-            st.tuples(st.just("round"), mishaps(answers_get_lost)),
+            st.tuples(st.just("run"), mishaps(answers_get_lost)),
             st.tuples(st.just("begin"), sides),
             st.tuples(st.just("deliver"), st.none()),
         ),
@@ -49,19 +49,19 @@ def histories(answers_get_lost: bool = True) -> st.SearchStrategy[list[tuple[str
 
 def live(world: World, happened: list[tuple[str, object]]) -> Engine:
     """What happened, one after the other. At a side without dates, an opt-out that was an
-    opt-in for a while between two rounds cannot be noticed: there each choice gets a round of its own."""
+    opt-in for a while between two runs cannot be noticed: there each choice gets a run of its own."""
     engine = Engine(world)
     for what, detail in happened:
         match what, detail:
             case "say", (Side() as side, Choice() as choice):
                 world.say(side, choice)
                 if side is DD and not world.dated:
-                    engine.round()
+                    engine.run()
             case "pass", float(seconds):
                 world.wait(seconds)
-            case "round", Mishaps() as gone_wrong:
+            case "run", Mishaps() as gone_wrong:
                 unnoticed = gone_wrong.racing is not None and gone_wrong.racing[0] is DD and not world.dated
-                engine.round(replace(gone_wrong, racing=None) if unnoticed else gone_wrong)
+                engine.run(replace(gone_wrong, racing=None) if unnoticed else gone_wrong)
             case "begin", Side() as side:
                 engine.begin_read(side)
             case _:
@@ -70,12 +70,12 @@ def live(world: World, happened: list[tuple[str, object]]) -> Engine:
 
 
 def settle(engine: Engine) -> list[int]:
-    """Quiet rounds: nobody acts, all is read, every answer comes. How many writes each sent."""
+    """Quiet runs: nobody acts, all is read, every answer comes. How many writes each sent."""
     engine.deliver()
     writes = []
-    for _ in range(QUIET_ROUNDS):
+    for _ in range(QUIET_RUNS):
         engine.world.wait(60)
-        writes.append(engine.round())
+        writes.append(engine.run())
     return writes
 
 
@@ -86,7 +86,7 @@ def opted_in(world: World) -> set[Side]:
 def check_promises(engine: Engine) -> None:
     writes = settle(engine)
     assert engine.breaches == []  # I1
-    assert writes[2:] == [0] * (QUIET_ROUNDS - 2), writes  # I4: quiet within two rounds, and quiet for good
+    assert writes[2:] == [0] * (QUIET_RUNS - 2), writes  # I4: quiet within two runs, and quiet for good
     said = engine.world.said
     if said and said[-1][1].choice is OUT:  # I2: the last word was no
         event("the last word was no")
@@ -149,9 +149,9 @@ def test_a_late_read_of_an_old_yes_raises_nobody() -> None:
     engine.begin_read(DD)  # still opted in there
     world.wait(60)
     world.say(MP, OUT)
-    assert engine.round() == 1
+    assert engine.run() == 1
     engine.deliver()
-    assert settle(engine) == [0] * QUIET_ROUNDS
+    assert settle(engine) == [0] * QUIET_RUNS
     assert opted_in(world) == set()
 
 
@@ -161,13 +161,13 @@ def test_a_word_that_proves_our_lost_write_keeps_its_own_date() -> None:
     world = World(replace(TOPIC, conflict=Conflict.LATEST))
     engine = Engine(world)
     world.say(DD, OUT)
-    engine.round(Mishaps(lost=True))
+    engine.run(Mishaps(lost=True))
     world.wait(600)
     world.say(MP, IN)
     between = world.now
     world.wait(600)
     world.say(MP, OUT)
-    engine.round(Mishaps(unread=frozenset({DD})))
+    engine.run(Mishaps(unread=frozenset({DD})))
     world.held[DD] = replace(world.said[1][1], at=between)  # that opt-in comes from Dotdigital, late
     settle(engine)
     assert opted_in(world) == set()

@@ -13,7 +13,7 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts daemons with conducted rounds, and ends those that still run."""
+    """Starts daemons with conducted runs, and ends those that still run."""
     started: list[Running] = []
 
     def begin(runner: ScriptedRunner | None = None, **more: Any) -> Running:

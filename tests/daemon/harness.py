@@ -39,7 +39,7 @@ def get(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, dict[s
 
 
 def report(kind: RunKind = RunKind.INCREMENTAL, errors: tuple[SideError, ...] = ()) -> Report:
-    """A round that found nothing to do."""
+    """A run that found nothing to do."""
     nothing = dict.fromkeys(Side, 0)
     return Report(
         run=RunId("20260301-120000-1"),
@@ -58,7 +58,7 @@ def report(kind: RunKind = RunKind.INCREMENTAL, errors: tuple[SideError, ...] = 
 
 @dataclass
 class ScriptedRunner:
-    """Rounds that wait, while `gate` is closed, and end as `fate` says. Fills `bridge.daemon.Work`."""
+    """Runs that wait, while `gate` is closed, and end as `fate` says. Fills `bridge.daemon.Work`."""
 
     feeds: Mapping[str, timedelta] = field(default_factory=dict)
     options_seen: list[RunOptions] = field(default_factory=list)
@@ -152,7 +152,7 @@ class Running:
         counts: dict[str, int] = self.health("/healthz")[1]["schedule"]
         return counts
 
-    def rounds(self) -> dict[str, int]:
+    def runs(self) -> dict[str, int]:
         counts: dict[str, int] = self.health("/healthz")[1]["rounds"]
         return counts
 

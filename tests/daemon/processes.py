@@ -71,8 +71,8 @@ class Process:
     def health(self, path: str = "/readyz") -> tuple[int, dict[str, Any]]:
         return get(self.said[0].split()[3].rstrip("/") + path)
 
-    def rounds(self) -> list[dict[str, Any]]:
-        """The rounds that have ended, as logged."""
+    def runs(self) -> list[dict[str, Any]]:
+        """The runs that have ended, as logged."""
         return [line for line in map(json.loads, list(self.log)) if line["event"] == "run finished"]
 
     def signal(self, number: signal.Signals) -> None:
@@ -92,7 +92,7 @@ class Process:
 
 
 def reconcile(settings: Mapping[str, str]) -> Report:
-    """One round in this process, under the lease."""
+    """One run in this process, under the lease."""
     with App(load(environ=settings), Options(export_poll=0.05)) as app, app.lease() as lease:
         report = run_once(app.services(heartbeat=lease.renew), app.writers(), RunOptions())
         app.store.ledger.verify()

@@ -60,26 +60,26 @@ def test_what_people_do_reaches_the_other_side_while_it_runs(
     world: World, population: Population, begin: Begin
 ) -> None:
     process = begin().up()
-    wait_until(lambda: bool(process.rounds()), "the first round has ended")
+    wait_until(lambda: bool(process.runs()), "the first run has ended")
     assert process.health()[0] == 200
     population.act(pause=0.1)
     assert not agreement(world).agree
     wait_until(lambda: agreement(world).agree, "both sides agree")
     process.signal(signal.SIGTERM)
     assert process.ended() == 0
-    assert [one["kind"] for one in process.rounds()[:2]] == ["first", "incremental"]
+    assert [one["kind"] for one in process.runs()[:2]] == ["first", "incremental"]
 
 
 def test_sigterm_in_a_run_lets_the_run_end_and_no_other_begin(world: World, begin: Begin) -> None:
     world.dotdigital.faults.add(InjectedFault(READ, "slow", delay=1.5))
     process = begin().up()
-    wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
+    wait_until(lambda: asked(world, READ) == 1, "the run reads Dotdigital")
     process.signal(signal.SIGTERM)
     wait_until(lambda: "the daemon is stopping" in process.health()[1]["reasons"], "it tells that it stops")
     assert process.health()[0] == 503
     assert process.health("/healthz")[0] == 200
     assert process.ended() == 0
-    assert [one["kind"] for one in process.rounds()] == ["first"]
+    assert [one["kind"] for one in process.runs()] == ["first"]
     assert json.loads(process.log[-1])["event"] == "ended"
     assert agreement(world).agree
 
@@ -90,7 +90,7 @@ def test_a_second_signal_ends_it_at_once(
 ) -> None:
     with unanswered(world.dotdigital.calls, READ):
         process = begin().up()
-        wait_until(lambda: asked(world, READ) == 1, "the round reads Dotdigital")
+        wait_until(lambda: asked(world, READ) == 1, "the run reads Dotdigital")
         process.signal(number)
         wait_until(
             lambda: "the daemon is stopping" in process.health()[1]["reasons"],
@@ -98,7 +98,7 @@ def test_a_second_signal_ends_it_at_once(
         )
         process.signal(number)
         assert process.ended() == code
-    assert process.rounds() == []
+    assert process.runs() == []
 
 
 @pytest.mark.parametrize("operation", ["set-preferences-for-contact", "unsubscribe-contact", "getContacts"])
@@ -130,7 +130,7 @@ def test_two_daemons_on_one_state_db_are_one_too_many(begin: Begin) -> None:
 def test_a_side_that_is_down_is_shown_and_waited_for(world: World, begin: Begin) -> None:
     world.dotdigital.faults.add(InjectedFault("*", "reset", times=100_000))
     process = begin(BRIDGE_OVERLAP_SECONDS="0").up()
-    wait_until(lambda: bool(process.health()[1]["last_round"]), "a round has ended")
+    wait_until(lambda: bool(process.health()[1]["last_round"]), "a run has ended")
     status, body = process.health()
     assert status == 503
     assert "dotdigital.suppressed has never been read to its end" in body["reasons"]

@@ -43,7 +43,7 @@ def down() -> Unreachable:
 
 def test_runs_follow_one_another_and_never_overlap(start: Start) -> None:
     running = start(ScriptedRunner())
-    wait_until(lambda: running.schedule()["coalesced"] >= 2, "three polls came due in one round")
+    wait_until(lambda: running.schedule()["coalesced"] >= 2, "three polls came due in one run")
     assert running.runner.ended == 0
     running.runner.gate.set()
     wait_until(lambda: running.runner.ended >= 2, "the poll that came due meanwhile was done")
@@ -58,7 +58,7 @@ def test_the_first_run_after_a_long_pause_reads_everybody(start: Start, tmp_path
     with store_in(tmp_path) as store:
         store.facts.swept_at = long_ago
     running = start(opened())
-    wait_until(lambda: running.rounds()["done"] >= 2, "two rounds have ended")
+    wait_until(lambda: running.runs()["done"] >= 2, "two runs have ended")
     assert running.runner.options_seen[:2] == [FULL, FEEDS_ONLY]
 
 
@@ -66,7 +66,7 @@ def test_a_sweep_within_the_last_day_is_not_repeated_at_start(start: Start, tmp_
     with store_in(tmp_path) as store:
         store.facts.swept_at = datetime.now(UTC) - timedelta(hours=24)
     running = start(opened())
-    wait_until(lambda: running.rounds()["done"] >= 1, "a round has ended")
+    wait_until(lambda: running.runs()["done"] >= 1, "a run has ended")
     assert running.runner.options_seen[0] == FEEDS_ONLY
 
 
@@ -75,7 +75,7 @@ def test_the_sweep_of_a_one_shot_run_counts(start: Start, tmp_path: Path) -> Non
         store.runs.end(store.runs.begin(RunKind.FULL), "done", {})
         store.runs.end(store.runs.begin(RunKind.INCREMENTAL), "done", {})
     running = start(opened())
-    wait_until(lambda: running.rounds()["done"] >= 1, "a round has ended")
+    wait_until(lambda: running.runs()["done"] >= 1, "a run has ended")
     assert running.runner.options_seen[0] == FEEDS_ONLY
 
 
@@ -84,7 +84,7 @@ def test_a_sweep_that_failed_stays_owed_and_is_tried_again_after_a_while(start: 
     runner = opened()
     runner.fate = [report(RunKind.FULL, errors=(down(),))]
     running = start(runner, options=Options(clock=lambda: datetime.now(UTC) + ahead[0]))
-    wait_until(lambda: running.rounds()["done"] >= 2, "two rounds have ended")
+    wait_until(lambda: running.runs()["done"] >= 2, "two runs have ended")
     assert running.runner.options_seen[:2] == [FULL, FEEDS_ONLY]
     ahead[0] = timedelta(minutes=16)
     wait_until(lambda: FULL in running.runner.options_seen[2:], "the sweep was tried again")
@@ -100,9 +100,9 @@ def test_a_side_that_is_down_ends_no_daemon_and_is_shown(
     runner.fate = [report(errors=(down(),)), down(), report()]
     with caplog.at_level(logging.INFO):
         running = start(runner)
-        wait_until(lambda: running.rounds()["troubled"] == 2, "both ways of telling were counted")
-        wait_until(lambda: running.runner.ended >= 3, "rounds go on")
-    assert running.rounds()["failed"] == 0
+        wait_until(lambda: running.runs()["troubled"] == 2, "both ways of telling were counted")
+        wait_until(lambda: running.runner.ended >= 3, "runs go on")
+    assert running.runs()["failed"] == 0
     troubles = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert [record.message for record in troubles] == ["side failed", "run refused"]
     assert all(record.exc_info is None for record in troubles)
@@ -118,7 +118,7 @@ def test_three_unexpected_errors_in_a_row_make_it_unready_until_a_run_ends_well(
     assert running.health()[0] == 200
     for failures in (1, 2, 3):
         runner.gate.set()
-        wait_until(lambda done=failures: running.rounds()["failed"] == done, "a round has failed")  # type: ignore[misc]
+        wait_until(lambda done=failures: running.runs()["failed"] == done, "a run has failed")  # type: ignore[misc]
         runner.gate.clear()
         if failures < 3:
             assert running.health()[0] == 200
@@ -192,21 +192,21 @@ def test_a_second_daemon_is_refused_with_the_lease_holder_named(start: Start, tm
     assert socket.gethostname() in str(second.error)
 
 
-@pytest.mark.parametrize("in_a_round", [True, False])
+@pytest.mark.parametrize("in_a_run", [True, False])
 def test_a_lost_lease_ends_the_current_run_and_the_daemon(
-    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, in_a_round: bool
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, in_a_run: bool
 ) -> None:
     ahead = [timedelta(0)]
-    runner = ScriptedRunner() if in_a_round else opened()
+    runner = ScriptedRunner() if in_a_run else opened()
     running = start(
         runner,
         settings={"BRIDGE_POLL_SECONDS": "3600"},
         options=Options(clock=lambda: datetime.now(UTC) + ahead[0]),
     )
-    if in_a_round:
-        wait_until(lambda: runner.going_on == 1, "a round goes on")
+    if in_a_run:
+        wait_until(lambda: runner.going_on == 1, "a run goes on")
     else:
-        wait_until(lambda: running.rounds()["done"] == 1, "the round has ended")
+        wait_until(lambda: running.runs()["done"] == 1, "the run has ended")
     with store_in(tmp_path) as other, other.lease(owner="x", ttl=timedelta(hours=2), is_gone=lambda _: True):
         ahead[0] = timedelta(seconds=90)  # a lease is renewed once a third of its time has passed
         assert running.ended() == 1
@@ -222,7 +222,7 @@ def test_a_run_that_lost_its_lease_and_does_not_end_is_ended_with_the_process(
     ahead = [timedelta(0)]
     options = Options(clock=lambda: datetime.now(UTC) + ahead[0])
     running = start(ScriptedRunner(beating=False), options=options)
-    wait_until(lambda: running.runner.going_on == 1, "a round goes on")
+    wait_until(lambda: running.runner.going_on == 1, "a run goes on")
     with store_in(tmp_path) as other, other.lease(owner="x", ttl=timedelta(hours=2), is_gone=lambda _: True):
         ahead[0] = timedelta(seconds=90)
         wait_until(lambda: running.hard == [1], "the process was ended")
@@ -241,7 +241,7 @@ def test_stopping_finishes_the_current_run_and_shows_in_health(start: Start) -> 
     runner = ScriptedRunner(feeds={FEED: EACH_ROUND})
     running = start(runner)
     running.read_feed()
-    wait_until(lambda: runner.going_on == 1, "a round goes on")
+    wait_until(lambda: runner.going_on == 1, "a run goes on")
     running.daemon.stop()
     wait_until(
         lambda: running.health()[1]["reasons"] == ["the daemon is stopping"], "health reports stopping"

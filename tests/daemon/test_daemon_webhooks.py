@@ -293,24 +293,24 @@ def hooked(start: Start, **more: str) -> Running:
     return start(runner, settings=settings | {f"BRIDGE_WEB__{name}": value for name, value in more.items()})
 
 
-def test_the_daemon_keeps_a_webhook_in_the_state_db_and_runs_a_round(start: Start) -> None:
+def test_the_daemon_stores_a_webhook_and_starts_a_run(start: Start) -> None:
     running = hooked(start)
-    wait_until(lambda: running.runner.ended == 1, "the first round has ended")
+    wait_until(lambda: running.runner.ended == 1, "the first run has ended")
     assert ask("POST", f"{running.url}{PATH}{SECRET}", json.dumps(EVENT).encode())[0] == 200
     (kept,) = running.app.store.webhooks.pending(Side.MYPREFERENCES)
     assert kept.hint.id == "1001"
-    wait_until(lambda: running.runner.ended == 2, "the webhook's round has ended")
+    wait_until(lambda: running.runner.ended == 2, "the webhook's run has ended")
     assert running.health("/healthz")[1]["hooks"] == {"taken": 1}
     assert running.end() == 0
 
 
-def test_webhooks_in_a_row_make_one_round(start: Start) -> None:
+def test_webhooks_in_a_row_make_one_run(start: Start) -> None:
     running = hooked(start, HOOK_PAUSE="0.5")
-    wait_until(lambda: running.runner.ended == 1, "the first round has ended")
+    wait_until(lambda: running.runner.ended == 1, "the first run has ended")
     for number in range(20):
         body = json.dumps(EVENT | {"EventId": f"e-{number}"}).encode()
         assert ask("POST", f"{running.url}{PATH}{SECRET}", body)[0] == 200
-    wait_until(lambda: running.runner.ended >= 2, "their round has ended")
+    wait_until(lambda: running.runner.ended >= 2, "their run has ended")
     assert running.schedule()["coalesced"] == 0
     assert len(running.app.store.webhooks.pending(Side.MYPREFERENCES)) == 20
 

@@ -114,7 +114,7 @@ def test_a_page_that_was_not_stored_comes_again(
     assert state.event_exports[1].acknowledged == 3
 
 
-def test_a_flood_of_events_waits_for_the_next_round(
+def test_a_flood_of_events_waits_for_the_next_run(
     state: DotdigitalState, events: EventsExport, memory: InMemoryKeyValue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask_in_small_pages(monkeypatch)

@@ -35,15 +35,15 @@ def shown(verdict: TrustLevel = TrustLevel.SHOWN) -> InMemoryKeyValue:
 
 
 class Polls:
-    """Rounds a minute apart. `marks` is how far each feed was read."""
+    """Runs a minute apart. `marks` is how far each feed was read."""
 
     def __init__(self, state: DotdigitalState, reader: DotdigitalReader) -> None:
         self.state, self.reader = state, reader
         self.marks: dict[str, datetime] = {}
         self.pages: list[Page] = []
 
-    def round(self) -> list[str]:
-        """One round; the feeds that it read."""
+    def run(self) -> list[str]:
+        """One run; the feeds that it read."""
         self.state.clock.advance(60)
         self.pages, read = [], []
         for feed in self.reader.feeds_due(dict(self.marks), MINUTE):
@@ -68,8 +68,8 @@ def polls(state: DotdigitalState, v2: ClientV2, v3: ClientV3, mapping: Mapping) 
 
 def idle(polls: Polls) -> Polls:
     """Everything was read, and nothing has happened since."""
-    assert polls.round() == [SUPPRESSED, FEED, *preferences(polls)]
-    assert polls.round() == [SUPPRESSED, FEED]
+    assert polls.run() == [SUPPRESSED, FEED, *preferences(polls)]
+    assert polls.run() == [SUPPRESSED, FEED]
     return polls
 
 
@@ -77,11 +77,11 @@ def preferences(polls: Polls) -> list[str]:
     return [feed for feed in feed_names(polls.reader) if feed != SUPPRESSED]
 
 
-def test_an_idle_round_asks_two_questions(polls: Polls) -> None:
+def test_an_idle_run_asks_two_questions(polls: Polls) -> None:
     idle(polls)
     calls = polls.reader.calls
     for _ in range(10):
-        assert polls.round() == [SUPPRESSED, FEED]
+        assert polls.run() == [SUPPRESSED, FEED]
     assert polls.reader.calls - calls == 10 * 3  # with the service's time
 
 
@@ -90,7 +90,7 @@ def test_each_feed_is_read_before_too_long_all_the_same(polls: Polls) -> None:
     oldest = [
         max(polls.state.clock.now() - polls.marks[feed] for feed in preferences(polls))
         for _ in range(40)
-        if polls.round()
+        if polls.run()
     ]
     assert max(oldest) <= LONGEST
     assert feed_named(polls.reader, preferences(polls)[0], MINUTE).period == LONGEST
@@ -102,13 +102,13 @@ def test_a_modified_contact_is_read_once(polls: Polls) -> None:
     polls.state.clock.advance(3600)
     idle(polls)
     polls.state.set_preference(contact, NEWS, True, polls.state.clock.now())
-    assert polls.round() == [SUPPRESSED, FEED]
+    assert polls.run() == [SUPPRESSED, FEED]
     assert [(hint.id, hint.address) for hint in polls.hints] == [(str(contact), "a@example.com")]
     assert polls.reader.read_hint(polls.hints[0])[0].topics[NEWSLETTER].choice is Choice.OPTED_IN
-    polls.round()
+    polls.run()
     assert polls.hints == []
     polls.state.set_preference(contact, NEWS, False, polls.state.clock.now())
-    polls.round()
+    polls.run()
     assert len(polls.hints) == 1
 
 
@@ -125,9 +125,9 @@ def test_where_many_were_modified_the_feeds_are_read_at_once(polls: Polls) -> No
     idle(polls)
     for number in range(len(preferences(polls)) + 1):
         polls.state.add_contact(f"p{number}@example.com", opt_ins={NEWS: (True, polls.state.clock.now())})
-    assert set(polls.round()) == {SUPPRESSED, FEED, *preferences(polls)}
+    assert set(polls.run()) == {SUPPRESSED, FEED, *preferences(polls)}
     assert not any(hint.id for hint in polls.hints)
-    rest = [polls.round() for _ in range(5)]
+    rest = [polls.run() for _ in range(5)]
     assert [SUPPRESSED, FEED] in rest[2:]  # feeds may lag a little, so they are read for two minutes
 
 
@@ -141,7 +141,7 @@ def test_a_second_page_is_never_asked_for(polls: Polls, monkeypatch: pytest.Monk
         return replace_links(found)
 
     monkeypatch.setattr(ClientV3, "get_contacts", contacts)
-    assert set(polls.round()) == {SUPPRESSED, FEED, *preferences(polls)}
+    assert set(polls.run()) == {SUPPRESSED, FEED, *preferences(polls)}
     assert len(asked) == 1
 
 
@@ -156,10 +156,10 @@ def replace_links(page: object) -> object:
 def test_where_it_cannot_be_asked_the_feeds_take_their_turns(polls: Polls, kind: str) -> None:
     idle(polls)
     polls.state.faults.add(InjectedFault(LISTING, kind, times=99))
-    assert polls.round() == [SUPPRESSED, FEED, *preferences(polls)]
+    assert polls.run() == [SUPPRESSED, FEED, *preferences(polls)]
     assert any("falling back to the v2 feeds" in text for page in polls.pages for text in page.warnings)
     polls.state.faults.clear()
-    assert polls.round() == [SUPPRESSED, FEED]
+    assert polls.run() == [SUPPRESSED, FEED]
 
 
 @pytest.mark.parametrize("verdict", [TrustLevel.UNKNOWN, TrustLevel.NOT_SHOWN])
@@ -169,7 +169,7 @@ def test_until_it_was_shown_the_feeds_are_read(
     memory = shown(verdict)
     polls = Polls(state, DotdigitalReader(v2, V3Access(v3), mapping, state.clock.now, memory=memory))
     for _ in range(3):
-        assert polls.round() == [SUPPRESSED, *preferences(polls)]
+        assert polls.run() == [SUPPRESSED, *preferences(polls)]
 
 
 @pytest.mark.parametrize("topics", [0, 1, 3])
@@ -180,7 +180,7 @@ def test_without_v3_or_with_one_preference_there_is_nothing_to_save(
     fewer = replace(mapping, topics=mapping.topics[:topics])
     polls = Polls(state, DotdigitalReader(v2, access, fewer, state.clock.now, memory=shown()))
     for _ in range(3):
-        assert polls.round() == [SUPPRESSED, *preferences(polls)]
+        assert polls.run() == [SUPPRESSED, *preferences(polls)]
 
 
 def test_a_new_process_looks_back_as_far_as_a_feed_may_go_unread(polls: Polls) -> None:
@@ -188,5 +188,5 @@ def test_a_new_process_looks_back_as_far_as_a_feed_may_go_unread(polls: Polls) -
     polls.state.clock.advance(3600)
     polls.state.set_preference(contact, NEWS, True, polls.state.clock.now())
     polls.state.clock.advance((LONGEST - 2 * MINUTE).total_seconds())
-    polls.round()
+    polls.run()
     assert len(polls.hints) == 1

@@ -259,7 +259,7 @@ def test_a_probe_that_fails_changes_nothing_and_is_tried_again(
     assert Capabilities.load(changing.memory) == Capabilities()
     state.faults.clear()
     assert changing.reader.probe_capabilities() == ()
-    assert Capabilities.load(changing.memory) == Capabilities()  # not in each round
+    assert Capabilities.load(changing.memory) == Capabilities()  # not in each run
     state.clock.advance(AFTER_FAILURE.total_seconds())
     changing.reader.probe_capabilities()
     assert Capabilities.load(changing.memory)[PREFERENCES].is_shown

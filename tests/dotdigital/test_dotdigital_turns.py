@@ -18,7 +18,7 @@ from bridge.core.model import TopicId
 from bridge.core.watermark import is_stale
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.limits.limiter import RateLimiter
-from bridge.dotdigital.polling.feed_rotation import SPARED, affordable, oldest_first, per_round, period
+from bridge.dotdigital.polling.feed_rotation import SPARED, affordable, oldest_first, per_run, period
 from bridge.dotdigital.polling.opt_ins import PREFIX as OPT_INS
 from bridge.dotdigital.polling.suppressions import FEED as SUPPRESSED
 from bridge.dotdigital.reader import DotdigitalReader
@@ -62,21 +62,21 @@ def limits(clock: SandboxClock) -> RateLimiter:
 
 
 @pytest.mark.parametrize(
-    ("feeds", "allowance", "interval", "a_round", "whole"),
+    ("feeds", "allowance", "interval", "a_run", "whole"),
     [
-        (3, 22.4, MINUTE, 3, MINUTE),  # a few: all of them, every round
+        (3, 22.4, MINUTE, 3, MINUTE),  # a few: all of them, every run
         (200, 22.4, MINUTE, 17, 12 * MINUTE),
-        (200, 22.4, 5 * MINUTE, 91, 15 * MINUTE),  # rarer rounds have room for more
+        (200, 22.4, 5 * MINUTE, 91, 15 * MINUTE),  # rarer runs have room for more
         (200, 22.4, timedelta(seconds=1), 1, timedelta(seconds=200)),
         (200, 0.5, MINUTE, 1, 200 * MINUTE),  # one at least, however little there is
         (0, 22.4, MINUTE, 1, MINUTE),
     ],
 )
-def test_a_round_reads_as_many_as_the_allowance_has_room_for(
-    feeds: int, allowance: float, interval: timedelta, a_round: int, whole: timedelta
+def test_a_run_reads_as_many_as_the_allowance_has_room_for(
+    feeds: int, allowance: float, interval: timedelta, a_run: int, whole: timedelta
 ) -> None:
-    found = per_round(feeds, allowance, interval, other_calls=1)
-    assert found == a_round
+    found = per_run(feeds, allowance, interval, other_calls=1)
+    assert found == a_run
     assert period(feeds, found, interval) == whole
 
 
@@ -88,11 +88,11 @@ def test_the_feed_read_longest_ago_is_first_and_never_read_ones_before_it() -> N
 @given(feeds=st.integers(1, 300), a_minute=st.floats(0, 300), every=st.integers(1, 600))
 def test_each_feed_has_its_turn_within_a_whole_turn(feeds: int, a_minute: float, every: int) -> None:
     pause = timedelta(seconds=every)
-    a_round = per_round(feeds, a_minute, pause, other_calls=2)
+    a_run = per_run(feeds, a_minute, pause, other_calls=2)
     names = [f"f{number}" for number in range(feeds)]
     marks: dict[str, datetime] = {}
-    for number in range(period(feeds, a_round, pause) // pause):
-        for feed in list(affordable(oldest_first(names, marks)[:a_round], pause, Paced())):
+    for number in range(period(feeds, a_run, pause) // pause):
+        for feed in list(affordable(oldest_first(names, marks)[:a_run], pause, Paced())):
             marks[feed] = START + number * pause
     assert set(marks) == set(names)
 
@@ -103,7 +103,7 @@ def test_turns_end_before_anything_has_to_wait() -> None:
     assert list(affordable(names, MINUTE, Paced([0]))) == names[:1]
 
 
-def test_rare_rounds_may_wait_for_the_next_window() -> None:
+def test_rare_runs_may_wait_for_the_next_window() -> None:
     names = [f"f{number}" for number in range(10)]
     assert list(affordable(names, 5 * MINUTE, Paced([0] * 10))) == names
 
@@ -165,7 +165,7 @@ def many(preferences: int) -> Mapping:
     return Mapping(topics, channel, OnUnsubscribe.CHANNEL, "digest")
 
 
-def test_a_few_preferences_are_read_every_round(reader: DotdigitalReader) -> None:
+def test_a_few_preferences_are_read_every_run(reader: DotdigitalReader) -> None:
     assert list(reader.feeds_due({}, MINUTE)) == list(feed_names(reader))
     assert {feed_named(reader, feed, MINUTE).period for feed in feed_names(reader)} == {MINUTE}
 
@@ -183,7 +183,7 @@ def test_two_hundred_preferences_on_the_smallest_package_never_wait(form: str) -
         transport = transport_to(server.url, slept.append, throttle=mine)
         reader = DotdigitalReader(ClientV2(transport), None, many(200), state.clock.now, budget=mine)
         marks: dict[str, datetime] = {}
-        rounds = 0
+        runs = 0
         while len(marks) < 201:
             state.clock.advance(60)
             turn = feed_named(reader, f"{OPT_INS}{NEWS}", MINUTE).period
@@ -193,7 +193,7 @@ def test_two_hundred_preferences_on_the_smallest_package_never_wait(form: str) -
                 read.append(feed)
             assert read[0] == SUPPRESSED
             marks |= dict.fromkeys(read, state.clock.now())
-            rounds += 1
+            runs += 1
         transport.close()
     assert not slept
-    assert rounds * MINUTE <= turn <= 15 * MINUTE
+    assert runs * MINUTE <= turn <= 15 * MINUTE

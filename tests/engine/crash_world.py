@@ -27,7 +27,7 @@ from bridge.store import Store
 from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, UNSET, World
 from tests.fakes import FakeSide
 
-QUIET_WITHIN = 4  # rounds; the last of them must write nothing
+QUIET_WITHIN = 4  # runs; the last of them must write nothing
 
 
 class Killed(BaseException):
@@ -139,11 +139,11 @@ class CrashWorld(World):
         return other
 
     def until_quiet(self) -> list[Report]:
-        """Rounds until a second one writes nothing. Fails where that takes too many."""
-        reports = [self.round(), self.round()]
+        """Runs until a second one writes nothing. Fails where that takes too many."""
+        reports = [self.run(), self.run()]
         while reports[-1].written.writes or reports[-1].written.failed or reports[-1].errors:
             assert len(reports) < QUIET_WITHIN, [report.shown() for report in reports]
-            reports.append(self.round())
+            reports.append(self.run())
         return reports
 
     def end(self) -> dict[str, Any]:

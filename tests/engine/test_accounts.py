@@ -17,7 +17,7 @@ def test_a_state_db_of_another_account_is_refused_before_anything_is_written(
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.sides[side].account_name = "another account"
-    for act in (world.round, world.plan):
+    for act in (world.run, world.plan):
         with pytest.raises(ConfigError, match="bridge db adopt"):
             act()
     assert world.shows(ADA) == (OUT, IN)
@@ -30,5 +30,5 @@ def test_the_same_account_under_a_new_name_is_adopted(world: World) -> None:
     world.say(MINE, ADA, NEWS, OUT)
     world.sides[MINE].account_name = "ours, moved"
     world.store.facts.set_account(MINE, None)
-    assert world.round().in_sync
+    assert world.run().in_sync
     assert world.shows(ADA) == (OUT, OUT)

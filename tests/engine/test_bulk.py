@@ -60,20 +60,20 @@ def attempts(world: World, address: str) -> list[AttemptState]:
 def test_many_withdrawals_go_in_one_job_and_are_read_back_together(bulk_world: World) -> None:
     all_say(bulk_world, OUT)
     calls = asked(bulk_world, "send_bulk")
-    report = bulk_world.round()
+    report = bulk_world.run()
     assert [name for name in calls if name.startswith("send")] == ["send_bulk"]
     assert calls.count("read_people") == 1
     assert "read_person" not in calls[calls.index("send_bulk") :]
     assert report.written.withdrawals[THEIRS] == len(MANY)
     assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
-    assert bulk_world.round().written.writes == 0
+    assert bulk_world.run().written.writes == 0
 
 
 def test_a_few_writes_go_one_by_one(bulk_world: World) -> None:
     for address in MANY[:4]:
         bulk_world.say(MINE, address, NEWS, OUT)
     calls = asked(bulk_world, "send_one")
-    bulk_world.round()
+    bulk_world.run()
     assert "send_bulk" not in calls
     assert calls.count("send_one") == 4
 
@@ -91,7 +91,7 @@ def test_a_job_is_chosen_without_an_estimate_for_each_person(
 
     monkeypatch.setattr(theirs, "estimate_calls", counted)
     all_say(bulk_world, OUT)
-    bulk_world.round()
+    bulk_world.run()
     assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
     assert estimates < len(MANY)
 
@@ -102,7 +102,7 @@ def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(bulk_world: Wo
     bulk_world.limits = BrakeLimits(raises_max=100)
     bulk_world.sides[THEIRS].log.clear()
     calls = asked(bulk_world, "send_bulk")
-    bulk_world.round()
+    bulk_world.run()
     kinds = [kind for _, kind in bulk_world.sides[THEIRS].log]
     assert kinds == ["Withdrawal"] * len(MANY) + ["Raise"] * len(MANY)
     assert calls.count("send_bulk") == 2
@@ -112,7 +112,7 @@ def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(bulk_world: W
     all_say(bulk_world, IN, OFFERS)
     bulk_world.limits = BrakeLimits(raises_max=100)
     calls = asked(bulk_world, "read_people")
-    report = bulk_world.round()
+    report = bulk_world.run()
     sent = calls.index("send_bulk")
     assert "read_people" in calls[:sent]
     assert report.written.raises[THEIRS] == len(MANY)
@@ -132,7 +132,7 @@ def test_a_person_who_opted_out_after_the_feeds_were_read_is_not_raised_in_bulk(
         yield from before(people)  # type: ignore[arg-type]
 
     theirs.read_people = late  # type: ignore[method-assign, assignment]
-    bulk_world.round()
+    bulk_world.run()
     assert theirs.shows(MANY[0], OFFERS) is OUT
     assert all(theirs.shows(address, OFFERS) is IN for address in MANY[1:])
 
@@ -141,16 +141,16 @@ def test_opt_ins_wait_where_the_fresh_read_of_many_fails(bulk_world: World) -> N
     all_say(bulk_world, IN, OFFERS)
     bulk_world.limits = BrakeLimits(raises_max=100)
     bulk_world.sides[THEIRS].fail["read_people"] = [trouble(Throttled)]
-    report = bulk_world.round()
+    report = bulk_world.run()
     assert report.written.raises[THEIRS] == 0
-    assert bulk_world.round().written.raises[THEIRS] == len(MANY)
+    assert bulk_world.run().written.raises[THEIRS] == len(MANY)
 
 
 def test_a_brake_holds_opt_ins_in_bulk_too(bulk_world: World) -> None:
     bulk_world.limits = BrakeLimits(raises_max=3, raises_share=0.01)
     all_say(bulk_world, IN, OFFERS)
     calls = asked(bulk_world, "send_bulk")
-    report = bulk_world.round()
+    report = bulk_world.run()
     assert report.brakes
     assert "send_bulk" not in calls
 
@@ -159,17 +159,17 @@ def test_our_own_write_in_a_later_dated_feed_is_not_news(bulk_world: World) -> N
     """The job is read back without dates; the feeds then date it. That date is our own write's, and must not
     outweigh a withdrawal that arrives late."""
     bulk_world.remap(OFFERS, conflict=Conflict.LATEST)
-    bulk_world.round()
+    bulk_world.run()
     all_say(bulk_world, IN, OFFERS)
     bulk_world.limits = BrakeLimits(raises_max=100)
     said_out = bulk_world.now
-    bulk_world.round()
+    bulk_world.run()
     for address in MANY:  # said before the bridge wrote, delivered after
         bulk_world.say(MINE, address, OFFERS, OUT, at=said_out + timedelta(seconds=30))
         theirs = bulk_world.sides[THEIRS].person(address)
         said = theirs.said[OFFERS]  # type: ignore[index]
         theirs.said[OFFERS] = replace(said, at=said_out + timedelta(seconds=60))  # type: ignore[index]
-    bulk_world.round()
+    bulk_world.run()
     assert all(bulk_world.shows(address, OFFERS) == (OUT, OUT) for address in MANY)
 
 
@@ -179,8 +179,8 @@ def test_a_job_without_an_answer_is_read_back_before_anything_is_sent_again(
 ) -> None:
     all_say(bulk_world, OUT)
     bulk_world.sides[THEIRS].write_fate.append((fate, trouble(OutcomeUnknown)))
-    bulk_world.round()
-    bulk_world.round()
+    bulk_world.run()
+    bulk_world.run()
     assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
     sent = len(bulk_world.sides[THEIRS].log)
     assert sent == len(MANY)
@@ -191,16 +191,16 @@ def test_nothing_is_sent_to_a_person_in_a_job_that_has_not_ended(bulk_world: Wor
     all_say(bulk_world, OUT)
     theirs = bulk_world.sides[THEIRS]
     theirs.write_fate.append(("lost_before", trouble(OutcomeUnknown)))
-    bulk_world.round()
+    bulk_world.run()
     theirs.busy = True
     all_say(bulk_world, IN, OFFERS)
     theirs.log.clear()
-    report = bulk_world.round()
+    report = bulk_world.run()
     assert not theirs.log
     assert any("bulk job" in warning for warning in report.warnings)
     assert attempts(bulk_world, MANY[0]) == [AttemptState.IN_DOUBT]
     theirs.busy = False
-    bulk_world.round()
+    bulk_world.run()
     assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
 
 
@@ -215,10 +215,10 @@ def test_many_writes_in_doubt_are_read_back_together(world: World) -> None:
         world.say(MINE, address, NEWS, OUT)
     theirs.write_fate.append(("lost_after", trouble(OutcomeUnknown)))
     theirs.fail["read_people"] = [trouble(Throttled)]
-    world.round()
+    world.run()
     assert world.store.cells.counts().unproven == len(people)
     calls = asked(world, "read_people")
-    world.round()
+    world.run()
     assert calls[:2] == ["has_running_jobs", "read_people"]
     assert world.store.cells.counts().unproven == 0
 
@@ -238,27 +238,27 @@ def test_a_side_that_answers_nobody_is_asked_about_one_page_of_writes_in_doubt(
         world.say(MINE, address, NEWS, OUT)
     theirs.write_fate.append(("lost_after", trouble(OutcomeUnknown)))
     theirs.fail["read_people"] = [trouble(Throttled)]
-    world.round()
+    world.run()
     assert world.store.cells.counts().unproven == len(people)
     services = world.services()
     small_pages = replace(services, tuning=replace(services.tuning, page=20))
     monkeypatch.setattr(world, "services", lambda: small_pages)
     theirs.fail["read_people"] = [trouble(kind) for _ in people]
     calls = asked(world, "read_people")
-    world.round()
+    world.run()
     assert calls.count("read_people") == 1
     theirs.fail.clear()
-    assert world.round().in_sync
+    assert world.run().in_sync
     assert all(world.shows(address) == (OUT, OUT) for address in people)
 
 
 def test_a_job_that_could_not_be_sent_fails_everybody_and_is_tried_again(bulk_world: World) -> None:
     all_say(bulk_world, OUT)
     bulk_world.sides[THEIRS].fail["send_bulk"] = [trouble(Unreachable)]
-    report = bulk_world.round()
+    report = bulk_world.run()
     assert report.written.writes == 0
     assert report.written.failed == len(MANY)
-    bulk_world.round()
+    bulk_world.run()
     assert all(bulk_world.shows(address) == (OUT, OUT) for address in MANY)
 
 
@@ -267,7 +267,7 @@ def test_one_refusal_in_a_job_holds_that_person_alone(bulk_world: World) -> None
     theirs = bulk_world.sides[THEIRS]
     del theirs.people[MANY[3]]
     theirs.people[MANY[3] + ".moved"] = theirs.person("else@example.com")
-    bulk_world.round()
+    bulk_world.run()
     held = [hold.reason for hold in bulk_world.store.holds.page()]
     assert held == ["refused"]
     others = [address for address in MANY if address != MANY[3]]
@@ -285,13 +285,13 @@ def test_a_job_s_attempts_are_noted_before_it_is_sent(bulk_world: World) -> None
         return before(requests, heartbeat)  # type: ignore[arg-type]
 
     theirs.send = batch  # type: ignore[method-assign, assignment]
-    bulk_world.round()
+    bulk_world.run()
     assert seen == [len(MANY)]
 
 
 def test_everybody_of_a_job_is_agreed_with_the_reason_in_the_ledger(bulk_world: World) -> None:
     all_say(bulk_world, OUT)
-    bulk_world.round()
+    bulk_world.run()
     store: Store = bulk_world.store
     for address in MANY:
         cell: Cell = bulk_world.cell(address)
@@ -305,8 +305,8 @@ def test_everybody_of_a_job_is_agreed_with_the_reason_in_the_ledger(bulk_world: 
 def test_the_channel_is_withdrawn_in_bulk(bulk_world: World) -> None:
     for address in MANY:
         bulk_world.both(address, CHANNEL, IN)
-    bulk_world.round()
+    bulk_world.run()
     all_say(bulk_world, OUT, CHANNEL)
-    bulk_world.round()
+    bulk_world.run()
     assert all(bulk_world.shows(address, CHANNEL) == (OUT, OUT) for address in MANY)
     assert bulk_world.sides[Side.DOTDIGITAL].log[-1] == (CHANNEL, "Withdrawal")

@@ -14,7 +14,7 @@ def calls(world: World) -> dict[Side, int]:
 
 def spent(world: World) -> dict[Side, int]:
     before = calls(world)
-    world.round()
+    world.run()
     return {side: count - before[side] for side, count in calls(world).items()}
 
 
@@ -24,7 +24,7 @@ def test_what_was_looked_into_is_not_looked_into_for_as_long_as_feeds_overlap(wo
     idle = spent(world)
     world.say(MINE, ADA, NEWS, OUT)
     for _ in range(4):  # a minute each: the change itself, and a few looks until it has settled
-        world.round()
+        world.run()
     paged = 1  # the row is still in the feed, within its overlap
     assert all(count <= idle[side] + paged for side, count in spent(world).items())
 
@@ -32,14 +32,14 @@ def test_what_was_looked_into_is_not_looked_into_for_as_long_as_feeds_overlap(wo
 def test_a_change_in_the_overlap_that_came_late_is_looked_into(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
-    world.round()
+    world.run()
     world.sides[MINE].say(ADA, NEWS, OUT)
     world.sides[MINE].person(ADA).touched = world.now - world.services().tuning.overlap / 2
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
-def test_an_idle_round_asks_the_catalogues_only_now_and_then(world: World) -> None:
+def test_an_idle_run_asks_the_catalogues_only_now_and_then(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started().started()
     first, second = spent(world), spent(world)

@@ -49,7 +49,7 @@ OPERATIONS = ("catalogue", "read_person", "read_feed", "list_people", "send_one"
 
 @dataclass
 class Stage:
-    """A world at the moment before a round, and what an uninterrupted life makes of it."""
+    """A world at the moment before a run, and what an uninterrupted life makes of it."""
 
     world: CrashWorld
     folder: Path
@@ -66,7 +66,7 @@ class Stage:
 
 def _stage(folder: Path, world: CrashWorld) -> Stage:
     whole = world.twin(folder / "whole").wired(Wire())
-    whole.round()
+    whole.run()
     boundaries, names = whole.wire.count, whole.wire.names
     calls = {
         (side, operation): names.count(f"{side}.{operation}") for side in Side for operation in OPERATIONS
@@ -94,7 +94,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 def _kill_and_go_on(stage: Stage, at: int, raised: set[tuple[str, str]] = RAISED, extra: int = 1) -> None:
     world = stage.twin().wired(Wire(at))
     with pytest.raises(Killed) as killed:
-        world.round()
+        world.run()
     where = f"boundary {at}: {killed.value}"
     world.restart()
     world.until_quiet()
@@ -140,11 +140,11 @@ def test_killed_again_while_it_recovers_it_ends_where_an_uninterrupted_run_ends(
         for again in (3, 9):
             world = ordinary.twin().wired(Wire(at))
             with pytest.raises(Killed):
-                world.round()
+                world.run()
             world.restart()
             world.wired(Wire(again))
             with pytest.raises(Killed):
-                world.round()
+                world.run()
             world.restart()
             world.until_quiet()
             assert world.end() == ordinary.end, (at, again)
@@ -157,15 +157,15 @@ def _fail_and_go_on(stage: Stage, side: Side, operation: str, nth: int, kind: ty
     error = kind("something went wrong", side=side, operation=operation)
     world.crash_side(side).refusals[operation] = (nth, error)
     where = f"call {nth} of {side}.{operation}: {kind.__name__}"
-    world.round()
+    world.run()
     world.crash_side(side).refusals.clear()
     for _ in range(3):
         _answer_refusals(world)
-        world.round()
+        world.run()
         if world.end() == stage.end:
             break
     assert world.end() == stage.end, where
-    assert world.round().written.writes == 0, where
+    assert world.run().written.writes == 0, where
     raised = {one for there in Side for one in world.crash_side(there).raised()}
     assert raised <= RAISED, where
     world.close()

@@ -64,7 +64,7 @@ def test_who_was_challenged_by_either_form_waits_and_is_asked_once(world: World)
     """Dotdigital `Resubscribe contact with no challenge` may answer ContactChallenged all the same."""
     calls = answers(world, WriteResponse.CHALLENGED)
     for _ in range(4):
-        world.round()
+        world.run()
         world.pass_time(hours=20)
     assert len(calls) == 1
     assert state(world) is ChallengeState.PENDING
@@ -74,7 +74,7 @@ def test_who_was_challenged_by_either_form_waits_and_is_asked_once(world: World)
 def test_an_answer_that_says_nothing_counts_as_sent_where_it_may_have_been(by_mail: World) -> None:
     calls = answers(by_mail, WriteResponse.UNCLEAR)
     for _ in range(3):
-        by_mail.round()
+        by_mail.run()
     assert len(calls) == 1
     assert state(by_mail) is ChallengeState.PENDING
 
@@ -83,7 +83,7 @@ def test_an_answer_that_says_nothing_to_the_silent_form_is_held_for_the_operator
     world = world_of(tmp_path, Resubscribe.SILENT)
     calls = answers(world, WriteResponse.UNCLEAR)
     for _ in range(3):
-        world.round()
+        world.run()
     assert len(calls) == 1
     assert state(world) is None
     assert reasons(world) == ["refused"]
@@ -94,12 +94,12 @@ def test_a_call_of_unknown_outcome_counts_as_sent(by_mail: World) -> None:
     theirs = by_mail.sides[THEIRS]
     theirs.write_fate = [("lost_before", trouble(OutcomeUnknown))]
     for _ in range(4):
-        by_mail.round()
+        by_mail.run()
         by_mail.pass_time(minutes=30)
     assert theirs.log.count((CHANNEL, "Raise")) == 0
     assert state(by_mail) is ChallengeState.PENDING
     by_mail.pass_time(days=15)
-    by_mail.round()
+    by_mail.run()
     assert reasons(by_mail) == ["challenge_expired"]
 
 
@@ -122,12 +122,12 @@ def test_a_silent_call_of_unknown_outcome_counts_as_a_question_where_one_shows(t
 
     theirs._send_one = then_pending  # type: ignore[method-assign]
     for _ in range(3):
-        world.round()
+        world.run()
     assert state(world) is ChallengeState.PENDING
     world.close()
 
 
 def test_a_plan_shows_nobody_who_was_asked(by_mail: World) -> None:
     answers(by_mail, WriteResponse.CHALLENGED)
-    by_mail.round()
+    by_mail.run()
     assert by_mail.plan().writes == []

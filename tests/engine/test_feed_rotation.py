@@ -16,10 +16,10 @@ MANY = [f"p{number}@example.com" for number in range(12)]
 
 
 def poll(world: World, *resting: Side) -> int:
-    """A polling round in which the feeds of these sides have no turn; how many opt-ins it sent."""
+    """A polling run in which the feeds of these sides have no turn; how many opt-ins it sent."""
     for side in Side:
         world.sides[side].resting = side in resting
-    written = world.round(polling=True).written
+    written = world.run(polling=True).written
     return sum(written.raises.values())
 
 
@@ -51,14 +51,14 @@ def test_a_one_shot_run_reads_every_feed(world: World) -> None:
     world.started()
     world.say(THEIRS, ADA, NEWS, OUT)
     world.sides[THEIRS].resting = True
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
 def test_the_first_run_reads_every_feed(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.sides[THEIRS].resting = True
-    world.round(polling=True)
+    world.run(polling=True)
     assert world.store.feeds.watermark("dotdigital.feed") is not None
 
 
@@ -135,9 +135,9 @@ def test_a_feed_that_has_missed_its_turns_raises_nobody(world: World) -> None:
     assert poll(world) == 1
 
 
-def test_an_idle_round_without_a_turn_writes_nothing(world: World) -> None:
+def test_an_idle_run_without_a_turn_writes_nothing(world: World) -> None:
     for choice, address in ((Choice.OPTED_IN, MANY[0]), (Choice.OPTED_OUT, MANY[1])):
         world.both(address, NEWS, choice)
     world.started()
     assert poll(world, THEIRS, MINE) == 0
-    assert world.round().written.writes == 0
+    assert world.run().written.writes == 0

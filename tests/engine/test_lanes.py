@@ -1,4 +1,4 @@
-"""What the calls of a round are for: who has to wait where a side allows only so many."""
+"""What the calls of a run are for: who has to wait where a side allows only so many."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_a_withdrawal_and_its_proof_go_before_all_else(
     world: World, sent: list[tuple[str, Priority]]
 ) -> None:
     world.say(MINE, ADA, NEWS, OUT)
-    world.round()
+    world.run()
     assert sent == [("withdrawal", Priority.WITHDRAWALS), ("read", Priority.READ_BACKS)]
 
 
 def test_an_opt_in_waits_for_withdrawals(world: World, sent: list[tuple[str, Priority]]) -> None:
     world.say(MINE, BOB, NEWS, IN)
-    world.round()
+    world.run()
     assert ("raise", Priority.RAISES) in sent
     assert Priority.WITHDRAWALS not in [purpose for _, purpose in sent]

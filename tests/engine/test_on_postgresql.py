@@ -1,4 +1,4 @@
-"""The same rounds with the state DB on PostgreSQL."""
+"""The same runs with the state DB on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def world(tmp_path: Path, postgres_state_url: str) -> Iterator[World]:
     made.close()
 
 
-def test_a_day_of_changes_ends_in_agreement_and_the_next_round_writes_nothing(world: World) -> None:
+def test_a_day_of_changes_ends_in_agreement_and_the_next_run_writes_nothing(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.both(BOB, NEWS, OUT)
     world.both(CLEO, OFFERS, IN, "DAILY")
@@ -32,9 +32,9 @@ def test_a_day_of_changes_ends_in_agreement_and_the_next_round_writes_nothing(wo
     world.say(MINE, ADA, NEWS, OUT)
     world.say(THEIRS, BOB, NEWS, IN)
     world.say(THEIRS, CLEO, OFFERS, IN, frequencies=("WEEKLY",))
-    assert world.round().in_sync
+    assert world.run().in_sync
     assert (world.shows(ADA), world.shows(BOB)) == ((OUT, OUT), (IN, IN))
-    assert world.round().written.writes == 0
+    assert world.run().written.writes == 0
     assert world.store.ledger.verify().entries > 0
 
 
@@ -43,10 +43,10 @@ def test_a_write_in_doubt_is_settled_by_the_next_process(world: World) -> None:
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.sides[THEIRS].write_fate.append(("lost_before", trouble(OutcomeUnknown)))
-    world.round()
+    world.run()
     world.restart()
-    world.round()
-    world.round()
+    world.run()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -54,8 +54,8 @@ def test_a_hold_that_is_released_lets_its_opt_in_go(world: World) -> None:
     world.say(MINE, ADA, NEWS, IN, at=world.pass_time(days=-30))
     world.pass_time(days=30)
     world.say(THEIRS, ADA, NEWS, UNSET)
-    world.round()
+    world.run()
     (hold,) = world.store.holds.page()
     world.store.holds.release([hold.id])
-    world.round()
+    world.run()
     assert world.shows(ADA) == (IN, IN)

@@ -1,4 +1,4 @@
-"""What a review asked of a round: doubt about one read, one feed or one sweep never makes a choice."""
+"""What a review asked of a run: doubt about one read, one feed or one sweep never makes a choice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_feed_that_answers_badly_does_not_stop_withdrawals_to_its_side(world: 
     world.say(MINE, ADA, NEWS, OUT)
     theirs = world.sides[THEIRS]
     theirs.fail["read_feed"] = [trouble(InvalidResponse)]
-    report = world.round()
+    report = world.run()
     assert world.shows(ADA) == (OUT, OUT)
     assert report.exit_code == 5
     assert not report.in_sync
@@ -33,7 +33,7 @@ def test_a_feed_without_a_proven_end_is_not_in_sync(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     world.sides[THEIRS].fail["read_feed"] = [DrainIncomplete("moving")]  # type: ignore[list-item]
-    assert not world.round().in_sync
+    assert not world.run().in_sync
 
 
 # who was asked once
@@ -56,7 +56,7 @@ def test_who_was_asked_is_not_asked_again_after_another_state_came_between(
     world.both(ADA, CHANNEL, OUT)
     world.started()
     world.say(MINE, ADA, CHANNEL, IN)
-    world.round()
+    world.run()
     assert asked(world) == 1
     theirs = world.sides[THEIRS]
     view = theirs._view
@@ -68,12 +68,12 @@ def test_who_was_asked_is_not_asked_again_after_another_state_came_between(
 
     theirs._view = between  # type: ignore[method-assign,assignment]
     theirs.person(ADA).touched = world.clock()
-    world.round()
+    world.run()
     del theirs._view
     world.pass_time(minutes=10)
     theirs.person(ADA).touched = world.clock()
     for _ in range(2):
-        world.round()
+        world.run()
     assert asked(world) == 1
     world.close()
 
@@ -83,18 +83,18 @@ def test_who_was_asked_is_not_asked_again_after_a_read_was_refused(tmp_path: Pat
     world.both(ADA, CHANNEL, OUT)
     world.started()
     world.say(MINE, ADA, CHANNEL, IN)
-    world.round()
+    world.run()
     assert asked(world) == 1
     mine = world.sides[MINE]
     mine.person(ADA).touched = world.clock()
     mine.fail["read_person"] = [trouble(InvalidResponse, MINE), trouble(Ambiguous, MINE)]
-    world.round()
+    world.run()
     theirs = world.sides[THEIRS]
     assert world.store.cells.counts().held > 0
     world.pass_time(minutes=10)
     world.say(THEIRS, ADA, CHANNEL, OUT, at=world.now.replace(year=2025))
     for _ in range(2):
-        world.round()
+        world.run()
     assert asked(world) == 1
     assert theirs.shows(ADA, CHANNEL) is OUT
     world.close()
@@ -109,11 +109,11 @@ def test_an_opt_in_is_not_carried_while_its_source_could_not_be_read_again(world
     world.say(MINE, ADA, NEWS, IN)
     theirs, mine = world.sides[THEIRS], world.sides[MINE]
     theirs.fail["send_one"] = [trouble(ServerError)]
-    world.round()
+    world.run()
     assert world.shows(ADA) == (IN, OUT)
     world.say(MINE, ADA, NEWS, OUT)
     mine.fail["read_person"] = [trouble(InvalidResponse, MINE)] * 2
-    world.round()
+    world.run()
     assert theirs.shows(ADA, NEWS) is OUT
     assert (NEWS, "Raise") not in theirs.log
 
@@ -124,11 +124,11 @@ def test_a_hold_for_an_unreadable_person_ends_once_they_were_read(world: World) 
     mine = world.sides[MINE]
     mine.person(ADA).touched = world.clock()
     mine.fail["read_person"] = [trouble(InvalidResponse, MINE), trouble(Ambiguous, MINE)]
-    assert world.round().counts.held > 0
+    assert world.run().counts.held > 0
     world.pass_time(minutes=10)
     mine.person(ADA).touched = world.clock()
-    world.round()
-    assert world.round().counts.held == 0
+    world.run()
+    assert world.run().counts.held == 0
 
 
 # a sweep that is owed
@@ -140,8 +140,8 @@ def test_a_sweep_that_a_gap_made_necessary_is_owed_until_it_is_done(world: World
     world.say(MINE, ADA, NEWS, OUT)
     world.pass_time(days=20)
     world.sides[MINE].fail["list_people"] = [trouble(Unreachable, MINE)]
-    world.round()
-    world.round()
+    world.run()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -159,8 +159,8 @@ def test_a_sweep_that_a_new_mapping_made_necessary_is_owed_until_it_is_done(worl
         side.person(ADA).touched = long_ago
     for side, there in world.sides.items():
         there.fail["list_people"] = [trouble(Unreachable, side)]
-    world.round()
-    world.round()
+    world.run()
+    world.run()
     assert world.shows(ADA, "extra") == (OUT, OUT)
 
 
@@ -174,7 +174,7 @@ def test_a_plan_on_an_empty_state_db_is_not_the_first_run(world: World) -> None:
     world.pass_time(days=7)
     world.say(MINE, ADA, NEWS, IN)
     world.pass_time(days=1)
-    world.round()
+    world.run()
     assert world.shows(ADA) == (IN, UNSET)
     epoch = world.store.facts.epoch
     assert epoch is not None
@@ -217,11 +217,11 @@ def test_a_withdrawal_reaches_one_side_although_the_other_is_down(world: World) 
         world.limits,
         type(world.limits)(withdrawals_max=0, withdrawals_share=0, hold_withdrawals=True),
     )
-    world.round()
+    world.run()
     assert world.shows(ADA) == (IN, IN)
     world.limits = limits
     world.sides[MINE].fail["read_feed"] = [trouble(Unreachable, MINE)]
-    world.round()
+    world.run()
     assert world.shows(ADA) == (IN, OUT)
 
 
@@ -246,7 +246,7 @@ def test_no_more_raises_leave_than_the_brake_allows_whatever_is_released_meanwhi
         return send_one(request)
 
     theirs._send_one = released  # type: ignore[method-assign]
-    world.round()
+    world.run()
     assert theirs.log.count((NEWS, "Raise")) <= 5
 
 
@@ -270,7 +270,7 @@ def test_a_person_whom_a_side_refuses_to_return_is_not_absent(world: World) -> N
         yield Page(failures=[(who, trouble(Ambiguous, MINE)) for who in known])
 
     mine._read_person, mine.list_people = refused, one_by_one  # type: ignore[method-assign]
-    world.round()
+    world.run()
     assert {hold.reason for hold in world.store.holds.page()} == {"unreadable"}
     assert world.cell(ADA).agreed is None
 
@@ -289,7 +289,7 @@ def test_a_person_whom_a_listing_leaves_out_is_looked_for_before_a_withdrawal_is
             yield replace(page, views=[view for view in page.views if view.address != ADA])
 
     mine.list_people = without_ada  # type: ignore[method-assign]
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -305,7 +305,7 @@ def test_a_person_known_at_one_side_only_is_looked_for_once(world: World) -> Non
 
     mine._read_person = noted  # type: ignore[method-assign]
     for _ in range(3):
-        world.round(full=True)
+        world.run(full=True)
     assert looked == [ADA]
     assert world.cell(ADA).agreed is not None
 
@@ -321,6 +321,6 @@ def test_two_people_shown_with_one_record_are_read_once_each(world: World) -> No
     theirs.person(BOB).id = theirs.person(ADA).id
     world.started()
     calls = theirs.calls
-    world.round(full=True)
+    world.run(full=True)
     assert theirs.calls - calls < 12
     assert theirs.shows(BOB, NEWS) is OUT

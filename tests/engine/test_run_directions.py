@@ -19,7 +19,7 @@ def test_a_withdrawal_at_either_side_is_followed_at_the_other(world: World, side
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(side, ADA, NEWS, OUT)
-    report = world.round()
+    report = world.run()
     assert world.shows(ADA) == (OUT, OUT)
     assert report.written.withdrawals[side.other] == report.written.writes == 1
     assert report.in_sync
@@ -30,7 +30,7 @@ def test_a_newer_dated_opt_in_at_either_side_is_followed_at_the_other(world: Wor
     world.both(ADA, NEWS, OUT)
     world.started()
     world.say(side, ADA, NEWS, IN)
-    report = world.round()
+    report = world.run()
     assert world.shows(ADA) == (IN, IN)
     assert report.written.raises[side.other] == report.written.writes == 1
 
@@ -40,7 +40,7 @@ def test_an_undated_opt_in_raises_nobody_and_is_taken_back(world: World, side: S
     world.both(ADA, NEWS, OUT)
     world.started()
     world.say(side, ADA, NEWS, IN, dated=False)
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -49,7 +49,7 @@ def test_an_opt_in_older_than_the_agreed_opt_out_is_taken_back(world: World, sid
     world.both(ADA, NEWS, OUT)
     world.started()
     world.say(side, ADA, NEWS, IN, at=world.now - timedelta(days=40))
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -59,7 +59,7 @@ def test_opposite_changes_at_once_end_opted_out_at_both_sides(world: World) -> N
     now = world.now
     world.say(MINE, ADA, NEWS, IN, at=now)
     world.say(THEIRS, ADA, NEWS, OUT, at=now)
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -69,7 +69,7 @@ def test_with_the_policy_latest_a_newer_opt_in_wins_over_an_older_opt_out(world:
     world.started()
     world.say(THEIRS, ADA, NEWS, OUT, at=world.now - timedelta(minutes=10))
     world.say(MINE, ADA, NEWS, IN, at=world.now)
-    world.round()
+    world.run()
     assert world.shows(ADA) == (IN, IN)
 
 
@@ -77,19 +77,19 @@ def test_a_frequency_follows_the_newer_choice(world: World) -> None:
     world.both(ADA, OFFERS, IN, "DAILY")
     world.started()
     world.say(THEIRS, ADA, OFFERS, IN, frequencies=("WEEKLY",))
-    report = world.round()
+    report = world.run()
     assert world.cell(ADA, OFFERS).seen[MINE].frequencies == ("WEEKLY",)
     assert report.written.other[MINE] == 1
 
 
-def test_a_second_round_writes_nothing(world: World) -> None:
+def test_a_second_run_writes_nothing(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.both(BOB, NEWS, OUT)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.say(THEIRS, BOB, NEWS, IN)
-    assert world.round().written.writes == 2
-    again = world.round()
+    assert world.run().written.writes == 2
+    again = world.run()
     assert again.written.writes == 0
     assert again.in_sync
 
@@ -102,7 +102,7 @@ def test_the_first_run_delivers_withdrawals_and_holds_opt_ins(world: World) -> N
     for address, mine, theirs in ((ADA, IN, OUT), (BOB, IN, UNSET)):
         world.say(MINE, address, NEWS, mine, at=month)
         world.say(THEIRS, address, NEWS, theirs, at=month)
-    report = world.round()
+    report = world.run()
     assert world.shows(ADA) == (OUT, OUT)
     assert world.shows(BOB) == (IN, UNSET)
     assert (report.kind, report.counts.held, report.exit_code) == ("first", 1, 3)
@@ -111,8 +111,8 @@ def test_the_first_run_delivers_withdrawals_and_holds_opt_ins(world: World) -> N
 def test_approving_raises_lets_dated_opt_ins_from_before_the_first_run_go(world: World) -> None:
     world.say(MINE, BOB, NEWS, IN, at=world.now - timedelta(days=30))
     world.say(THEIRS, BOB, NEWS, UNSET)
-    world.round()
-    report = world.round(approve_raises=True)
+    world.run()
+    report = world.run(approve_raises=True)
     assert world.shows(BOB) == (IN, IN)
     assert (report.counts.held, report.exit_code) == (0, 0)
 
@@ -120,10 +120,10 @@ def test_approving_raises_lets_dated_opt_ins_from_before_the_first_run_go(world:
 def test_releasing_a_hold_of_the_first_run_lets_its_opt_in_go(world: World) -> None:
     world.say(MINE, BOB, NEWS, IN, at=world.now - timedelta(days=30))
     world.say(THEIRS, BOB, NEWS, UNSET)
-    world.round()
+    world.run()
     (hold,) = world.store.holds.page()
     world.store.holds.release([hold.id])
-    report = world.round()
+    report = world.run()
     assert world.shows(BOB) == (IN, IN)
     assert (report.counts.held, report.exit_code) == (0, 0)
 
@@ -131,10 +131,10 @@ def test_releasing_a_hold_of_the_first_run_lets_its_opt_in_go(world: World) -> N
 def test_a_dismissed_hold_leaves_both_sides_as_they_are(world: World) -> None:
     world.say(MINE, BOB, NEWS, IN, at=world.now - timedelta(days=30))
     world.say(THEIRS, BOB, NEWS, UNSET)
-    world.round()
+    world.run()
     (hold,) = world.store.holds.page()
     world.store.holds.dismiss([hold.id])
-    report = world.round()
+    report = world.run()
     assert world.shows(BOB) == (IN, UNSET)
     assert (report.counts.held, report.counts.waiting) == (0, 0)
 
@@ -142,9 +142,9 @@ def test_a_dismissed_hold_leaves_both_sides_as_they_are(world: World) -> None:
 def test_the_first_run_goes_on_where_it_was_stopped(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.sides[MINE].fail["list_people"] = [trouble(Unreachable, MINE)]
-    assert world.round().kind == "first"
-    assert world.round().kind == "first"
-    assert world.round().kind == "incremental"
+    assert world.run().kind == "first"
+    assert world.run().kind == "first"
+    assert world.run().kind == "incremental"
 
 
 # mapping changes
@@ -163,5 +163,5 @@ def test_a_topic_that_is_mapped_later_is_read_for_everybody(world: World) -> Non
     world.mapping = whole
     for side in Side:
         world.sides[side].mapping = whole
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)

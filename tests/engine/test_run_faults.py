@@ -22,16 +22,16 @@ from bridge.engine.context import FAILURES_IN_A_ROW
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 
 
-def test_a_feed_that_fails_moves_no_watermark_and_the_next_round_catches_up(world: World) -> None:
+def test_a_feed_that_fails_moves_no_watermark_and_the_next_run_catches_up(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     before = world.store.feeds.watermarks()
     world.say(THEIRS, ADA, NEWS, OUT)
     world.sides[THEIRS].fail["read_feed"] = [trouble(Unreachable)]
-    report = world.round()
+    report = world.run()
     assert world.store.feeds.watermarks()["dotdigital.feed"] == before["dotdigital.feed"]
     assert (report.exit_code, report.in_sync) == (5, False)
-    assert world.round().in_sync
+    assert world.run().in_sync
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -40,9 +40,9 @@ def test_while_a_feed_cannot_be_read_nobody_is_raised(world: World) -> None:
     world.started()
     world.say(MINE, ADA, NEWS, IN)
     world.sides[THEIRS].fail["read_feed"] = [trouble(ServerError)]
-    world.round()
+    world.run()
     assert world.shows(ADA) == (IN, OUT)
-    world.round()
+    world.run()
     assert world.shows(ADA) == (IN, IN)
 
 
@@ -53,9 +53,9 @@ def test_one_person_who_cannot_be_read_keeps_nobody_else_waiting(world: World) -
     world.say(MINE, ADA, NEWS, OUT)
     world.say(MINE, BOB, NEWS, OUT)
     world.sides[MINE].fail["read_person"] = [trouble(InvalidResponse, MINE)]
-    world.round()
+    world.run()
     assert world.shows(BOB) == (OUT, OUT)
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -66,9 +66,9 @@ def test_one_person_who_cannot_be_written_keeps_nobody_else_waiting(world: World
     for address in (ADA, BOB):
         world.say(MINE, address, NEWS, OUT)
     world.sides[THEIRS].fail["send_one"] = [trouble(InvalidResponse)]
-    assert world.round().exit_code == 3
+    assert world.run().exit_code == 3
     assert world.shows(BOB) == (OUT, OUT)
-    assert world.round().in_sync
+    assert world.run().in_sync
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -80,10 +80,10 @@ def test_a_side_that_serves_nobody_is_left_alone_after_a_while(world: World) -> 
     for address in people:
         world.say(MINE, address, NEWS, OUT)
     world.sides[THEIRS].fail["send_one"] = [trouble(ServerError) for _ in people]
-    assert world.round().exit_code == 5
+    assert world.run().exit_code == 5
     assert len(world.sides[THEIRS].fail["send_one"]) == 2 * FAILURES_IN_A_ROW
     world.sides[THEIRS].fail.clear()
-    assert world.round().in_sync
+    assert world.run().in_sync
 
 
 @pytest.mark.parametrize("applied", [True, False])
@@ -96,11 +96,11 @@ def test_a_write_without_an_answer_is_read_back_before_anything_else(
     world.say(MINE, ADA, NEWS, choice)  # type: ignore[arg-type]
     fate = "lost_after" if applied else "lost_before"
     world.sides[THEIRS].write_fate.append((fate, trouble(OutcomeUnknown)))
-    world.round()
-    world.round()
+    world.run()
+    world.run()
     assert world.shows(ADA) == (choice, choice)
     assert len(world.sides[THEIRS].log) == 1
-    assert world.round().in_sync
+    assert world.run().in_sync
 
 
 def test_a_raise_whose_answer_was_lost_is_no_new_statement_under_the_policy_latest(world: World) -> None:
@@ -111,10 +111,10 @@ def test_a_raise_whose_answer_was_lost_is_no_new_statement_under_the_policy_late
     world.say(MINE, ADA, NEWS, IN)
     world.sides[THEIRS].write_fate.append(("lost_after", trouble(OutcomeUnknown)))
     world.sides[THEIRS].fail["read_person"] = [None, trouble(Unreachable)]  # the confirmation, the read back
-    world.round()
+    world.run()
     world.say(MINE, ADA, NEWS, OUT)
-    world.round()
-    world.round()
+    world.run()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -124,11 +124,11 @@ def test_an_opt_in_whose_consent_record_cannot_be_read_is_reported_as_failed(wor
     world.started()
     world.say(MINE, ADA, NEWS, IN)
     world.sides[MINE].fail["consent_records"] = [trouble(InvalidResponse, MINE)]
-    report = world.round()
+    report = world.run()
     assert world.shows(ADA) == (IN, OUT)
     assert (report.written.failed, report.exit_code, report.in_sync) == (1, 3, False)
     assert any("consent record" in text for text in report.warnings)
-    assert world.round().in_sync
+    assert world.run().in_sync
     assert world.shows(ADA) == (IN, IN)
 
 
@@ -137,11 +137,11 @@ def test_a_refused_write_is_held_with_its_reason_and_not_repeated(world: World) 
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.sides[THEIRS].fail["send_one"] = [trouble(Refused)]
-    report = world.round()
+    report = world.run()
     (hold,) = world.store.holds.page()
     assert (hold.reason, report.exit_code) == (Rule.REFUSED, 3)
     calls = world.sides[THEIRS].calls
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, IN)
     assert world.sides[THEIRS].calls - calls <= 3
 
@@ -150,7 +150,7 @@ def test_a_write_that_is_refused_again_after_its_release_is_held_again(world: Wo
     test_a_refused_write_is_held_with_its_reason_and_not_repeated(world)
     world.sides[THEIRS].fail["send_one"] = [trouble(Refused)]
     world.store.holds.release([hold.id for hold in world.store.holds.page()])
-    report = world.round()
+    report = world.run()
     assert [hold.reason for hold in world.store.holds.page()] == [Rule.REFUSED]
     assert report.exit_code == 3
 
@@ -158,23 +158,21 @@ def test_a_write_that_is_refused_again_after_its_release_is_held_again(world: Wo
 def test_releasing_a_refused_write_tries_it_again(world: World) -> None:
     test_a_refused_write_is_held_with_its_reason_and_not_repeated(world)
     world.store.holds.release([hold.id for hold in world.store.holds.page()])
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
     assert world.store.holds.page(None) == []
 
 
 @pytest.mark.parametrize("kind", [Throttled, Unreachable, SignInRefused])
-def test_a_side_that_cannot_take_writes_gets_them_in_a_later_round(
-    world: World, kind: type[SideError]
-) -> None:
+def test_a_side_that_cannot_take_writes_gets_them_in_a_later_run(world: World, kind: type[SideError]) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.sides[THEIRS].fail["send_one"] = [trouble(kind)]
-    report = world.round()
+    report = world.run()
     assert not report.in_sync
     assert world.shows(ADA) == (OUT, IN)
-    assert world.round().in_sync
+    assert world.run().in_sync
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -184,7 +182,7 @@ def test_a_mapped_thing_that_is_gone_changes_nobodys_choice(world: World) -> Non
     world.sides[THEIRS].gone = {TopicId(NEWS)}
     world.say(THEIRS, ADA, NEWS, UNSET, dated=False)
     world.pass_time(hours=1)
-    report = world.round()
+    report = world.run()
     assert world.shows(ADA) == (IN, UNSET)
     assert (report.written.writes, report.exit_code) == (0, 3)
     assert any("1002" in warning for warning in report.warnings)
@@ -196,10 +194,10 @@ def test_what_changes_at_a_side_is_told_once_and_opts_nobody_out(world: World) -
     world.sides[THEIRS].gone = {TopicId(NEWS)}
     world.pass_time(hours=1)
     assert any("preference 1002 was removed" in warning for warning in world.plan().warnings)
-    assert any("preference 1002 was removed" in warning for warning in world.round().warnings)
-    assert not any("was removed" in warning for warning in world.round().warnings)
+    assert any("preference 1002 was removed" in warning for warning in world.run().warnings)
+    assert not any("was removed" in warning for warning in world.run().warnings)
     world.sides[THEIRS].gone = set()
-    back = world.round()
+    back = world.run()
     assert any("preference 1002 was added" in warning for warning in back.warnings)
     assert (world.shows(ADA), back.written.writes) == ((IN, IN), 0)
 
@@ -209,8 +207,8 @@ def test_a_write_to_something_gone_is_tried_again_once_the_mapping_is_corrected(
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.sides[THEIRS].fail["send_one"] = [trouble(MappingStale)]
-    assert world.round().exit_code == 3
-    world.round()
+    assert world.run().exit_code == 3
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -219,6 +217,6 @@ def test_an_outage_longer_than_the_history_of_events_is_healed_by_a_sweep(world:
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
     world.pass_time(days=20)
-    report = world.round()
+    report = world.run()
     assert world.shows(ADA) == (OUT, OUT)
     assert any("does not reach back" in warning for warning in report.warnings)

@@ -24,10 +24,10 @@ def test_a_raise_is_not_sent_when_the_target_withdrew_meanwhile(world: World) ->
         target.say(ADA, NEWS, OUT)
 
     target.read_feed = late_withdrawal  # type: ignore[method-assign,assignment]
-    world.round()
+    world.run()
     del target.read_feed
     assert target.shows(ADA, NEWS) is OUT
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -41,7 +41,7 @@ def test_too_many_raises_stop_all_raises_and_no_withdrawal(world: World) -> None
         world.say(MINE, address, NEWS, IN)
     world.say(MINE, BOB, NEWS, OUT)
     world.limits = type(world.limits)(raises_max=5, raises_share=0.05)
-    report = world.round()
+    report = world.run()
     assert world.shows(people[0]) == (IN, OUT)
     assert world.shows(BOB) == (OUT, OUT)
     assert (report.exit_code, len(report.brakes)) == (4, 1)
@@ -55,7 +55,7 @@ def test_too_many_withdrawals_are_delivered_and_told(world: World) -> None:
     for address in people:
         world.say(MINE, address, NEWS, OUT)
     world.limits = type(world.limits)(withdrawals_max=5, withdrawals_share=0.05)
-    report = world.round()
+    report = world.run()
     assert world.shows(people[0]) == (OUT, OUT)
     assert report.brakes == []
     assert any("delivered all the same" in warning for warning in report.warnings)
@@ -69,7 +69,7 @@ def test_the_operator_may_hold_too_many_withdrawals(world: World) -> None:
     for address in people:
         world.say(MINE, address, NEWS, OUT)
     world.limits = type(world.limits)(withdrawals_max=5, withdrawals_share=0.05, hold_withdrawals=True)
-    assert world.round().exit_code == 4
+    assert world.run().exit_code == 4
     assert world.shows(people[0]) == (OUT, IN)
 
 
@@ -124,7 +124,7 @@ def test_the_price_of_a_plan_is_what_carrying_it_out_costs(world: World) -> None
     world.say(MINE, BOB, NEWS, IN)
     plan = world.plan()
     before = {side: world.sides[side].calls for side in Side}
-    world.round()
+    world.run()
     reading = {side: 2 if side is THEIRS else 4 for side in Side}
     for side in Side:
         assert world.sides[side].calls - before[side] <= plan.calls[side] + reading[side]
@@ -139,11 +139,11 @@ def test_a_hold_ends_when_its_ground_is_gone(world: World) -> None:
     world.started()
     world.say(MINE, ADA, NEWS, IN)
     world.say(THEIRS, ADA, NEWS, OUT)
-    world.round()
+    world.run()
     assert world.shows(ADA) == (IN, OUT)
     assert [hold.state for hold in world.store.holds.page()] == [HoldState.OPEN]
     world.say(MINE, ADA, NEWS, OUT)
-    assert world.round().counts.held == 0
+    assert world.run().counts.held == 0
 
 
 def test_every_run_is_on_record_with_its_report(world: World) -> None:
@@ -159,7 +159,7 @@ def test_the_ledger_tells_why_and_holds_no_address(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
-    world.round()
+    world.run()
     entries = list(world.store.ledger.export())
     assert [entry["kind"] for entry in entries] == ["decided", "outcome", "agreed"]
     assert "ada@" not in str(entries)

@@ -54,11 +54,11 @@ def three(world: World) -> World:
 def test_the_next_process_goes_on_and_looks_at_nobody_again(three: World) -> None:
     listed = Listed(three, 2, Killed())
     with pytest.raises(Killed):
-        three.round(full=True)
+        three.run(full=True)
     three.restart()
     mine = three.sides[MINE]
     before = mine.calls
-    assert three.round(full=True).swept
+    assert three.run(full=True).swept
     first, second = listed.asked
     assert first is None
     assert second is not None
@@ -69,8 +69,8 @@ def test_the_next_process_goes_on_and_looks_at_nobody_again(three: World) -> Non
 
 def test_a_finished_sweep_leaves_no_bookmark(three: World) -> None:
     listed = Listed(three, 99, Killed())
-    three.round(full=True)
-    three.round(full=True)
+    three.run(full=True)
+    three.run(full=True)
     assert listed.asked == [None, None]
 
 
@@ -81,18 +81,18 @@ def test_what_is_useless_is_dropped_and_what_a_side_in_trouble_broke_off_is_kept
     three: World, error: SideError | DrainIncomplete, kept: bool
 ) -> None:
     listed = Listed(three, 1, error)
-    assert not three.round(full=True).swept
-    assert three.round(full=True).swept
+    assert not three.run(full=True).swept
+    assert three.run(full=True).swept
     assert (listed.asked[1] is not None) is kept
 
 
 def test_what_another_mapping_had_read_is_read_again(three: World) -> None:
     listed = Listed(three, 2, Killed())
     with pytest.raises(Killed):
-        three.round(full=True)
+        three.run(full=True)
     three.restart()
     three.mapping = replace(three.mapping, digest="another")
-    assert three.round(full=True).swept
+    assert three.run(full=True).swept
     assert listed.asked == [None, None]
 
 
@@ -103,6 +103,6 @@ def test_how_far_it_has_come_is_told_in_rows(three: World) -> None:
     three.services = lambda: replace(  # type: ignore[method-assign]
         services(), progress=lambda step, done, total=None: told.append((step, done, total))
     )
-    three.round(full=True)
+    three.run(full=True)
     mine = [(done, total) for step, done, total in told if step == f"reading everybody at {MINE}"]
     assert mine == [(1, 3), (2, 3), (3, 3)]

@@ -33,7 +33,7 @@ def test_a_withdrawal_is_found_by_its_webhook_while_the_feed_fails(world: World,
     world.say(MINE, ADA, NEWS, OUT)
     tell(box, profile_of(world))
     world.sides[MINE].fail["read_feed"] = [trouble(ServerError, MINE)]
-    world.round()
+    world.run()
     assert world.shows(ADA) == (OUT, OUT)
 
 
@@ -41,25 +41,25 @@ def test_what_it_says_is_nothing_and_what_is_read_is_all(world: World, box: Webh
     world.both(ADA, NEWS, OUT)
     world.started()
     tell(box, profile_of(world), kind="preference.added")
-    assert world.round().written.writes == 0
+    assert world.run().written.writes == 0
     assert world.shows(ADA) == (OUT, OUT)
 
 
 def test_it_is_looked_into_once(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, IN)
-    world.started().round()  # what the feed shows again by its overlap is behind
+    world.started().run()  # what the feed shows again by its overlap is behind
     tell(box, profile_of(world))
-    assert world.round().observed[MINE] == 1
+    assert world.run().observed[MINE] == 1
     assert world.store.webhooks.pending(MINE) == []
-    assert world.round().observed[MINE] == 0
+    assert world.run().observed[MINE] == 0
 
 
 def test_a_burst_about_one_person_is_one_look(world: World, box: WebhookInbox) -> None:
     world.both(ADA, NEWS, IN)
-    world.started().round()  # what the feed shows again by its overlap is behind
+    world.started().run()  # what the feed shows again by its overlap is behind
     for number in range(20):
         tell(box, profile_of(world), f"evt-{number}")
-    assert world.round().observed[MINE] == 1
+    assert world.run().observed[MINE] == 1
 
 
 def test_it_waits_while_its_side_is_down(world: World, box: WebhookInbox) -> None:
@@ -68,9 +68,9 @@ def test_it_waits_while_its_side_is_down(world: World, box: WebhookInbox) -> Non
     world.say(MINE, ADA, NEWS, OUT)
     tell(box, profile_of(world))
     world.sides[MINE].fail["read_feed"] = [trouble(Unreachable, MINE)]
-    world.round()
+    world.run()
     assert len(world.store.webhooks.pending(MINE)) == 1
-    world.round()
+    world.run()
     assert world.store.webhooks.pending(MINE) == []
     assert world.shows(ADA) == (OUT, OUT)
 
@@ -80,9 +80,9 @@ def test_a_named_person_who_cannot_be_read_is_tried_again(world: World, box: Web
     world.started()
     tell(box, profile_of(world))
     world.sides[MINE].fail["read_person"] = [trouble(ServerError, MINE)]
-    world.round()
+    world.run()
     assert len(world.store.retry_queue.of(MINE)) == 1
-    world.round()
+    world.run()
     assert world.store.retry_queue.of(MINE) == []
 
 
@@ -90,6 +90,6 @@ def test_a_record_that_is_not_there_is_no_trouble(world: World, box: WebhookInbo
     world.both(ADA, NEWS, IN)
     world.started()
     tell(box, "no-such-record", kind="profile.deleted")
-    report = world.round()
+    report = world.run()
     assert (report.errors, report.in_sync) == ([], True)
     assert world.store.webhooks.pending(MINE) == []

@@ -93,7 +93,7 @@ class World:
         tuning = Tuning(limits=self.limits, workers=1)
         return Services(self.store, self.sides, self.mapping, tuning, self.clock, heartbeat=self.heartbeat)
 
-    def round(self, **orders: bool) -> Report:
+    def run(self, **orders: bool) -> Report:
         self.pass_time(minutes=1)
         return run_once(self.services(), Writers(self.sides), RunOptions(**orders))
 
@@ -106,7 +106,7 @@ class World:
 
     def started(self) -> World:
         """After a first run, with an hour gone by."""
-        self.round()
+        self.run()
         self.pass_time(hours=1)
         return self
 

@@ -187,22 +187,22 @@ class Live:
 
     # running
 
-    def round(self, **orders: bool) -> Report:
+    def run(self, **orders: bool) -> Report:
         """One run, a minute later."""
         self.clock.advance(60)
         return run_once(self.app.services(), self.app.writers(), RunOptions(**orders))
 
     def until_quiet(self) -> list[Report]:
         """Runs until one has nothing to write. Fails after `QUIET_WITHIN` runs."""
-        reports = [self.round(), self.round()]
+        reports = [self.run(), self.run()]
         while reports[-1].written.writes or reports[-1].written.failed or reports[-1].errors:
             assert len(reports) < QUIET_WITHIN, [report.shown() for report in reports]
-            reports.append(self.round())
+            reports.append(self.run())
         return reports
 
     def started(self) -> Live:
         """After a first run and one more hour."""
-        report = self.round()
+        report = self.run()
         assert report.kind == "first"
         assert not report.errors, report.warnings
         self.clock.advance(3600)

@@ -66,7 +66,7 @@ def test_a_change_that_no_event_reported_is_found_by_a_sweep(make: Make, segment
     live.started()
     change_address(live, ada, reported=False, keeps=False)
     live.add_theirs(NEW, {NEWS: IN}, live.clock.now() - timedelta(days=60))
-    live.round(full=True)
+    live.run(full=True)
     live.until_quiet()
     assert live.shows(NEW) == (OUT, OUT)
 
@@ -100,7 +100,7 @@ def test_an_old_address_that_another_person_now_has_is_left_alone(make: Make) ->
     live.started()
     change_address(live, ada)
     live.add_mine(ada, {NEWS: IN}, live.clock.now())
-    live.round(full=True)
+    live.run(full=True)
     live.say(MINE, NEW, NEWS, OUT)
     live.until_quiet()
     assert live.shows(ada) == (IN, IN)
@@ -115,7 +115,7 @@ def test_an_unsubscribe_follows_the_contact_to_its_new_address(make: Make, follo
     live.started()
     live.dotdigital.switches.suppression_follows = follows
     live.dotdigital.change_email(live.contact(ada), NEW)
-    live.round(full=True)
+    live.run(full=True)
     live.until_quiet()
     assert (live.theirs(NEW, EMAIL), live.theirs(NEW, NEWS)) == (OUT, OUT)
 

@@ -71,12 +71,12 @@ def test_no_call_of_a_day_is_refused(make: Make, both_servers: Servers, form: st
     stranger = _limited(live, both_servers, reset_form=form, limit_low=12, limit_medium=8, limit_high=20)
     live.started()
     for _ in range(5):
-        live.round()
+        live.run()
     for number, address in enumerate(people):
         live.say((MINE, THEIRS)[number % 2], address, NEWS, OUT)
     for _ in range(5):
-        live.round()
-    live.round(full=True)
+        live.run()
+    live.run(full=True)
     live.until_quiet()
     assert all(live.shows(address) == (OUT, OUT) for address in people)
     assert stranger.spent > 50
@@ -90,12 +90,12 @@ def test_no_call_of_a_day_on_the_flat_scheme_is_refused(make: Make, both_servers
     stranger = _limited(live, both_servers, rate_limits="flat", limit_flat=250)
     live.started()
     for _ in range(60):
-        live.round()
+        live.run()
     for number, address in enumerate(people):
         live.say((MINE, THEIRS)[number % 2], address, NEWS, OUT)
     for _ in range(30):
-        live.round()
-    budget = live.round(full=True).budget
+        live.run()
+    budget = live.run(full=True).budget
     live.until_quiet()
     assert all(live.shows(address) == (OUT, OUT) for address in people)
     assert stranger.spent > 50
@@ -109,8 +109,8 @@ def test_waits_are_seen_in_the_budget(make: Make, both_servers: Servers) -> None
     for number in range(20):
         live.add(f"p{number}", both={NEWS: IN})
     _limited(live, both_servers, limit_high=5)
-    live.round()
-    budget = live.round(full=True).budget
+    live.run()
+    budget = live.run(full=True).budget
     assert budget["highCallRate"]["left_to_others"] == 1
     assert budget["lowCallRate"].keys() == {
         "limit", "remaining", "resets_at", "left_to_others", "waited_seconds",

@@ -37,7 +37,7 @@ def test_a_hundred_withdrawals_are_imported_and_proven(make: Make) -> None:
     withdraw(live, people)
     calls = live.mypreferences.calls
     calls.reset()
-    report = live.round()
+    report = live.run()
     assert report.written.writes == PEOPLE
     assert not report.written.failed
     assert {live.shows(address) for address in people} == {(OUT, OUT)}
@@ -45,7 +45,7 @@ def test_a_hundred_withdrawals_are_imported_and_proven(make: Make) -> None:
     assert (calls.count("initiateImport"), calls.count("updateProfilePost")) == (1, 0)
     assert calls.total() < 2 * PEOPLE, calls.counts()
     live.clock.advance(3600)
-    assert live.round(full=True).written.writes == 0
+    assert live.run(full=True).written.writes == 0
     live.app.store.ledger.verify()
 
 
@@ -72,7 +72,7 @@ def test_a_person_who_cannot_be_written_is_held_and_delays_nobody_else(make: Mak
     for _ in range(51):
         live.mypreferences.add_profile([("Primary", people[7])])
     withdraw(live, people)
-    live.round()
+    live.run()
     assert {live.theirs(address, NEWS) for address in people} == {OUT}
     assert {live.mine(address, NEWS) for address in people if address != people[7]} == {OUT}
     assert live.held(), "too many profiles share an address"
@@ -96,7 +96,7 @@ def test_an_import_that_outlives_its_process_undoes_no_newer_opt_in(make: Make) 
         run_once(live.app.services(heartbeat=lost), live.app.writers(), RunOptions())
     live.remap("version = 1", "version = 1 ")  # another process goes on
     live.say(THEIRS, people[0], NEWS, IN)
-    assert live.round().written.writes == 0, "nobody in it is written to before it has ended"
+    assert live.run().written.writes == 0, "nobody in it is written to before it has ended"
     live.clock.advance(900)
     live.until_quiet()
     assert {live.shows(address) for address in people[1:]} == {(OUT, OUT)}

@@ -37,7 +37,7 @@ def asked(make: Make) -> Asked:
         ada = live.add("ada", consent="Revoked", status="Unsubscribed")
         live.started()
         live.say(MINE, ada, EMAIL, IN)
-        live.round()
+        live.run()
         assert live.dotdigital.challenges == {live.contact(ada): 1}
         return live, ada
 
@@ -59,17 +59,17 @@ def pass_days(live: Live, days: int, *, full: bool = False) -> None:
     """Two runs a day."""
     for number in range(2 * days):
         live.clock.advance(43_200 - 60)
-        live.round(full=full and number % 2 == 1)
+        live.run(full=full and number % 2 == 1)
 
 
 @pytest.mark.parametrize(("switch", "position"), POSITIONS)
 def test_a_click_is_noticed_within_hours_without_a_sweep(asked: Asked, switch: str, position: object) -> None:
     live, ada = asked(switch, position)
     live.clock.advance(7200)
-    live.round()
+    live.run()
     assert live.dotdigital.click_challenge(ada)
     live.clock.advance(3600)
-    live.round()
+    live.run()
     assert live.shows(ada, EMAIL) == (IN, IN)
     assert state(live, ada) is ChallengeState.CONFIRMED
     agreed = live.cell(ada, EMAIL).agreed
@@ -102,7 +102,7 @@ def test_a_click_after_the_expiry_is_taken_up_by_the_next_sweep(asked: Asked) ->
     pass_days(live, 16)
     assert live.held() == [(EMAIL, "challenge_expired")]
     assert live.dotdigital.click_challenge(ada)
-    live.round(full=True)
+    live.run(full=True)
     assert live.shows(ada, EMAIL) == (IN, IN)
     assert live.held() == []
     assert state(live, ada) is ChallengeState.CONFIRMED
@@ -121,7 +121,7 @@ def test_a_withdrawal_ends_it_at_once_and_a_click_after_it_brings_nobody_back(
     assert live.app.store.confirmations.counts() == ConfirmationCounts(0, None, 0)
     assert live.dotdigital.click_challenge(ada)
     live.clock.advance(43_200)
-    live.round(full=days == 16)
+    live.run(full=days == 16)
     live.until_quiet()
     assert live.shows(ada, EMAIL) == (OUT, OUT)
 
@@ -140,7 +140,7 @@ def test_a_later_opt_in_asks_once_more(asked: Asked, days: int) -> None:
     assert state(live, ada) is ChallengeState.PENDING
     assert live.dotdigital.click_challenge(ada)
     live.clock.advance(43_200)
-    live.round()
+    live.run()
     assert live.shows(ada, EMAIL) == (IN, IN)
 
 
@@ -151,8 +151,8 @@ def test_looking_for_a_click_grows_rare(asked: Asked) -> None:
         return live.dotdigital.calls.count("get-subscriptions-for-contact")
 
     before = looks()
-    for _ in range(240):  # four hours, a round a minute
-        live.round()
+    for _ in range(240):  # four hours, a run a minute
+        live.run()
     first = looks() - before
     before = looks()
     pass_days(live, 9)
@@ -165,10 +165,10 @@ def test_a_look_that_fails_is_made_again_and_nothing_expires_unseen(asked: Asked
     live.clock.advance(15 * 86_400)
     assert live.dotdigital.click_challenge(ada)
     live.dotdigital.switches.region = "wrong"
-    live.round()
+    live.run()
     assert live.held() == []
     live.dotdigital.switches.region = "right"
-    live.round()
+    live.run()
     assert live.shows(ada, EMAIL) == (IN, IN)
     assert live.held() == []
 
@@ -192,8 +192,8 @@ def test_many_people_are_read_from_the_listing(make: Make) -> None:
     before = live.dotdigital.calls.count("get-subscriptions-for-contact")
     live.clock.advance(3600)
     assert live.dotdigital.click_challenge(people[0])
-    live.round()
-    live.round()
+    live.run()
+    live.run()
     assert live.shows(people[0], EMAIL) == (IN, IN)
     assert live.dotdigital.calls.count("get-subscriptions-for-contact") - before < 5
     assert live.app.store.confirmations.counts().pending == 29

@@ -78,7 +78,7 @@ def test_without_the_mapping_keys_no_record_is_sent(live: Live) -> None:
 def test_a_record_is_kept_once_however_often_its_opt_in_is_sent(asking: Live) -> None:
     _opts_in(asking)
     asking.dotdigital.faults.add(InjectedFault("set-preferences-for-contact", "reset"))
-    asking.round()
+    asking.run()
     asking.until_quiet()
     assert asking.shows("ada@example.com") == (IN, IN)
     assert len(_records(asking)) == 1
@@ -87,7 +87,7 @@ def test_a_record_is_kept_once_however_often_its_opt_in_is_sent(asking: Live) ->
 def test_a_record_whose_outcome_is_unknown_is_not_sent_again(asking: Live) -> None:
     _opts_in(asking)
     asking.dotdigital.faults.add(InjectedFault("importContact", "reset_after"))
-    asking.round()
+    asking.run()
     asking.until_quiet()
     assert asking.shows("ada@example.com") == (IN, IN)
     assert len(_records(asking)) == 1
@@ -159,7 +159,7 @@ def test_many_opt_ins_and_their_consent_records_go_in_one_import(populated: Live
 @pytest.mark.parametrize("kind", ["reset", "reset_after"])
 def test_records_of_an_import_whose_answer_was_lost_are_kept_once(populated: Live, kind: str) -> None:
     populated.dotdigital.faults.add(InjectedFault("importContacts", kind))
-    populated.round()
+    populated.run()
     populated.clock.advance(3600)
     populated.until_quiet()
     assert {populated.shows(address) for address in MANY} == {(IN, IN)}
@@ -179,7 +179,7 @@ def test_only_the_person_whose_evidence_cannot_be_read_waits(
 
     with monkeypatch.context() as patch:
         patch.setattr(reader, "consent_records", failing)
-        populated.round()
+        populated.run()
     assert populated.shows(unread) == (IN, OUT)
     assert {populated.shows(address) for address in MANY if address != unread} == {(IN, IN)}
     populated.until_quiet()

@@ -56,15 +56,15 @@ def _days(live: Live, number: int = DAYS) -> None:
             live.say(dice.choice([MINE, THEIRS]), address, *said)
             live.clock.advance(30)
             if dice.random() < 0.4:
-                live.round()
+                live.run()
         leaving = f"{dice.choice(NAMES)}@example.com"
         if live.status(leaving) == "Subscribed":
             live.unsubscribe(leaving)
         for _ in range(6):
-            live.round()
+            live.run()
             live.clock.advance(1800)
         live.clock.advance(timedelta(hours=10).total_seconds())
-        live.round(full=True)
+        live.run(full=True)
 
 
 def _end(live: Live) -> End:
@@ -76,16 +76,16 @@ def _end(live: Live) -> End:
     }
 
 
-@pytest.mark.parametrize(("events", "after_one_round"), [(True, OUT), (False, IN)])
+@pytest.mark.parametrize(("events", "after_one_run"), [(True, OUT), (False, IN)])
 def test_an_event_reports_a_withdrawal_before_the_feeds_do(
-    make: Make, events: bool, after_one_round: Choice
+    make: Make, events: bool, after_one_run: Choice
 ) -> None:
     live = _started(make(events=events))
     live.dotdigital.switches.feed_lag_seconds = 600.0
     address = f"{NAMES[0]}@example.com"
     live.say(THEIRS, address, NEWS, OUT)
-    live.round()
-    assert live.mine(address, NEWS) == after_one_round
+    live.run()
+    assert live.mine(address, NEWS) == after_one_run
     live.clock.advance(600)
     live.until_quiet()
     assert live.shows(address) == (OUT, OUT)
@@ -128,7 +128,7 @@ def test_days_with_events_end_as_days_of_polling_alone(
     assert not live.held()
     before = live.dotdigital.calls.count("set-preferences-for-contact")
     live.clock.advance(86_400)
-    assert live.round(full=True).written.writes == 0
+    assert live.run(full=True).written.writes == 0
     assert live.dotdigital.calls.count("set-preferences-for-contact") == before
 
 
@@ -138,7 +138,7 @@ def test_a_subscription_that_the_service_made_inactive_is_reactivated(make: Make
     export.collects_from = None
     address = f"{NAMES[0]}@example.com"
     live.say(THEIRS, address, NEWS, OUT)
-    report = live.round()
+    report = live.run()
     assert [warning for warning in report.warnings if "active again" in warning]
     assert not report.errors
     live.until_quiet()
@@ -146,7 +146,7 @@ def test_a_subscription_that_the_service_made_inactive_is_reactivated(make: Make
     live.clock.advance(300)
     live.dotdigital.switches.feed_lag_seconds = 600.0
     live.say(THEIRS, address, PROFILING, IN)
-    live.round()
+    live.run()
     assert live.mine(address, PROFILING) == IN, "events are collected again"
 
 
@@ -156,12 +156,12 @@ def test_a_removed_feature_is_reported_once_and_polling_continues(make: Make, ho
     live.dotdigital.switches.events = how
     address = f"{NAMES[0]}@example.com"
     live.say(THEIRS, address, NEWS, OUT)
-    reports = [live.round() for _ in range(4)]
+    reports = [live.run() for _ in range(4)]
     assert [warning for report in reports for warning in report.warnings] == [
         f"dotdigital.events: {NO_EVENTS}"
     ]
     assert not any(report.errors for report in reports)
     assert live.shows(address) == (OUT, OUT)
     calls = live.dotdigital.calls.count("exportEvents")
-    live.round()
+    live.run()
     assert live.dotdigital.calls.count("exportEvents") == calls

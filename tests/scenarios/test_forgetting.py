@@ -39,8 +39,8 @@ def written(live: Live) -> str:
 
 
 def quiet(live: Live) -> None:
-    """Sweeps and rounds write nothing, and go well."""
-    reports = [live.round(full=True), *live.until_quiet(), live.round(full=True)]
+    """Sweeps and runs write nothing, and go well."""
+    reports = [live.run(full=True), *live.until_quiet(), live.run(full=True)]
     assert sum(report.written.writes for report in reports) == 0, [report.shown() for report in reports]
     assert not any(report.errors for report in reports)
 
@@ -202,7 +202,7 @@ def test_killed_at_any_step_it_goes_on_from_there(
         patch.setattr(holder, method, killed)
         with pytest.raises(Killed):
             forget(live, ada)
-    raised = [report.written.raises for report in (live.round(), live.round(full=True))]
+    raised = [report.written.raises for report in (live.run(), live.run(full=True))]
     assert sum(sum(each.values()) for each in raised) == 0
     assert forget(live, ada).finished
     is_gone(live, ada)
@@ -223,11 +223,11 @@ def test_a_side_that_is_down_is_erased_by_the_same_command_later(
         patch.setattr(live.app.erasers[down], "erase", fail)
         done = forget(live, ada)
     assert (done.finished, set(done.errors), set(done.sides)) == (False, {down}, {down.other})
-    report = live.round()
+    report = live.run()
     assert any("Erasures not finished: 1" in warning for warning in report.warnings)
     assert forget(live, ada).finished
     is_gone(live, ada)
-    assert not live.round().warnings
+    assert not live.run().warnings
 
 
 def test_a_profile_that_stays_brings_nobody_back(live: Live) -> None:
@@ -275,12 +275,12 @@ def test_without_the_key_nobody_who_is_new_is_raised_by_what_is_old(live: Live) 
     live.add_theirs(ada, {}, then)
     live.add_mine(ada, {NEWS: IN}, then)
     cid = live.add("cid", mine={NEWS: OUT}, theirs={NEWS: IN})
-    report = live.round(full=True)
+    report = live.run(full=True)
     assert any("BRIDGE_ERASURE_KEY" in warning for warning in report.warnings)
     live.until_quiet()
     assert live.theirs(cid, NEWS) is OUT
     live.restart(erasure_key="a long random word")
-    report = live.round(full=True)
+    report = live.run(full=True)
     assert not any("BRIDGE_ERASURE_KEY" in warning for warning in report.warnings)
     assert live.app.store.people.find(ada) is None
     assert live.app.store.people.find(cid) is not None

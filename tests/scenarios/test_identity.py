@@ -118,7 +118,7 @@ def test_an_opt_in_of_another_address_raises_nobody_at_this_one(make: Make) -> N
     live, work, home = a_stranger(make)
     live.say(MINE, home, NEWS, IN)
     live.until_quiet()
-    live.round(full=True)
+    live.run(full=True)
     assert live.theirs(work, NEWS) is UNSET
 
 
@@ -130,7 +130,7 @@ def test_an_opt_in_of_another_address_after_the_opt_out_remains(make: Make) -> N
     live.until_quiet()
     live.say(THEIRS, work, PROFILING, OUT)  # so that she is read again
     live.until_quiet()
-    live.round(full=True)
+    live.run(full=True)
     assert live.mine(home, NEWS) is IN
     assert live.theirs(work, NEWS) is OUT
     live.say(THEIRS, work, NEWS, OUT)

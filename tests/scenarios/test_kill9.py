@@ -75,7 +75,7 @@ def _environment(world: World, folder: Path) -> dict[str, str]:
 
 
 def _to_the_end(world: World, folder: Path) -> None:
-    """Rounds until one has nothing to write."""
+    """Runs until one has nothing to write."""
     options = Options(sleep=lambda _: None, export_poll=0.0)
     with App(load(environ=_environment(world, folder)), options) as app:
         for _ in range(QUIET_WITHIN):

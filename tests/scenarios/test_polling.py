@@ -14,9 +14,9 @@ from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
 TRUSTED = Capability.MOVES_ON_PREFERENCES
 
 
-def polled(live: Live, rounds: int = 1) -> int:
-    """So many rounds, a minute apart; how many opt-ins they sent."""
-    return sum(sum(live.round(polling=True).written.raises.values()) for _ in range(rounds))
+def polled(live: Live, runs: int = 1) -> int:
+    """So many runs, a minute apart; how many opt-ins they sent."""
+    return sum(sum(live.run(polling=True).written.raises.values()) for _ in range(runs))
 
 
 def shows_itself(live: Live) -> Live:
@@ -71,7 +71,7 @@ def test_what_it_misses_is_transferred_when_the_feed_is_due(watched: Live) -> No
 
 def test_what_it_missed_is_not_trusted_the_day_after(watched: Live) -> None:
     watched.clock.advance(24 * 3600)
-    watched.round()
+    watched.run()
     watched.dotdigital.switches.modified_moves_on_preferences = False
     watched.say(THEIRS, "ada@example.com", NEWS, OUT)
     polled(watched, 75)
@@ -87,19 +87,19 @@ def test_no_opt_in_passes_a_withdrawal_that_it_misses(watched: Live) -> None:
     assert watched.shows(address) == (OUT, OUT)
     watched.say(THEIRS, address, NEWS, IN)
     watched.mypreferences.faults.add(InjectedFault("*", "status", status=503, times=10_000))
-    rounds = 0
+    runs = 0
     while watched.cell(address).seen[THEIRS].choice is not IN:
         polled(watched)
-        rounds += 1
-        assert rounds <= LONGEST // watched.app.tuning.poll
+        runs += 1
+        assert runs <= LONGEST // watched.app.tuning.poll
     watched.say(THEIRS, address, NEWS, OUT)
     watched.mypreferences.faults.clear()
     assert polled(watched) == 0
     assert watched.shows(address) == (OUT, OUT)
 
 
-def test_a_round_in_turns_reads_every_feed_before_long(make: Make) -> None:
-    """Twelve calls a minute are room for one preference in a round."""
+def test_a_run_in_turns_reads_every_feed_before_long(make: Make) -> None:
+    """Twelve calls a minute are room for one preference in a run."""
     live = make()
     address = live.add("ada", both={NEWS: IN})
     live.dotdigital.switches.rate_limits, live.dotdigital.switches.limit_low = "tiered", 12

@@ -9,13 +9,13 @@ from bridge.engine.plan import make_plan
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, Live
 
-A_FEW = 3  # calls by which one round's reading differs from the next one's, or a job's waiting from another's
+A_FEW = 3  # calls by which one run's reading differs from the next one's, or a job's waiting from another's
 
 
 def idle(live: Live) -> dict[Side, int]:
-    """The calls of a round in which nobody did anything, a minute after another."""
-    live.round()
-    return dict(live.round().calls)
+    """The calls of a run in which nobody did anything, a minute after another."""
+    live.run()
+    return dict(live.run().calls)
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_carrying_out_a_plan_takes_the_calls_that_it_named(
     live.clock.advance(3600)
     plan = make_plan(live.app.services())
     assert len(plan.writes) == many
-    report = live.round()
+    report = live.run()
     assert report.written.writes == many
     paid = report.calls[acting.other] - reading[acting.other]
     named = plan.calls[acting.other]

@@ -86,7 +86,7 @@ def test_no_opt_in_is_transferred(pinned: Pinned) -> None:
     live.until_quiet()
     live.say(MINE, new, NEWS, IN)
     live.until_quiet()
-    live.round(full=True)
+    live.run(full=True)
     assert live.theirs(old, NEWS) is OUT
     assert live.mine(new, NEWS) is IN  # her newer choice for that address remains
 
@@ -100,7 +100,7 @@ def test_an_opt_in_waits_while_the_contact_names_a_profile_of_another_address(
     live.say(THEIRS, old, NEWS, OUT) if side is MINE else live.say(THEIRS, old, NEWS, IN)
     live.until_quiet()
     live.add_mine(old, {NEWS: UNSET}, live.clock.now())
-    live.round(full=True)
+    live.run(full=True)
     live.say(MINE if side is MINE else THEIRS, old, NEWS, IN)
     live.until_quiet()
     assert (NEWS, "other_address") in live.held()
@@ -110,7 +110,7 @@ def test_an_opt_in_waits_while_the_contact_names_a_profile_of_another_address(
 def test_once_the_profile_has_the_address_again_all_is_as_usual(pinned: Pinned) -> None:
     live, old, new = pinned()
     live.dotdigital.change_email(live.contact(old), new)
-    live.round(full=True)
+    live.run(full=True)
     live.say(MINE, new, NEWS, OUT)
     live.until_quiet()
     live.say(MINE, new, NEWS, IN)

@@ -24,10 +24,10 @@ def test_a_withdrawal_at_either_side_is_followed_at_the_other(live: Live, side: 
     ada = live.add("ada", both={topic: IN})
     live.started()
     live.say(side, ada, topic, OUT)
-    report = live.round()
+    report = live.run()
     assert live.shows(ada, topic) == (OUT, OUT)
     assert report.written.withdrawals[side.other] == report.written.writes == 1
-    assert live.round().written.writes == 0
+    assert live.run().written.writes == 0
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -38,10 +38,10 @@ def test_a_newer_dated_opt_in_at_either_side_is_followed_at_the_other(
     ada = live.add("ada", both={topic: OUT})
     live.started()
     live.say(side, ada, topic, IN)
-    report = live.round()
+    report = live.run()
     assert live.shows(ada, topic) == (IN, IN)
     assert report.written.raises[side.other] == report.written.writes == 1
-    assert live.round().written.writes == 0
+    assert live.run().written.writes == 0
 
 
 @pytest.mark.parametrize("side", list(Side))
@@ -119,12 +119,12 @@ def test_an_opt_in_that_only_a_listing_shows_and_nothing_dates_raises_nobody(mak
     live = make(resubscribe="silent")
     ada = live.add("ada", consent="")
     live.started()
-    live.round(full=True)
+    live.run(full=True)
     assert live.shows(ada, EMAIL) == (UNSET, IN)
     live.say(MINE, ada, EMAIL, OUT)
-    live.round()
+    live.run()
     live.dotdigital.subscribe(live.contact(ada))
-    live.round(full=True)
+    live.run(full=True)
     live.until_quiet()
     assert live.shows(ada, EMAIL) == (OUT, OUT)
 
@@ -157,7 +157,7 @@ def test_a_reason_not_to_mail_that_is_nobodys_choice_withdraws_nothing(live: Liv
     live.started()
     live.unsubscribe(ada, reason)
     assert sum(report.written.writes for report in live.until_quiet()) == 0
-    live.round(full=True)
+    live.run(full=True)
     assert (live.mine(ada, EMAIL), live.mine(ada, NEWS)) == (IN, IN)
     assert live.status(ada) == reason
 
@@ -165,7 +165,7 @@ def test_a_reason_not_to_mail_that_is_nobodys_choice_withdraws_nothing(live: Liv
 def test_a_confirmation_that_is_awaited_is_no_choice(live: Live) -> None:
     ada = live.add("ada", both={NEWS: IN}, status="PendingOptIn")
     live.started()
-    assert live.round(full=True).written.writes == 0
+    assert live.run(full=True).written.writes == 0
     assert (live.mine(ada, EMAIL), live.status(ada)) == (IN, "PendingOptIn")
 
 
@@ -285,7 +285,7 @@ def test_an_address_changed_at_mypreferences_never_makes_an_opted_out_address_ma
     live.mypreferences.change_email(live.profile(new), new, free)
     live.clock.advance(2)
     live.until_quiet()
-    live.round(full=True)
+    live.run(full=True)
     assert live.theirs(free, NEWS) is OUT
     assert live.status(free) == "Unsubscribed"
     assert live.theirs(old, NEWS) is OUT
@@ -294,7 +294,7 @@ def test_an_address_changed_at_mypreferences_never_makes_an_opted_out_address_ma
 def test_a_contact_without_an_address_is_left_out_and_counted(live: Live) -> None:
     live.dotdigital.add_contact(None, mobile="+447700900001", opt_ins={1002: (True, live.clock.now())})
     ada = live.add("ada", both={NEWS: IN})
-    report = live.round()
+    report = live.run()
     assert any("without an address" in warning for warning in report.warnings)
     assert live.shows(ada) == (IN, IN)
 
@@ -329,13 +329,13 @@ def test_a_challenge_is_sent_once_and_a_later_click_ends_in_agreement(make: Make
     live.started()
     live.say(MINE, ada, EMAIL, IN)
     for _ in range(4):
-        live.round()
-    live.round(full=True)
+        live.run()
+    live.run(full=True)
     assert live.dotdigital.challenges == {live.contact(ada): 1}
     assert live.status(ada) == "Unsubscribed"
     assert live.mine(ada, EMAIL) is IN
     assert live.dotdigital.click_challenge(ada)
-    live.round(full=True)
+    live.run(full=True)
     live.until_quiet()
     assert live.shows(ada, EMAIL) == (IN, IN)
     assert live.held() == []
@@ -369,7 +369,7 @@ def test_the_first_run_delivers_withdrawals_and_holds_opt_ins(make: Make, words:
     assert live.shows(cyd) == (IN, UNSET)
     assert live.shows(dan, EMAIL) == (OUT, OUT)
     assert live.held() == [(NEWS, "first_run")]
-    live.round(approve_raises=True)
+    live.run(approve_raises=True)
     live.until_quiet()
     assert live.shows(cyd) == (IN, IN)
     assert live.held() == []
@@ -383,7 +383,7 @@ def test_a_preference_deleted_at_dotdigital_opts_nobody_out_and_is_reported(live
     live.started()
     live.dotdigital.delete_preference(1002)
     live.say(MINE, ada, OFFERS, OUT)
-    report = live.round(full=True)
+    report = live.run(full=True)
     live.until_quiet()
     assert live.mine(ada, NEWS) is IN
     assert live.shows(ada, OFFERS) == (OUT, OUT)
@@ -396,7 +396,7 @@ def test_a_filter_deleted_at_mypreferences_opts_nobody_out_and_is_reported(live:
     live.started()
     live.remap("NEWS_EMAIL", "GONE_EMAIL")
     live.say(MINE, ada, OFFERS, OUT)
-    report = live.round()
+    report = live.run()
     live.until_quiet()
     assert live.theirs(ada, NEWS) is IN
     assert live.shows(ada, OFFERS) == (OUT, OUT)

@@ -37,8 +37,8 @@ def test_of_three_pages_of_suppressed_rows_that_shift_while_paged_none_is_missed
     for number in range(PEOPLE):
         live.dotdigital.unsubscribe(number + 1, at - timedelta(seconds=number / 10))
     _shift_between_pages(monkeypatch, people=60)
-    live.round()
-    live.round()
+    live.run()
+    live.run()
     out = {one["email"] for one in live.dotdigital.people() if one["status"] == "Unsubscribed"}
     assert len(out) > PEOPLE / 2
     assert out - _seen_out(live) == set()
@@ -90,14 +90,14 @@ def test_a_failed_page_moves_no_watermark_and_loses_nobody(
     ada = live.add("ada", both={NEWS: IN})
     bob = live.add("bob")
     live.started()
-    live.round()
+    live.run()
     live.say(MINE, ada, NEWS, OUT) if side is MINE else live.say(THEIRS, ada, NEWS, OUT)
     live.unsubscribe(bob)
     service = live.mypreferences if side is MINE else live.dotdigital
     assert operation in service.calls.counts(), service.calls.counts()
     before = live.app.store.feeds.watermarks()
     service.faults.add(InjectedFault(operation, kind, times=40))
-    failed = live.round()
+    failed = live.run()
     after = live.app.store.feeds.watermarks()
     service.faults.clear()
     moved = [feed for feed in before if after[feed] != before[feed] and _fed_by(feed, operation)]
@@ -106,7 +106,7 @@ def test_a_failed_page_moves_no_watermark_and_loses_nobody(
     else:
         assert failed.warnings
     live.until_quiet()
-    live.round(full=True)
+    live.run(full=True)
     live.until_quiet()
     assert live.shows(ada) == (OUT, OUT)
     assert live.mine(bob, EMAIL) is OUT
@@ -124,7 +124,7 @@ def test_while_a_feed_fails_nobody_it_could_name_is_raised(live: Live) -> None:
     live.say(MINE, ada, NEWS, IN)
     live.say(MINE, bob, NEWS, OUT)
     live.dotdigital.faults.add(InjectedFault(OPT_INS, "status", times=40))
-    live.round()
+    live.run()
     live.dotdigital.faults.clear()
     assert live.shows(ada) == (IN, OUT)
     live.until_quiet()
@@ -143,7 +143,7 @@ def test_an_outage_of_twenty_days_is_made_up_for_without_an_operator(live: Live)
     live.say(MINE, ada, NEWS, OUT)
     live.say(THEIRS, bob, NEWS, OUT)
     live.clock.advance(20 * 86_400)
-    report = live.round()
+    report = live.run()
     assert any("does not reach back" in warning for warning in report.warnings)
     live.until_quiet()
     assert live.shows(ada) == (OUT, OUT)
@@ -160,7 +160,7 @@ def test_a_subscription_by_form_that_no_feed_reports_does_not_undo_a_withdrawal(
     live.say(MINE, ada, EMAIL, OUT)
     live.until_quiet()
     assert live.dotdigital.subscribe(live.contact(ada))
-    live.round(full=True)
+    live.run(full=True)
     live.until_quiet()
     assert live.shows(ada, EMAIL) == (OUT, OUT)
 
@@ -172,7 +172,7 @@ def test_a_deletion_at_either_side_is_no_choice_and_brings_nobody_back(live: Liv
     live.dotdigital.delete_contact(live.contact(ada))
     live.mypreferences.delete(live.profile(bob), "asked for it")
     live.clock.advance(2)
-    assert sum(live.round(full=True).written.writes for _ in range(3)) == 0
+    assert sum(live.run(full=True).written.writes for _ in range(3)) == 0
     assert live.dotdigital.find(ada) is None or live.dotdigital.find(ada).binned  # type: ignore[union-attr]
     assert live.mypreferences.find(bob) == []
     assert live.mine(ada, NEWS) is IN
@@ -192,7 +192,7 @@ def test_rows_and_events_that_show_up_late_are_caught_by_the_overlap(live: Live,
     live.say(THEIRS, people["bob"], NEWS, OUT)
     live.unsubscribe(people["cyd"])
     for _ in range(lag // 60 + 3):
-        live.round()
+        live.run()
     assert live.shows(people["ada"]) == (OUT, OUT)
     assert live.shows(people["bob"]) == (OUT, OUT)
     assert live.mine(people["cyd"], EMAIL) is OUT
@@ -206,11 +206,11 @@ def test_a_write_that_shows_only_later_is_proven_in_the_end(live: Live) -> None:
     live.mypreferences.switches.write_lag_seconds = 150
     live.say(THEIRS, ada, NEWS, OUT)
     live.say(THEIRS, bob, NEWS, IN)
-    first = live.round()
+    first = live.run()
     assert first.counts.unproven > 0
     assert not first.in_sync
     for _ in range(5):
-        last = live.round()
+        last = live.run()
     assert live.shows(ada) == (OUT, OUT)
     assert live.shows(bob) == (IN, IN)
     assert (last.written.writes, last.counts.unproven, last.in_sync) == (0, 0, True)
@@ -224,7 +224,7 @@ def test_a_withdrawal_older_than_what_mypreferences_holds_still_wins(live: Live,
     now = live.clock.now()
     live.say(MINE, ada, NEWS, IN, now)
     live.say(THEIRS, ada, NEWS, OUT, now - late)
-    live.round(full=True)  # a change dated before the overlap is in no feed
+    live.run(full=True)  # a change dated before the overlap is in no feed
     live.until_quiet()
     assert live.shows(ada) == (OUT, OUT)
 
@@ -240,7 +240,7 @@ def test_a_write_whose_answer_is_lost_is_resolved_by_reading_back(live: Live, ch
     live.say(THEIRS, bob, NEWS, choice)
     live.mypreferences.faults.add(InjectedFault("updateProfilePost", kind))
     live.dotdigital.faults.add(InjectedFault("set-preferences-for-contact", kind))
-    live.round()
+    live.run()
     live.until_quiet()
     assert live.shows(ada) == (choice, choice)
     assert live.shows(bob) == (choice, choice)

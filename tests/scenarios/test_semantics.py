@@ -30,7 +30,7 @@ def wrote(reports: Iterable[Report]) -> int:
 
 def settle(live: Live) -> list[Report]:
     """Runs until nothing is left to write, with one full sweep."""
-    return [*live.until_quiet(), live.round(full=True), *live.until_quiet()]
+    return [*live.until_quiet(), live.run(full=True), *live.until_quiet()]
 
 
 # 6.1 propagation
@@ -240,7 +240,7 @@ def test_an_address_of_more_than_fifty_profiles_raises_nobody_and_stops_nobody_e
         live.add_mine(ada, {NEWS: IN}, live.clock.now())
     live.say(THEIRS, ada, NEWS, IN)
     live.say(THEIRS, bob, NEWS, OUT)
-    reports = [live.round() for _ in range(3)]
+    reports = [live.run() for _ in range(3)]
     assert raised(reports) == 0
     assert live.shows(bob) == (OUT, OUT)
 
@@ -274,7 +274,7 @@ def test_our_own_writes_come_back_as_nothing_new(live: Live, repeats: bool) -> N
     live.say(THEIRS, ada, NEWS, OUT)
     live.say(THEIRS, ada, OFFERS, "WEEKLY")
     assert wrote(live.until_quiet()) == 2
-    assert wrote([live.round(), live.round(full=True), live.round()]) == 0
+    assert wrote([live.run(), live.run(full=True), live.run()]) == 0
     assert live.shows(ada, OFFERS) == ("WEEKLY", "WEEKLY")
 
 
@@ -289,7 +289,7 @@ def test_a_write_with_a_lost_answer_is_settled_by_reading(live: Live, kind: str)
     live.mypreferences.calls.reset()
     live.mypreferences.faults.add(InjectedFault("updateProfilePost", kind))
     live.say(THEIRS, ada, NEWS, OUT)
-    reports = [live.round() for _ in range(4)]
+    reports = [live.run() for _ in range(4)]
     assert raised(reports) == 0
     assert live.shows(ada) == (OUT, OUT)
     assert live.mypreferences.calls.count("updateProfilePost") == (2 if kind == "reset" else 1)
@@ -306,7 +306,7 @@ def test_what_the_user_may_no_longer_see_is_neither_opted_out_nor_unset(live: Li
     live.mypreferences.config.change(hidden=frozenset({"NEWS_EMAIL"}))
     live.say(THEIRS, bob, NEWS, IN, live.clock.now() - timedelta(days=60))
     live.say(MINE, ada, OFFERS, OUT)
-    reports = [live.round(), live.round(full=True), live.round()]
+    reports = [live.run(), live.run(full=True), live.run()]
     assert raised(reports) == 0
     assert live.theirs(ada, NEWS) is IN
     assert live.shows(ada, OFFERS) == (OUT, OUT)

@@ -59,7 +59,7 @@ def test_what_the_system_archived_is_not_written_back(make: Make, was: object) -
     live.clock.advance(2)
     live.until_quiet()
     live.clock.advance(DAY)
-    live.round(full=True)
+    live.run(full=True)
     live.until_quiet()
     assert live.mine(ada, NEWS) in (UNSET, OUT)
     assert live.theirs(ada, NEWS) is was
@@ -74,7 +74,7 @@ def test_an_older_opt_in_does_not_undo_an_opt_out_that_the_system_archived(make:
     live.clock.advance(2)
     live.until_quiet()
     live.say(THEIRS, ada, NEWS, IN, at=live.clock.now().replace(year=2025))
-    live.round(full=True)
+    live.run(full=True)
     live.until_quiet()
     assert live.theirs(ada, NEWS) is OUT
     assert live.mine(ada, NEWS) is not IN

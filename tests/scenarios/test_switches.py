@@ -31,15 +31,15 @@ def test_an_ordinary_day_ends_in_agreement(
     live.started()
     _day(live, people)
     for _ in range(4):
-        live.round()
+        live.run()
     if (switch, position) in ONLY_A_SWEEP_TELLS:
-        live.round(full=True)
+        live.run(full=True)
     live.until_quiet()
     assert _end(live, people) == END
     before = _writes(live)
     live.clock.advance(86_400)
-    assert live.round(full=True).written.writes == 0
-    assert live.round().written.writes == 0
+    assert live.run(full=True).written.writes == 0
+    assert live.run().written.writes == 0
     assert _writes(live) == before
 
 

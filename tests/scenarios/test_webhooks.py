@@ -79,7 +79,7 @@ def end_of(live: Live, seed: int) -> list[Any]:
         if moments.random() < 0.5:
             live.mypreferences.deliveries.cycle()
         if moments.random() < 0.3:
-            live.round()
+            live.run()
     live.mypreferences.deliveries.drain()
     live.until_quiet()
     return [
@@ -120,7 +120,7 @@ def test_a_withdrawal_is_transferred_by_its_webhook_while_events_cannot_be_read(
         live.say(MINE, ada, NEWS, OUT)
         live.mypreferences.deliveries.cycle()
         live.mypreferences.faults.add(InjectedFault("retrieveEvents", "status", status=503, times=20))
-        live.round()
+        live.run()
     assert live.shows(ada) == (OUT, OUT)
 
 
@@ -133,9 +133,9 @@ def test_an_opt_in_is_not_transferred_by_its_webhook_while_events_cannot_be_read
         live.say(MINE, ada, NEWS, IN)
         live.mypreferences.deliveries.cycle()
         live.mypreferences.faults.add(InjectedFault("retrieveEvents", "status", status=503, times=2))
-        live.round()
+        live.run()
         assert live.shows(ada) == (IN, OUT)
-        live.round()
+        live.run()
     assert live.shows(ada) == (IN, IN)
 
 
@@ -151,7 +151,7 @@ def test_an_event_that_the_feed_brought_too_costs_no_read_of_its_own(make: Make)
             live.say(MINE, ada, NEWS, OUT)
             live.mypreferences.deliveries.cycle()
             live.mypreferences.calls.reset()
-            live.round()
+            live.run()
         counts.append(live.mypreferences.calls.counts())
         assert live.app.store.webhooks.pending(MINE) == []
         live.close()
@@ -167,7 +167,7 @@ def test_a_full_box_loses_nothing(make: Make) -> None:
             live.say(MINE, address, NEWS, OUT)
         live.mypreferences.deliveries.drain()
         assert receiver.counts()["refused_503"] == 4
-        live.round()
+        live.run()
     assert {live.shows(address) for address in everybody} == {(OUT, OUT)}
 
 
@@ -208,5 +208,5 @@ def test_a_minimised_webhook_does_as_well(make: Make) -> None:
         live.say(MINE, ada, NEWS, OUT)
         live.mypreferences.deliveries.cycle()
         assert len(live.app.store.webhooks.pending(MINE)) == 1
-        live.round()
+        live.run()
     assert live.shows(ada) == (OUT, OUT)

@@ -84,7 +84,7 @@ def test_what_a_feed_has_led_to_since_is_marked(box: WebhookInbox, store: Store,
     assert [one.followed for one in store.webhooks.pending(MINE)] == [True, False]
 
 
-def test_a_long_transaction_of_a_round_makes_it_busy_and_no_more(box: WebhookInbox, store: Store) -> None:
+def test_a_long_transaction_of_a_run_makes_it_busy_and_no_more(box: WebhookInbox, store: Store) -> None:
     with store._unit.write() as conn:
         conn.execute(sa.text("LOCK TABLE hook_hints")) if conn.dialect.name == "postgresql" else None
         assert box.put([notice(1)]) is InboxResult.BUSY
@@ -100,7 +100,7 @@ def test_nobody_waits_behind_one_who_waits(box: WebhookInbox, store: Store) -> N
     assert box.put([notice(9)]) is InboxResult.KEPT
 
 
-def test_a_round_writes_on_while_a_burst_is_kept(state_url: str, store: Store, clock: Clock) -> None:
+def test_a_run_writes_on_while_a_burst_is_kept(state_url: str, store: Store, clock: Clock) -> None:
     box = WebhookInbox(state_url, clock, side=MINE, depth=1000, patience=30)
     run = begun(store)
     stop = threading.Event()

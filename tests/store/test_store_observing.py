@@ -366,7 +366,7 @@ def test_people_are_found_by_number_in_the_order_asked_for(store: Store) -> None
 
 
 def test_a_thousand_people_need_few_statements(store: Store) -> None:
-    """A page costs a fixed number of round trips, however many people are on it."""
+    """A page costs a fixed number of run trips, however many people are on it."""
     run = begun(store)
     counts = []
     for size in (10, 900):

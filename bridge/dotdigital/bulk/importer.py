@@ -25,8 +25,8 @@ LARGEST_BODY = 45_000_000  # bytes; the service takes 50 MB
 AT_ONCE = 10  # active imports of ours; the account has 25, which others use too
 PATIENCE = timedelta(minutes=15)  # for all imports of a job together; what has not ended then is in doubt
 PATIENCE_FOR_ROOM = timedelta(minutes=2)  # for room in the account, where none of ours is active
-PAUSE = 5.0  # seconds before the first round of questions
-_LONGER = (1, 2, 4, 8)  # times the first pause, before the next rounds
+PAUSE = 5.0  # seconds before the first status calls
+_LONGER = (1, 2, 4, 8)  # times the first pause, before the next status calls
 _LONGEST = 12
 _TOO_LARGE = 413
 _OPERATION = "importContacts"

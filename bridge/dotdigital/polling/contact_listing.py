@@ -23,7 +23,7 @@ def pages_in(memory: KeyValue) -> int | None:
 
 class ContactListing:
     """Each whole listing notes in `memory` how many pages there are, so that every command and both halves of
-    a round estimate with the same number. `page` is how many contacts a page holds."""
+    a run estimate with the same number. `page` is how many contacts a page holds."""
 
     def __init__(self, v3: ClientV3, page: int, memory: KeyValue) -> None:
         self._v3, self._page, self._memory = v3, page, memory

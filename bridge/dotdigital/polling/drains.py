@@ -17,7 +17,7 @@ Row = TypeVar("Row")
 PAGE = 1000  # rows, the largest `select` and the size of a minContactID page
 OVERLAP = 100  # rows read again by each page
 PASSES = 5
-_AGAIN = "Nothing is lost: its watermark stays, and the next round reads it again."
+_AGAIN = "Nothing is lost: its watermark stays, and the next run reads it again."
 
 
 def drain_skip(

@@ -24,7 +24,7 @@ TYPES = (
     "interaction.unsubscribe",
     "email.doubleOptIn",
 )
-MOST_PAGES = 20  # in one round; the next round reads on
+MOST_PAGES = 20  # in one run; the next run reads on
 _PAGE = 500
 _INACTIVE = "events:inactiveSubscription"
 _GONE = "events:subscriptionNotFound"
@@ -99,7 +99,7 @@ class EventsExport:
         if error.code == _INACTIVE:
             return self._reactivate()
         if error.code == _GONE:
-            self._number = None  # created again in the next round
+            self._number = None  # created again in the next run
         elif error.status in (403, 404):
             self._missing = True
             logging.getLogger("bridge.dotdigital").warning(NO_EVENTS)

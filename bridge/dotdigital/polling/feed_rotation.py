@@ -1,7 +1,7 @@
-"""Which feeds a polling round reads. Dotdigital has one feed for each preference, and no call that reads them
-all: where the rate limits do not allow all of them in every round, they take turns.
+"""Which feeds a polling run reads. Dotdigital has one feed for each preference, and no call that reads them
+all: where the rate limits do not allow all of them in every run, they take turns.
 
-A feed that is not read in a round is not in doubt for that: its watermark stays, and what it covers is read
+A feed that is not read in a run is not in doubt for that: its watermark stays, and what it covers is read
 before anybody is opted in on it (see `recheck` in `bridge.engine.apply`). `~modified` is read first where it
 was shown to include preference changes (`capabilities`).
 """
@@ -21,7 +21,7 @@ from bridge.dotdigital.polling.modified_feed import LONGEST, ModifiedFeed
 from bridge.dotdigital.polling.stored import ROTATION_KEY, Capability
 
 OPERATION = "get-contacts-with-modified-preference-opt-in-since-date"
-SPARED = 4  # calls of a window that a round leaves unused: the next round may fall into the same window
+SPARED = 4  # calls of a window that a run leaves unused: the next run may fall into the same window
 _FEW = 1  # feeds that take no more calls than asking whether they have to be read
 _MINUTE = timedelta(minutes=1)
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -39,16 +39,16 @@ class RateBudget(Protocol):
         ...
 
 
-def per_round(feeds: int, allowance: float, poll_interval: timedelta, *, other_calls: int) -> int:
-    """How many of the feeds a round has room for: always one at least. `allowance` is in calls a minute,
-    `other_calls` are those that a round makes of the same allowance anyway."""
+def per_run(feeds: int, allowance: float, poll_interval: timedelta, *, other_calls: int) -> int:
+    """How many of the feeds a run has room for: always one at least. `allowance` is in calls a minute,
+    `other_calls` are those that a run makes of the same allowance anyway."""
     room = floor((allowance - SPARED) * (poll_interval / _MINUTE)) - other_calls
     return max(1, min(room, feeds))
 
 
-def period(feeds: int, per_round: int, poll_interval: timedelta) -> timedelta:
+def period(feeds: int, per_run: int, poll_interval: timedelta) -> timedelta:
     """How long it takes until each feed was read once."""
-    return poll_interval * max(1, ceil(feeds / per_round))
+    return poll_interval * max(1, ceil(feeds / per_run))
 
 
 def oldest_first(feeds: Sequence[str], marks: Watermarks) -> list[str]:
@@ -57,7 +57,7 @@ def oldest_first(feeds: Sequence[str], marks: Watermarks) -> list[str]:
 
 
 def affordable(feeds: Sequence[str], poll_interval: timedelta, budget: RateBudget) -> Iterator[str]:
-    """The first of a round's feeds in any case, the others while nothing has to wait. Rounds that are more
+    """The first of a run's feeds in any case, the others while nothing has to wait. Runs that are more
     than a minute apart have the time to wait for the next window."""
     for number, feed in enumerate(feeds):
         room = budget.room(OPERATION) if number and poll_interval <= _MINUTE else None
@@ -87,22 +87,22 @@ class FeedRotation:
         """The feeds read longest ago, as many as the rate limits allow. Where `~modified` is trusted it is
         read first, and then only the feeds that are due, unless it could not be read."""
         self._note(self.period(poll_interval))
-        per_round, queue = self._per_round(poll_interval), oldest_first(self._feeds, marks)
+        per_run, queue = self._per_run(poll_interval), oldest_first(self._feeds, marks)
         if self._is_accelerated():
             yield MODIFIED
             if self._modified.read_at is not None:
                 queue = [feed for feed in queue if self._modified.is_due(marks.get(feed), poll_interval)]
-        yield from affordable(queue[:per_round], poll_interval, self._budget)
+        yield from affordable(queue[:per_run], poll_interval, self._budget)
 
     def period(self, poll_interval: timedelta) -> timedelta:
         """How long it may take until each feed was read once, at what is known of the rate limits."""
-        whole = period(len(self._feeds), self._per_round(poll_interval), poll_interval)
+        whole = period(len(self._feeds), self._per_run(poll_interval), poll_interval)
         return max(whole, LONGEST) if self._is_accelerated() else whole
 
-    def _per_round(self, poll_interval: timedelta) -> int:
+    def _per_run(self, poll_interval: timedelta) -> int:
         other_calls = 1 + self._is_accelerated()  # suppressed-since, and `~modified`
         allowance = self._budget.allowance(OPERATION)
-        return per_round(len(self._feeds), allowance, poll_interval, other_calls=other_calls)
+        return per_run(len(self._feeds), allowance, poll_interval, other_calls=other_calls)
 
     def _note(self, whole: timedelta) -> None:
         row = json.dumps({"feeds": len(self._feeds), "seconds": whole.total_seconds()})

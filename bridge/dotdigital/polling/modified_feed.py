@@ -55,7 +55,7 @@ class ModifiedFeed:
         self.read_at = now
 
     def is_due(self, mark: datetime | None, poll_interval: timedelta) -> bool:
-        """Whether a feed with this watermark is to be read now: since its time is nearer to this round than
+        """Whether a feed with this watermark is to be read now: since its time is nearer to this run than
         to the next, or since many contacts were modified after it."""
         if mark is None or self.read_at is None or self.read_at - mark >= LONGEST - poll_interval / 2:
             return True

@@ -124,6 +124,6 @@ class RotationPeriod:
 
 
 def last_rotation_period(memory: KeyValue) -> RotationPeriod | None:
-    """The rotation period that the last polling round noted; None before the first."""
+    """The rotation period that the last polling run noted; None before the first."""
     row = json.loads(memory.get(ROTATION_KEY) or "null")
     return None if row is None else RotationPeriod(row["feeds"], timedelta(seconds=row["seconds"]))
