@@ -16,7 +16,7 @@ from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.app import App
-    from bridge.mypreferences import wire
+    from bridge.mypreferences.wire.events import Subscription, WebhookSettings
 
 MASKED = "••••"
 Number = Annotated[int, typer.Argument(metavar="ID", help="An id from `hooks list`.", min=1)]
@@ -64,11 +64,11 @@ def create(
 
     The subscription is paused until you resume it.
     """
-    from bridge.mypreferences import wire
     from bridge.mypreferences.events.webhook_admin import ACTIVE, PAUSED, subscribe
+    from bridge.mypreferences.wire.events import Subscription
 
     with _open_app(config, mapping) as app:
-        wanted = wire.Subscription(
+        wanted = Subscription(
             name=name,
             description="Tells the consent bridge which profile to read.",
             url=_receiver_url(app, url),
@@ -135,12 +135,12 @@ def settings(
 
     Asks before setting it.
     """
-    from bridge.mypreferences import wire
+    from bridge.mypreferences.wire.events import WebhookSettings
 
     with _open_app(config) as app:
         now = app.mypreferences.retrieve_webhook_settings()
         if most is not None or rest is not None:
-            wanted = wire.WebhookSettings(
+            wanted = WebhookSettings(
                 max_concurrent_requests=now.max_concurrent_requests if most is None else most,
                 duration=now.duration if rest is None else rest,
             )
@@ -211,7 +211,7 @@ def _set_state(config: Any, number: int, state: str, *, json: bool) -> int:
     return ExitCode.DONE if done else ExitCode.UNREACHABLE
 
 
-def _to_json(one: wire.Subscription) -> dict[str, Any]:
+def _to_json(one: Subscription) -> dict[str, Any]:
     return {
         "id": one.id,
         "name": one.name,
@@ -224,7 +224,7 @@ def _to_json(one: wire.Subscription) -> dict[str, Any]:
     }
 
 
-def _state(one: wire.Subscription) -> str:
+def _state(one: Subscription) -> str:
     return (one.state or "unknown").lower()
 
 
@@ -239,7 +239,7 @@ def _masked(url: str) -> str:
     return f"{parts.scheme}://{host}{path}{'?' + MASKED if parts.query else ''}"
 
 
-def _rate_text(one: wire.WebhookSettings) -> str:
+def _rate_text(one: WebhookSettings) -> str:
     return f"{one.max_concurrent_requests} messages with {plural(one.duration, 'second')} between"
 
 

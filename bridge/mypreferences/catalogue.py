@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
-from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.wire.configuration import ConsentType, ConsentVersion, ContactType, Filter, Program
 
 
 def read_catalogue(client: MyPreferencesClient, kinds: Set[CatalogueKind]) -> Catalogue:
@@ -21,7 +21,7 @@ def read_catalogue(client: MyPreferencesClient, kinds: Set[CatalogueKind]) -> Ca
     return Catalogue(entries, frozenset(wanted))
 
 
-def _filters(programs: Iterable[wire.Program]) -> Iterator[Entry]:
+def _filters(programs: Iterable[Program]) -> Iterator[Entry]:
     """Names belong to the program; the filters of an inactive program are inactive too."""
     for program in programs:
         names = [tag.name for tag in program.text_tags or () if tag.name]
@@ -39,13 +39,13 @@ def _filters(programs: Iterable[wire.Program]) -> Iterator[Entry]:
             )
 
 
-def _frequencies(item: wire.Filter) -> tuple[str, ...] | None:
+def _frequencies(item: Filter) -> tuple[str, ...] | None:
     if item.frequencies is None:
         return None
     return tuple(one.frequency_id for one in item.frequencies if one.frequency_id)
 
 
-def _consent(item: wire.ConsentType) -> Entry:
+def _consent(item: ConsentType) -> Entry:
     editions = None if item.versions is None else tuple(map(_edition, item.versions))
     worded = [
         field.name
@@ -63,11 +63,11 @@ def _consent(item: wire.ConsentType) -> Entry:
     )
 
 
-def _edition(version: wire.ConsentVersion) -> CatalogueVersion:
+def _edition(version: ConsentVersion) -> CatalogueVersion:
     fields = version.localized_fields
     locales = None if fields is None else tuple(one.locale for one in fields if one.locale)
     return CatalogueVersion(version.consent_version, locales, version.is_active is not False)
 
 
-def _email_type(item: wire.ContactType) -> Entry:
+def _email_type(item: ContactType) -> Entry:
     return Entry(CatalogueKind.EMAIL_TYPE, item.type_name, item.type_name, active=item.is_active is not False)

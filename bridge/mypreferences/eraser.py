@@ -14,9 +14,10 @@ from bridge.core.errors import Forbidden, InvalidResponse, NotFound, OutcomeUnkn
 from bridge.core.mapping import Mapping
 from bridge.core.model import Side, TopicId, Who, Withdrawal, address_key
 from bridge.core.ports import PersonView, Replica, WriteRequest, read_person
-from bridge.mypreferences import views, wire
+from bridge.mypreferences import views
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.profile_lookup import ProfileFinder
+from bridge.mypreferences.wire.profiles import Profile
 
 READ_BACK_DELAYS = (0.0, 2.0, 5.0)  # seconds before each read back: changes may show with a delay
 _BY_HAND = "delete it in MyPreferences by hand"
@@ -70,7 +71,7 @@ class MyPreferencesEraser:
             left.append(remaining)
         return SideErasure(done, left)
 
-    def _profiles(self, who: Who) -> list[wire.Profile]:
+    def _profiles(self, who: Who) -> list[Profile]:
         """The active profiles with the address, and known ones that hold it but are inactive."""
         found = {profile.id: profile for profile in self._finder.by_address(who.address, ())}
         for number in who.ids.get(Side.MYPREFERENCES, ()):
@@ -150,11 +151,11 @@ class MyPreferencesEraser:
         return True
 
 
-def _holds(profile: wire.Profile, who: Who) -> bool:
+def _holds(profile: Profile, who: Who) -> bool:
     """Whether the address is, or was, one of the profile's."""
     return address_key(who.address) in {address_key(email.email_address) for email in profile.emails or ()}
 
 
-def _others(profile: wire.Profile, who: Who) -> bool:
+def _others(profile: Profile, who: Who) -> bool:
     """Whether it has other active addresses."""
     return bool({address_key(one) for one in views.addresses(profile)} - {address_key(who.address)})

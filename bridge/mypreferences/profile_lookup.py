@@ -13,12 +13,13 @@ from typing import TypeVar
 
 from bridge.core.errors import Ambiguous, MappingStale, NotFound, Refused, SideError
 from bridge.core.model import Side, Who
-from bridge.mypreferences import views, wire
+from bridge.mypreferences import views
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.wire.profiles import Profile
 
 A = TypeVar("A")
 B = TypeVar("B")
-Target = tuple[wire.Profile, str | None]
+Target = tuple[Profile, str | None]
 """A profile, and the address that a withdrawal is written under; None: every address of the profile."""
 
 _THREADS = 4
@@ -30,9 +31,9 @@ class ProfileMatch:
     hold other addresses only; `named` is the only one of `profiles` that names the contact."""
 
     address: str
-    profiles: Sequence[wire.Profile]
-    linked: Sequence[wire.Profile] = ()
-    named: wire.Profile | None = None
+    profiles: Sequence[Profile]
+    linked: Sequence[Profile] = ()
+    named: Profile | None = None
 
     @property
     def targets(self) -> list[Target]:
@@ -40,7 +41,7 @@ class ProfileMatch:
         return [*((one, self.address) for one in self.profiles), *((one, None) for one in self.linked)]
 
     @property
-    def certain(self) -> wire.Profile | None:
+    def certain(self) -> Profile | None:
         """The one profile that tells how this person consented, if it is certain."""
         return self.profiles[0] if len(self.profiles) == 1 and not self.linked else self.named
 
@@ -63,7 +64,7 @@ class ProfileFinder:
         linked = [] if named else list(self._linked(who))
         return ProfileMatch(who.address, profiles, linked, named[0] if len(named) == 1 else None)
 
-    def by_address(self, address: str, ids: Sequence[str]) -> list[wire.Profile]:
+    def by_address(self, address: str, ids: Sequence[str]) -> list[Profile]:
         """The active profiles that hold the address. Known `ids` are read where the search finds none: where
         their address changed, this person no longer exists under this one."""
         found = [one for one in self._client.retrieve_profiles_by_email(address) if _holds(one, address)]
@@ -72,27 +73,27 @@ class ProfileFinder:
             found = [one for one in by_id if one is not None and _holds(one, address)]
         return found
 
-    def by_id(self, profile_id: str) -> wire.Profile | None:
+    def by_id(self, profile_id: str) -> Profile | None:
         """One profile, also an inactive one."""
         try:
             return self._client.retrieve_profile_by_id(profile_id)
         except NotFound:
             return None
 
-    def contact_ids(self, profile: wire.Profile) -> set[str]:
+    def contact_ids(self, profile: Profile) -> set[str]:
         """The contacts that a profile names."""
         kind = self._type.casefold()
         pairs = (item.pair for item in profile.alternate_ids or ())
         return {value for name, value in pairs if kind and name == kind and value}
 
-    def _names(self, profile: wire.Profile, who: Who) -> bool:
+    def _names(self, profile: Profile, who: Who) -> bool:
         contacts = {item.strip().casefold() for item in who.ids.get(Side.DOTDIGITAL, ())}
         return bool(self.contact_ids(profile) & contacts)
 
-    def _linked(self, who: Who) -> Iterator[wire.Profile]:
+    def _linked(self, who: Who) -> Iterator[Profile]:
         """The profiles that name the person's contacts and do not hold the address. An error for one of them
         is passed over: it must not keep a withdrawal from the profiles that hold the address."""
-        found: dict[str, wire.Profile] = {}
+        found: dict[str, Profile] = {}
         for contact in who.ids.get(Side.DOTDIGITAL, ()):
             try:
                 profile = self._client.retrieve_profile_by_alternate_id(self._type, contact)
@@ -126,5 +127,5 @@ def read_in_parallel(read: Callable[[A], B], items: Sequence[A]) -> list[B | Sid
         return list(pool.map(attempt, items))
 
 
-def _holds(profile: wire.Profile, address: str) -> bool:
+def _holds(profile: Profile, address: str) -> bool:
     return profile.active and bool(views.elements(profile, address))

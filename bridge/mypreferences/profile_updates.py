@@ -6,15 +6,29 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.model import Adjustment, Choice, Raise, Withdrawal
-from bridge.mypreferences import views, wire
+from bridge.mypreferences import views
 from bridge.mypreferences.timestamps import render_moment
+from bridge.mypreferences.wire.codec import T
+from bridge.mypreferences.wire.profiles import (
+    CONSENT_CODES,
+    DENIED,
+    GRANTED,
+    OPT_IN,
+    OPT_OUT,
+    PREFERENCE_CODES,
+    REVOKED,
+    Consent,
+    Email,
+    Preference,
+    Profile,
+)
 
-Part = tuple[wire.Email | None, wire.Preference | wire.Consent]  # None: on the profile itself
+Part = tuple[Email | None, Preference | Consent]  # None: on the profile itself
 
 
 def withdrawing(
-    profile: wire.Profile, address: str | None, writes: Iterable[tuple[Withdrawal, Topic]]
-) -> list[wire.Profile]:
+    profile: Profile, address: str | None, writes: Iterable[tuple[Withdrawal, Topic]]
+) -> list[Profile]:
     """The bodies, in the order of sending, that withdraw topics on one profile, under one address or (None)
     all of them; none where all topics are withdrawn already.
 
@@ -35,9 +49,7 @@ def withdrawing(
     return [_body(parts) for parts in (consents, preferences) if parts]
 
 
-def raising(
-    profile: wire.Profile, address: str, writes: Iterable[tuple[Raise | Adjustment, Topic]]
-) -> wire.Profile:
+def raising(profile: Profile, address: str, writes: Iterable[tuple[Raise | Adjustment, Topic]]) -> Profile:
     """The body that opts in, or changes a frequency, on one profile. Raises LookupError where the profile has
     no e-mail element of the type that the mapping names."""
     parts: list[Part] = []
@@ -45,9 +57,9 @@ def raising(
         date = render_moment(write.evidence.changed_at)
         match topic.source:
             case ConsentRef() as ref:
-                parts.append((None, _consent(ref, wire.GRANTED, date)))
+                parts.append((None, _consent(ref, GRANTED, date)))
             case FilterRef() as ref:
-                given = _preference(ref, wire.OPT_IN, date, write.frequency)
+                given = _preference(ref, OPT_IN, date, write.frequency)
                 places = _places(profile, address, ref)
                 if not places:
                     raise LookupError(ref.email_type)
@@ -55,43 +67,39 @@ def raising(
     return _body(parts)
 
 
-def _opted_out(
-    profile: wire.Profile, address: str | None, write: Withdrawal, ref: FilterRef
-) -> Iterator[Part]:
+def _opted_out(profile: Profile, address: str | None, write: Withdrawal, ref: FilterRef) -> Iterator[Part]:
     date = render_moment(write.effective_at, up=True)
     # An address that exists under another type only gets its opt-out under the mapped type.
     places = _places(profile, address, ref) or [
-        wire.Email(email_address=one, email_address_type=ref.email_type)
+        Email(email_address=one, email_address_type=ref.email_type)
         for one in views.distinct(views.elements(profile, address))
     ]
     for place in places:
-        yield place, _preference(ref, wire.OPT_OUT, date)
+        yield place, _preference(ref, OPT_OUT, date)
 
 
-def _revoked(
-    profile: wire.Profile, address: str | None, write: Withdrawal, ref: ConsentRef
-) -> Iterator[Part]:
+def _revoked(profile: Profile, address: str | None, write: Withdrawal, ref: ConsentRef) -> Iterator[Part]:
     date = render_moment(write.effective_at, up=True)
     emails = views.elements(profile, address)
-    given = {wire.GRANTED, wire.REVOKED}
+    given = {GRANTED, REVOKED}
     was_granted = any(item.kind in given for item in views.of_consent(profile, emails, ref))
-    yield None, _consent(ref, wire.REVOKED if was_granted else wire.DENIED, date)
+    yield None, _consent(ref, REVOKED if was_granted else DENIED, date)
     for email in emails:
         held = [
             item for item in email.consents or () if item.consent_type.casefold() == ref.consent.casefold()
         ]
-        if any(item.kind == wire.GRANTED and views.is_mapped(item, ref) for item in held):
-            yield email, _consent(ref, wire.REVOKED, date)
+        if any(item.kind == GRANTED and views.is_mapped(item, ref) for item in held):
+            yield email, _consent(ref, REVOKED, date)
 
 
-def _is_out(profile: wire.Profile, statements: Sequence[views.Statement]) -> bool:
+def _is_out(profile: Profile, statements: Sequence[views.Statement]) -> bool:
     """Whether a profile is opted out everywhere already. While an update is pending nothing is certain."""
     if not statements or profile.pending:
         return False
     return all(item.choice is Choice.OPTED_OUT for item in statements)
 
 
-def _places(profile: wire.Profile, address: str | None, ref: FilterRef) -> list[wire.Email | None]:
+def _places(profile: Profile, address: str | None, ref: FilterRef) -> list[Email | None]:
     """The places on the profile that a filter's preference belongs to; None is the profile itself."""
     fitting = views.of_type(views.elements(profile, address), ref)
     on_element = any(views.of_filter(email.email_preferences, ref) for email in fitting)
@@ -100,48 +108,48 @@ def _places(profile: wire.Profile, address: str | None, ref: FilterRef) -> list[
     return list(fitting)
 
 
-def _preference(ref: FilterRef, kind: str, date: str, frequency: str | None = None) -> wire.Preference:
-    return wire.Preference(
+def _preference(ref: FilterRef, kind: str, date: str, frequency: str | None = None) -> Preference:
+    return Preference(
         filter_id=ref.filter,
-        preference_type=wire.PREFERENCE_CODES[kind],
+        preference_type=PREFERENCE_CODES[kind],
         frequency_id=frequency,
         customer_date=date,
     )
 
 
-def _consent(ref: ConsentRef, kind: str, date: str) -> wire.Consent:
-    return wire.Consent(
+def _consent(ref: ConsentRef, kind: str, date: str) -> Consent:
+    return Consent(
         consent_type=ref.consent,
         consent_version=ref.version,
         locale=ref.locale,
-        consent_status=wire.CONSENT_CODES[kind],
+        consent_status=CONSENT_CODES[kind],
         consent_date=date,
     )
 
 
-def _body(parts: Iterable[Part]) -> wire.Profile:
+def _body(parts: Iterable[Part]) -> Profile:
     """One profile document of all parts, with each e-mail element once."""
-    placed: dict[tuple[str, str | None] | None, list[wire.Preference | wire.Consent]] = {}
+    placed: dict[tuple[str, str | None] | None, list[Preference | Consent]] = {}
     for place, item in parts:
         key = None if place is None else (place.email_address, place.email_address_type)
         placed.setdefault(key, []).append(item)
     own = placed.pop(None, [])
     emails = [
-        wire.Email(
+        Email(
             email_address=key[0],
             email_address_type=key[1],
-            email_preferences=_only(items, wire.Preference),
-            consents=_only(items, wire.Consent),
+            email_preferences=_only(items, Preference),
+            consents=_only(items, Consent),
         )
         for key, items in placed.items()
         if key is not None
     ]
-    return wire.Profile(
+    return Profile(
         emails=emails or None,
-        profile_preferences=_only(own, wire.Preference),
-        consents=_only(own, wire.Consent),
+        profile_preferences=_only(own, Preference),
+        consents=_only(own, Consent),
     )
 
 
-def _only(items: Iterable[wire.Preference | wire.Consent], kind: type[wire.T]) -> list[wire.T] | None:
+def _only(items: Iterable[Preference | Consent], kind: type[T]) -> list[T] | None:
     return [item for item in items if isinstance(item, kind)] or None

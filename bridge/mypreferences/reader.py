@@ -12,7 +12,7 @@ from bridge.core.mapping import Mapping, Topic
 from bridge.core.mapping_check import kinds_used
 from bridge.core.model import ConsentRecord, Side, TopicId, Who, Withdrawal, Write, address_key
 from bridge.core.ports import Feed, Hint, ListingCursor, Page, PersonView, Watermarks, batched
-from bridge.mypreferences import views, wire
+from bridge.mypreferences import views
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.segment_export import (
     FILTERED_MIN,
@@ -27,6 +27,7 @@ from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.events.drain import drain_events
 from bridge.mypreferences.profile_lookup import ProfileFinder, read_in_parallel
+from bridge.mypreferences.wire.profiles import Profile
 
 EVENTS = "mypreferences.events"
 HISTORY = timedelta(days=15)  # MyPreferences `Retrieve events`: MaxEventHistoryDays
@@ -188,7 +189,7 @@ class MyPreferencesReader:
         return self._client.retrieve_events_by_subscription(self._subscription_id, start_at=start, end_at=end)
 
     def _listed(self, page: SegmentPage) -> Page:
-        sharing: dict[str, list[wire.Profile]] = {}
+        sharing: dict[str, list[Profile]] = {}
         spelled: dict[str, str] = {}
         skipped = 0
         for row in page.rows:

@@ -9,7 +9,7 @@ from bridge.core.guards import is_outdated
 from bridge.core.mapping import Topic
 from bridge.core.model import Adjustment, Raise, Side, Who, Withdrawal, Write
 from bridge.core.ports import WriteRequest, WriteResponse, send_each
-from bridge.mypreferences import profile_updates, views, wire
+from bridge.mypreferences import profile_updates, views
 from bridge.mypreferences.bulk.withdrawals import (
     BulkWithdrawals,
     RequestedWithdrawals,
@@ -17,6 +17,7 @@ from bridge.mypreferences.bulk.withdrawals import (
 )
 from bridge.mypreferences.profile_lookup import ProfileMatch, Target
 from bridge.mypreferences.reader import MyPreferencesReader
+from bridge.mypreferences.wire.profiles import Profile
 
 _NO_PROFILE = "MyPreferences has no active profile with this person's address."
 
@@ -124,7 +125,7 @@ class MyPreferencesReplica(MyPreferencesReader):
             ) from None
         self._client.update_profile_post(profile.id, body)
 
-    def _raise_target(self, who: Who, match: ProfileMatch) -> wire.Profile:
+    def _raise_target(self, who: Who, match: ProfileMatch) -> Profile:
         """The one profile that an opt-in may be written to: the one that names the contact, else the only
         one. It holds the address that the person opted in with."""
         profiles = match.profiles

@@ -23,7 +23,18 @@ from bridge.core.model import (
     address_key,
 )
 from bridge.core.ports import PersonView
-from bridge.mypreferences import wire
+from bridge.mypreferences.wire.profiles import (
+    CONSENT_CODES,
+    DENIED,
+    GRANTED,
+    OPT_IN,
+    OPT_OUT,
+    REVOKED,
+    Consent,
+    Email,
+    Preference,
+    Profile,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ class Statement:
     reason: str | None = None
 
 
-def elements(profile: wire.Profile, address: str | None) -> list[wire.Email]:
+def elements(profile: Profile, address: str | None) -> list[Email]:
     """The active e-mail elements of a profile that hold an address; None: any address."""
     key = None if address is None else address_key(address)
     return [
@@ -49,12 +60,12 @@ def elements(profile: wire.Profile, address: str | None) -> list[wire.Email]:
     ]
 
 
-def addresses(profile: wire.Profile) -> list[str]:
+def addresses(profile: Profile) -> list[str]:
     """The distinct active addresses of a profile, as spelled there."""
     return distinct(elements(profile, None))
 
 
-def distinct(emails: Iterable[wire.Email]) -> list[str]:
+def distinct(emails: Iterable[Email]) -> list[str]:
     """Their addresses, each once, in its first spelling."""
     found: dict[str, str] = {}
     for email in emails:
@@ -63,7 +74,7 @@ def distinct(emails: Iterable[wire.Email]) -> list[str]:
 
 
 def view(
-    address: str, profiles: Sequence[wire.Profile], mapping: Mapping, read_at: datetime, *, complete: bool
+    address: str, profiles: Sequence[Profile], mapping: Mapping, read_at: datetime, *, complete: bool
 ) -> PersonView:
     """One person, by the profiles that share the address; no profile: not present. A topic that complete
     profiles do not mention is hidden: a withdrawal is sent there, no opt-in is."""
@@ -88,7 +99,7 @@ def with_one_target(view: PersonView) -> PersonView:
     return replace(view, topics=topics)
 
 
-def statements(profile: wire.Profile, address: str | None, topic: Topic) -> list[Statement] | None:
+def statements(profile: Profile, address: str | None, topic: Topic) -> list[Statement] | None:
     """What a profile says about a topic, one statement for each record that may hold it; None where the
     answer leaves such records out (rows of a segment hold what the segment is set up for)."""
     match topic.source:
@@ -100,7 +111,7 @@ def statements(profile: wire.Profile, address: str | None, topic: Topic) -> list
             return None
 
 
-def of_filter(preferences: Iterable[wire.Preference] | None, ref: FilterRef) -> list[wire.Preference]:
+def of_filter(preferences: Iterable[Preference] | None, ref: FilterRef) -> list[Preference]:
     """The stated preferences for a filter. An implied one is no statement of the person."""
     wanted = ref.filter.casefold()
     return [
@@ -110,7 +121,7 @@ def of_filter(preferences: Iterable[wire.Preference] | None, ref: FilterRef) -> 
     ]
 
 
-def of_type(emails: Iterable[wire.Email], ref: FilterRef) -> list[wire.Email]:
+def of_type(emails: Iterable[Email], ref: FilterRef) -> list[Email]:
     """The elements of the e-mail type that a filter's mapping names."""
     if ref.email_type is None:
         return list(emails)
@@ -118,22 +129,20 @@ def of_type(emails: Iterable[wire.Email], ref: FilterRef) -> list[wire.Email]:
     return [email for email in emails if (email.email_address_type or "").casefold() == wanted]
 
 
-def of_consent(profile: wire.Profile, emails: Iterable[wire.Email], ref: ConsentRef) -> list[wire.Consent]:
+def of_consent(profile: Profile, emails: Iterable[Email], ref: ConsentRef) -> list[Consent]:
     """Consents of this type in any version and locale, on the profile and on its e-mail elements."""
     wanted = ref.consent.casefold()
     held = [*(profile.consents or ()), *(item for email in emails for item in email.consents or ())]
     return [item for item in held if item.consent_type.casefold() == wanted]
 
 
-def is_mapped(item: wire.Consent, ref: ConsentRef) -> bool:
+def is_mapped(item: Consent, ref: ConsentRef) -> bool:
     """Whether a consent is in the version and locale that the mapping names."""
     same_locale = item.locale.replace("-", "_").casefold() == ref.locale.replace("-", "_").casefold()
     return same_locale and item.consent_version.strip().casefold() == ref.version.strip().casefold()
 
 
-def _by_filter(
-    profile: wire.Profile, emails: list[wire.Email], topic: Topic, ref: FilterRef
-) -> list[Statement] | None:
+def _by_filter(profile: Profile, emails: list[Email], topic: Topic, ref: FilterRef) -> list[Statement] | None:
     fitting = of_type(emails, ref)
     by_element = [of_filter(email.email_preferences, ref) for email in fitting]
     if not any(by_element):
@@ -149,43 +158,43 @@ def _by_filter(
     ]
 
 
-def _preference(item: wire.Preference, topic: Topic) -> Statement:
+def _preference(item: Preference, topic: Topic) -> Statement:
     status = (item.preference_status or "").strip().casefold()
     if status in ("expired", "archived"):
         return Statement(Choice.UNSET, reason=status)
-    if item.kind == wire.OPT_OUT:
+    if item.kind == OPT_OUT:
         return Statement(Choice.OPTED_OUT, item.changed_at)
-    if item.kind != wire.OPT_IN:
+    if item.kind != OPT_IN:
         return Statement(Choice.UNSET, block=Block.UNKNOWN, reason="unknown preference type")
     if status not in ("", "active"):
         return Statement(Choice.UNSET, block=Block.UNKNOWN, reason="unknown preference status")
     return Statement(Choice.OPTED_IN, item.changed_at, _frequencies(item, topic))
 
 
-def _frequencies(item: wire.Preference, topic: Topic) -> tuple[str, ...]:
+def _frequencies(item: Preference, topic: Topic) -> tuple[str, ...]:
     if not topic.has_frequencies or not item.frequency_id:
         return ()
     spelled = {name.casefold(): name for name in topic.preferences}
     return (spelled.get(item.frequency_id.casefold(), item.frequency_id),)
 
 
-def _by_consent(profile: wire.Profile, emails: list[wire.Email], ref: ConsentRef) -> list[Statement] | None:
+def _by_consent(profile: Profile, emails: list[Email], ref: ConsentRef) -> list[Statement] | None:
     if profile.consents is None and all(email.consents is None for email in emails):
         return None
     found = of_consent(profile, emails, ref)
-    withdrawn = [item for item in found if item.kind in (wire.DENIED, wire.REVOKED)]
-    granted = [item for item in found if item.kind == wire.GRANTED and is_mapped(item, ref)]
+    withdrawn = [item for item in found if item.kind in (DENIED, REVOKED)]
+    granted = [item for item in found if item.kind == GRANTED and is_mapped(item, ref)]
     live = [item for item in granted if not item.expired]
     if withdrawn and not _outlived(withdrawn, live):
         return [Statement(Choice.OPTED_OUT, _newest(withdrawn))]
-    if any(item.kind not in wire.CONSENT_CODES for item in found):
+    if any(item.kind not in CONSENT_CODES for item in found):
         return [Statement(Choice.UNSET, block=Block.UNKNOWN, reason="unknown consent status")]
     if live:
         return [Statement(Choice.OPTED_IN, _newest(live))]
     return [Statement(Choice.UNSET, reason="expired" if granted else None)]
 
 
-def _outlived(withdrawn: list[wire.Consent], granted: list[wire.Consent]) -> bool:
+def _outlived(withdrawn: list[Consent], granted: list[Consent]) -> bool:
     """Whether the mapped consent was granted after every withdrawal. Withdrawals count in any version and
     locale, and an undated one is never outlived."""
     given = _newest(granted)
@@ -193,11 +202,11 @@ def _outlived(withdrawn: list[wire.Consent], granted: list[wire.Consent]) -> boo
     return given is not None and all(date is not None and date < given for date in dates)
 
 
-def _newest(items: Iterable[wire.Consent | Statement]) -> datetime | None:
+def _newest(items: Iterable[Consent | Statement]) -> datetime | None:
     return max((item.changed_at for item in items if item.changed_at is not None), default=None)
 
 
-def _hidden(profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
+def _hidden(profiles: Sequence[Profile], read_at: datetime) -> Observation:
     return Observation(
         Choice.UNSET,
         read_at,
@@ -208,7 +217,7 @@ def _hidden(profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
     )
 
 
-def _merged(found: Sequence[Statement], profiles: Sequence[wire.Profile], read_at: datetime) -> Observation:
+def _merged(found: Sequence[Statement], profiles: Sequence[Profile], read_at: datetime) -> Observation:
     """Any opt-out outweighs every opt-in, any opt-in outweighs no statement."""
     choice = min((item.choice for item in found), key=_WEIGHT.__getitem__)
     counting = [item for item in found if item.choice is choice]
@@ -233,7 +242,7 @@ _WEIGHT = {Choice.OPTED_OUT: 0, Choice.OPTED_IN: 1, Choice.UNSET: 2}
 
 
 def with_linked(
-    view: PersonView, linked: Sequence[wire.Profile], mapping: Mapping, read_at: datetime
+    view: PersonView, linked: Sequence[Profile], mapping: Mapping, read_at: datetime
 ) -> PersonView:
     """The view of an address, with what linked profiles add. They count among its records only where it has
     records of its own: then an opt-in may mean several profiles."""
@@ -245,7 +254,7 @@ def with_linked(
     return replace(view, topics=topics)
 
 
-def _linked(profiles: Sequence[wire.Profile], topic: Topic, read_at: datetime) -> Observation:
+def _linked(profiles: Sequence[Profile], topic: Topic, read_at: datetime) -> Observation:
     found = [item for profile in profiles for item in statements(profile, None, topic) or ()]
     ins = [item.changed_at for item in found if item.choice is Choice.OPTED_IN]
     outs = [item.changed_at for item in found if item.choice is Choice.OPTED_OUT]
@@ -288,7 +297,7 @@ def _is_newer_opt_in(other: Observation, own: Observation) -> bool:
 # consent records: how a person consented, where preferences hold it as attributes
 
 
-def consent_records(profile: wire.Profile, address: str, topics: Iterable[Topic]) -> list[ConsentRecord]:
+def consent_records(profile: Profile, address: str, topics: Iterable[Topic]) -> list[ConsentRecord]:
     """A record for each of these topics that is opted in with text, URL, IP address and user agent as
     attributes; the newest, where several preferences hold the topic."""
     found = []
@@ -301,9 +310,9 @@ def consent_records(profile: wire.Profile, address: str, topics: Iterable[Topic]
 
 
 def _records(
-    profile: wire.Profile, address: str, topic: Topic, ref: FilterRef, keys: RecordKeys
+    profile: Profile, address: str, topic: Topic, ref: FilterRef, keys: RecordKeys
 ) -> Iterator[ConsentRecord]:
-    held: Iterable[wire.Preference] = [
+    held: Iterable[Preference] = [
         *(profile.profile_preferences or ()),
         *(
             item
@@ -317,6 +326,6 @@ def _records(
             one.key.casefold(): (one.value or "").strip() for one in preference.preference_attributes or ()
         }
         parts = [values.get(key.casefold(), "") for key in (keys.text, keys.url, keys.ip, keys.agent)]
-        if preference.kind == wire.OPT_IN and at is not None and all(parts):
+        if preference.kind == OPT_IN and at is not None and all(parts):
             text, url, ip, agent = parts
             yield ConsentRecord(topic.id, at, text=text, url=url, ip=ip, agent=agent)

@@ -8,9 +8,29 @@ from typing import Any
 
 from data_world import CRM, NUMBER, OUT, ann, consent, email, pref
 
-from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient as Client
 from bridge.mypreferences.client.patches import Replace
+from bridge.mypreferences.wire.bulk import ImportRecord, ImportRequest
+from bridge.mypreferences.wire.codec import encode
+from bridge.mypreferences.wire.configuration import (
+    ConsentType,
+    ConsentVersion,
+    LocalizedField,
+    PatchStep,
+    User,
+)
+from bridge.mypreferences.wire.events import EventInterest, Subscription, WebhookSettings
+from bridge.mypreferences.wire.profiles import (
+    Address,
+    ArchivedEmail,
+    Archiving,
+    ConsentFilter,
+    ConsentLink,
+    Email,
+    FullProfile,
+    Profile,
+    Submission,
+)
 from bridge.sandbox.mypreferences import MyPreferencesState
 from bridge.sandbox.mypreferences.config import ProgramGroupConfig
 from bridge.sandbox.mypreferences.segments import SegmentGroup
@@ -32,21 +52,21 @@ class Known:
 Call = Callable[[Client, Known], Any]
 SPAN = {"start_at": ago(hours=1), "end_at": NOON}
 LATER = "2026-01-20T11:00:00Z"
-HOME = wire.Address(city="Duluth", state_province="GA")
-TIE = wire.ConsentFilter(
-    filter_id="NEWS_EMAIL", type_name="Primary", consents=[wire.ConsentLink(consent_type="EmailMarketing")]
+HOME = Address(city="Duluth", state_province="GA")
+TIE = ConsentFilter(
+    filter_id="NEWS_EMAIL", type_name="Primary", consents=[ConsentLink(consent_type="EmailMarketing")]
 )
-SAID = wire.Submission(emails=[email(pref("NEWS_EMAIL", OUT, LATER))])
+SAID = Submission(emails=[email(pref("NEWS_EMAIL", OUT, LATER))])
 RENAME = [Replace("/CustomerName/FirstName", "Anne")]
-INTEREST = wire.EventInterest(entity="ProfileActions", event_type="profile.created")
-WANTED = wire.Subscription(
+INTEREST = EventInterest(entity="ProfileActions", event_type="profile.created")
+WANTED = Subscription(
     name="bridge", url="https://bridge.example.com/hook", state="Active", subscriptions=[INTEREST]
 )
-COOKIES = wire.ConsentType(
+COOKIES = ConsentType(
     type_name="Cookies",
     versions=[
-        wire.ConsentVersion(
-            consent_version="1.0", localized_fields=[wire.LocalizedField(locale="en_US", name="Cookies")]
+        ConsentVersion(
+            consent_version="1.0", localized_fields=[LocalizedField(locale="en_US", name="Cookies")]
         )
     ],
 )
@@ -67,12 +87,12 @@ def _events(client: Client, known: Known) -> None:
 
 
 def _import(client: Client, known: Known) -> None:
-    known.imported = client.initiate_import(wire.ImportRequest(name="consent-bridge"))
+    known.imported = client.initiate_import(ImportRequest(name="consent-bridge"))
 
 
 def _stage(client: Client, known: Known) -> None:
-    said = wire.Profile(emails=[email(pref("NEWS_EMAIL", OUT, LATER))])
-    client.stage_import(known.imported, [wire.ImportRecord.of(wire.Profile(profile_id=known.profile), said)])
+    said = Profile(emails=[email(pref("NEWS_EMAIL", OUT, LATER))])
+    client.stage_import(known.imported, [ImportRecord.of(Profile(profile_id=known.profile), said)])
 
 
 def _export(client: Client, known: Known) -> None:
@@ -97,7 +117,7 @@ CALLS: dict[str, Call] = {
     "retrieve_consent_types": lambda c, _: c.retrieve_consent_types(),
     "create_consent_types": lambda c, _: c.create_consent_types([COOKIES]),
     "update_consent_type": lambda c, _: c.update_consent_type(
-        "Cookies", [wire.PatchStep(op="replace", path="/IsActive", value=False)]
+        "Cookies", [PatchStep(op="replace", path="/IsActive", value=False)]
     ),
     "retrieve_consent_status": lambda c, _: c.retrieve_consent_status(),
     "retrieve_email_types": lambda c, _: c.retrieve_email_types(),
@@ -106,7 +126,7 @@ CALLS: dict[str, Call] = {
     "retrieve_alternate_id_types": lambda c, _: c.retrieve_alternate_id_types(),
     "retrieve_customer_types": lambda c, _: c.retrieve_customer_types(),
     "retrieve_group_types": lambda c, _: c.retrieve_group_types(),
-    "create_user": lambda c, _: c.create_user(wire.User(user_name="bridge-2", source_group_id="SYNC")),
+    "create_user": lambda c, _: c.create_user(User(user_name="bridge-2", source_group_id="SYNC")),
     "create_profile": _create,
     "retrieve_profile_by_id": lambda c, k: c.retrieve_profile_by_id(k.profile),
     "retrieve_authors_by_id": lambda c, k: c.retrieve_authors_by_id(k.profile),
@@ -121,8 +141,8 @@ CALLS: dict[str, Call] = {
     "retrieve_group_profiles_by_id": lambda c, k: c.retrieve_group_profiles_by_id(k.profile, "Household"),
     "retrieve_group_profiles_by_email": lambda c, _: c.retrieve_group_profiles_by_email(ADDRESS, "Household"),
     "retrieve_group_profiles_by_phone": lambda c, _: c.retrieve_group_profiles_by_phone(NUMBER, "Household"),
-    "update_profile_post": lambda c, k: c.update_profile_post(k.profile, wire.Profile(emails=SAID.emails)),
-    "upsert_profile_by_alternate_id": lambda c, _: c.upsert_profile_by_alternate_id(*CRM, wire.Profile()),
+    "update_profile_post": lambda c, k: c.update_profile_post(k.profile, Profile(emails=SAID.emails)),
+    "upsert_profile_by_alternate_id": lambda c, _: c.upsert_profile_by_alternate_id(*CRM, Profile()),
     "update_profile_patch": lambda c, k: c.update_profile_patch(k.profile, RENAME),
     "patch_profile_by_alternate_id": lambda c, _: c.patch_profile_by_alternate_id(*CRM, RENAME),
     "upsert_preferences": lambda c, k: c.upsert_preferences(k.profile, SAID),
@@ -131,7 +151,7 @@ CALLS: dict[str, Call] = {
     "add_consents": lambda c, k: c.add_consents(k.profile, [consent("Profiling")]),
     "add_element_consents": lambda c, k: c.add_element_consents(
         k.profile,
-        wire.FullProfile(emails=[wire.Email(email_address=ADDRESS, consents=[consent("Profiling")])]),
+        FullProfile(emails=[Email(email_address=ADDRESS, consents=[consent("Profiling")])]),
     ),
     "add_consent_filters": lambda c, k: c.add_consent_filters(k.profile, [TIE]),
     "retrieve_consent_filters": lambda c, k: c.retrieve_consent_filters(k.profile),
@@ -145,7 +165,7 @@ CALLS: dict[str, Call] = {
     "history_standard_fields_by_id": lambda c, k: c.history_standard_fields_by_id(k.profile),
     "history_standard_fields_by_alternate_id": lambda c, _: c.history_standard_fields_by_alternate_id(*CRM),
     "archive_preferences": lambda c, k: c.archive_preferences(
-        k.profile, wire.Archiving(emails=[wire.ArchivedEmail(email_address=ADDRESS, reason="asked")])
+        k.profile, Archiving(emails=[ArchivedEmail(email_address=ADDRESS, reason="asked")])
     ),
     "deactivate_profile": lambda c, k: c.deactivate_profile(k.profile, "left"),
     "activate_profile": lambda c, k: c.activate_profile(k.profile),
@@ -155,10 +175,10 @@ CALLS: dict[str, Call] = {
     "retrieve_event": lambda c, k: c.retrieve_event(k.event),
     "retrieve_subscriptions": lambda c, _: c.retrieve_subscriptions(),
     "retrieve_subscription": lambda c, k: c.retrieve_subscription(k.subscription),
-    "update_subscription": lambda c, k: c.update_subscription(k.subscription, wire.encode(WANTED)),
+    "update_subscription": lambda c, k: c.update_subscription(k.subscription, encode(WANTED)),
     "retrieve_webhook_settings": lambda c, _: c.retrieve_webhook_settings(),
     "update_webhook_settings": lambda c, _: c.update_webhook_settings(
-        wire.WebhookSettings(max_concurrent_requests=50, duration=1)
+        WebhookSettings(max_concurrent_requests=50, duration=1)
     ),
     "delete_subscription": lambda c, k: c.delete_subscription(k.subscription),
     "initiate_export_segment_group": lambda c, _: c.initiate_export_segment_group("ALL"),

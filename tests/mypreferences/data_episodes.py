@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.mypreferences import wire
 from bridge.mypreferences.client.patches import Replace, Test, pointer
+from bridge.mypreferences.wire.profiles import (
+    Address,
+    AlternateId,
+    Archiving,
+    Consent,
+    ConsentFilter,
+    ConsentLink,
+    CustomerName,
+    FullProfile,
+    Phone,
+)
 from tests.mypreferences.mp_world import ADDRESS, World
 
 
 def silence(world: World) -> Any:
-    world.client.archive_preferences("1001", wire.Archiving(global_deactivate=True))
+    world.client.archive_preferences("1001", Archiving(global_deactivate=True))
     before = world.client.history_preferences_by_id("1001")
     statuses = [item.preference_status for one in before.emails or () for item in one.email_preferences or ()]
     now = world.client.retrieve_preferences("1001")
@@ -26,13 +36,13 @@ def rename(world: World, former: str = ADDRESS) -> Any:
 
 
 def tie(world: World) -> Any:
-    consent = wire.Consent(
+    consent = Consent(
         consent_type="Profiling", consent_version="1.0", locale="en_US", consent_status=1,
         consent_date="2026-01-20T12:00:00Z",
     )  # fmt: skip
     held = world.client.add_consents("1001", [consent])
-    ties = [wire.ConsentLink(consent_type="Profiling", consent_version="1.0")]
-    wanted = wire.ConsentFilter(filter_id="NEWS_EMAIL", type_name="Primary", consents=ties)
+    ties = [ConsentLink(consent_type="Profiling", consent_version="1.0")]
+    wanted = ConsentFilter(filter_id="NEWS_EMAIL", type_name="Primary", consents=ties)
     world.client.add_consent_filters("1001", [wanted])
     shown = [item.filter_id for item in world.client.retrieve_consent_filters("1001")]
     world.client.remove_consent_filter("1001", "NEWS_EMAIL", "Profiling")
@@ -40,7 +50,7 @@ def tie(world: World) -> Any:
 
 
 def life(world: World) -> Any:
-    made = world.client.create_profile(wire.FullProfile(customer_name=wire.CustomerName(first_name="Bo")))
+    made = world.client.create_profile(FullProfile(customer_name=CustomerName(first_name="Bo")))
     assert made is not None
     world.client.deactivate_profile(made.id, "left")
     world.client.activate_profile(made.id)
@@ -50,15 +60,15 @@ def life(world: World) -> Any:
 
 
 def found(world: World) -> Any:
-    whole = wire.FullProfile(
-        alternate_ids=[wire.AlternateId(alternate_id_type="CrmId", alternate_id="A-1")],
-        phone_numbers=[wire.Phone(phone_number="+1 555 010-2030", phone_type="Mobile", is_mobile=True)],
-        addresses=[wire.Address(address1="1 Elm Street", city="Duluth", state_province="GA")],
+    whole = FullProfile(
+        alternate_ids=[AlternateId(alternate_id_type="CrmId", alternate_id="A-1")],
+        phone_numbers=[Phone(phone_number="+1 555 010-2030", phone_type="Mobile", is_mobile=True)],
+        addresses=[Address(address1="1 Elm Street", city="Duluth", state_province="GA")],
     )
     world.client.update_profile_put("1001", whole)
     searches = (
         world.client.retrieve_profiles_by_phone("15550102030"),
-        world.client.retrieve_profiles_by_address(wire.Address(city="Duluth", state_province="GA")),
+        world.client.retrieve_profiles_by_address(Address(city="Duluth", state_province="GA")),
         [world.client.retrieve_profile_by_alternate_id("CrmId", "a-1")],
         world.client.retrieve_profiles_by_preference_attributes({"mark": "1"}),
     )

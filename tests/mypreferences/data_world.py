@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from bridge.mypreferences import wire
+from bridge.mypreferences.wire.profiles import (
+    Address,
+    AlternateId,
+    Consent,
+    CustomerName,
+    CustomField,
+    Email,
+    FullProfile,
+    Phone,
+    Preference,
+    PreferenceAttribute,
+    ProfileGroup,
+)
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.mypreferences import (
     ConsentTypeConfig,
@@ -37,55 +49,55 @@ def a_state() -> MyPreferencesState:
     return MyPreferencesState(config, SandboxClock(NOON, frozen=True))
 
 
-def pref(filter_id: str, kind: int, at: str | None = AT) -> wire.Preference:
-    return wire.Preference(filter_id=filter_id, preference_type=kind, customer_date=at)
+def pref(filter_id: str, kind: int, at: str | None = AT) -> Preference:
+    return Preference(filter_id=filter_id, preference_type=kind, customer_date=at)
 
 
-def consent(name: str, status: int = 1) -> wire.Consent:
-    return wire.Consent(
+def consent(name: str, status: int = 1) -> Consent:
+    return Consent(
         consent_type=name, consent_version="1.0", locale="en_US", consent_status=status, consent_date=AT
     )
 
 
-def email(*preferences: wire.Preference, address: str = ADDRESS) -> wire.Email:
-    return wire.Email(
+def email(*preferences: Preference, address: str = ADDRESS) -> Email:
+    return Email(
         email_address=address, email_address_type="Primary", email_preferences=list(preferences) or None
     )
 
 
-def phone(*preferences: wire.Preference, number: str = NUMBER) -> wire.Phone:
-    return wire.Phone(
+def phone(*preferences: Preference, number: str = NUMBER) -> Phone:
+    return Phone(
         phone_number=number, phone_type="Mobile", is_mobile=True, phone_preferences=list(preferences)
     )
 
 
-def home(*preferences: wire.Preference) -> wire.Address:
-    return wire.Address(
+def home(*preferences: Preference) -> Address:
+    return Address(
         address_type="Home", address1="1 Elm Street", city="Duluth", state_province="GA",
         address_preferences=list(preferences),
     )  # fmt: skip
 
 
-def ann() -> wire.FullProfile:
+def ann() -> FullProfile:
     """A profile with every kind of data."""
-    marked = wire.Preference(
+    marked = Preference(
         filter_id="NEWS_EMAIL", preference_type=IN, customer_date=AT,
-        preference_attributes=[wire.PreferenceAttribute(key="mark", value="m 1")],
+        preference_attributes=[PreferenceAttribute(key="mark", value="m 1")],
     )  # fmt: skip
-    return wire.FullProfile(
-        customer_name=wire.CustomerName(first_name="Ann", last_name="Lee"),
-        alternate_ids=[wire.AlternateId(alternate_id_type=CRM[0], alternate_id=CRM[1])],
+    return FullProfile(
+        customer_name=CustomerName(first_name="Ann", last_name="Lee"),
+        alternate_ids=[AlternateId(alternate_id_type=CRM[0], alternate_id=CRM[1])],
         emails=[email(marked)],
         phone_numbers=[phone(pref("NEWS_TEXT", IN), pref("NEWS_CALL", OUT))],
         addresses=[home(pref("NEWS_MAIL", IN))],
         profile_preferences=[pref("NEWS_APP", OUT)],
         consents=[consent("EmailMarketing")],
-        custom_fields=[wire.CustomField(name="Shoe", value="42")],
-        groups=[wire.ProfileGroup(group_type="Household", group_name="Lee", is_primary=True)],
+        custom_fields=[CustomField(name="Shoe", value="42")],
+        groups=[ProfileGroup(group_type="Household", group_name="Lee", is_primary=True)],
     )
 
 
-def stored_profile(world: World, profile: wire.FullProfile | None = None) -> str:
+def stored_profile(world: World, profile: FullProfile | None = None) -> str:
     """Created over HTTP; returns the profile id."""
     made = world.client.create_profile(profile or ann())
     assert made is not None

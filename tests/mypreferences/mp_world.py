@@ -11,7 +11,6 @@ from typing import Any
 
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Withdrawal
-from bridge.mypreferences import wire
 from bridge.mypreferences.auth import SignIn
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.client import MyPreferencesClient
@@ -19,6 +18,7 @@ from bridge.mypreferences.client.errors import error_mapper
 from bridge.mypreferences.client.routes import load_routes
 from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.replica import MyPreferencesReplica
+from bridge.mypreferences.wire.events import EventInterest, Subscription
 from bridge.sandbox.mypreferences import MyPreferencesState
 from bridge.sandbox.mypreferences.account import CLIENT_ID, CLIENT_SECRET
 from bridge.transport import Transport
@@ -132,12 +132,12 @@ class World:
             *[("Consents", f"consent.{kind}") for kind in ("added", "updated")],
         ]
         self.client.create_subscription(
-            wire.Subscription(
+            Subscription(
                 name="bridge",
                 url="https://bridge.example.com/hook",
                 state="Active",
                 subscriptions=[
-                    wire.EventInterest(
+                    EventInterest(
                         entity=entity, event_type=kind, filters=["AllFilters"], consent_types=["AllConsents"]
                     )
                     for entity, kind in interests

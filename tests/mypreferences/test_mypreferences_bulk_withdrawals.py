@@ -12,13 +12,14 @@ from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, SideError
 from bridge.core.mapping import FilterRef, Topic
 from bridge.core.model import PersonId, Side, TopicId, Who
 from bridge.core.ports import WriteRequest, WriteResponse, read_person, saves_calls
-from bridge.mypreferences import wire
 from bridge.mypreferences.bulk import importer as import_module
 from bridge.mypreferences.bulk import withdrawals
 from bridge.mypreferences.bulk.importer import KEY, Importer, parts
 from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.bulk.withdrawals import IMPORT_MIN, worth_importing
 from bridge.mypreferences.replica import MyPreferencesReplica
+from bridge.mypreferences.wire.bulk import ImportRecord
+from bridge.mypreferences.wire.profiles import Preference
 from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import (
     CHANNEL,
@@ -159,8 +160,8 @@ def test_parts_are_measured_as_they_are_sent(world: World) -> None:
 
 
 def test_no_record_is_lost_between_parts() -> None:
-    said = wire.Preference(filter_id="NEWS", preference_type=2)
-    records = [wire.ImportRecord(profile_id=number, profile_preferences=[said]) for number in range(50)]
+    said = Preference(filter_id="NEWS", preference_type=2)
+    records = [ImportRecord(profile_id=number, profile_preferences=[said]) for number in range(50)]
     for most in (1, 200, 10_000):
         assert [one for part in parts(records, most) for one in part] == records
     assert len(list(parts(records, 1))) == 50

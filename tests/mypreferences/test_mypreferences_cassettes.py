@@ -34,7 +34,10 @@ from bridge.core.errors import (
     SignInRefused,
     Throttled,
 )
-from bridge.mypreferences import wire
+from bridge.mypreferences.wire.bulk import ExportRequest, ImportRecord, ImportRequest
+from bridge.mypreferences.wire.configuration import ConsentType, ConsentVersion, LocalizedField
+from bridge.mypreferences.wire.events import WebhookSettings
+from bridge.mypreferences.wire.profiles import GRANTED, OPT_OUT, Email, Preference, Profile
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import (
@@ -82,9 +85,9 @@ def many(state: MyPreferencesState) -> None:
 
 
 def opt_out(world: World, filter_id: str = "NEWS_EMAIL") -> Any:
-    preference = wire.Preference(filter_id=filter_id, preference_type=2, customer_date="2026-01-20T12:00:00Z")
-    email = wire.Email(email_address=ADDRESS, email_address_type="Primary", email_preferences=[preference])
-    profile = world.client.update_profile_post("1001", wire.Profile(emails=[email]))
+    preference = Preference(filter_id=filter_id, preference_type=2, customer_date="2026-01-20T12:00:00Z")
+    email = Email(email_address=ADDRESS, email_address_type="Primary", email_preferences=[preference])
+    profile = world.client.update_profile_post("1001", Profile(emails=[email]))
     return profile and [item.kind for email in profile.emails or () for item in email.email_preferences or ()]
 
 
@@ -96,18 +99,18 @@ def export(world: World) -> Any:
 
 
 def group_export(world: World) -> Any:
-    wanted = wire.ExportRequest(match_criteria="EmailAddress", values=["no@example.com"])
+    wanted = ExportRequest(match_criteria="EmailAddress", values=["no@example.com"])
     token = world.client.initiate_export_segment_group("ALL", wanted)
     return [world.client.export_status(token).row_count for _ in range(2)]
 
 
-IMPORT = wire.ImportRequest(name="consent-bridge")
+IMPORT = ImportRequest(name="consent-bridge")
 
 
-def staged(filter_id: str) -> wire.ImportRecord:
-    said = wire.Preference(filter_id=filter_id, preference_type=2, customer_date="2026-01-20T12:00:00Z")
-    email = wire.Email(email_address=ADDRESS, email_address_type="Primary", email_preferences=[said])
-    return wire.ImportRecord.of(wire.Profile(profile_id=1001), wire.Profile(emails=[email]))
+def staged(filter_id: str) -> ImportRecord:
+    said = Preference(filter_id=filter_id, preference_type=2, customer_date="2026-01-20T12:00:00Z")
+    email = Email(email_address=ADDRESS, email_address_type="Primary", email_preferences=[said])
+    return ImportRecord.of(Profile(profile_id=1001), Profile(emails=[email]))
 
 
 def imported(world: World) -> Any:
@@ -147,7 +150,7 @@ def a_life_of_a_subscription(world: World) -> Any:
 
 def throughput(world: World) -> Any:
     before = world.client.retrieve_webhook_settings()
-    slow = wire.WebhookSettings(max_concurrent_requests=50, duration=300)
+    slow = WebhookSettings(max_concurrent_requests=50, duration=300)
     after = world.client.update_webhook_settings(slow)
     return before.max_concurrent_requests, before.duration, after == slow
 
@@ -160,8 +163,8 @@ def told_once(world: World) -> Any:
 
 
 def upsert(world: World) -> Any:
-    email = wire.Email(email_address="new@example.com", email_address_type="Primary")
-    made = world.client.upsert_profile_by_alternate_id("CrmId", "77", wire.Profile(emails=[email]))
+    email = Email(email_address="new@example.com", email_address_type="Primary")
+    made = world.client.upsert_profile_by_alternate_id("CrmId", "77", Profile(emails=[email]))
     return made and [item.pair for item in made.alternate_ids or ()]
 
 
@@ -187,16 +190,16 @@ def groups_in_the_eu(world: World) -> Any:
 
 
 def create_consent(world: World) -> Any:
-    fields = [wire.LocalizedField(locale="en_US", name="Surveys", consent_language="May we?")]
-    version = wire.ConsentVersion(consent_version="1.0", localized_fields=fields)
-    made = world.client.create_consent_types([wire.ConsentType(type_name="Surveys", versions=[version])])
+    fields = [LocalizedField(locale="en_US", name="Surveys", consent_language="May we?")]
+    version = ConsentVersion(consent_version="1.0", localized_fields=fields)
+    made = world.client.create_consent_types([ConsentType(type_name="Surveys", versions=[version])])
     return [one.type_name for one in made]
 
 
 EPISODES = [
     Episode("found_otherwise", data_episodes.found, [["1001"], ["1001"], ["1001"], []]),
     Episode("life_cycle", data_episodes.life, ["Bo"]),
-    Episode("consents_and_filters", data_episodes.tie, ([wire.GRANTED], ["NEWS_EMAIL"])),
+    Episode("consents_and_filters", data_episodes.tie, ([GRANTED], ["NEWS_EMAIL"])),
     Episode("archive_and_history", data_episodes.silence, (["Active", "Archived"], [[]])),
     Episode("patch", data_episodes.rename, 1),
     Episode(
@@ -242,7 +245,7 @@ EPISODES = [
         lambda world: world.client.retrieve_profiles_by_email("no@example.com"),
         [],
     ),
-    Episode("update_profile", opt_out, [wire.OPT_OUT]),
+    Episode("update_profile", opt_out, [OPT_OUT]),
     Episode("create_or_update_by_alternate_id", upsert, [("crmid", "77")]),
     Episode("subscriptions", subscribe, ("bridge", "Active")),
     Episode(

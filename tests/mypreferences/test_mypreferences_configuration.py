@@ -9,7 +9,13 @@ import httpx
 import pytest
 
 from bridge.core.errors import Forbidden, InvalidResponse, MappingStale, NotFound, OutcomeUnknown, Refused
-from bridge.mypreferences import wire
+from bridge.mypreferences.wire.configuration import (
+    ConsentType,
+    ConsentVersion,
+    LocalizedField,
+    PatchStep,
+    Program,
+)
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import (
@@ -63,7 +69,7 @@ def state() -> MyPreferencesState:
     return MyPreferencesState(config, SandboxClock(NOON, frozen=True))
 
 
-def filters(programs: Iterable[wire.Program] | None) -> dict[str, list[str]]:
+def filters(programs: Iterable[Program] | None) -> dict[str, list[str]]:
     return {str(one.program_id): [item.filter_id for item in one.filters or ()] for one in programs or ()}
 
 
@@ -176,22 +182,22 @@ def test_contact_types_come_with_their_consents(world: World) -> None:
 
 def test_a_consent_is_created_once_and_then_changed(world: World) -> None:
     """MyPreferences `Create consent types` (409 where it exists) and its JSON patch."""
-    version = wire.ConsentVersion(
+    version = ConsentVersion(
         consent_version="1.0",
-        localized_fields=[wire.LocalizedField(locale="en_US", name="Cookies", consent_language="May we?")],
+        localized_fields=[LocalizedField(locale="en_US", name="Cookies", consent_language="May we?")],
     )
-    wanted = wire.ConsentType(type_name="Cookies", versions=[version])
+    wanted = ConsentType(type_name="Cookies", versions=[version])
     (made,) = world.client.create_consent_types([wanted])
     assert made.type_name == "Cookies"
     with pytest.raises(Refused):
         world.client.create_consent_types([wanted])
     steps = [
-        wire.PatchStep(
+        PatchStep(
             op="add",
             path="/Versions/-",
-            value=wire.ConsentVersion(consent_version="2.0", localized_fields=version.localized_fields),
+            value=ConsentVersion(consent_version="2.0", localized_fields=version.localized_fields),
         ),
-        wire.PatchStep(op="replace", path="/IsActive", value=False),
+        PatchStep(op="replace", path="/IsActive", value=False),
     ]
     changed = world.client.update_consent_type("cookies", steps)
     assert (changed.is_active, len(changed.versions or ())) == (False, 2)
@@ -199,7 +205,7 @@ def test_a_consent_is_created_once_and_then_changed(world: World) -> None:
     with pytest.raises(MappingStale):
         world.client.update_consent_type("Nothing", steps)
     with pytest.raises(Refused):
-        world.client.update_consent_type("Cookies", [wire.PatchStep(op="test", path="/X", value=True)])
+        world.client.update_consent_type("Cookies", [PatchStep(op="test", path="/X", value=True)])
 
 
 @pytest.mark.parametrize("body", ["null", "<html>", "[]", '{"ConsentTypes":null}', '{"Message":null}'])

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.errors import NotFound, Refused
-from bridge.mypreferences import wire
 from bridge.mypreferences.timestamps import render_moment
+from bridge.mypreferences.wire.bulk import ExportRequest
 from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup
 from tests.mypreferences.mp_world import ADDRESS, World
 
@@ -22,13 +22,13 @@ def rows(world: World, token: str) -> list[str]:
 @pytest.mark.parametrize(
     "wanted",
     [
-        wire.ExportRequest(match_criteria="ProfileId", values=["1001"]),
-        wire.ExportRequest(match_criteria="EmailAddress", match_type="Primary", values=[ADDRESS.upper()]),
-        wire.ExportRequest(match_criteria="AlternateId", match_type="CrmId", values=["77"]),
+        ExportRequest(match_criteria="ProfileId", values=["1001"]),
+        ExportRequest(match_criteria="EmailAddress", match_type="Primary", values=[ADDRESS.upper()]),
+        ExportRequest(match_criteria="AlternateId", match_type="CrmId", values=["77"]),
     ],
     ids=lambda wanted: wanted.match_criteria,
 )
-def test_criteria_narrow_what_is_exported(world: World, wanted: wire.ExportRequest) -> None:
+def test_criteria_narrow_what_is_exported(world: World, wanted: ExportRequest) -> None:
     """MyPreferences `Segment: Initiate`: the criteria are ANDed with the segment's own."""
     found = world.add(alternate_ids={"CrmId": "77"})
     world.add("other@example.com")
@@ -51,7 +51,7 @@ def test_what_changed_at_the_very_moment_is_in_an_incremental_export(world: Worl
     world.state.clock.advance(60 + milliseconds / 1000)
     moment = world.state.now()
     changed = world.add()
-    wanted = wire.ExportRequest(last_date_time=render_moment(moment - timedelta(seconds=1)))
+    wanted = ExportRequest(last_date_time=render_moment(moment - timedelta(seconds=1)))
     assert rows(world, world.client.initiate_export_segment("EVERYBODY", wanted)) == [changed]
 
 
@@ -75,5 +75,5 @@ def test_a_kept_token_outlives_its_last_block(world: World) -> None:
 def test_a_request_that_cannot_be_met_is_refused(world: World) -> None:
     with pytest.raises(Refused):
         world.client.initiate_export_segment(
-            "EVERYBODY", wire.ExportRequest(match_criteria="AlternateId", values=["7"])
+            "EVERYBODY", ExportRequest(match_criteria="AlternateId", values=["7"])
         )

@@ -8,24 +8,26 @@ from typing import Any
 import pytest
 
 from bridge.core.errors import Forbidden, NotFound, OutcomeUnknown, SideError, Throttled, Unreachable
-from bridge.mypreferences import wire
+from bridge.mypreferences.wire.bulk import ImportRecord, ImportRequest, ImportStatus
+from bridge.mypreferences.wire.codec import encode
+from bridge.mypreferences.wire.profiles import Consent, Email, Preference, Profile
 from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import ADDRESS, World, ago
 
-REQUEST = wire.ImportRequest(name="consent-bridge")
+REQUEST = ImportRequest(name="consent-bridge")
 
 
-def opt_out(filter_id: str = "NEWS_EMAIL", kind: int = 2) -> wire.Profile:
-    said = wire.Preference(filter_id=filter_id, preference_type=kind, customer_date="2026-01-20T12:00:00Z")
-    return wire.Profile(emails=[wire.Email(email_address=ADDRESS, email_preferences=[said])])
+def opt_out(filter_id: str = "NEWS_EMAIL", kind: int = 2) -> Profile:
+    said = Preference(filter_id=filter_id, preference_type=kind, customer_date="2026-01-20T12:00:00Z")
+    return Profile(emails=[Email(email_address=ADDRESS, email_preferences=[said])])
 
 
-def record(profile_id: str, change: wire.Profile | None = None) -> wire.ImportRecord:
-    return wire.ImportRecord.of(wire.Profile(profile_id=profile_id), change or opt_out())
+def record(profile_id: str, change: Profile | None = None) -> ImportRecord:
+    return ImportRecord.of(Profile(profile_id=profile_id), change or opt_out())
 
 
-def consent(status: int) -> wire.Consent:
-    return wire.Consent(
+def consent(status: int) -> Consent:
+    return Consent(
         consent_type="EmailMarketing", consent_version="1.0", locale="en_US", consent_status=status
     )
 
@@ -45,35 +47,35 @@ def test_withdrawals_are_staged_executed_and_followed_to_the_end(world: World) -
 @pytest.mark.parametrize("word", ["Completed", "Complete", "COMPLETE "])
 def test_both_spellings_of_the_end_are_the_end(word: str) -> None:
     """MyPreferences import, Retrieve status: the enum says Completed, the prose Complete."""
-    assert wire.ImportStatus(status=word).stage == "completed"
+    assert ImportStatus(status=word).stage == "completed"
 
 
 @pytest.mark.parametrize("profile_id", [None, "", "x1", "-5"])
 def test_a_record_without_the_id_of_a_read_profile_cannot_be_built(profile_id: str | None) -> None:
     """MyPreferences import, Initiate: an id that is not found creates a profile."""
     with pytest.raises(ValueError, match="was read"):
-        wire.ImportRecord.of(wire.Profile(profile_id=profile_id), opt_out())
+        ImportRecord.of(Profile(profile_id=profile_id), opt_out())
 
 
 @pytest.mark.parametrize(
     "change",
     [
         opt_out(kind=1),
-        wire.Profile(profile_preferences=[wire.Preference(filter_id="DEALS_APP", preference_type=1)]),
-        wire.Profile(consents=[consent(1)]),
-        wire.Profile(consents=[consent(4)]),
-        wire.Profile(emails=[wire.Email(email_address=ADDRESS, consents=[consent(1)])]),
-        wire.Profile(),
+        Profile(profile_preferences=[Preference(filter_id="DEALS_APP", preference_type=1)]),
+        Profile(consents=[consent(1)]),
+        Profile(consents=[consent(4)]),
+        Profile(emails=[Email(email_address=ADDRESS, consents=[consent(1)])]),
+        Profile(),
     ],
 )
-def test_a_record_that_gives_consent_cannot_be_built(change: wire.Profile) -> None:
+def test_a_record_that_gives_consent_cannot_be_built(change: Profile) -> None:
     """It would be carried out later, whatever was said meanwhile."""
     with pytest.raises(ValueError, match="record"):
         record("1001", change)
 
 
 def test_a_request_takes_nothing_away_and_matches_by_profile_id() -> None:
-    sent = wire.encode(REQUEST)
+    sent = encode(REQUEST)
     assert sent["ImportAction"] == "Add"
     assert {name: value for name, value in sent.items() if name.startswith("Refresh")} == {
         f"Refresh{name}": False for name in ("AlternateIds", "Contacts", "CustomFields", "Groups", "Tags")

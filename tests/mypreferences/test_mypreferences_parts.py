@@ -17,12 +17,13 @@ from bridge.core.mapping_check import ProblemKind as Unfit
 from bridge.core.model import TopicId
 from bridge.core.ports import Hint, Page
 from bridge.did_you_mean import did_you_mean
-from bridge.mypreferences import wire
 from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
 from bridge.mypreferences.client.routes import builtin_routes, former_names, load_routes
 from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.events.drain import drain_events
+from bridge.mypreferences.wire.events import Event
+from bridge.mypreferences.wire.profiles import Email, Profile
 from bridge.sandbox.faults import InjectedFault
 from bridge.transport import Response
 from tests.mypreferences.mp_world import CHANNEL, NEWS, NOON, World, a_mapping, ago
@@ -135,7 +136,7 @@ def test_an_impossible_rate_is_refused() -> None:
 # --- pages of events
 
 
-def drained(events: list[wire.Event], server_time: datetime | None) -> list[Page]:
+def drained(events: list[Event], server_time: datetime | None) -> list[Page]:
     def read(start: datetime, end: datetime) -> EventSlice:
         return EventSlice(events, server_time)
 
@@ -143,15 +144,13 @@ def drained(events: list[wire.Event], server_time: datetime | None) -> list[Page
 
 
 def test_hints_are_distinct_and_in_order_of_first_sight() -> None:
-    events = [wire.Event(profile_id=number, event_type="preference.added") for number in (3, 1, 3, "2")]
+    events = [Event(profile_id=number, event_type="preference.added") for number in (3, 1, 3, "2")]
     (page,) = drained(events, NOON)
     assert page.hints == [Hint(id="3"), Hint(id="1"), Hint(id="2")]
 
 
 def test_an_unknown_event_type_is_a_hint_all_the_same_and_is_named() -> None:
-    events = [
-        wire.Event(profile_id=1, event_type=name) for name in ("consent.melted", "consent.melted", "a@b.c")
-    ]
+    events = [Event(profile_id=1, event_type=name) for name in ("consent.melted", "consent.melted", "a@b.c")]
     (page,) = drained(events, NOON)
     assert page.hints == [Hint(id="1")]
     assert page.warnings == [
@@ -169,13 +168,13 @@ def test_what_nothing_of_consent_hangs_on_costs_no_read() -> None:
         "customfield.added",
         "contacts.phone.added",
     )
-    (page,) = drained([wire.Event(profile_id=1, event_type=kind) for kind in kinds], NOON)
+    (page,) = drained([Event(profile_id=1, event_type=kind) for kind in kinds], NOON)
     assert (page.hints, page.warnings) == ([], [])
 
 
 def test_a_burst_about_one_profile_is_one_hint_whichever_windows_it_falls_into() -> None:
     def read(start: datetime, end: datetime) -> EventSlice:
-        event = wire.Event(event_id=f"{start:%H%M}", profile_id=7, event_type="preference.updated")
+        event = Event(event_id=f"{start:%H%M}", profile_id=7, event_type="preference.updated")
         return EventSlice([event, event], NOON)
 
     pages = list(drain_events(read, ago(hours=3), window=timedelta(hours=1), clock=lambda: NOON))
@@ -191,7 +190,7 @@ def test_the_address_before_a_change_is_found_anywhere_in_the_event(inside: bool
     body = {"EventType": "contacts.email.updated", "ProfileId": 7, "Data": data, "PreviousData": before}
     if inside:
         data["PreviousData"] = body.pop("PreviousData")
-    (page,) = drained([msgspec.json.decode(msgspec.json.encode(body), type=wire.Event)], NOON)
+    (page,) = drained([msgspec.json.decode(msgspec.json.encode(body), type=Event)], NOON)
     assert [hint.former for hint in page.hints] == [(("old@example.com", None),)]
     assert "example.com" not in repr(page)
 
@@ -202,19 +201,19 @@ def test_previous_data_without_another_address_are_ignored(odd: object) -> None:
         "EventType": "contacts.email.updated", "ProfileId": 7,
         "Data": {"EmailAddress": "new@example.com"}, "PreviousData": odd,
     }  # fmt: skip
-    (page,) = drained([msgspec.json.decode(msgspec.json.encode(body), type=wire.Event)], NOON)
+    (page,) = drained([msgspec.json.decode(msgspec.json.encode(body), type=Event)], NOON)
     assert [(hint.id, hint.former) for hint in page.hints] == [("7", ())]
 
 
 def test_events_that_name_an_alternate_id_are_counted_not_followed() -> None:
-    (page,) = drained([wire.Event(profile_id="CRM-7", event_type="profile.updated"), wire.Event()], NOON)
+    (page,) = drained([Event(profile_id="CRM-7", event_type="profile.updated"), Event()], NOON)
     assert (page.hints, page.skipped) == ([], 2)
     assert "AlternateIdType" in page.warnings[-1]
 
 
 def test_without_a_date_header_the_newest_event_is_the_watermark() -> None:
-    def event(text: str) -> wire.Event:
-        return wire.Event(profile_id=1, event_type="profile.updated", original_event_time=text)
+    def event(text: str) -> Event:
+        return Event(profile_id=1, event_type="profile.updated", original_event_time=text)
 
     events = [event("2026-01-20T11:58:00Z"), event("2026-01-20T11:57:00Z"), event("")]
     assert drained(events, None)[-1].watermark == ago(minutes=2)
@@ -304,7 +303,7 @@ def test_the_alternate_id_goes_in_the_query_or_where_the_route_says(world: World
         '"POST /{account}/Profile/AlternateIdType/{alternate_id_type}/AlternateId/{alternate_id}"\n'
     )
     account = world.state.config.account
-    change = wire.Profile(emails=[wire.Email(email_address="c@example.com")])
+    change = Profile(emails=[Email(email_address="c@example.com")])
     made = world.client.upsert_profile_by_alternate_id("CrmId", "A/1", change)
     other = MyPreferencesClient(world.transport, account=account, routes=load_routes(file))
     again = other.upsert_profile_by_alternate_id("CRMID", "B1", change)

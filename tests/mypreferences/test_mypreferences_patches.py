@@ -8,10 +8,10 @@ import pytest
 from data_world import CRM, IN, OUT, a_state, email, pref, stored_profile
 
 from bridge.core.errors import Forbidden, OutcomeUnknown, PreconditionFailed, Refused, Verdict
-from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.client.patches import Add, Operation, Remove, Replace, Test, pointer, rendered
 from bridge.mypreferences.client.routes import load_routes
+from bridge.mypreferences.wire.profiles import OPT_OUT, CustomerName, FullProfile, Profile
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import MyPreferencesState
 from tests.mypreferences.mp_world import ADDRESS, World
@@ -24,7 +24,7 @@ def state() -> MyPreferencesState:
     return a_state()
 
 
-def addresses(profile: wire.Profile | None) -> list[str]:
+def addresses(profile: Profile | None) -> list[str]:
     assert profile is not None
     return [item.email_address for item in profile.emails or ()]
 
@@ -55,8 +55,8 @@ def test_every_operation_does_what_it_says(world: World) -> None:
     world.client.patch_profile_by_alternate_id(*CRM, patch)
     shown = world.client.retrieve_full_profile_by_id(found)
     assert addresses(shown) == [ADDRESS, "bo@example.com"]
-    assert [item.kind for item in (shown.emails or ())[0].email_preferences or ()] == [wire.OPT_OUT]
-    assert shown.customer_name == wire.CustomerName(first_name="Anne", last_name="Lee")
+    assert [item.kind for item in (shown.emails or ())[0].email_preferences or ()] == [OPT_OUT]
+    assert shown.customer_name == CustomerName(first_name="Anne", last_name="Lee")
     assert (shown.phone_numbers, shown.consents) == ([], [])
 
 
@@ -102,7 +102,7 @@ def test_a_refused_patch_changes_nothing(world: World) -> None:
             found, [Replace("/CustomerName/FirstName", "Anne"), Remove("/Emails/7")]
         )
     shown = world.client.retrieve_full_profile_by_id(found)
-    assert shown.customer_name == wire.CustomerName(first_name="Ann", last_name="Lee")
+    assert shown.customer_name == CustomerName(first_name="Ann", last_name="Lee")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_patch_in_an_order_that_hits_the_wrong_member_is_never_sent(
 
 def test_removals_in_descending_order_take_the_members_that_were_meant(world: World) -> None:
     emails = [email(pref("NEWS_EMAIL", IN), address=f"{name}@example.com") for name in "abc"]
-    found = stored_profile(world, wire.FullProfile(emails=emails))
+    found = stored_profile(world, FullProfile(emails=emails))
     world.client.update_profile_patch(found, [Remove("/Emails/2"), Remove("/Emails/0")])
     assert addresses(world.client.retrieve_profile_by_id(found)) == ["b@example.com"]
 

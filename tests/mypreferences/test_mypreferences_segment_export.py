@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from bridge.core.errors import DrainIncomplete, Unreachable
-from bridge.mypreferences import wire
 from bridge.mypreferences.bulk.segment_export import (
     RESUMABLE,
     ExportCursor,
@@ -19,6 +18,7 @@ from bridge.mypreferences.bulk.segment_export import (
     SegmentPage,
     SegmentRef,
 )
+from bridge.mypreferences.wire.bulk import ExportRequest
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup
 from tests.mypreferences.mp_world import World
@@ -171,5 +171,5 @@ def test_a_segment_group_is_listed_like_a_segment(world: World) -> None:
 
 def test_chosen_people_are_listed_alone(world: World) -> None:
     people = five(world)
-    wanted = wire.ExportRequest(match_criteria="ProfileId", values=people[3:])
+    wanted = ExportRequest(match_criteria="ProfileId", values=people[3:])
     assert ids(list(listing(world).read_matching(SEGMENT, wanted))) == people[3:]

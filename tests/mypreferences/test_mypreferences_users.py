@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from bridge.core.errors import Forbidden, OutcomeUnknown, Refused, SignInRefused
-from bridge.mypreferences import wire
+from bridge.mypreferences.wire.configuration import User
+from bridge.mypreferences.wire.profiles import Author, Profile
 from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.data_world import email, pref
 from tests.mypreferences.mp_world import World
 
-WANTED = wire.User(user_name="consent-bridge", user_groups=["API"], source_group_id="BRIDGE")
+WANTED = User(user_name="consent-bridge", user_groups=["API"], source_group_id="BRIDGE")
 
 
 def test_a_created_user_signs_in_and_its_edits_bear_its_name_and_source_group(world: World) -> None:
@@ -21,10 +22,10 @@ def test_a_created_user_signs_in_and_its_edits_bear_its_name_and_source_group(wo
     assert made.user_id
     assert made.submitted_time
     itself = world.signed_in(user="consent-bridge")
-    profile = itself.create_profile(wire.Profile(emails=[email(pref("NEWS_EMAIL", 2))]))
+    profile = itself.create_profile(Profile(emails=[email(pref("NEWS_EMAIL", 2))]))
     assert profile is not None
     (author,) = world.client.retrieve_authors_by_id(profile.id)
-    assert author == wire.Author(user_id="consent-bridge", source_id="BRIDGE")
+    assert author == Author(user_id="consent-bridge", source_id="BRIDGE")
     assert author.is_of("Consent-Bridge", None)
     assert author.is_of("jane.doe", "bridge")
     assert not author.is_of("jane.doe", None)
@@ -35,7 +36,7 @@ def test_an_inactive_user_is_made_active_again_with_the_same_answer(world: World
     world.state.access.deactivate_user("consent-bridge")
     with pytest.raises(SignInRefused):
         world.signed_in(user="consent-bridge").retrieve_programs()
-    assert world.client.create_user(wire.User(user_name="Consent-Bridge")).user_id
+    assert world.client.create_user(User(user_name="Consent-Bridge")).user_id
     assert world.signed_in(user="consent-bridge").retrieve_programs()
 
 
@@ -54,7 +55,7 @@ def test_a_user_that_the_service_will_not_have_says_what_to_check(world: World) 
     with pytest.raises(Refused, match="--user-email"):
         world.client.create_user(WANTED)
     with pytest.raises(Refused):
-        world.client.create_user(wire.User(user_name=" "))
+        world.client.create_user(User(user_name=" "))
     world.state.forbidden.add("createUser")
     with pytest.raises(Forbidden, match="--as"):
         world.client.create_user(WANTED)

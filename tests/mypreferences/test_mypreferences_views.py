@@ -9,43 +9,42 @@ import pytest
 
 from bridge.core.mapping import Topic
 from bridge.core.model import Block, Choice, Observation
-from bridge.mypreferences import views, wire
+from bridge.mypreferences import views
 from bridge.mypreferences.timestamps import render_moment
+from bridge.mypreferences.wire.profiles import Consent, Email, Preference, Profile
 from tests.mypreferences.mp_world import ADDRESS, CHANNEL, NEWS, NOON, OFFERS, a_mapping, ago, with_type
 
 OUT, IN, UNSET = Choice.OPTED_OUT, Choice.OPTED_IN, Choice.UNSET
 
 
-def pref(kind: int | str, when: datetime | None = None, **more: Any) -> wire.Preference:
+def pref(kind: int | str, when: datetime | None = None, **more: Any) -> Preference:
     date = None if when is None else render_moment(when)
-    return wire.Preference(
-        **({"filter_id": "news_email", "preference_type": kind, "customer_date": date} | more)
-    )
+    return Preference(**({"filter_id": "news_email", "preference_type": kind, "customer_date": date} | more))
 
 
-def consent(kind: int | str, when: datetime | None = None, **more: Any) -> wire.Consent:
+def consent(kind: int | str, when: datetime | None = None, **more: Any) -> Consent:
     date = None if when is None else render_moment(when)
     parts = {"consent_type": "emailmarketing", "consent_version": "1.0", "locale": "en_us"}
-    return wire.Consent(consent_status=kind, consent_date=date, **(parts | more))
+    return Consent(consent_status=kind, consent_date=date, **(parts | more))
 
 
-def on_address(*preferences: wire.Preference, email_type: str = "Primary", **more: Any) -> wire.Email:
-    return wire.Email(
+def on_address(*preferences: Preference, email_type: str = "Primary", **more: Any) -> Email:
+    return Email(
         email_address=ADDRESS, email_address_type=email_type, email_preferences=list(preferences), **more
     )
 
 
-def shown(topic: Topic, *profiles: wire.Profile) -> Observation:
+def shown(topic: Topic, *profiles: Profile) -> Observation:
     mapping = a_mapping(topic) if topic is not CHANNEL else a_mapping(NEWS)
     return views.view(ADDRESS, profiles, mapping, NOON, complete=True).topics[topic.id]
 
 
-def of_preferences(*preferences: wire.Preference, topic: Topic = NEWS) -> Observation:
-    return shown(topic, wire.Profile(profile_id=1, emails=[on_address(*preferences)]))
+def of_preferences(*preferences: Preference, topic: Topic = NEWS) -> Observation:
+    return shown(topic, Profile(profile_id=1, emails=[on_address(*preferences)]))
 
 
-def of_consents(*consents: wire.Consent) -> Observation:
-    return shown(CHANNEL, wire.Profile(profile_id=1, consents=list(consents)))
+def of_consents(*consents: Consent) -> Observation:
+    return shown(CHANNEL, Profile(profile_id=1, consents=list(consents)))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def of_consents(*consents: wire.Consent) -> Observation:
         (pref(1, ago(days=1), filter_id="OTHER"), UNSET, False),
     ],
 )
-def test_a_preference_is_read(item: wire.Preference, choice: Choice, dated: bool) -> None:
+def test_a_preference_is_read(item: Preference, choice: Choice, dated: bool) -> None:
     seen = of_preferences(item)
     assert (seen.choice, seen.changed_at) == (choice, ago(days=1) if dated else None)
 
@@ -78,24 +77,22 @@ def test_an_opt_in_of_unknown_status_is_no_opt_in_but_an_opt_out_is_an_opt_out()
 
 
 def test_the_element_comes_before_the_profile() -> None:
-    profile = wire.Profile(profile_id=1, emails=[on_address(pref(1))], profile_preferences=[pref(2)])
+    profile = Profile(profile_id=1, emails=[on_address(pref(1))], profile_preferences=[pref(2)])
     assert shown(NEWS, profile).choice is IN
-    alone = wire.Profile(profile_id=1, emails=[on_address()], profile_preferences=[pref(2)])
+    alone = Profile(profile_id=1, emails=[on_address()], profile_preferences=[pref(2)])
     assert shown(NEWS, alone).choice is OUT
 
 
 def test_only_elements_of_the_mapped_type_count() -> None:
     emails = [on_address(pref(2), email_type="Work"), on_address(pref(1), email_type="primary")]
-    profile = wire.Profile(profile_id=1, emails=emails)
+    profile = Profile(profile_id=1, emails=emails)
     assert shown(with_type(NEWS, "Primary"), profile).choice is IN
     assert (shown(NEWS, profile).choice, shown(NEWS, profile).consistent) == (OUT, False)
 
 
 def test_other_addresses_and_inactive_elements_do_not_count() -> None:
-    other = wire.Email(email_address="b@example.com", email_preferences=[pref(2)])
-    profile = wire.Profile(
-        profile_id=1, emails=[other, on_address(pref(2), is_active=False), on_address(pref(1))]
-    )
+    other = Email(email_address="b@example.com", email_preferences=[pref(2)])
+    profile = Profile(profile_id=1, emails=[other, on_address(pref(2), is_active=False), on_address(pref(1))])
     assert shown(NEWS, profile).choice is IN
 
 
@@ -134,7 +131,7 @@ OLD, NEW = ago(days=9), ago(days=1)
         ([consent(3, OLD), consent(1, NEW, consent_version="2.0")], OUT, OLD),
     ],
 )
-def test_a_consent_is_read(consents: list[wire.Consent], choice: Choice, at: datetime | None) -> None:
+def test_a_consent_is_read(consents: list[Consent], choice: Choice, at: datetime | None) -> None:
     seen = of_consents(*consents)
     assert (seen.choice, seen.changed_at) == (choice, at)
 
@@ -150,28 +147,26 @@ def test_a_consent_status_newer_than_this_program_hides_no_withdrawal() -> None:
 
 
 def test_a_consent_on_the_address_counts_too() -> None:
-    email = wire.Email(email_address=ADDRESS, consents=[consent(3, NEW)])
-    profile = wire.Profile(profile_id=1, emails=[email], consents=[consent(1, OLD)])
+    email = Email(email_address=ADDRESS, consents=[consent(3, NEW)])
+    profile = Profile(profile_id=1, emails=[email], consents=[consent(1, OLD)])
     assert shown(CHANNEL, profile).choice is OUT
 
 
 def test_a_topic_missing_from_an_answer_is_left_out() -> None:
-    row = wire.Profile(profile_id=1, emails=[wire.Email(email_address=ADDRESS)])
+    row = Profile(profile_id=1, emails=[Email(email_address=ADDRESS)])
     assert views.view(ADDRESS, [row], a_mapping(), NOON, complete=False).topics == {}
 
 
 def test_a_topic_missing_from_a_whole_profile_is_unset_and_blocks_opt_ins() -> None:
     """MyPreferences "Permissions": an answer holds only what the user may see. Else nothing would ever be
     decided for this person, and a withdrawal at Dotdigital would wait for ever."""
-    profile = wire.Profile(profile_id=1, emails=[wire.Email(email_address=ADDRESS)])
+    profile = Profile(profile_id=1, emails=[Email(email_address=ADDRESS)])
     for topic in (CHANNEL, NEWS):
         seen = shown(topic, profile)
         assert (seen.choice, seen.block, seen.stated, seen.present) == (UNSET, Block.UNREACHABLE, False, True)
 
 
 def test_an_unknown_status_on_one_record_does_not_weaken_an_opt_out_on_another() -> None:
-    profiles = [
-        wire.Profile(profile_id=n, emails=[on_address(pref(kind, NEW))]) for n, kind in ((1, 9), (2, 2))
-    ]
+    profiles = [Profile(profile_id=n, emails=[on_address(pref(kind, NEW))]) for n, kind in ((1, 9), (2, 2))]
     seen = shown(NEWS, *profiles)
     assert (seen.choice, seen.block, seen.consistent) == (OUT, None, False)

@@ -8,7 +8,6 @@ import pytest
 
 from bridge.core.errors import NotFound, Refused
 from bridge.core.mapping import OnUnsubscribe
-from bridge.mypreferences import wire
 from bridge.mypreferences.events.types import EventRelevance, relevance_of
 from bridge.mypreferences.events.webhook_admin import (
     ACTIVE,
@@ -19,15 +18,16 @@ from bridge.mypreferences.events.webhook_admin import (
     set_state,
     subscribe,
 )
+from bridge.mypreferences.wire.events import EventInterest, Subscription
 from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import CHANNEL, NEWS, PROFILING, World, a_mapping
 
 HOOK = "https://bridge.example.com/hooks/mypreferences/secret"
 
 
-def wanted(**more: object) -> wire.Subscription:
+def wanted(**more: object) -> Subscription:
     interests = [need.interest for need in needs(a_mapping())]
-    return wire.Subscription(name="bridge", url=HOOK, subscriptions=interests, **more)  # type: ignore[arg-type]
+    return Subscription(name="bridge", url=HOOK, subscriptions=interests, **more)  # type: ignore[arg-type]
 
 
 def test_every_event_that_is_needed_bears_on_consent() -> None:
@@ -71,15 +71,15 @@ def test_what_is_subscribed_to_as_needed_lacks_nothing(world: World) -> None:
 def test_some_filters_are_enough_if_they_are_all_that_are_mapped(
     filters: list[str] | None, enough: bool
 ) -> None:
-    interest = wire.EventInterest(entity="Preferences", event_type="Preference.Updated", filters=filters)
-    item = wire.Subscription(name="n", url=HOOK, subscriptions=[interest])
+    interest = EventInterest(entity="Preferences", event_type="Preference.Updated", filters=filters)
+    item = Subscription(name="n", url=HOOK, subscriptions=[interest])
     assert ("preference.updated" not in lacking(needs(a_mapping()), [item])) is enough
 
 
 def test_several_subscriptions_make_up_for_each_other() -> None:
     every = needs(a_mapping())
     halves = [
-        wire.Subscription(name="n", url=HOOK, subscriptions=[need.interest for need in every[at::2]])
+        Subscription(name="n", url=HOOK, subscriptions=[need.interest for need in every[at::2]])
         for at in (0, 1)
     ]
     assert lacking(every, halves) == []

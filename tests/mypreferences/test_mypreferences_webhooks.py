@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.errors import Forbidden, NotFound, OutcomeUnknown, Refused
-from bridge.mypreferences import wire
+from bridge.mypreferences.wire.events import EventInterest, Subscription, WebhookSettings
 from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import NOON, World, ago
 
-ADDED = wire.EventInterest(entity="Preferences", event_type="preference.added", filters=["AllFilters"])
-WANTED = wire.Subscription(
+ADDED = EventInterest(entity="Preferences", event_type="preference.added", filters=["AllFilters"])
+WANTED = Subscription(
     name="bridge", url="https://bridge.example.com/hook", catch_up_on_resume=True, subscriptions=[ADDED]
 )
 
@@ -38,7 +38,7 @@ def test_any_other_refusal_of_a_subscription_names_its_url(world: World) -> None
     """MyPreferences `Create new subscription`: https only."""
     with pytest.raises(Refused, match="https"):
         world.client.create_subscription(
-            wire.Subscription(name="bridge", url="http://bridge.example.com/hook", subscriptions=[ADDED])
+            Subscription(name="bridge", url="http://bridge.example.com/hook", subscriptions=[ADDED])
         )
 
 
@@ -94,10 +94,10 @@ def test_a_page_of_some_proxy_does_not_prove_that_a_subscription_is_gone(world: 
 
 def test_the_delivery_settings_are_read_and_set(world: World) -> None:
     """MyPreferences `Update webhook settings`: 500 messages and 1 second unless set."""
-    assert world.client.retrieve_webhook_settings() == wire.WebhookSettings(
+    assert world.client.retrieve_webhook_settings() == WebhookSettings(
         max_concurrent_requests=500, duration=1
     )
-    wanted = wire.WebhookSettings(max_concurrent_requests=50, duration=300)
+    wanted = WebhookSettings(max_concurrent_requests=50, duration=300)
     assert world.client.update_webhook_settings(wanted) == wanted
     assert world.client.retrieve_webhook_settings() == wanted
 
@@ -105,9 +105,7 @@ def test_the_delivery_settings_are_read_and_set(world: World) -> None:
 @pytest.mark.parametrize(("most", "rest"), [(49, 1), (5001, 1), (500, 0), (500, 301)])
 def test_settings_outside_of_what_is_documented_are_not_sent(world: World, most: int, rest: int) -> None:
     with pytest.raises(ValueError, match="from"):
-        world.client.update_webhook_settings(
-            wire.WebhookSettings(max_concurrent_requests=most, duration=rest)
-        )
+        world.client.update_webhook_settings(WebhookSettings(max_concurrent_requests=most, duration=rest))
     assert world.calls("updateWebhookSettings") == 0
 
 

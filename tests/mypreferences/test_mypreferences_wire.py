@@ -10,8 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.errors import InvalidResponse, OutcomeUnknown
-from bridge.mypreferences import wire
 from bridge.mypreferences.timestamps import parse_moment, render_moment
+from bridge.mypreferences.wire.codec import decode, encode
+from bridge.mypreferences.wire.profiles import (
+    OPT_IN,
+    OPT_OUT,
+    AlternateId,
+    Consent,
+    Email,
+    Preference,
+    Profile,
+)
 from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import World
 
@@ -52,7 +61,7 @@ def test_a_bare_day_is_its_start_for_an_opt_in_and_its_end_for_an_opt_out(
     """MyPreferences `CreateProfilePreference`, CustomerDate."""
 
     def dated(kind: int) -> datetime | None:
-        return wire.Preference(filter_id="F", preference_type=kind, customer_date=day).changed_at
+        return Preference(filter_id="F", preference_type=kind, customer_date=day).changed_at
 
     assert (dated(1), dated(2)) == (opt_in, opt_out)
 
@@ -83,7 +92,7 @@ def test_a_time_that_is_sent_reads_back_within_its_second(moment: datetime) -> N
 TEXT = st.text(min_size=1, max_size=12)
 MAYBE = st.none() | TEXT
 PREFERENCES = st.builds(
-    wire.Preference,
+    Preference,
     filter_id=TEXT,
     preference_type=st.sampled_from([1, 2, "OptIn"]),
     frequency_id=MAYBE,
@@ -92,7 +101,7 @@ PREFERENCES = st.builds(
     preference_status=MAYBE,
 )
 CONSENTS = st.builds(
-    wire.Consent,
+    Consent,
     consent_type=TEXT,
     consent_version=TEXT,
     locale=TEXT,
@@ -101,7 +110,7 @@ CONSENTS = st.builds(
     expired=st.none() | st.booleans(),
 )
 EMAILS = st.builds(
-    wire.Email,
+    Email,
     email_address=TEXT,
     email_address_type=MAYBE,
     is_active=st.none() | st.booleans(),
@@ -109,7 +118,7 @@ EMAILS = st.builds(
     consents=st.none() | st.lists(CONSENTS, max_size=2),
 )
 PROFILES = st.builds(
-    wire.Profile,
+    Profile,
     profile_id=st.none() | st.integers(1, 2**53) | TEXT,
     is_active=st.none() | st.booleans(),
     status=MAYBE,
@@ -120,30 +129,30 @@ PROFILES = st.builds(
 
 
 @given(PROFILES)
-def test_a_profile_that_is_sent_reads_back_the_same(profile: wire.Profile) -> None:
-    sent = msgspec.json.encode(wire.encode(profile))
-    assert wire.decode(wire.Profile, sent, operation="any") == profile
+def test_a_profile_that_is_sent_reads_back_the_same(profile: Profile) -> None:
+    sent = msgspec.json.encode(encode(profile))
+    assert decode(Profile, sent, operation="any") == profile
 
 
 def test_what_is_not_set_is_not_sent() -> None:
     """MyPreferences `Update profile (POST)`: properties not included stay unchanged."""
-    consent = wire.Consent(consent_type="C", consent_version="1", locale="en_US", consent_status=3)
-    assert wire.encode(wire.Profile(consents=[consent])) == {
+    consent = Consent(consent_type="C", consent_version="1", locale="en_US", consent_status=3)
+    assert encode(Profile(consents=[consent])) == {
         "Consents": [{"ConsentType": "C", "ConsentVersion": "1", "Locale": "en_US", "ConsentStatus": 3}]
     }
 
 
 @pytest.mark.parametrize(
     ("sent", "kind"),
-    [(1, wire.OPT_IN), ("2", wire.OPT_OUT), ("OptIn", wire.OPT_IN), ("Opt-Out", wire.OPT_OUT), (7, "7")],
+    [(1, OPT_IN), ("2", OPT_OUT), ("OptIn", OPT_IN), ("Opt-Out", OPT_OUT), (7, "7")],
 )
 def test_enums_come_as_numbers_or_names(sent: int | str, kind: str) -> None:
-    assert wire.Preference(filter_id="F", preference_type=sent).kind == kind
+    assert Preference(filter_id="F", preference_type=sent).kind == kind
 
 
 def test_both_likely_spellings_of_an_alternate_id_are_read() -> None:
-    first = wire.decode(wire.AlternateId, b'{"AlternateIdType":"CrmId","AlternateId":"A1"}', operation="any")
-    second = wire.decode(wire.AlternateId, b'{"TypeName":"CRMID","Value":"a1","X":{}}', operation="any")
+    first = decode(AlternateId, b'{"AlternateIdType":"CrmId","AlternateId":"A1"}', operation="any")
+    second = decode(AlternateId, b'{"TypeName":"CRMID","Value":"a1","X":{}}', operation="any")
     assert first.pair == second.pair == ("crmid", "a1")
 
 
@@ -175,7 +184,7 @@ def test_a_bad_answer_to_a_write_leaves_its_outcome_unknown(world: World, body: 
     profile_id = world.add()
     world.state.faults.add(InjectedFault("updateProfilePost", "status", status=200, body=body))
     with pytest.raises(OutcomeUnknown, match="updateProfilePost"):
-        world.client.update_profile_post(profile_id, wire.Profile())
+        world.client.update_profile_post(profile_id, Profile())
 
 
 @pytest.mark.parametrize(

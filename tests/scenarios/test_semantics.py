@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from bridge.engine.report import Report
-from bridge.mypreferences import wire
 from bridge.mypreferences.client.patches import Replace, Test
+from bridge.mypreferences.wire.profiles import ConsentFilter, ConsentLink, Email, FullProfile
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences.config import Coupling, FilterConfig, ProgramConfig
 from bridge.sandbox.mypreferences.edits import SYSTEM
@@ -88,10 +88,10 @@ def test_a_tie_that_only_the_profile_has_works_like_one_of_the_configuration(liv
     """MyPreferences `Filter associations`, added by another system."""
     ada = live.add("ada", both={NEWS: IN})
     live.started()
-    tie = wire.ConsentFilter(
+    tie = ConsentFilter(
         filter_id="NEWS_EMAIL",
         type_name="Primary",
-        consents=[wire.ConsentLink(consent_type="EmailMarketing")],
+        consents=[ConsentLink(consent_type="EmailMarketing")],
     )
     live.app.mypreferences.add_consent_filters(str(live.profile(ada)), [tie])
     live.say(MINE, ada, EMAIL, OUT)
@@ -128,7 +128,7 @@ def test_an_address_that_left_and_came_back_lifts_no_opt_out(
     ada = live.add("ada", both={NEWS: IN})
     live.app.mypreferences.update_profile_post(
         str(live.profile(ada)),
-        wire.FullProfile(preserve_preferences=preserved, preserve_consents=preserved),
+        FullProfile(preserve_preferences=preserved, preserve_consents=preserved),
     )
     live.started()
     profile = live.profile(ada)
@@ -155,7 +155,7 @@ def test_a_profile_that_was_inactive_lifts_no_opt_out_when_it_comes_back(
     ada = live.add("ada", both={NEWS: IN})
     profile = live.profile(ada)
     client = live.app.mypreferences
-    client.update_profile_post(str(profile), wire.FullProfile(preserve_preferences=preserved))
+    client.update_profile_post(str(profile), FullProfile(preserve_preferences=preserved))
     live.started()
     client.deactivate_profile(str(profile), "left")
     reports = settle(live)
@@ -219,10 +219,8 @@ def test_a_profile_replaced_by_another_system_withdraws_and_raises_nobody(live: 
     bob = live.add("bob", both={NEWS: OUT})
     live.started()
     for address in (ada, bob):
-        email = wire.Email(email_address=address, email_address_type="Primary")
-        live.app.mypreferences.update_profile_put(
-            str(live.profile(address)), wire.FullProfile(emails=[email])
-        )
+        email = Email(email_address=address, email_address_type="Primary")
+        live.app.mypreferences.update_profile_put(str(live.profile(address)), FullProfile(emails=[email]))
     live.clock.advance(2)
     assert raised(settle(live)) == 0
     assert (live.theirs(ada, NEWS), live.theirs(bob, NEWS)) == (IN, OUT)

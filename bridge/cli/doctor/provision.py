@@ -11,7 +11,7 @@ from bridge.cli.output import ExitCode, StatusMark, note, print_json
 from bridge.core.errors import ConfigError, Forbidden, OutcomeUnknown, SignInRefused
 
 if TYPE_CHECKING:
-    from bridge.mypreferences import wire
+    from bridge.mypreferences.wire.configuration import User, UserCreated
     from bridge.settings import Settings
 
 
@@ -47,10 +47,10 @@ def create_user(config: Path | None, new_user: NewUser, *, yes: bool, json: bool
     return _report(settings, _create(settings, new_user.signed_in_as, wanted), json=json)
 
 
-def _user_wanted(settings: Settings, new_user: NewUser) -> wire.User:
-    from bridge.mypreferences import wire
+def _user_wanted(settings: Settings, new_user: NewUser) -> User:
+    from bridge.mypreferences.wire.configuration import User
 
-    return wire.User(
+    return User(
         user_name=settings.mypreferences.user_id or "",
         first_name="Consent",
         last_name="Bridge",
@@ -61,7 +61,7 @@ def _user_wanted(settings: Settings, new_user: NewUser) -> wire.User:
     )
 
 
-def _print_user(wanted: wire.User) -> None:
+def _print_user(wanted: User) -> None:
     note(StatusMark.NEXT, f"To create at MyPreferences: user {wanted.user_name},", stderr=True)
     group = wanted.source_group_id or "none (see BRIDGE_MYPREFERENCES__SOURCE_GROUP)"
     groups = (
@@ -71,7 +71,7 @@ def _print_user(wanted: wire.User) -> None:
     note(StatusMark.NEXT, f"User Groups: {groups}", indent=2, stderr=True)
 
 
-def _create(settings: Settings, administrator: str, wanted: wire.User) -> wire.UserCreated:
+def _create(settings: Settings, administrator: str, wanted: User) -> UserCreated:
     """Create the user, once: this call must not be repeated blindly."""
     from bridge.app import App, Options
 
@@ -114,7 +114,7 @@ def _signs_in(settings: Settings) -> bool:
     return True
 
 
-def _report(settings: Settings, made: wire.UserCreated | None, *, json: bool) -> int:
+def _report(settings: Settings, made: UserCreated | None, *, json: bool) -> int:
     """Print the result. A created user must also sign in: its name is the scope of the sign-in."""
     ready = made is None or _signs_in(settings)
     if json:
@@ -137,7 +137,7 @@ def _report(settings: Settings, made: wire.UserCreated | None, *, json: bool) ->
     return ExitCode.DONE if ready else ExitCode.UNREACHABLE
 
 
-def _document(settings: Settings, made: wire.UserCreated | None, *, ready: bool) -> dict[str, Any]:
+def _document(settings: Settings, made: UserCreated | None, *, ready: bool) -> dict[str, Any]:
     return {
         "user_name": settings.mypreferences.user_id,
         "source_group": settings.mypreferences.source_group,

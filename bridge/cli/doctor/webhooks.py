@@ -10,7 +10,7 @@ from bridge.core.errors import SideError
 
 if TYPE_CHECKING:
     from bridge.app import App
-    from bridge.mypreferences import wire
+    from bridge.mypreferences.wire.events import Subscription
 
 _MIN_SECRET_LENGTH = 16
 _CREATE_ONE = "Create one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
@@ -38,7 +38,7 @@ def subscriptions(app: App, findings: Findings) -> None:
         _receiver(app, findings, known)
 
 
-def _read_by(app: App, findings: Findings, known: list[wire.Subscription]) -> list[wire.Subscription]:
+def _read_by(app: App, findings: Findings, known: list[Subscription]) -> list[Subscription]:
     """The subscriptions whose events are polled."""
     only = app.settings.mypreferences.subscription
     read = [one for one in known if only is None or str(one.id) == str(only)]
@@ -52,7 +52,7 @@ def _read_by(app: App, findings: Findings, known: list[wire.Subscription]) -> li
     return read
 
 
-def _completeness(app: App, findings: Findings, read: list[wire.Subscription]) -> None:
+def _completeness(app: App, findings: Findings, read: list[Subscription]) -> None:
     from bridge.mypreferences.events.webhook_admin import lacking, needs
 
     wanted = needs(app.mapping, app.settings.mypreferences.alternate_id_type)
@@ -72,7 +72,7 @@ def _completeness(app: App, findings: Findings, read: list[wire.Subscription]) -
             )
 
 
-def _receiver(app: App, findings: Findings, known: list[wire.Subscription]) -> None:
+def _receiver(app: App, findings: Findings, known: list[Subscription]) -> None:
     """Does an active subscription deliver to our receiver?"""
     from bridge.web.webhooks import PATH
 

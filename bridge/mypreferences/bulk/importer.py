@@ -14,8 +14,8 @@ from bridge.core.errors import Forbidden, NotFound, OutcomeUnknown, SideError
 from bridge.core.jobs import backoff, polls
 from bridge.core.model import Side
 from bridge.core.ports import KeyValue
-from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.wire.bulk import ImportRecord, ImportRequest, ImportStatus
 
 KEY = "imports:mypreferences"
 PART_MAX = 20 * 1024 * 1024  # bytes as sent; MyPreferences import: a body holds at most 25 MB
@@ -75,7 +75,7 @@ class Importer:
             self._close()
         return running
 
-    def run(self, records: Sequence[wire.ImportRecord], heartbeat: Callable[[], None]) -> frozenset[int]:
+    def run(self, records: Sequence[ImportRecord], heartbeat: Callable[[], None]) -> frozenset[int]:
         """Apply all records in one import. Returns the ids of the profiles whose records failed.
 
         Raises OutcomeUnknown where its end was not seen or not stated; any other SideError means that nothing
@@ -88,11 +88,11 @@ class Importer:
             self._pause()
             raise
 
-    def _stage(self, records: Sequence[wire.ImportRecord], heartbeat: Callable[[], None]) -> str:
+    def _stage(self, records: Sequence[ImportRecord], heartbeat: Callable[[], None]) -> str:
         known = self._known()
         self._keep(replace(known, begun=(*known.begun, self._clock())))
         try:
-            token = self._client.initiate_import(wire.ImportRequest(name=_NAME))
+            token = self._client.initiate_import(ImportRequest(name=_NAME))
         except Forbidden:
             self._pause()
             raise
@@ -114,7 +114,7 @@ class Importer:
         self._close()
         return self._failed(token, end)
 
-    def _wait_for_end(self, token: str, heartbeat: Callable[[], None]) -> wire.ImportStatus:
+    def _wait_for_end(self, token: str, heartbeat: Callable[[], None]) -> ImportStatus:
         """Raises OutcomeUnknown where the end is not seen."""
         delays = islice(backoff(self._poll_interval), int(_PATIENCE.total_seconds()))
         for number in polls(
@@ -133,7 +133,7 @@ class Importer:
                 raise _unknown("MyPreferences does not show that it was executed")
         raise _unknown("it did not end")
 
-    def _failed(self, token: str, end: wire.ImportStatus) -> frozenset[int]:
+    def _failed(self, token: str, end: ImportStatus) -> frozenset[int]:
         """Whose records failed. A record that was applied and not honoured is found by reading back."""
         if end.validation_failed == 0 and end.exceptions == 0:
             return frozenset()
@@ -168,11 +168,9 @@ class Importer:
         self._not_before = self._clock() + _PAUSE
 
 
-def parts(
-    records: Sequence[wire.ImportRecord], size_max: int = PART_MAX
-) -> Iterator[list[wire.ImportRecord]]:
+def parts(records: Sequence[ImportRecord], size_max: int = PART_MAX) -> Iterator[list[ImportRecord]]:
     """The records in parts of at most `size_max` bytes as sent, or of one record that is larger alone."""
-    part: list[wire.ImportRecord] = []
+    part: list[ImportRecord] = []
     size = 0
     for record in records:
         length = len(msgspec.json.encode(record)) + 1

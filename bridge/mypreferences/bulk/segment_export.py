@@ -15,8 +15,10 @@ from bridge.core.jobs import backoff, polls
 from bridge.core.mapping import Mapping
 from bridge.core.model import Side, Who, address_key
 from bridge.core.ports import PersonView
-from bridge.mypreferences import views, wire
+from bridge.mypreferences import views
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.wire.bulk import ExportPage, ExportRequest, ExportStatus
+from bridge.mypreferences.wire.profiles import Profile
 
 RESUMABLE = timedelta(hours=6)  # an older export shows people as they no longer are: it is started again
 FILTERED_MIN = 25  # people to read: an export takes some seconds
@@ -38,7 +40,7 @@ class SegmentRef:
         """Its name and kind: a segment and a group may have the same name."""
         return f"{'group' if self.is_group else 'segment'} {self.name}"
 
-    def initiate(self, client: MyPreferencesClient, wanted: wire.ExportRequest) -> str:
+    def initiate(self, client: MyPreferencesClient, wanted: ExportRequest) -> str:
         """Start an export of it; returns its token. Raises SideError."""
         start = client.initiate_export_segment_group if self.is_group else client.initiate_export_segment
         return start(self.name, wanted)
@@ -76,7 +78,7 @@ class SegmentPage:
     """Rows, and the cursor after them. `total` is None until the service states it. A page without rows shows
     that the export is still being generated."""
 
-    rows: Sequence[wire.Profile]
+    rows: Sequence[Profile]
     cursor: ExportCursor
     total: int | None
 
@@ -106,9 +108,9 @@ class SegmentExport:
             with suppress(DrainIncomplete, Refused):  # where it expired: what was stored of it stays true
                 yield from self._pages(since)
                 return
-        yield from self.read_matching(segment, wire.ExportRequest())
+        yield from self.read_matching(segment, ExportRequest())
 
-    def read_matching(self, segment: SegmentRef, wanted: wire.ExportRequest) -> Iterator[SegmentPage]:
+    def read_matching(self, segment: SegmentRef, wanted: ExportRequest) -> Iterator[SegmentPage]:
         """The rows that a request filters. Raises as `read_all` does."""
         began = self._clock()
         token = segment.initiate(self._client, wanted)
@@ -132,7 +134,7 @@ class SegmentExport:
             if not new or page.has_more is False:
                 raise _incomplete(f"{cursor.rows} of {total} profiles came")
 
-    def _page(self, cursor: ExportCursor) -> wire.ExportPage:
+    def _page(self, cursor: ExportCursor) -> ExportPage:
         try:
             return self._client.retrieve_export(cursor.token, offset=cursor.offset, limit=self._limit)
         except NotFound:
@@ -148,7 +150,7 @@ class SegmentExport:
             yield SegmentPage((), cursor, None)
         raise _incomplete("it did not become complete")
 
-    def _status(self, token: str) -> wire.ExportStatus | None:
+    def _status(self, token: str) -> ExportStatus | None:
         """The status of an export that is complete; None while it is generated."""
         try:
             found = self._client.export_status(token)
@@ -179,8 +181,8 @@ class FilteredExport:
         side."""
         for start in range(0, len(people), FILTERED_MAX):
             some = people[start : start + FILTERED_MAX]
-            sharing: dict[str, list[wire.Profile]] = {address_key(who.address): [] for who in some}
-            wanted = wire.ExportRequest(match_criteria="EmailAddress", values=[who.address for who in some])
+            sharing: dict[str, list[Profile]] = {address_key(who.address): [] for who in some}
+            wanted = ExportRequest(match_criteria="EmailAddress", values=[who.address for who in some])
             try:
                 for page in self._export.read_matching(self._segment, wanted):
                     _assign(page.rows, sharing)
@@ -191,7 +193,7 @@ class FilteredExport:
             yield self._views(some, sharing, read_at)
 
     def _views(
-        self, people: Iterable[Who], sharing: dict[str, list[wire.Profile]], read_at: datetime
+        self, people: Iterable[Who], sharing: dict[str, list[Profile]], read_at: datetime
     ) -> tuple[list[PersonView], list[Who]]:
         read: list[PersonView] = []
         rest: list[Who] = []
@@ -217,7 +219,7 @@ def calls_to_read(people: int, *, exports: bool) -> int:
     return ceil(people / FILTERED_MAX) * _FILTERED_CALLS if exports and people >= FILTERED_MIN else people
 
 
-def _assign(rows: Iterable[wire.Profile], sharing: dict[str, list[wire.Profile]]) -> None:
+def _assign(rows: Iterable[Profile], sharing: dict[str, list[Profile]]) -> None:
     """Add each row to the addresses it holds, among those asked for."""
     for row in rows:
         for address in views.addresses(row) if row.active else ():
@@ -225,12 +227,12 @@ def _assign(rows: Iterable[wire.Profile], sharing: dict[str, list[wire.Profile]]
                 profiles.append(row)
 
 
-def _after(rows: Sequence[wire.Profile], last: str) -> list[wire.Profile]:
+def _after(rows: Sequence[Profile], last: str) -> list[Profile]:
     """The rows after the last one read, each once: the documents leave open whether a page starts with the
     row that the page before ended with. Pages follow one fixed order, so only that row is remembered."""
     ids = [row.id for row in rows]
     start = ids.index(last) + 1 if last and last in ids else 0
-    new: dict[str, wire.Profile] = {}
+    new: dict[str, Profile] = {}
     for row in rows[start:]:
         if row.id:
             new.setdefault(row.id, row)

@@ -14,11 +14,13 @@ from bridge.core.errors import OutcomeUnknown, SideError, SignInRefused, Unreach
 from bridge.core.mapping import Topic
 from bridge.core.model import Withdrawal
 from bridge.core.ports import WriteRequest, WriteResponse, batched
-from bridge.mypreferences import profile_updates, wire
+from bridge.mypreferences import profile_updates
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.segment_export import calls_to_read
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.profile_lookup import Target, read_in_parallel
+from bridge.mypreferences.wire.bulk import ImportRecord
+from bridge.mypreferences.wire.profiles import Profile
 
 IMPORT_MIN = 100  # records that are worth one of the few imports of a day
 _IMPORT_CALLS = 10
@@ -59,8 +61,8 @@ class ImportItem:
 
     request: int
     profile_id: str
-    body: wire.Profile
-    record: wire.ImportRecord
+    body: Profile
+    record: ImportRecord
 
 
 @dataclass(slots=True)
@@ -119,7 +121,7 @@ class BulkWithdrawals:
             targets, writes = found
             for profile, address in targets:
                 for body in profile_updates.withdrawing(profile, address, writes):
-                    item = ImportItem(number, profile.id, body, wire.ImportRecord.of(profile, body))
+                    item = ImportItem(number, profile.id, body, ImportRecord.of(profile, body))
                     (consents if _holds_consents(body) else preferences).append(item)
         return consents, preferences
 
@@ -186,5 +188,5 @@ class BulkWithdrawals:
                 refusals += 1
 
 
-def _holds_consents(body: wire.Profile) -> bool:
+def _holds_consents(body: Profile) -> bool:
     return bool(body.consents) or any(email.consents for email in body.emails or ())

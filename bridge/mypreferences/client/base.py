@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bridge.mypreferences import wire
 from bridge.mypreferences.client.routes import Routes
+from bridge.mypreferences.wire.codec import T, bad_answer, decode
+from bridge.mypreferences.wire.profiles import Profile
 from bridge.transport import Response, Transport
 
-P = TypeVar("P", bound=wire.Profile)
+P = TypeVar("P", bound=Profile)
 
 
 class Caller:
@@ -70,13 +71,13 @@ class Caller:
 
     # reads
 
-    def _read_as(self, operation: str, kind: type[wire.T], **request: Any) -> wire.T:
+    def _read_as(self, operation: str, kind: type[T], **request: Any) -> T:
         """An answer of this type."""
         answer = self._read(operation, **request)
-        found: wire.T = wire.decode(kind, answer.content, operation=operation)
+        found: T = decode(kind, answer.content, operation=operation)
         return found
 
-    def _read_list(self, operation: str, name: str, kind: type[wire.T], **request: Any) -> list[wire.T]:
+    def _read_list(self, operation: str, name: str, kind: type[T], **request: Any) -> list[T]:
         """A list, bare or under `name`."""
         return listed(operation, self._read(operation, **request), name, kind)
 
@@ -84,26 +85,26 @@ class Caller:
         """A profile, or the only one of a list: the documents leave it open. Raises InvalidResponse."""
         found = _profiles(operation, self._read(operation, **request), kind, is_write=False)
         if len(found) != 1 or not found[0].id:
-            raise wire.bad_answer(operation)
+            raise bad_answer(operation)
         return found[0]
 
     # writes
 
-    def _write_as(self, operation: str, body: Any, kind: type[wire.T], **request: Any) -> wire.T:
+    def _write_as(self, operation: str, body: Any, kind: type[T], **request: Any) -> T:
         """A write whose answer has this type. Raises OutcomeUnknown for any other answer."""
         answer = self._write(operation, body, **request)
-        found: wire.T = wire.decode(kind, answer.content, operation=operation, is_write=True)
+        found: T = decode(kind, answer.content, operation=operation, is_write=True)
         return found
 
-    def _write_profile(self, operation: str, body: Any, **request: Any) -> wire.Profile | None:
+    def _write_profile(self, operation: str, body: Any, **request: Any) -> Profile | None:
         """The profile that a write answers with; None where it is accepted without showing it. Raises
         OutcomeUnknown."""
         answer = self._write(operation, body, **request)
         if answer.status == 204:
             return None
-        found = _profiles(operation, answer, wire.Profile, is_write=True)
+        found = _profiles(operation, answer, Profile, is_write=True)
         if len(found) != 1 or not found[0].id:
-            raise wire.bad_answer(operation, is_write=True)
+            raise bad_answer(operation, is_write=True)
         return found[0]
 
     def _write_only(self, operation: str, body: Any, **request: Any) -> None:
@@ -111,25 +112,23 @@ class Caller:
         OutcomeUnknown."""
         answer = self._write(operation, body, **request)
         if answer.content.strip():
-            wire.decode(msgspec.Raw, answer.content, operation=operation, is_write=True)
+            decode(msgspec.Raw, answer.content, operation=operation, is_write=True)
 
 
-def listed(
-    operation: str, answer: Response, name: str, kind: type[wire.T], *, is_write: bool = False
-) -> list[wire.T]:
+def listed(operation: str, answer: Response, name: str, kind: type[T], *, is_write: bool = False) -> list[T]:
     """A list, bare or under `name`: the documents leave it open. Raises InvalidResponse, for a write
     OutcomeUnknown."""
 
     def decoded(kind: Any, content: bytes) -> Any:
-        return wire.decode(kind, content, operation=operation, is_write=is_write)
+        return decode(kind, content, operation=operation, is_write=is_write)
 
     content = bytes(decoded(msgspec.Raw, answer.content)).lstrip()
     if content[:1] == b"{":
         wrapped: dict[str, msgspec.Raw] = decoded(dict[str, msgspec.Raw], content)
         if name not in wrapped:
-            raise wire.bad_answer(operation, is_write=is_write)
+            raise bad_answer(operation, is_write=is_write)
         content = bytes(wrapped[name])
-    items: list[wire.T] = decoded(list[kind], content)  # type: ignore[valid-type]
+    items: list[T] = decoded(list[kind], content)  # type: ignore[valid-type]
     return items
 
 
@@ -142,6 +141,6 @@ def _plain(params: dict[str, Any] | None) -> dict[str, Any] | None:
 def _profiles(operation: str, answer: Response, kind: type[P], *, is_write: bool) -> list[P]:
     content = answer.content.strip()
     shape: Any = list[kind] if content[:1] == b"[" else kind  # type: ignore[valid-type]
-    found = wire.decode(shape, content, operation=operation, is_write=is_write)
+    found = decode(shape, content, operation=operation, is_write=is_write)
     profiles: list[P] = found if isinstance(found, list) else [found]
     return profiles

@@ -10,16 +10,17 @@ from typing import Any
 
 from bridge.core.errors import NotFound
 from bridge.core.model import Side
-from bridge.mypreferences import wire
 from bridge.mypreferences.client.base import Caller, listed
 from bridge.mypreferences.timestamps import render_moment
+from bridge.mypreferences.wire.codec import bad_answer, encode
+from bridge.mypreferences.wire.events import Event, SettingsAnswer, Subscription, WebhookSettings
 
 
 @dataclass(frozen=True, slots=True)
 class EventSlice:
     """Events of one window, in no order, and the server's time when it answered."""
 
-    events: Sequence[wire.Event]
+    events: Sequence[Event]
     server_time: datetime | None
 
 
@@ -44,12 +45,12 @@ class Events(Caller):
         more = {"subscribedOnly": subscribed_only}
         return self._events("retrieveEventsByProfile", start_at, end_at, more, profile_id=profile_id)
 
-    def retrieve_event(self, event_id: str) -> wire.Event:
+    def retrieve_event(self, event_id: str) -> Event:
         """One event, for replay and audit (MyPreferences `Retrieve event by event id`). Raises NotFound."""
         operation = "retrieveEvent"
-        event = self._read_as(operation, wire.Event, event_id=event_id)
+        event = self._read_as(operation, Event, event_id=event_id)
         if str(event.event_id) != event_id:
-            raise wire.bad_answer(operation)
+            raise bad_answer(operation)
         return event
 
     def _events(
@@ -62,15 +63,15 @@ class Events(Caller):
     ) -> EventSlice:
         params = {"startAt": render_moment(start_at), "endAt": render_moment(end_at, up=True), **(more or {})}
         answer = self._read(operation, params=params, **path)
-        return EventSlice(listed(operation, answer, "Events", wire.Event), answer.server_time)
+        return EventSlice(listed(operation, answer, "Events", Event), answer.server_time)
 
 
 class Webhooks(Caller):
     """One method for each endpoint. Every method raises SideError."""
 
-    def retrieve_subscriptions(self) -> list[wire.Subscription]:
+    def retrieve_subscriptions(self) -> list[Subscription]:
         """All webhook subscriptions, also paused ones (MyPreferences `Retrieve subscriptions`)."""
-        return self._read_list("retrieveSubscriptions", "Subscriptions", wire.Subscription)
+        return self._read_list("retrieveSubscriptions", "Subscriptions", Subscription)
 
     def retrieve_subscription(self, subscription_id: int) -> dict[str, Any]:
         """One subscription with every property that the service shows: updating it needs them all, also those
@@ -90,29 +91,29 @@ class Webhooks(Caller):
             )
         return wanted[0]
 
-    def create_subscription(self, wanted: wire.Subscription) -> wire.Subscription:
+    def create_subscription(self, wanted: Subscription) -> Subscription:
         """Subscribe (MyPreferences `Create new subscription`): paused unless `state` is Active. Raises
         Refused where the same URL is subscribed to the same event already."""
-        return self._write_as("createSubscription", wire.encode(wanted), wire.Subscription)
+        return self._write_as("createSubscription", encode(wanted), Subscription)
 
-    def update_subscription(self, subscription_id: int, whole: Mapping[str, Any]) -> wire.Subscription:
+    def update_subscription(self, subscription_id: int, whole: Mapping[str, Any]) -> Subscription:
         """Replace a subscription by `whole` (MyPreferences `Update subscription`). What is left out counts as
         empty, and an empty `IsActive` would delete it: it is always sent as true. Raises NotFound."""
         body = {name: value for name, value in whole.items() if name != "Id"} | {"IsActive": True}
-        return self._write_as("updateSubscription", body, wire.Subscription, subscription_id=subscription_id)
+        return self._write_as("updateSubscription", body, Subscription, subscription_id=subscription_id)
 
     def delete_subscription(self, subscription_id: int) -> None:
         """Delete a subscription, for good (MyPreferences `Delete subscription`). Raises NotFound."""
         self._write_only("deleteSubscription", None, subscription_id=subscription_id)
 
-    def retrieve_webhook_settings(self) -> wire.WebhookSettings:
+    def retrieve_webhook_settings(self) -> WebhookSettings:
         """How fast webhooks are delivered, for all subscriptions of the account (MyPreferences `Retrieve
         webhook settings`)."""
-        return self._read_as("retrieveWebhookSettings", wire.SettingsAnswer).settings
+        return self._read_as("retrieveWebhookSettings", SettingsAnswer).settings
 
-    def update_webhook_settings(self, wanted: wire.WebhookSettings) -> wire.WebhookSettings:
+    def update_webhook_settings(self, wanted: WebhookSettings) -> WebhookSettings:
         """Set it, for all subscriptions of the account (MyPreferences `Update webhook settings`). Raises
         ValueError for numbers that the documents do not allow."""
         wanted.check()
-        body = {"Settings": wire.encode(wanted)}
-        return self._write_as("updateWebhookSettings", body, wire.SettingsAnswer).settings
+        body = {"Settings": encode(wanted)}
+        return self._write_as("updateWebhookSettings", body, SettingsAnswer).settings

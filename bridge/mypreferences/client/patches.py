@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from bridge.core.errors import PreconditionFailed, SideError, Verdict
 from bridge.core.model import Side
-from bridge.mypreferences import wire
 from bridge.mypreferences.client.base import Caller
 from bridge.mypreferences.client.routes import Routes
+from bridge.mypreferences.wire.profiles import Profile
 from bridge.transport import Transport
 
 MEDIA_TYPE = "application/json-patch+json"
@@ -102,7 +102,7 @@ class Patches(Caller):
         super().__init__(transport, account=account, routes=routes)
         self._envelope: Envelope = patch_envelope
 
-    def update_profile_patch(self, profile_id: str, operations: Sequence[Operation]) -> wire.Profile | None:
+    def update_profile_patch(self, profile_id: str, operations: Sequence[Operation]) -> Profile | None:
         """Patch a profile (MyPreferences `Update profile (PATCH)`). Indexes count in the server's current
         order: read first, and guard them by a `Test`. Raises PreconditionFailed where a test may have
         failed."""
@@ -110,7 +110,7 @@ class Patches(Caller):
 
     def patch_profile_by_alternate_id(
         self, alternate_id_type: str, alternate_id: str, operations: Sequence[Operation]
-    ) -> wire.Profile | None:
+    ) -> Profile | None:
         """The same by alternate id (MyPreferences `Update profile by alternate id (PATCH)`)."""
         return self._patch(
             "patchProfileByAlternateId",
@@ -119,7 +119,7 @@ class Patches(Caller):
             alternate_id=alternate_id,
         )
 
-    def _patch(self, operation: str, operations: Sequence[Operation], **path: str) -> wire.Profile | None:
+    def _patch(self, operation: str, operations: Sequence[Operation], **path: str) -> Profile | None:
         body = rendered(operations, self._envelope)
         try:
             return self._write_profile(operation, body, content_type=MEDIA_TYPE, **path)

@@ -4,73 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bridge.mypreferences import wire
 from bridge.mypreferences.client.base import Caller
+from bridge.mypreferences.wire.codec import encode
+from bridge.mypreferences.wire.profiles import (
+    Archiving,
+    Consent,
+    ConsentFilter,
+    ConsentList,
+    FullProfile,
+    Profile,
+    Submission,
+)
 
 
 class Preferences(Caller):
     """Preferences by themselves. One method for each endpoint. Every method raises SideError."""
 
-    def upsert_preferences(self, profile_id: str, change: wire.Submission) -> wire.Profile | None:
+    def upsert_preferences(self, profile_id: str, change: Submission) -> Profile | None:
         """Add or update preferences (MyPreferences `Add or update preferences`). A contact element that is
         not on the profile is added to it."""
-        return self._write_profile("upsertPreferences", wire.encode(change), profile_id=profile_id)
+        return self._write_profile("upsertPreferences", encode(change), profile_id=profile_id)
 
     def upsert_preferences_by_alternate_id(
-        self, alternate_id_type: str, alternate_id: str, change: wire.Submission
-    ) -> wire.Profile | None:
+        self, alternate_id_type: str, alternate_id: str, change: Submission
+    ) -> Profile | None:
         """The same by alternate id; unlike the profile's, it creates no profile (MyPreferences `Add or update
         preferences by alternate id`). Raises NotFound."""
         return self._write_profile(
             "upsertPreferencesByAlternateId",
-            wire.encode(change),
+            encode(change),
             alternate_id_type=alternate_id_type,
             alternate_id=alternate_id,
         )
 
-    def retrieve_preferences(self, profile_id: str, filter_id: str | None = None) -> wire.FullProfile:
+    def retrieve_preferences(self, profile_id: str, filter_id: str | None = None) -> FullProfile:
         """The stated preferences of a profile, of one filter only where it is named (MyPreferences `Retrieve
         preferences`). Raises NotFound."""
         params = {"implied": False, "filterId": filter_id, "includeConsentHistory": False}
-        return self._read_profile(
-            "retrievePreferences", wire.FullProfile, params=params, profile_id=profile_id
-        )
+        return self._read_profile("retrievePreferences", FullProfile, params=params, profile_id=profile_id)
 
-    def archive_preferences(self, profile_id: str, wanted: wire.Archiving) -> None:
+    def archive_preferences(self, profile_id: str, wanted: Archiving) -> None:
         """Take preferences out of ordinary reads; nobody is opted out by it (MyPreferences `Archive
         preferences`)."""
-        self._write_only("archivePreferences", wire.encode(wanted), profile_id=profile_id)
+        self._write_only("archivePreferences", encode(wanted), profile_id=profile_id)
 
 
 class Consents(Caller):
     """Consents, and the filters they are linked to. One method for each endpoint. Every method raises
     SideError."""
 
-    def add_consents(self, profile_id: str, consents: Sequence[wire.Consent]) -> list[wire.Consent]:
+    def add_consents(self, profile_id: str, consents: Sequence[Consent]) -> list[Consent]:
         """Add or change consents of a profile; returns all current ones (MyPreferences `Add consents to
         profile`). A revocation archives the preferences linked to the consent."""
-        body = wire.encode(wire.ConsentList(consents=list(consents)))
-        return self._write_as("addConsents", body, wire.ConsentList, profile_id=profile_id).consents
+        body = encode(ConsentList(consents=list(consents)))
+        return self._write_as("addConsents", body, ConsentList, profile_id=profile_id).consents
 
-    def add_element_consents(self, profile_id: str, elements: wire.FullProfile) -> wire.Profile | None:
+    def add_element_consents(self, profile_id: str, elements: FullProfile) -> Profile | None:
         """Add or change consents nested in contact elements of a profile, by MyPreferences `Update profile
         (POST)`, which takes them in v4; the older elements route is not documented. An element that is not
         on the profile is added to it."""
-        return self._write_profile("addElementConsents", wire.encode(elements), profile_id=profile_id)
+        return self._write_profile("addElementConsents", encode(elements), profile_id=profile_id)
 
-    def retrieve_consent_filters(
-        self, profile_id: str, filter_id: str | None = None
-    ) -> list[wire.ConsentFilter]:
+    def retrieve_consent_filters(self, profile_id: str, filter_id: str | None = None) -> list[ConsentFilter]:
         """Which consents are linked to which filters, inherited links left out (MyPreferences `Filter
         associations`). Raises NotFound."""
         params = {"filterId": filter_id, "implied": False}
         return self._read_list(
-            "retrieveConsentFilters", "Filters", wire.ConsentFilter, params=params, profile_id=profile_id
+            "retrieveConsentFilters", "Filters", ConsentFilter, params=params, profile_id=profile_id
         )
 
-    def add_consent_filters(self, profile_id: str, links: Sequence[wire.ConsentFilter]) -> None:
+    def add_consent_filters(self, profile_id: str, links: Sequence[ConsentFilter]) -> None:
         """Link consents to filters (MyPreferences `Filter associations`)."""
-        body = [wire.encode(link) for link in links]
+        body = [encode(link) for link in links]
         self._write_only("addConsentFilters", body, profile_id=profile_id)
 
     def remove_consent_filter(self, profile_id: str, filter_id: str, consent_type: str) -> None:
@@ -89,70 +94,66 @@ class History(Caller):
     """Former values. For an operator to read, never for a decision: archived and superseded choices stand
     beside the current ones. One method for each endpoint. Every method raises SideError."""
 
-    def history_preferences_by_id(self, profile_id: str, filter_id: str | None = None) -> wire.FullProfile:
+    def history_preferences_by_id(self, profile_id: str, filter_id: str | None = None) -> FullProfile:
         """Current and former preferences (MyPreferences `Retrieve historical preferences by profile id`)."""
         params = {"filterId": filter_id}
-        return self._read_profile(
-            "historyPreferencesById", wire.FullProfile, params=params, profile_id=profile_id
-        )
+        return self._read_profile("historyPreferencesById", FullProfile, params=params, profile_id=profile_id)
 
     def history_preferences_by_alternate_id(
         self, alternate_id_type: str, alternate_id: str, filter_id: str | None = None
-    ) -> wire.FullProfile:
+    ) -> FullProfile:
         """The same by alternate id."""
         return self._read_profile(
             "historyPreferencesByAlternateId",
-            wire.FullProfile,
+            FullProfile,
             params={"filterId": filter_id},
             alternate_id_type=alternate_id_type,
             alternate_id=alternate_id,
         )
 
-    def history_consents_by_id(self, profile_id: str) -> wire.Profile:
+    def history_consents_by_id(self, profile_id: str) -> Profile:
         """Current and former consents, by type, version and time (MyPreferences `Retrieve historical consents
         by profile id`)."""
-        return self._read_profile("historyConsentsById", wire.Profile, profile_id=profile_id)
+        return self._read_profile("historyConsentsById", Profile, profile_id=profile_id)
 
-    def history_consents_by_alternate_id(self, alternate_id_type: str, alternate_id: str) -> wire.Profile:
+    def history_consents_by_alternate_id(self, alternate_id_type: str, alternate_id: str) -> Profile:
         """The same by alternate id."""
         return self._read_profile(
             "historyConsentsByAlternateId",
-            wire.Profile,
+            Profile,
             alternate_id_type=alternate_id_type,
             alternate_id=alternate_id,
         )
 
-    def history_custom_fields_by_id(self, profile_id: str) -> wire.FullProfile:
+    def history_custom_fields_by_id(self, profile_id: str) -> FullProfile:
         """Every value of custom fields, by time (MyPreferences `Retrieve historical custom fields by profile
         id`)."""
-        return self._read_profile("historyCustomFieldsById", wire.FullProfile, profile_id=profile_id)
+        return self._read_profile("historyCustomFieldsById", FullProfile, profile_id=profile_id)
 
-    def history_custom_fields_by_alternate_id(
-        self, alternate_id_type: str, alternate_id: str
-    ) -> wire.FullProfile:
+    def history_custom_fields_by_alternate_id(self, alternate_id_type: str, alternate_id: str) -> FullProfile:
         """The same by alternate id."""
         return self._read_profile(
             "historyCustomFieldsByAlternateId",
-            wire.FullProfile,
+            FullProfile,
             alternate_id_type=alternate_id_type,
             alternate_id=alternate_id,
         )
 
-    def history_standard_fields_by_id(self, profile_id: str) -> list[wire.FullProfile]:
+    def history_standard_fields_by_id(self, profile_id: str) -> list[FullProfile]:
         """Former values of name, locale and the like, one entry for each change (MyPreferences `Retrieve
         historical standard fields by profile id`)."""
         return self._read_list(
-            "historyStandardFieldsById", "UserProfilePreferences", wire.FullProfile, profile_id=profile_id
+            "historyStandardFieldsById", "UserProfilePreferences", FullProfile, profile_id=profile_id
         )
 
     def history_standard_fields_by_alternate_id(
         self, alternate_id_type: str, alternate_id: str
-    ) -> list[wire.FullProfile]:
+    ) -> list[FullProfile]:
         """The same by alternate id."""
         return self._read_list(
             "historyStandardFieldsByAlternateId",
             "UserProfilePreferences",
-            wire.FullProfile,
+            FullProfile,
             alternate_id_type=alternate_id_type,
             alternate_id=alternate_id,
         )

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.core.errors import NotFound
-from bridge.mypreferences import wire
 from bridge.mypreferences.client.base import Caller, P
+from bridge.mypreferences.wire.codec import bad_answer, encode
+from bridge.mypreferences.wire.profiles import Address, Author, Authored, CustomerName, FullProfile, Profile
 
 # Both default to true at the service: inherited and former choices would look like stated ones.
 STATED_ONLY = {"implied": False, "includeConsentHistory": False}
@@ -23,26 +24,26 @@ class Profiles(Caller):
 
     # one profile
 
-    def retrieve_profile_by_id(self, profile_id: str) -> wire.Profile:
+    def retrieve_profile_by_id(self, profile_id: str) -> Profile:
         """One profile, also an inactive one (MyPreferences `Retrieve profile by profile id`). Raises
         NotFound."""
-        return self._by_id(profile_id, wire.Profile)
+        return self._by_id(profile_id, Profile)
 
-    def retrieve_full_profile_by_id(self, profile_id: str) -> wire.FullProfile:
+    def retrieve_full_profile_by_id(self, profile_id: str) -> FullProfile:
         """The same with every field, as replacing or patching it needs."""
-        return self._by_id(profile_id, wire.FullProfile)
+        return self._by_id(profile_id, FullProfile)
 
-    def retrieve_authors_by_id(self, profile_id: str) -> list[wire.Author]:
+    def retrieve_authors_by_id(self, profile_id: str) -> list[Author]:
         """Who recorded the stated preferences of a profile (the same call). Raises NotFound."""
-        found = self._read_as("retrieveProfileById", wire.Authored, params=STATED_ONLY, profile_id=profile_id)
+        found = self._read_as("retrieveProfileById", Authored, params=STATED_ONLY, profile_id=profile_id)
         return found.authors
 
-    def retrieve_profile_by_alternate_id(self, alternate_id_type: str, alternate_id: str) -> wire.Profile:
+    def retrieve_profile_by_alternate_id(self, alternate_id_type: str, alternate_id: str) -> Profile:
         """The active profile with that alternate id, in any case (MyPreferences `Retrieve profile by
         alternate id`). Raises NotFound."""
         return self._read_profile(
             "retrieveProfileByAlternateId",
-            wire.Profile,
+            Profile,
             params=STATED_ONLY,
             alternate_id_type=alternate_id_type,
             alternate_id=alternate_id,
@@ -50,29 +51,25 @@ class Profiles(Caller):
 
     # searches
 
-    def retrieve_profiles_by_email(
-        self, address: str, *, email_type: str | None = None
-    ) -> list[wire.Profile]:
+    def retrieve_profiles_by_email(self, address: str, *, email_type: str | None = None) -> list[Profile]:
         """Profiles with an e-mail address (MyPreferences `Retrieve profiles by email`)."""
         query = {"emailAddress": address, "emailType": email_type, "includeInactive": False}
-        return self._search("retrieveProfilesByEmail", query, wire.Profile)
+        return self._search("retrieveProfilesByEmail", query, Profile)
 
-    def retrieve_profiles_by_phone(
-        self, number: str, *, phone_type: str | None = None
-    ) -> list[wire.FullProfile]:
+    def retrieve_profiles_by_phone(self, number: str, *, phone_type: str | None = None) -> list[FullProfile]:
         """Profiles with a phone number; only its digits are sent (MyPreferences `Retrieve profiles by
         phone`)."""
         query = {"phoneNumber": _digits(number), "phoneType": phone_type, "includeInactive": False}
-        return self._search("retrieveProfilesByPhone", query, wire.FullProfile)
+        return self._search("retrieveProfilesByPhone", query, FullProfile)
 
     def retrieve_profiles_by_address(
         self,
-        address: wire.Address,
-        name: wire.CustomerName | None = None,
+        address: Address,
+        name: CustomerName | None = None,
         *,
         partial_address: bool = False,
         partial_name: bool = False,
-    ) -> list[wire.FullProfile]:
+    ) -> list[FullProfile]:
         """Profiles at a postal address, by every part that is given (MyPreferences `Retrieve profiles by
         address`). Raises ValueError without city and state."""
         if not address.city or not address.state_province:
@@ -90,28 +87,28 @@ class Profiles(Caller):
             "partialAddress1Match": partial_address,
             "partialNameMatch": partial_name,
         }
-        return self._search("retrieveProfilesByAddress", query, wire.FullProfile)
+        return self._search("retrieveProfilesByAddress", query, FullProfile)
 
-    def retrieve_profiles_by_preference_attributes(self, attributes: Mapping[str, str]) -> list[wire.Profile]:
+    def retrieve_profiles_by_preference_attributes(self, attributes: Mapping[str, str]) -> list[Profile]:
         """Profiles with a preference that has all of these attributes (MyPreferences `Retrieve profiles by
         preference attributes`). They hold only such preferences: never a view of the whole person."""
         query: dict[str, Any] = {}
         for index, (key, value) in enumerate(attributes.items()):
             query[f"preferenceAttributes[{index}].key"] = key
             query[f"preferenceAttributes[{index}].value"] = value
-        return self._search("retrieveProfilesByPreferenceAttributes", query, wire.Profile)
+        return self._search("retrieveProfilesByPreferenceAttributes", query, Profile)
 
     def retrieve_group_profiles_by_id(
         self, profile_id: str, group_type: str, group_name: str | None = None
-    ) -> list[wire.FullProfile]:
+    ) -> list[FullProfile]:
         """Members of the groups that a profile is the primary one of (MyPreferences `Retrieve group profiles
         by profile id`)."""
         query = {"groupType": group_type, "groupName": group_name}
-        return self._search("retrieveGroupProfilesById", query, wire.FullProfile, profile_id=profile_id)
+        return self._search("retrieveGroupProfilesById", query, FullProfile, profile_id=profile_id)
 
     def retrieve_group_profiles_by_email(
         self, address: str, group_type: str, group_name: str | None = None, *, email_type: str | None = None
-    ) -> list[wire.FullProfile]:
+    ) -> list[FullProfile]:
         """The same by the primary profile's e-mail address (MyPreferences `Retrieve group profiles by email
         address`)."""
         query = {
@@ -120,11 +117,11 @@ class Profiles(Caller):
             "groupType": group_type,
             "groupName": group_name,
         }
-        return self._search("retrieveGroupProfilesByEmail", query, wire.FullProfile)
+        return self._search("retrieveGroupProfilesByEmail", query, FullProfile)
 
     def retrieve_group_profiles_by_phone(
         self, number: str, group_type: str, group_name: str | None = None, *, phone_type: str | None = None
-    ) -> list[wire.FullProfile]:
+    ) -> list[FullProfile]:
         """The same by the primary profile's phone number (MyPreferences `Retrieve group profiles by
         phone`)."""
         query = {
@@ -133,44 +130,44 @@ class Profiles(Caller):
             "groupType": group_type,
             "groupName": group_name,
         }
-        return self._search("retrieveGroupProfilesByPhone", query, wire.FullProfile)
+        return self._search("retrieveGroupProfilesByPhone", query, FullProfile)
 
     # writes
 
-    def create_profile(self, profile: wire.Profile) -> wire.Profile | None:
+    def create_profile(self, profile: Profile) -> Profile | None:
         """Create a profile (MyPreferences `Create profile`). Repeating it creates a second one: where there
         is an alternate id, `upsert_profile_by_alternate_id` is the safe way."""
-        return self._write_profile("createProfile", wire.encode(profile))
+        return self._write_profile("createProfile", encode(profile))
 
-    def update_profile_post(self, profile_id: str, change: wire.Profile) -> wire.Profile | None:
+    def update_profile_post(self, profile_id: str, change: Profile) -> Profile | None:
         """Change what `change` names and leave the rest (MyPreferences `Update profile (POST)`). None where
         the service accepts without showing the profile."""
-        return self._write_profile("updateProfilePost", wire.encode(change), profile_id=profile_id)
+        return self._write_profile("updateProfilePost", encode(change), profile_id=profile_id)
 
     def upsert_profile_by_alternate_id(
-        self, alternate_id_type: str, alternate_id: str, change: wire.Profile
-    ) -> wire.Profile | None:
+        self, alternate_id_type: str, alternate_id: str, change: Profile
+    ) -> Profile | None:
         """Change the profile with that alternate id, or create it (MyPreferences `Update profile by alternate
         id (POST)`). Repeating it leaves one profile."""
         return self._write_profile(
             "upsertProfileByAlternateId",
-            wire.encode(change),
+            encode(change),
             alternate_id_type=alternate_id_type,
             alternate_id=alternate_id,
         )
 
-    def update_profile_put(self, profile_id: str, whole: wire.FullProfile) -> wire.Profile | None:
+    def update_profile_put(self, profile_id: str, whole: FullProfile) -> Profile | None:
         """Replace a profile by `whole` (MyPreferences `Update profile (PUT)`): every choice, address and
         field that it leaves out is lost."""
-        return self._write_profile("updateProfilePut", wire.encode(whole), profile_id=profile_id)
+        return self._write_profile("updateProfilePut", encode(whole), profile_id=profile_id)
 
     def replace_profile_by_alternate_id(
-        self, alternate_id_type: str, alternate_id: str, whole: wire.FullProfile
-    ) -> wire.Profile | None:
+        self, alternate_id_type: str, alternate_id: str, whole: FullProfile
+    ) -> Profile | None:
         """The same by alternate id (MyPreferences `Update profile by alternate id (PUT)`)."""
         return self._write_profile(
             "replaceProfileByAlternateId",
-            wire.encode(whole),
+            encode(whole),
             alternate_id_type=alternate_id_type,
             alternate_id=alternate_id,
         )
@@ -194,7 +191,7 @@ class Profiles(Caller):
         operation = "retrieveProfileById"
         profile = self._read_profile(operation, kind, params=STATED_ONLY, profile_id=profile_id)
         if profile.id != str(profile_id):
-            raise wire.bad_answer(operation)
+            raise bad_answer(operation)
         return profile
 
     def _search(self, operation: str, query: dict[str, Any], kind: type[P], **path: str) -> list[P]:
@@ -203,7 +200,7 @@ class Profiles(Caller):
         except NotFound:
             return []
         if not all(profile.id for profile in profiles):
-            raise wire.bad_answer(operation)
+            raise bad_answer(operation)
         return profiles
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.core.ports import Hint, Page
-from bridge.mypreferences import wire
 from bridge.mypreferences.client import EventSlice
 from bridge.mypreferences.events.types import EventRelevance, relevance_of
+from bridge.mypreferences.wire.events import Event
 
 _SECOND = timedelta(seconds=1)
 
@@ -86,9 +86,9 @@ class _Pages:
             )
         return replace(page, watermark=watermark, warnings=warnings, skipped=self._unnamed)
 
-    def _by_profile(self, events: Sequence[wire.Event]) -> dict[str, list[wire.Event]]:
+    def _by_profile(self, events: Sequence[Event]) -> dict[str, list[Event]]:
         """The relevant events, by profile."""
-        by_profile: dict[str, list[wire.Event]] = {}
+        by_profile: dict[str, list[Event]] = {}
         for event in events:
             relevance = relevance_of(event.event_type)
             if relevance is EventRelevance.NONE:
@@ -102,28 +102,28 @@ class _Pages:
                 self._unnamed += 1
         return by_profile
 
-    def _is_new(self, profile: str, events: Sequence[wire.Event]) -> bool:
+    def _is_new(self, profile: str, events: Sequence[Event]) -> bool:
         return profile not in self._hinted or any(map(_former, events))
 
 
-def _hint(profile: str, events: Sequence[wire.Event]) -> Hint:
+def _hint(profile: str, events: Sequence[Event]) -> Hint:
     former = {address: event.earliest for event in events if (address := _former(event))}
     return Hint(id=profile, keys=tuple(map(_key, events)), former=tuple(former.items()))
 
 
-def _former(event: wire.Event) -> str | None:
+def _former(event: Event) -> str | None:
     """The address that the profile had before this event; None where it did not change one."""
     return event.former_address if relevance_of(event.event_type) is EventRelevance.ADDRESS else None
 
 
-def _key(event: wire.Event) -> str:
+def _key(event: Event) -> str:
     """What identifies an event: its id, or without one all that is known of it."""
     if event.event_id is not None:
         return str(event.event_id)
     return f"{event.event_type} {event.profile_id} {event.earliest}"
 
 
-def _profile_id(event: wire.Event) -> str:
+def _profile_id(event: Event) -> str:
     text = "" if event.profile_id is None else str(event.profile_id).strip()
     return text if text.isascii() and text.isdigit() else ""
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from bridge.core.errors import OutcomeUnknown, Refused
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping
-from bridge.mypreferences import wire
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.events.types import normalised
+from bridge.mypreferences.wire.events import EventInterest, Subscription
 
 ACTIVE, PAUSED, INACTIVE = "Active", "Paused", "Inactive"
 
@@ -33,10 +33,10 @@ class Need:
     names: frozenset[str] = frozenset()
 
     @property
-    def interest(self) -> wire.EventInterest:
+    def interest(self) -> EventInterest:
         """How it is subscribed to: for everything, since the mapping may grow."""
         everything = [_EVERYTHING.get(self.entity, "")]
-        return wire.EventInterest(
+        return EventInterest(
             entity=self.entity,
             event_type=self.event_type,
             filters=everything if self.entity == "Preferences" else None,
@@ -44,7 +44,7 @@ class Need:
             contact_types=everything if self.entity == "Contacts" else None,
         )
 
-    def met_by(self, interest: wire.EventInterest) -> bool:
+    def met_by(self, interest: EventInterest) -> bool:
         """Whether a subscription with this interest receives it."""
         if normalised(interest.event_type) != normalised(self.event_type):
             return False
@@ -83,13 +83,13 @@ def _needs(
         yield Need("Contacts", f"contacts.alternateid.{act}")
 
 
-def lacking(wanted: Iterable[Need], subscriptions: Iterable[wire.Subscription]) -> list[str]:
+def lacking(wanted: Iterable[Need], subscriptions: Iterable[Subscription]) -> list[str]:
     """The event types that none of these subscriptions receives."""
     interests = [one for item in subscriptions for one in item.subscriptions or ()]
     return [need.event_type for need in wanted if not any(map(need.met_by, interests))]
 
 
-def subscribe(client: MyPreferencesClient, wanted: wire.Subscription) -> wire.Subscription:
+def subscribe(client: MyPreferencesClient, wanted: Subscription) -> Subscription:
     """Create a subscription. Where its outcome is unknown, the list shows it. Raises SideError."""
     known = {str(one.id) for one in client.retrieve_subscriptions()}
     try:
@@ -98,7 +98,7 @@ def subscribe(client: MyPreferencesClient, wanted: wire.Subscription) -> wire.Su
         return _only(wanted, [one for one in client.retrieve_subscriptions() if str(one.id) not in known])
 
 
-def _only(wanted: wire.Subscription, fresh: Sequence[wire.Subscription]) -> wire.Subscription:
+def _only(wanted: Subscription, fresh: Sequence[Subscription]) -> Subscription:
     made = [one for one in fresh if one.url == wanted.url]
     if len(made) != 1:
         raise Refused(
