@@ -24,7 +24,7 @@ from bridge.mapping_file import load_mapping
 from bridge.mypreferences.build import MyPreferencesParts
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.settings import Settings
-from bridge.settings.erasure_key import key_of
+from bridge.settings.load import key_of
 from bridge.store import Lease, Store
 from bridge.store.lease_owner import is_gone, this_process
 from bridge.transport import ErrorMapper, SignIn, Throttle, Transport

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
 from bridge.mapping_file import check_mapping_text, read_mapping
-from bridge.mapping_file.scaffold.draft import draft
-from bridge.mapping_file.scaffold.matching import match_catalogues
+from bridge.mapping_file.draft import draft
+from bridge.mapping_file.matching import match_catalogues
 
 NAMES = st.sampled_from(
     ["News", "news email", "Offers", "Offers daily", "weekly offers", 'a "b"', "\x7f\n[[", ""]

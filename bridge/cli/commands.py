@@ -60,12 +60,12 @@ def build() -> typer.Typer:
 
 
 def _sync_commands(app: typer.Typer) -> None:
-    from bridge.cli import apply, forget, plan, reconcile, run
+    from bridge.cli import forget, plan, run
 
     _add(app, {
         "plan": (plan.plan, "bridge plan", "bridge plan --out plan.json"),
-        "apply": (apply.apply, "bridge apply plan.json"),
-        "reconcile": (reconcile.reconcile, "bridge reconcile", "bridge reconcile --full --json"),
+        "apply": (plan.apply, "bridge apply plan.json"),
+        "reconcile": (run.reconcile, "bridge reconcile", "bridge reconcile --full --json"),
         "run": (run.run, "bridge run --config bridge.toml"),
         "forget": (
             forget.forget, "bridge forget ada@example.com --dry-run", "bridge forget - --yes < address.txt"
@@ -94,13 +94,13 @@ def _inspect_commands(app: typer.Typer) -> None:
 
 
 def _setup_commands(app: typer.Typer) -> None:
-    from bridge.cli import db, demo, mapping, preferences, profile_links, sandbox, scaffold, webhooks
+    from bridge.cli import db, demo, mapping, preferences, profile_links, webhooks
     from bridge.cli.doctor import command as doctor
 
     _add(app, {
         "demo": (demo.demo, "bridge demo", "bridge demo --people 2000 --seed 7 --serve"),
         "sandbox": (
-            sandbox.sandbox, "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001"
+            demo.sandbox, "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001"
         ),
         "doctor": (doctor.doctor, "bridge doctor", "bridge doctor --provision --as John.Doe"),
     }, SETUP)  # fmt: skip
@@ -111,7 +111,7 @@ def _setup_commands(app: typer.Typer) -> None:
             mapping.check, "bridge mapping check mappings/bridge.toml", "bridge mapping check --live"
         ),
         "scaffold": (
-            scaffold.scaffold, "bridge mapping scaffold", "bridge mapping scaffold --out draft.toml"
+            mapping.scaffold, "bridge mapping scaffold", "bridge mapping scaffold --out draft.toml"
         ),
         "schema": (mapping.schema, "bridge mapping schema > mappings/schema.json"),
         "pin": (profile_links.pin, "bridge mapping pin --dry-run", "bridge mapping pin --yes"),

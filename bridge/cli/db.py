@@ -1,13 +1,24 @@
-"""`bridge db`: the state DB's schema."""
+"""The state DB: opening it read-only, or as the one process that writes; and `bridge db`, its schema."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
 
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import ExitCode, StatusMark, note, print_json
 
+RENEW_SECONDS = 15.0  # between renewals of the lease while a step takes long
+NO_PROGRESS = timedelta(minutes=15)  # after which a command that hangs loses its lease
+
 if TYPE_CHECKING:
+    from bridge.settings import Settings
+    from bridge.store import Lease, Store
     from bridge.store.migrate import SchemaState
 
 
@@ -34,7 +45,7 @@ def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
 
     For the same accounts under new settings, for example another URL.
     """
-    from bridge.cli.store_access import opened
+    from bridge.cli.db import opened
     from bridge.core.model import Side
 
     with opened(settings_from(config, database_url)) as store:
@@ -66,3 +77,58 @@ def _print(state: SchemaState, *, json: bool) -> None:
         note(StatusMark.NEXT, "A newer version of the bridge made it. Install that version again.")
     else:
         note(StatusMark.NEXT, "Run `bridge db upgrade`.")
+
+
+def now() -> datetime:
+    """The bridge's own clock."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Store]:
+    """The state DB, read-only."""
+    from bridge.store import Store
+
+    with Store.reader(settings.database_url, now) as store:
+        yield store
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Store]:
+    """The state DB, writable, for commands that call neither side and need no lease."""
+    from bridge.store import Store
+
+    with Store.open(settings.database_url, now) as store:
+        yield store
+
+
+@contextmanager
+def writing(lease: Lease) -> Iterator[Callable[[], None]]:
+    """Hold the lease. Yields the heartbeat to call as work makes progress. Raises LeaseHeld, and SystemExit
+    on SIGTERM, so that the lease is released."""
+    from bridge.daemon.liveness import Heartbeat, LeaseRenewer
+
+    heartbeat = Heartbeat(NO_PROGRESS, time.monotonic)
+    heartbeat.beat()
+    renewer = LeaseRenewer(lease=lease, heartbeat=heartbeat, lost=lambda: None, every=RENEW_SECONDS)
+    with _exit_on_sigterm(), lease:
+        renewer.start()
+        try:
+            yield renewer.beat
+        finally:
+            renewer.stop()
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    def exit_process(*_: object) -> NoReturn:
+        raise SystemExit(ExitCode.TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, exit_process)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,5 @@
-"""`bridge demo`: a complete sync with no setup. Both services are emulated; nothing leaves this machine."""
+"""`bridge sandbox`, both services emulated to try a mapping or a policy against, and `bridge demo`, a
+complete sync between them with no setup. Nothing leaves this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +16,6 @@ from bridge.cli import demo_report
 from bridge.cli.demo_report import DemoResult
 from bridge.cli.options import IgnoredConfig, Json
 from bridge.cli.output import print_json
-from bridge.cli.sandbox import People, Seed
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +25,33 @@ if TYPE_CHECKING:
     from bridge.sandbox.population import Population
     from bridge.sandbox.world import World
     from bridge.settings import Settings
+
+
+People = Annotated[
+    int, typer.Option("--people", metavar="N", min=20, max=100_000, help="How many people to create.")
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="S", help="Seed for the people and their changes.")]
+Port = Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="0: any free port.")]
+
+
+def sandbox(
+    people: People = 200,
+    seed: Seed = 1,
+    mypreferences_port: Port = 0,
+    dotdigital_port: Port = 0,
+    config: IgnoredConfig = None,
+) -> int:
+    """Emulate both services with test people on loopback, until Ctrl-C."""
+    from bridge.sandbox.serve import serve
+
+    del config
+    try:
+        return serve(people, seed, mypreferences_port, dotdigital_port, sys.stdout)
+    except OSError as error:
+        raise ConfigError(
+            f"The sandbox cannot use this port: {error.strerror}.", hint="Choose other ports, or give none."
+        ) from None
+
 
 _DEMO_SETTINGS = {
     "BRIDGE_MYPREFERENCES__RATE": "1000",  # requests per second; the emulated service sets no limit
@@ -103,7 +130,7 @@ def _settings(world: World, folder: Path) -> Settings:
 
 
 def _run_demo(app: App, world: World, population: Population, began: float) -> DemoResult:
-    from bridge.cli.progress import show_progress
+    from bridge.cli.output import show_progress
 
     with show_progress() as progress:
         progress("creating people", 0)
@@ -123,7 +150,7 @@ def _run_demo(app: App, world: World, population: Population, began: float) -> D
 
 
 def _run_once(app: App, progress: Any) -> Report:
-    from bridge.cli.store_access import writing
+    from bridge.cli.db import writing
     from bridge.engine.run import run_once
 
     with writing(app.lease()) as heartbeat:

@@ -38,7 +38,7 @@ def explain(
     """Show one person's state and history.
 
     For each topic: what each side says and since when, what was agreed, by which rule, what was written."""
-    from bridge.cli.store_access import reading
+    from bridge.cli.db import reading
     from bridge.mapping_file import load_mapping
 
     settings = settings_from(config, database_url, mapping)

@@ -89,7 +89,7 @@ def _addresses(given: str | None) -> list[str]:
 def _require_key(settings: Settings) -> None:
     """Make sure there is an erasure key; make one where none exists and no marker needs another key."""
     from bridge.app import App
-    from bridge.settings.erasure_key import key_file, make_key
+    from bridge.settings.load import key_file, make_key
 
     with App(settings) as app:
         path = key_file(settings)
@@ -104,8 +104,8 @@ def _erase_everywhere(
     settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool
 ) -> int:
     from bridge.app import App
-    from bridge.cli.progress import show_progress
-    from bridge.cli.store_access import writing
+    from bridge.cli.db import writing
+    from bridge.cli.output import show_progress
     from bridge.engine.erase import PersonEraser
 
     with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
@@ -126,7 +126,7 @@ def _erase_everywhere(
 
 def _erase_here(settings: Settings, addresses: list[str], *, dry_run: bool, yes: bool, json: bool) -> int:
     from bridge.app import App
-    from bridge.cli.store_access import writing
+    from bridge.cli.db import writing
     from bridge.engine.erase import erase_local, preview_local
 
     with App(settings) as app, writing(app.lease()):
@@ -149,7 +149,7 @@ def _people_text(addresses: list[str]) -> str:
 
 def _drop_unreadable(settings: Settings, email: str | None, *, yes: bool, json: bool) -> int:
     from bridge.app import App
-    from bridge.cli.store_access import writing
+    from bridge.cli.db import writing
 
     if email is not None:
         raise ConfigError("--drop-unreadable applies to all markers.", hint="Do not give an address with it.")

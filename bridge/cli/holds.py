@@ -62,7 +62,7 @@ def list_(
     json: Json = False,
 ) -> int:
     """List held changes, oldest first."""
-    from bridge.cli.store_access import reading
+    from bridge.cli.db import reading
 
     wanted = None if state is StateFilter.ALL else HoldState(state.value)
     with reading(settings_from(config, database_url)) as store:
@@ -195,7 +195,7 @@ def _answer(
     yes: bool,
     json: bool,
 ) -> int:
-    from bridge.cli.store_access import opened
+    from bridge.cli.db import opened
 
     if sum((bool(numbers), reason is not None, everything)) != 1:
         raise ConfigError(

@@ -13,7 +13,7 @@ from bridge.cli.output import StatusMark, note, plural, print_json
 
 def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Check that no entry was edited, removed or reordered."""
-    from bridge.cli.store_access import reading
+    from bridge.cli.db import reading
     from bridge.store import LedgerBroken
 
     with reading(settings_from(config, database_url)) as store:
@@ -37,7 +37,7 @@ def export(config: Config = None, database_url: DatabaseUrl = None, json: Json =
 
     With --json as one array. The entries contain no addresses.
     """
-    from bridge.cli.store_access import reading
+    from bridge.cli.db import reading
 
     with reading(settings_from(config, database_url)) as store:
         entries = store.ledger.export()

@@ -14,7 +14,7 @@ from bridge.core.errors import Forbidden, NotFound
 from bridge.core.mapping import FilterRef
 from bridge.core.mapping_check import MappingProblem, catalogue_names, find_problems, kinds_used
 from bridge.core.model import Side
-from bridge.did_you_mean import did_you_mean
+from bridge.similarity import did_you_mean
 
 if TYPE_CHECKING:
     from bridge.app import App

@@ -1,4 +1,5 @@
-"""What commands print: one JSON document or text on stdout, everything else on stderr."""
+"""What commands print: one JSON document or text on stdout, everything else on stderr, with progress bars
+where that is a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import cache
@@ -15,8 +18,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
     from rich.table import Table
     from rich.text import Text
+
+    from bridge.engine.context import Progress
+
 
 GOOD, WARN, BAD = "green", "yellow", "red"
 SIDES: Mapping[str, str] = {"mypreferences": "MyPreferences", "dotdigital": "Dotdigital"}
@@ -194,3 +202,44 @@ def format_duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
+
+
+class _Steps:
+    """The engine's steps as bars, one visible at a time. Called from several threads."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, step: str, done: int, total: int | None = None) -> None:
+        with self._lock:
+            if step not in self._tasks:
+                self._tasks[step] = self._bars.add_task(step, total=None, of="")
+            for name, task in self._tasks.items():
+                if name != step:
+                    self._bars.update(task, visible=False)
+            of = "" if total is None else f"of {total:,}"
+            self._bars.update(self._tasks[step], completed=done, total=total, of=of, visible=True)
+
+
+@contextmanager
+def show_progress() -> Iterator[Progress]:
+    """The progress callback to pass to the engine."""
+    from bridge.engine.context import silent
+
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:,.0f}"),
+        TextColumn("{task.fields[of]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console(stderr=True), transient=True) as bars:
+        yield _Steps(bars)

@@ -17,7 +17,7 @@ from bridge.core.errors import ConfigError
 if TYPE_CHECKING:
     from bridge.app import App
     from bridge.core.catalogue import NewPreference
-    from bridge.dotdigital.preference_admin import PreferenceAdmin, PreferenceDefinition
+    from bridge.dotdigital.preference_tree import PreferenceAdmin, PreferenceDefinition
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="An id from `preferences list`.", min=1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
@@ -174,7 +174,7 @@ def delete(
 @contextmanager
 def _admin(config: Any, mapping: Any = None) -> Iterator[tuple[App, PreferenceAdmin]]:
     from bridge.app import App, Options
-    from bridge.dotdigital.preference_admin import PreferenceAdmin
+    from bridge.dotdigital.preference_tree import PreferenceAdmin
 
     with App(settings_from(config, mapping=mapping), Options(read_timeout=READ_TIMEOUT, tries=2)) as app:
         yield app, PreferenceAdmin(app.dotdigital)
@@ -182,8 +182,8 @@ def _admin(config: Any, mapping: Any = None) -> Iterator[tuple[App, PreferenceAd
 
 def _drafts(app: App, chosen: Sequence[str]) -> list[NewPreference]:
     """What to create for filters and consents without a counterpart."""
-    from bridge.cli.scaffold import match_live
-    from bridge.mapping_file.scaffold.missing import missing_preferences
+    from bridge.cli.mapping import match_live
+    from bridge.mapping_file.draft import missing_preferences
 
     return missing_preferences(match_live(app), _mapped_sources(app), chosen)
 

@@ -30,8 +30,8 @@ def pin(
     Asks first. Nothing else of a contact changes, and no contact is created.
     """
     from bridge.app import App
-    from bridge.cli.progress import show_progress
-    from bridge.cli.store_access import writing
+    from bridge.cli.db import writing
+    from bridge.cli.output import show_progress
     from bridge.dotdigital.profile_links import certain
 
     settings = settings_from(config, database_url)
@@ -49,8 +49,8 @@ def pin(
 
 
 def _set_links(app: App, linker: ProfileLinker, plan: LinkPlan) -> LinkResult:
-    from bridge.cli.progress import show_progress
-    from bridge.cli.store_access import writing
+    from bridge.cli.db import writing
+    from bridge.cli.output import show_progress
 
     with writing(app.lease()) as heartbeat, show_progress() as progress:
         progress("importing", 0, len(plan.wanted))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bridge.cli.doctor.polling import polling, polling_lines
+from bridge.cli.doctor.feeds import polling, polling_lines
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import (
     SIDES,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def status(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Show lag, watermarks, last runs, open work and API budget."""
-    from bridge.cli.store_access import now, reading
+    from bridge.cli.db import now, reading
 
     with reading(settings_from(config, database_url)) as store:
         document = status_document(store, now())

@@ -31,7 +31,7 @@ Rest = Annotated[
 
 def list_(config: Config = None, mapping: MappingFile = None, json: Json = False) -> int:
     """List subscriptions, and the needed events that none covers."""
-    from bridge.mypreferences.events.webhook_admin import lacking
+    from bridge.mypreferences.events.webhooks import lacking
 
     with _open_app(config, mapping) as app:
         wanted = _needs(app)
@@ -64,7 +64,7 @@ def create(
 
     The subscription is paused until you resume it.
     """
-    from bridge.mypreferences.events.webhook_admin import ACTIVE, PAUSED, subscribe
+    from bridge.mypreferences.events.webhooks import ACTIVE, PAUSED, subscribe
     from bridge.mypreferences.wire.events import Subscription
 
     with _open_app(config, mapping) as app:
@@ -89,7 +89,7 @@ def create(
 
 def pause(number: Number, config: Config = None, json: Json = False) -> int:
     """Stop deliveries. Events are still kept, and polling continues."""
-    from bridge.mypreferences.events.webhook_admin import PAUSED
+    from bridge.mypreferences.events.webhooks import PAUSED
 
     return _set_state(config, number, PAUSED, json=json)
 
@@ -99,14 +99,14 @@ def resume(number: Number, config: Config = None, json: Json = False) -> int:
 
     Events from the pause (up to 15 days) are delivered too if the subscription was created so.
     """
-    from bridge.mypreferences.events.webhook_admin import ACTIVE
+    from bridge.mypreferences.events.webhooks import ACTIVE
 
     return _set_state(config, number, ACTIVE, json=json)
 
 
 def delete(number: Number, config: Config = None, yes: Yes = False, json: Json = False) -> int:
     """Delete a subscription permanently. Asks first."""
-    from bridge.mypreferences.events import webhook_admin
+    from bridge.mypreferences.events import webhooks
 
     with _open_app(config) as app:
         client = app.mypreferences
@@ -117,7 +117,7 @@ def delete(number: Number, config: Config = None, yes: Yes = False, json: Json =
         warning = "" if len(known) > 1 else " It is the last one; without any, MyPreferences keeps no events."
         if not confirmed(f"Delete subscription {number}, '{subscription.name}'?{warning}", yes=yes):
             return 0
-        gone = webhook_admin.delete(client, number)
+        gone = webhooks.delete(client, number)
     if json:
         print_json({"deleted": number if gone else None})
     elif gone:
@@ -165,14 +165,14 @@ def _open_app(config: Any, mapping: Any = None) -> Iterator[App]:
 
 
 def _needs(app: App) -> list[Any]:
-    from bridge.mypreferences.events.webhook_admin import needs
+    from bridge.mypreferences.events.webhooks import needs
 
     return needs(app.mapping, app.settings.mypreferences.alternate_id_type)
 
 
 def _receiver_url(app: App, url: str) -> str:
     """The receiver's full URL, which ends in the secret. Raises ConfigError."""
-    from bridge.net import validate_base_url
+    from bridge.transport import validate_base_url
     from bridge.web.webhooks import PATH
 
     secret = app.settings.web.hook_secret
@@ -192,7 +192,7 @@ def _receiver_url(app: App, url: str) -> str:
 
 
 def _set_state(config: Any, number: int, state: str, *, json: bool) -> int:
-    from bridge.mypreferences.events.webhook_admin import ACTIVE, set_state
+    from bridge.mypreferences.events.webhooks import ACTIVE, set_state
 
     with _open_app(config) as app:
         now = set_state(app.mypreferences, number, state)

@@ -11,13 +11,12 @@ import httpx
 
 from bridge.core.mapping import Mapping
 from bridge.core.ports import KeyValue
-from bridge.dotdigital.bulk.importer import ImportRunner
-from bridge.dotdigital.bulk.jobs import JobStore
 from bridge.dotdigital.client.access import DISCOVERY_URL, V3Access, basic_auth, check_base_url, discover
 from bridge.dotdigital.client.errors import to_error
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.eraser import DotdigitalEraser
+from bridge.dotdigital.importer import ImportRunner, JobStore
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.polling.capabilities import OwnWrites
 from bridge.dotdigital.polling.contact_listing import ContactListing

@@ -20,7 +20,7 @@ from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import LARGEST_BATCH, ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import Addressee
-from bridge.dotdigital.status import contact_status, is_gone
+from bridge.dotdigital.views import contact_status, is_gone
 
 SHOWN_WITHIN = (0.0, 2.0, 5.0, 10.0)  # seconds between reads: what was done may show a little later
 JOB_PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)

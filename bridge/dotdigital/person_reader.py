@@ -9,7 +9,7 @@ from bridge.core.errors import InvalidResponse, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping
 from bridge.core.model import Side, Who, address_key
 from bridge.core.ports import PersonView
-from bridge.dotdigital import status, views
+from bridge.dotdigital import views
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.wire import ContactV2
@@ -33,10 +33,10 @@ class PersonReader:
         except NotFound:
             return self._read_hidden(who, read_at)
         contact = _checked(found.contact, who)
-        if status.is_gone(contact.status):
+        if views.is_gone(contact.status):
             return self._absent(who, read_at)
         rows = views.newest_rows(found.rows)
-        topics: views.Topics = {CHANNEL: status.observe(contact.status, read_at=read_at)}
+        topics: views.Topics = {CHANNEL: views.from_status(contact.status, read_at=read_at)}
         for topic in self._mapping.topics:
             topics[topic.id] = views.from_rows(topic, rows, read_at)
         return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
@@ -57,10 +57,10 @@ class PersonReader:
             contact = _checked(self._v2.get_contact(contact=who.address), who)
         except NotFound:
             return self._absent(who, read_at)
-        if status.is_gone(contact.status):
+        if views.is_gone(contact.status):
             return self._absent(who, read_at)
         states = self._states_of_hidden(contact)
-        topics: views.Topics = {CHANNEL: status.observe(contact.status, read_at=read_at)}
+        topics: views.Topics = {CHANNEL: views.from_status(contact.status, read_at=read_at)}
         for topic in self._mapping.topics:
             if states is None or any(number in states for number in topic.preferences.values()):
                 topics[topic.id] = views.from_states(topic, states or {}, read_at, listed=False)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from bridge.core.errors import SideError
 from bridge.core.model import Side, Who
-from bridge.dotdigital.bulk.importer import ImportRunner
 from bridge.dotdigital.client.v3 import ImportChange
+from bridge.dotdigital.importer import ImportRunner
 from bridge.dotdigital.polling.contact_listing import ContactListing
 from bridge.dotdigital.views import is_deleted
 

@@ -11,24 +11,20 @@ from bridge.core.mapping import CHANNEL, Mapping
 from bridge.core.model import ConsentRecord, PersonId, Raise, Side, TopicId, Who, Write, address_key
 from bridge.core.ports import Feed, Hint, KeyValue, ListingCursor, Page, PersonView, Watermarks, read_each
 from bridge.dotdigital import views
-from bridge.dotdigital.bulk.importer import PAUSE, has_running_imports
-from bridge.dotdigital.bulk.jobs import InMemoryKeyValue, JobStore
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.client.wire import ContactV3
+from bridge.dotdigital.importer import PAUSE, InMemoryKeyValue, JobStore, has_running_imports
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.person_reader import PersonReader
-from bridge.dotdigital.polling import events, modified_feed, suppressions
+from bridge.dotdigital.polling import events, feed_rotation, v2_feeds
 from bridge.dotdigital.polling.capabilities import CapabilityProbe, OwnWrites, no_writes
-from bridge.dotdigital.polling.contact_listing import ContactListing, pages_in
+from bridge.dotdigital.polling.contact_listing import ContactListing, V2Listing, pages_in
 from bridge.dotdigital.polling.events import EventsExport
-from bridge.dotdigital.polling.feed_rotation import FeedRotation, RateBudget
-from bridge.dotdigital.polling.modified_feed import ModifiedFeed
-from bridge.dotdigital.polling.opt_ins import OptIns
+from bridge.dotdigital.polling.feed_rotation import FeedRotation, ModifiedFeed, RateBudget
 from bridge.dotdigital.polling.stored import ChangeType
-from bridge.dotdigital.polling.suppressions import Suppressions
-from bridge.dotdigital.polling.v2_listing import V2Listing
+from bridge.dotdigital.polling.v2_feeds import OptIns, Suppressions
 from bridge.dotdigital.preference_tree import catalogue_of
 from bridge.dotdigital.write_batches import estimate
 
@@ -115,11 +111,11 @@ class DotdigitalReader:
         period = self._rotation.period(poll_interval)
         preferences = (Feed(name, topics, period) for name, topics in self._opt_ins.feeds.items())
         hints = () if self._events is None else (Feed(events.FEED, frozenset(), poll_interval),)
-        return (Feed(suppressions.FEED, frozenset({CHANNEL}), poll_interval), *preferences, *hints)
+        return (Feed(v2_feeds.SUPPRESSED, frozenset({CHANNEL}), poll_interval), *preferences, *hints)
 
     def feeds_due(self, watermarks: Watermarks, poll_interval: timedelta) -> Iterator[str]:
         """The suppressions each time, and those preferences that are due."""
-        yield suppressions.FEED
+        yield v2_feeds.SUPPRESSED
         yield from self._rotation.feeds_due(watermarks, poll_interval)
         if self._events is not None:
             yield events.FEED
@@ -135,11 +131,11 @@ class DotdigitalReader:
         if feed == events.FEED and self._events is not None:
             yield from self._events.pages()
             return
-        suppressed = feed == suppressions.FEED
-        if not suppressed and feed != modified_feed.FEED and feed not in self._opt_ins.feeds:
+        suppressed = feed == v2_feeds.SUPPRESSED
+        if not suppressed and feed != feed_rotation.MODIFIED and feed not in self._opt_ins.feeds:
             raise ValueError(f"not a feed of Dotdigital: {feed}")
         until = self._server_time()
-        if feed == modified_feed.FEED:
+        if feed == feed_rotation.MODIFIED:
             yield from self._modified.pages(until)
             return
         pages = self._suppressions.since(since) if suppressed else self._opt_ins.since(feed, since)

@@ -1,18 +1,25 @@
-"""Dotdigital as the engine writes to it."""
+"""Dotdigital as the engine writes to it: one call at a time, or many people in imports."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import cached_property
 
-from bridge.core.errors import SideError
-from bridge.core.model import Write
+from bridge.core.errors import SideError, Throttled
+from bridge.core.model import Side, Who, Write, address_key
 from bridge.core.ports import WriteRequest, WriteResponse, send_each
-from bridge.dotdigital.bulk.bulk_writer import BulkWriter
-from bridge.dotdigital.bulk.importer import ImportRunner
+from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS
+from bridge.dotdigital.client.v3 import MOST_RECORDS, ImportChange
+from bridge.dotdigital.client.wire import ContactV3
+from bridge.dotdigital.consent_records import missing_records
 from bridge.dotdigital.contact_writer import ContactWriter
+from bridge.dotdigital.importer import Answer, ImportRunner
+from bridge.dotdigital.polling.contact_listing import ContactListing
 from bridge.dotdigital.reader import DotdigitalReader
-from bridge.dotdigital.write_batches import prefers_import, split
+from bridge.dotdigital.write_batches import fits_import, of_channel, prefers_import, split, withdraws
+
+_REFUSED_WHOLE = frozenset({"RejectedByWatchdog", "ExceedsAllowedContactLimit"})
 
 
 class DotdigitalReplica(DotdigitalReader):
@@ -48,3 +55,101 @@ class DotdigitalReplica(DotdigitalReader):
             return None
         importer = ImportRunner(v3, self._jobs, self._clock, self._sleep, pause=self._import_poll)
         return BulkWriter(listing, importer, self._writer)
+
+
+class BulkWriter:
+    """`single` sends what no import takes."""
+
+    def __init__(self, listing: ContactListing, importer: ImportRunner, single: ContactWriter) -> None:
+        self._listing, self._importer, self._single = listing, importer, single
+
+    def send(self, requests: Sequence[WriteRequest], heartbeat: Callable[[], None]) -> list[Answer]:
+        """One answer each, in order. What no import takes is sent one call at a time, after it; so are
+        withdrawals whose whole import was refused. Raises SideError where the contacts could not be read."""
+        writable = self._writable(requests, heartbeat)
+        answers: dict[int, Answer] = {}
+        changes: dict[str, ImportChange] = {}
+        unrecorded: dict[
+            int, bool
+        ] = {}  # by number of each request in the import: whether a record is left out
+        for number, request in enumerate(requests):
+            contact = writable.get(address_key(request.who.address))
+            if not fits_import(request.writes) or contact is None or not _is_theirs(request.who, contact):
+                continue
+            records, left_out = missing_records(contact, request.records)
+            if len(records) > MOST_RECORDS:
+                continue
+            try:
+                change = self._change(contact, request)
+            except SideError as error:
+                answers[number] = error
+                continue
+            _add(changes, contact, replace(change, records=tuple(records)))
+            unrecorded[number] = left_out
+        for number, answer in self._imported(requests, changes, unrecorded, heartbeat).items():
+            bare = unrecorded[number] and answer is WriteResponse.ACCEPTED
+            answers[number] = WriteResponse.UNRECORDED if bare else answer
+        left = [number for number in range(len(requests)) if number not in answers]
+        sent = send_each(self._single.send, [requests[number] for number in left], heartbeat)
+        answers |= dict(zip(left, sent, strict=True))
+        return [answers[number] for number in range(len(requests))]
+
+    def _writable(
+        self, requests: Sequence[WriteRequest], heartbeat: Callable[[], None]
+    ) -> dict[str, ContactV3]:
+        fit = [request for request in requests if fits_import(request.writes)]
+        people = {address_key(request.who.address): request.who for request in fit}
+        with_records = any(request.records for request in fit)
+        return self._listing.writable(list(people.values()), heartbeat, with_records=with_records)
+
+    def _change(self, contact: ContactV3, request: WriteRequest) -> ImportChange:
+        if of_channel(request.writes[0]):
+            return ImportChange(contact.contact_id, unsubscribes=True)
+        return ImportChange(contact.contact_id, self._single.overlay(request.writes))
+
+    def _imported(
+        self,
+        requests: Sequence[WriteRequest],
+        changes: dict[str, ImportChange],
+        numbers: Collection[int],
+        heartbeat: Callable[[], None],
+    ) -> dict[int, Answer]:
+        """The answers to those of the requests that an import was sent with, and that are settled by it."""
+        if not changes:
+            return {}
+        raises = not all(withdraws(write) for request in requests for write in request.writes)
+        results = self._importer.run(list(changes.values()), heartbeat, raises=raises)
+        answers = {
+            number: results[changes[address_key(requests[number].who.address)].contact_id]
+            for number in numbers
+        }
+        return {
+            number: answer for number, answer in answers.items() if raises or not _was_refused_whole(answer)
+        }
+
+
+def _add(changes: dict[str, ImportChange], contact: ContactV3, change: ImportChange) -> None:
+    """All of one person in one change: a contact twice in one import is an error there."""
+    key = address_key(contact.address or "")
+    known = changes.get(key)
+    if known is not None:
+        change = replace(
+            change,
+            preferences={**known.preferences, **change.preferences},
+            unsubscribes=known.unsubscribes or change.unsubscribes,
+            records=(*known.records, *change.records),
+        )
+    changes[key] = change
+
+
+def _is_theirs(who: Who, contact: ContactV3) -> bool:
+    """Whether the contact with their address is the one that is known as theirs."""
+    ids = who.ids.get(Side.DOTDIGITAL, ())
+    return not ids or str(contact.contact_id) in ids
+
+
+def _was_refused_whole(answer: Answer) -> bool:
+    """Whether the whole import was refused, so that nothing of it was applied."""
+    if isinstance(answer, Throttled):
+        return answer.code == TOO_MANY_IMPORTS
+    return isinstance(answer, SideError) and answer.code in _REFUSED_WHOLE

@@ -1,21 +1,27 @@
-"""From Dotdigital's records to observations of the mapped topics. Pure."""
+"""From Dotdigital's records to observations of the mapped topics. Pure.
+
+Of an e-mail status only a person's own acts are choices. Bounces, blocks and the owner's suppressions stop
+mail and state no choice; being mailable is a state as well. Sources: contact status and suppression reason of
+v2, e-mail channel status of v3. Spelling and case differ between them, so names are compared case folded.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bridge.core.mapping import CHANNEL, Topic
 from bridge.core.mapping import Mapping as TopicMapping
 from bridge.core.model import Block, Choice, Observation, TopicId
 from bridge.core.ports import PersonView
-from bridge.dotdigital import status
 from bridge.dotdigital.client.wire import ContactV3, OptInRow, Suppression
 
 Topics = dict[TopicId, Observation]
 _PROFILE_ID = re.compile(r"[-A-Za-z0-9_]{1,64}")
 _DATELESS = datetime.min.replace(tzinfo=UTC)
+SUBSCRIBED = "subscribed"
 
 
 def newest_rows(rows: Iterable[OptInRow]) -> dict[int, OptInRow]:
@@ -76,7 +82,7 @@ def from_suppression(row: Suppression, read_at: datetime) -> PersonView | None:
     contact = row.suppressed_contact
     if contact is None or contact.address is None:
         return None
-    seen = status.observe(row.status, read_at=read_at, changed_at=row.removed_at)
+    seen = from_status(row.status, read_at=read_at, changed_at=row.removed_at)
     return PersonView(contact.address, ids_of(contact.contact_id), {CHANNEL: seen})
 
 
@@ -91,7 +97,7 @@ def from_listing(
     if is_deleted(contact):
         return PersonView(contact.address, ids, absent(mapping, read_at))
     states: dict[int, bool | None] = {one.id: one.is_opted_in for one in contact.preferences or ()}
-    topics: Topics = {CHANNEL: status.observe(email_status(contact), read_at=read_at, undated=True)}
+    topics: Topics = {CHANNEL: from_status(email_status(contact), read_at=read_at, undated=True)}
     for topic in mapping.topics:
         topics[topic.id] = from_states(topic, states, read_at, listed=True)
     pins = None if identifier is None else _pins(contact, identifier)
@@ -106,14 +112,14 @@ def _pins(contact: ContactV3, identifier: str) -> tuple[str, ...]:
 
 def is_deleted(contact: ContactV3) -> bool:
     """Whether the contact was deleted, or lies in the recycle bin: a write would restore it."""
-    return status.is_gone(contact.status) or status.is_gone(contact.email_status)
+    return is_gone(contact.status) or is_gone(contact.email_status)
 
 
 def email_status(contact: ContactV3) -> str | None:
     """The status that decides about e-mail: the channel's own, unless that is mailable and the contact's is
     not."""
     channel = contact.email_status
-    if channel is None or (status.is_subscribed(channel) and not status.is_subscribed(contact.status)):
+    if channel is None or (is_subscribed(channel) and not is_subscribed(contact.status)):
         return contact.status or channel
     return channel
 
@@ -121,3 +127,79 @@ def email_status(contact: ContactV3) -> str | None:
 def ids_of(contact_id: int | None) -> tuple[str, ...]:
     """A contact's id as ids of a view; none where the service did not know it (0)."""
     return (str(contact_id),) if contact_id else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContactStatus:
+    """What a status means for consent."""
+
+    choice: Choice
+    stated: bool = False
+    block: Block | None = None
+    present: bool = True
+
+
+_OUT = ContactStatus(Choice.OPTED_OUT, stated=True)
+_COMPLAINED = ContactStatus(Choice.OPTED_OUT, stated=True, block=Block.COMPLAINT)
+_UNREACHABLE = ContactStatus(Choice.UNSET, block=Block.UNREACHABLE)
+# The owner suppressed the address, or ran the check that found it among purchased, trapped or litigious ones.
+_CONTROLLER = ContactStatus(Choice.UNSET, block=Block.CONTROLLER)
+_GONE = ContactStatus(Choice.UNSET, present=False)
+_UNKNOWN = ContactStatus(Choice.UNSET, block=Block.UNKNOWN)
+
+STATUSES: Mapping[str, ContactStatus] = {
+    SUBSCRIBED: ContactStatus(Choice.OPTED_IN),
+    "unsubscribed": _OUT,
+    "ispcomplained": _COMPLAINED,
+    "directcomplaint": _COMPLAINED,
+    "suppressed": _CONTROLLER,
+    "purchased": _CONTROLLER,
+    "spamtrap": _CONTROLLER,
+    "knowncomplainer": _CONTROLLER,
+    "knownlitigator": _CONTROLLER,
+    "softbounced": _UNREACHABLE,
+    "hardbounced": _UNREACHABLE,
+    "mailblocked": _UNREACHABLE,
+    "notallowed": _UNREACHABLE,
+    "blockedlocalpart": _UNREACHABLE,
+    "domainsuppression": _UNREACHABLE,
+    "domainsuppressed": _UNREACHABLE,
+    "shareddomainsuppression": _UNREACHABLE,
+    "sharedsuppression": _UNREACHABLE,
+    "nomxrecord": _UNREACHABLE,
+    "pendingoptin": ContactStatus(Choice.UNSET, block=Block.PENDING),
+    "nosubscription": ContactStatus(Choice.UNSET),  # v3: has an address, was never subscribed by e-mail
+    "deleted": _GONE,
+    "binned": _GONE,
+}
+
+
+def contact_status(status: str | None) -> ContactStatus:
+    """What a status means. One that this program does not know is neither mailable nor a statement."""
+    return STATUSES.get((status or "").strip().casefold(), _UNKNOWN)
+
+
+def is_subscribed(status: str | None) -> bool:
+    return (status or "").strip().casefold() == SUBSCRIBED
+
+
+def is_gone(status: str | None) -> bool:
+    """Whether the contact was deleted, or lies in the recycle bin."""
+    return not contact_status(status).present
+
+
+def from_status(
+    status: str | None, *, read_at: datetime, changed_at: datetime | None = None, undated: bool = False
+) -> Observation:
+    """The e-mail channel as a status shows it."""
+    found = contact_status(status)
+    return Observation(
+        choice=found.choice,
+        read_at=read_at,
+        changed_at=changed_at,
+        present=found.present,
+        stated=found.stated,
+        undated=undated,
+        block=found.block,
+        reason=(status or "").strip() or None,
+    )

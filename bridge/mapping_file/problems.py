@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.core.mapping import Conflict, Direction, OnDeletion, OnUnsubscribe
 from bridge.core.model import Resubscribe
-from bridge.did_you_mean import closest
+from bridge.similarity import closest
 
 Path = tuple[str | int, ...]
 

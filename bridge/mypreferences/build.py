@@ -11,15 +11,14 @@ from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping
 from bridge.core.ports import KeyValue
 from bridge.mypreferences.auth import SignIn
-from bridge.mypreferences.auth.mtls import MtlsTokenClient
-from bridge.mypreferences.auth.oauth import ClientCredentials
+from bridge.mypreferences.auth.oauth import ClientCredentials, MtlsTokenClient
 from bridge.mypreferences.auth.pnauthinfo import PnAuthInfo3
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.client.base import RateLimit
 from bridge.mypreferences.client.errors import error_mapper
 from bridge.mypreferences.client.routes import load_routes
-from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.eraser import MyPreferencesEraser
 from bridge.mypreferences.profile_lookup import ProfileFinder
 from bridge.mypreferences.reader import MyPreferencesReader

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.model import Adjustment, Choice, Raise, Withdrawal
 from bridge.mypreferences import views
-from bridge.mypreferences.timestamps import render_moment
-from bridge.mypreferences.wire.codec import T
+from bridge.mypreferences.wire.codec import T, render_moment
 from bridge.mypreferences.wire.profiles import (
     CONSENT_CODES,
     DENIED,

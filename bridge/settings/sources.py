@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import PydanticBaseSettingsSource as Source
 
-from bridge.did_you_mean import closest
+from bridge.similarity import closest
 
 PREFIX = "BRIDGE_"
 # Names that begin like settings but are none: the config file's own, and those of the test suite.

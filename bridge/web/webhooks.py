@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from bridge.core.store_port import WebhookEvent
-from bridge.mypreferences.events.webhook_payload import Delivery, code_in, read_delivery
+from bridge.mypreferences.events.webhooks import Delivery, code_in, read_delivery
 from bridge.store import InboxResult
 
 PATH = "/hooks/mypreferences/"

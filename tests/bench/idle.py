@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from bridge.core.model import Side
-from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
-from bridge.dotdigital.polling.modified_feed import LONGEST
-from bridge.dotdigital.polling.opt_ins import PREFIX as OPT_INS
+from bridge.dotdigital.importer import InMemoryKeyValue
+from bridge.dotdigital.polling.feed_rotation import LONGEST
 from bridge.dotdigital.polling.stored import Capabilities, Capability, CapabilityState, TrustLevel
+from bridge.dotdigital.polling.v2_feeds import PREFIX as OPT_INS
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.engine.context import Services, Tuning, Writers
 from bridge.engine.run import RunOptions, run_once

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from math import ceil
 
-from bridge.dotdigital.polling.opt_ins import PREFIX as OPT_INS
-from bridge.dotdigital.polling.suppressions import FEED as SUPPRESSED
+from bridge.dotdigital.polling.v2_feeds import PREFIX as OPT_INS
+from bridge.dotdigital.polling.v2_feeds import SUPPRESSED as SUPPRESSED
 from tests.bench.account import FIRST, Account, account, ids
 from tests.bench.measure import Measured
 

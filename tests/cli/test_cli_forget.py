@@ -14,7 +14,7 @@ from bridge.dotdigital.eraser import DotdigitalEraser
 from bridge.mypreferences.eraser import MyPreferencesEraser
 from bridge.sandbox.faults import InjectedFault
 from bridge.settings import Settings
-from bridge.settings.erasure_key import key_file, key_of
+from bridge.settings.load import key_file, key_of
 from bridge.store import Store
 
 ANNA = "anna.archer@example.com"

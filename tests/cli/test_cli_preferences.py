@@ -88,8 +88,8 @@ def test_what_the_scaffold_leaves_over_can_be_drafted(cli_world: CliWorld, call:
 
 def test_a_filter_with_frequencies_is_drafted_as_a_category_of_them() -> None:
     from bridge.core.catalogue import CatalogueKind, Entry
-    from bridge.mapping_file.scaffold.matching import MatchResult, Unmatched
-    from bridge.mapping_file.scaffold.missing import missing_preferences
+    from bridge.mapping_file.draft import missing_preferences
+    from bridge.mapping_file.matching import MatchResult, Unmatched
 
     entry = Entry(
         CatalogueKind.FILTER, "TIPS_EMAIL", "Tips", channel="Email", frequencies=("DAILY", "WEEKLY")

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from bridge.cli.progress import _Steps, show_progress
+from bridge.cli.output import _Steps, show_progress
 from bridge.engine.context import silent
 
 

@@ -34,9 +34,9 @@ from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.client.base import RateLimit
 from bridge.mypreferences.client.errors import to_error as judge_mypreferences
 from bridge.mypreferences.client.routes import load_routes
-from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.reader import MyPreferencesReader
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox import dotdigital, mypreferences

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
-from bridge.mapping_file.scaffold.matching import MatchResult, match_catalogues
-from bridge.mapping_file.scaffold.similarity import frequency_of, similarity, without_frequency, words
+from bridge.mapping_file.matching import MatchResult, match_catalogues
+from bridge.similarity import frequency_of, similarity, without_frequency, words
 
 NEWS = Entry(CatalogueKind.FILTER, "NEWS_EMAIL", "Newsletter", channel="Email", group="NEWS")
 OFFERS = Entry(

@@ -12,10 +12,10 @@ from bridge.core.mapping import Mapping
 from bridge.core.model import Side
 from bridge.core.ports import Hint, Page, cursor_key
 from bridge.core.store_port import RunKind
-from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import ExportedEvent
+from bridge.dotdigital.importer import InMemoryKeyValue
 from bridge.dotdigital.polling.events import FEED, MOST_PAGES, NO_EVENTS, EventsExport, hint_of
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import DotdigitalState

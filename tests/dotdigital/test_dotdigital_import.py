@@ -26,10 +26,9 @@ from bridge.core.errors import AlreadyDone, NotFound, OutcomeUnknown, Refused, S
 from bridge.core.mapping import CHANNEL, Mapping
 from bridge.core.model import Choice, Raise, Resubscribe, Withdrawal
 from bridge.core.ports import WriteRequest, WriteResponse
-from bridge.dotdigital.bulk.importer import LARGEST_BODY, bundles
-from bridge.dotdigital.bulk.jobs import KEY, InMemoryKeyValue, JobStore
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange
+from bridge.dotdigital.importer import KEY, LARGEST_BODY, InMemoryKeyValue, JobStore, bundles
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.dotdigital.write_batches import import_pays, prefers_import
 from bridge.sandbox.dotdigital import DotdigitalState, imports

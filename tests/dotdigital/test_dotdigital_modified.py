@@ -11,13 +11,13 @@ from dotdigital_world import NEWS, NEWSLETTER, START
 from bridge.core.mapping import Mapping
 from bridge.core.model import Choice
 from bridge.core.ports import Hint, Page
-from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.polling.modified_feed import FEED, LONGEST
+from bridge.dotdigital.importer import InMemoryKeyValue
+from bridge.dotdigital.polling.feed_rotation import LONGEST, MODIFIED
 from bridge.dotdigital.polling.stored import Capabilities, Capability, CapabilityState, TrustLevel
-from bridge.dotdigital.polling.suppressions import FEED as SUPPRESSED
+from bridge.dotdigital.polling.v2_feeds import SUPPRESSED
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.dotdigital import DotdigitalState
 from bridge.sandbox.faults import InjectedFault
@@ -68,8 +68,8 @@ def polls(state: DotdigitalState, v2: ClientV2, v3: ClientV3, mapping: Mapping) 
 
 def idle(polls: Polls) -> Polls:
     """Everything was read, and nothing has happened since."""
-    assert polls.run() == [SUPPRESSED, FEED, *preferences(polls)]
-    assert polls.run() == [SUPPRESSED, FEED]
+    assert polls.run() == [SUPPRESSED, MODIFIED, *preferences(polls)]
+    assert polls.run() == [SUPPRESSED, MODIFIED]
     return polls
 
 
@@ -81,7 +81,7 @@ def test_an_idle_run_asks_two_questions(polls: Polls) -> None:
     idle(polls)
     calls = polls.reader.calls
     for _ in range(10):
-        assert polls.run() == [SUPPRESSED, FEED]
+        assert polls.run() == [SUPPRESSED, MODIFIED]
     assert polls.reader.calls - calls == 10 * 3  # with the service's time
 
 
@@ -102,7 +102,7 @@ def test_a_modified_contact_is_read_once(polls: Polls) -> None:
     polls.state.clock.advance(3600)
     idle(polls)
     polls.state.set_preference(contact, NEWS, True, polls.state.clock.now())
-    assert polls.run() == [SUPPRESSED, FEED]
+    assert polls.run() == [SUPPRESSED, MODIFIED]
     assert [(hint.id, hint.address) for hint in polls.hints] == [(str(contact), "a@example.com")]
     assert polls.reader.read_hint(polls.hints[0])[0].topics[NEWSLETTER].choice is Choice.OPTED_IN
     polls.run()
@@ -115,20 +115,20 @@ def test_a_modified_contact_is_read_once(polls: Polls) -> None:
 def test_the_listing_itself_says_nothing_of_anybody(polls: Polls) -> None:
     """Its rows have no dates: an opt-in in them must raise nobody."""
     polls.state.add_contact("a@example.com", opt_ins={NEWS: (True, START)})
-    pages = list(polls.reader.read_feed(FEED, START))
+    pages = list(polls.reader.read_feed(MODIFIED, START))
     assert [page.views for page in pages] == [()]
     assert all(page.watermark is None for page in pages)
-    assert FEED not in feed_names(polls.reader)
+    assert MODIFIED not in feed_names(polls.reader)
 
 
 def test_where_many_were_modified_the_feeds_are_read_at_once(polls: Polls) -> None:
     idle(polls)
     for number in range(len(preferences(polls)) + 1):
         polls.state.add_contact(f"p{number}@example.com", opt_ins={NEWS: (True, polls.state.clock.now())})
-    assert set(polls.run()) == {SUPPRESSED, FEED, *preferences(polls)}
+    assert set(polls.run()) == {SUPPRESSED, MODIFIED, *preferences(polls)}
     assert not any(hint.id for hint in polls.hints)
     rest = [polls.run() for _ in range(5)]
-    assert [SUPPRESSED, FEED] in rest[2:]  # feeds may lag a little, so they are read for two minutes
+    assert [SUPPRESSED, MODIFIED] in rest[2:]  # feeds may lag a little, so they are read for two minutes
 
 
 def test_a_second_page_is_never_asked_for(polls: Polls, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_second_page_is_never_asked_for(polls: Polls, monkeypatch: pytest.Monk
         return replace_links(found)
 
     monkeypatch.setattr(ClientV3, "get_contacts", contacts)
-    assert set(polls.run()) == {SUPPRESSED, FEED, *preferences(polls)}
+    assert set(polls.run()) == {SUPPRESSED, MODIFIED, *preferences(polls)}
     assert len(asked) == 1
 
 
@@ -156,10 +156,10 @@ def replace_links(page: object) -> object:
 def test_where_it_cannot_be_asked_the_feeds_take_their_turns(polls: Polls, kind: str) -> None:
     idle(polls)
     polls.state.faults.add(InjectedFault(LISTING, kind, times=99))
-    assert polls.run() == [SUPPRESSED, FEED, *preferences(polls)]
+    assert polls.run() == [SUPPRESSED, MODIFIED, *preferences(polls)]
     assert any("falling back to the v2 feeds" in text for page in polls.pages for text in page.warnings)
     polls.state.faults.clear()
-    assert polls.run() == [SUPPRESSED, FEED]
+    assert polls.run() == [SUPPRESSED, MODIFIED]
 
 
 @pytest.mark.parametrize("verdict", [TrustLevel.UNKNOWN, TrustLevel.NOT_SHOWN])

@@ -17,10 +17,10 @@ from dotdigital_world import BEFORE, CATEGORY, DAILY, NEWS, NEWSLETTER, START, W
 from bridge.core.errors import Refused, SideError
 from bridge.core.model import Evidence, Raise, Side, Withdrawal
 from bridge.core.ports import WriteRequest, WriteResponse
-from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import Addressee, ContactsPage
+from bridge.dotdigital.importer import InMemoryKeyValue
 from bridge.dotdigital.polling.drains import drain_marker
 from bridge.dotdigital.polling.events import EventsExport
 from bridge.dotdigital.replica import DotdigitalReplica

@@ -10,10 +10,10 @@ import pytest
 from dotdigital_world import NEWS, START
 
 from bridge.core.mapping import Mapping
-from bridge.dotdigital.bulk.jobs import InMemoryKeyValue
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
+from bridge.dotdigital.importer import InMemoryKeyValue
 from bridge.dotdigital.polling.capabilities import (
     AFTER_FAILURE,
     EVERY,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.core.model import Block, Choice
-from bridge.dotdigital.status import STATUSES, contact_status, is_gone, observe
+from bridge.dotdigital.views import STATUSES, contact_status, from_status, is_gone
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 V2 = [
@@ -87,10 +87,10 @@ def test_waiting_for_a_confirmation_is_neither_in_nor_out() -> None:
 def test_deleted_people_are_not_there_and_said_nothing() -> None:
     for word in ("Deleted", "binned"):
         assert is_gone(word)
-        seen = observe(word, read_at=AT)
+        seen = from_status(word, read_at=AT)
         assert (seen.present, seen.choice, seen.stated) == (False, Choice.UNSET, False)
 
 
 def test_the_vendors_own_status_name_is_kept() -> None:
-    seen = observe("IspComplained", read_at=AT, changed_at=AT)
+    seen = from_status("IspComplained", read_at=AT, changed_at=AT)
     assert (seen.reason, seen.changed_at, seen.block) == ("IspComplained", AT, Block.COMPLAINT)

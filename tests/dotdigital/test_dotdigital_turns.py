@@ -19,8 +19,8 @@ from bridge.core.watermark import is_stale
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.polling.feed_rotation import SPARED, affordable, oldest_first, per_run, period
-from bridge.dotdigital.polling.opt_ins import PREFIX as OPT_INS
-from bridge.dotdigital.polling.suppressions import FEED as SUPPRESSED
+from bridge.dotdigital.polling.v2_feeds import PREFIX as OPT_INS
+from bridge.dotdigital.polling.v2_feeds import SUPPRESSED as SUPPRESSED
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import DotdigitalState, create_app

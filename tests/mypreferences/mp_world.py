@@ -14,9 +14,9 @@ from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Wit
 from bridge.mypreferences.auth import SignIn
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.client.base import RateLimit
 from bridge.mypreferences.client.errors import error_mapper
 from bridge.mypreferences.client.routes import load_routes
-from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.mypreferences.wire.events import EventInterest, Subscription
 from bridge.sandbox.mypreferences import MyPreferencesState

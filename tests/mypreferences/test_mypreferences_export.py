@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.errors import NotFound, Refused
-from bridge.mypreferences.timestamps import render_moment
 from bridge.mypreferences.wire.bulk import ExportRequest
+from bridge.mypreferences.wire.codec import render_moment
 from bridge.sandbox.mypreferences import EVERYBODY, SegmentGroup
 from tests.mypreferences.mp_world import ADDRESS, World
 

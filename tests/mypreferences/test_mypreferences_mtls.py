@@ -14,8 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.app import App, Options
 from bridge.core.errors import ConfigError, SignInRefused, Unreachable
-from bridge.mypreferences.auth.mtls import MtlsTokenClient, client_context
-from bridge.mypreferences.auth.oauth import ClientCredentials
+from bridge.mypreferences.auth.oauth import ClientCredentials, MtlsTokenClient, client_context
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import MyPreferencesState, create_app
 from bridge.sandbox.mypreferences.account import CLIENT_ID

@@ -16,15 +16,15 @@ from bridge.core.mapping_check import MappingProblem, find_problems, missing_top
 from bridge.core.mapping_check import ProblemKind as Unfit
 from bridge.core.model import TopicId
 from bridge.core.ports import Hint, Page
-from bridge.did_you_mean import did_you_mean
 from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import EventSlice, MyPreferencesClient
+from bridge.mypreferences.client.base import RateLimit
 from bridge.mypreferences.client.routes import builtin_routes, former_names, load_routes
-from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.events.drain import drain_events
 from bridge.mypreferences.wire.events import Event
 from bridge.mypreferences.wire.profiles import Email, Profile
 from bridge.sandbox.faults import InjectedFault
+from bridge.similarity import did_you_mean
 from bridge.transport import Response
 from tests.mypreferences.mp_world import CHANNEL, NEWS, NOON, World, a_mapping, ago
 

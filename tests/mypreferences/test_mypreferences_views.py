@@ -10,7 +10,7 @@ import pytest
 from bridge.core.mapping import Topic
 from bridge.core.model import Block, Choice, Observation
 from bridge.mypreferences import views
-from bridge.mypreferences.timestamps import render_moment
+from bridge.mypreferences.wire.codec import render_moment
 from bridge.mypreferences.wire.profiles import Consent, Email, Preference, Profile
 from tests.mypreferences.mp_world import ADDRESS, CHANNEL, NEWS, NOON, OFFERS, a_mapping, ago, with_type
 

@@ -9,7 +9,7 @@ import pytest
 from bridge.core.errors import NotFound, Refused
 from bridge.core.mapping import OnUnsubscribe
 from bridge.mypreferences.events.types import EventRelevance, relevance_of
-from bridge.mypreferences.events.webhook_admin import (
+from bridge.mypreferences.events.webhooks import (
     ACTIVE,
     PAUSED,
     delete,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.store_port import WebhookEvent
-from bridge.mypreferences.events.webhook_payload import MOST, code_in, read_delivery
+from bridge.mypreferences.events.webhooks import MOST, code_in, read_delivery
 
 FULL: dict[str, Any] = {
     "EventId": "e-1", "EventType": "preference.updated", "Entity": "Preferences", "SubscriptionId": 12,

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.errors import InvalidResponse, OutcomeUnknown
-from bridge.mypreferences.timestamps import parse_moment, render_moment
-from bridge.mypreferences.wire.codec import decode, encode
+from bridge.mypreferences.wire.codec import decode, encode, parse_moment, render_moment
 from bridge.mypreferences.wire.profiles import (
     OPT_IN,
     OPT_OUT,

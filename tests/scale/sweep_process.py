@@ -18,9 +18,9 @@ from bridge.engine.sweep import sweep
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.bulk.segment_export import SegmentRef
 from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.client.base import RateLimit
 from bridge.mypreferences.client.errors import error_mapper
 from bridge.mypreferences.client.routes import load_routes
-from bridge.mypreferences.client.throttle import RateLimit
 from bridge.mypreferences.reader import MyPreferencesReader
 from bridge.sandbox.mypreferences.account import CLIENT_ID, CLIENT_SECRET
 from bridge.store import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.dotdigital.polling.modified_feed import LONGEST
+from bridge.dotdigital.polling.feed_rotation import LONGEST
 from bridge.dotdigital.polling.stored import Capabilities, Capability
 from bridge.sandbox.faults import InjectedFault
 from tests.port_calls import feed_named

@@ -12,7 +12,7 @@ from bridge.cli.doctor.findings import DOTDIGITAL, MYPREFERENCES, Findings
 from bridge.cli.output import SIDES, ExitCode, join_words, plural
 from bridge.core.errors import Forbidden, NotFound, SideError, SignInRefused
 from bridge.core.model import Side
-from bridge.did_you_mean import did_you_mean
+from bridge.similarity import did_you_mean
 
 if TYPE_CHECKING:
     from bridge.app import App

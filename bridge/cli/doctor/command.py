@@ -78,8 +78,8 @@ def doctor(
 
 def _run_checks(settings: Any, findings: Findings) -> None:
     from bridge.app import App, Options
-    from bridge.cli.doctor import checks, polling, webhooks
-    from bridge.cli.progress import show_progress
+    from bridge.cli.doctor import checks, feeds
+    from bridge.cli.output import show_progress
 
     with show_progress() as progress, App(settings, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
         steps = (
@@ -88,11 +88,11 @@ def _run_checks(settings: Any, findings: Findings) -> None:
             checks.mapping,
             checks.mypreferences,
             checks.profile_link_type,
-            webhooks.subscriptions,
+            feeds.subscriptions,
             checks.own_edits,
             checks.dotdigital,
             checks.profile_identifier,
-            polling.check_polling,
+            feeds.check_polling,
             checks.catalogues,
         )
         for number, step in enumerate(steps):

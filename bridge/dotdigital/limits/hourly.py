@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from bridge.core.priority import Priority, current_priority, with_priority
-from bridge.dotdigital.limits import reserve
+from bridge.dotdigital.limits.tiers import reserve
 
 DOCUMENTED = 2000  # calls an hour, where account information cannot be had
 ASK_EACH = timedelta(minutes=5)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
+from bridge.core.priority import Priority, current_priority
 from bridge.dotdigital.client.wire import clamped, header_number, reset_in
-from bridge.dotdigital.limits import reserve
 from bridge.transport import Response
 
 UNKNOWN_LIMIT = 35  # calls a minute: the low tier of the smallest package, the only number that is published
@@ -42,6 +42,24 @@ PRESUMED: Mapping[str, str] = {
 }
 """The tier of an operation that has not answered yet, by the documents' rule of thumb (bulky reads and writes
 low, changes of one record medium, reads of one record high). Its first answer states the true one."""
+
+KEPT_BACK: Mapping[Priority, float] = {
+    Priority.WITHDRAWALS: 0.0,
+    Priority.READ_BACKS: 0.05,
+    Priority.RAISES: 0.1,
+    Priority.POLLING: 0.2,
+    Priority.SWEEP: 0.4,
+}
+"""The part of the bridge's own share that calls of a priority leave to more urgent ones. Withdrawals leave
+nothing, and may use the share of other integrations as well."""
+
+
+def reserve(limit: int, others: float) -> float:
+    """The calls of `limit` that the current priority may not use, `others` of them meant for other
+    integrations: fewer than all, or it would wait for ever."""
+    if current_priority() is Priority.WITHDRAWALS:
+        return 0.0
+    return max(0.0, min(others + KEPT_BACK[current_priority()] * (limit - others), limit - 1))
 
 
 @dataclass(slots=True)

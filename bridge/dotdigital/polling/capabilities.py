@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bridge.core.errors import DrainIncomplete, NotFound, SideError
 from bridge.core.ports import KeyValue, Page
-from bridge.dotdigital import status
+from bridge.dotdigital import views
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import ContactsPage, ContactV3
@@ -182,14 +182,14 @@ def _of_listed(one: FeedChange, contact: ContactV3) -> Iterator[CapabilityEviden
 
 def _of_missing(one: FeedChange, contact: ContactV3 | None, since: datetime) -> Iterator[CapabilityEvidence]:
     """A contact that is not listed was either not modified, as the service sees it, or is hidden."""
-    if contact is None or contact.updated_at is None or status.is_gone(contact.status):
+    if contact is None or contact.updated_at is None or views.is_gone(contact.status):
         return
     if contact.updated_at < since:
         yield from _of_time(one, contact)
     elif one.kind is ChangeType.SUPPRESSION:
         yield Capability.LISTS_SUPPRESSED, False
         yield from _of_time(one, contact)
-    elif status.is_subscribed(email_status(contact) or contact.status):
+    elif views.is_subscribed(email_status(contact) or contact.status):
         yield Capability.MOVES_ON_PREFERENCES, False
 
 

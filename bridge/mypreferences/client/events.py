@@ -11,8 +11,7 @@ from typing import Any
 from bridge.core.errors import NotFound
 from bridge.core.model import Side
 from bridge.mypreferences.client.base import Caller, listed
-from bridge.mypreferences.timestamps import render_moment
-from bridge.mypreferences.wire.codec import bad_answer, encode
+from bridge.mypreferences.wire.codec import bad_answer, encode, render_moment
 from bridge.mypreferences.wire.events import Event, SettingsAnswer, Subscription, WebhookSettings
 
 

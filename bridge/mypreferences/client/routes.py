@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bridge.core.errors import ConfigError
-from bridge.did_you_mean import did_you_mean
+from bridge.similarity import did_you_mean
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -7,8 +7,7 @@ from datetime import datetime
 import msgspec
 
 from bridge.core.model import address_key
-from bridge.mypreferences.timestamps import parse_moment
-from bridge.mypreferences.wire.codec import Number
+from bridge.mypreferences.wire.codec import Number, parse_moment
 
 
 class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):

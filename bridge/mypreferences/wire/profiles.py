@@ -13,8 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.mypreferences.timestamps import parse_moment
-from bridge.mypreferences.wire.codec import Number, named
+from bridge.mypreferences.wire.codec import Number, named, parse_moment
 
 OPT_IN, OPT_OUT = "opt_in", "opt_out"
 GRANTED, DENIED, REVOKED, NOT_SET = "granted", "denied", "revoked", "not_set"

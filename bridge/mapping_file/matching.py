@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, CatalogueVersion, Entry
-from bridge.mapping_file.scaffold.similarity import (
+from bridge.similarity import (
     Similarity,
     best_similarity,
     frequency_of,

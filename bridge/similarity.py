@@ -1,4 +1,5 @@
-"""How similar two names are, and why. By words and spelling only: a person reads every draft."""
+"""How similar two names are: why, for a draft that a person reads, and which known name an unknown one may
+mean. By words and spelling only."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 _STOP_WORDS = frozenset(
     [
@@ -41,6 +42,7 @@ _FREQUENCIES = (  # the first that matches counts: "every two weeks" is not week
     ("yearly", r"\byearly\b|\bannual(ly)?\b|\b(every|each|once a|per) ?year\b"),
     ("at once", r"\b(at once|immediate(ly)?|instant(ly)?|real ?time)\b"),
 )
+ALIKE = 50.0  # of 100: names less alike than this are no suggestion
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -105,3 +107,17 @@ def without_frequency(name: str) -> str:
 
 def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def closest(name: str, known: Iterable[str], *, at_least: float = 0.0) -> str | None:
+    """The known name most similar to `name`, in any case; None where none reaches `at_least` (0 to 100)."""
+    found = process.extractOne(
+        name, sorted(known), scorer=fuzz.ratio, processor=str.casefold, score_cutoff=at_least
+    )
+    return None if found is None else found[0]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`Did you mean 'X'?`, or nothing where no known name is similar."""
+    found = closest(name, known, at_least=ALIKE)
+    return "" if found is None else f"Did you mean '{found}'?"

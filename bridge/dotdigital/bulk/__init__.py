@@ -1,1 +1,0 @@
-"""Imports of many contacts by the v3 API."""

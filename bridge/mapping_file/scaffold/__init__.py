@@ -1,1 +1,0 @@
-"""Drafting a mapping: which filter or consent matches which preference, by name."""
