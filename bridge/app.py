@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from types import TracebackType
 from typing import Self
 
 from bridge.core.erasure import Eraser, ErasureSettings
@@ -18,11 +17,9 @@ from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
 from bridge.core.ports import ReadReplica, Replica
 from bridge.dotdigital.build import DotdigitalParts
-from bridge.dotdigital.client.v2 import ClientV2
 from bridge.engine.context import Progress, Services, Tuning, Writers, silent
 from bridge.mapping_file import load_mapping
 from bridge.mypreferences.build import MyPreferencesParts
-from bridge.mypreferences.client import MyPreferencesClient
 from bridge.settings import Settings
 from bridge.settings.load import key_of
 from bridge.store import Lease, Store
@@ -62,9 +59,7 @@ class App:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -95,8 +90,16 @@ class App:
     @cached_property
     def store(self) -> Store:
         """The state DB, writable. SQLite upgrades itself; otherwise raises SchemaOutOfDate."""
-        url = self.settings.database_url
-        store = Store.open(url, clock=self.options.clock, erasing=self.erasure_settings)
+        return self._opened(Store.open)
+
+    @cached_property
+    def reading_store(self) -> Store:
+        """The state DB, read-only."""
+        return self._opened(Store.reader)
+
+    def _opened(self, open_store: Callable[..., Store]) -> Store:
+        url, clock = self.settings.database_url, self.options.clock
+        store = open_store(url, clock=clock, erasing=self.erasure_settings)
         self._open.callback(store.close)
         return store
 
@@ -105,15 +108,7 @@ class App:
         return self.store.lease(owner=str(this_process()), ttl=LEASE, is_gone=is_gone)
 
     @cached_property
-    def reading_store(self) -> Store:
-        """The state DB, read-only."""
-        url = self.settings.database_url
-        store = Store.reader(url, clock=self.options.clock, erasing=self.erasure_settings)
-        self._open.callback(store.close)
-        return store
-
-    @cached_property
-    def mypreferences_parts(self) -> MyPreferencesParts:
+    def mypreferences(self) -> MyPreferencesParts:
         """The MyPreferences side. Raises ConfigError naming every missing setting."""
         self.settings.require_mypreferences()
         parts = MyPreferencesParts(
@@ -122,14 +117,14 @@ class App:
             mapping=lambda: self.mapping,
             memory=lambda: self.store.key_values,
             clock=self.options.clock,
-            sleep=self._sleep,
+            sleep=self.options.sleep,
             poll_interval=self.options.export_poll,
         )
         self._open.callback(parts.close)
         return parts
 
     @cached_property
-    def dotdigital_parts(self) -> DotdigitalParts:
+    def dotdigital(self) -> DotdigitalParts:
         """The Dotdigital side. Raises ConfigError naming every missing setting."""
         self.settings.require_dotdigital()
         return DotdigitalParts(
@@ -139,19 +134,9 @@ class App:
             memory=lambda: self.store.key_values,
             own_writes=lambda ids, since: self.store.attempts.written_since(Side.DOTDIGITAL, ids, since),
             clock=self.options.clock,
-            sleep=self._sleep,
+            sleep=self.options.sleep,
             import_poll=self.options.import_poll,
         )
-
-    @property
-    def mypreferences(self) -> MyPreferencesClient:
-        """The MyPreferences API."""
-        return self.mypreferences_parts.client
-
-    @property
-    def dotdigital(self) -> ClientV2:
-        """Dotdigital's v2 API."""
-        return self.dotdigital_parts.v2
 
     def _transport(
         self,
@@ -169,7 +154,7 @@ class App:
             throttle=throttle,
             to_error=to_error,
             jitter=random.Random(),
-            sleep=self._sleep,
+            sleep=self.options.sleep,
             read_timeout=self.options.read_timeout,
             tries=self.options.tries,
             calls_beside=calls_beside,
@@ -177,38 +162,30 @@ class App:
         self._open.callback(transport.close)
         return transport
 
-    def _sleep(self, seconds: float) -> None:
-        self.options.sleep(seconds)
+    @property
+    def _sides(self) -> Mapping[Side, MyPreferencesParts | DotdigitalParts]:
+        return {Side.MYPREFERENCES: self.mypreferences, Side.DOTDIGITAL: self.dotdigital}
 
     @property
     def readers(self) -> Mapping[Side, ReadReplica]:
         """Both sides, with no way to write to them."""
-        return {
-            Side.MYPREFERENCES: self.mypreferences_parts.reader,
-            Side.DOTDIGITAL: self.dotdigital_parts.reader,
-        }
+        return {side: parts.reader for side, parts in self._sides.items()}
 
     @property
     def replicas(self) -> Mapping[Side, Replica]:
         """Both sides, to be written."""
-        return {
-            Side.MYPREFERENCES: self.mypreferences_parts.replica,
-            Side.DOTDIGITAL: self.dotdigital_parts.replica,
-        }
+        return {side: parts.replica for side, parts in self._sides.items()}
 
     @property
     def erasers(self) -> Mapping[Side, Eraser]:
         """What erases a person at each side."""
-        return {
-            Side.MYPREFERENCES: self.mypreferences_parts.eraser,
-            Side.DOTDIGITAL: self.dotdigital_parts.eraser,
-        }
+        return {side: parts.eraser for side, parts in self._sides.items()}
 
     def services(
         self, *, progress: Progress = silent, heartbeat: Callable[[], None] = lambda: None
     ) -> Services:
         """Everything that reading and deciding needs. It contains no way to write to a side."""
-        self.dotdigital_parts.limits.watch = partial(_show_wait, progress)
+        self.dotdigital.limits.watch = partial(_show_wait, progress)
         return Services(
             state=self.store,
             readers=self.readers,
@@ -217,13 +194,13 @@ class App:
             clock=self.options.clock,
             progress=progress,
             heartbeat=heartbeat,
-            budget=lambda: self.dotdigital_parts.limits.budget,
+            budget=lambda: self.dotdigital.limits.budget,
         )
 
     def writers(self) -> Writers:
         """Everything that writing needs. Raises ConfigError for a draft mapping."""
         self.require_confirmed()
-        if (events := self.dotdigital_parts.events) is not None:
+        if (events := self.dotdigital.events) is not None:
             events.permit()
         return Writers(self.replicas)
 

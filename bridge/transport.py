@@ -79,9 +79,9 @@ ErrorMapper = Callable[[str, Response, bool], SideError | None]
 class Transport:
     """Sends requests to one side. Thread-safe.
 
-    `to_error(operation, response, is_write)` maps a response to an error (None: no error). `sleep` takes
-    seconds. `tries` is the maximum of attempts per read. `calls_beside` returns the number of requests sent
-    by the sign-in.
+    `to_error(operation, response, is_write)` maps a response that is not good to an error (None: the side
+    documents none). `sleep` takes seconds. `tries` is the maximum of attempts per read. `calls_beside`
+    returns the number of requests sent by the sign-in.
     """
 
     def __init__(
@@ -188,12 +188,11 @@ class Transport:
         seconds = self._ticks() - began
         self._log.debug("%s: %d, attempt %d, %.3f s", operation, answer.status, attempt, seconds)
         self._throttle.after(operation, answer)
-        verdict = self._verdict(operation, answer, is_write)
-        if verdict is not None:
-            raise verdict
-        return answer
+        if answer.good:
+            return answer
+        raise self._refusal(operation, answer, is_write)
 
-    def _verdict(self, operation: str, answer: Response, is_write: bool) -> SideError | None:
+    def _refusal(self, operation: str, answer: Response, is_write: bool) -> SideError:
         error = self._to_error(operation, answer, is_write)
         if is_write and answer.status >= 500 and not isinstance(error, Throttled | OutcomeUnknown):
             return OutcomeUnknown(
@@ -203,14 +202,14 @@ class Transport:
                 retry_after=None if error is None else error.retry_after,
                 hint="The next read of this record shows the result.",
             )  # fmt: skip
-        if error is None and not answer.good:
-            kind = OutcomeUnknown if is_write else InvalidResponse
-            return kind(
-                f"{self._name} returned status {answer.status}, which its documentation does not mention.",
-                side=self.side, operation=operation, status=answer.status,
-                hint="Check the base URL with `bridge doctor`.",
-            )  # fmt: skip
-        return error
+        if error is not None:
+            return error
+        kind = OutcomeUnknown if is_write else InvalidResponse
+        return kind(
+            f"{self._name} returned status {answer.status}, which its documentation does not mention.",
+            side=self.side, operation=operation, status=answer.status,
+            hint="Check the base URL with `bridge doctor`.",
+        )  # fmt: skip
 
     def _no_answer(
         self, operation: str, error: httpx.RequestError, *, own: bool, is_write: bool

@@ -49,11 +49,11 @@ def read_side(app: App, side: Side, kinds: Iterable[CatalogueKind] | None = None
     if side is Side.DOTDIGITAL:
         from bridge.dotdigital.preference_tree import catalogue_of
 
-        return CatalogueRead(catalogue_of(app.dotdigital.get_preferences()))
+        return CatalogueRead(catalogue_of(app.dotdigital.v2.get_preferences()))
     from bridge.mypreferences.catalogue import read_catalogue as read_mypreferences
 
     wanted = frozenset(kinds_used(side, app.mapping) if kinds is None else kinds)
-    found = CatalogueRead(read_mypreferences(app.mypreferences, wanted))
+    found = CatalogueRead(read_mypreferences(app.mypreferences.client, wanted))
     if kinds is None and _names_email_types(app.mapping):
         return _with_email_types(app, found)
     return found
@@ -102,7 +102,7 @@ def _with_email_types(app: App, found: CatalogueRead) -> CatalogueRead:
     from bridge.mypreferences.catalogue import read_catalogue
 
     try:
-        more = read_catalogue(app.mypreferences, frozenset({CatalogueKind.EMAIL_TYPE}))
+        more = read_catalogue(app.mypreferences.client, frozenset({CatalogueKind.EMAIL_TYPE}))
     except (NotFound, Forbidden):
         note = "Cannot read the e-mail types, so email_type was not checked."
         return CatalogueRead(found.catalogue, (*found.notes, note))

@@ -177,7 +177,7 @@ def _admin(config: Any, mapping: Any = None) -> Iterator[tuple[App, PreferenceAd
     from bridge.dotdigital.preference_tree import PreferenceAdmin
 
     with App(settings_from(config, mapping=mapping), Options(read_timeout=READ_TIMEOUT, tries=2)) as app:
-        yield app, PreferenceAdmin(app.dotdigital)
+        yield app, PreferenceAdmin(app.dotdigital.v2)
 
 
 def _drafts(app: App, chosen: Sequence[str]) -> list[NewPreference]:

@@ -65,7 +65,7 @@ def _identifier_name(app: App) -> str:
             f"{_SETTING} is not set.",
             hint="Create a custom identifier at Dotdigital, and set its name.",
         )
-    client = app.dotdigital_parts.v3.client()
+    client = app.dotdigital.v3.client()
     if client is None:
         raise ConfigError(
             "Custom identifiers need Dotdigital's v3 API, which this account or API user does not have.",
@@ -82,7 +82,7 @@ def _linker(app: App, name: str) -> ProfileLinker:
     from bridge.dotdigital.build import profile_linker
 
     clock, sleep = app.options.clock, app.options.sleep
-    return profile_linker(name, v2=app.dotdigital, memory=app.store.key_values, clock=clock, sleep=sleep)
+    return profile_linker(name, v2=app.dotdigital.v2, memory=app.store.key_values, clock=clock, sleep=sleep)
 
 
 def _print_plan(plan: LinkPlan, name: str) -> None:

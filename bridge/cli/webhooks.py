@@ -35,7 +35,7 @@ def list_(config: Config = None, mapping: MappingFile = None, json: Json = False
 
     with _open_app(config, mapping) as app:
         wanted = _needs(app)
-        found = app.mypreferences.retrieve_subscriptions()
+        found = app.mypreferences.client.retrieve_subscriptions()
     rows = [_to_json(one) | {"lacks": lacking(wanted, [one])} for one in found]
     needed, missing = [need.event_type for need in wanted], lacking(wanted, found)
     if json:
@@ -77,7 +77,7 @@ def create(
             catch_up_on_resume=True,
             subscriptions=[need.interest for need in _needs(app)],
         )
-        made = subscribe(app.mypreferences, wanted)
+        made = subscribe(app.mypreferences.client, wanted)
     if json:
         print_json({"created": _to_json(made)})
         return 0
@@ -109,7 +109,7 @@ def delete(number: Number, config: Config = None, yes: Yes = False, json: Json =
     from bridge.mypreferences.events import webhooks
 
     with _open_app(config) as app:
-        client = app.mypreferences
+        client = app.mypreferences.client
         known = client.retrieve_subscriptions()
         subscription = next((one for one in known if str(one.id) == str(number)), None)
         if subscription is None:
@@ -138,7 +138,7 @@ def settings(
     from bridge.mypreferences.wire.events import WebhookSettings
 
     with _open_app(config) as app:
-        now = app.mypreferences.retrieve_webhook_settings()
+        now = app.mypreferences.client.retrieve_webhook_settings()
         if most is not None or rest is not None:
             wanted = WebhookSettings(
                 max_concurrent_requests=now.max_concurrent_requests if most is None else most,
@@ -148,7 +148,7 @@ def settings(
                 f"Set it to {_rate_text(wanted)} for all subscriptions of the account?", yes=yes
             ):
                 return 0
-            now = app.mypreferences.update_webhook_settings(wanted)
+            now = app.mypreferences.client.update_webhook_settings(wanted)
     if json:
         print_json({"max_concurrent_requests": now.max_concurrent_requests, "duration_seconds": now.duration})
     else:
@@ -195,7 +195,7 @@ def _set_state(config: Any, number: int, state: str, *, json: bool) -> int:
     from bridge.mypreferences.events.webhooks import ACTIVE, set_state
 
     with _open_app(config) as app:
-        now = set_state(app.mypreferences, number, state)
+        now = set_state(app.mypreferences.client, number, state)
     done = (now == ACTIVE) is (state == ACTIVE)
     if json:
         print_json({"id": number, "state": now.lower(), "done": done})

@@ -62,9 +62,9 @@ class EngineRunner:
         app.settings.require_mypreferences()
         app.settings.require_dotdigital()
         app.require_confirmed()  # reads the mapping, so that its problems are reported now
-        app.mypreferences  # noqa: B018 - built now, for the same reason
+        app.mypreferences.client  # noqa: B018 - built now, for the same reason
         if app.settings.dotdigital.base_url is not None:  # else the first run asks Dotdigital for it
-            app.dotdigital  # noqa: B018
+            app.dotdigital.v2  # noqa: B018
         app.store  # noqa: B018
 
     def run(self, options: RunOptions, *, progress: Progress, heartbeat: Callable[[], None]) -> Report:

@@ -222,7 +222,7 @@ class DotdigitalReader:
         return has_running_imports(self._access.client(), self._jobs)
 
     def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
-        """One at a time: the tree before a change of topics, and a read back of each unit; or by import."""
+        """One at a time: the tree before a change of topics, and a read back of each person; or by import."""
         written = {write.topic for writes in people for write in writes}
         feeds = 1 + sum(bool(topics & written) for topics in self._opt_ins.feeds.values())  # and suppressions
         with_record = {topic.id for topic in self._mapping.topics if topic.record is not None}

@@ -42,17 +42,19 @@ def _rank(row: OptInRow) -> tuple[datetime, bool]:
 def from_rows(topic: Topic, rows: Mapping[int, OptInRow], read_at: datetime) -> Observation:
     """A topic by one person's dated rows. No row means never asked. An opt-in is as old as the rows that are
     opted in: a frequency given up later makes it no newer."""
-    mine = {name: rows[number] for name, number in topic.preferences.items() if number in rows}
-    if not mine:
+    opted_in: dict[str, datetime | None] = {}
+    opted_out: dict[str, datetime | None] = {}
+    for name, number in topic.preferences.items():
+        if (row := rows.get(number)) is not None:
+            (opted_in if row.is_opted_in else opted_out)[name] = row.changed_at
+    said = opted_in or opted_out
+    if not said:
         return Observation(Choice.UNSET, read_at, stated=False)
-    inside = tuple(name for name, row in mine.items() if row.is_opted_in)
-    said = [row for row in mine.values() if row.is_opted_in or not inside]
-    dates = [row.changed_at for row in said if row.changed_at is not None]
     return Observation(
-        Choice.OPTED_IN if inside else Choice.OPTED_OUT,
+        Choice.OPTED_IN if opted_in else Choice.OPTED_OUT,
         read_at,
-        changed_at=max(dates, default=None),
-        frequencies=inside if topic.has_frequencies else (),
+        changed_at=max(filter(None, said.values()), default=None),
+        frequencies=tuple(opted_in) if topic.has_frequencies else (),
     )
 
 

@@ -2,7 +2,8 @@
 
 An import of n people takes 2 min(n, p) + ceil(n / 5000) + 3 calls, where the listing has p pages: who is
 still there is read first (a write would restore a deleted contact), and the result is read back. One call at
-a time takes 3 n calls for topics and 2 n for the channel. So imports take fewer from five people on for
+a time takes 3 n calls for topics, 2 n for the channel and 4 n for both, since a person is read back once. So
+imports take fewer from five people on for
 topics, and for the channel once n is larger than p.
 """
 
@@ -19,19 +20,18 @@ from bridge.dotdigital.client.v3 import LARGEST_BUNDLE
 FEWEST = 5  # contacts worth an import: all of them wait for it to end
 POLLS = 3  # questions for a job's state that an import is estimated with
 UNKNOWN_PAGES = 200  # pages of a listing that was never read: a million contacts
-_CHANNEL_CALLS = 2  # the call and the read back
-_TOPICS_CALLS = 3  # the tree, the call and the read back
+_CHANNEL_CALLS = 1
+_TOPICS_CALLS = 2  # the tree, and the call that changes it
+_READ_BACK_CALLS = 1  # of a person, after all their calls
 _RECORD_CALLS = 2  # the contact, and the call that adds to it
 
 
 def split(writes: Sequence[Write]) -> list[list[Write]]:
     """The channel by itself, the topics together; withdrawals before everything else."""
-    groups = (
-        [write for write in writes if of_channel(write) is channel and withdraws(write) is out]
-        for out in (True, False)
-        for channel in (True, False)
-    )
-    return [group for group in groups if group]
+    groups: dict[tuple[bool, bool], list[Write]] = {}
+    for write in writes:
+        groups.setdefault((not withdraws(write), not of_channel(write)), []).append(write)
+    return [groups[key] for key in sorted(groups)]
 
 
 def withdraws(write: Write) -> bool:
@@ -52,7 +52,8 @@ def prefers_import(requests: Sequence[WriteRequest], pages: int | None) -> bool:
     """Whether an import takes fewer calls for these. `pages`: of the listing, where they are known."""
     fit = [request for request in requests if fits_import(request.writes)]
     people = {address_key(request.who.address) for request in fit}
-    return import_pays(len(people), sum(_calls_of(request.writes) for request in fit), pages)
+    single_calls = sum(_calls_of(request.writes) for request in fit) + _READ_BACK_CALLS * len(people)
+    return import_pays(len(people), single_calls, pages)
 
 
 def calls_to_read(people: int, pages: int | None) -> int:
@@ -67,19 +68,25 @@ def estimate(
     included. `recorded` of them have a consent record to be written as well; `pages` of the listing, where
     they are known; `feeds` are read again where the re-read is by the listing, which has no dates;
     `by_import` says whether imports may be used."""
-    fitting = [fit for writes in people if (fit := [unit for unit in split(writes) if fits_import(unit)])]
-    fitting_calls = sum(_calls_of(unit) for units in fitting for unit in units)
-    single_calls = sum(_calls_of(unit) for writes in people for unit in split(writes))
     raised = sum(not withdraws(write) for writes in people for write in writes[:1])
-    if not by_import or not import_pays(len(fitting), fitting_calls, pages):
-        return single_calls + raised + _RECORD_CALLS * recorded
+    fitting = fitting_calls = other_calls = only_others = 0
+    for units in map(split, people):
+        fit = [unit for unit in units if fits_import(unit)]
+        fitting += bool(fit)
+        only_others += bool(units and not fit)
+        fitting_calls += sum(map(_calls_of, fit))
+        other_calls += sum(_calls_of(unit) for unit in units if not fits_import(unit))
+    single_calls = fitting_calls + _READ_BACK_CALLS * fitting
+    other_calls += _READ_BACK_CALLS * only_others
+    if not by_import or not import_pays(fitting, single_calls, pages):
+        return single_calls + other_calls + raised + _RECORD_CALLS * recorded
     reread = calls_to_read(raised, pages)
     read_again = feeds if reread < raised else 0
-    return single_calls - fitting_calls + _import_calls(len(fitting), pages) + reread + read_again
+    return _import_calls(fitting, pages) + other_calls + reread + read_again
 
 
 def _calls_of(unit: Sequence[Write]) -> int:
-    """API calls for one unit of a person who is not suppressed, sent by itself and read back."""
+    """API calls that send one unit of a person who is not suppressed, by itself."""
     return _CHANNEL_CALLS if of_channel(unit[0]) else _TOPICS_CALLS
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.model import Adjustment, Choice, Raise, Withdrawal
 from bridge.mypreferences import views
-from bridge.mypreferences.wire.codec import T, render_moment
+from bridge.mypreferences.wire.codec import render_moment
 from bridge.mypreferences.wire.profiles import (
     CONSENT_CODES,
     DENIED,
@@ -59,34 +59,31 @@ def raising(profile: Profile, address: str, writes: Iterable[tuple[Raise | Adjus
                 parts.append((None, _consent(ref, GRANTED, date)))
             case FilterRef() as ref:
                 given = _preference(ref, OPT_IN, date, write.frequency)
-                places = _places(profile, address, ref)
+                places = views.places(profile, address, ref)
                 if not places:
                     raise LookupError(ref.email_type)
-                parts += [(place, given) for place in places]
+                parts += [(place, given) for place, _ in places]
     return _body(parts)
 
 
 def _opted_out(profile: Profile, address: str | None, write: Withdrawal, ref: FilterRef) -> Iterator[Part]:
-    date = render_moment(write.effective_at, up=True)
-    # An address that exists under another type only gets its opt-out under the mapped type.
-    places = _places(profile, address, ref) or [
-        Email(email_address=one, email_address_type=ref.email_type)
-        for one in views.distinct(views.elements(profile, address))
-    ]
-    for place in places:
-        yield place, _preference(ref, OPT_OUT, date)
+    opted_out = _preference(ref, OPT_OUT, render_moment(write.effective_at, up=True))
+    places = views.places(profile, address, ref)
+    for place, _ in places:
+        yield place, opted_out
+    if not places:  # an address that exists under another type only gets its opt-out under the mapped type
+        for one in views.addresses(profile, address):
+            yield Email(email_address=one, email_address_type=ref.email_type), opted_out
 
 
 def _revoked(profile: Profile, address: str | None, write: Withdrawal, ref: ConsentRef) -> Iterator[Part]:
     date = render_moment(write.effective_at, up=True)
     emails = views.elements(profile, address)
     given = {GRANTED, REVOKED}
-    was_granted = any(item.kind in given for item in views.of_consent(profile, emails, ref))
+    was_granted = any(item.kind in given for item in views.of_consent((profile, *emails), ref))
     yield None, _consent(ref, REVOKED if was_granted else DENIED, date)
     for email in emails:
-        held = [
-            item for item in email.consents or () if item.consent_type.casefold() == ref.consent.casefold()
-        ]
+        held = views.of_consent([email], ref)
         if any(item.kind == GRANTED and views.is_mapped(item, ref) for item in held):
             yield email, _consent(ref, REVOKED, date)
 
@@ -96,15 +93,6 @@ def _is_out(profile: Profile, statements: Sequence[views.Statement]) -> bool:
     if not statements or profile.pending:
         return False
     return all(item.choice is Choice.OPTED_OUT for item in statements)
-
-
-def _places(profile: Profile, address: str | None, ref: FilterRef) -> list[Email | None]:
-    """The places on the profile that a filter's preference belongs to; None is the profile itself."""
-    fitting = views.of_type(views.elements(profile, address), ref)
-    on_element = any(views.of_filter(email.email_preferences, ref) for email in fitting)
-    if not on_element and views.of_filter(profile.profile_preferences, ref):
-        return [None]
-    return list(fitting)
 
 
 def _preference(ref: FilterRef, kind: str, date: str, frequency: str | None = None) -> Preference:
@@ -128,27 +116,23 @@ def _consent(ref: ConsentRef, kind: str, date: str) -> Consent:
 
 def _body(parts: Iterable[Part]) -> Profile:
     """One profile document of all parts, with each e-mail element once."""
-    placed: dict[tuple[str, str | None] | None, list[Preference | Consent]] = {}
+    placed: dict[tuple[str, str | None] | None, tuple[list[Preference], list[Consent]]] = {}
     for place, item in parts:
         key = None if place is None else (place.email_address, place.email_address_type)
-        placed.setdefault(key, []).append(item)
-    own = placed.pop(None, [])
+        preferences, consents = placed.setdefault(key, ([], []))
+        if isinstance(item, Preference):
+            preferences.append(item)
+        else:
+            consents.append(item)
+    preferences, consents = placed.pop(None, ([], []))
     emails = [
         Email(
             email_address=key[0],
             email_address_type=key[1],
-            email_preferences=_only(items, Preference),
-            consents=_only(items, Consent),
+            email_preferences=held[0] or None,
+            consents=held[1] or None,
         )
-        for key, items in placed.items()
+        for key, held in placed.items()
         if key is not None
     ]
-    return Profile(
-        emails=emails or None,
-        profile_preferences=_only(own, Preference),
-        consents=_only(own, Consent),
-    )
-
-
-def _only(items: Iterable[Preference | Consent], kind: type[T]) -> list[T] | None:
-    return [item for item in items if isinstance(item, kind)] or None
+    return Profile(emails=emails or None, profile_preferences=preferences or None, consents=consents or None)

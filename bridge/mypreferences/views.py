@@ -60,15 +60,10 @@ def elements(profile: Profile, address: str | None) -> list[Email]:
     ]
 
 
-def addresses(profile: Profile) -> list[str]:
-    """The distinct active addresses of a profile, as spelled there."""
-    return distinct(elements(profile, None))
-
-
-def distinct(emails: Iterable[Email]) -> list[str]:
-    """Their addresses, each once, in its first spelling."""
+def addresses(profile: Profile, address: str | None = None) -> list[str]:
+    """The distinct active addresses of a profile, or spellings of one, each in its first spelling."""
     found: dict[str, str] = {}
-    for email in emails:
+    for email in elements(profile, address):
         found.setdefault(address_key(email.email_address), email.email_address)
     return list(found.values())
 
@@ -85,7 +80,9 @@ def view(
         if not profiles:
             topics[topic.id] = Observation(Choice.UNSET, read_at, present=False, records=0)
             continue
-        found = [item for profile in profiles for item in statements(profile, address, topic) or ()]
+        found: list[Statement] = []
+        for profile in profiles:
+            found += statements(profile, address, topic) or ()
         if found:
             topics[topic.id] = _merged(found, profiles, read_at)
         elif complete:
@@ -104,11 +101,38 @@ def statements(profile: Profile, address: str | None, topic: Topic) -> list[Stat
     answer leaves such records out (rows of a segment hold what the segment is set up for)."""
     match topic.source:
         case FilterRef() as ref:
-            return _by_filter(profile, elements(profile, address), topic, ref)
+            return _by_filter(profile, address, topic, ref)
         case ConsentRef() as ref:
-            return _by_consent(profile, elements(profile, address), ref)
+            return _by_consent(profile, address, ref)
         case None:
             return None
+
+
+# preferences, where a topic is mapped to a filter
+
+Place = tuple[Email | None, list[Preference]]
+"""An e-mail element, or None for the profile itself, and the preferences that it holds for a filter."""
+
+
+def places(profile: Profile, address: str | None, ref: FilterRef) -> list[Place]:
+    """Where a filter's preferences belong: on the elements of the mapped e-mail type, or on the profile
+    itself where only that holds any. Empty where there is neither."""
+    on_elements: list[Place] = []
+    stated = False
+    for email in elements(profile, address):
+        if _has_type(email, ref):
+            held = of_filter(email.email_preferences, ref)
+            on_elements.append((email, held))
+            stated = stated or bool(held)
+    on_profile = [] if stated else of_filter(profile.profile_preferences, ref)
+    return [(None, on_profile)] if on_profile else on_elements
+
+
+def _has_type(email: Email, ref: FilterRef) -> bool:
+    """Whether an element has the e-mail type that a filter's mapping names, if it names one."""
+    if ref.email_type is None:
+        return True
+    return (email.email_address_type or "").casefold() == ref.email_type.casefold()
 
 
 def of_filter(preferences: Iterable[Preference] | None, ref: FilterRef) -> list[Preference]:
@@ -121,41 +145,15 @@ def of_filter(preferences: Iterable[Preference] | None, ref: FilterRef) -> list[
     ]
 
 
-def of_type(emails: Iterable[Email], ref: FilterRef) -> list[Email]:
-    """The elements of the e-mail type that a filter's mapping names."""
-    if ref.email_type is None:
-        return list(emails)
-    wanted = ref.email_type.casefold()
-    return [email for email in emails if (email.email_address_type or "").casefold() == wanted]
-
-
-def of_consent(profile: Profile, emails: Iterable[Email], ref: ConsentRef) -> list[Consent]:
-    """Consents of this type in any version and locale, on the profile and on its e-mail elements."""
-    wanted = ref.consent.casefold()
-    held = [*(profile.consents or ()), *(item for email in emails for item in email.consents or ())]
-    return [item for item in held if item.consent_type.casefold() == wanted]
-
-
-def is_mapped(item: Consent, ref: ConsentRef) -> bool:
-    """Whether a consent is in the version and locale that the mapping names."""
-    same_locale = item.locale.replace("-", "_").casefold() == ref.locale.replace("-", "_").casefold()
-    return same_locale and item.consent_version.strip().casefold() == ref.version.strip().casefold()
-
-
-def _by_filter(profile: Profile, emails: list[Email], topic: Topic, ref: FilterRef) -> list[Statement] | None:
-    fitting = of_type(emails, ref)
-    by_element = [of_filter(email.email_preferences, ref) for email in fitting]
-    if not any(by_element):
-        on_profile = of_filter(profile.profile_preferences, ref)
-        if on_profile:
-            return [_preference(item, topic) for item in on_profile]
-        silent = all(email.email_preferences is None for email in fitting) and fitting
-        return None if silent and profile.profile_preferences is None else [Statement(Choice.UNSET)]
-    return [
-        said
-        for found in by_element
-        for said in ([_preference(item, topic) for item in found] or [Statement(Choice.UNSET)])
-    ]
+def _by_filter(profile: Profile, address: str | None, topic: Topic, ref: FilterRef) -> list[Statement] | None:
+    found: list[Statement] = []
+    left_out = profile.profile_preferences is None
+    for place, held in places(profile, address, ref):
+        found += [_preference(item, topic) for item in held] or [Statement(Choice.UNSET)]
+        left_out = left_out and place is not None and place.email_preferences is None
+    if found and left_out:
+        return None
+    return found or [Statement(Choice.UNSET)]
 
 
 def _preference(item: Preference, topic: Topic) -> Statement:
@@ -178,32 +176,85 @@ def _frequencies(item: Preference, topic: Topic) -> tuple[str, ...]:
     return (spelled.get(item.frequency_id.casefold(), item.frequency_id),)
 
 
-def _by_consent(profile: Profile, emails: list[Email], ref: ConsentRef) -> list[Statement] | None:
-    if profile.consents is None and all(email.consents is None for email in emails):
+# consents
+
+
+def of_consent(holders: Iterable[Profile | Email], ref: ConsentRef) -> Iterator[Consent]:
+    """Consents of this type in any version and locale, on profiles and e-mail elements."""
+    wanted = ref.consent.casefold()
+    for holder in holders:
+        for item in holder.consents or ():
+            if item.consent_type.casefold() == wanted:
+                yield item
+
+
+def is_mapped(item: Consent, ref: ConsentRef) -> bool:
+    """Whether a consent is in the version and locale that the mapping names."""
+    same_locale = item.locale.replace("-", "_").casefold() == ref.locale.replace("-", "_").casefold()
+    return same_locale and item.consent_version.strip().casefold() == ref.version.strip().casefold()
+
+
+def _by_consent(profile: Profile, address: str | None, ref: ConsentRef) -> list[Statement] | None:
+    """A consent that is granted after every withdrawal counts, else the withdrawals do, in any version and
+    locale. An undated withdrawal is never outlived."""
+    holders: list[Profile | Email] = [profile, *elements(profile, address)]
+    if all(holder.consents is None for holder in holders):
         return None
-    found = of_consent(profile, emails, ref)
-    withdrawn = [item for item in found if item.kind in (DENIED, REVOKED)]
-    granted = [item for item in found if item.kind == GRANTED and is_mapped(item, ref)]
-    live = [item for item in granted if not item.expired]
-    if withdrawn and not _outlived(withdrawn, live):
-        return [Statement(Choice.OPTED_OUT, _newest(withdrawn))]
-    if any(item.kind not in CONSENT_CODES for item in found):
+    withdrawn: list[datetime | None] = []
+    granted: list[datetime | None] = []
+    is_expired = is_unknown = False
+    for item in of_consent(holders, ref):
+        if item.kind in (DENIED, REVOKED):
+            withdrawn.append(item.changed_at)
+        elif item.kind not in CONSENT_CODES:
+            is_unknown = True
+        elif item.kind == GRANTED and is_mapped(item, ref):
+            if item.expired:
+                is_expired = True
+            else:
+                granted.append(item.changed_at)
+    given, refused = _newest(granted), _newest(withdrawn)
+    outlived = given is not None and refused is not None and None not in withdrawn and refused < given
+    if withdrawn and not outlived:
+        return [Statement(Choice.OPTED_OUT, refused)]
+    if is_unknown:
         return [Statement(Choice.UNSET, block=Block.UNKNOWN, reason="unknown consent status")]
-    if live:
-        return [Statement(Choice.OPTED_IN, _newest(live))]
-    return [Statement(Choice.UNSET, reason="expired" if granted else None)]
+    if granted:
+        return [Statement(Choice.OPTED_IN, given)]
+    return [Statement(Choice.UNSET, reason="expired" if is_expired else None)]
 
 
-def _outlived(withdrawn: list[Consent], granted: list[Consent]) -> bool:
-    """Whether the mapped consent was granted after every withdrawal. Withdrawals count in any version and
-    locale, and an undated one is never outlived."""
-    given = _newest(granted)
-    dates = [item.changed_at for item in withdrawn]
-    return given is not None and all(date is not None and date < given for date in dates)
+# from statements to observations
 
 
-def _newest(items: Iterable[Consent | Statement]) -> datetime | None:
-    return max((item.changed_at for item in items if item.changed_at is not None), default=None)
+def _merged(found: Sequence[Statement], profiles: Sequence[Profile], read_at: datetime) -> Observation:
+    """Any opt-out outweighs every opt-in, any opt-in outweighs no statement. A doubt about any record blocks
+    what is not an opt-out."""
+    choices = {item.choice for item in found}
+    choice = next(one for one in (Choice.OPTED_OUT, Choice.OPTED_IN, Choice.UNSET) if one in choices)
+    dates: list[datetime | None] = []
+    frequencies: dict[str, None] = {}
+    reason: str | None = None
+    doubt: Statement | None = None
+    consistent = True
+    for item in found:
+        consistent = consistent and (item.choice, item.frequencies) == (found[0].choice, found[0].frequencies)
+        if item.block is not None and choice is not Choice.OPTED_OUT:
+            doubt = doubt or item
+        if item.choice is choice:
+            dates.append(item.changed_at)
+            frequencies |= dict.fromkeys(item.frequencies)
+            reason = reason or item.reason
+    return Observation(
+        choice,
+        read_at,
+        _newest(dates),
+        tuple(frequencies),
+        consistent=consistent,
+        records=len(profiles),
+        block=doubt.block if doubt else None,
+        reason=_pending(profiles) or (doubt.reason if doubt else reason),
+    )
 
 
 def _hidden(profiles: Sequence[Profile], read_at: datetime) -> Observation:
@@ -213,29 +264,16 @@ def _hidden(profiles: Sequence[Profile], read_at: datetime) -> Observation:
         stated=False,
         records=len(profiles),
         block=Block.UNREACHABLE,
-        reason=PENDING_UPDATE if any(profile.pending for profile in profiles) else "hidden",
+        reason=_pending(profiles) or "hidden",
     )
 
 
-def _merged(found: Sequence[Statement], profiles: Sequence[Profile], read_at: datetime) -> Observation:
-    """Any opt-out outweighs every opt-in, any opt-in outweighs no statement."""
-    choice = min((item.choice for item in found), key=_WEIGHT.__getitem__)
-    counting = [item for item in found if item.choice is choice]
-    doubt = None if choice is Choice.OPTED_OUT else next((item for item in found if item.block), None)
-    reason = doubt.reason if doubt else next((item.reason for item in counting if item.reason), None)
-    return Observation(
-        choice,
-        read_at,
-        _newest(counting) if choice is not Choice.UNSET else None,
-        tuple(dict.fromkeys(name for item in counting for name in item.frequencies)),
-        consistent=len({(item.choice, item.frequencies) for item in found}) == 1,
-        records=len(profiles),
-        block=doubt.block if doubt else None,
-        reason=PENDING_UPDATE if any(profile.pending for profile in profiles) else reason,
-    )
+def _newest(dates: Iterable[datetime | None]) -> datetime | None:
+    return max(filter(None, dates), default=None)
 
 
-_WEIGHT = {Choice.OPTED_OUT: 0, Choice.OPTED_IN: 1, Choice.UNSET: 2}
+def _pending(profiles: Sequence[Profile]) -> str | None:
+    return PENDING_UPDATE if any(profile.pending for profile in profiles) else None
 
 
 # profiles that are linked to the person and hold other addresses only
@@ -259,17 +297,15 @@ def _linked(profiles: Sequence[Profile], topic: Topic, read_at: datetime) -> Obs
     ins = [item.changed_at for item in found if item.choice is Choice.OPTED_IN]
     outs = [item.changed_at for item in found if item.choice is Choice.OPTED_OUT]
     is_out = bool(outs) and not ins
-    # An undated opt-in is not known to be newer than any withdrawal.
-    dates = [at for at in (outs if is_out else ins) if at is not None]
     return Observation(
         Choice.OPTED_OUT if is_out else Choice.UNSET,
         read_at,
-        max(dates, default=None),
+        _newest(outs if is_out else ins),  # an undated opt-in is not known to be newer than any withdrawal
         stated=is_out,
         consistent=len({item.choice for item in found}) <= 1,
         records=len(profiles),
         block=Block.UNREACHABLE,
-        reason=PENDING_UPDATE if any(profile.pending for profile in profiles) else OTHER_ADDRESS,
+        reason=_pending(profiles) or OTHER_ADDRESS,
     )
 
 
@@ -312,14 +348,10 @@ def consent_records(profile: Profile, address: str, topics: Iterable[Topic]) -> 
 def _records(
     profile: Profile, address: str, topic: Topic, ref: FilterRef, keys: RecordKeys
 ) -> Iterator[ConsentRecord]:
-    held: Iterable[Preference] = [
-        *(profile.profile_preferences or ()),
-        *(
-            item
-            for email in of_type(elements(profile, address), ref)
-            for item in email.email_preferences or ()
-        ),
-    ]
+    held = list(profile.profile_preferences or ())
+    for email in elements(profile, address):
+        if _has_type(email, ref):
+            held += email.email_preferences or ()
     for preference in of_filter(held, ref):
         at = preference.changed_at
         values = {

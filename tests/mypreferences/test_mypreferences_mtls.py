@@ -105,7 +105,7 @@ def test_a_server_that_takes_nobody_without_a_certificate_is_signed_in_to(
     with Server(create_app(state), tls=authority.server(DEMANDS)) as service:
         with pytest.raises(httpx.TransportError):
             httpx.post(f"{service.url}/oauth2/v1/token", verify=authority_only(authority), trust_env=False)
-        assert opened(url, service.url).mypreferences.retrieve_programs()
+        assert opened(url, service.url).mypreferences.client.retrieve_programs()
 
 
 def authority_only(authority: Authority) -> ssl.SSLContext:
@@ -127,14 +127,14 @@ def test_one_file_may_hold_certificate_and_key(opened: Open, url: str, pair: Pai
     both = tmp_path / "both.pem"
     both.write_bytes(pair.key.read_bytes() + pair.certificate.read_bytes())
     app = opened(url, CERTIFICATE_FILE=str(both), CERTIFICATE_KEY_FILE="")
-    assert app.mypreferences.retrieve_programs()
+    assert app.mypreferences.client.retrieve_programs()
 
 
 def test_an_unregistered_certificate_is_reported(opened: Open, url: str, authority: Authority) -> None:
     other = authority.pair("other")
     app = opened(url, CERTIFICATE_FILE=str(other.certificate), CERTIFICATE_KEY_FILE=str(other.key))
     with pytest.raises(SignInRefused) as caught:
-        app.mypreferences.retrieve_programs()
+        app.mypreferences.client.retrieve_programs()
     assert "is registered" in caught.value.hint
     assert CERTIFICATE in caught.value.hint
     assert "CLIENT_SECRET" not in caught.value.hint
@@ -152,7 +152,7 @@ def test_a_certificate_refused_by_tls_is_distinguished_from_a_network_error(
             url, service.url, CERTIFICATE_FILE=str(bad.certificate), CERTIFICATE_KEY_FILE=str(bad.key)
         )
         with pytest.raises(SignInRefused) as caught:
-            app.mypreferences.retrieve_programs()
+            app.mypreferences.client.retrieve_programs()
     assert f"refused the client certificate ({words})" in caught.value.what
     assert "openssl x509" in caught.value.hint
 
@@ -162,7 +162,7 @@ def test_an_untrusted_sign_in_service_is_reported(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path / "foreign").file))
     with pytest.raises(Unreachable) as caught:
-        opened(url).mypreferences.retrieve_programs()
+        opened(url).mypreferences.client.retrieve_programs()
     assert "The sign-in service of MyPreferences has a certificate that is not trusted" in str(caught.value)
     assert "SSL_CERT_FILE" in caught.value.hint
 
@@ -171,11 +171,11 @@ def test_a_sign_in_service_that_hangs_up_is_asked_again(
     opened: Open, url: str, state: MyPreferencesState
 ) -> None:
     state.faults.add(InjectedFault("token", "reset"))
-    assert opened(url).mypreferences.retrieve_programs()
+    assert opened(url).mypreferences.client.retrieve_programs()
     state.access.revoke_tokens()
     state.faults.add(InjectedFault("token", "reset", times=9))
     with pytest.raises(Unreachable) as caught:
-        opened(url).mypreferences.retrieve_programs()
+        opened(url).mypreferences.client.retrieve_programs()
     assert "The sign-in service of MyPreferences" in caught.value.what
 
 
@@ -267,5 +267,5 @@ def test_a_wrong_file_stops_the_app_before_any_request(
     opened: Open, url: str, state: MyPreferencesState
 ) -> None:
     with pytest.raises(ConfigError, match="CERTIFICATE_FILE"):
-        opened(url, CERTIFICATE_FILE="gone.pem").mypreferences.retrieve_programs()
+        opened(url, CERTIFICATE_FILE="gone.pem").mypreferences.client.retrieve_programs()
     assert state.calls.total() == 0

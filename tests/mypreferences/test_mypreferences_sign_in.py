@@ -48,9 +48,9 @@ def test_each_way_signs_in_by_its_settings(
     world: World, given: dict[str, str], changed: dict[str, str], way: str
 ) -> None:
     with an_app(world, given, **changed) as app:
-        assert app.mypreferences.retrieve_programs()
-        assert app.mypreferences_parts.sign_in.auth_name == way
-        assert app.mypreferences.calls == world.state.calls.total()
+        assert app.mypreferences.client.retrieve_programs()
+        assert app.mypreferences.sign_in.auth_name == way
+        assert app.mypreferences.client.calls == world.state.calls.total()
 
 
 @pytest.mark.parametrize(("where", "in_header"), [("basic", True), ("body", False)])
@@ -59,7 +59,7 @@ def test_the_secret_goes_where_the_settings_say(
 ) -> None:
     """MyPreferences "Authorization": Basic, or fields of the body."""
     with an_app(world, given, CLIENT_CREDENTIALS=where) as app:
-        flow = app.mypreferences_parts.sign_in.sync_auth_flow(httpx.Request("GET", f"{world.url}/x"))
+        flow = app.mypreferences.sign_in.sync_auth_flow(httpx.Request("GET", f"{world.url}/x"))
         asked = next(flow)
         flow.close()
     pair = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
@@ -80,7 +80,7 @@ def test_a_refusal_names_the_settings_of_the_way_in_use(
     world: World, given: dict[str, str], changed: dict[str, str], named: str
 ) -> None:
     with an_app(world, given, **changed) as app, pytest.raises(SignInRefused) as caught:
-        app.mypreferences.retrieve_programs()
+        app.mypreferences.client.retrieve_programs()
     assert named in caught.value.hint
     other = "PRIVATE_KEY" if "AUTH" not in changed else "CLIENT_SECRET"
     assert other not in caught.value.hint
@@ -98,12 +98,12 @@ def test_short_and_long_tokens_are_used_for_most_of_their_life_and_never_after(
 ) -> None:
     """MyPreferences "Authorization": `expires_in` counts: 300 s in the sample, an hour in the prose."""
     with an_app(world, given) as app:
-        app.mypreferences.retrieve_programs()
+        app.mypreferences.client.retrieve_programs()
         world.state.clock.advance(life * 0.7)
-        app.mypreferences.retrieve_programs()
+        app.mypreferences.client.retrieve_programs()
         assert world.calls("token") == 1
         world.state.clock.advance(life * 0.3 - 0.5)
-        app.mypreferences.retrieve_programs()
+        app.mypreferences.client.retrieve_programs()
         assert world.calls("token") == 2
         assert world.calls("retrievePrograms") == 3  # none was refused on the way
 
@@ -112,12 +112,12 @@ def test_a_token_handed_out_again_is_used_for_what_is_left_of_it(world: World, g
     """`expires_in` is what remains."""
     world.state.switches.token_reuse = True
     with an_app(world, given) as first:
-        first.mypreferences.retrieve_programs()
+        first.mypreferences.client.retrieve_programs()
     world.state.clock.advance(290)
     with an_app(world, given) as second:
-        second.mypreferences.retrieve_programs()
+        second.mypreferences.client.retrieve_programs()
         world.state.clock.advance(11)
-        second.mypreferences.retrieve_programs()
+        second.mypreferences.client.retrieve_programs()
     assert world.calls("token") == 3
     assert world.calls("retrievePrograms") == 3
 
@@ -125,6 +125,6 @@ def test_a_token_handed_out_again_is_used_for_what_is_left_of_it(world: World, g
 @pytest.mark.parametrize("auth", ["oauth", "certificate", "pnauthinfo3"])
 def test_what_a_way_lacks_is_named_before_anything_is_sent(world: World, auth: str) -> None:
     with an_app(world, {"AUTH": auth}) as app, pytest.raises(ConfigError) as caught:
-        app.mypreferences_parts.sign_in  # noqa: B018 - the building of it
+        app.mypreferences.sign_in  # noqa: B018 - the building of it
     assert len(caught.value.problems) == {"oauth": 6, "certificate": 6, "pnauthinfo3": 4}[auth]
     assert world.state.calls.total() == 0

@@ -172,10 +172,10 @@ def test_erased_here_alone_both_sides_are_left_as_they_are(live: Live) -> None:
 
 STEPS = {
     "the mark": ("store.erasures", "begin"),
-    "the suppression": ("dotdigital", "bulk_suppress_contacts"),
+    "the suppression": ("dotdigital.v2", "bulk_suppress_contacts"),
     "the deletion at Dotdigital": ("dotdigital_client", "get_delete_status"),
-    "the withdrawal": ("mypreferences", "update_profile_post"),
-    "the deletion at MyPreferences": ("mypreferences", "delete_profile"),
+    "the withdrawal": ("mypreferences.client", "update_profile_post"),
+    "the deletion at MyPreferences": ("mypreferences.client", "delete_profile"),
     "the end": ("store.erasures", "finish"),
 }
 
@@ -188,9 +188,7 @@ def test_killed_at_any_step_it_goes_on_from_there(
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     part, method = STEPS[step]
-    holder = (
-        live.app.dotdigital_parts.v3.client() if part == "dotdigital_client" else attrgetter(part)(live.app)
-    )
+    holder = live.app.dotdigital.v3.client() if part == "dotdigital_client" else attrgetter(part)(live.app)
     real = getattr(holder, method)
 
     def killed(*args: object, **named: object) -> None:

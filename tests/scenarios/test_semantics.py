@@ -93,7 +93,7 @@ def test_a_tie_that_only_the_profile_has_works_like_one_of_the_configuration(liv
         type_name="Primary",
         consents=[ConsentLink(consent_type="EmailMarketing")],
     )
-    live.app.mypreferences.add_consent_filters(str(live.profile(ada)), [tie])
+    live.app.mypreferences.client.add_consent_filters(str(live.profile(ada)), [tie])
     live.say(MINE, ada, EMAIL, OUT)
     assert raised(settle(live)) == 0
     assert (live.status(ada), live.mine(ada, NEWS), live.theirs(ada, NEWS)) == ("Unsubscribed", UNSET, IN)
@@ -126,7 +126,7 @@ def test_an_address_that_left_and_came_back_lifts_no_opt_out(
     """MyPreferences `PreservePreferences`: an old opt-in may come back with its element."""
     live.mypreferences.switches.readded_element_keeps_choices = keeps
     ada = live.add("ada", both={NEWS: IN})
-    live.app.mypreferences.update_profile_post(
+    live.app.mypreferences.client.update_profile_post(
         str(live.profile(ada)),
         FullProfile(preserve_preferences=preserved, preserve_consents=preserved),
     )
@@ -154,7 +154,7 @@ def test_a_profile_that_was_inactive_lifts_no_opt_out_when_it_comes_back(
     live.mypreferences.switches.inactive_shows_preferences = shows
     ada = live.add("ada", both={NEWS: IN})
     profile = live.profile(ada)
-    client = live.app.mypreferences
+    client = live.app.mypreferences.client
     client.update_profile_post(str(profile), FullProfile(preserve_preferences=preserved))
     live.started()
     client.deactivate_profile(str(profile), "left")
@@ -220,7 +220,8 @@ def test_a_profile_replaced_by_another_system_withdraws_and_raises_nobody(live: 
     live.started()
     for address in (ada, bob):
         email = Email(email_address=address, email_address_type="Primary")
-        live.app.mypreferences.update_profile_put(str(live.profile(address)), FullProfile(emails=[email]))
+        change = FullProfile(emails=[email])
+        live.app.mypreferences.client.update_profile_put(str(live.profile(address)), change)
     live.clock.advance(2)
     assert raised(settle(live)) == 0
     assert (live.theirs(ada, NEWS), live.theirs(bob, NEWS)) == (IN, OUT)
@@ -250,7 +251,7 @@ def test_an_address_renamed_by_a_patch_takes_no_opt_in_with_it(live: Live) -> No
     live.add_theirs(new, {NEWS: OUT}, live.clock.now() - timedelta(days=3))
     live.started()
     place = "/Emails/0/EmailAddress"
-    live.app.mypreferences.update_profile_patch(
+    live.app.mypreferences.client.update_profile_patch(
         str(live.profile(ada)), [Test(place, ada), Replace(place, new)]
     )
     live.clock.advance(2)

@@ -114,7 +114,7 @@ def mapping(app: App, findings: Findings) -> None:
 def mypreferences(app: App, findings: Findings) -> None:
     """Are sign-in, permissions and clock right at MyPreferences?"""
     client = (
-        findings.attempt(MYPREFERENCES, lambda: app.mypreferences)
+        findings.attempt(MYPREFERENCES, lambda: app.mypreferences.client)
         if _is_set(app.settings.require_mypreferences)
         else None
     )
@@ -130,7 +130,7 @@ def mypreferences(app: App, findings: Findings) -> None:
         MYPREFERENCES,
         "Programs",
         client.retrieve_programs,
-        signing_in=app.mypreferences_parts.sign_in.auth_name,
+        signing_in=app.mypreferences.sign_in.auth_name,
     )
     if not signed:
         return
@@ -151,7 +151,7 @@ def mypreferences(app: App, findings: Findings) -> None:
 def dotdigital(app: App, findings: Findings) -> None:
     """Are region, sign-in, permissions and clock right at Dotdigital?"""
     client = (
-        findings.attempt(DOTDIGITAL, lambda: app.dotdigital)
+        findings.attempt(DOTDIGITAL, lambda: app.dotdigital.v2)
         if _is_set(app.settings.require_dotdigital)
         else None
     )
@@ -178,7 +178,7 @@ def dotdigital(app: App, findings: Findings) -> None:
 
 def _v3(app: App, findings: Findings) -> None:
     """Can the v3 API be used? An account without it is served by v2 unless the settings require v3."""
-    access = app.dotdigital_parts.v3
+    access = app.dotdigital.v3
     client = findings.attempt(DOTDIGITAL, access.client)
     if access.warning is not None:
         findings.warn(DOTDIGITAL, "Contacts (v3) cannot be read.", access.warning)
@@ -303,7 +303,7 @@ def profile_link_type(app: App, findings: Findings) -> None:
     try:
         known = [
             one.type_name
-            for one in app.mypreferences.retrieve_alternate_id_types()
+            for one in app.mypreferences.client.retrieve_alternate_id_types()
             if one.is_active is not False
         ]
     except SideError as error:
@@ -328,7 +328,7 @@ def profile_identifier(app: App, findings: Findings) -> None:
     if wanted is None or any(one.section in ("settings", DOTDIGITAL) and one.code for one in findings.all):
         return
     try:
-        client = app.dotdigital_parts.v3.client()
+        client = app.dotdigital.v3.client()
         if client is None:
             findings.warn(
                 DOTDIGITAL, "Custom identifiers cannot be read without the v3 API.", f"Unset {_IDENTIFIER}."
@@ -364,7 +364,7 @@ def own_edits(app: App, findings: Findings) -> None:
     ids = app.reading_store.people.get(person).ids.get(Side.MYPREFERENCES, ())
     own_settings = app.settings.mypreferences
     try:
-        authors = [author for one in ids for author in app.mypreferences.retrieve_authors_by_id(one)]
+        authors = [author for one in ids for author in app.mypreferences.client.retrieve_authors_by_id(one)]
     except NotFound:  # deleted since
         return
     except SideError as error:

@@ -35,7 +35,7 @@ def subscriptions(app: App, findings: Findings) -> None:
     if any(one.section in ("settings", "mapping", MYPREFERENCES) and one.code for one in findings.all):
         return
     try:
-        known = app.mypreferences.retrieve_subscriptions()
+        known = app.mypreferences.client.retrieve_subscriptions()
     except SideError as error:
         findings.warn(MYPREFERENCES, f"Cannot read the webhook subscriptions: {error.what}", error.hint)
         return

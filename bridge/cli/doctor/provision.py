@@ -79,7 +79,7 @@ def _create(settings: Settings, administrator: str, wanted: User) -> UserCreated
     acting = settings.model_copy(update={"mypreferences": administrator_settings})
     try:
         with App(acting, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
-            return app.mypreferences.create_user(wanted)
+            return app.mypreferences.client.create_user(wanted)
     except OutcomeUnknown as error:
         raise OutcomeUnknown(
             f"{error.what} It is unknown whether the user was created.",
@@ -105,7 +105,7 @@ def _signs_in(settings: Settings) -> bool:
 
     with App(settings, Options(read_timeout=READ_TIMEOUT, tries=2)) as app:
         try:
-            app.mypreferences.retrieve_programs()
+            app.mypreferences.client.retrieve_programs()
         except SignInRefused:
             return False
         except Forbidden as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from math import ceil
 
-from bridge.core.priority import Priority, current_priority, with_priority
+from bridge.core.priority import Priority, current_priority
 from bridge.dotdigital.limits.tiers import reserve
 
 DOCUMENTED = 2000  # calls an hour, where account information cannot be had
@@ -41,7 +41,7 @@ class HourlyQuota:
 
     def allowance(self) -> float:
         """Calls a minute that the current priority may use in the long run."""
-        return self._pace() * 60.0
+        return self._pace(current_priority()) * 60.0
 
     def count(self, now: datetime) -> None:
         """A call that is sent, whatever the scheme."""
@@ -87,23 +87,25 @@ class HourlyQuota:
         """Seconds until a call of the current priority may be tried again; 0: it may be sent."""
         if self._limit is None:
             return 0.0
-        if self._left(now) <= reserve(self._limit, self._for_others):
+        priority = current_priority()
+        if self._left(now) <= reserve(self._limit, self._for_others, priority):
             return 60.0 - now.timestamp() % 60.0
-        if current_priority() is Priority.WITHDRAWALS:
+        if priority is Priority.WITHDRAWALS:
             return 0.0
-        too_many = 1.0 - self._at_once(now)
-        return 0.0 if too_many <= 0 else max(too_many / self._pace(), _LOWEST_PAUSE)
+        too_many = 1.0 - self._at_once(now, priority)
+        return 0.0 if too_many <= 0 else max(too_many / self._pace(priority), _LOWEST_PAUSE)
 
     def room(self, now: datetime) -> int | None:
         """How many calls the current priority could make without waiting; None where that is not known."""
         if self._limit is None:
             return None
-        left = self._left(now) - reserve(self._limit, self._for_others)
-        return max(0, int(min(left, self._at_once(now))))
+        priority = current_priority()
+        left = self._left(now) - reserve(self._limit, self._for_others, priority)
+        return max(0, int(min(left, self._at_once(now, priority))))
 
-    def _at_once(self, now: datetime) -> float:
+    def _at_once(self, now: datetime, priority: Priority) -> float:
         self._drain(now)
-        return max(1.0, self._own_share * _BURST) - self._pending[current_priority()]
+        return max(1.0, self._own_share(priority) * _BURST) - self._pending[priority]
 
     def is_over(self, now: datetime) -> bool:
         """Whether nothing is left but the share of other integrations."""
@@ -122,26 +124,26 @@ class HourlyQuota:
             "left_to_others": ceil(self._for_others),
         }
 
-    @property
-    def _own_share(self) -> float:
-        """Calls an hour that the current priority may use in all."""
+    def _own_share(self, priority: Priority) -> float:
+        """Calls an hour that a priority may use in all."""
         limit = self._limit or DOCUMENTED
-        return limit - reserve(limit, self._share * limit)
+        return limit - reserve(limit, self._share * limit, priority)
 
     @property
     def _for_others(self) -> float:
         return max(0.0, self._share * (self._limit or 0) - self._others)
 
-    def _pace(self) -> float:
+    def _pace(self, priority: Priority) -> float:
         """Calls a second, such that an hour's calls and a burst before them are the priority's share."""
-        return self._own_share * (1 - _BURST) / (_HOUR + 60.0)  # a minute's calls count a minute longer
+        return (
+            self._own_share(priority) * (1 - _BURST) / (_HOUR + 60.0)
+        )  # a minute's calls count a minute longer
 
     def _drain(self, now: datetime) -> None:
         seconds = 0.0 if self._drained is None else (now - self._drained).total_seconds()
         self._drained = now
         for one, calls in self._pending.items():
-            with with_priority(one):
-                self._pending[one] = max(0.0, calls - self._pace() * max(0.0, seconds))
+            self._pending[one] = max(0.0, calls - self._pace(one) * max(0.0, seconds))
 
     def _left(self, now: datetime) -> int:
         return (self._limit or 0) - self._others - self._own(now, 60)

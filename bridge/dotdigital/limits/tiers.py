@@ -54,12 +54,12 @@ KEPT_BACK: Mapping[Priority, float] = {
 nothing, and may use the share of other integrations as well."""
 
 
-def reserve(limit: int, others: float) -> float:
-    """The calls of `limit` that the current priority may not use, `others` of them meant for other
+def reserve(limit: int, others: float, priority: Priority) -> float:
+    """The calls of `limit` that a priority may not use, `others` of them meant for other
     integrations: fewer than all, or it would wait for ever."""
-    if current_priority() is Priority.WITHDRAWALS:
+    if priority is Priority.WITHDRAWALS:
         return 0.0
-    return max(0.0, min(others + KEPT_BACK[current_priority()] * (limit - others), limit - 1))
+    return max(0.0, min(others + KEPT_BACK[priority] * (limit - others), limit - 1))
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class TierQuotas:
         """Calls a minute that the current priority may use in the long run."""
         budget = self._budgets.get(self.of(operation))
         limit = budget.limit if budget is not None and budget.limit else UNKNOWN_LIMIT
-        return limit - reserve(limit, self._share * limit)
+        return limit - reserve(limit, self._share * limit, current_priority())
 
     def room(self, operation: str, now: datetime) -> int | None:
         """How many such calls the current priority could make without waiting; None where the window is not
@@ -97,17 +97,21 @@ class TierQuotas:
         budget = self._opened(operation, now)
         if budget is None:
             return None
-        return max(0, ceil(budget.remaining - reserve(budget.limit, self._share * budget.limit)))
+        return max(0, ceil(budget.remaining - self._reserved(budget)))
 
     def take(self, operation: str, now: datetime) -> float:
         """Take one call from its tier, or say how many seconds it has to wait."""
         budget = self._opened(operation, now)
         if budget is None:
             return 0.0  # the next answer shows the window
-        if budget.remaining <= reserve(budget.limit, self._share * budget.limit):
+        if budget.remaining <= self._reserved(budget):
             return clamped((budget.resets_at - now).total_seconds())
         budget.remaining -= 1
         return 0.0
+
+    def _reserved(self, budget: _Budget) -> float:
+        """Calls of this window that the current priority may not use."""
+        return reserve(budget.limit, self._share * budget.limit, current_priority())
 
     def _opened(self, operation: str, now: datetime) -> _Budget | None:
         """What is known to be left in the current window."""

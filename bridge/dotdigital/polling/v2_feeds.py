@@ -66,9 +66,16 @@ def _page(
         if hint is None:
             skipped += 1
             continue
-        if contact.address is not None and not views.is_gone(contact.status):
-            found.extend(_dated_views(contact, topics, newest, read_at))
-        if contact.address is None or _has_to_be_read(contact, topics):
+        seen: views.Topics = {}
+        is_whole = contact.address is not None and views.is_subscribed(contact.status)
+        for topic in topics:
+            if topic.has_frequencies:
+                is_whole = False
+            else:
+                seen[topic.id] = views.from_rows(topic, newest, read_at)
+        if seen and contact.address is not None and not views.is_gone(contact.status):
+            found.append(PersonView(contact.address, views.ids_of(contact.contact_id), seen))
+        if not is_whole:
             hints[hint] = None
     return Page(views=found, hints=tuple(hints), skipped=skipped)
 
@@ -81,21 +88,6 @@ def _by_contact(rows: Sequence[ContactSubscriptions]) -> Iterator[tuple[ContactV
         _, known = grouped.setdefault(contact.contact_id or contact.address, (contact, []))
         known.extend(row.rows)
     yield from grouped.values()
-
-
-def _dated_views(
-    contact: ContactV2, topics: Sequence[Topic], newest: dict[int, OptInRow], read_at: datetime
-) -> Iterator[PersonView]:
-    """What the rows say of topics that this preference decides alone."""
-    said = {
-        topic.id: views.from_rows(topic, newest, read_at) for topic in topics if not topic.has_frequencies
-    }
-    if said and contact.address is not None:
-        yield PersonView(contact.address, views.ids_of(contact.contact_id), said)
-
-
-def _has_to_be_read(contact: ContactV2, topics: Sequence[Topic]) -> bool:
-    return not views.is_subscribed(contact.status) or any(topic.has_frequencies for topic in topics)
 
 
 def _id_of(row: ContactSubscriptions) -> int | None:

@@ -286,7 +286,7 @@ def _check_certificate(certificate: Path) -> None:
 
 def _check_key(certificate: Path, key: Path | None) -> None:
     name, path = (CERTIFICATE, certificate) if key is None else (CERTIFICATE_KEY, key)
-    if "PRIVATE CERTIFICATE_KEY-----" not in _pem_text(name, path):
+    if "PRIVATE KEY-----" not in _pem_text(name, path):
         hint = f"Set {CERTIFICATE_KEY} to the PEM file with its key." if key is None else _NO_PEM
         raise ConfigError(f"{name}: {path} holds no private key in PEM form.", hint=hint)
 

@@ -122,17 +122,15 @@ class Caller:
 def listed(operation: str, answer: Response, name: str, kind: type[T], *, is_write: bool = False) -> list[T]:
     """A list, bare or under `name`: the documents leave it open. Raises InvalidResponse, for a write
     OutcomeUnknown."""
-
-    def decoded(kind: Any, content: bytes) -> Any:
-        return decode(kind, content, operation=operation, is_write=is_write)
-
-    content = bytes(decoded(msgspec.Raw, answer.content)).lstrip()
+    content = answer.content.lstrip(b" \t\r\n")
     if content[:1] == b"{":
-        wrapped: dict[str, msgspec.Raw] = decoded(dict[str, msgspec.Raw], content)
+        wrapped: dict[str, msgspec.Raw] = decode(
+            dict[str, msgspec.Raw], content, operation=operation, is_write=is_write
+        )
         if name not in wrapped:
             raise bad_answer(operation, is_write=is_write)
         content = bytes(wrapped[name])
-    items: list[T] = decoded(list[kind], content)  # type: ignore[valid-type]
+    items: list[T] = decode(list[kind], content, operation=operation, is_write=is_write)  # type: ignore[valid-type]
     return items
 
 

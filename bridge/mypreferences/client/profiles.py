@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.core.errors import NotFound
-from bridge.mypreferences.client.base import Caller, P
+from bridge.mypreferences.client.base import Caller, P, listed
 from bridge.mypreferences.wire.codec import bad_answer, encode
 from bridge.mypreferences.wire.profiles import Address, Author, Authored, CustomerName, FullProfile, Profile
 
@@ -196,9 +196,10 @@ class Profiles(Caller):
 
     def _search(self, operation: str, query: dict[str, Any], kind: type[P], **path: str) -> list[P]:
         try:
-            profiles = self._read_list(operation, "Profiles", kind, params={**query, **STATED_ONLY}, **path)
+            answer = self._read(operation, params={**query, **STATED_ONLY}, **path)
         except NotFound:
             return []
+        profiles = listed(operation, answer, "Profiles", kind)
         if not all(profile.id for profile in profiles):
             raise bad_answer(operation)
         return profiles
