@@ -91,7 +91,7 @@ def opened(state: MyPreferencesState, pair: Pair) -> Iterator[Open]:
 def test_a_certificate_signs_in_and_is_shown_on_the_token_call_only(
     opened: Open, url: str, pair: Pair, watching: Watching
 ) -> None:
-    client = opened(url).mypreferences
+    client = opened(url).mypreferences.client
     assert client.retrieve_programs()
     token = watching.shown.pop("/oauth2/v1/token")
     assert token == {pair.der}
@@ -115,7 +115,7 @@ def authority_only(authority: Authority) -> ssl.SSLContext:
 def test_a_token_request_with_a_certificate_holds_no_secret_and_is_counted(
     opened: Open, url: str, state: MyPreferencesState
 ) -> None:
-    client = opened(url, CLIENT_SECRET="never-sent").mypreferences
+    client = opened(url, CLIENT_SECRET="never-sent").mypreferences.client
     client.retrieve_programs()
     state.access.revoke_tokens()
     client.retrieve_programs()
