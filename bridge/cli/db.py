@@ -45,7 +45,6 @@ def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
 
     For the same accounts under new settings, for example another URL.
     """
-    from bridge.cli.db import opened
     from bridge.core.model import Side
 
     with opened(settings_from(config, database_url)) as store:

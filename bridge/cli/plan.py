@@ -215,7 +215,7 @@ def apply(
     from bridge.app import App
     from bridge.cli.db import writing
     from bridge.cli.output import show_progress
-    from bridge.cli.report import print_report
+    from bridge.cli.run import print_report
     from bridge.engine.plan import apply_plan
 
     with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
@@ -229,7 +229,6 @@ def apply(
 
 def load_plan(path: Path) -> dict[str, Any]:
     """Read a saved plan. Raises ConfigError where the file is not one."""
-    from bridge.cli.plan import FORMAT
 
     try:
         document = jsonlib.loads(path.read_text(encoding="utf-8"))
@@ -262,7 +261,6 @@ def _check_acts(path: Path, acts: list[Any]) -> None:
 
 
 def _check_instance(app: App, saved: dict[str, Any]) -> None:
-    from bridge.cli.plan import instance_of
 
     if saved["instance"] != instance_of(app.store):
         raise PlanMoved("This plan was made with a different state DB; nothing was written.", hint=_NEW_PLAN)
@@ -282,7 +280,7 @@ def _tripped_brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _report_brake(reasons: tuple[str, ...], *, json: bool) -> int:
-    from bridge.cli.report import limits_of
+    from bridge.cli.run import limits_of
 
     for reason in reasons:
         failure(f"A brake stops this plan: {reason}.")

@@ -1,28 +1,31 @@
-"""The daemon: builds its parts, waits for a reason to stop, and shuts down in order."""
+"""The daemon: builds its parts, waits for a reason to stop (a signal among them), and shuts down in order."""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
+from types import FrameType
 
 from bridge.app import App
 from bridge.core.model import Side
 from bridge.daemon.health import Health, RunStats
-from bridge.daemon.liveness import Heartbeat, LeaseRenewer, Renewable, Watchdog
-from bridge.daemon.process import SystemdNotifier, handling_signals
+from bridge.daemon.liveness import Heartbeat, LeaseRenewer, Renewable, SystemdNotifier, Watchdog
 from bridge.daemon.scheduler import Job, JobQueue, Scheduler, SweepSchedule
 from bridge.daemon.worker import EngineRunner, Runner, Worker
 from bridge.settings import Settings, Web
 from bridge.store import WebhookInbox
-from bridge.web.app import make_app
-from bridge.web.server import WebServer
+from bridge.web.server import WebServer, make_app
 from bridge.web.webhooks import WebhookConfig, WebhookReceiver
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class WebhookServer:
@@ -240,3 +243,28 @@ class Daemon:
             port=web.port,
             ended=lambda: self._reasons.put(WEB_ENDED),
         )
+
+
+@contextmanager
+def handling_signals(stop: Callable[[str], None], exit_now: Callable[[int], None]) -> Iterator[None]:
+    """In this context the first signal calls `stop` with its name, the second `exit_now` with an exit code.
+    Both are called between any two instructions of the main thread, so they must not take a lock. Off the
+    main thread, where Python delivers no signals, this does nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def handle(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            exit_now(128 + number)
+        else:
+            stop(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, handle) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bridge.daemon.liveness import Heartbeat
 from bridge.engine.report import Report
-from bridge.web.app import HttpAnswer
+from bridge.web.server import HttpAnswer
 
 Clock = Callable[[], datetime]
 MOST_IN_A_ROW = 3  # consecutive unexpected errors after which the daemon is not ready
@@ -82,7 +82,7 @@ class RunStats:
 
 
 class Health:
-    """Answers health checks (`bridge.web.app.HealthSource`). A run starts every `every`. A feed is fresh
+    """Answers health checks (`bridge.web.server.HealthSource`). A run starts every `every`. A feed is fresh
     within `fresh` of the time it is due; `feeds` gives the longest interval between two reads of each."""
 
     def __init__(

@@ -1,16 +1,18 @@
-"""Liveness: the heartbeat of the current run, the watchdog that checks it, and the lease it renews."""
+"""Liveness: the heartbeat of the current run, the watchdog that checks it, what systemd is notified of, and
+the lease that the run renews."""
 
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from bridge.core.errors import LeaseHeld
-from bridge.daemon.process import SystemdNotifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,46 @@ class Heartbeat:
         """The current run's state if it has made no progress for longer than the limit, else None."""
         beat = self.now()
         return beat if beat is not None and beat.silent > self._limit else None
+
+
+class SystemdNotifier:
+    """Sends to the socket in NOTIFY_SOCKET; does nothing without one."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        name = environ.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{name[1:]}" if name.startswith("@") else name
+        self.watchdog = _watchdog(environ)
+
+    def ready(self, status: str) -> None:
+        """The daemon is up."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def alive(self) -> None:
+        """The current work makes progress."""
+        if self.watchdog is not None:
+            self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """The daemon stops after the current run."""
+        self._send("STOPPING=1\nSTATUS=finishing the current run")
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
+                sending.settimeout(1.0)
+                sending.sendto(text.encode(), self._address)
+        except OSError:
+            self._address = ""  # the receiver is gone
+
+
+def _watchdog(environ: Mapping[str, str]) -> float | None:
+    """Seconds within which systemd expects a keep-alive; None if it expects none from this process."""
+    usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    if not usec.isdigit() or int(usec) == 0 or (pid and pid != str(os.getpid())):
+        return None
+    return int(usec) / 1_000_000
 
 
 _log = logging.getLogger(__name__)

@@ -1,20 +1,31 @@
-"""One person's writes by single calls: the e-mail channel, preferences, and the consent records for them."""
+"""One person's writes by single calls: the e-mail channel, preferences, and the consent records for them.
+Records that the contact has already are not written again."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 from bridge.core.errors import AlreadyDone, MappingStale, NotFound, Refused, SideError, Verdict
 from bridge.core.mapping import Mapping
-from bridge.core.model import Adjustment, Raise, Resubscribe, Side, Who, Withdrawal, Write, address_key
+from bridge.core.model import (
+    Adjustment,
+    ConsentRecord,
+    Raise,
+    Resubscribe,
+    Side,
+    Who,
+    Withdrawal,
+    Write,
+    address_key,
+)
 from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.errors import SUPPRESSED
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.client.wire import ContactV3, Resubscription
-from bridge.dotdigital.consent_records import add_consent_records, refused
+from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3
+from bridge.dotdigital.client.wire import ConsentRecordV3, ContactV3, Resubscription, render_date
 from bridge.dotdigital.preference_tree import opt_ins, put_body
 from bridge.dotdigital.views import is_deleted
 from bridge.dotdigital.write_batches import of_channel, withdraws
@@ -181,3 +192,62 @@ def _resubscribed(answer: Resubscription) -> WriteResponse:
             )  # fmt: skip
         case _:  # `NotAvailableInThisVersion`, which is not documented, or a message alone
             return WriteResponse.UNCLEAR
+
+
+def add_consent_records(v3: ClientV3, contact: ContactV3, records: Sequence[ConsentRecord]) -> None:
+    """Add those that the contact lacks, at most five a call. Raises Refused, after the others were sent, for
+    a record that no call would take or that the answer does not show."""
+    missing, left_out = missing_records(contact, records)
+    for start in range(0, len(missing), MOST_RECORDS):
+        some = missing[start : start + MOST_RECORDS]
+        contact = v3.import_contact(contact_id=contact.contact_id, records=some)
+        if _records_lacking(contact, some):
+            raise refused("Dotdigital accepted a consent record and does not show it.")
+    if left_out:
+        raise refused(
+            "A consent record holds an IP address that Dotdigital does not take.",
+            "Correct the preference's attributes in MyPreferences.",
+        )
+
+
+def missing_records(
+    contact: ContactV3, records: Sequence[ConsentRecord]
+) -> tuple[list[ConsentRecordV3], bool]:
+    """Those records that the contact does not show, to be written; and whether one is left out, since no
+    call would take it."""
+    valid = [_rendered_record(record) for record in records if _is_valid_record(record)]
+    return _records_lacking(contact, valid), len(valid) < len(records)
+
+
+def refused(what: str, hint: str = "Check this contact in Dotdigital.") -> Refused:
+    return Refused(what, side=Side.DOTDIGITAL, operation="importContact", hint=hint)
+
+
+def _is_valid_record(record: ConsentRecord) -> bool:
+    """The service was seen to refuse a loopback address."""
+    try:
+        return not ip_address(record.ip).is_loopback
+    except ValueError:
+        return False
+
+
+def _records_lacking(contact: ContactV3, records: Sequence[ConsentRecordV3]) -> list[ConsentRecordV3]:
+    """Those that the contact does not show, each once."""
+    held = {_record_key(one) for one in contact.consent_records or ()}
+    missing = {_record_key(one): one for one in records}
+    return [one for key, one in missing.items() if key not in held]
+
+
+def _record_key(record: ConsentRecordV3) -> tuple[str | None, str, str | None]:
+    """To the second: how finely the service keeps a time is not documented."""
+    return record.text, (record.date_time_consented or "")[:19], record.url
+
+
+def _rendered_record(record: ConsentRecord) -> ConsentRecordV3:
+    return ConsentRecordV3(
+        text=record.text,
+        date_time_consented=render_date(record.at),
+        url=record.url,
+        ip_address=record.ip,
+        user_agent=record.agent,
+    )

@@ -12,8 +12,7 @@ from bridge.core.ports import WriteRequest, WriteResponse, send_each
 from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS
 from bridge.dotdigital.client.v3 import MOST_RECORDS, ImportChange
 from bridge.dotdigital.client.wire import ContactV3
-from bridge.dotdigital.consent_records import missing_records
-from bridge.dotdigital.contact_writer import ContactWriter
+from bridge.dotdigital.contact_writer import ContactWriter, missing_records
 from bridge.dotdigital.importer import Answer, ImportRunner
 from bridge.dotdigital.polling.contact_listing import ContactListing
 from bridge.dotdigital.reader import DotdigitalReader

@@ -24,7 +24,8 @@ from bridge.mypreferences.bulk.segment_export import (
 )
 from bridge.mypreferences.bulk.withdrawals import estimate_calls
 from bridge.mypreferences.catalogue import read_catalogue
-from bridge.mypreferences.client import EventSlice, MyPreferencesClient
+from bridge.mypreferences.client import MyPreferencesClient
+from bridge.mypreferences.client.events import EventSlice
 from bridge.mypreferences.events.drain import drain_events
 from bridge.mypreferences.profile_lookup import ProfileFinder, read_in_parallel
 from bridge.mypreferences.wire.profiles import Profile

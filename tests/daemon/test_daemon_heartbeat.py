@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.daemon.liveness import Heartbeat, Watchdog
-from bridge.daemon.process import SystemdNotifier
+from bridge.daemon.liveness import Heartbeat, SystemdNotifier, Watchdog
 
 
 class Time:

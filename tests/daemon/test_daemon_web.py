@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from bridge.core.errors import ConfigError
-from bridge.web.app import HttpAnswer, make_app
-from bridge.web.server import WebServer
+from bridge.web.server import HttpAnswer, WebServer, make_app
 from tests.daemon.harness import get, wait_until
 
 

@@ -21,8 +21,7 @@ from bridge.core.model import Side
 from bridge.core.store_port import WebhookEvent
 from bridge.settings import load
 from bridge.store import InboxResult
-from bridge.web.app import HttpAnswer, make_app
-from bridge.web.server import WebServer
+from bridge.web.server import HttpAnswer, WebServer, make_app
 from bridge.web.webhooks import MAX_BODY, PATH, WebhookConfig, WebhookReceiver
 from tests.daemon.harness import PATIENCE, Running, ScriptedRunner, get, wait_until
 

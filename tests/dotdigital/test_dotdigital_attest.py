@@ -15,7 +15,7 @@ from bridge.core.errors import NotFound, Refused
 from bridge.core.model import ConsentRecord, Evidence, Raise, Side
 from bridge.core.ports import WriteResponse
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.dotdigital.consent_records import add_consent_records
+from bridge.dotdigital.contact_writer import add_consent_records
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import DotdigitalState
 from tests.port_calls import send_one

@@ -10,7 +10,7 @@ from dotdigital_world import NEWS, NEWSLETTER, START, no_heartbeat, who
 from bridge.core.mapping import Mapping
 from bridge.core.model import ConsentRecord, Evidence, Raise, Side
 from bridge.core.ports import WriteRequest, WriteResponse
-from bridge.dotdigital import consent_records
+from bridge.dotdigital import contact_writer
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3, ImportChange
 from bridge.dotdigital.client.wire import ConsentRecordV3
@@ -76,7 +76,7 @@ def test_a_record_that_is_there_is_not_imported_again(
 def test_a_record_reported_as_not_kept_is_logged_and_blocks_no_opt_in(
     state: DotdigitalState, replica: DotdigitalReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consent_records, "_is_valid", lambda _: True)
+    monkeypatch.setattr(contact_writer, "_is_valid_record", lambda _: True)
     assert send(replica, record(ip="not an address")) == [WriteResponse.UNRECORDED] * len(PEOPLE)
     assert opted_in(state) == len(PEOPLE)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.errors import InvalidResponse, OutcomeUnknown, Refused
-from bridge.dotdigital.client import parameters, wire
+from bridge.dotdigital.client import wire
 from bridge.transport import Response
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -23,7 +23,7 @@ def answer(body: bytes | str, status: int = 200) -> Response:
 
 @given(MOMENTS)
 def test_a_rendered_date_reads_back_to_the_millisecond_and_never_later(moment: datetime) -> None:
-    text = parameters.render_date(moment)
+    text = wire.render_date(moment)
     back = wire.parse_server_time(text)
     assert text.endswith("Z")
     assert len(text) == len("2020-01-01T09:40:18.527Z")
@@ -32,14 +32,12 @@ def test_a_rendered_date_reads_back_to_the_millisecond_and_never_later(moment: d
 
 @given(MOMENTS, st.integers(-14, 14))
 def test_a_date_is_rendered_in_utc_whatever_its_zone(moment: datetime, hours: int) -> None:
-    assert parameters.render_date(
-        moment.astimezone(timezone(timedelta(hours=hours)))
-    ) == parameters.render_date(moment)
+    assert wire.render_date(moment.astimezone(timezone(timedelta(hours=hours)))) == wire.render_date(moment)
 
 
 def test_a_date_without_a_zone_is_never_sent() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        parameters.render_date(AT.replace(tzinfo=None))
+        wire.render_date(AT.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +57,7 @@ def test_the_server_time_is_read_in_every_form_met(text: str) -> None:
 
 @given(st.text(min_size=1, max_size=60).filter(lambda text: text.isprintable() and text.strip()))
 def test_an_address_in_a_path_decodes_to_itself(local: str) -> None:
-    encoded = parameters.path_address(f"{local.strip()}@example.com", "op")
+    encoded = wire.path_address(f"{local.strip()}@example.com", "op")
     assert unquote(encoded) == f"{local.strip()}@example.com"
     assert not set("+/?#") & set(encoded)
 
@@ -69,13 +67,13 @@ def test_an_address_in_a_path_decodes_to_itself(local: str) -> None:
 )
 def test_what_is_no_address_is_refused_before_any_call(address: str) -> None:
     with pytest.raises(Refused):
-        parameters.checked_address(address, "op")
+        wire.checked_address(address, "op")
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**31])
 def test_ids_that_v2_cannot_address_are_refused_before_any_call(number: int) -> None:
     with pytest.raises(Refused):
-        parameters.path_id(number, "op")
+        wire.path_id(number, "op")
 
 
 def test_the_misspelt_date_wins_over_a_corrected_one_and_either_will_do() -> None:

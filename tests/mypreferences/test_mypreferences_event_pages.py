@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bridge.core.ports import Hint, Page
-from bridge.mypreferences.client import EventSlice
+from bridge.mypreferences.client.events import EventSlice
 from bridge.mypreferences.events.drain import drain_events
 from bridge.mypreferences.wire.events import Event
 from tests.mypreferences.mp_world import NOON, ago

@@ -13,8 +13,7 @@ from bridge.core.model import Choice
 from bridge.sandbox.faults import InjectedFault
 from bridge.settings import load
 from bridge.store import WebhookInbox
-from bridge.web.app import HttpAnswer, make_app
-from bridge.web.server import WebServer
+from bridge.web.server import HttpAnswer, WebServer, make_app
 from bridge.web.webhooks import PATH, WebhookConfig, WebhookReceiver
 from tests.scenarios.live import IN, MINE, NEWS, OFFERS, OUT, PROFILING, THEIRS, Live
 

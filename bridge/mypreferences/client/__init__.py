@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from bridge.mypreferences.client.bulk import Exports, Imports
 from bridge.mypreferences.client.configuration import Configuration
-from bridge.mypreferences.client.events import Events, EventSlice, Webhooks
+from bridge.mypreferences.client.events import Events, Webhooks
 from bridge.mypreferences.client.patches import Patches
 from bridge.mypreferences.client.preferences import Consents, History, Preferences
 from bridge.mypreferences.client.profiles import Profiles
-
-__all__ = ["EventSlice", "MyPreferencesClient"]
 
 
 class MyPreferencesClient(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.core.ports import Hint, Page
-from bridge.mypreferences.client import EventSlice
+from bridge.mypreferences.client.events import EventSlice
 from bridge.mypreferences.events.types import EventRelevance, relevance_of
 from bridge.mypreferences.wire.events import Event
 
