@@ -18,8 +18,8 @@ from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.eraser import DotdigitalEraser
 from bridge.dotdigital.importer import ImportRunner, JobStore
 from bridge.dotdigital.limits.limiter import RateLimiter
+from bridge.dotdigital.people import ContactListing
 from bridge.dotdigital.polling.capabilities import OwnWrites
-from bridge.dotdigital.polling.contact_listing import ContactListing
 from bridge.dotdigital.polling.events import EventsExport
 from bridge.dotdigital.profile_links import ProfileLinker
 from bridge.dotdigital.reader import DotdigitalReader

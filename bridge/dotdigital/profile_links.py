@@ -11,7 +11,7 @@ from bridge.core.errors import SideError
 from bridge.core.model import Side, Who
 from bridge.dotdigital.client.v3 import ImportChange
 from bridge.dotdigital.importer import ImportRunner
-from bridge.dotdigital.polling.contact_listing import ContactListing
+from bridge.dotdigital.people import ContactListing
 from bridge.dotdigital.views import is_deleted
 
 

@@ -17,10 +17,9 @@ from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.client.wire import ContactV3
 from bridge.dotdigital.importer import PAUSE, InMemoryKeyValue, JobStore, has_running_imports
 from bridge.dotdigital.limits.limiter import RateLimiter
-from bridge.dotdigital.person_reader import PersonReader
+from bridge.dotdigital.people import ContactListing, PersonReader, V2Listing, pages_in
 from bridge.dotdigital.polling import events, feed_rotation, v2_feeds
 from bridge.dotdigital.polling.capabilities import CapabilityProbe, OwnWrites, no_writes
-from bridge.dotdigital.polling.contact_listing import ContactListing, V2Listing, pages_in
 from bridge.dotdigital.polling.events import EventsExport
 from bridge.dotdigital.polling.feed_rotation import FeedRotation, ModifiedFeed, RateBudget
 from bridge.dotdigital.polling.stored import ChangeType

@@ -14,7 +14,7 @@ from bridge.dotdigital.client.v3 import MOST_RECORDS, ImportChange
 from bridge.dotdigital.client.wire import ContactV3
 from bridge.dotdigital.contact_writer import ContactWriter, missing_records
 from bridge.dotdigital.importer import Answer, ImportRunner
-from bridge.dotdigital.polling.contact_listing import ContactListing
+from bridge.dotdigital.people import ContactListing
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.dotdigital.write_batches import fits_import, of_channel, prefers_import, split, withdraws
 

@@ -42,6 +42,8 @@ class MyPreferencesReader:
     `event_window` is how much of the event history one call reads; `importer` runs imports (None: there are
     none)."""
 
+    side = Side.MYPREFERENCES
+
     def __init__(
         self,
         client: MyPreferencesClient,
@@ -62,10 +64,6 @@ class MyPreferencesReader:
         self._event_window = event_window
         self._export = SegmentExport(client, clock=clock, poll_interval=poll_interval, sleep=sleep)
         self._importer = importer
-
-    @property
-    def side(self) -> Side:
-        return Side.MYPREFERENCES
 
     @property
     def calls(self) -> int:

@@ -71,7 +71,7 @@ class Caller:
         if "alternate_id" in path and "alternate_id" not in route.fields:
             by_id = {"alternateIdType": path["alternate_id_type"], "alternateId": path["alternate_id"]}
             params = by_id | (params or {})
-        return route.method, route.path({"account": self._account, **path}), _plain(params)
+        return route.method, route.path({"account": self._account, **path}), params
 
     # reads
 
@@ -132,12 +132,6 @@ def listed(operation: str, answer: Response, name: str, kind: type[T], *, is_wri
         content = bytes(wrapped[name])
     items: list[T] = decode(list[kind], content, operation=operation, is_write=is_write)  # type: ignore[valid-type]
     return items
-
-
-def _plain(params: dict[str, Any] | None) -> dict[str, Any] | None:
-    if params is None:
-        return None
-    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
 
 
 def _profiles(operation: str, answer: Response, kind: type[P], *, is_write: bool) -> list[P]:

@@ -1,10 +1,10 @@
-"""Many people in few calls: by the v3 listing, the only read that shows thousands in one call, or everybody
-by v2.
+"""Reading people: one with dates, also a suppressed contact, which most reads hide; many in few calls, by
+the v3 listing, the only read that shows thousands at once; or everybody by v2.
 
-Without v3 the reads are: who cannot be mailed, who is opted in to each mapped preference, and each known
-person who is among neither, one at a time. `with-preference` tells who is opted in, and nothing else: no
-times, and an opt-out looks like never having been asked. So its views are as shallow as the listing's: a
-silence is read closely before anything rests on it.
+Without v3 everybody is read in three steps: who cannot be mailed, who is opted in to each mapped preference,
+and each known person who is among neither, one at a time. `with-preference` tells who is opted in, and
+nothing else: no times, and an opt-out looks like never having been asked. So its views are as shallow as the
+listing's: a silence is read closely before anything rests on it.
 """
 
 from __future__ import annotations
@@ -15,23 +15,107 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
-from bridge.core.errors import MappingStale, NotFound, Refused
+from bridge.core.errors import InvalidResponse, MappingStale, NotFound, Refused
 from bridge.core.mapping import CHANNEL, Mapping
 from bridge.core.model import Side, Who, address_key
 from bridge.core.ports import KeyValue, Page, PersonView, read_each
 from bridge.dotdigital import views
+from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import CHOICES, ClientV3
 from bridge.dotdigital.client.wire import ContactsPage, ContactV2, ContactV3
-from bridge.dotdigital.person_reader import PersonReader
 from bridge.dotdigital.polling import drains
 from bridge.dotdigital.polling.v2_feeds import Suppressions
+from bridge.dotdigital.preference_tree import opt_ins
 from bridge.dotdigital.views import is_deleted
 from bridge.dotdigital.write_batches import calls_to_read
 
 _PAGES = "dotdigital.pages"
-_PEOPLE = 1000  # people
+_PAGE_SIZE = 1000  # people
 Row = tuple[int, int, str]  # contact id, preference, address
+
+
+class PersonReader:
+    """`clock` gives aware UTC."""
+
+    def __init__(
+        self, v2: ClientV2, access: V3Access, mapping: Mapping, clock: Callable[[], datetime]
+    ) -> None:
+        self._v2, self._access, self._mapping, self._clock = v2, access, mapping, clock
+
+    def read(self, who: Who) -> PersonView:
+        """By `subscriptions`, which has the dates. A status has none: an undated observation of the channel
+        keeps the date that the suppression feed gave (see the store)."""
+        read_at = self._clock()
+        try:
+            found = self._v2.get_subscriptions_for_contact(email=who.address)
+        except NotFound:
+            return self._read_hidden(who, read_at)
+        contact = _checked(found.contact, who)
+        if views.is_gone(contact.status):
+            return self._absent(who, read_at)
+        rows = views.newest_rows(found.rows)
+        topics: views.Topics = {CHANNEL: views.from_status(contact.status, read_at=read_at)}
+        for topic in self._mapping.topics:
+            topics[topic.id] = views.from_rows(topic, rows, read_at)
+        return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
+
+    def address_of(self, contact_id: int) -> str | None:
+        """The address of a contact; None where it is not there."""
+        v3 = self._access.client()
+        try:
+            if v3 is not None:
+                return v3.get_contact(identifier="contactId", value=contact_id).address
+            return self._v2.get_contact(contact=contact_id).address
+        except (NotFound, Refused):
+            return None
+
+    def _read_hidden(self, who: Who, read_at: datetime) -> PersonView:
+        """`subscriptions` does not know them: unknown there, or suppressed and hidden from it."""
+        try:
+            contact = _checked(self._v2.get_contact(contact=who.address), who)
+        except NotFound:
+            return self._absent(who, read_at)
+        if views.is_gone(contact.status):
+            return self._absent(who, read_at)
+        states = self._states_of_hidden(contact)
+        topics: views.Topics = {CHANNEL: views.from_status(contact.status, read_at=read_at)}
+        for topic in self._mapping.topics:
+            if states is None or any(number in states for number in topic.preferences.values()):
+                topics[topic.id] = views.from_states(topic, states or {}, read_at, listed=False)
+        return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
+
+    def _states_of_hidden(self, contact: ContactV2) -> dict[int, bool | None] | None:
+        """The contact's preferences; None where no call shows them."""
+        if contact.contact_id is None:
+            return None
+        try:
+            return opt_ins(self._v2.get_preferences_for_contact(contact=contact.contact_id))
+        except (NotFound, Refused):
+            v3 = self._access.client()
+        if v3 is None:
+            return None
+        try:
+            listed = v3.get_contact(identifier="contactId", value=contact.contact_id).preferences or ()
+        except (NotFound, Refused):
+            return None
+        # v3 names only what is opted in to: what it leaves out exists, and is not opted in.
+        shown: dict[int, bool | None] = dict.fromkeys(self._mapping.preference_ids, False)
+        return shown | {one.id: one.is_opted_in for one in listed}
+
+    def _absent(self, who: Who, read_at: datetime) -> PersonView:
+        return PersonView(who.address, (), views.absent(self._mapping, read_at), complete=True)
+
+
+def _checked(contact: ContactV2 | None, who: Who) -> ContactV2:
+    """The contact, if it is the one asked for: one person's choice must never be stored for another."""
+    if contact is None or (contact.address and address_key(contact.address) != address_key(who.address)):
+        raise InvalidResponse(
+            "Dotdigital answered without a contact, or with another contact than was asked for.",
+            side=Side.DOTDIGITAL, operation="get-subscriptions-for-contact",
+            hint="A proxy may change addresses in URLs; check with `bridge doctor`.",
+        )  # fmt: skip
+    return contact
 
 
 def pages_in(memory: KeyValue) -> int | None:
@@ -137,7 +221,7 @@ class V2Listing:
         found: list[PersonView] = []
         for contact_id, rows in groupby(merged, key=itemgetter(0)):
             found.append(self._view(contact_id, list(rows), unmailable, read_at))
-            if len(found) >= _PEOPLE:
+            if len(found) >= _PAGE_SIZE:
                 yield Page(views=found)
                 found = []
         yield Page(views=found, skipped=self._skipped)
