@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NoReturn
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import ExitCode, StatusMark, note, print_json
 
-RENEW_SECONDS = 15.0  # between renewals of the lease while a step takes long
-NO_PROGRESS = timedelta(minutes=15)  # after which a command that hangs loses its lease
-
 if TYPE_CHECKING:
     from bridge.settings import Settings
     from bridge.store import Lease, Store
     from bridge.store.migrate import SchemaState
+
+RENEW_SECONDS = 15.0  # between renewals of the lease while a step takes long
+NO_PROGRESS = timedelta(minutes=15)  # after which a command that hangs loses its lease
 
 
 def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:

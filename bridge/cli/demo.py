@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from bridge.sandbox.world import World
     from bridge.settings import Settings
 
-
 People = Annotated[
     int, typer.Option("--people", metavar="N", min=20, max=100_000, help="How many people to create.")
 ]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bridge.app import App
     from bridge.core.mapping import Mapping
 
-
 RECENT = timedelta(days=7)
 
 

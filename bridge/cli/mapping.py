@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bridge.mapping_file.matching import Match, MatchResult, Unmatched
     from bridge.settings import Settings
 
-
 Document = dict[str, Any]
 
 

@@ -29,8 +29,6 @@ from bridge.cli.output import (
 )
 from bridge.core.errors import ConfigError, PlanMoved
 
-_NEW_PLAN = "Make a new plan: `bridge plan --out FILE`."
-
 if TYPE_CHECKING:
     from bridge.app import App
     from bridge.engine.plan import Plan
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
     from bridge.store import Store
 
-
+_NEW_PLAN = "Make a new plan: `bridge plan --out FILE`."
 FORMAT = 1
 INSTANCE = "instance"  # the random id of a state DB, which ties a plan to it
 MAX_ROWS = 200  # rows printed per table; --json and --out have all

@@ -13,7 +13,6 @@ from bridge.core.errors import ConfigError
 if TYPE_CHECKING:
     from bridge.cli.doctor.findings import Finding, Findings
 
-
 Provision = Annotated[
     bool,
     typer.Option("--provision", help="Instead: find or create the bridge's user at MyPreferences."),

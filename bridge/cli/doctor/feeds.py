@@ -10,22 +10,19 @@ from bridge.cli.doctor.findings import DOTDIGITAL, MYPREFERENCES, Findings
 from bridge.cli.output import ExitCode, format_duration, format_time, join_words, plural
 from bridge.core.errors import SideError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bridge.app import App
+    from bridge.core.ports import KeyValue
+    from bridge.mypreferences.wire.events import Subscription
+
 _ABILITIES = {
     "moves_on_preferences": "shows changes of preferences",
     "moves_on_suppressions": "shows unsubscribes and suppressions",
     "lists_suppressed": "lists people who cannot be mailed",
 }
 _USED = "moves_on_preferences"
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from bridge.app import App
-    from bridge.cli.doctor.findings import Findings
-    from bridge.core.ports import KeyValue
-    from bridge.mypreferences.wire.events import Subscription
-
-
 _MIN_SECRET_LENGTH = 16
 _CREATE_ONE = "Create one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
 
