@@ -213,7 +213,7 @@ def apply(
     from bridge.app import App
     from bridge.cli.db import writing
     from bridge.cli.output import show_progress
-    from bridge.cli.run import print_report
+    from bridge.cli.report import print_report
     from bridge.engine.plan import apply_plan
 
     with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
@@ -278,7 +278,7 @@ def _tripped_brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _report_brake(reasons: tuple[str, ...], *, json: bool) -> int:
-    from bridge.cli.run import limits_of
+    from bridge.cli.report import limits_of
 
     for reason in reasons:
         failure(f"A brake stops this plan: {reason}.")
