@@ -7,11 +7,9 @@ reading, never by sending again.
 from __future__ import annotations
 
 import functools
-import ipaddress
 import logging
 import os
 import random
-import re
 import ssl
 import threading
 import time
@@ -21,7 +19,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -36,6 +33,7 @@ from bridge.core.errors import (
     Unreachable,
 )
 from bridge.core.model import Side
+from bridge.net import is_loopback, validate_base_url
 
 FIRST_PAUSE = 0.5  # seconds before the second attempt; doubles from there
 LONGEST_PAUSE = 60.0  # seconds; if a side asks for more, the engine does other work meanwhile
@@ -327,30 +325,3 @@ def _silence_url_logs() -> None:
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
         logger.propagate = False
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or literal address is loopback."""
-    if host.casefold() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def validate_base_url(text: str) -> str:
-    """The URL without a trailing slash, if it consists of scheme, host and path only, and is https or http to
-    loopback. Raises ValueError, whose text never contains the URL."""
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    if parts.scheme not in ("https", "http") or not re.fullmatch(r"[\w.:-]+", host) or re.search(r"\s", text):
-        raise ValueError("is not a URL that begins with https://")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError("contains credentials, a query or a fragment")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError("begins with http://, which is accepted for loopback hosts only: use https://")
-    return text.rstrip("/")

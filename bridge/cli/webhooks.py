@@ -172,7 +172,7 @@ def _needs(app: App) -> list[Any]:
 
 def _receiver_url(app: App, url: str) -> str:
     """The receiver's full URL, which ends in the secret. Raises ConfigError."""
-    from bridge.transport import validate_base_url
+    from bridge.net import validate_base_url
     from bridge.web.webhooks import PATH
 
     secret = app.settings.web.hook_secret

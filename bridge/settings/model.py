@@ -27,6 +27,7 @@ from pydantic_settings import PydanticBaseSettingsSource as Source
 from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import ConfigError
 from bridge.core.model import mask
+from bridge.net import is_loopback, validate_base_url
 from bridge.settings.sources import DEFAULT, PREFIX, READING, env_name
 from bridge.settings.values import (
     MIN_SECRET_LENGTH,
@@ -41,7 +42,6 @@ from bridge.settings.values import (
     check_time_of_day,
     read_networks,
 )
-from bridge.transport import is_loopback, validate_base_url
 
 MASKED = "••••"
 

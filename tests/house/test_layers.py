@@ -41,9 +41,9 @@ def test_imports_point_towards_the_core() -> None:
         ("mypreferences/__init__.py", "import bridge.dotdigital"),
         ("dotdigital/__init__.py", "import bridge.store"),
         ("sandbox/__init__.py", "import bridge.core"),
-        ("similarity.py", "import sqlalchemy"),
-        ("similarity.py", "import apscheduler"),
-        ("similarity.py", "import pydantic"),
+        ("net.py", "import sqlalchemy"),
+        ("net.py", "import apscheduler"),
+        ("net.py", "import pydantic"),
     ],
 )
 def test_a_forbidden_import_is_found(tmp_path: Path, module: str, line: str) -> None:

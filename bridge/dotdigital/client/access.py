@@ -10,7 +10,8 @@ import httpx
 from bridge.core.errors import ConfigError, SideError
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
-from bridge.transport import check_url, is_loopback
+from bridge.net import is_loopback
+from bridge.transport import check_url
 
 DISCOVERY_URL = "https://r1-api.dotdigital.com"  # answers account-info for accounts of every region
 NO_V3 = (

@@ -19,7 +19,8 @@ import msgspec
 from bridge.core.errors import ConfigError, InvalidResponse, ServerError, SideError, SignInRefused, Throttled
 from bridge.core.model import Side
 from bridge.mypreferences.auth import SecretValue, SignIn, plain
-from bridge.transport import Response, check_url, is_loopback, retry_after, tls_error, trusted
+from bridge.net import is_loopback
+from bridge.transport import Response, check_url, retry_after, tls_error, trusted
 
 OPERATION = "token"
 _DEFAULT_LIFETIME = 60.0  # seconds, where the answer names none
