@@ -23,7 +23,7 @@ from bridge.mypreferences.build import MyPreferencesParts
 from bridge.settings import Settings
 from bridge.settings.load import key_of
 from bridge.store import Lease, Store
-from bridge.store.lease_owner import is_gone, this_process
+from bridge.store.lease import is_gone, this_process
 from bridge.transport import ErrorMapper, SignIn, Throttle, Transport
 
 LEASE = timedelta(minutes=2)  # renewed continuously; after a crash nobody waits longer than this

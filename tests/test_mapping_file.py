@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import (
-    CHANNEL,
     Conflict,
     ConsentRef,
     Direction,
@@ -23,7 +22,7 @@ from bridge.core.mapping import (
     OnUnsubscribe,
     Topic,
 )
-from bridge.core.model import Resubscribe, Side, TopicId
+from bridge.core.model import CHANNEL, Resubscribe, Side, TopicId
 from bridge.mapping_file import check_mapping_text, load_mapping, read_mapping, schema
 from tests.house.tree import ROOT
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from bridge.store.lease_owner import is_gone, this_process
+from bridge.store.lease import is_gone, this_process
 
 
 def test_a_process_that_runs_is_not_gone() -> None:

@@ -218,7 +218,7 @@ def _require_new_file(path: Path) -> ConfigError:
 
 
 def _document(made: MatchResult, text: str, out: Path | None) -> dict[str, Any]:
-    from bridge.core.mapping import CHANNEL
+    from bridge.core.model import CHANNEL
     from bridge.mapping_file.draft import DraftedTopic, draft_topics
 
     channel = None if made.channel is None else _topic_json(DraftedTopic(CHANNEL, made.channel))

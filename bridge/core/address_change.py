@@ -43,6 +43,28 @@ class Succession:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FormerAndHolder:
+    """One record: a person who had it (see `FormerBinding`), and one who has it, since `bound_at`."""
+
+    former: PersonId
+    holder: PersonId
+    until: datetime
+    left_at: datetime
+    bound_at: datetime
+
+
+def successions(side: Side, pairs: Iterable[FormerAndHolder]) -> list[Succession]:
+    """Who came to another address: a record was one person's, and became another's after it was last seen
+    with the first. An address that the record had all the while inherits nothing."""
+    since: dict[tuple[PersonId, PersonId], datetime] = {}
+    for one in pairs:
+        if one.former != one.holder and one.bound_at > one.until:
+            key, at = (one.former, one.holder), min(one.bound_at, one.left_at)
+            since[key] = max(at, since.get(key, at))
+    return [Succession(side, former, heir, at) for (former, heir), at in sorted(since.items())]
+
+
 # bindings that ended
 
 

@@ -1,15 +1,19 @@
-"""What makes an opt-in evidence, and which choice holds when both sides changed to opposite ones.
+"""What makes an opt-in evidence, which choice holds when both sides changed to opposite ones, and where an
+opt-out goes, with which date.
 
 No policy lets a missing, undated or older statement raise anybody.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Container
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bridge.core.mapping import Conflict
-from bridge.core.model import ClockReading, Evidence, Observation, Side
+from bridge.core.decision import Act, Held, Rule
+from bridge.core.guards import DecisionContext
+from bridge.core.mapping import Conflict, Topic
+from bridge.core.model import Cell, Choice, ClockReading, Evidence, Observation, Side, Withdrawal
 
 
 class EvidenceProblem(StrEnum):
@@ -56,3 +60,49 @@ def resolve_conflict(policy: Conflict, *, opted_in_at: Side) -> PolicyResult:
             return PolicyResult.RAISE  # evidence decides: it must be newer than the withdrawal
         case Conflict.MYPREFERENCES | Conflict.DOTDIGITAL:
             return PolicyResult.RAISE if policy.value == opted_in_at.value else PolicyResult.WITHDRAW
+
+
+# withdrawals
+
+
+def withdrawal_decision(
+    topic: Topic, cell: Cell, targets: list[Side], rule: Rule, now: DecisionContext
+) -> Act | Held:
+    """Withdraw at `targets`, and at every other side that has yet to receive it.
+
+    What the mapping's direction allows is sent; where it forbids all of it, it is held, so that it is seen.
+    """
+    said = cell.withdrawn_at()
+    writes: dict[Side, Withdrawal] = {}
+    for side in Side:
+        if (side in targets or cell.lacks_withdrawal(side)) and topic.direction.allows(side):
+            effective = _effective(said, cell.seen[side], now.clocks)
+            writes[side] = Withdrawal(side, topic.id, said, effective)
+    if not writes:
+        return Held(Rule.DIRECTION)
+    withdrawals = tuple(writes.values())
+    if _in_burst(cell, writes, now) and not cell.is_released(Rule.BURST):
+        return Held(Rule.BURST, withdrawals)
+    return Act(rule, withdrawals, Choice.OPTED_OUT, cell.latest_statement(now.clocks), cell.versions)
+
+
+def _in_burst(cell: Cell, targets: Container[Side], now: DecisionContext) -> bool:
+    """Whether this withdrawal comes from a minute in which a whole list was unsubscribed at Dotdigital."""
+    hold = cell.hold
+    if hold is not None and hold.reason == Rule.BURST:
+        return True
+    seen = cell.seen[Side.DOTDIGITAL]
+    if Side.MYPREFERENCES not in targets or not seen.opted_out or seen.changed_at is None:
+        return False
+    return seen.changed_at.replace(second=0, microsecond=0) in now.bursts
+
+
+def _effective(said: datetime | None, target: Observation, clocks: ClockReading) -> datetime:
+    """The date to record with a withdrawal: the person's own where that is newer than what the side holds,
+    since a side may ignore an older one (MyPreferences "not honored"); else just past what it holds."""
+    held = target.changed_at
+    if said is None:
+        return clocks.now if held is None else max(clocks.now, held + timedelta(seconds=1))
+    if held is None or said > held:
+        return said
+    return held + timedelta(seconds=1)

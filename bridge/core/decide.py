@@ -11,7 +11,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.core.conflict import EvidenceProblem, PolicyResult, evidence_of, resolve_conflict
+from bridge.core.conflict import (
+    EvidenceProblem,
+    PolicyResult,
+    evidence_of,
+    resolve_conflict,
+    withdrawal_decision,
+)
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, is_raise, writes_of
 from bridge.core.double_opt_in import apply_double_opt_in
 from bridge.core.guards import (
@@ -38,7 +44,6 @@ from bridge.core.model import (
     StandingHold,
     newest,
 )
-from bridge.core.withdrawals import withdrawal_decision
 
 
 def decide(
@@ -61,11 +66,15 @@ def decide(
 
 
 def _must_wait(topic: Topic, cell: Cell) -> Wait | None:
-    needed = tuple(side for side in Side if not (side is Side.MYPREFERENCES and topic.source is None))
-    unsure = {side: _unsure(cell, side) for side in needed}
-    for rule in (Rule.IN_DOUBT, Rule.UNSEEN, Rule.STALE, Rule.UNPROVEN):
-        if sides := tuple(side for side in needed if unsure[side] is rule):
-            return Wait(rule, sides)
+    """The first of the reasons of `_unsure` that applies to a side which the topic needs."""
+    unsure: dict[Rule, list[Side]] = {}
+    for side in Side:
+        needed = side is Side.DOTDIGITAL or topic.source is not None
+        if needed and (rule := _unsure(cell, side)):
+            unsure.setdefault(rule, []).append(side)
+    for rule in (Rule.IN_DOUBT, Rule.UNSEEN, Rule.STALE, Rule.UNPROVEN) if unsure else ():
+        if rule in unsure:
+            return Wait(rule, tuple(unsure[rule]))
     return None
 
 
@@ -124,20 +133,24 @@ def _goal(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
         topic.source is None
     ):  # a channel that MyPreferences does not hold: its withdrawals apply to the topics
         return Nothing(Rule.UNCHANGED)
-    seen = cell.seen
-    if not any(seen[side].present for side in Side):
+    mine, theirs = cell.seen[Side.MYPREFERENCES], cell.seen[Side.DOTDIGITAL]
+    if not (mine.present or theirs.present):
         return Nothing(Rule.NOBODY_THERE)
-    outs = [side for side in Side if seen[side].opted_out]
-    ins = [side for side in Side if seen[side].opted_in]
-    if len(ins) == 2:
-        return _both_in(topic, cell, now)
-    if outs and not ins:
-        return _out(topic, cell, outs, now)
-    if outs and ins:
-        return _opposed(topic, cell, in_side=ins[0], now=now)
-    if ins:
-        return _one_in(topic, cell, ins[0], now)
-    return _both_silent(topic, cell, now)
+    match mine.choice, theirs.choice:
+        case Choice.OPTED_IN, Choice.OPTED_IN:
+            return _both_in(topic, cell, now)
+        case Choice.OPTED_IN, Choice.OPTED_OUT:
+            return _opposed(topic, cell, in_side=Side.MYPREFERENCES, now=now)
+        case Choice.OPTED_OUT, Choice.OPTED_IN:
+            return _opposed(topic, cell, in_side=Side.DOTDIGITAL, now=now)
+        case Choice.OPTED_IN, Choice.UNSET:
+            return _one_in(topic, cell, Side.MYPREFERENCES, now)
+        case Choice.UNSET, Choice.OPTED_IN:
+            return _one_in(topic, cell, Side.DOTDIGITAL, now)
+        case Choice.UNSET, Choice.UNSET:
+            return _both_silent(topic, cell, now)
+        case _:
+            return _out(topic, cell, now)
 
 
 def _both_silent(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
@@ -150,7 +163,7 @@ def _both_silent(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
         return Nothing(Rule.SILENCE)
     if cell.is_carried_over and (targets := [side for side in Side if cell.lacks_withdrawal(side)]):
         return withdrawal_decision(topic, cell, targets, Rule.CARRIED, now)
-    if agreed.opted_out:
+    if cell.agreed_out:
         return Nothing(Rule.UNCHANGED)  # nobody is mailed, and the withdrawal stays agreed
     return _cleared(*Side, cell=cell)
 
@@ -162,7 +175,7 @@ def _cleared(*sides: Side, cell: Cell) -> Decision:
     return Wait(Rule.NEEDS_DATE, shallow) if shallow else Held(Rule.CLEARED)
 
 
-def _out(topic: Topic, cell: Cell, outs: list[Side], now: DecisionContext) -> Decision:
+def _out(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
     """Every side that records a choice is opted out. A person whom only a listing left out is read first."""
     if left_out := tuple(side for side in Side if cell.seen[side].unlisted):
         return Wait(Rule.UNSEEN, left_out)
@@ -170,7 +183,7 @@ def _out(topic: Topic, cell: Cell, outs: list[Side], now: DecisionContext) -> De
     if not targets:
         rule = Rule.AGREEMENT if all(cell.seen[side].present for side in Side) else Rule.NOBODY_THERE
         return _agree(cell, Choice.OPTED_OUT, rule, now)
-    one_sided = any(side not in outs for side in targets)
+    one_sided = not all(cell.seen[side].opted_out for side in targets)
     return withdrawal_decision(
         topic, cell, targets, Rule.WITHDRAWAL_FOLLOWS if one_sided else Rule.SAME_ADDRESS, now
     )
@@ -179,7 +192,7 @@ def _out(topic: Topic, cell: Cell, outs: list[Side], now: DecisionContext) -> De
 def _both_in(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
     if undone := _both_resurrected(topic, cell, now):
         return undone
-    mine, theirs = (cell.seen[side] for side in Side)
+    mine, theirs = cell.seen[Side.MYPREFERENCES], cell.seen[Side.DOTDIGITAL]
     if not topic.has_frequencies or mine.frequencies == theirs.frequencies:
         return _agree(cell, Choice.OPTED_IN, Rule.AGREEMENT, now)
     return _frequency(topic, cell, now)
@@ -189,7 +202,7 @@ def _both_resurrected(topic: Topic, cell: Cell, now: DecisionContext) -> Decisio
     """Both sides are opted in after an agreed opt-out: one of them at least must carry newer evidence. What
     came along with a change of address is superseded only by what was said since."""
     agreed = cell.agreed
-    if agreed is None or not agreed.opted_out:
+    if agreed is None or agreed.choice is not Choice.OPTED_OUT:
         return None
     floor = agreed.decided_at if agreed.is_carried_over else agreed.at
     found = {side: evidence_of(side, cell.seen[side], newer_than=floor, clocks=now.clocks) for side in Side}

@@ -1,4 +1,5 @@
-"""What can be decided, and by which rule. The rules' texts are part of every explanation."""
+"""What can be decided, by which rule, and what proves that it was done. The rules' texts are part of every
+explanation."""
 
 from __future__ import annotations
 
@@ -7,7 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bridge.core.model import CARRIED_OVER, Agreement, Choice, Side, Withdrawal, Write
+from bridge.core.mapping import Topic
+from bridge.core.model import (
+    CARRIED_OVER,
+    Adjustment,
+    Agreement,
+    Choice,
+    HoldState,
+    Observation,
+    Raise,
+    Side,
+    StandingHold,
+    Withdrawal,
+    Write,
+)
 
 
 class Rule(StrEnum):
@@ -177,3 +191,46 @@ def writes_of(decision: Decision) -> tuple[Write, ...]:
 def is_raise(decision: Decision) -> bool:
     """Whether it would send anything but withdrawals."""
     return any(not isinstance(write, Withdrawal) for write in writes_of(decision))
+
+
+class HoldChange(StrEnum):
+    """What becomes of a cell's hold when the cell is held once more."""
+
+    KEEP = "keep"
+    RENEW = "renew"  # it keeps its age and takes the new ground
+    REPLACE = "replace"
+
+
+def hold_change(
+    standing: StandingHold | None, reason: str, ground: str, *, ask_again: bool = False
+) -> HoldChange:
+    """What becomes of the standing hold when its cell is held for `reason`. The same hold stays, whatever was
+    answered to it; with `ask_again` not, since the answer was tried and had no effect."""
+    if standing is None or standing.reason != reason:
+        return HoldChange.REPLACE
+    if standing.state is HoldState.OPEN:
+        return HoldChange.KEEP if standing.ground == ground else HoldChange.RENEW
+    return HoldChange.KEEP if standing.ground == ground and not ask_again else HoldChange.REPLACE
+
+
+def is_proven_by(topic: Topic, write: Write, seen: Observation) -> bool:
+    """Whether `seen`, read after the write, shows that it is in force."""
+    if seen.pending:
+        return False
+    match write:
+        case Withdrawal():
+            return _is_withdrawn(topic, write.side, seen)
+        case Raise(frequency=None):
+            return seen.choice is Choice.OPTED_IN
+        case Raise(frequency=frequency) | Adjustment(frequency=frequency):
+            return seen.choice is Choice.OPTED_IN and seen.frequencies == (frequency,)
+
+
+def _is_withdrawn(topic: Topic, side: Side, seen: Observation) -> bool:
+    if not seen.present:
+        return True
+    if seen.choice is Choice.OPTED_OUT:
+        return seen.consistent
+    if side is Side.MYPREFERENCES or seen.choice is Choice.OPTED_IN:
+        return False
+    return not topic.is_channel or seen.block is not None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bridge.core.model import CHANNEL as CHANNEL
-from bridge.core.model import Resubscribe, Side, TopicId
+from bridge.core.model import CHANNEL, Resubscribe, Side, TopicId
 
 
 class Conflict(StrEnum):
@@ -102,19 +101,18 @@ class Mapping:
     on_unsubscribe: OnUnsubscribe
     digest: str  # of the file's meaning; named by plans and explanations
     draft: bool = False  # not confirmed by a person: plans work, runs write nothing
+    all: tuple[Topic, ...] = field(init=False, repr=False, compare=False)
+    """The channel first, so that what blocks a person is known before the topics are decided."""
+    _by_id: MappingOf[TopicId, Topic] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.channel.is_channel:
             raise ValueError("the channel topic is called 'email'")
-
-    @property
-    def all(self) -> tuple[Topic, ...]:
-        """The topics, the channel first, so that what blocks a person is known before the topics are
-        decided."""
-        return (self.channel, *self.topics)
+        object.__setattr__(self, "all", (self.channel, *self.topics))
+        object.__setattr__(self, "_by_id", {topic.id: topic for topic in reversed(self.all)})
 
     def topic(self, topic_id: TopicId) -> Topic | None:
-        return next((topic for topic in self.all if topic.id == topic_id), None)
+        return self._by_id.get(topic_id)
 
     @property
     def unsubscribe_withdraws_topics(self) -> bool:

@@ -29,6 +29,9 @@ class StoredObservation:
     written_at: datetime | None
 
 
+_NOTHING_STORED = StoredObservation(None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class LastRead:
     """The newest read of one person at one side, and whether it found them."""
@@ -39,64 +42,79 @@ class LastRead:
 
 @dataclass(slots=True)
 class PageMerge:
-    """One page of views of one side, merged into what is stored. `ids` and `reads` hold the stored state
-    first and become what is to be stored; `changed` holds the new observations."""
+    """One page of views of one side, merged into what is stored: `bound` and `read_before` are the records
+    and the last read of each person, `stored` the cells. `ids`, `reads` and `changed` are to be stored."""
 
-    stored: Mapping[CellKey, StoredObservation]
-    ids: dict[PersonId, set[str]]
-    reads: dict[PersonId, LastRead | None]
+    bound: Mapping[PersonId, set[str]]
+    read_before: dict[PersonId, LastRead] = field(default_factory=dict)
+    stored: dict[CellKey, StoredObservation] = field(default_factory=dict)
+    ids: dict[PersonId, set[str]] = field(default_factory=dict)
+    reads: dict[PersonId, LastRead] = field(default_factory=dict)
     changed: dict[CellKey, Observation] = field(default_factory=dict)
-    read_again: dict[PersonId, None] = field(
-        default_factory=dict
-    )  # of whom a part was read, not to be trusted
+    read_again: dict[PersonId, None] = field(default_factory=dict)
+    """People of whom a part was read that is not to be trusted."""
 
     def add(self, person: PersonId, view: PersonView) -> None:
         """Merge one view."""
-        mine = self.ids.setdefault(person, set())
+        mine = self.ids.setdefault(person, set(self.bound.get(person, ())))
         if view.complete:
             mine.clear()
             self.read_again.pop(person, None)
         mine.update(view.ids)
         part = not view.complete and len(mine) > 1 and not mine <= set(view.ids)
+        before = self.last_read(person)
+        read: LastRead | None = None
         for topic, seen in view.topics.items():
             self._observe((person, topic), seen, part)
-        self._note_read(person, view, part)
+            if read is None:
+                read = LastRead(seen.read_at, seen.present)
+            else:
+                read = LastRead(max(read.at, seen.read_at), read.present or seen.present)
+        if read is None or (before is not None and read.at < before.at):
+            return
+        if part and before is not None:
+            read = LastRead(read.at, read.present or before.present)
+        if read != before:
+            self.reads[person] = read
 
     def before(self, key: CellKey) -> Observation | None:
         """What was stored of a cell."""
         stored = self.stored.get(key)
         return None if stored is None else stored.seen
 
+    def last_read(self, person: PersonId) -> LastRead | None:
+        """The newest read of a person, this page included."""
+        return self.reads.get(person, self.read_before.get(person))
+
+    def moved_records(
+        self, now: datetime
+    ) -> tuple[list[tuple[PersonId, str, datetime]], list[tuple[PersonId, str]]]:
+        """The records that people turned out to have, each with the time of the read, and those that they
+        turned out to have lost."""
+        added: list[tuple[PersonId, str, datetime]] = []
+        removed: list[tuple[PersonId, str]] = []
+        for person, ids in self.ids.items():
+            known = self.bound.get(person, set())
+            if ids != known:
+                read = self.last_read(person)
+                at = now if read is None else read.at
+                added += [(person, one, at) for one in sorted(ids - known)]
+                removed += [(person, one) for one in sorted(known - ids)]
+        return added, removed
+
     def _observe(self, key: CellKey, seen: Observation, part: bool) -> None:
-        stored = self.stored.get(key)
-        old = self.changed.get(key, self.before(key))
-        written_at = None if stored is None else stored.written_at
-        merged = combine(old, seen, written_at=written_at, part=part)
+        stored = self.stored.get(key, _NOTHING_STORED)
+        old = self.changed.get(key, stored.seen)
+        merged = combine(old, seen, written_at=stored.written_at, part=part)
         if merged.read_again:
             self.read_again[key[0]] = None
         if merged.observation is not None and merged.observation is not old:
             self.changed[key] = merged.observation
 
-    def _note_read(self, person: PersonId, view: PersonView, part: bool) -> None:
-        if not view.topics:
-            return
-        before = self.reads.get(person)
-        at = max(seen.read_at for seen in view.topics.values())
-        present = any(seen.present for seen in view.topics.values())
-        if before is None:
-            self.reads[person] = LastRead(at, present)
-        elif at >= before.at:
-            self.reads[person] = LastRead(at, present or (part and before.present))
 
-
-def is_repeated(old: Observation | None, new: Observation) -> bool:
+def is_repeated(old: Observation, new: Observation) -> bool:
     """Whether a later read shows exactly what was known, so that only its time is new."""
-    return old is not None and bool(_all_but_time(old) == _all_but_time(new))
-
-
-def is_news(old: Observation | None, new: Observation) -> bool:
-    """Whether the side says something else than before: then the cell is decided again."""
-    return old is None or old.version != new.version
+    return bool(_all_but_time(old) == _all_but_time(new))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +137,9 @@ def combine(
         return MergeResult(old)
     if old is not None and new.read_at < old.read_at:
         return MergeResult(old)
-    new = _in_utc(new)
+    if new.changed_at is not None and new.changed_at.tzinfo is not UTC:
+        # Times are stored in UTC, and versions must not differ by the way a time is written.
+        new = replace(new, changed_at=new.changed_at.astimezone(UTC))
     return _combine_part(old, new) if part else MergeResult(merge(old, new))
 
 
@@ -175,10 +195,3 @@ def _combine_part(old: Observation | None, new: Observation) -> MergeResult:
         records = max(2, new.records, 0 if old is None else old.records)
         return MergeResult(replace(new, consistent=False, records=records), read_again=True)
     return MergeResult(old, read_again=True)
-
-
-def _in_utc(seen: Observation) -> Observation:
-    """Times are stored in UTC, and versions must not differ by the way a time is written."""
-    if seen.changed_at is None or seen.changed_at.tzinfo is UTC:
-        return seen
-    return replace(seen, changed_at=seen.changed_at.astimezone(UTC))

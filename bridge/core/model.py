@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -114,10 +114,6 @@ class Agreement:
     frequencies: tuple[str, ...] = ()
 
     @property
-    def opted_out(self) -> bool:
-        return self.choice is Choice.OPTED_OUT
-
-    @property
     def is_carried_over(self) -> bool:
         """Whether it came along with a change of address and neither side was asked yet: nothing said before
         `decided_at` may raise anybody by itself."""
@@ -150,6 +146,7 @@ class StandingHold:
     reason: str
     ground: str
     state: HoldState
+    answered_at: datetime | None = field(default=None, compare=False)
 
 
 class ChallengeState(StrEnum):
@@ -211,14 +208,14 @@ class Cell:
     @property
     def ground(self) -> str:
         """A token of everything that a decision about this cell rests on."""
-        sides = (self.seen[side].version if side in self.seen else "?" for side in Side)
+        versions = self.versions
         agreed = "-" if self.agreed is None else f"{self.agreed.choice}@{self.agreed.at.isoformat()}"
-        return "|".join((*sides, agreed))
+        return "|".join((*map(versions.get, Side, ("?", "?")), agreed))
 
     @property
     def agreed_out(self) -> bool:
         """Whether the last agreement was an opt-out."""
-        return self.agreed is not None and self.agreed.opted_out
+        return self.agreed is not None and self.agreed.choice is Choice.OPTED_OUT
 
     @property
     def is_carried_over(self) -> bool:
@@ -256,7 +253,7 @@ class Cell:
     def raise_floor(self, target: Side, clocks: ClockReading) -> datetime | None:
         """The newest withdrawal that an opt-in at `target` would have to be newer than; None where there is
         none. An undated one is as new as it can be: no opt-in is newer."""
-        floor = self.agreed.at if self.agreed is not None and self.agreed.opted_out else None
+        floor = self.agreed.at if self.agreed is not None and self.agreed_out else None
         if self.seen[target].opted_out:
             floor = newest(floor, self.said_at(target) or clocks.now + FUTURE_TOLERANCE)
         return floor
@@ -267,14 +264,23 @@ class Cell:
         A date in the future does not count, or no opt-in could ever undo it. A new withdrawal without a date
         may have been said at any time until it was read.
         """
-        dates = (
-            seen.read_at if seen.opted_out and self.said_at(side) is None else seen.changed_at
-            for side, seen in self.seen.items()
-            if seen.choice is not Choice.UNSET
-        )
-        sane = (date for date in dates if date is not None and not clocks.is_future(date))
-        agreed = None if self.agreed is None else self.agreed.at
-        return newest(agreed, *sane) or clocks.now
+        latest = None if self.agreed is None else self.agreed.at
+        for side, seen in self.seen.items():
+            if seen.choice is Choice.UNSET:
+                continue
+            date = seen.read_at if seen.opted_out and self.said_at(side) is None else seen.changed_at
+            if date is not None and not clocks.is_future(date):
+                latest = newest(latest, date)
+        return latest or clocks.now
+
+    def withdrawn_at(self) -> datetime | None:
+        """When the person said the withdrawal that stands: the newest date of the sides that are out, else
+        that of an agreed opt-out; None where no date is known."""
+        said = None
+        for side, seen in self.seen.items():
+            if seen.opted_out:
+                said = newest(said, self.said_at(side))
+        return self.agreed.at if said is None and self.agreed is not None and self.agreed_out else said
 
     def lacks_withdrawal(self, side: Side) -> bool:
         """Whether a side that is not opted in has yet to receive a withdrawal.
@@ -301,9 +307,25 @@ class Cell:
         said = self.said_at(side.other) if out else None
         if opt_in is None or (out and said is None):
             return False
-        if agreed is not None and agreed.opted_out:
+        if agreed is not None and self.agreed_out:
             said = newest(said, agreed.at)
         return said is not None and opt_in > said
+
+    def ground_since(self, decided: Cell, written: Container[Side]) -> str:
+        """The ground on which an agreement stands that was decided on an earlier state of this cell: as it is
+        now, unless a side that was not written to shows something else since."""
+        now, before = self.versions, decided.versions
+        for side in Side:
+            if side not in written and now.get(side) != before.get(side):
+                return decided.ground
+        return self.ground
+
+    def is_settled(self, ground: str, began: datetime | None) -> bool:
+        """Whether what was decided on `ground`, in a run that began then, settles this cell: its ground still
+        stands, and nobody answered its hold meanwhile."""
+        answered = None if self.hold is None else self.hold.answered_at
+        overtaken = began is not None and answered is not None and answered > began
+        return self.ground == ground and not overtaken
 
     def is_released(self, rule: str) -> bool:
         """Whether an operator released the hold that `rule` put on this cell."""

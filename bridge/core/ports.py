@@ -81,10 +81,20 @@ class WriteResponse(StrEnum):
     """What the answer to a write says; only a read back proves it."""
 
     ACCEPTED = "accepted"
-    UNRECORDED = "unrecorded"  # accepted, but its consent records were not kept
     ALREADY_SO = "already_so"
     CHALLENGED = "challenged"  # the person was sent a confirmation mail: they are still opted out
     UNCLEAR = "unclear"  # an unknown answer: only a read shows what it did
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """The write was accepted or was so already, but not all of its consent records were kept. `reason` is
+    reported: it holds no address, and is the same text for everybody of whom the same is true."""
+
+    reason: str
+
+
+WriteResult = WriteResponse | Unrecorded | SideError
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,35 +133,28 @@ class ReadReplica(Protocol):
     @property
     def calls(self) -> int:
         """API calls made so far."""
-        ...
 
     def account(self) -> str:
         """What tells the account behind this side from every other. May take a call, once per process."""
-        ...
 
     def catalogue(self) -> Catalogue:
         """What exists at this side, of the kinds that the mapping names. Raises SideError."""
-        ...
 
     def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
         """This side's feeds, in the order in which they are to be read, for polling runs `poll_interval`
         apart. Costs no call."""
-        ...
 
     def feeds_due(self, watermarks: Watermarks, poll_interval: timedelta) -> Iterator[str]:
         """The names of the feeds that a polling run reads, in order. Every feed is due in time. The caller
         reads each before it asks for the next: what a feed brings may decide which is due next. Costs no
         call."""
-        ...
 
     def read_feed(self, feed: str, since: datetime) -> Iterator[Page]:
         """What changed since the server time `since` (inclusive). Raises SideError; raises DrainIncomplete
         after the last readable page where the end cannot be proven."""
-        ...
 
     def oldest_since(self) -> datetime | None:
         """How far back `read_feed` can reach now; None for no limit."""
-        ...
 
     def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
         """Read these people again, as cheaply as the side can: each view under the address that was asked
@@ -159,37 +162,30 @@ class ReadReplica(Protocol):
         many are read without dates their views are `undated`: good to prove a write, not to tell whether a
         withdrawal is older than an opt-in. Who could not be read is in `Page.failures`; what stops the side
         is raised (SideError)."""
-        ...
 
     def read_hint(self, hint: Hint) -> Sequence[PersonView]:
         """Read what a hint names: none if it is gone, several if the record holds several addresses."""
-        ...
 
     def list_people(self, known: Iterable[Who], since: ListingCursor | None = None) -> Iterator[Page]:
         """Every person of this side, in pages; `known` are read one by one where it cannot list. A listing
         with bookmarks goes on at `since`, or starts over where that is no longer possible."""
-        ...
 
     def consent_records(self, who: Who, topics: Sequence[TopicId]) -> Sequence[ConsentRecord]:
         """How the person consented to these topics, where the mapping asks for it and this side holds all of
         it. None where it does not. Raises SideError."""
-        ...
 
     def has_running_jobs(self) -> bool:
         """Whether a bulk job of ours may still be running: no read shows yet what it changes. May take calls;
         raises SideError."""
-        ...
 
     def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
         """The fewest API calls that these people's writes to this side take, sent in one batch: the read
         before an opt-in and the reads back included. All are withdrawals, or none. Costs no call itself."""
-        ...
 
     def probe_capabilities(self) -> Sequence[str]:
         """Find out, once in a while, what this side's answers can be relied on for, from what was read
         before. Writes nothing there; errors change nothing. Returns what is to be reported, never with an
         address."""
-        ...
 
 
 class Replica(ReadReplica, Protocol):
@@ -197,15 +193,11 @@ class Replica(ReadReplica, Protocol):
 
     def split(self, writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
         """One person's writes to this side as the groups that are sent and proven together. Pure."""
-        ...
 
-    def send(
-        self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
-    ) -> Sequence[WriteResponse | SideError]:
+    def send(self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]) -> Sequence[WriteResult]:
         """Send requests, all of them withdrawals or none. One result each, in order; never raises SideError.
         The side picks single calls or a bulk job. `heartbeat` is called at least every few seconds and may
         raise, which ends the waiting and not the job."""
-        ...
 
 
 _PAGE = 100  # people
@@ -249,12 +241,12 @@ def read_each(read: Callable[[Who], PersonView], people: Iterable[Who]) -> Itera
 
 
 def send_each(
-    send: Callable[[WriteRequest], WriteResponse],
+    send: Callable[[WriteRequest], WriteResponse | Unrecorded],
     batch: Sequence[WriteRequest],
     heartbeat: Callable[[], None],
-) -> list[WriteResponse | SideError]:
+) -> list[WriteResult]:
     """`Replica.send` by a call for each request. What stops the side stops the rest, which are not sent."""
-    results: list[WriteResponse | SideError] = []
+    results: list[WriteResult] = []
     stopped: SideError | None = None
     for request in batch:
         if stopped is not None:
@@ -269,8 +261,8 @@ def send_each(
     return results
 
 
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of at most `size`."""
+def batched(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
+    """The items in lists of at most `size`: a call, or an SQL statement, takes only so many."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

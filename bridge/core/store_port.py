@@ -168,24 +168,6 @@ class Counts:
     unproven: int
 
 
-@dataclass(frozen=True, slots=True)
-class PendingConfirmation:
-    """A person who was asked by mail to confirm."""
-
-    person: PersonId
-    challenge: Challenge
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmationCounts:
-    """How many people were asked by mail and have not confirmed: those who still may, when the oldest of them
-    was asked, and those whose time is over."""
-
-    pending: int
-    oldest: datetime | None
-    expired: int
-
-
 class ObservationsPort(Protocol):
     """What the sides showed."""
 
@@ -202,18 +184,15 @@ class ObservationsPort(Protocol):
         cursor: str | None = None,
     ) -> RecordResult:
         """Store a page of views and, with it, how far its feed was read: all or nothing."""
-        ...
 
     def mark_absent(self, side: Side, topics: Sequence[TopicId], *, run: RunId, read_at: datetime) -> int:
         """After a complete sweep: people never seen at `side` are not there. Returns for how many that is
         new."""
-        ...
 
     def record_former_addresses(
         self, side: Side, external_id: str, former: Sequence[tuple[str, datetime | None]]
     ) -> list[PersonId]:
         """A record had these addresses before. Returns those people who were never seen with it."""
-        ...
 
 
 class FeedsPort(Protocol):
@@ -226,7 +205,6 @@ class FeedsPort(Protocol):
     def settled_keys(self, feed: str, keys: Sequence[str], settling: timedelta) -> frozenset[str]:
         """Those of a feed's keys that were last followed at least `settling` after they were first: what a
         side shows may lag behind what its feed tells."""
-        ...
 
 
 class PeoplePort(Protocol):
@@ -264,7 +242,6 @@ class CellsPort(Protocol):
 
     def remap(self, topics: Sequence[TopicId]) -> None:
         """The mapping has changed: everything mapped is decided again, and nothing else is."""
-        ...
 
     def counts(self) -> Counts: ...
 
@@ -274,7 +251,6 @@ class AttemptsPort(Protocol):
 
     def begin(self, run: RunId, side: Side, begun: Sequence[AttemptStarted]) -> list[int]:
         """Note writes before any of them is sent. Returns their numbers, in order."""
-        ...
 
     def end(
         self,
@@ -286,13 +262,11 @@ class AttemptsPort(Protocol):
         unsubscribe_withdraws_topics: bool = False,
     ) -> None:
         """Note what became of writes to one side, and what was read back."""
-        ...
 
     def in_doubt(self) -> list[Attempt]: ...
 
     def ineffective(self, person: PersonId, topic: TopicId) -> int:
         """How many writes about this cell were accepted and had no effect since it was last agreed."""
-        ...
 
 
 class HoldsPort(Protocol):
@@ -335,7 +309,7 @@ class ConfirmationsPort(Protocol):
 
     def set_state(self, run: RunId, person: PersonId, state: ChallengeState) -> None: ...
 
-    def due(self, now: datetime, limit: int) -> list[PendingConfirmation]: ...
+    def due(self, now: datetime, limit: int) -> dict[PersonId, Challenge]: ...
 
     def schedule(self, looks: Mapping[PersonId, datetime | None], lapsed: Sequence[PersonId]) -> None: ...
 
@@ -365,11 +339,9 @@ class CataloguePort(Protocol):
 
     def compare(self, fresh: Catalogue) -> list[CatalogueChange]:
         """What has happened since the catalogue was last saved."""
-        ...
 
     def save(self, fresh: Catalogue) -> list[CatalogueChange]:
         """Save what was read of some kinds. Returns what happened since they were last read."""
-        ...
 
 
 class RunsPort(Protocol):
@@ -385,24 +357,19 @@ class ErasuresPort(Protocol):
 
     def begin(self, address: str) -> None:
         """Mark a person before anything is done: no opt-in from before raises them any more."""
-        ...
 
     def finish(self, address: str, known: KnownWithdrawals, told: Json) -> bool:
         """Remove all that is kept of a person, but for the marker. Returns whether anything was."""
-        ...
 
     def recheck(self) -> int:
         """Find out which people, added while the key was missing, had been erased. Returns for how many that
         cannot be found out yet."""
-        ...
 
     def unreadable(self) -> int:
         """How many markers need another key than the one that is set."""
-        ...
 
     def unfinished(self) -> int:
         """How many erasures were begun and not finished."""
-        ...
 
 
 class StorePort(Protocol):

@@ -20,7 +20,7 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.errors import SUPPRESSED
 from bridge.dotdigital.client.v2 import ClientV2
@@ -37,12 +37,12 @@ class ContactWriter:
     def __init__(self, v2: ClientV2, access: V3Access, mapping: Mapping) -> None:
         self._v2, self._access, self._mapping = v2, access, mapping
 
-    def send(self, request: WriteRequest) -> WriteResponse:
+    def send(self, request: WriteRequest) -> WriteResponse | Unrecorded:
         """Write one unit, its consent records first. Raises SideError."""
-        recorded = not request.records or self._record(request)
+        reason = self._record(request) if request.records else None
         answer = self._write(request.who, request.writes)
-        if not recorded and answer in (WriteResponse.ACCEPTED, WriteResponse.ALREADY_SO):
-            return WriteResponse.UNRECORDED
+        if reason is not None and answer in (WriteResponse.ACCEPTED, WriteResponse.ALREADY_SO):
+            return Unrecorded(reason)
         return answer
 
     def overlay(self, unit: Sequence[Write]) -> dict[int, bool]:
@@ -60,21 +60,23 @@ class ContactWriter:
             overlay |= {number: name == wanted for name, number in topic.preferences.items()}
         return overlay
 
-    def _record(self, request: WriteRequest) -> bool:
-        """Add the consent records, by v3, since v2 has none of its own. Returns whether all are kept; a
-        refusal does not stop the choice from being written. Raises any other SideError."""
+    def _record(self, request: WriteRequest) -> str | None:
+        """Add the consent records, by v3, since v2 has none of its own. Returns why not all of them are kept;
+        a refusal does not stop the choice from being written. Raises any other SideError."""
         v3 = self._access.client()
         try:
             contact = None if v3 is None else _contact_to_write(v3, request.who)
-            if v3 is None or contact is None:
-                return False  # a deleted contact would be restored
+            if v3 is None:
+                return "Dotdigital takes consent records by v3 of its API only, which cannot be used."
+            if contact is None:
+                return "The contact was deleted at Dotdigital; writing to it would restore it."
             add_consent_records(v3, contact, request.records)
         except SideError as error:
             if error.verdict is not Verdict.HOLD:
                 raise
             logging.getLogger("bridge.dotdigital").warning("a consent record was not kept: %s", error)
-            return False
-        return True
+            return str(error)
+        return None
 
     def _write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
         if not of_channel(unit[0]):
@@ -204,10 +206,15 @@ def add_consent_records(v3: ClientV3, contact: ContactV3, records: Sequence[Cons
         if _records_lacking(contact, some):
             raise refused("Dotdigital accepted a consent record and does not show it.")
     if left_out:
-        raise refused(
-            "A consent record holds an IP address that Dotdigital does not take.",
-            "Correct the preference's attributes in MyPreferences.",
-        )
+        raise address_refused()
+
+
+def address_refused() -> Refused:
+    """Why a record is left out: no call would take it."""
+    return refused(
+        "A consent record holds an IP address that Dotdigital does not take.",
+        "Correct the preference's attributes in MyPreferences.",
+    )
 
 
 def missing_records(

@@ -19,12 +19,12 @@ import msgspec
 from bridge.core.errors import NotFound, OutcomeUnknown, Refused, SideError, Throttled, Verdict
 from bridge.core.jobs import polls
 from bridge.core.model import Side
-from bridge.core.ports import KeyValue, WriteResponse
+from bridge.core.ports import KeyValue, Unrecorded, WriteResponse, WriteResult
 from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS, import_failure
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange
 from bridge.dotdigital.client.wire import ImportReport
 
-Answer = WriteResponse | SideError
+Answer = WriteResult
 Heartbeat = Callable[[], None]
 
 LARGEST_BODY = 45_000_000  # bytes; the service takes 50 MB
@@ -190,7 +190,9 @@ def _read(report: ImportReport, changes: Sequence[ImportChange]) -> dict[int, An
     for row in report.failures or ():
         for failure in row.failures or ():
             number = row.contact_id or 0
-            if isinstance(found.get(number), WriteResponse):  # a later failure does not lessen an error
+            if isinstance(
+                found.get(number), WriteResponse | Unrecorded
+            ):  # a later failure does not lessen an error
                 found[number] = _failure(failure.failure_code, number in outs)
     return found
 
@@ -199,7 +201,7 @@ def _failure(code: str | None, out: bool) -> Answer:
     """What one contact's failure means. Where only records were left out the choice was written."""
     meaning = import_failure(code or "")
     if meaning.partly:
-        return WriteResponse.UNRECORDED
+        return Unrecorded(f"Dotdigital's import did not take a consent record ({code}).")
     kind = (meaning.for_opt_out or meaning.kind) if out else meaning.kind
     return kind(
         f"Dotdigital's import left out a contact ({code or 'without a code'}).",

@@ -16,8 +16,8 @@ from itertools import groupby
 from operator import itemgetter
 
 from bridge.core.errors import InvalidResponse, MappingStale, NotFound, Refused
-from bridge.core.mapping import CHANNEL, Mapping
-from bridge.core.model import Side, Who, address_key
+from bridge.core.mapping import Mapping
+from bridge.core.model import CHANNEL, Side, Who, address_key
 from bridge.core.ports import KeyValue, Page, PersonView, read_each
 from bridge.dotdigital import views
 from bridge.dotdigital.client.access import V3Access

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from bridge.core.catalogue import Catalogue
-from bridge.core.mapping import CHANNEL, Mapping
-from bridge.core.model import ConsentRecord, PersonId, Raise, Side, TopicId, Who, Write, address_key
+from bridge.core.mapping import Mapping
+from bridge.core.model import CHANNEL, ConsentRecord, PersonId, Raise, Side, TopicId, Who, Write, address_key
 from bridge.core.ports import Feed, Hint, KeyValue, ListingCursor, Page, PersonView, Watermarks, read_each
 from bridge.dotdigital import views
 from bridge.dotdigital.client.access import V3Access

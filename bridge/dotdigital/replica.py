@@ -8,11 +8,11 @@ from functools import cached_property
 
 from bridge.core.errors import SideError, Throttled
 from bridge.core.model import Side, Who, Write, address_key
-from bridge.core.ports import WriteRequest, WriteResponse, send_each
+from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse, WriteResult, send_each
 from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS
 from bridge.dotdigital.client.v3 import MOST_RECORDS, ImportChange
 from bridge.dotdigital.client.wire import ContactV3
-from bridge.dotdigital.contact_writer import ContactWriter, missing_records
+from bridge.dotdigital.contact_writer import ContactWriter, address_refused, missing_records
 from bridge.dotdigital.importer import Answer, ImportRunner
 from bridge.dotdigital.people import ContactListing
 from bridge.dotdigital.reader import DotdigitalReader
@@ -28,9 +28,7 @@ class DotdigitalReplica(DotdigitalReader):
         """The channel by itself, the topics together; withdrawals before everything else."""
         return split(writes)
 
-    def send(
-        self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
-    ) -> Sequence[WriteResponse | SideError]:
+    def send(self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]) -> Sequence[WriteResult]:
         """By import where that takes fewer calls, of contacts that are there, and nothing but the change;
         else one call at a time. Raises ValueError for writes that `split` would not have put together."""
         if any(len(split(request.writes)) != 1 for request in batch):
@@ -87,7 +85,7 @@ class BulkWriter:
             unrecorded[number] = left_out
         for number, answer in self._imported(requests, changes, unrecorded, heartbeat).items():
             bare = unrecorded[number] and answer is WriteResponse.ACCEPTED
-            answers[number] = WriteResponse.UNRECORDED if bare else answer
+            answers[number] = Unrecorded(str(address_refused())) if bare else answer
         left = [number for number in range(len(requests)) if number not in answers]
         sent = send_each(self._single.send, [requests[number] for number in left], heartbeat)
         answers |= dict(zip(left, sent, strict=True))

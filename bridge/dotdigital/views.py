@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bridge.core.mapping import CHANNEL, Topic
 from bridge.core.mapping import Mapping as TopicMapping
-from bridge.core.model import Block, Choice, Observation, TopicId
+from bridge.core.mapping import Topic
+from bridge.core.model import CHANNEL, Block, Choice, Observation, TopicId
 from bridge.core.ports import PersonView
 from bridge.dotdigital.client.wire import ContactV3, OptInRow, Suppression
 

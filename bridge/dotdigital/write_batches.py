@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import Withdrawal, Write, address_key
+from bridge.core.model import CHANNEL, Withdrawal, Write, address_key
 from bridge.core.ports import WriteRequest
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE
 

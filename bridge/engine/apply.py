@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -166,7 +166,7 @@ def recheck(
     are written, and at a side where a feed that would report a withdrawal was not due in this run. There a
     person alone is read; for many its feeds are read, which takes fewer calls. So they are where a read of
     many has no dates: only a date tells whether an opt-out is newer than the opt-in."""
-    topics = set[TopicId]().union(*(person.topics for person in work))
+    topics = set[TopicId]().union(*(person.acts for person in work))
     left = {address_key(one.who.address): one for one in work if not run.health.unread(one.who.person)}
     for side in Side:
         written = any(side in person.sides for person in work)
@@ -177,7 +177,7 @@ def recheck(
             continue
         shown = _read_again(run, side, list(left.values()))
         left = {key: person for key, person in left.items() if key in shown}
-        if any(_is_undated(shown[key], person.topics) for key, person in left.items()):
+        if any(_is_undated(shown[key], person.acts) for key, person in left.items()):
             poller.read_covering(side, topics)
         if written and side in run.health.down:
             return []
@@ -188,9 +188,7 @@ def recheck(
     for mine, cells in run.state.cells.of_many(list(readable)).items():
         person = readable[mine]
         again = [
-            one
-            for one in decider.person(cells)
-            if one.topic.id in person.topics and may_raise(run.health, one)
+            one for one in decider.person(cells) if one.topic.id in person.acts and may_raise(run.health, one)
         ]
         if again:
             found.append(PersonWrites.of(person.who, again, person.records))
@@ -217,7 +215,7 @@ def _defer(run: RunContext, side: Side, error: SideError) -> None:
     run.health.warn(f"{side}: an opt-in is deferred: the person could not be read again ({error})")
 
 
-def _is_undated(view: PersonView, topics: Set[TopicId]) -> bool:
+def _is_undated(view: PersonView, topics: Iterable[TopicId]) -> bool:
     return any(view.topics[topic].undated for topic in topics if topic in view.topics)
 
 

@@ -3,17 +3,17 @@ whose outcome is unknown are read back before anything else is decided."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bridge.core.decision import RULE_TEXT, Act, Rule
+from bridge.core.decision import RULE_TEXT, Act, Rule, is_proven_by
 from bridge.core.double_opt_in import CHECK_INTERVAL_MIN
 from bridge.core.errors import SideError
-from bridge.core.mapping import CHANNEL
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import (
+    CHANNEL,
     Block,
     Cell,
     ConsentRecord,
@@ -26,7 +26,7 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import FAILURES_IN_A_ROW, PersonView, ReadReplica, Replica, batched, left_out
+from bridge.core.ports import FAILURES_IN_A_ROW, PersonView, ReadReplica, batched, left_out
 from bridge.core.priority import Priority, with_priority
 from bridge.core.store_port import (
     Attempt,
@@ -36,10 +36,9 @@ from bridge.core.store_port import (
     LedgerEntry,
     Settlement,
 )
-from bridge.core.verify import is_proven_by
 from bridge.engine.context import RunContext
 from bridge.engine.deciding import CellDecision
-from bridge.engine.serialize import act_in, act_out, ground_out, write_in, writes_out
+from bridge.engine.serialize import Json, act_in, act_out, ground_out, write_in, writes_out
 
 NOT_HONOURED_MAX = 3  # accepted writes without effect in a row before an operator is asked
 
@@ -67,15 +66,11 @@ class VerifiedWrite:
 
 @dataclass(frozen=True, slots=True)
 class WriteUnit:
-    """Writes to one person that are noted, sent and proven together, and the decisions they come from."""
+    """Writes to one person at one side that are noted, sent and proven together."""
 
-    who: Who
+    person: PersonWrites
+    side: Side
     writes: Sequence[Write]
-    acts: Sequence[tuple[CellDecision, Act]]
-
-    @property
-    def side(self) -> Side:
-        return self.writes[0].side
 
     @property
     def topics(self) -> list[TopicId]:
@@ -84,11 +79,11 @@ class WriteUnit:
 
 @dataclass(slots=True)
 class PersonWrites:
-    """Everything that is to be written for one person, and the outcomes so far. `records` say how the
-    person gave the consents that are raised."""
+    """Everything that is to be written for one person, by topic, and the outcomes so far. `records` say how
+    the person gave the consents that are raised."""
 
     who: Who
-    acts: Sequence[tuple[CellDecision, Act]]
+    acts: Mapping[TopicId, tuple[CellDecision, Act]]
     records: Sequence[ConsentRecord] = ()
     shown: dict[Side, PersonView] = field(default_factory=dict)
     failed: set[TopicId] = field(default_factory=set)
@@ -97,27 +92,15 @@ class PersonWrites:
     def of(
         cls, who: Who, decisions: Iterable[CellDecision], records: Sequence[ConsentRecord] = ()
     ) -> PersonWrites:
-        acts = [(one, one.decision) for one in decisions if isinstance(one.decision, Act)]
+        acts = {one.topic.id: (one, one.decision) for one in decisions if isinstance(one.decision, Act)}
         return cls(who, acts, records)
 
     @property
     def sides(self) -> set[Side]:
-        return {write.side for _, act in self.acts for write in act.writes}
-
-    @property
-    def topics(self) -> set[TopicId]:
-        return {one.topic.id for one, _ in self.acts}
+        return {write.side for _, act in self.acts.values() for write in act.writes}
 
     def writes(self, side: Side) -> list[Write]:
-        return [write for _, act in self.acts for write in act.writes if write.side is side]
-
-    def units(self, replica: Replica) -> list[WriteUnit]:
-        """The writes to one side, as it takes them together."""
-        units = replica.split(self.writes(replica.side))
-        return [WriteUnit(self.who, unit, self._acts_of(unit)) for unit in units]
-
-    def _acts_of(self, writes: Sequence[Write]) -> list[tuple[CellDecision, Act]]:
-        return [(one, act) for one, act in self.acts if any(write in writes for write in act.writes)]
+        return [write for _, act in self.acts.values() for write in act.writes if write.side is side]
 
     def take(self, unit: WriteUnit, result: VerifiedWrite) -> None:
         """Note the outcome of a unit."""
@@ -137,20 +120,24 @@ def is_reflected(mapping: ConsentMapping, writes: Iterable[Write], view: PersonV
 
 
 def read_back(
-    run: RunContext, reader: ReadReplica, people: Iterable[Who]
+    run: RunContext, reader: ReadReplica, people: Sequence[Who]
 ) -> dict[str, PersonView | SideError]:
     """What a side shows now of these people, by address key, or why that is not known."""
-    asked = {address_key(who.address): who for who in people}
     found: dict[str, PersonView | SideError] = {}
     stopped: SideError | None = None
     try:
-        for page in reader.read_people(list(asked.values())) if asked else ():
-            found |= {address_key(view.address): view for view in page.views}
-            found |= {address_key(who.address): error for who, error in page.failures}
+        for page in reader.read_people(people) if people else ():
+            for view in page.views:
+                found[address_key(view.address)] = view
+            for who, error in page.failures:
+                found[address_key(who.address)] = error
             run.heartbeat()
     except SideError as error:
         stopped = error
-    return {key: found.get(key) or stopped or left_out(reader.side) for key in asked}
+    for who in people:
+        if (key := address_key(who.address)) not in found:
+            found[key] = stopped or left_out(reader.side)
+    return found
 
 
 # before and after a write
@@ -158,45 +145,48 @@ def read_back(
 
 def begin_attempts(run: RunContext, side: Side, units: Sequence[WriteUnit]) -> list[int]:
     """Note writes before they are sent: killed at any moment, the next run knows what may have happened and
-    reads it back first."""
-    return run.state.attempts.begin(run.id, side, [_started(run, unit) for unit in units])
-
-
-def _started(run: RunContext, unit: WriteUnit) -> AttemptStarted:
-    """The attempt, and the ledger's entry of why: all that the decision rested on."""
-    common = {"writes": writes_out(unit.writes), "mapping": run.mapping.digest}
-    acts = {one.topic.id: act_out(act) for one, act in unit.acts}
-    grounds = {
-        one.topic.id: {**ground_out(one.cell), "rule": act.rule.value, "policy": one.topic.conflict.value}
-        for one, act in unit.acts
-    }
-    entry = LedgerEntry("decided", {"side": unit.side.value, **common, "grounds": grounds}, unit.who.person)
-    return AttemptStarted(unit.who.person, {**common, "acts": acts}, entry)
+    reads it back first. The ledger's entries say why: all that the decisions rested on."""
+    started: list[AttemptStarted] = []
+    for unit in units:
+        common = {"writes": writes_out(unit.writes), "mapping": run.mapping.digest}
+        acts: Json = {}
+        grounds: Json = {}
+        for write in unit.writes:
+            one, act = unit.person.acts[write.topic]
+            acts[write.topic] = act_out(act)
+            policy = one.topic.conflict.value
+            grounds[write.topic] = {**ground_out(one.cell), "rule": act.rule.value, "policy": policy}
+        person = unit.person.who.person
+        entry = LedgerEntry("decided", {"side": side.value, **common, "grounds": grounds}, person)
+        started.append(AttemptStarted(person, {**common, "acts": acts}, entry))
+    return run.state.attempts.begin(run.id, side, started)
 
 
 def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUnit, VerifiedWrite]]) -> None:
     """Note the outcomes of writes to one side, in one transaction; then hold what needs an operator."""
-    for _, unit, result in ended:
+    finished: list[AttemptFinished] = []
+    views: list[PersonView] = []
+    for attempt, unit, result in ended:
         if result.outcome is WriteOutcome.CHALLENGED:
             # Before the attempt ends: killed in between, nobody is asked twice.
-            note_challenge(run, unit.who.person, unit.writes, result.sent_at or run.clock())
+            note_challenge(run, unit.person.who.person, unit.writes, result.sent_at or run.clock())
+        finished.append(_finished(attempt, unit, result))
+        if result.view is not None:
+            views.append(result.view)
     run.state.attempts.end(
         run.id,
         side,
-        [_finished(attempt, unit, result) for attempt, unit, result in ended],
-        views=[result.view for _, _, result in ended if result.view is not None],
+        finished,
+        views=views,
         unsubscribe_withdraws_topics=run.mapping.unsubscribe_withdraws_topics,
     )
     for _, unit, result in ended:
-        match result.outcome:
-            case WriteOutcome.CHALLENGED:
-                _wait_for_confirmation(run, unit)
-            case WriteOutcome.REFUSED:
-                _hold(run, unit, Rule.REFUSED, str(result.error))
-            case WriteOutcome.INEFFECTIVE:
-                _hold(run, unit, Rule.NOT_HONOURED, RULE_TEXT[Rule.NOT_HONOURED])
-            case _:
-                pass
+        if result.outcome is WriteOutcome.CHALLENGED:
+            _wait_for_confirmation(run, unit)
+        elif result.outcome is WriteOutcome.REFUSED:
+            _hold(run, unit, Rule.REFUSED, str(result.error))
+        elif result.outcome is WriteOutcome.INEFFECTIVE:
+            _hold(run, unit, Rule.NOT_HONOURED, RULE_TEXT[Rule.NOT_HONOURED])
 
 
 _STATES = {
@@ -210,11 +200,11 @@ _STATES = {
 
 
 def _finished(attempt: int, unit: WriteUnit, result: VerifiedWrite) -> AttemptFinished:
-    person, error = unit.who.person, result.error
+    person, topics, error = unit.person.who.person, unit.topics, result.error
     body: dict[str, object] = {
         "attempt": attempt,
         "side": unit.side.value,
-        "topics": unit.topics,
+        "topics": topics,
         "fate": result.outcome.value,
     }
     if error is not None:
@@ -224,7 +214,7 @@ def _finished(attempt: int, unit: WriteUnit, result: VerifiedWrite) -> AttemptFi
         person,
         _STATES[result.outcome],
         LedgerEntry("outcome", body, person),
-        unit.topics,
+        topics,
         error_code=None if error is None else error.code,
         error=None if error is None else str(error),
         written_at=result.sent_at,
@@ -242,7 +232,7 @@ def note_challenge(run: RunContext, person: PersonId, writes: Iterable[Write], s
 
 def _wait_for_confirmation(run: RunContext, unit: WriteUnit) -> None:
     """Nothing is left to decide before the person confirms, unless they have already."""
-    person = unit.who.person
+    person = unit.person.who.person
     asked = _cells(run, unit)
     for cell in asked:
         if cell.hold is not None:
@@ -253,10 +243,10 @@ def _wait_for_confirmation(run: RunContext, unit: WriteUnit) -> None:
 
 def _hold(run: RunContext, unit: WriteUnit, rule: Rule, why: str) -> None:
     """Ask an operator where no repetition helps."""
-    person = unit.who.person
+    person = unit.person.who.person
     grounds = {cell.topic: cell.ground for cell in _cells(run, unit)}
-    for one, act in unit.acts:
-        topic = one.topic.id
+    for topic in unit.topics:
+        _, act = unit.person.acts[topic]
         if rule is Rule.NOT_HONOURED and run.state.attempts.ineffective(person, topic) < NOT_HONOURED_MAX:
             continue
         run.state.holds.open(
@@ -276,8 +266,7 @@ def _hold(run: RunContext, unit: WriteUnit, rule: Rule, why: str) -> None:
 
 def _cells(run: RunContext, unit: WriteUnit) -> list[Cell]:
     """The cells of a unit as they are now."""
-    topics = {one.topic.id for one, _ in unit.acts}
-    return [cell for cell in run.state.cells.of(unit.who.person) if cell.topic in topics]
+    return [cell for cell in run.state.cells.of(unit.person.who.person) if cell.topic in unit.topics]
 
 
 # agreements
@@ -286,33 +275,32 @@ def _cells(run: RunContext, unit: WriteUnit) -> list[Cell]:
 def agree(run: RunContext, work: Sequence[PersonWrites]) -> None:
     """What is proven is agreed: with what the written sides show now, and what the others showed when it was
     decided, so that any change of theirs since is a change."""
-    proven = [
-        (person, one, act) for person in work for one, act in person.acts if one.topic.id not in person.failed
-    ]
-    if not proven:
-        return
-    cells = run.state.cells.of_many(list(dict.fromkeys(person.who.person for person, _, _ in proven)))
-    now = {(cell.person, cell.topic): cell for mine in cells.values() for cell in mine}
-    for _, one, _ in proven:  # before it is settled: a settled cell is not decided again
-        if one.cell.hold is not None:
-            run.state.holds.close(one.cell.person, one.topic.id)
-    settlements = []
-    for person, one, act in proven:
-        there = now[person.who.person, one.topic.id]
-        written = {write.side for write in act.writes}
-        unwritten = [side for side in Side if side not in written]
-        moved = any(there.versions.get(side) != one.cell.versions.get(side) for side in unwritten)
-        ground = one.cell.ground if moved else there.ground
-        settlements.append(_agreement(run, one.cell.person, act, person.shown, ground))
+    done = {person.who.person: person for person in work if person.failed != person.acts.keys()}
+    settlements: list[Settlement] = []
+    for who, cells in run.state.cells.of_many(list(done)).items() if done else ():
+        person = done[who]
+        for there in cells:
+            if there.topic in person.failed or there.topic not in person.acts:
+                continue
+            one, act = person.acts[there.topic]
+            if one.cell.hold is not None:  # before it is settled: a settled cell is not decided again
+                run.state.holds.close(there.person, there.topic)
+            versions = _proven_versions(act, person.shown)
+            ground = there.ground_since(one.cell, written=versions)
+            settlements.append(_agreement(run, there.person, act, versions, ground))
     run.state.cells.settle(run.id, settlements)
 
 
+def _proven_versions(act: Act, shown: Mapping[Side, PersonView]) -> dict[Side, str]:
+    """What the sides that an act wrote to show now."""
+    return {write.side: shown[write.side].topics[write.topic].version for write in act.writes}
+
+
 def _agreement(
-    run: RunContext, person: PersonId, act: Act, shown: dict[Side, PersonView], ground: str
+    run: RunContext, person: PersonId, act: Act, versions: Mapping[Side, str], ground: str
 ) -> Settlement:
     """The agreement that an act leads to, now that the sides it wrote to show it."""
     topic = act.writes[0].topic
-    versions = {write.side: shown[write.side].topics[topic].version for write in act.writes}
     body = {"choice": act.choice.value, "rule": act.rule.value, "at": act.at.isoformat()}
     entry = LedgerEntry("agreed", body, person, topic)
     return Settlement(person, topic, ground, act.agreement(versions, run.clock()), entry)
@@ -348,7 +336,7 @@ def _recover_side(run: RunContext, side: Side, attempts: list[Attempt]) -> None:
     done = 0
     for some in batched(attempts, run.tuning.page):
         people = {who.person: who for who in run.state.people.get_many([one.person for one in some])}
-        shown = read_back(run, run.readers[side], people.values())
+        shown = read_back(run, run.readers[side], list(people.values()))
         for attempt in some:
             view = shown[address_key(people[attempt.person].address)]
             if isinstance(view, SideError):
@@ -400,7 +388,7 @@ def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None
         run.state.cells.settle(
             run.id,
             [
-                _agreement(run, attempt.person, act, {attempt.side: view}, ground="")
+                _agreement(run, attempt.person, act, _proven_versions(act, {attempt.side: view}), ground="")
                 for act in acts
                 if all(write in writes for write in act.writes)
             ],

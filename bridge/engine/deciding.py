@@ -10,8 +10,8 @@ from bridge.core.brakes import RunVolume
 from bridge.core.decide import decide
 from bridge.core.decision import Decision, Wait, writes_of
 from bridge.core.guards import DecisionContext
-from bridge.core.mapping import CHANNEL, Topic
-from bridge.core.model import Cell, ClockReading, PersonId, Side, Withdrawal
+from bridge.core.mapping import Topic
+from bridge.core.model import CHANNEL, Cell, ClockReading, PersonId, Side, Withdrawal
 from bridge.engine.context import RunContext
 from bridge.engine.fetch import read_people
 

@@ -59,10 +59,12 @@ def record(
         cursor=cursor,
     )
     run.observed[side] += len(views)
-    if again := [person for person in recorded.read_again if person not in visited.people]:
+    if recorded.read_again:
+        again = [person for person in recorded.read_again if person not in visited.people]
         read_people(run, side, again, visited=visited)
-    if lost := [external_id for external_id in recorded.left if external_id not in visited.records]:
-        read_hints(run, side, [Hint(external_id) for external_id in lost])
+    if recorded.left:
+        lost = [Hint(external_id) for external_id in recorded.left if external_id not in visited.records]
+        read_hints(run, side, lost)
 
 
 def read_people(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 
 from bridge.core.brakes import burst_minutes
 from bridge.core.double_opt_in import CHECK_INTERVAL_MIN, next_check
 from bridge.core.errors import DrainIncomplete, SideError
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import PersonId, Side, TopicId, address_key
+from bridge.core.model import CHANNEL, Challenge, PersonId, Side, TopicId, address_key
 from bridge.core.ports import Feed, Hint, Page
-from bridge.core.store_port import PendingConfirmation
 from bridge.core.watermark import advance, is_stale, read_window
 from bridge.engine.context import RunContext
 from bridge.engine.fetch import read_hints, record
@@ -110,11 +108,13 @@ class FeedPoller:
     def _store(self, side: Side, feed: str, page: Page, watermark: datetime | None) -> None:
         """Store a page. Its hints are read before its watermark moves: until then they are not stored."""
         run = self._run
-        read_hints(run, side, self._unread_hints(feed, page.hints))
+        keys = list(page.repeated)
+        if page.hints:
+            keys = [*(key for hint in page.hints for key in hint.keys), *keys]
+            read_hints(run, side, self._unread_hints(feed, page.hints, keys))
         if side in run.health.down:
             raise run.health.down[side]
         mark = None if page.watermark is None else advance(watermark, page.watermark)
-        keys = [*(key for hint in page.hints for key in hint.keys), *page.repeated]
         record(run, side, page.views, feed=feed, watermark=mark, followed=keys, cursor=page.cursor)
         self._count_unsubscribes(page)
         for warning in page.warnings:
@@ -123,9 +123,8 @@ class FeedPoller:
             run.health.warn(f"{feed}: rows without an address, skipped: {page.skipped}")
         run.heartbeat()
 
-    def _unread_hints(self, feed: str, hints: Sequence[Hint]) -> list[Hint]:
+    def _unread_hints(self, feed: str, hints: Sequence[Hint], keys: Sequence[str]) -> list[Hint]:
         """The hints that still tell something: overlapping reads bring the same ones again and again."""
-        keys = [key for hint in hints for key in hint.keys]
         settled = (
             self._run.state.feeds.settled_keys(feed, keys, self._run.tuning.settling) if keys else frozenset()
         )
@@ -156,8 +155,8 @@ def check_confirmations(run: RunContext) -> None:
             return
 
 
-def _check_page(run: RunContext, due: list[PendingConfirmation], now: datetime) -> bool:
-    people = {address_key(who.address): who for who in run.state.people.get_many([one.person for one in due])}
+def _check_page(run: RunContext, due: Mapping[PersonId, Challenge], now: datetime) -> bool:
+    people = {address_key(who.address): who for who in run.state.people.get_many(list(due))}
     seen: set[PersonId] = set()
     try:
         for page in run.readers[Side.DOTDIGITAL].read_people(list(people.values())):
@@ -170,10 +169,10 @@ def _check_page(run: RunContext, due: list[PendingConfirmation], now: datetime) 
         run.health.failed(Side.DOTDIGITAL, "confirmations by mail", error)
         return False
     checks = {
-        one.person: next_check(one.challenge.sent_at, now, run.tuning.challenge_wait)
-        if one.person in seen
+        person: next_check(challenge.sent_at, now, run.tuning.challenge_wait)
+        if person in seen
         else now + CHECK_INTERVAL_MIN
-        for one in due
+        for person, challenge in due.items()
     }
     run.state.confirmations.schedule(checks, [person for person in seen if checks[person] is None])
     return True

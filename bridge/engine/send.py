@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,8 +10,18 @@ from datetime import datetime
 
 from bridge.core.errors import Refused, SideError, Verdict
 from bridge.core.mapping import Mapping
-from bridge.core.model import ConsentRecord, Raise, Resubscribe, Side, TopicId, Write, address_key
-from bridge.core.ports import PersonView, WriteRequest, WriteResponse, batched
+from bridge.core.model import (
+    ConsentRecord,
+    PersonId,
+    Raise,
+    Resubscribe,
+    Side,
+    TopicId,
+    Who,
+    Write,
+    address_key,
+)
+from bridge.core.ports import PersonView, Unrecorded, WriteRequest, WriteResponse, WriteResult, batched
 from bridge.core.priority import Priority, keep_priority, with_priority
 from bridge.engine.attempts import (
     PersonWrites,
@@ -27,8 +38,6 @@ from bridge.engine.context import RunContext, WriteContext
 from bridge.engine.report import WriteCounts
 
 _AT_A_TIME = 100  # people whose consent records are read
-
-Result = WriteResponse | SideError
 
 
 class Sender:
@@ -50,26 +59,33 @@ class Sender:
 
     def _send_to(self, side: Side, work: Sequence[PersonWrites], counts: WriteCounts) -> None:
         run = self._run
-        planned = [(person, unit) for person in work for unit in person.units(run.replicas[side])]
-        if not planned:
+        units: list[WriteUnit] = []
+        for person in work:
+            if writes := person.writes(side):
+                for together in run.replicas[side].split(writes):
+                    units.append(WriteUnit(person, side, together))
+        if not units:
             return
         if side in run.health.down:
-            for person, unit in planned:
-                person.take(unit, VerifiedWrite(WriteOutcome.FAILED))
+            for unit in units:
+                unit.person.take(unit, VerifiedWrite(WriteOutcome.FAILED))
             return
-        attempts = begin_attempts(run, side, [unit for _, unit in planned])
-        requests = [_request(run.mapping, person, unit) for person, unit in planned]
+        attempts = begin_attempts(run, side, units)
+        requests = [_request(run.mapping, unit) for unit in units]
         results = run.replicas[side].send(requests, run.heartbeat)
         sent_at = run.clock()
-        if unrecorded := results.count(WriteResponse.UNRECORDED):
-            run.health.warn(f"{side}: people whose consent records were not kept: {unrecorded}")
-        shown = self._read_back(side, [unit for _, unit in planned], results)
-        rows = list(zip(planned, attempts, results, strict=True))
+        unrecorded = Counter(result.reason for result in results if isinstance(result, Unrecorded))
+        for reason, number in unrecorded.items():
+            run.health.warn(f"{side}: people whose consent records were not kept: {number} ({reason})")
+        shown = self._read_back(side, units, results)
+        rows = list(zip(units, attempts, results, strict=True))
         for number, some in enumerate(batched(rows, run.tuning.page), 1):
             ended = []
-            for (person, unit), attempt, result in some:
-                verified = self._verify(unit, result, shown.get(address_key(unit.who.address)), sent_at)
-                person.take(unit, verified)
+            for unit, attempt, result in some:
+                verified = self._verify(
+                    unit, result, shown.get(address_key(unit.person.who.address)), sent_at
+                )
+                unit.person.take(unit, verified)
                 ended.append((attempt, unit, verified))
                 _count(counts, unit, verified)
             end_attempts(run, side, ended)
@@ -78,19 +94,18 @@ class Sender:
                 run.progress("settling a bulk job", number * run.tuning.page, len(rows))
 
     def _read_back(
-        self, side: Side, units: Sequence[WriteUnit], results: Sequence[Result]
+        self, side: Side, units: Sequence[WriteUnit], results: Sequence[WriteResult]
     ) -> dict[str, PersonView | SideError]:
         """What the side shows now of everybody whose write may have been applied."""
-        people = [
-            unit.who
-            for unit, result in zip(units, results, strict=True)
-            if not isinstance(result, SideError) or result.verdict in (Verdict.DONE, Verdict.IN_DOUBT)
-        ]
+        people: dict[PersonId, Who] = {}
+        for unit, result in zip(units, results, strict=True):
+            if not isinstance(result, SideError) or result.verdict in (Verdict.DONE, Verdict.IN_DOUBT):
+                people[unit.person.who.person] = unit.person.who
         with with_priority(Priority.READ_BACKS):
-            return read_back(self._run, self._run.readers[side], people)
+            return read_back(self._run, self._run.readers[side], list(people.values()))
 
     def _verify(
-        self, unit: WriteUnit, result: Result, shown: PersonView | SideError | None, sent_at: datetime
+        self, unit: WriteUnit, result: WriteResult, shown: PersonView | SideError | None, sent_at: datetime
     ) -> VerifiedWrite:
         """What the answer to a write comes to, with what the side shows after it: an answer alone proves
         nothing."""
@@ -121,7 +136,7 @@ class Sender:
     def _prove(
         self,
         unit: WriteUnit,
-        response: WriteResponse,
+        response: WriteResponse | Unrecorded,
         shown: PersonView | SideError | None,
         sent_at: datetime,
     ) -> VerifiedWrite:
@@ -209,12 +224,14 @@ def _read_records(
         return error
 
 
-def _request(mapping: Mapping, person: PersonWrites, unit: WriteUnit) -> WriteRequest:
+def _request(mapping: Mapping, unit: WriteUnit) -> WriteRequest:
     """With those records that are about these very opt-ins."""
+    if not unit.person.records:
+        return WriteRequest(unit.person.who, unit.writes)
     dates = {
         write.topic: write.evidence.changed_at
         for write in unit.writes
         if isinstance(write, Raise) and wants_record(mapping, write)
     }
-    records = [record for record in person.records if record.at == dates.get(record.topic)]
-    return WriteRequest(unit.who, unit.writes, records)
+    records = [record for record in unit.person.records if record.at == dates.get(record.topic)]
+    return WriteRequest(unit.person.who, unit.writes, records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +39,14 @@ def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+_SHOWN_IF_SET = {
+    one.name: one.default
+    for one in fields(Observation)
+    if one.name not in ("choice", "changed_at", "read_at", "stated", "undated", "consistent")
+}
+"""Fields of an observation that are shown where they differ from their default. How it was read is not."""
+
+
 def observation_out(seen: Observation | None) -> Json | None:
     """What an explanation shows of an observation."""
     if seen is None:
@@ -47,16 +56,10 @@ def observation_out(seen: Observation | None) -> Json | None:
         "changed_at": time_out(seen.changed_at),
         "seen_at": time_out(seen.read_at),
     }
-    if seen.frequencies:
-        shown["frequencies"] = list(seen.frequencies)
-    if not seen.present:
-        shown["present"] = False
-    if seen.block is not None:
-        shown["block"] = seen.block.value
-    if seen.reason is not None:
-        shown["reason"] = seen.reason
-    if seen.records > 1:
-        shown["records"] = seen.records
+    for name, default in _SHOWN_IF_SET.items():
+        value = getattr(seen, name)
+        if value != default and not (name == "records" and not value):
+            shown[name] = list(value) if isinstance(value, tuple) else value
     return shown
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from bridge.core.catalogue import CatalogueKind, Entry, NewPreference
 from bridge.core.errors import ConfigError
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import Side
+from bridge.core.model import CHANNEL, Side
 from bridge.mapping_file.matching import Match, MatchResult, unmappable
 
 _HEAD = """\

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bridge.core.mapping import CHANNEL, ConsentRef, Direction, FilterRef, OnUnsubscribe, Topic
-from bridge.core.model import Resubscribe, Side
+from bridge.core.mapping import ConsentRef, Direction, FilterRef, OnUnsubscribe, Topic
+from bridge.core.model import CHANNEL, Resubscribe, Side
 
 Key = tuple[str, ...]
 

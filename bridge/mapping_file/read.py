@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from bridge.core.errors import ConfigError
-from bridge.core.mapping import CHANNEL, Mapping, Topic
+from bridge.core.mapping import Mapping, Topic
+from bridge.core.model import CHANNEL
 from bridge.mapping_file import to_core
 from bridge.mapping_file.format import MappingFile, known_keys
 from bridge.mapping_file.lint import LocatedTopic, lint

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from bridge.core.mapping import (
-    CHANNEL,
     Conflict,
     ConsentRef,
     Direction,
@@ -19,7 +18,7 @@ from bridge.core.mapping import (
     RecordKeys,
     Topic,
 )
-from bridge.core.model import Resubscribe, TopicId
+from bridge.core.model import CHANNEL, Resubscribe, TopicId
 from bridge.mapping_file.format import FilterSource, FrequencyId, PreferenceId, RecordTable, Source
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from bridge.core.errors import NotFound, OutcomeUnknown, Refused, SideError, Ver
 from bridge.core.guards import is_outdated
 from bridge.core.mapping import Topic
 from bridge.core.model import Adjustment, Raise, Side, Who, Withdrawal, Write
-from bridge.core.ports import WriteRequest, WriteResponse, send_each
+from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse, WriteResult, send_each
 from bridge.mypreferences import profile_updates, views
 from bridge.mypreferences.bulk.withdrawals import (
     BulkWithdrawals,
@@ -35,9 +35,7 @@ class MyPreferencesReplica(MyPreferencesReader):
             (withdrawals if isinstance(write, Withdrawal) else others).append(write)
         return [some for some in (withdrawals, others) if some]
 
-    def send(
-        self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
-    ) -> Sequence[WriteResponse | SideError]:
+    def send(self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]) -> Sequence[WriteResult]:
         """Withdrawals by import where that takes fewer calls, else one request after the other. Opt-ins are
         never imported: see `bulk.withdrawals`. MyPreferences cannot store external consent records."""
         if self._importer is not None and len(batch) > 1 and self._is_bulk(batch):
@@ -54,7 +52,7 @@ class MyPreferencesReplica(MyPreferencesReader):
         imports = len(frozenset[object]().union(*kinds))
         return worth_importing(sum(map(len, kinds)), imports) and self._may_import(imports)
 
-    def _send_one(self, request: WriteRequest) -> WriteResponse:
+    def _send_one(self, request: WriteRequest) -> WriteResponse | Unrecorded:
         """Send one request on a fresh read of the profiles."""
         raises = [(one, self._topic(one)) for one in request.writes if not isinstance(one, Withdrawal)]
         if not raises and request.writes:
@@ -62,7 +60,9 @@ class MyPreferencesReplica(MyPreferencesReader):
         if len(raises) < len(request.writes) or not raises:
             raise ValueError("a request holds either withdrawals or raises")
         self._raise(request.who, raises)
-        return WriteResponse.UNRECORDED if request.records else WriteResponse.ACCEPTED
+        if request.records:
+            return Unrecorded("MyPreferences keeps how a person consented in its own preferences only.")
+        return WriteResponse.ACCEPTED
 
     # withdrawals
 

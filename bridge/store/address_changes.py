@@ -6,27 +6,29 @@ address before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from bridge.core.address_change import (
     ONE_ADDRESS,
+    FormerAndHolder,
     FormerBinding,
     Succession,
     WithdrawalTransfer,
     replaced_bindings,
+    successions,
     told_binding,
 )
 from bridge.core.model import PersonId, Side, address_key
+from bridge.core.ports import batched
 from bridge.core.store_port import LedgerEntry
-from bridge.store import cell_reading, cells, people
+from bridge.store import cells, people
 from bridge.store import tables as t
 from bridge.store.statements import Insert, InsertRows, among, any_of, insert_new, run_each
-from bridge.store.types import chunks
 
-_b, _f, _s = t.bindings.c, t.former_bindings.c, t.successions.c
+_b, _f, _l, _s = t.bindings.c, t.former_bindings.c, t.pins.c, t.successions.c
 _ANY_FORMER = any_of(t.former_bindings)
 _DROP_FORMER = sa.delete(t.former_bindings).where(
     _f.side == sa.bindparam("at_side"),
@@ -50,12 +52,10 @@ def _known_time(insert: Insert) -> Insert:
 _SAVE_FORMER = InsertRows.build(_known_time, t.former_bindings)
 
 _NEW = (
-    sa.select(_f.person_id, _b.person_id, _b.bound_at, _f.left_at)
+    sa.select(_f.person_id, _b.person_id, _f.until, _f.left_at, _b.bound_at)
     .join_from(t.former_bindings, t.bindings, sa.and_(_f.side == _b.side, _f.external_id == _b.external_id))
     .where(
         _f.side == sa.bindparam("at_side"),
-        _f.person_id != _b.person_id,
-        _b.bound_at > _f.until,
         ~sa.exists().where(_s.side == _f.side, _s.former_id == _f.person_id, _s.heir_id == _b.person_id),
         sa.or_(among(_f.person_id, "ids"), among(_b.person_id, "ids")),
     )
@@ -115,7 +115,7 @@ def unbind_previous(
     if side not in ONE_ADDRESS or not added:
         return []
     holders: list[tuple[PersonId, str]] = []
-    for some in chunks(dict.fromkeys(external for _, external, _ in added)):
+    for some in batched(dict.fromkeys(external for _, external, _ in added)):
         found = conn.execute(_HOLDERS, {"at_side": side, "records": some})
         holders.extend((PersonId(person), external) for person, external in found)
     left = replaced_bindings(added, holders)
@@ -125,10 +125,17 @@ def unbind_previous(
 
 
 def transfer(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> list[LedgerEntry]:
-    """Transfer opt-outs between the addresses of these people and those that they left or came to. Returns
-    the ledger's entries about it."""
-    if not conn.scalar(_ANY_FORMER):
-        return []
+    """Transfer opt-outs between the addresses of these people and those that they left or came to, then
+    between contacts and the profiles that they name. Returns the ledger's entries about it."""
+    entries: list[LedgerEntry] = []
+    if conn.scalar(_ANY_FORMER):
+        entries += _follow_records(conn, side, persons)
+    if conn.scalar(_ANY_LINK):
+        entries += _follow_links(conn, persons)
+    return entries
+
+
+def _follow_records(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> list[LedgerEntry]:
     fresh = _new(conn, side, persons)
     _SAVE.run(
         conn,
@@ -138,31 +145,39 @@ def transfer(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> 
         ],
     )
     known = [one for one in _known(conn, persons) if one not in fresh]
-    if not fresh and not known:
-        return []
-    everybody = {person for one in (*fresh, *known) for person in (one.former, one.heir)}
-    people.lock(conn, everybody)
-    moved = WithdrawalTransfer(cell_reading.load(conn, everybody))
+    moved = _transfer_between(conn, [(one.former, one.heir) for one in (*fresh, *known)])
     moved.follow_records(fresh, known, _vacant(conn, known))
     cells.transfer(conn, moved.agreements)
     return moved.entries
 
 
+def _follow_links(conn: sa.Connection, persons: Collection[PersonId]) -> list[LedgerEntry]:
+    links = _links(conn, persons)
+    moved = _transfer_between(conn, [(contact, *profile) for contact, profile in links])
+    moved.follow_links(links)
+    cells.transfer(conn, moved.agreements)
+    return moved.entries
+
+
+def _transfer_between(conn: sa.Connection, groups: Iterable[Sequence[PersonId]]) -> WithdrawalTransfer:
+    """A transfer between people, who are kept from other transactions."""
+    everybody = {person for group in groups for person in group}
+    people.lock(conn, everybody)
+    return WithdrawalTransfer(cells.load(conn, everybody))
+
+
 def _new(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> list[Succession]:
-    """Successions not noted yet: a record was one person's, and became another's after it was last seen with
-    the first. An address that the record had all the while inherits nothing."""
-    found: dict[tuple[PersonId, PersonId], datetime] = {}
-    for some in chunks(sorted(persons)):
-        for former, heir, bound_at, left_at in conn.execute(_NEW, {"at_side": side, "ids": some}):
-            key = (PersonId(former), PersonId(heir))
-            since = min(bound_at, left_at)
-            found[key] = max(since, found.get(key, since))
-    return [Succession(side, former, heir, since) for (former, heir), since in sorted(found.items())]
+    """Successions that are not noted yet."""
+    rows: list[FormerAndHolder] = []
+    for some in batched(sorted(persons)):
+        for former, heir, *times in conn.execute(_NEW, {"at_side": side, "ids": some}):
+            rows.append(FormerAndHolder(PersonId(former), PersonId(heir), *times))
+    return successions(side, rows)
 
 
 def _known(conn: sa.Connection, persons: Collection[PersonId]) -> list[Succession]:
     found: dict[Succession, None] = {}
-    for some in chunks(sorted(persons)):
+    for some in batched(sorted(persons)):
         for side, former, heir, since in conn.execute(_KNOWN, {"ids": some}):
             found[Succession(Side(side), PersonId(former), PersonId(heir), since)] = None
     return list(found)
@@ -172,6 +187,59 @@ def _vacant(conn: sa.Connection, links: Iterable[Succession]) -> set[tuple[Side,
     """Which former addresses nobody else has at that side: what is said there is still the same person's."""
     wanted = {(one.side, one.former) for one in links}
     taken: set[tuple[Side, PersonId]] = set()
-    for some in chunks(sorted({person for _, person in wanted})):
+    for some in batched(sorted({person for _, person in wanted})):
         taken |= {(Side(side), PersonId(person)) for side, person in conn.execute(_TAKEN, {"ids": some})}
     return wanted - taken
+
+
+# contacts that name a profile
+
+
+_ANY_LINK = any_of(t.pins)
+_LINKS_OF = sa.select(_l.person_id, _l.profile_id).where(among(_l.person_id, "ids"))
+_DROP_LINKS = sa.delete(t.pins).where(among(_l.person_id, "ids"))
+_ADD_LINKS = sa.insert(t.pins)
+_LINKS_ABOUT = sa.select(_l.person_id, _l.profile_id).where(
+    sa.or_(
+        among(_l.person_id, "ids"),
+        sa.exists().where(
+            _b.side == Side.MYPREFERENCES, _b.external_id == _l.profile_id, among(_b.person_id, "ids")
+        ),
+    )
+)
+_PROFILE_HOLDERS = (
+    sa.select(_b.external_id, _b.person_id)
+    .where(_b.side == Side.MYPREFERENCES, among(_b.external_id, "profiles"))
+    .order_by(_b.person_id)
+)
+
+
+def save_links(conn: sa.Connection, named: Mapping[PersonId, Sequence[str]]) -> None:
+    """These people's contacts name these profiles, and no others. People whose links changed are decided
+    again."""
+    known: dict[PersonId, set[str]] = {person: set() for person in named}
+    for ids in batched(named):
+        for person, profile in conn.execute(_LINKS_OF, {"ids": ids}):
+            known[PersonId(person)].add(profile)
+    changed = [person for person, profiles in named.items() if known[person] != set(profiles)]
+    for ids in batched(changed):
+        conn.execute(_DROP_LINKS, {"ids": ids})
+    rows = [
+        {"person_id": person, "profile_id": one} for person in changed for one in dict.fromkeys(named[person])
+    ]
+    run_each(conn, _ADD_LINKS, rows)
+    cells.make_people_dirty(conn, changed)
+
+
+def _links(conn: sa.Connection, persons: Collection[PersonId]) -> list[tuple[PersonId, list[PersonId]]]:
+    """Contacts that name a profile of other addresses only, each with the people of these addresses."""
+    found: dict[tuple[PersonId, str], None] = {}
+    for some in batched(sorted(persons)):
+        for person, profile in conn.execute(_LINKS_ABOUT, {"ids": some}):
+            found[PersonId(person), profile] = None
+    holders: dict[str, list[PersonId]] = {}
+    for profiles in batched(sorted({profile for _, profile in found})):
+        for profile, person in conn.execute(_PROFILE_HOLDERS, {"profiles": profiles}):
+            holders.setdefault(profile, []).append(PersonId(person))
+    links = [(person, holders.get(profile, [])) for person, profile in found]
+    return [(person, profile) for person, profile in links if profile and person not in profile]

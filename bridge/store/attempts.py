@@ -8,23 +8,30 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.erasure import ErasureSettings
+from bridge.core.merge_observation import CellKey
 from bridge.core.model import PersonId, RunId, Side, TopicId
-from bridge.core.ports import PersonView
+from bridge.core.ports import PersonView, batched
 from bridge.core.store_port import Attempt, AttemptFinished, AttemptStarted, AttemptState
 from bridge.store import cells, ledger, observations, people
 from bridge.store import tables as t
-from bridge.store.cell_reading import UNPROVEN
+from bridge.store.cells import UNPROVEN
+from bridge.store.columns import scrub
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import among, param, run_each
-from bridge.store.types import chunks, scrub
 
-_a, _at, _b = t.attempts.c, t.attempt_topics.c, t.bindings.c
+_a, _at, _b, _c = t.attempts.c, t.attempt_topics.c, t.bindings.c, t.cells.c
 _BEGIN = sa.insert(t.attempts).returning(_a.id, sort_by_parameter_order=True)
 _BEGIN_TOPICS = sa.insert(t.attempt_topics)
 _ENDED = ("state", "ended_at", "error", "code")
 _ONE = sa.update(t.attempts).where(_a.id == sa.bindparam("number"))
 _END = _ONE.values({name: param(f"new_{name}", _a[name]) for name in _ENDED})
 _END_WRITTEN = _ONE.values({name: param(f"new_{name}", _a[name]) for name in (*_ENDED, "written_at")})
+_WRITTEN = {
+    side: sa.update(t.cells)
+    .where(_c.person_id == sa.bindparam("person"), _c.topic == sa.bindparam("about"))
+    .values({f"{side}_written_at": param("at", _c[f"{side}_written_at"])})
+    for side in Side
+}
 _IN_DOUBT = sa.select(t.attempts).where(t.NOT_DONE, _a.state.in_(UNPROVEN)).order_by(_a.id)
 _OF_PERSON = sa.select(t.attempts).where(_a.person_id == sa.bindparam("person")).order_by(_a.id)
 _INEFFECTIVE = (
@@ -61,19 +68,23 @@ class AttemptStore:
     def begin(self, run: RunId, side: Side, begun: Sequence[AttemptStarted]) -> list[int]:
         """Note writes before any of them is sent. Returns their numbers, in order. The cells concerned stay
         dirty until they are settled."""
-        topics = [
-            list(dict.fromkeys(TopicId(write["topic"]) for write in one.body["writes"])) for one in begun
-        ]
-        keys = [(one.person, topic) for one, mine in zip(begun, topics, strict=True) for topic in mine]
+        if not begun:
+            return []
+        rows: list[dict[str, object]] = []
+        keys: dict[CellKey, int] = {}  # each cell concerned, with the place of its attempt
         with self._unit.write() as conn:
             now = self._unit.clock()
-            people.lock(conn, [one.person for one in begun])
+            common = {"run": run, "side": side, "state": AttemptState.BEGUN, "begun_at": now}
+            for place, one in enumerate(begun):
+                rows.append(common | {"person_id": one.person, "body": one.body})
+                for write in one.body["writes"]:
+                    keys[one.person, TopicId(write["topic"])] = place
+            people.lock(conn, (one.person for one in begun))
             cells.forget_attempts(conn, keys, [AttemptState.DEAD], [side])  # they are tried again
-            numbers = _insert(conn, run, side, begun, now)
+            numbers = list(conn.scalars(_BEGIN, rows))
             about = [
-                {"attempt_id": number, "topic": topic, "settled": False}
-                for number, mine in zip(numbers, topics, strict=True)
-                for topic in mine
+                {"attempt_id": numbers[place], "topic": topic, "settled": False}
+                for (_, topic), place in keys.items()
             ]
             run_each(conn, _BEGIN_TOPICS, about)
             cells.make_dirty(conn, keys)
@@ -93,9 +104,8 @@ class AttemptStore:
         that was not begun."""
         with self._unit.write() as conn:
             now = self._unit.clock()
-            people.lock(conn, [one.person for one in ended])
-            _end(conn, ended, now)
-            cells.note_written(conn, side, ended)
+            people.lock(conn, (one.person for one in ended))
+            _end(conn, side, ended, now)
             recorded = observations.record(
                 conn,
                 views,
@@ -125,7 +135,7 @@ class AttemptStore:
         """Those records of `side` about whose people a write to it was begun since then."""
         found: set[str] = set()
         with self._unit.read() as conn:
-            for some in chunks(records):
+            for some in batched(records):
                 found.update(conn.scalars(_WRITTEN_SINCE, {"at_side": side, "records": some, "since": since}))
         return frozenset(found)
 
@@ -136,40 +146,29 @@ class AttemptStore:
         return None if found is None else PersonId(found)
 
 
-def _insert(
-    conn: sa.Connection, run: RunId, side: Side, begun: Sequence[AttemptStarted], now: datetime
-) -> list[int]:
-    rows = [
-        {
-            "run": run,
-            "person_id": one.person,
-            "side": side,
-            "body": one.body,
-            "state": AttemptState.BEGUN,
-            "begun_at": now,
+def _end(conn: sa.Connection, side: Side, ended: Sequence[AttemptFinished], now: datetime) -> None:
+    """A write that changed something is noted at its cells: reads that began earlier show nothing of it."""
+    rows: dict[sa.Update, list[dict[str, object]]] = {_END: [], _END_WRITTEN: []}
+    written: list[dict[str, object]] = []
+    for one in ended:
+        row: dict[str, object] = {
+            "number": one.attempt,
+            "new_state": one.state,
+            "new_ended_at": now,
+            "new_error": None if one.error is None else scrub(one.error),
+            "new_code": one.error_code,
         }
-        for one in begun
-    ]
-    return [int(number) for number in conn.scalars(_BEGIN, rows)] if rows else []
-
-
-def _end(conn: sa.Connection, ended: Sequence[AttemptFinished], now: datetime) -> None:
-    for statement, changed in ((_END_WRITTEN, True), (_END, False)):
-        rows = [_ended(one, now) for one in ended if (one.written_at is not None) is changed]
-        if rows and conn.execute(statement, rows).rowcount != len(rows):
-            numbers = ", ".join(str(row["number"]) for row in rows)
+        if one.written_at is None:
+            rows[_END].append(row)
+            continue
+        rows[_END_WRITTEN].append(row | {"new_written_at": one.written_at})
+        for topic in one.topics:
+            written.append({"person": one.person, "about": topic, "at": one.written_at})
+    for statement, some in rows.items():
+        if some and conn.execute(statement, some).rowcount != len(some):
+            numbers = ", ".join(str(row["number"]) for row in some)
             raise LookupError(f"not all of these attempts were begun: {numbers}")
-
-
-def _ended(one: AttemptFinished, now: datetime) -> dict[str, object]:
-    values = {
-        "number": one.attempt,
-        "new_state": one.state,
-        "new_ended_at": now,
-        "new_error": None if one.error is None else scrub(one.error),
-        "new_code": one.error_code,
-    }
-    return values if one.written_at is None else values | {"new_written_at": one.written_at}
+    run_each(conn, _WRITTEN[side], written)
 
 
 def _attempt(row: sa.Row[tuple[object, ...]]) -> Attempt:

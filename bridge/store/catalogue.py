@@ -20,9 +20,9 @@ from bridge.core.catalogue import (
 )
 from bridge.core.store_port import Json
 from bridge.store import tables as t
+from bridge.store.columns import json_text, scrub
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import among, param, run_each, upsert
-from bridge.store.types import json_text, scrub
 
 KEPT = 1000  # changes, the newest
 

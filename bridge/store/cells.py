@@ -1,28 +1,138 @@
-"""Cells: settling what was decided, and what is to be decided again."""
+"""Cells: reading them with all that a decision depends on, settling what was decided, and what is to be
+decided again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
 from bridge.core.merge_observation import CellKey
-from bridge.core.model import Agreement, Cell, HoldState, PersonId, RunId, Side, TopicId
-from bridge.core.store_port import AttemptFinished, AttemptState, Counts, Settlement
+from bridge.core.model import (
+    CHANNEL,
+    Agreement,
+    Cell,
+    Challenge,
+    ChallengeState,
+    HoldState,
+    Observation,
+    PersonId,
+    RunId,
+    Side,
+    StandingHold,
+    TopicId,
+    newest,
+)
+from bridge.core.ports import batched
+from bridge.core.store_port import AttemptState, Counts, LedgerEntry, Settlement
 from bridge.store import ledger, people
 from bridge.store import tables as t
-from bridge.store.cell_reading import STANDS, UNPROVEN, load
-from bridge.store.columns import AGREED, VERSIONS, agreement_values
+from bridge.store.columns import AGREED, SEEN, VERSIONS, agreement_in, agreement_values
 from bridge.store.engine import UnitOfWork
 from bridge.store.key_values import facts_in
 from bridge.store.statements import SIZE, among, count_of, is_postgresql, param, run_each, upsert
-from bridge.store.types import chunks
 
 REMAP_PAGE = 20_000  # people of one transaction
+UNPROVEN = (AttemptState.BEGUN, AttemptState.IN_DOUBT)
+STANDS = t.holds.c.closed_at.is_(None)
 
-_a, _at, _c, _h = t.attempts.c, t.attempt_topics.c, t.cells.c, t.holds.c
+_a, _at, _b, _c, _h, _p, _pins = (
+    t.attempts.c,
+    t.attempt_topics.c,
+    t.bindings.c,
+    t.cells.c,
+    t.holds.c,
+    t.people.c,
+    t.pins.c,
+)
+
+# reading
+
+_ROWS = sa.select(t.cells).where(among(_c.person_id, "ids")).order_by(_c.person_id, _c.topic)
+_STANDING = sa.select(_h.person_id, _h.topic, _h.reason, _h.ground, _h.state, _h.answered_at).where(
+    STANDS, among(_h.person_id, "ids")
+)
+_DOUBTS = (
+    sa.select(_a.person_id, _at.topic, _a.side, sa.func.max(sa.func.coalesce(_a.ended_at, _a.begun_at)))
+    .join_from(t.attempts, t.attempt_topics)
+    .where(t.NOT_DONE, _a.state.in_(UNPROVEN), among(_a.person_id, "ids"))
+    .group_by(_a.person_id, _at.topic, _a.side)
+)
+_FLOORS = sa.select(_p.id, _p.erased_at, _p.unvetted_at).where(among(_p.id, "ids"), t.forgotten)
+_CHALLENGES = sa.select(t.challenges).where(among(t.challenges.c.person_id, "ids"))
+_THEIRS = sa.and_(_b.side == Side.MYPREFERENCES, _b.external_id == _pins.profile_id)
+_LINKED_ELSEWHERE = sa.select(_pins.person_id).where(
+    among(_pins.person_id, "ids"),
+    sa.exists().where(_THEIRS),
+    ~sa.exists().where(_THEIRS, _b.person_id == _pins.person_id),
+)
+
+
+def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, list[Cell]]:
+    """All cells of these people, with all that a decision about them depends on."""
+    found: dict[PersonId, list[Cell]] = {}
+    for ids in batched(persons):
+        around = _Surroundings.load(conn, {"ids": ids})
+        for row in conn.execute(_ROWS, {"ids": ids}).mappings():
+            person, topic = key = PersonId(row["person_id"]), TopicId(row["topic"])
+            seen: dict[Side, Observation] = {}
+            written: dict[Side, datetime] = {}
+            for side in Side:
+                if (shown := SEEN[side].read(row)) is not None:
+                    seen[side] = shown
+                if (at := row[f"{side}_written_at"]) is not None:
+                    written[side] = at
+            cell = Cell(
+                person=person,
+                topic=topic,
+                seen=seen,
+                agreed=agreement_in(row),
+                written_at=written,
+                in_doubt_since=around.doubts.get(key, {}),
+                hold=around.holds.get(key),
+                erased_at=around.floors.get(person),
+                challenge=around.challenges.get(person) if topic == CHANNEL else None,
+                other_address=person in around.other_address,
+            )
+            found.setdefault(person, []).append(cell)
+    return found
+
+
+@dataclass(slots=True)
+class _Surroundings:
+    """What stands about some people's cells outside of the table `cells`."""
+
+    other_address: set[int]
+    holds: dict[CellKey, StandingHold] = field(default_factory=dict)
+    doubts: dict[CellKey, dict[Side, datetime]] = field(default_factory=dict)  # the newest of each side
+    floors: dict[PersonId, datetime] = field(default_factory=dict)
+    challenges: dict[PersonId, Challenge] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, conn: sa.Connection, ids: Mapping[str, Sequence[PersonId]]) -> Self:
+        found = cls(set(conn.scalars(_LINKED_ELSEWHERE, ids)))
+        for person, topic, reason, ground, state, answered_at in conn.execute(_STANDING, ids):
+            hold = StandingHold(reason, ground, HoldState(state), answered_at)
+            found.holds[PersonId(person), TopicId(topic)] = hold
+        for person, topic, side, since in conn.execute(_DOUBTS, ids):
+            found.doubts.setdefault((PersonId(person), TopicId(topic)), {})[Side(side)] = since
+        for person, *floors in conn.execute(_FLOORS, ids):
+            if (floor := newest(*floors)) is not None:
+                found.floors[PersonId(person)] = floor
+        for row in conn.execute(_CHALLENGES, ids):
+            found.challenges[PersonId(row.person_id)] = challenge_in(row)
+        return found
+
+
+def challenge_in(row: sa.Row[Any]) -> Challenge:
+    """The confirmation mail that a row of `challenges` holds."""
+    return Challenge(row.opt_in_at, row.sent_at, ChallengeState(row.state))
+
+
+# deciding
 
 _DIRTY = (
     sa.select(_c.person_id)
@@ -43,9 +153,6 @@ _COUNTS = sa.select(
     count_of(t.attempts, t.NOT_DONE, _a.state.in_(UNPROVEN)).scalar_subquery(),
 )
 _BEGAN = sa.select(t.runs.c.started_at).where(t.runs.c.id == sa.bindparam("run"))
-_ANSWERED = sa.select(_h.person_id, _h.topic).where(
-    STANDS, _h.answered_at > sa.bindparam("began"), among(_h.person_id, "ids")
-)
 _ONE = sa.update(t.cells).where(_c.person_id == sa.bindparam("person"), _c.topic == sa.bindparam("about"))
 _SET_DIRTY = _ONE.values(dirty=sa.bindparam("is_dirty"))
 _AGREE = _ONE.values(
@@ -53,7 +160,6 @@ _AGREE = _ONE.values(
     **{name: param(name, _c[name]) for name in (*AGREED.names, *VERSIONS.values())},
 )
 _TRANSFER = upsert(t.cells, ["person_id", "topic"], ["dirty", *AGREED.names, *VERSIONS.values()])
-_WRITTEN = {side: _ONE.values({f"{side}_written_at": param("at", _c[f"{side}_written_at"])}) for side in Side}
 _CLEAN = sa.update(t.cells).where(among(_c.person_id, "ids"), _c.dirty.is_(False)).values(dirty=True)
 _CLEAN_MAPPED = _CLEAN.where(among(_c.topic, "topics"))
 _RANGE: tuple[Any, Any] = (sa.bindparam("first"), sa.bindparam("last"))
@@ -115,9 +221,29 @@ class CellStore:
         does not exist."""
         if not settlements:
             return
+        decided: list[dict[str, Any]] = []
+        agreed: list[dict[str, Any]] = []
+        keys: list[CellKey] = []
+        entries: list[LedgerEntry] = []
         with self._unit.write() as conn:
-            _settle(conn, run, settlements)
-            entries = [one.ledger for one in settlements if one.ledger is not None]
+            stored = _load_locked(conn, [one.person for one in settlements])
+            began = conn.scalar(_BEGAN, {"run": run})
+            for one in settlements:
+                cell = stored.get((one.person, one.topic))
+                if cell is None:
+                    raise LookupError(f"there is no cell of person {one.person} for topic '{one.topic}'")
+                settled = cell.is_settled(one.ground, began)
+                row = {"person": one.person, "about": one.topic, "is_dirty": not settled}
+                if one.agreement is not None:  # on other ground than stands now, it is decided again
+                    agreed.append(row | agreement_values(one.agreement))
+                    keys.append((one.person, one.topic))
+                elif settled:
+                    decided.append(row)
+                if one.ledger is not None:
+                    entries.append(one.ledger)
+            run_each(conn, _SET_DIRTY, decided)
+            run_each(conn, _AGREE, agreed)
+            forget_attempts(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
             ledger.append(conn, run, entries, self._unit.clock())
 
     def remap(self, topics: Sequence[TopicId]) -> None:
@@ -129,36 +255,11 @@ class CellStore:
                 after = _remap(conn, topics, after)
 
 
-def _settle(conn: sa.Connection, run: RunId, settlements: Sequence[Settlement]) -> None:
-    concerned = [settlement.person for settlement in settlements]
-    people.lock(conn, concerned)
-    stored = {(cell.person, cell.topic): cell for mine in load(conn, concerned).values() for cell in mine}
-    answered = _answered_since(conn, concerned, conn.scalar(_BEGAN, {"run": run}))
-    decided: list[dict[str, Any]] = []
-    agreed: list[dict[str, Any]] = []
-    for one in settlements:
-        key = (one.person, one.topic)
-        if key not in stored:
-            raise LookupError(f"there is no cell of person {one.person} for topic '{one.topic}'")
-        clean = stored[key].ground == one.ground and key not in answered
-        row = {"person": one.person, "about": one.topic, "is_dirty": not clean}
-        if one.agreement is not None:  # on other ground than stands now, it is decided again
-            agreed.append(row | agreement_values(one.agreement))
-        elif clean:
-            decided.append(row)
-    run_each(conn, _SET_DIRTY, decided)
-    run_each(conn, _AGREE, agreed)
-    keys = [(one.person, one.topic) for one in settlements if one.agreement is not None]
-    forget_attempts(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
-
-
-def _answered_since(conn: sa.Connection, persons: Iterable[PersonId], began: datetime | None) -> set[CellKey]:
-    """Cells whose hold an operator answered after `began`: what was decided meanwhile may ignore that."""
-    found: set[CellKey] = set()
-    for ids in chunks(persons) if began is not None else ():
-        for person, topic in conn.execute(_ANSWERED, {"began": began, "ids": ids}):
-            found.add((PersonId(person), TopicId(topic)))
-    return found
+def _load_locked(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[CellKey, Cell]:
+    """The cells of these people, kept from other transactions."""
+    people.lock(conn, persons)
+    found = load(conn, dict.fromkeys(persons)).values()
+    return {(cell.person, cell.topic): cell for cells in found for cell in cells}
 
 
 def _remap(conn: sa.Connection, topics: Sequence[TopicId], after: int) -> int | None:
@@ -188,7 +289,7 @@ def make_people_dirty(conn: sa.Connection, persons: Sequence[PersonId]) -> int:
     """All mapped cells of these people are to be decided again. Returns how many were clean before."""
     mapped = facts_in(conn).mapped_topics if persons else None
     changed = 0
-    for ids in chunks(sorted(set(persons))):
+    for ids in batched(sorted(set(persons))):
         if mapped is None:
             changed += conn.execute(_CLEAN, {"ids": ids}).rowcount
         else:
@@ -215,17 +316,6 @@ def transfer(conn: sa.Connection, agreements: Mapping[CellKey, Agreement]) -> No
     )
 
 
-def note_written(conn: sa.Connection, side: Side, ended: Sequence[AttemptFinished]) -> None:
-    """When our writes to these cells had ended: reads that began earlier show nothing of them."""
-    rows = [
-        {"person": one.person, "about": topic, "at": one.written_at}
-        for one in ended
-        if one.written_at is not None
-        for topic in one.topics
-    ]
-    run_each(conn, _WRITTEN[side], rows)
-
-
 def forget_attempts(
     conn: sa.Connection,
     keys: Iterable[CellKey],
@@ -238,6 +328,6 @@ def forget_attempts(
     for person, topic in keys:
         topics.setdefault(person, []).append(topic)
     ended = {"states": list(states), "sides": list(sides)}
-    for some in chunks(topics):
+    for some in batched(topics):
         for person in list(conn.scalars(_UNSETTLED, ended | {"ids": some})):
             conn.execute(_FORGET, ended | {"person": person, "topics": topics[PersonId(person)]})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import ChallengeState, PersonId, RunId
-from bridge.core.store_port import ConfirmationCounts, LedgerEntry, PendingConfirmation
+from bridge.core.model import CHANNEL, Challenge, ChallengeState, PersonId, RunId
+from bridge.core.store_port import LedgerEntry
 from bridge.store import cells, ledger, people
 from bridge.store import tables as t
-from bridge.store.cell_reading import challenge_in
+from bridge.store.cells import challenge_in
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import SIZE, param, run_each, upsert
 
@@ -29,6 +29,16 @@ _DUE = (
     .limit(SIZE)
 )
 _COUNTS = sa.select(_c.state, sa.func.count(), sa.func.min(_c.sent_at)).group_by(_c.state)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationCounts:
+    """How many people were asked by mail and have not confirmed: those who still may, when the oldest of them
+    was asked, and those whose time is over."""
+
+    pending: int
+    oldest: datetime | None
+    expired: int
 
 
 class ConfirmationStore:
@@ -58,13 +68,11 @@ class ConfirmationStore:
                 conn.execute(_LOOK, {"person": person, "at": None})
             ledger.append(conn, run, [_entry(person, state)], self._unit.clock())
 
-    def due(self, now: datetime, limit: int) -> list[PendingConfirmation]:
+    def due(self, now: datetime, limit: int) -> dict[PersonId, Challenge]:
         """Who is to be looked at, whether they have confirmed: those who have waited longest first."""
         with self._unit.read() as conn:
-            return [
-                PendingConfirmation(PersonId(row.person_id), challenge_in(row))
-                for row in conn.execute(_DUE, {"now": now, "size": limit})
-            ]
+            rows = conn.execute(_DUE, {"now": now, "size": limit})
+            return {PersonId(row.person_id): challenge_in(row) for row in rows}
 
     def schedule(self, looks: Mapping[PersonId, datetime | None], lapsed: Sequence[PersonId]) -> None:
         """When to look at these people next, None for never again. The channel of `lapsed` people, whose time

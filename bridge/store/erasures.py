@@ -23,13 +23,12 @@ from bridge.core.erasure import (
     is_silent,
 )
 from bridge.core.model import ClockReading, PersonId, Side, TopicId, address_key
-from bridge.core.ports import PersonView
+from bridge.core.ports import PersonView, batched
 from bridge.core.store_port import Json, LedgerEntry
-from bridge.store import cell_reading, cells, ledger, people
+from bridge.store import cells, ledger, people
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import among, count_of, param, run_each, upsert
-from bridge.store.types import chunks
 
 KNOWN_AGAIN = "erased_known_again"  # the ledger's word for an erased person who is there again
 RECHECK_PAGE = 5000  # people of one transaction
@@ -161,11 +160,13 @@ def apply_erasure_floor(
 ) -> list[LedgerEntry]:
     """Keep older opt-ins from raising erased people; a later one ends the marker, and only this floor stays.
     Returns the ledger's entries about it."""
+    if not (allowed.floors or allowed.unvetted or allowed.signals):
+        return []
     _save_floors(conn, {by_key[key]: at for key, at in allowed.floors.items()})
-    for ids in chunks(by_key[key] for key in sorted(allowed.unvetted)):
+    for ids in batched(by_key[key] for key in sorted(allowed.unvetted)):
         conn.execute(_SET_UNVETTED, {"ids": ids, "at": now})
     back = [key for key, signal in allowed.signals.items() if signal is ErasedSignal.OPT_IN]
-    for some in chunks(_tokens(back, erasing.key)):
+    for some in batched(_tokens(back, erasing.key)):
         conn.execute(_DROP_FINISHED, {"tokens": some})
     return [
         LedgerEntry(KNOWN_AGAIN, {"by": signal.value}, by_key[key]) for key, signal in allowed.signals.items()
@@ -213,7 +214,7 @@ def _markers(conn: sa.Connection, keys: Iterable[str], key: ErasureKey | None) -
     """The markers of those of these address keys that were erased."""
     tokens = _tokens(keys, key)
     found: dict[str, ErasureMarker] = {}
-    for some in chunks(tokens):
+    for some in batched(tokens):
         for row in conn.execute(_MARKERS, {"tokens": some}):
             finished = row.finished_at is not None
             found[tokens[row.token]] = ErasureMarker(row.erased_at, _known_in(row.known), finished)
@@ -261,11 +262,11 @@ def _recheck(conn: sa.Connection, erasing: ErasureSettings, now: datetime, after
         return None
     people.lock(conn, ids.values())
     markers = {ids[key]: marker for key, marker in _markers(conn, ids, erasing.key).items()}
-    loaded, clocks = cell_reading.load(conn, markers), ClockReading(now, erasing.skew)
+    loaded, clocks = cells.load(conn, markers), ClockReading(now, erasing.skew)
     gone = {who for who, marker in markers.items() if is_silent(loaded.get(who, ()), marker, clocks)}
     _wipe(conn, sorted(gone))
     staying = [person for person in ids.values() if person not in gone]
-    for some in chunks(staying):
+    for some in batched(staying):
         conn.execute(_SET_UNVETTED, {"ids": some, "at": None})
     _save_floors(conn, {person: marker.at for person, marker in markers.items() if person not in gone})
     cells.make_people_dirty(conn, staying)
@@ -303,24 +304,24 @@ def _wipe(conn: sa.Connection, persons: Sequence[PersonId]) -> None:
     people.lock(conn, persons)
     for side in Side:
         _drop_records(conn, side, _records_of(conn, side, persons))
-    for ids in chunks(persons):
+    for ids in batched(persons):
         conn.execute(_DROP_PEOPLE, {"ids": ids})
 
 
 def _records_of(conn: sa.Connection, side: Side, persons: Sequence[PersonId]) -> list[str]:
     """The records that are, or were, theirs and nobody else's."""
     found: set[str] = set()
-    for ids in chunks(persons):
+    for ids in batched(persons):
         for query in _RECORDS:
             found.update(conn.scalars(query, {"at_side": side, "ids": ids}))
     shared: set[str] = set()
-    for some in chunks(sorted(found)):
+    for some in batched(sorted(found)):
         shared.update(conn.scalars(_SHARED, {"at_side": side, "records": some, "ids": list(persons)}))
     return sorted(found - shared)
 
 
 def _drop_records(conn: sa.Connection, side: Side, records: Sequence[str]) -> None:
-    for some in chunks(records):
+    for some in batched(records):
         if side is Side.MYPREFERENCES:
             conn.execute(_DROP_LINKS, {"records": some})
         for statement in _DROP_NAMED:

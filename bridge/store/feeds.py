@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from bridge.core.model import RunId
-from bridge.core.ports import cursor_key
+from bridge.core.ports import batched, cursor_key
 from bridge.store import tables as t
 from bridge.store import webhook_events
 from bridge.store.engine import UnitOfWork
 from bridge.store.key_values import set_text
 from bridge.store.statements import Insert, InsertRows, among, param, upsert
-from bridge.store.types import chunks
 
 KEPT = timedelta(days=1)  # after a hint was last seen: a feed read with a longer overlap is followed again
 
@@ -58,7 +57,7 @@ class FeedStore:
         """Those of a feed's keys that were last followed at least `settling` after they were first."""
         found: set[str] = set()
         with self._unit.read() as conn:
-            for some in chunks(keys):
+            for some in batched(keys):
                 rows = conn.execute(_FOLLOWED, {"named": feed, "keys": some})
                 found |= {row.key for row in rows if row.last_at - row.first_at >= settling}
         return frozenset(found)
@@ -75,8 +74,8 @@ def note_page(
     watermark: datetime | None,
 ) -> None:
     """A page of a feed is stored in this transaction. With a watermark, old hints are forgotten."""
-    keys = dict.fromkeys(followed)
-    _FOLLOW.run(conn, [{"feed": feed, "key": key, "first_at": now, "last_at": now} for key in keys])
+    if keys := dict.fromkeys(followed):
+        _FOLLOW.run(conn, [{"feed": feed, "key": key, "first_at": now, "last_at": now} for key in keys])
     if cursor is not None:
         set_text(conn, cursor_key(feed), cursor)
     if watermark is not None:

@@ -7,27 +7,27 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from bridge.core.merge_observation import CellKey
-from bridge.core.model import HoldState, PersonId, RunId, TopicId
+from bridge.core.decision import HoldChange, hold_change
+from bridge.core.model import HoldState, PersonId, RunId, StandingHold, TopicId
+from bridge.core.ports import batched
 from bridge.core.store_port import AttemptState, HoldRow, Json, LedgerEntry
 from bridge.store import cells, people
 from bridge.store import ledger as log
 from bridge.store import tables as t
-from bridge.store.cell_reading import STANDS
+from bridge.store.cells import STANDS
+from bridge.store.columns import scrub
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import SIZE, among, param
-from bridge.store.types import chunks, scrub
 
 _h = t.holds.c
 _OF_CELL = (STANDS, _h.person_id == sa.bindparam("person"), _h.topic == sa.bindparam("about"))
 _STANDING = sa.select(t.holds).where(*_OF_CELL)
 _CLOSED = {"closed_at": param("now", _h.closed_at)}
 _CLOSE = sa.update(t.holds).where(*_OF_CELL).values(_CLOSED)
-_CLOSE_ANSWERED = sa.update(t.holds).where(*_OF_CELL, _h.state != HoldState.OPEN).values(_CLOSED)
 _OPEN = sa.insert(t.holds)
 _RENEW = (
     sa.update(t.holds)
-    .where(_h.id == sa.bindparam("hold"))
+    .where(*_OF_CELL)
     .values(
         ground=sa.bindparam("new_ground"),
         why=sa.bindparam("new_why"),
@@ -76,24 +76,31 @@ class HoldStore:
     ) -> bool:
         """Hold a cell for an operator. Returns False, and notes nothing, where that hold stands. `ask_again`:
         what was answered was tried and had no effect; the operator is asked again."""
-        key = (person, topic)
+        cell: dict[str, object] = {"person": person, "about": topic}
+        shown = {"ground": ground, "why": scrub(why), "proposed": list(proposed)}
         with self._unit.write() as conn:
             now = self._unit.clock()
             people.lock(conn, [person])
-            if ask_again:
-                conn.execute(_CLOSE_ANSWERED, _about(key) | {"now": now})
-            news = _open(conn, key, now, reason=reason, why=why, ground=ground, proposed=proposed)
-            if news and ledger is not None:
-                log.append(conn, run, [ledger], now)
-        return news
+            row = conn.execute(_STANDING, cell).one_or_none()
+            standing = None if row is None else StandingHold(row.reason, row.ground, HoldState(row.state))
+            match hold_change(standing, reason, ground, ask_again=ask_again):
+                case HoldChange.KEEP:
+                    return False
+                case HoldChange.RENEW:
+                    conn.execute(_RENEW, cell | {f"new_{name}": value for name, value in shown.items()})
+                case HoldChange.REPLACE:
+                    conn.execute(_CLOSE, cell | {"now": now})
+                    opened = {"reason": str(reason), "state": HoldState.OPEN, "opened_at": now}
+                    conn.execute(_OPEN, {"person_id": person, "topic": topic, **shown, **opened})
+            log.append(conn, run, [] if ledger is None else [ledger], now)
+        return True
 
     def close(self, person: PersonId, topic: TopicId) -> None:
         """The cell's hold no longer stands, and no write given up about it waits for anybody."""
-        key = (person, topic)
         with self._unit.write() as conn:
             people.lock(conn, [person])
-            conn.execute(_CLOSE, _about(key) | {"now": self._unit.clock()})
-            cells.forget_attempts(conn, [key], [AttemptState.DEAD])
+            conn.execute(_CLOSE, {"person": person, "about": topic, "now": self._unit.clock()})
+            cells.forget_attempts(conn, [(person, topic)], [AttemptState.DEAD])
 
     def page(
         self,
@@ -138,52 +145,9 @@ class HoldStore:
         return len(changed)
 
 
-def _about(key: CellKey) -> dict[str, object]:
-    return {"person": key[0], "about": key[1]}
-
-
-def _open(
-    conn: sa.Connection,
-    key: CellKey,
-    now: datetime,
-    *,
-    reason: str,
-    why: str,
-    ground: str,
-    proposed: Sequence[Json],
-) -> bool:
-    """Returns False where the same hold stands already, whatever was answered to it. An open one for the same
-    reason keeps its age and takes the new ground; any other one is replaced."""
-    found = conn.execute(_STANDING, _about(key)).one_or_none()
-    if found is not None and found.reason == reason and found.ground == ground:
-        return False
-    why, proposed = scrub(why), list(proposed)
-    if found is not None and found.reason == reason and found.state == HoldState.OPEN:
-        conn.execute(
-            _RENEW, {"hold": found.id, "new_ground": ground, "new_why": why, "new_proposed": proposed}
-        )
-        return True
-    conn.execute(_CLOSE, _about(key) | {"now": now})
-    person, topic = key
-    conn.execute(
-        _OPEN,
-        {
-            "person_id": person,
-            "topic": topic,
-            "reason": str(reason),
-            "why": why,
-            "ground": ground,
-            "state": HoldState.OPEN,
-            "proposed": proposed,
-            "opened_at": now,
-        },
-    )
-    return True
-
-
 def _answer(conn: sa.Connection, numbers: Sequence[int], state: HoldState, now: datetime) -> list[HoldRow]:
     changed: list[HoldRow] = []
-    for ids in chunks(sorted(set(numbers))):
+    for ids in batched(sorted(set(numbers))):
         rows = [_row(row) for row in conn.execute(_ANSWERABLE, {"ids": ids, "answer": state})]
         conn.execute(_ANSWER, {"ids": [row.id for row in rows], "answer": state, "now": now})
         changed.extend(rows)
@@ -191,7 +155,7 @@ def _answer(conn: sa.Connection, numbers: Sequence[int], state: HoldState, now: 
 
 
 def _people_of(conn: sa.Connection, numbers: Sequence[int]) -> list[PersonId]:
-    return [PersonId(person) for ids in chunks(numbers) for person in conn.scalars(_PEOPLE, {"ids": ids})]
+    return [PersonId(person) for ids in batched(numbers) for person in conn.scalars(_PEOPLE, {"ids": ids})]
 
 
 def _row(row: sa.Row[tuple[object, ...]]) -> HoldRow:

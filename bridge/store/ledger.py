@@ -20,9 +20,9 @@ from bridge.core.errors import BridgeError
 from bridge.core.model import PersonId, RunId, TopicId
 from bridge.core.store_port import LedgerEntry
 from bridge.store import tables as t
+from bridge.store.columns import json_text, scrub
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import SIZE
-from bridge.store.types import json_text, scrub
 
 NOTHING = "0" * 64  # what the first entry follows
 PAGE = 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,28 +11,20 @@ import sqlalchemy as sa
 from bridge.core.address_change import lost_bindings
 from bridge.core.decision import Rule
 from bridge.core.erasure import ErasureSettings
-from bridge.core.mapping import CHANNEL
-from bridge.core.merge_observation import (
-    CellKey,
-    LastRead,
-    PageMerge,
-    StoredObservation,
-    is_news,
-    is_repeated,
-)
-from bridge.core.model import PersonId, RunId, Side, TopicId, address_key
-from bridge.core.ports import PersonView
+from bridge.core.merge_observation import CellKey, LastRead, PageMerge, StoredObservation, is_repeated
+from bridge.core.model import CHANNEL, Choice, Observation, PersonId, RunId, Side, TopicId, address_key
+from bridge.core.ports import PersonView, batched
 from bridge.core.store_port import LedgerEntry, RecordResult
-from bridge.store import absence, address_changes, cells, erasures, feeds, ledger, people, profile_links
+from bridge.store import address_changes, cells, erasures, feeds, ledger, people
 from bridge.store import tables as t
-from bridge.store.cell_reading import STANDS
-from bridge.store.columns import SEEN, replace_seen
+from bridge.store.cells import STANDS
+from bridge.store.columns import EPOCH, SEEN, replace_seen
 from bridge.store.engine import UnitOfWork
-from bridge.store.statements import Insert, InsertRows, among, param, run_each
-from bridge.store.types import chunks
+from bridge.store.statements import Insert, InsertRows, among, count_of, is_postgresql, param, run_each
 
 _c, _h, _p = t.cells.c, t.holds.c, t.people.c
 _KEYS = ["person_id", "topic"]
+PAGE = 20_000  # people whose absence is noted in one transaction
 
 
 class ObservationStore:
@@ -88,7 +80,7 @@ class ObservationStore:
         total, after = 0, 0
         while True:
             with self._unit.write() as conn:
-                fresh, last = absence.mark(conn, side, topics, read_at=read_at, after=after)
+                fresh, last = _mark_absent(conn, side, topics, read_at=read_at, after=after)
                 if last is None and total:
                     body = {"side": side.value, "people": total, "read_at": read_at.isoformat()}
                     ledger.append(conn, run, [LedgerEntry("absent", body)], self._unit.clock())
@@ -112,38 +104,34 @@ def record(
     cells that were held because the person could not be read become dirty. Erased people about whom the page
     tells nothing new are left out."""
     allowed = erasures.filter_erased(conn, views, side, erasing, now)
-    views = allowed.views
-    if not views:
+    if not allowed.views:
         return RecordResult(0, 0, 0)
-    by_key = people.ensure(conn, [view.address for view in views], now)
-    known_again = erasures.apply_erasure_floor(conn, allowed, by_key, erasing, now)
-    seen = [(by_key[address_key(view.address)], view) for view in views]
+    by_key = people.ensure(conn, [view.address for view in allowed.views], now)
+    entries = erasures.apply_erasure_floor(conn, allowed, by_key, erasing, now)
     persons = sorted(by_key.values())
-    bound, reads = people.bound_ids(conn, side, persons), _reads(conn, side, persons)
-    page = PageMerge(
-        stored=_load(conn, side, persons),
-        ids={person: set(ids) for person, ids in bound.items()},
-        reads=dict(reads),
-    )
-    for person, view in seen:
+    page = _load(conn, side, persons)
+    whole: set[PersonId] = set()
+    named: dict[PersonId, Sequence[str]] = {}
+    for view in allowed.views:
+        person = by_key[address_key(view.address)]
         page.add(person, view)
-    displaced, left = _save_bindings(conn, side, page, bound, reads, now)
-    _save_reads(conn, side, {who: read for who, read in page.reads.items() if read != reads.get(who)})
+        if view.complete:
+            whole.add(person)
+        if view.pins is not None:
+            named[person] = view.pins
+    displaced, left = _save_bindings(conn, side, page, now)
+    reads = [{"person": who, "at": read.at, "there": read.present} for who, read in page.reads.items()]
+    run_each(conn, _SAVE_READ[side], reads)
     changed = _save_changes(conn, side, page)
     dirtied = len(changed)
-    cells.make_dirty(conn, _held_unread(conn, side, [person for person, view in seen if view.complete]))
-    if unsubscribe_withdraws_topics:
-        dirtied += cells.make_people_dirty(conn, [who for who, topic in changed if topic == CHANNEL])
-    if named := {person: view.pins for person, view in seen if view.pins is not None}:
-        profile_links.save(conn, named)
-    concerned = {*persons, *displaced}
-    transferred = [
-        *address_changes.transfer(conn, side, concerned),
-        *profile_links.transfer(conn, concerned),
-    ]
+    _decide_unread_again(conn, side, whole)
+    if unsubscribe_withdraws_topics and (channels := [who for who, topic in changed if topic == CHANNEL]):
+        dirtied += cells.make_people_dirty(conn, channels)
+    if named:
+        address_changes.save_links(conn, named)
+    entries += address_changes.transfer(conn, side, {*persons, *displaced})
     read_again = tuple(dict.fromkeys((*page.read_again, *displaced)))
-    entries = (*known_again, *transferred)
-    return RecordResult(len(persons), len(page.changed), dirtied, read_again, left, entries)
+    return RecordResult(len(persons), len(page.changed), dirtied, read_again, left, tuple(entries))
 
 
 # reading
@@ -167,30 +155,24 @@ _UNREAD = sa.select(_h.person_id, _h.topic).where(
 )
 
 
-def _load(conn: sa.Connection, side: Side, persons: Iterable[PersonId]) -> dict[CellKey, StoredObservation]:
-    found: dict[CellKey, StoredObservation] = {}
-    for ids in chunks(persons):
+def _load(conn: sa.Connection, side: Side, persons: Sequence[PersonId]) -> PageMerge:
+    """What is stored of these people at one side, for a page to be merged into."""
+    page = PageMerge(bound=people.bound_ids(conn, side, persons))
+    for ids in batched(persons):
         for row in conn.execute(_STORED[side], {"ids": ids}).mappings():
             key = (PersonId(row["person_id"]), TopicId(row["topic"]))
-            found[key] = StoredObservation(SEEN[side].read(row), row[f"{side}_written_at"])
-    return found
-
-
-def _reads(conn: sa.Connection, side: Side, persons: Iterable[PersonId]) -> dict[PersonId, LastRead | None]:
-    found: dict[PersonId, LastRead | None] = {}
-    for ids in chunks(persons):
+            page.stored[key] = StoredObservation(SEEN[side].read(row), row[f"{side}_written_at"])
         for person, at, present in conn.execute(_READS[side], {"ids": ids}):
-            found[PersonId(person)] = None if at is None else LastRead(at, present)
-    return found
+            if at is not None:
+                page.read_before[PersonId(person)] = LastRead(at, present)
+    return page
 
 
-def _held_unread(conn: sa.Connection, side: Side, persons: Sequence[PersonId]) -> list[CellKey]:
-    """The cells of these people that are held because `side` could not be read for them."""
-    found: list[CellKey] = []
-    for ids in chunks(sorted(set(persons))):
-        for person, topic in conn.execute(_UNREAD, {"ids": ids, "at_side": f"{side}:"}):
-            found.append((PersonId(person), TopicId(topic)))
-    return found
+def _decide_unread_again(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> None:
+    """Cells of these people that were held because `side` could not be read for them."""
+    for ids in batched(sorted(persons)):
+        found = conn.execute(_UNREAD, {"ids": ids, "at_side": f"{side}:"})
+        cells.make_dirty(conn, ((PersonId(person), TopicId(topic)) for person, topic in found))
 
 
 # writing
@@ -227,62 +209,116 @@ _SAVE_SEEN = {side: _save_seen(side) for side in Side}
 
 
 def _save_bindings(
-    conn: sa.Connection,
-    side: Side,
-    page: PageMerge,
-    bound: Mapping[PersonId, set[str]],
-    reads: Mapping[PersonId, LastRead | None],
-    now: datetime,
+    conn: sa.Connection, side: Side, page: PageMerge, now: datetime
 ) -> tuple[list[PersonId], tuple[str, ...]]:
     """Save whose records they are now. Returns people who turned out to have lost theirs to others, and the
     records that people turned out to have lost."""
-    nothing: set[str] = set()
-    added = [
-        (who, one, now if (read := page.reads.get(who)) is None else read.at)
-        for who, ids in page.ids.items()
-        for one in sorted(ids - bound.get(who, nothing))
-    ]
-    removed = [(who, one) for who, ids in bound.items() for one in sorted(ids - page.ids.get(who, nothing))]
+    added, removed = page.moved_records(now)
+    if not added and not removed:
+        return [], ()
     people.bind(conn, side, added, removed)
-    address_changes.save_former(conn, side, lost_bindings(removed, reads, page.reads))
+    address_changes.save_former(conn, side, lost_bindings(removed, page.read_before, page.reads))
     address_changes.drop_former(conn, side, [(who, one) for who, one, _ in added])
     displaced = address_changes.unbind_previous(conn, side, added)
     return displaced, tuple(dict.fromkeys(external for _, external in removed))
 
 
-def _save_reads(conn: sa.Connection, side: Side, reads: Mapping[PersonId, LastRead | None]) -> None:
-    rows = [{"person": who, "at": read.at, "there": read.present} for who, read in reads.items() if read]
-    run_each(conn, _SAVE_READ[side], rows)
-
-
 def _save_changes(conn: sa.Connection, side: Side, page: PageMerge) -> list[CellKey]:
-    """Save the merged observations. Returns the cells in which the side says something else than before."""
-    repeated: dict[PersonId, list[tuple[datetime, TopicId]]] = {}
+    """Save the merged observations. Returns the cells in which the side says something else than before.
+    Most of a sweep is the same as before, read again: one statement for many people, not for each cell."""
+    repeated: dict[tuple[PersonId, datetime], list[TopicId]] = {}
     rows: list[dict[str, Any]] = []
     news: list[CellKey] = []
     for key, seen in page.changed.items():
         old = page.before(key)
-        if is_repeated(old, seen):
-            repeated.setdefault(key[0], []).append((seen.read_at, key[1]))
+        if old is not None and is_repeated(old, seen):
+            repeated.setdefault((key[0], seen.read_at), []).append(key[1])
             continue
-        dirty = is_news(old, seen)
+        dirty = old is None or old.version != seen.version
         if dirty:
             news.append(key)
         rows.append({"person_id": key[0], "topic": key[1], **SEEN[side].values(seen), "dirty": dirty})
-    _save_repeated(conn, side, repeated)
+    alike: dict[tuple[datetime, tuple[TopicId, ...]], list[PersonId]] = {}
+    for (person, at), about in repeated.items():
+        alike.setdefault((at, tuple(sorted(about))), []).append(person)
+    for (at, topics), persons in alike.items():
+        for ids in batched(persons):
+            conn.execute(_REPEATED[side], {"ids": ids, "topics": topics, "at": at})
     _SAVE_SEEN[side].run(conn, rows)
     return news
 
 
-def _save_repeated(
-    conn: sa.Connection, side: Side, repeated: Mapping[PersonId, Sequence[tuple[datetime, TopicId]]]
-) -> None:
-    """Most of a sweep: the same as before, read again. One statement for many people, not for each cell."""
-    alike: dict[tuple[datetime, frozenset[TopicId]], list[PersonId]] = {}
-    for person, cells_read in repeated.items():
-        for at in {at for at, _ in cells_read}:
-            about = frozenset(topic for read_at, topic in cells_read if read_at == at)
-            alike.setdefault((at, about), []).append(person)
-    for (at, about), persons in alike.items():
-        for ids in chunks(persons):
-            conn.execute(_REPEATED[side], {"ids": ids, "topics": sorted(about), "at": at})
+# absence
+
+
+_NOBODY = Observation(
+    Choice.UNSET, EPOCH, present=False, stated=False, undated=True, records=0
+)  # as a listing shows it; its time is that of the sweep
+
+
+def _gone(side: Side) -> sa.ColumnElement[bool]:
+    """The people of a range who were never seen at `side`, or not there."""
+    at, present = _p[f"{side}_read_at"], _p[f"{side}_present"]
+    return sa.and_(
+        _p.id > sa.bindparam("after"),
+        _p.id <= sa.bindparam("last"),
+        sa.or_(at.is_(None), sa.and_(present.is_(False), at < param("began", at))),
+    )
+
+
+def _fill_absent(side: Side) -> InsertRows:
+    """Absence for one topic of everybody concerned. Only silence is replaced: a cell in which that side says
+    something keeps it until the person was looked for."""
+    values = SEEN[side].values(_NOBODY)
+    read, present, written = f"{side}_read_at", f"{side}_present", f"{side}_written_at"
+    del values[read]
+    columns = [
+        _p.id,
+        sa.bindparam("about", type_=sa.Text).label("topic"),
+        param("began", _c[read]).label(read),
+        sa.literal(True).label("dirty"),
+        *(sa.literal(value, _c[name].type).label(name) for name, value in values.items()),
+    ]
+    absent = sa.select(*columns).where(_gone(side))
+
+    def make(insert: Insert) -> Insert:
+        filled = insert.from_select([*_KEYS, read, "dirty", *values], absent)
+        new = filled.excluded
+        untouched = sa.or_(_c[written].is_(None), _c[written] <= new[read])
+        older = sa.or_(_c[read].is_(None), sa.and_(_c[present].is_(False), _c[read] < new[read]))
+        return filled.on_conflict_do_update(
+            index_elements=_KEYS,
+            set_=replace_seen(side, filled, dirty=sa.or_(_c.dirty, _c[read].is_(None))),
+            where=sa.and_(older, untouched),
+        )
+
+    return InsertRows.build(make, t.cells)
+
+
+_FILL_ABSENT = {side: _fill_absent(side) for side in Side}
+_LOCK_GONE = {side: people.locking(_gone(side)) for side in Side}
+_NEVER_SEEN = {side: count_of(t.people, _gone(side), _p[f"{side}_read_at"].is_(None)) for side in Side}
+_SET_GONE = {
+    side: sa.update(t.people)
+    .where(_gone(side))
+    .values({f"{side}_read_at": param("began", _p[f"{side}_read_at"]), f"{side}_present": False})
+    for side in Side
+}
+
+
+def _mark_absent(
+    conn: sa.Connection, side: Side, topics: Sequence[TopicId], *, read_at: datetime, after: int
+) -> tuple[int, int | None]:
+    """The next people after number `after` who were never seen at `side`, or not there, are not there.
+    Returns for how many that is new, and where to go on."""
+    last = people.last_of_range(conn, after, PAGE)
+    if last is None:
+        return 0, None
+    gone = {"after": after, "last": last, "began": read_at}
+    if is_postgresql(conn):
+        conn.execute(_LOCK_GONE[side], gone)
+    for topic in topics:
+        _FILL_ABSENT[side].execute(conn, gone | {"about": topic})
+    fresh = conn.scalar(_NEVER_SEEN[side], gone) or 0
+    conn.execute(_SET_GONE[side], gone)
+    return fresh, last

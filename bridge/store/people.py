@@ -8,10 +8,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.model import PersonId, Side, Who, address_key
+from bridge.core.ports import batched
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import SIZE, among, count_of, insert_new, is_postgresql, param, run_each
-from bridge.store.types import chunks
 
 PAGE = 500  # people of one page of a listing
 
@@ -145,7 +145,7 @@ def _who(conn: sa.Connection, people: Iterable[PersonId]) -> list[Who]:
     wanted = list(dict.fromkeys(people))
     addresses: dict[PersonId, str] = {}
     ids_of: dict[PersonId, dict[Side, tuple[str, ...]]] = {}
-    for ids in chunks(wanted):
+    for ids in batched(wanted):
         addresses.update(
             (PersonId(number), address) for number, address in conn.execute(_ADDRESSES, {"ids": ids})
         )
@@ -164,7 +164,7 @@ def lock(conn: sa.Connection, people: Iterable[PersonId]) -> None:
     """Keep other transactions from changing anything about these people until this one ends. Always taken in
     the same order, before the ledger. SQLite has one writer anyway."""
     if is_postgresql(conn):
-        for ids in chunks(sorted(set(people))):
+        for ids in batched(sorted(set(people))):
             conn.execute(_LOCK, {"ids": ids})
 
 
@@ -184,8 +184,7 @@ def ensure(conn: sa.Connection, addresses: Sequence[str], now: datetime) -> dict
     """The people of these addresses by address key, added where they are new, and locked."""
     wanted = {address_key(address): address.strip() for address in reversed(addresses)}
     found = by_keys(conn, wanted)
-    missing = sorted(key for key in wanted if key not in found)
-    if missing:
+    if missing := sorted(wanted.keys() - found.keys()):
         _ADD.run(conn, [{"address": wanted[key], "address_key": key, "created_at": now} for key in missing])
         found |= by_keys(conn, missing)
     lock(conn, found.values())
@@ -195,15 +194,16 @@ def ensure(conn: sa.Connection, addresses: Sequence[str], now: datetime) -> dict
 def by_keys(conn: sa.Connection, keys: Iterable[str]) -> dict[str, PersonId]:
     """Those of these address keys that belong to a known person."""
     found: dict[str, PersonId] = {}
-    for some in chunks(keys):
-        found.update((key, PersonId(number)) for key, number in conn.execute(_BY_KEYS, {"keys": some}))
+    for some in batched(keys):
+        for key, number in conn.execute(_BY_KEYS, {"keys": some}):
+            found[key] = PersonId(number)
     return found
 
 
 def bound_ids(conn: sa.Connection, side: Side, people: Iterable[PersonId]) -> dict[PersonId, set[str]]:
     """The ids by which `side` knows these people; those without one are left out."""
     found: dict[PersonId, set[str]] = {}
-    for ids in chunks(people):
+    for ids in batched(people):
         for person, external in conn.execute(_IDS_AT, {"at_side": side, "ids": ids}):
             found.setdefault(PersonId(person), set()).add(external)
     return found

@@ -13,8 +13,8 @@ from bridge.core.ports import Hint
 from bridge.core.store_port import RetryItem
 from bridge.store import erasures, people
 from bridge.store import tables as t
+from bridge.store.columns import scrub
 from bridge.store.engine import UnitOfWork
-from bridge.store.types import scrub
 
 _i, _p = t.inbox.c, t.people.c
 _OF_SIDE = (

@@ -12,8 +12,7 @@ import sqlalchemy as sa
 from bridge.core.catalogue import CatalogueKind
 from bridge.core.model import Block, ChallengeState, Choice, HoldState, Side
 from bridge.core.store_port import AttemptState
-from bridge.store.columns import AGREED, SEEN, VERSIONS, flag
-from bridge.store.types import Document, UtcMicros
+from bridge.store.columns import AGREED, SEEN, VERSIONS, Document, UtcMicros, flag
 
 metadata = sa.MetaData(
     naming_convention={

@@ -11,12 +11,11 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from bridge.core.model import Side
-from bridge.core.ports import Hint
+from bridge.core.ports import Hint, batched
 from bridge.core.store_port import PendingEvent, WebhookEvent
 from bridge.store import tables as t
 from bridge.store.engine import Clock, UnitOfWork, make_engine
 from bridge.store.statements import among, count_of, insert_new, param
-from bridge.store.types import chunks
 
 KEPT = timedelta(days=1)  # after it was processed: what comes again later is processed again
 PAGE = 500  # that one run takes on: a flood of events must not delay everything else
@@ -66,7 +65,7 @@ class WebhookEventStore:
         """A run has processed these."""
         with self._unit.write() as conn:
             now = self._unit.clock()
-            for ids in chunks(events):
+            for ids in batched(events):
                 conn.execute(_PROCESSED, {"ids": ids, "now": now})
 
 

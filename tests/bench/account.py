@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
-from bridge.core.model import TopicId
+from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
+from bridge.core.model import CHANNEL, TopicId
 from bridge.core.ports import KeyValue
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3

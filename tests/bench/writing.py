@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import ceil
 
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import PersonId, Side, TopicId, Who, Withdrawal, Write
+from bridge.core.model import CHANNEL, PersonId, Side, TopicId, Who, Withdrawal, Write
 from bridge.core.ports import WriteRequest, WriteResponse, saves_calls
 from tests.bench.account import FIRST, START, account
 from tests.bench.measure import Measured

@@ -15,14 +15,13 @@ from typing import Any, Protocol
 
 from bridge.core.errors import Unreachable
 from bridge.core.mapping import (
-    CHANNEL,
     ConsentRef,
     FilterRef,
     Mapping,
     OnUnsubscribe,
     Topic,
 )
-from bridge.core.model import Choice, PersonId, Side, TopicId, Who
+from bridge.core.model import CHANNEL, Choice, PersonId, Side, TopicId, Who
 from bridge.core.ports import ReadReplica, Replica
 from bridge.dotdigital.client.access import basic_auth
 from bridge.dotdigital.client.errors import to_error as judge_dotdigital

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from bridge.core.decision import is_proven_by
 from bridge.core.errors import SideError, Verdict
-from bridge.core.mapping import CHANNEL
 from bridge.core.mapping_check import find_problems
 from bridge.core.model import (
+    CHANNEL,
     Adjustment,
     Choice,
     Evidence,
@@ -22,7 +23,6 @@ from bridge.core.model import (
     address_key,
 )
 from bridge.core.ports import Page, PersonView, WriteRequest, WriteResponse, read_person, saves_calls
-from bridge.core.verify import is_proven_by
 from tests.contract.implementations import IMPLEMENTATIONS, MAPPING, NEWS, OFFERS, Implementation, who
 from tests.port_calls import feed_named, feed_names, send_one
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from bridge.core.decision import Act, Decision
 from bridge.core.guards import DecisionContext
-from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Topic
+from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.model import (
+    CHANNEL,
     Agreement,
     Block,
     Cell,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from core_cells import DD, MP, SKEW, TOPIC, day
 
 from bridge.core.decide import decide
-from bridge.core.decision import Act, Agree, Decision, Held, Wait, is_raise
+from bridge.core.decision import Act, Agree, Decision, Held, Wait, is_proven_by, is_raise
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Topic
 from bridge.core.model import (
@@ -23,7 +23,6 @@ from bridge.core.model import (
     Withdrawal,
     Write,
 )
-from bridge.core.verify import is_proven_by
 
 
 @dataclass(frozen=True)

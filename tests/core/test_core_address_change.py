@@ -9,10 +9,17 @@ from core_cells import ABSENT, DD, MP, NOW, ORDINARY, TOPIC, agreed, cell, day, 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bridge.core.address_change import merge_agreements, newest_withdrawal, propagate_withdrawal
+from bridge.core.address_change import (
+    FormerAndHolder,
+    Succession,
+    merge_agreements,
+    newest_withdrawal,
+    propagate_withdrawal,
+    successions,
+)
 from bridge.core.decide import decide
 from bridge.core.decision import is_raise, writes_of
-from bridge.core.model import Agreement, Cell, Choice, Observation, Withdrawal
+from bridge.core.model import Agreement, Cell, Choice, Observation, PersonId, Withdrawal
 
 DAYS = st.integers(1, 35)
 MOVED = day(20)
@@ -99,3 +106,20 @@ def test_a_withdrawal_without_a_date_is_as_new_as_its_reading() -> None:
     undated = newest_withdrawal(cell(silent(), no()))
     assert undated is not None
     assert day(35) < undated < NOW
+
+
+ADA, BEN = PersonId(1), PersonId(2)
+
+
+def test_a_person_succeeds_another_whose_record_they_got_after_it_was_last_seen_there() -> None:
+    pairs = [
+        FormerAndHolder(ADA, BEN, until=day(10), left_at=day(14), bound_at=day(12)),
+        FormerAndHolder(ADA, BEN, until=day(10), left_at=day(13), bound_at=day(15)),  # by another record
+    ]
+    assert successions(MP, pairs) == [Succession(MP, ADA, BEN, day(13))]
+
+
+def test_an_address_that_the_record_had_all_the_while_inherits_nothing() -> None:
+    shared = FormerAndHolder(ADA, BEN, until=day(10), left_at=day(14), bound_at=day(10))
+    regained = FormerAndHolder(ADA, ADA, until=day(10), left_at=day(14), bound_at=day(15))
+    assert successions(MP, [shared, regained]) == []

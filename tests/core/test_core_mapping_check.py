@@ -14,9 +14,9 @@ from bridge.core.catalogue import (
     Entry,
     catalogue_changes,
 )
-from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
+from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.mapping_check import ProblemKind, find_problems, kinds_used, missing_topics
-from bridge.core.model import Side, TopicId
+from bridge.core.model import CHANNEL, Side, TopicId
 
 NEWS = Entry(
     CatalogueKind.FILTER, "NEWS_EMAIL", "Newsletter", channel="Email", frequencies=("DAILY", "WEEKLY")

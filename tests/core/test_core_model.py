@@ -13,15 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mypy import api as mypy
 
+from bridge.core.decision import HoldChange, hold_change
 from bridge.core.model import (
     Adjustment,
     Block,
     Choice,
     Evidence,
+    HoldState,
     Observation,
     PersonId,
     Raise,
     Side,
+    StandingHold,
     TopicId,
     Who,
     Withdrawal,
@@ -163,3 +166,42 @@ def test_an_observation_is_silent_about_what_it_was_not_told() -> None:
     assert (seen.changed_at, seen.block, seen.frequencies) == (None, None, ())
     assert (seen.present, seen.stated, seen.consistent) == (True, True, True)
     assert (seen.undated, seen.records) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("standing", "ask_again", "expected"),
+    [
+        (None, False, HoldChange.REPLACE),
+        (StandingHold("other", "now", HoldState.OPEN), False, HoldChange.REPLACE),
+        (StandingHold("undated", "now", HoldState.OPEN), False, HoldChange.KEEP),
+        (StandingHold("undated", "now", HoldState.OPEN), True, HoldChange.KEEP),
+        (StandingHold("undated", "before", HoldState.OPEN), False, HoldChange.RENEW),
+        (StandingHold("undated", "before", HoldState.OPEN), True, HoldChange.RENEW),
+        (StandingHold("undated", "now", HoldState.DISMISSED), False, HoldChange.KEEP),
+        (StandingHold("undated", "now", HoldState.RELEASED), True, HoldChange.REPLACE),
+        (StandingHold("undated", "before", HoldState.DISMISSED), False, HoldChange.REPLACE),
+    ],
+)
+def test_a_hold_is_replaced_when_its_reason_or_answered_ground_is_another(
+    standing: StandingHold | None, ask_again: bool, expected: HoldChange
+) -> None:
+    assert hold_change(standing, "undated", "now", ask_again=ask_again) is expected
+
+
+def test_a_cell_is_settled_on_its_present_ground_unless_its_hold_was_answered_meanwhile() -> None:
+    one = cell(yes(20), no(10))
+    assert one.is_settled(one.ground, day(39))
+    assert not one.is_settled("another ground", day(39))
+    held = replace(one, hold=StandingHold("undated", one.ground, HoldState.RELEASED, day(38)))
+    assert held.is_settled(held.ground, day(39))
+    assert held.is_settled(held.ground, None)
+    assert not held.is_settled(held.ground, day(37))
+
+
+def test_a_write_is_agreed_on_the_old_ground_where_an_unwritten_side_changed_meanwhile() -> None:
+    decided = cell(yes(20), no(30))
+    proven = cell(no(30), no(30))
+    assert proven.ground_since(decided, {MP}) == proven.ground
+    moved = cell(no(30), yes(31))
+    assert moved.ground_since(decided, {MP}) == decided.ground
+    assert moved.ground_since(decided, {MP, DD}) == moved.ground

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.conflict import EvidenceProblem, PolicyResult, evidence_of, resolve_conflict
+from bridge.core.decision import is_proven_by
 from bridge.core.mapping import Conflict, Direction, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import (
     FUTURE_TOLERANCE,
@@ -25,7 +26,6 @@ from bridge.core.model import (
     Write,
     newest,
 )
-from bridge.core.verify import is_proven_by
 
 CLOCKS = ClockReading(NOW, SKEW)
 TICK = timedelta(milliseconds=1)

@@ -20,7 +20,8 @@ from dotdigital_world import (
     transport_to,
 )
 
-from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
+from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
+from bridge.core.model import CHANNEL
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.reader import DotdigitalReader

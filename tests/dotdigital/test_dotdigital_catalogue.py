@@ -6,9 +6,9 @@ import pytest
 from dotdigital_world import CATEGORY, DAILY, OFFERS, PROFILING, PROFILING_ID, START, WEEKLY
 
 from bridge.core.catalogue import CatalogueKind
-from bridge.core.mapping import CHANNEL, FilterRef, Mapping, Topic
+from bridge.core.mapping import FilterRef, Mapping, Topic
 from bridge.core.mapping_check import ProblemKind, find_problems, missing_topics
-from bridge.core.model import Side, TopicId
+from bridge.core.model import CHANNEL, Side, TopicId
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.preference_tree import catalogue_of
 from bridge.dotdigital.replica import DotdigitalReader

@@ -23,8 +23,8 @@ from dotdigital_world import (
 )
 
 from bridge.core.errors import AlreadyDone, NotFound, OutcomeUnknown, Refused, SideError, Throttled, Verdict
-from bridge.core.mapping import CHANNEL, Mapping
-from bridge.core.model import Choice, Raise, Resubscribe, Withdrawal
+from bridge.core.mapping import Mapping
+from bridge.core.model import CHANNEL, Choice, Raise, Resubscribe, Withdrawal
 from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange

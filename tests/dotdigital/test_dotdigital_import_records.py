@@ -9,7 +9,7 @@ from dotdigital_world import NEWS, NEWSLETTER, START, no_heartbeat, who
 
 from bridge.core.mapping import Mapping
 from bridge.core.model import ConsentRecord, Evidence, Raise, Side
-from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse
 from bridge.dotdigital import contact_writer
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3, ImportChange
@@ -77,7 +77,9 @@ def test_a_record_reported_as_not_kept_is_logged_and_blocks_no_opt_in(
     state: DotdigitalState, replica: DotdigitalReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contact_writer, "_is_valid_record", lambda _: True)
-    assert send(replica, record(ip="not an address")) == [WriteResponse.UNRECORDED] * len(PEOPLE)
+    answers = send(replica, record(ip="not an address"))
+    assert len(answers) == len(PEOPLE)
+    assert all(isinstance(one, Unrecorded) and "import" in one.reason for one in answers)
     assert opted_in(state) == len(PEOPLE)
 
 
@@ -85,7 +87,9 @@ def test_a_record_that_no_call_takes_is_left_out_and_logged(
     state: DotdigitalState, replica: DotdigitalReplica
 ) -> None:
     """Dotdigital was seen to refuse a loopback address."""
-    assert send(replica, record(1), record(2, ip="::1")) == [WriteResponse.UNRECORDED] * len(PEOPLE)
+    answers = send(replica, record(1), record(2, ip="::1"))
+    assert len(answers) == len(PEOPLE)
+    assert all(isinstance(one, Unrecorded) and "IP address" in one.reason for one in answers)
     assert kept(state) == [["Yes 1"]] * len(PEOPLE)
     assert opted_in(state) == len(PEOPLE)
 

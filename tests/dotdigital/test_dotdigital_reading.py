@@ -20,8 +20,8 @@ from dotdigital_world import (
 )
 
 from bridge.core.errors import DrainIncomplete, InvalidResponse, MappingStale, Refused, SideError
-from bridge.core.mapping import CHANNEL, Mapping
-from bridge.core.model import Block, Choice, Side
+from bridge.core.mapping import Mapping
+from bridge.core.model import CHANNEL, Block, Choice, Side
 from bridge.core.ports import Hint, Page, PersonView, ReadReplica, read_person
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3

@@ -20,8 +20,7 @@ from dotdigital_world import (
 )
 
 from bridge.core.errors import DrainIncomplete
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import Choice, Side, Who
+from bridge.core.model import CHANNEL, Choice, Side, Who
 from bridge.core.ports import Page, PersonView
 from bridge.dotdigital.polling.drains import drain_upwards
 from bridge.dotdigital.replica import DotdigitalReplica

@@ -13,8 +13,8 @@ from dotdigital_world import NEWS, START, transport_to
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
-from bridge.core.model import TopicId
+from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
+from bridge.core.model import CHANNEL, TopicId
 from bridge.core.watermark import is_stale
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.limits.limiter import RateLimiter

@@ -22,8 +22,7 @@ from dotdigital_world import (
 )
 
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import Adjustment, Choice, Raise, Resubscribe, Side, TopicId, Withdrawal
+from bridge.core.model import CHANNEL, Adjustment, Choice, Raise, Resubscribe, Side, TopicId, Withdrawal
 from bridge.core.ports import Replica, WriteResponse, read_person
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import DotdigitalState

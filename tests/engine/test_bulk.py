@@ -10,8 +10,8 @@ import pytest
 
 from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import OutcomeUnknown, ServerError, SideError, Throttled, Unreachable
-from bridge.core.mapping import CHANNEL, Conflict
-from bridge.core.model import Cell, Choice, Side, Write
+from bridge.core.mapping import Conflict
+from bridge.core.model import CHANNEL, Cell, Choice, Side, Write
 from bridge.core.store_port import AttemptState
 from bridge.store import Store
 from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, World, trouble

@@ -25,8 +25,7 @@ from bridge.core.errors import (
     Unreachable,
     Verdict,
 )
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import HoldState, Resubscribe, Side
+from bridge.core.model import CHANNEL, HoldState, Resubscribe, Side
 from tests.engine.crash_world import (
     BOB,
     RAISED,

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.core.errors import OutcomeUnknown
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import Block, ChallengeState, Resubscribe
+from bridge.core.model import CHANNEL, Block, ChallengeState, Resubscribe
 from bridge.core.ports import WriteRequest, WriteResponse
 from tests.engine.world import ADA, IN, MAPPING, MINE, OUT, THEIRS, UNSET, World, trouble
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bridge.core.errors import Ambiguous, DrainIncomplete, InvalidResponse, ServerError, Unreachable
-from bridge.core.mapping import CHANNEL, FilterRef, Topic
-from bridge.core.model import Block, Resubscribe, Side, TopicId, Who
+from bridge.core.mapping import FilterRef, Topic
+from bridge.core.model import CHANNEL, Block, Resubscribe, Side, TopicId, Who
 from bridge.core.ports import ListingCursor, Page, PersonView, WriteRequest, WriteResponse
 from tests.engine.world import ADA, BOB, IN, MAPPING, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 

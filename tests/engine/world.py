@@ -10,7 +10,6 @@ from pathlib import Path
 from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import SideError
 from bridge.core.mapping import (
-    CHANNEL,
     Conflict,
     ConsentRef,
     FilterRef,
@@ -18,7 +17,7 @@ from bridge.core.mapping import (
     Topic,
 )
 from bridge.core.mapping import Mapping as ConsentMapping
-from bridge.core.model import Cell, Choice, Side, TopicId
+from bridge.core.model import CHANNEL, Cell, Choice, Side, TopicId
 from bridge.engine.context import Services, Tuning, Writers
 from bridge.engine.plan import Plan, apply_plan, make_plan
 from bridge.engine.report import Report

@@ -10,8 +10,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
-from bridge.core.model import Side, TopicId
+from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
+from bridge.core.model import CHANNEL, Side, TopicId
 from bridge.core.store_port import RunKind
 from bridge.engine.context import RunContext, Services, Tuning
 from bridge.engine.sweep import sweep

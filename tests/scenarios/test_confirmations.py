@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.model import ChallengeState
-from bridge.core.store_port import ConfirmationCounts
+from bridge.store.confirmations import ConfirmationCounts
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, OUT, Live
 

@@ -8,8 +8,7 @@ from datetime import timedelta, timezone
 import pytest
 import sqlalchemy as sa
 
-from bridge.core.mapping import CHANNEL
-from bridge.core.model import Block, RunId, Side, TopicId
+from bridge.core.model import CHANNEL, Block, RunId, Side, TopicId
 from bridge.core.store_port import RecordResult, Settlement
 from bridge.store import Store
 from tests.store.helpers import (
@@ -322,7 +321,7 @@ def test_the_absent_who_turn_up_are_seen(store: Store) -> None:
 
 
 def test_many_pages_of_absence_reach_everybody(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.store.absence.PAGE", 2)
+    monkeypatch.setattr("bridge.store.observations.PAGE", 2)
     run = begun(store)
     store.observations.record([news(f"p{number}@example.com", IN) for number in range(5)], MINE, run=run)
     assert store.observations.mark_absent(THEIRS, [NEWS], run=run, read_at=at(5)) == 5

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bridge.core.errors import OutcomeUnknown, SideError, SignInRefused, Unreachable, Verdict
 from bridge.core.mapping import Topic
 from bridge.core.model import Withdrawal
-from bridge.core.ports import WriteRequest, WriteResponse, batched
+from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse, WriteResult, batched
 from bridge.mypreferences import profile_updates
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.segment_export import calls_to_read
@@ -89,12 +89,12 @@ class BulkWithdrawals:
         importer: Importer,
         *,
         read: Callable[[WriteRequest], tuple[Sequence[Target], RequestedWithdrawals]],
-        send_one: Callable[[WriteRequest], WriteResponse],
+        send_one: Callable[[WriteRequest], WriteResponse | Unrecorded],
     ) -> None:
         self._client, self._importer = client, importer
         self._read, self._send_one = read, send_one
 
-    def send(self, batch: Sequence[WriteRequest], heartbeat: Heartbeat) -> list[WriteResponse | SideError]:
+    def send(self, batch: Sequence[WriteRequest], heartbeat: Heartbeat) -> list[WriteResult]:
         """One result for each request, in order."""
         results = _Results()
         for wave in self._items(batch, results, heartbeat):
