@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,17 +15,19 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bridge.cli import main
 from bridge.cli.entry import run
 from bridge.core.errors import BridgeError, ConfigError, SideError
 from bridge.sandbox.world import World
 from bridge.settings import load
+from tests.forked import ForkedProcess
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 DONE, WAITS = 0, 3
 NOT_YET = "What it does not do yet"
-PATIENCE = 60.0  # seconds, for a busy machine
 EXIT_CODES = {
     0: "done, nothing waits",
     1: "unexpected error, or another process writes to the state DB",
@@ -66,23 +67,9 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**plain, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **settings}
 
 
-def start(words: list[str], settings: Mapping[str, str], folder: Path) -> subprocess.Popen[str]:
-    """A command as a process of its own, started in `folder`."""
-    return subprocess.Popen(
-        words,
-        env=environment(settings),
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(words: list[str], settings: Mapping[str, str], folder: Path) -> tuple[int, str, str]:
-    with start(words, settings, folder) as process:
-        out, err = process.communicate(timeout=2 * PATIENCE)
-    return process.returncode, out, err
+def start(args: list[str], settings: Mapping[str, str], folder: Path) -> ForkedProcess:
+    """`bridge` with these arguments, as a process of its own in `folder`."""
+    return ForkedProcess(main, args, environ=environment(settings), folder=folder)
 
 
 def add_person(world: World, address: str, *, mine: bool, theirs: bool | None) -> None:
@@ -115,19 +102,18 @@ def answers(url: str) -> int:
     return httpx.get(url, timeout=PATIENCE, trust_env=False).status_code
 
 
-def runs_and_ends_cleanly(words: list[str], settings: Mapping[str, str], folder: Path) -> None:
+def runs_and_ends_cleanly(args: list[str], settings: Mapping[str, str], folder: Path) -> None:
     """Start the daemon, see it ready, end it as a service manager does."""
-    with start(words, settings, folder) as process:
-        assert process.stdout is not None
-        found = re.search(r"http://[\d.]+:\d+", process.stdout.readline())
-        assert found is not None, process.communicate()[1]
-        until = time.monotonic() + PATIENCE
-        while (code := answers(f"{found[0]}/readyz")) != 200 and time.monotonic() < until:
-            time.sleep(0.1)
-        alive = answers(f"{found[0]}/healthz")
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE)
-    assert (code, alive, process.returncode) == (200, 200, 0)
+    process = start(args, settings, folder)
+    try:
+        found = re.search(r"http://[\d.]+:\d+", process.first_line())
+        assert found is not None, process.out
+        wait_until(lambda: answers(f"{found[0]}/readyz") == 200, "the daemon is ready")
+        assert answers(f"{found[0]}/healthz") == 200
+        process.signal(signal.SIGTERM)
+        assert process.ended() == 0
+    finally:
+        process.close()
 
 
 def test_every_command_of_the_readme_is_one_that_is_tried_here() -> None:
@@ -145,14 +131,14 @@ def test_the_bridge_commands_of_the_readme_work_in_their_order(
         name, *args = shlex.split(command)
         if name != "bridge":
             continue
-        words = [sys.executable, "-m", "bridge", *args]
         if args == ["run"]:
-            runs_and_ends_cleanly(words, settings, tmp_path)
+            runs_and_ends_cleanly(args, settings, tmp_path)
             continue
-        code, out, err = finish(words, settings, tmp_path)
-        assert code in (DONE, WAITS), f"{command} ended with {code}\n{out}\n{err}"
-        assert "Error" not in err, f"{command}\n{err}"
-        codes[command] = code
+        process = start(args, settings, tmp_path)
+        codes[command] = process.ended()
+        said = "\n".join([command, *process.out, *process.err])
+        assert codes[command] in (DONE, WAITS), said
+        assert "Error" not in "\n".join(process.err), said
     assert codes["bridge reconcile"] == WAITS, "the first run holds an opt-in"
     assert codes["bridge reconcile --approve-raises"] == DONE
     assert codes["bridge status"] == DONE
@@ -160,9 +146,18 @@ def test_the_bridge_commands_of_the_readme_work_in_their_order(
 
 def test_make_demo_shows_both_sides_agreeing(tmp_path: Path) -> None:
     assert "make demo" in shell_commands()
-    code, out, err = finish(shlex.split(recipe("demo")), {}, tmp_path)
-    assert code == DONE, err
-    assert "Both sides agree" in out
+    done = subprocess.run(
+        shlex.split(recipe("demo")),
+        env=environment({}),
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE,
+    )
+    assert done.returncode == DONE, done.stderr
+    assert "Both sides agree" in done.stdout
 
 
 def test_every_make_target_that_is_named_exists() -> None:

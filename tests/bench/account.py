@@ -65,7 +65,13 @@ class Account:
         client = ClientV3(transport) if v3 else None
         try:
             yield DotdigitalReplica(
-                ClientV2(transport), client, self.mapping, clock.now, memory=memory, budget=limits
+                ClientV2(transport),
+                client,
+                self.mapping,
+                clock.now,
+                memory=memory,
+                budget=limits,
+                sleep=clock.advance,
             )
         finally:
             transport.close()

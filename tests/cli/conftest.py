@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_world import EXAMPLE, Call, CliWorld, CommandResult, command, environment
+from cli_world import EXAMPLE, Call, CliWorld, CommandResult, environment
 
+from bridge.app import App
+from bridge.cli import main
 from bridge.cli.entry import run
 from bridge.sandbox.world import World
+from tests.forked import ForkedProcess, text
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +50,8 @@ def settings(cli_world: CliWorld, tmp_path: Path) -> dict[str, str]:
 def call(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Call:
-    """Run a command in this process."""
+    """Run a command in this process. Its pauses between tries and between polls are short."""
+    monkeypatch.setattr(App, "_sleep", lambda _app, seconds: time.sleep(min(seconds, 0.01)))
     monkeypatch.setenv("COLUMNS", "80")
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -71,14 +75,7 @@ def process(settings: dict[str, str]) -> Call:
     """Run a command as a separate process."""
 
     def run_command(*args: str | Path, **more: str) -> CommandResult:
-        done = subprocess.run(
-            command(*args),
-            env=environment(settings, **more),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        return CommandResult(done.returncode, done.stdout, done.stderr)
+        done = ForkedProcess(main, args, environ=environment(settings, **more))
+        return CommandResult(done.ended(), text(done.out), text(done.err))
 
     return run_command

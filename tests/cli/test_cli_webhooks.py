@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import time
 
 import httpx
 import pytest
-from cli_world import Call, CliWorld, command, environment
+from cli_world import Call, CliWorld, environment
 
+from bridge.cli import main
 from bridge.sandbox.faults import InjectedFault
+from tests.forked import ForkedProcess
+from tests.waiting import wait_until
 
 SECRET = "a-long-random-word"
 URL = "https://bridge.example.com"
@@ -167,26 +168,20 @@ def test_a_withdrawal_reaches_dotdigital_by_its_webhook(
     """The daemon polls once an hour here: what is carried over at once came by the webhook."""
     hourly = {"BRIDGE_POLL_SECONDS": "3600", "BRIDGE_WEB__PORT": "0", "BRIDGE_WEB__HOOK_PAUSE": "0.2"}
     assert call("reconcile").code == 0
-    running = subprocess.Popen(
-        command("run"),
-        env=environment(settings, **hourly),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    running = ForkedProcess(main, ["run"], environ=environment(settings, **hourly))
     try:
-        assert running.stdout is not None
-        url = running.stdout.readline().split()[3].rstrip("/")
+        url = running.first_line().split()[3].rstrip("/")
         assert call("hooks", "create", "--url", url, "--active").code == 0
-        deadline = time.monotonic() + 90
-        while not runs_done(url) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: runs_done(url) > 0, "the first run has ended")
         cli_world.opt_out("anna")
-        while cli_world.gets_newsletter("anna") and time.monotonic() < deadline:
-            cli_world.services.mypreferences.deliveries.cycle()
-            time.sleep(0.05)
-        assert not cli_world.gets_newsletter("anna")
+        deliveries = cli_world.services.mypreferences.deliveries
+
+        def arrived() -> bool:
+            deliveries.cycle()
+            return not cli_world.gets_newsletter("anna")
+
+        wait_until(arrived, "the withdrawal is at Dotdigital")
+        running.signal(signal.SIGTERM)
+        assert running.ended() == 0
     finally:
-        running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=60)
-    assert running.returncode == 0
+        running.close()

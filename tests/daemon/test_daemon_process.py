@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from bridge.cli import main
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.population import Population
 from bridge.sandbox.world import World
 from tests.daemon.harness import get, wait_until
-from tests.daemon.processes import COMMAND, IMPATIENT, Process, agreement, environ, reconcile
+from tests.daemon.processes import Process, agreement, environ, impatient, reconcile
+from tests.forked import Main
 from tests.waiting import unanswered
 
 READ = "get-suppressed-contacts-since-date"
@@ -24,6 +26,7 @@ Begin = Callable[..., Process]
 @pytest.fixture
 def world() -> Iterator[World]:
     with World(25, 1) as world:
+        world.dotdigital.switches.import_seconds = 0.1
         yield world
 
 
@@ -43,8 +46,8 @@ def settings(world: World, tmp_path: Path) -> dict[str, str]:
 def begin(settings: dict[str, str]) -> Iterator[Begin]:
     started: list[Process] = []
 
-    def start(program: tuple[str, ...] = IMPATIENT, **more: str) -> Process:
-        started.append(Process({**settings, **more}, program))
+    def start(program: Main = impatient, args: tuple[str, ...] = (), **more: str) -> Process:
+        started.append(Process({**settings, **more}, program, args))
         return started[-1]
 
     yield start
@@ -119,9 +122,9 @@ def test_killed_anywhere_it_ends_where_an_uninterrupted_run_would_have(
 
 def test_two_daemons_on_one_state_db_are_one_too_many(begin: Begin) -> None:
     """By the command itself: what it says when it is up, and when it is refused."""
-    first = begin(COMMAND).up()
+    first = begin(main, ("run",)).up()
     assert re.fullmatch(r"bridge is running: http://127\.0\.0\.1:\d+/ .*", first.said[0])
-    second = begin(COMMAND)
+    second = begin(main, ("run",))
     assert second.ended() == 1
     assert second.said == []
     assert "Another process (" in "\n".join(second.log)
