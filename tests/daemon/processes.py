@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,12 @@ def environ(world: World, folder: Path) -> dict[str, str]:
 
 
 def impatient() -> int:
-    """`bridge run` with short pauses between questions about a job. Returns the exit code."""
+    """`bridge run` with short pauses between tries and between polls of a job. Returns the exit code."""
     configure("info", json=True)
-    with App(load(), Options(export_poll=0.05, import_poll=0.05)) as app:
+    options = Options(
+        sleep=lambda seconds: time.sleep(min(seconds, 0.05)), export_poll=0.05, import_poll=0.05
+    )
+    with App(load(), options) as app:
         return Daemon(app, check_every=0.1).run()
 
 

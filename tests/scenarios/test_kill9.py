@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,16 @@ from typing import Any
 import pytest
 
 from bridge.app import App, Options
+from bridge.cli import main
 from bridge.engine.run import RunOptions, run_once
 from bridge.sandbox.population import Population
 from bridge.sandbox.world import World
 from bridge.settings import load
+from tests.forked import ForkedProcess
 
 ROOT = Path(__file__).parents[2]
 PEOPLE, SEED, KILLS = 24, 9, 5  # kills in the first run, and as many in the run after people acted
 QUIET_WITHIN = 5
-_WAIT_FOR_A_WORD = "import sys; sys.stdin.read(1); from bridge.cli import main; main()"
 
 
 class Trap:
@@ -53,17 +52,14 @@ class Trap:
 
     def run(self, environment: dict[str, str], nth: int) -> bool:
         """Run `bridge reconcile` until its n-th call; whether it was killed there."""
-        process = subprocess.Popen(
-            [sys.executable, "-c", _WAIT_FOR_A_WORD, "reconcile", "--json"],
-            env=environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        with self._lock:
+        with self._lock:  # no call is counted before the process is known
+            process = ForkedProcess(main, ["reconcile", "--json"], environ=environment)
             self._pid, self._left = process.pid, nth
-        _, errors = process.communicate(b"g", timeout=60)
+        code = process.ended()
         with self._lock:
             self._left = None
-        assert process.returncode in (0, 3, -signal.SIGKILL), errors.decode()
-        return process.returncode == -signal.SIGKILL
+        assert code in (0, 3, -signal.SIGKILL), process.err
+        return code == -signal.SIGKILL
 
 
 def _environment(world: World, folder: Path) -> dict[str, str]:
