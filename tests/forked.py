@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.waiting import PATIENCE, wait_until
 
-Main = Callable[[], object]
+Main = Callable[[], int | None]
 
 ROOT = Path(__file__).parents[1]
 LATE = ("alembic.command", "alembic.autogenerate", "uvicorn.protocols.http.h11_impl", "uvicorn.loops.asyncio")

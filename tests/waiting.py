@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from bridge.sandbox.faults import Calls
 
-PATIENCE = 60.0  # seconds; only a failing test waits as long
+PATIENCE = 120.0  # seconds; only a failing test waits as long
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

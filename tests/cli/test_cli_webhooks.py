@@ -11,7 +11,7 @@ from cli_world import Call, CliWorld, environment
 from bridge.cli import main
 from bridge.sandbox.faults import InjectedFault
 from tests.forked import ForkedProcess
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 SECRET = "a-long-random-word"
 URL = "https://bridge.example.com"
@@ -159,7 +159,7 @@ def test_the_doctor_goes_on_where_subscriptions_may_not_be_read(cli_world: CliWo
 
 
 def runs_done(url: str) -> int:
-    return int(httpx.get(f"{url}/healthz", trust_env=False, timeout=30).json()["rounds"]["done"])
+    return int(httpx.get(f"{url}/healthz", trust_env=False, timeout=PATIENCE).json()["rounds"]["done"])
 
 
 def test_a_withdrawal_reaches_dotdigital_by_its_webhook(

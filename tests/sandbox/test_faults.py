@@ -18,7 +18,7 @@ from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import KINDS, Calls, Faults, InjectedFault
 from bridge.sandbox.middleware import ServiceMiddleware
 from bridge.sandbox.server import Server
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 
 class Toy:
@@ -44,7 +44,10 @@ def toy() -> Toy:
 
 @pytest.fixture
 def client(toy: Toy) -> Iterator[httpx.Client]:
-    with Server(toy.app) as server, httpx.Client(base_url=server.url, timeout=5, trust_env=False) as client:
+    with (
+        Server(toy.app) as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as client,
+    ):
         yield client
 
 

@@ -20,6 +20,7 @@ from bridge.sandbox.faults import Calls, Faults
 from bridge.sandbox.http import ApiRoute, HttpReply, HttpRequest, RouteTable, split_path, text_reply
 from bridge.sandbox.server import CONNECTION, Server
 from bridge.sandbox.service import create_service
+from tests.waiting import PATIENCE
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -60,7 +61,10 @@ def client(state: State) -> Iterator[httpx.Client]:
         return HttpReply(404) if route is None else route.handler(request)
 
     app = create_service(state, serve, operation_of=_path, operation_ids=table.operation_ids)
-    with Server(app) as server, httpx.Client(base_url=server.url, timeout=5, trust_env=False) as client:
+    with (
+        Server(app) as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as client,
+    ):
         yield client
 
 
@@ -159,6 +163,6 @@ def test_answers_do_not_wait_for_acknowledgements() -> None:
         await PlainTextResponse("hi")(scope, receive, send)
 
     with Server(look) as server:
-        httpx.get(server.url, timeout=5, trust_env=False)
+        httpx.get(server.url, timeout=PATIENCE, trust_env=False)
     assert options
     assert all(options)

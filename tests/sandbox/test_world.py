@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import tomllib
@@ -21,6 +20,8 @@ from bridge.sandbox.population import Population
 from bridge.sandbox.serve import serve
 from bridge.sandbox.vendor_reads import ConsentOf, FilterOf
 from bridge.sandbox.world import CHANNEL, TOPICS, World
+from tests.forked import ForkedProcess, text
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -173,18 +174,17 @@ def test_serving_prints_urls_settings_and_how_to_act() -> None:
     assert "curl -X POST" in text
 
 
+def serve_twenty() -> int:
+    """The sandbox with 20 people, as a process of its own. Returns the exit code."""
+    return serve(20, 1, 0, 0, sys.stdout)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_process_cleanly(ending: signal.Signals) -> None:
-    program = "import sys; from bridge.sandbox.serve import serve; sys.exit(serve(20, 1, 0, 0, sys.stdout))"
-    with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ}
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("Ctrl-C"):
-                break
-        process.send_signal(ending)
-        rest = process.stdout.read()
-        assert process.wait(60) == 0
+    process = ForkedProcess(serve_twenty, environ=os.environ)
+    wait_until(lambda: any(line.startswith("Ctrl-C") for line in list(process.out)), "it serves")
+    process.signal(ending)
+    assert process.ended() == 0
+    rest = text(process.out)
     assert "stopped" in rest
     assert json.dumps(rest).count("Traceback") == 0

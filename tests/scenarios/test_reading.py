@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from bridge.dotdigital.polling import drains
 from bridge.sandbox.dotdigital import feeds, routes
 from bridge.sandbox.dotdigital.state import DotdigitalState
 from bridge.sandbox.faults import KINDS, InjectedFault
@@ -16,7 +18,8 @@ from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, THEIRS, Live
 from tests.sizes import size
 
-PEOPLE = size(2100, 3000)  # of three pages
+PAGE = size(drains.PAGE // 5, drains.PAGE)  # rows
+PEOPLE = 3 * PAGE
 SUPPRESSED = "get-suppressed-contacts-since-date"
 OPT_INS = "get-contacts-with-modified-preference-opt-in-since-date"
 
@@ -29,6 +32,8 @@ def test_of_three_pages_of_suppressed_rows_that_shift_while_paged_none_is_missed
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dotdigital suppressed-since: skip paging over rows in no promised order."""
+    pages = partial(drains.drain_skip, page=PAGE, overlap=PAGE // 10)
+    monkeypatch.setattr(drains, "drain_skip", pages)
     live = make(channel=False)
     for number in range(PEOPLE):
         live.dotdigital.add_contact(f"p{number}@example.com")
@@ -36,8 +41,10 @@ def test_of_three_pages_of_suppressed_rows_that_shift_while_paged_none_is_missed
     at = live.clock.now()
     for number in range(PEOPLE):
         live.dotdigital.unsubscribe(number + 1, at - timedelta(seconds=number / 10))
-    _shift_between_pages(monkeypatch, people=60)
+    _shift_between_pages(monkeypatch, people=PAGE * 6 // 100)
+    before = live.dotdigital.calls.count(SUPPRESSED)
     live.run()
+    assert live.dotdigital.calls.count(SUPPRESSED) - before > 3
     live.run()
     out = {one["email"] for one in live.dotdigital.people() if one["status"] == "Unsubscribed"}
     assert len(out) > PEOPLE / 2

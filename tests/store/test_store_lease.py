@@ -13,6 +13,7 @@ from bridge.core.errors import LeaseHeld
 from bridge.core.store_port import RunKind
 from bridge.store import Store
 from tests.store.helpers import ANN, IN, THEIRS, Clock, at, begun, news
+from tests.waiting import PATIENCE
 
 TTL = timedelta(seconds=30)
 
@@ -135,7 +136,7 @@ def test_taking_the_lease_ends_runs_that_were_killed(store: Store, clock: Clock)
 
 
 def test_of_two_who_take_it_at_once_one_gets_it(store: Store, other: Store) -> None:
-    together = Barrier(2, timeout=30)
+    together = Barrier(2, timeout=PATIENCE)
 
     def take(one: Store) -> str:
         together.wait()

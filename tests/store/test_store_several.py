@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import pytest
 
 from bridge.core.store_port import AttemptState, Settlement
 from bridge.store import Store
+from tests.forked import ForkedProcess
 from tests.store.helpers import (
     IN,
     MINE,
@@ -31,8 +31,6 @@ from tests.store.helpers import (
     news,
     person,
 )
-
-ROOT = Path(__file__).parents[2]
 
 PRELUDE = """
 import sys
@@ -64,23 +62,27 @@ for number in range(50):
 """
 
 
-Python = Callable[[str, str], "subprocess.Popen[str]"]
+Python = Callable[[str, str], ForkedProcess]
+
+
+def run_code() -> None:
+    """Run the code that is the first argument; the second is its own argument."""
+    code = sys.argv.pop(1)
+    exec(compile(code, "<test>", "exec"), {})  # noqa: S102 - the test's own code
 
 
 @pytest.fixture
 def python() -> Iterator[Python]:
     """Starts other processes at a state DB; none of them outlives its test."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[ForkedProcess] = []
 
-    def start(code: str, url: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", PRELUDE + code, url]
-        started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+    def start(code: str, url: str) -> ForkedProcess:
+        started.append(ForkedProcess(run_code, [PRELUDE + code, url], environ=os.environ))
         return started[-1]
 
     yield start
     for process in started:
-        with process:
-            process.kill()
+        process.close()
 
 
 @pytest.mark.slow
@@ -88,12 +90,11 @@ def test_no_kill_comes_between_a_page_and_its_watermark(state_url: str, store: S
     for _ in range(3):
         before = store.people.count()
         process = python(ENDLESS_PAGES, state_url)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        assert process.first_line() == "ready"
         while store.people.count() < before + 20:
-            assert process.poll() is None
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+            assert process.running
+        process.signal(signal.SIGKILL)
+        assert process.ended() == -signal.SIGKILL
         people = store.people.count()
         assert store.feeds.watermark("f") == at(people)
         assert len(store.people.of_record(THEIRS, str(people))) == 1
@@ -104,13 +105,13 @@ def test_two_processes_that_count_lose_nothing(tmp_path: Path, clock: Clock, pyt
     url = f"sqlite:///{tmp_path / 'bridge.db'}"
     with Store.open(url, clock) as store:
         processes = [python(COUNTING, url) for _ in range(2)]
-        assert [process.wait() for process in processes] == [0, 0]
+        assert [process.ended() for process in processes] == [0, 0]
         assert store.key_values.get("count") == "200"
 
 
 def test_two_processes_append_to_one_chain(state_url: str, store: Store, python: Python) -> None:
     processes = [python(APPENDING, state_url) for _ in range(2)]
-    assert [process.wait() for process in processes] == [0, 0]
+    assert [process.ended() for process in processes] == [0, 0]
     assert store.ledger.verify().entries == 100
 
 

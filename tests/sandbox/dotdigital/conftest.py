@@ -9,6 +9,7 @@ import pytest
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import DotdigitalState, create_app
 from bridge.sandbox.server import Server
+from tests.waiting import PATIENCE
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -27,5 +28,5 @@ def server(state: DotdigitalState) -> Iterator[Server]:
 @pytest.fixture
 def http(state: DotdigitalState, server: Server) -> Iterator[httpx.Client]:
     auth = (state.api_user.username, state.api_user.password)
-    with httpx.Client(base_url=server.url, auth=auth, timeout=10, trust_env=False) as client:
+    with httpx.Client(base_url=server.url, auth=auth, timeout=PATIENCE, trust_env=False) as client:
         yield client

@@ -22,6 +22,7 @@ from bridge.sandbox.mypreferences import (
 )
 from bridge.sandbox.server import Server
 from tests.mypreferences.described import recorded
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def site(state: MyPreferencesState) -> Iterator[Site]:
     with (
         recorded(create_app(state), request_too=False) as recorder,
         Server(recorder.front) as server,
-        httpx.Client(base_url=server.url, timeout=10, trust_env=False) as http,
+        httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as http,
     ):
         site = Site(state, http)
         site.sign_in()
