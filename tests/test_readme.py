@@ -122,6 +122,7 @@ def test_every_command_of_the_readme_is_one_that_is_tried_here() -> None:
     assert "bridge explain ada@example.com" in shell_commands()
 
 
+@pytest.mark.slow
 def test_the_bridge_commands_of_the_readme_work_in_their_order(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
@@ -144,6 +145,7 @@ def test_the_bridge_commands_of_the_readme_work_in_their_order(
     assert codes["bridge status"] == DONE
 
 
+@pytest.mark.slow
 def test_make_demo_shows_both_sides_agreeing(tmp_path: Path) -> None:
     assert "make demo" in shell_commands()
     done = subprocess.run(

@@ -10,6 +10,7 @@ import pytest
 from tests.house.tree import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy", "--strict", "bridge"]],

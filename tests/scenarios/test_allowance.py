@@ -83,6 +83,7 @@ def test_no_call_of_a_day_is_refused(make: Make, both_servers: Servers, form: st
     assert stranger.refused == 0
 
 
+@pytest.mark.slow
 def test_no_call_of_a_day_on_the_flat_scheme_is_refused(make: Make, both_servers: Servers) -> None:
     """Without a header that tells what is left: by counting, and by asking every few minutes."""
     live = make(rate=1000)

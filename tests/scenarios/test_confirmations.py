@@ -144,6 +144,7 @@ def test_a_later_opt_in_asks_once_more(asked: Asked, days: int) -> None:
     assert live.shows(ada, EMAIL) == (IN, IN)
 
 
+@pytest.mark.slow
 def test_looking_for_a_click_grows_rare(asked: Asked) -> None:
     live, _ = asked()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bridge.core.errors import ConfigError, SchemaOutOfDate
 from bridge.store import Store, migrate
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
+from tests.forked import ForkedProcess, run_code
 from tests.prepared import real_migrations
 from tests.store.helpers import ANN, IN, THEIRS, Clock, begun, news
 
@@ -101,11 +102,8 @@ def test_migrations_are_found_inside_an_installed_package(tmp_path: Path) -> Non
 def test_several_processes_may_upgrade_at_once(url: str) -> None:
     code = f"from bridge.store import migrate; assert migrate.upgrade({url!r}).up_to_date"
 
-    def run(_: int) -> int:
-        return subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode
-
-    with ThreadPoolExecutor(3) as pool:
-        assert list(pool.map(run, range(3))) == [0, 0, 0]
+    processes = [ForkedProcess(run_code, [code], environ=os.environ) for _ in range(3)]
+    assert [process.ended() for process in processes] == [0, 0, 0]
 
 
 def test_looking_needs_no_alembic(tmp_path: Path) -> None:

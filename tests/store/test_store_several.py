@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from bridge.core.store_port import AttemptState, Settlement
 from bridge.store import Store
-from tests.forked import ForkedProcess
+from tests.forked import ForkedProcess, run_code
 from tests.store.helpers import (
     IN,
     MINE,
@@ -63,12 +62,6 @@ for number in range(50):
 
 
 Python = Callable[[str, str], ForkedProcess]
-
-
-def run_code() -> None:
-    """Run the code that is the first argument; the second is its own argument."""
-    code = sys.argv.pop(1)
-    exec(compile(code, "<test>", "exec"), {})  # noqa: S102 - the test's own code
 
 
 @pytest.fixture
