@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 
@@ -39,3 +41,48 @@ class SandboxClock:
 
     def _base(self) -> datetime:
         return self._stopped_at if self._frozen else datetime.now(UTC)
+
+
+class ServiceClock(SandboxClock):
+    """What one service takes for the time: the sandbox's clock, and `ahead()` seconds more. Moving it moves
+    the sandbox's clock."""
+
+    def __init__(self, sandbox: SandboxClock, ahead: Callable[[], float]) -> None:
+        super().__init__()
+        self._sandbox = sandbox
+        self._ahead = ahead
+
+    def now(self) -> datetime:
+        """The service's present, aware and in UTC."""
+        return self._sandbox.now() + timedelta(seconds=self._ahead())
+
+    def advance(self, seconds: float) -> None:
+        """Move the sandbox's clock by `seconds`."""
+        self._sandbox.advance(seconds)
+
+    def set(self, moment: datetime) -> None:
+        """Let the service show `moment` from now on. Raises ValueError for a datetime without a zone."""
+        self._sandbox.set(moment - timedelta(seconds=self._ahead()))
+
+
+class StateLock:
+    """The lock of a service's state. When it is taken, what is due is done first: by `settlers`."""
+
+    def __init__(self) -> None:
+        self.settlers: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
+        self._depth = 0
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+        if self._depth == 1:
+            with ExitStack() as entering:
+                entering.push(self.__exit__)
+                for settle in self.settlers:
+                    settle()
+                entering.pop_all()
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        self._lock.release()

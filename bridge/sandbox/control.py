@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -20,12 +19,13 @@ from bridge.sandbox.http import (
     parse_json,
     split_path,
 )
+from bridge.sandbox.switches import ServiceSwitches, patch_switches
 
 CONTROL_PREFIX = "/_sandbox/"
 
 
 class Controlled(Protocol):
-    """What a service's state offers to the control surface. `switches` is a dataclass instance."""
+    """What a service's state offers to the control surface."""
 
     @property
     def clock(self) -> SandboxClock: ...
@@ -34,34 +34,9 @@ class Controlled(Protocol):
     @property
     def faults(self) -> Faults: ...
     @property
-    def switches(self) -> Any: ...
+    def switches(self) -> ServiceSwitches: ...
     def people(self) -> Any:
         """What is recorded of every person, as JSON values."""
-
-
-def patch_switches(switches: Any, changes: Mapping[str, Any]) -> None:
-    """Set fields of the dataclass `switches`, all or none.
-
-    Raises ValueError for an unknown switch (naming the nearest) or a value of another type.
-    """
-    current = {item.name: getattr(switches, item.name) for item in dataclasses.fields(switches)}
-    for name, value in changes.items():
-        if name not in current:
-            raise ValueError(f"unknown switch {name!r}{nearest(name, current)}")
-        if not _same_type(current[name], value):
-            raise ValueError(f"switch {name!r} takes a {type(current[name]).__name__}")
-    # A switch may refuse a value when it is set: try on a copy, so that a refusal changes nothing.
-    for target in (copy.copy(switches), switches):
-        for name, value in changes.items():
-            setattr(target, name, float(value) if isinstance(current[name], float) else value)
-
-
-def _same_type(current: Any, value: Any) -> bool:
-    if current is None:
-        return True
-    if isinstance(current, float):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return type(value) is type(current)
 
 
 class ControlSurface:

@@ -7,7 +7,10 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any
+
+from bridge.sandbox.http import HttpRequest
 
 KINDS: dict[str, str] = {
     "status": "answer with `status` and `body`; the request is not applied",
@@ -16,6 +19,7 @@ KINDS: dict[str, str] = {
     "timeout_after": "apply, hang for `delay` seconds, then close without an answer",
     "reset": "reset the connection at once; not applied",
     "reset_after": "apply, then reset the connection without an answer",
+    "reset_late": "reset the connection at once; apply `delay` seconds later by the service's clock",
     "truncate": "apply, send the right headers and half the body, then close",
     "html": "answer 200 with an HTML page; not applied",
     "null": "answer 200 with JSON null; not applied",
@@ -85,6 +89,7 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._armed: list[_Armed] = []
+        self._late: list[tuple[datetime, HttpRequest]] = []
 
     def add(self, fault: InjectedFault) -> None:
         """Arm `fault`; its count of calls starts now."""
@@ -108,6 +113,18 @@ class Faults:
                 if fires and due is None:
                     due = armed.fault
         return due
+
+    def postpone(self, due: datetime, request: HttpRequest) -> None:
+        """Keep a request that is applied when it is `due`."""
+        with self._lock:
+            self._late.append((due, request))
+
+    def take_due(self, now: datetime) -> list[HttpRequest]:
+        """The requests whose time has come, in the order they came in; each once."""
+        with self._lock:
+            taken = [request for due, request in self._late if due <= now]
+            self._late = [(due, request) for due, request in self._late if due > now]
+        return taken
 
 
 class Calls:

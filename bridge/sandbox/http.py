@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -30,7 +31,8 @@ class HttpRequest:
 
     `path` is decoded as a whole, `raw_path` not at all (see `split_path`). `query` holds the pairs in their
     order, with names in lower case. Header names are in lower case too. `parameters` are those of the route's
-    path. `certificate` (DER) is what the caller showed by TLS.
+    path. `certificate` (DER) is what the caller showed by TLS. `received` is when a request came in that is
+    applied late; None: now.
     """
 
     method: str
@@ -42,6 +44,7 @@ class HttpRequest:
     base_url: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     certificate: bytes | None = None
+    received: datetime | None = None
 
     @functools.cached_property
     def query_values(self) -> Mapping[str, str]:

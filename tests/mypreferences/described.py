@@ -20,7 +20,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.sandbox.middleware import ServiceMiddleware
+from bridge.sandbox.service import ServiceMiddleware
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = "mypreferences-v4.openapi.yaml"

@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.faults import KINDS, Calls, Faults, InjectedFault
-from bridge.sandbox.middleware import ServiceMiddleware
 from bridge.sandbox.server import Server
+from bridge.sandbox.service import ServiceMiddleware
 from tests.waiting import PATIENCE, wait_until
 
 

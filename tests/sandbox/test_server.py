@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,18 +14,19 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.clock import SandboxClock, StateLock
 from bridge.sandbox.faults import Calls, Faults
 from bridge.sandbox.http import ApiRoute, HttpReply, HttpRequest, RouteTable, split_path, text_reply
 from bridge.sandbox.server import CONNECTION, Server
 from bridge.sandbox.service import create_service
+from bridge.sandbox.switches import ServiceSwitches
 from tests.waiting import PATIENCE
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
 @dataclass
-class Switches:
+class Switches(ServiceSwitches):
     lag_seconds: float = 0.0
     wrapped: bool = False
 
@@ -37,7 +37,7 @@ class State:
     calls: Calls = field(default_factory=Calls)
     faults: Faults = field(default_factory=Faults)
     switches: Switches = field(default_factory=Switches)
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: StateLock = field(default_factory=StateLock)
 
     def people(self) -> list[dict[str, str]]:
         return [{"name": "ann"}]
@@ -116,7 +116,13 @@ def test_a_switch_of_another_type_is_refused(client: httpx.Client) -> None:
 
 def test_switches_can_be_set_and_read(client: httpx.Client) -> None:
     assert client.patch("/_sandbox/switches", json={"lag_seconds": 3}).json()["lag_seconds"] == 3.0
-    assert client.get("/_sandbox/switches").json() == {"lag_seconds": 3.0, "wrapped": False}
+    assert client.get("/_sandbox/switches").json() == {
+        "clock_ahead_seconds": 0.0,
+        "read_lag_seconds": 0.0,
+        "refused_writes": 0,
+        "lag_seconds": 3.0,
+        "wrapped": False,
+    }
 
 
 def test_faults_can_be_added_and_removed_over_http(client: httpx.Client) -> None:

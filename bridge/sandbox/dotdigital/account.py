@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.clock import SandboxClock, ServiceClock, StateLock
 from bridge.sandbox.dotdigital import dates
 from bridge.sandbox.dotdigital.contacts import Contacts
 from bridge.sandbox.dotdigital.generated_contacts import GeneratedContacts
@@ -40,7 +40,7 @@ class Account:
     switches: DotdigitalSwitches = field(default_factory=DotdigitalSwitches)
     api_user: ApiUser = field(default_factory=ApiUser)
     account_id: int = 1
-    lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+    lock: StateLock = field(default_factory=StateLock, init=False)
     calls: Calls = field(default_factory=Calls, init=False)
     faults: Faults = field(default_factory=Faults, init=False)
     event_exports: dict[int, EventExport] = field(default_factory=dict, init=False)
@@ -52,15 +52,29 @@ class Account:
     custom_identifiers: set[str] = field(default_factory=set, init=False)
     generated: GeneratedContacts | None = field(default=None, init=False)
     _cache: dict[tuple[object, ...], list[StoredContact]] = field(default_factory=dict, init=False)
+    _lagging: dict[int, tuple[datetime, StoredContact]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        self.clock = ServiceClock(self.clock, lambda: self.switches.clock_ahead_seconds)
         self.limits = CallAllowances(self.switches)
         self.preferences = PreferenceTree(self.now)
         self.contacts = Contacts(self.now)
+        self.contacts.begin_change = self._begin_change
 
     def now(self) -> datetime:
         """The account's present, cut to milliseconds as the wire shows it."""
         return dates.to_millisecond(self.clock.now())
+
+    def as_read(self, contact: StoredContact) -> StoredContact:
+        """The contact as reads of contacts and of their choices show it now."""
+        until, former = self._lagging.get(contact.id, (None, contact))
+        return former if until is not None and self.now() < until else contact
+
+    def _begin_change(self, contact: StoredContact) -> None:
+        """Note how a contact reads before a change, for as long as `read_lag_seconds` has it."""
+        if self.switches.read_lag_seconds > 0:
+            until = self.now() + timedelta(seconds=self.switches.read_lag_seconds)
+            self._lagging[contact.id] = (until, deepcopy(self.as_read(contact)))
 
     def delete_preference(self, preference_id: int) -> None:
         """Remove a preference, or a category with its preferences. The opt-ins go with them. Raises

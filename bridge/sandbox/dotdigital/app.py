@@ -15,8 +15,7 @@ from bridge.sandbox.dotdigital.refusals import V2Refusal
 from bridge.sandbox.dotdigital.routes import ACCOUNT_INFO, V3_SERVICES
 from bridge.sandbox.dotdigital.state import DotdigitalState
 from bridge.sandbox.http import ApiRoute, HttpReply, HttpRequest, Refusal, json_reply, split_path, text_reply
-from bridge.sandbox.middleware import ServiceMiddleware
-from bridge.sandbox.service import create_service
+from bridge.sandbox.service import ServiceMiddleware, create_service
 
 
 def create_app(state: DotdigitalState, controls: Iterable[ApiRoute] = ()) -> ServiceMiddleware:
@@ -49,7 +48,8 @@ def _serve(state: DotdigitalState, request: HttpRequest) -> HttpReply:
         raise V2Refusal(400, "ERROR_APIUSAGE_EXCEEDED", text)
     if not charge.allowed:
         return json_reply({"message": "Too many requests."}, 429, charge.headers)
-    state.settle_due()
+    if state.switches.refused_writes and request.method != "GET":
+        return json_reply({"message": "No changes are taken at present."}, state.switches.refused_writes)
     try:
         reply = route.handler(state, replace(request, parameters=match.parameters))
     except Refusal as refusal:

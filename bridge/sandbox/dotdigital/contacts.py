@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from bridge.sandbox.dotdigital import status_names
 from bridge.sandbox.dotdigital.records import EMAIL, MOBILE, StoredContact, StoredOptIn
@@ -20,11 +21,13 @@ class Contacts:
     """Contacts by id and by their identifiers. `now` gives the account's present.
 
     `version` counts changes of suppressions and membership, so that feeds may keep what they sorted. `notify`
-    is called with what happens, as the events export names it, and the contact.
+    is called with what happens, as the events export names it, and the contact; `begin_change` with a contact
+    that is about to change.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.notify: Callable[[str, StoredContact], None] = _nobody
+        self.begin_change: Callable[[StoredContact], None] = partial(_nobody, "")
         self.by_id: dict[int, StoredContact] = {}
         self.suppressed: dict[int, StoredContact] = {}
         self.by_preference: dict[int, dict[int, StoredContact]] = {}
@@ -69,6 +72,7 @@ class Contacts:
         self._check_free(name, value, contact)
         former = contact.identifiers.get(name)
         if former is not None:
+            self.begin_change(contact)
             del self._by_identifier[_key(name, former)]
             if name == EMAIL and block_stays and contact.suppressed and value.lower() != former.lower():
                 self._blocks[former.lower()] = (contact.status, contact.date_removed)
@@ -87,6 +91,7 @@ class Contacts:
 
         Coming back moves `updated` always: the vendor's own connector finds resubscribes that way.
         """
+        self.begin_change(contact)
         contact.status = status
         contact.date_removed = removed
         contact.suppression_changed = self._now()
@@ -102,6 +107,7 @@ class Contacts:
         self, contact: StoredContact, preference_id: int, opted_in: bool, modified: datetime | None = None
     ) -> None:
         """Record the contact's choice on a preference, dated `modified` (default: now)."""
+        self.begin_change(contact)
         now = self._now()
         book = 1 + preference_id % 7
         contact.opt_ins[preference_id] = StoredOptIn(preference_id, opted_in, modified or now, now, book)
@@ -116,6 +122,7 @@ class Contacts:
 
     def drop_opt_ins(self, contact: StoredContact, preference_ids: Collection[int]) -> None:
         """Forget the contact's choices on these preferences."""
+        self.begin_change(contact)
         for preference_id in preference_ids:
             del contact.opt_ins[preference_id]
             self.by_preference[preference_id].pop(contact.id, None)
@@ -125,6 +132,7 @@ class Contacts:
 
     def keep_identifiers(self, contact: StoredContact, names: Collection[str]) -> None:
         """Take every identifier from the contact but those named."""
+        self.begin_change(contact)
         for name in contact.identifiers.keys() - set(names):
             del self._by_identifier[_key(name, contact.identifiers.pop(name))]
         contact.data_changed = self._now()

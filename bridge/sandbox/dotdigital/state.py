@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from datetime import datetime
 from functools import partial
@@ -22,6 +22,7 @@ class DotdigitalState(Account):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.contacts.notify = partial(events.capture, self)
+        self.lock.settlers.append(self.settle_due)
 
     # Preference definitions, edited by the account's owner
 
@@ -68,6 +69,19 @@ class DotdigitalState(Account):
             if self.preferences.leaf(preference_id) is None:
                 raise KeyError(f"preference {preference_id} is not defined")
             consent.write_opt_in(self, self._get(contact_id), preference_id, opted_in, _stamp(when))
+
+    def import_opt_ins(self, emails: Iterable[str], preference_ids: Iterable[int]) -> list[int]:
+        """The owner's staff imports a file of opt-ins, all dated this instant, also those that were given
+        before. Unknown and deleted contacts are created or brought back. Returns the contacts' ids."""
+        with self.lock:
+            now, preference_ids = self.now(), list(preference_ids)
+            ids = []
+            for email in emails:
+                found = self._revived(email) or self.contacts.find(EMAIL, email)
+                ids.append((found or self.contacts.create(email)).id)
+                for preference_id in preference_ids:
+                    self.set_preference(ids[-1], preference_id, True, now)
+            return ids
 
     def unsubscribe(
         self, contact_id: int, when: datetime | None = None, reason: str = status_names.UNSUBSCRIBED
@@ -122,13 +136,11 @@ class DotdigitalState(Account):
     def contact(self, contact_id: int) -> StoredContact:
         """A snapshot, which later changes do not touch. Raises KeyError for an unknown contact."""
         with self.lock:
-            self.settle_due()
             return deepcopy(self._get(contact_id))
 
     def find(self, email: str) -> StoredContact | None:
         """A snapshot of the contact with that address, case ignored, or None."""
         with self.lock:
-            self.settle_due()
             found = self.contacts.find(EMAIL, email)
             return deepcopy(found)
 
@@ -145,7 +157,6 @@ class DotdigitalState(Account):
     def people(self) -> list[dict[str, Any]]:
         """What is recorded of every contact, for checks."""
         with self.lock:
-            self.settle_due()
             return [_recorded(contact) for contact in self.contacts.by_id.values()]
 
     def settle_due(self) -> None:

@@ -79,7 +79,7 @@ def get_contact(account: Account, request: HttpRequest) -> HttpReply:
     contact = path_contact(account, identifier)
     if contact.suppressed and "@" not in identifier:
         raise contact_not_found(404)
-    return json_reply(render.v2_contact(contact))
+    return json_reply(render.v2_contact(account.as_read(contact)))
 
 
 def delete_contact(account: Account, request: HttpRequest) -> HttpReply:

@@ -80,7 +80,7 @@ def get_modified_preferences_since_date(account: Account, request: HttpRequest) 
 def get_preferences_for_contact(account: Account, request: HttpRequest) -> HttpReply:
     """The whole tree with the contact's choices; its times are the definitions', not the opt-ins'."""
     contact = path_contact(account, request.parameters["contactIdentifier"])
-    return json_reply(render.tree(account, contact))
+    return json_reply(render.tree(account, account.as_read(contact)))
 
 
 def set_preferences_for_contact(account: Account, request: HttpRequest) -> HttpReply:
@@ -99,7 +99,7 @@ def set_preferences_for_contact(account: Account, request: HttpRequest) -> HttpR
 def get_subscriptions_for_contact(account: Account, request: HttpRequest) -> HttpReply:
     """One contact's opt-ins with their times; a preference never touched has no row."""
     email = request.parameters["email"]
-    contact = path_contact(account, email)
+    contact = account.as_read(path_contact(account, email))
     hidden = contact.suppressed and account.switches.subscriptions_of_suppressed == "not_found"
     if hidden or "@" not in email:
         raise contact_not_found(404)

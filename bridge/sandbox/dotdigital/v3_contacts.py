@@ -52,13 +52,13 @@ def get_contacts(account: Account, request: HttpRequest) -> HttpReply:
     links = {"self": _link(request, after), "first": _link(request, _START)}
     if len(found) > limit:
         links["next"] = _link(request, _key(account, page[-1]))
-    items = [render.v3_contact(account, contact, include, fields) for contact in page]
+    items = [render.v3_contact(account, account.as_read(one), include, fields) for one in page]
     return json_reply({"_items": items, "_links": links})
 
 
 def get_contact(account: Account, request: HttpRequest) -> HttpReply:
     """Everything about one contact, binned ones included."""
-    return json_reply(render.v3_contact(account, _named(account, request)))
+    return json_reply(render.v3_contact(account, account.as_read(_named(account, request))))
 
 
 def import_contact(account: Account, request: HttpRequest) -> HttpReply:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.clock import SandboxClock, ServiceClock, StateLock
 from bridge.sandbox.faults import Calls, Faults
 from bridge.sandbox.mypreferences.admin import AccountAdmin
 from bridge.sandbox.mypreferences.auth import AccessControl
@@ -24,6 +23,7 @@ from bridge.sandbox.mypreferences.subscriptions import SubscriptionRegistry
 from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
 
 PREFERENCE_CENTER = AccountUser("preference-center", "PREFERENCE_CENTER")
+STAFF = AccountUser("staff-import", "IMPORT")
 BRIDGE_USER = AccountUser("bridge", "SYNC")
 STATUS_MANAGER = AccountUser("status-manager", "SYSTEM")
 """The add-on that compares with do-not-contact lists."""
@@ -84,11 +84,11 @@ class MyPreferencesAccount:
     ) -> None:
         self.config = config or sample_config()
         self.admin = AccountAdmin(self.config)
-        self.clock = clock or SandboxClock()
         self.switches = switches or MyPreferencesSwitches()
+        self.clock = ServiceClock(clock or SandboxClock(), lambda: self.switches.clock_ahead_seconds)
         self.calls = Calls()
         self.faults = Faults()
-        self.lock = threading.RLock()
+        self.lock = StateLock()
         self.access = AccessControl(self.config.account, self.clock, self.switches)
         self.access.add_client(CLIENT_ID, CLIENT_SECRET)
         self.access.hash_key = API_HASH_KEY
@@ -107,23 +107,23 @@ class MyPreferencesAccount:
         self.imports: dict[int, StagedImport] = {}
         self.forbidden: set[str] = set()
         """Operation ids for which the API user has no permission"""
-        self._lagging: dict[int, tuple[datetime, StoredProfile]] = {}
+        self._lagging: dict[int, tuple[datetime, StoredProfile, bool]] = {}
 
     def now(self) -> datetime:
         """The sandbox's present, to the millisecond."""
         return to_milliseconds(self.clock.now())
 
-    def begin_write(self, profile: StoredProfile) -> None:
-        """Note how a profile reads before an API write, for as long as `write_lag_seconds` has it."""
-        if self.switches.write_lag_seconds > 0:
-            until = self.clock.now() + timedelta(seconds=self.switches.write_lag_seconds)
+    def begin_change(self, profile: StoredProfile, *, by_api: bool) -> None:
+        """Note how a profile reads before a change, for as long as `write_lag_seconds` (of writes by the API)
+        and `read_lag_seconds` have it."""
+        pending = self.switches.write_lag_seconds if by_api else 0.0
+        lag = max(pending, self.switches.read_lag_seconds)
+        if lag > 0:
             shown, _ = self.as_read(profile)
-            self._lagging[profile.profile_id] = (until, shown.copy())
+            until = self.clock.now() + timedelta(seconds=lag)
+            self._lagging[profile.profile_id] = (until, shown.copy(), pending > 0)
 
     def as_read(self, profile: StoredProfile) -> tuple[StoredProfile, bool]:
-        """The profile as reads show it now, and whether an update is pending."""
-        until, former = self._lagging.get(profile.profile_id, (None, profile))
-        if until is None or self.clock.now() < until:
-            return former, until is not None
-        del self._lagging[profile.profile_id]
-        return profile, False
+        """The profile as reads show it now, and whether they say that an update is pending."""
+        until, former, pending = self._lagging.get(profile.profile_id, (None, profile, False))
+        return (former, pending) if until is not None and self.clock.now() < until else (profile, False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from urllib.parse import unquote
 
 from bridge.sandbox.http import ApiRoute, HttpReply, HttpRequest, RouteTable, json_reply
-from bridge.sandbox.middleware import ServiceMiddleware
 from bridge.sandbox.mypreferences import (
     archiving,
     configuration,
@@ -24,7 +24,7 @@ from bridge.sandbox.mypreferences.call import Handler, MyPreferencesCall
 from bridge.sandbox.mypreferences.records import WriteAuthor
 from bridge.sandbox.mypreferences.refusal import FORBIDDEN, MyPreferencesRefusal
 from bridge.sandbox.mypreferences.state import MyPreferencesState
-from bridge.sandbox.service import create_service
+from bridge.sandbox.service import ServiceMiddleware, create_service
 
 BASE = "/Profiles/v4/{clientId}"
 TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 - a path
@@ -156,6 +156,9 @@ _EVENTS_AND_BULK: tuple[tuple[str, str, Handler], ...] = (
 )
 
 
+_WRITTEN = ("profile", "consents", "import")
+
+
 def _routes() -> Iterator[ApiRoute]:
     for operation_id, request, handler in (*_CONFIGURATION, *_PEOPLE, *_EVENTS_AND_BULK):
         method, path = request.split(" ")
@@ -167,6 +170,7 @@ ROUTES = RouteTable(_routes())
 
 def create_app(state: MyPreferencesState, controls: Iterable[ApiRoute] = ()) -> ServiceMiddleware:
     """The emulated service on `state`, with its control surface under /_sandbox/ and further `controls`."""
+    state.lock.settlers.append(partial(imports.run_due, state))
     return create_service(
         state,
         lambda request: _serve(state, request),
@@ -195,8 +199,7 @@ def _serve(state: MyPreferencesState, request: HttpRequest) -> HttpReply:
     account = segments[2] if len(segments) > 2 else ""
     if f"/{'/'.join(segments[:3])}".lower() != BASE.format(clientId=state.config.account).lower():
         raise MyPreferencesRefusal(404, None)
-    imports.run_due(state)
-    user = state.access.user(request.headers.get("authorization"), account)
+    user = state.access.user(request.headers.get("authorization"), account, request.received)
     match = ROUTES.find(request.method, segments)
     if match.route is None:
         if not match.allowed:
@@ -205,6 +208,8 @@ def _serve(state: MyPreferencesState, request: HttpRequest) -> HttpReply:
         raise MyPreferencesRefusal(405, message, {"Allow": ", ".join(match.allowed)})
     if match.route.operation_id in state.forbidden:
         raise MyPreferencesRefusal(403, FORBIDDEN)
+    if request.method != "GET" and segments[3].lower() in _WRITTEN and state.switches.refused_writes:
+        raise MyPreferencesRefusal(state.switches.refused_writes, "No changes are taken at present.")
     request = replace(request, parameters=match.parameters)
     return match.route.handler(MyPreferencesCall(state, WriteAuthor(user), request))
 

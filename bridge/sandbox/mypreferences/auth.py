@@ -27,6 +27,7 @@ _BAD_SCHEME = (
     "PNAUTHINFO3-HMAC-. For example: PNAUTHINFO3-HMAC-SHA265."
 )
 _ISSUER = "https://authstg.mypreferences.com/oauth2/v1"
+_KEPT = timedelta(hours=1)
 _SIGNING_KEY = b"sandbox"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 """Headers of every answer of the token endpoint."""
@@ -123,23 +124,24 @@ class AccessControl:
             "scope": scope,
         }
 
-    def user(self, authorization: str | None, account: str) -> AccountUser:
-        """Who sends this Authorization header. `account` is the clientId as the URL spells it. Raises
-        MyPreferencesRefusal 401 with the documented text."""
+    def user(self, authorization: str | None, account: str, received: datetime | None = None) -> AccountUser:
+        """Who sends this Authorization header. `account` is the clientId as the URL spells it; `received` is
+        when it came in, if not now. Raises MyPreferencesRefusal 401 with the documented text."""
+        now = received or self._clock.now()
         if not authorization:
             raise _unauthorized("Missing Authorization Header.")
         scheme, _, rest = authorization.strip().partition(" ")
         if scheme.lower() == "bearer":
-            return self._bearer(rest.strip())
+            return self._bearer(rest.strip(), now)
         if pnauthinfo.is_scheme(scheme):
-            return self._signed(pnauthinfo.read(scheme, rest), account)
+            return self._signed(pnauthinfo.read(scheme, rest), account, now)
         raise _unauthorized(_BAD_SCHEME)
 
-    def _signed(self, signed: pnauthinfo.SignedHeader | None, account: str) -> AccountUser:
+    def _signed(self, signed: pnauthinfo.SignedHeader | None, account: str, now: datetime) -> AccountUser:
         """The time is judged before user and signature are."""
         if signed is None:
             raise _unauthorized("Unable to authenticate.")
-        fault = pnauthinfo.fault_of_time(signed, self._clock.now(), self._switches.pnauthinfo_seconds)
+        fault = pnauthinfo.fault_of_time(signed, now, self._switches.pnauthinfo_seconds)
         if fault is not None:
             raise _unauthorized(fault)
         user = self._users.get(signed.user_id)
@@ -147,10 +149,10 @@ class AccessControl:
             raise _unauthorized("Unable to authenticate.")
         return user
 
-    def _bearer(self, text: str) -> AccountUser:
+    def _bearer(self, text: str, now: datetime) -> AccountUser:
         token = self._tokens.get(text)
         user = self._users.get(token.user_id) if token is not None else None
-        if token is None or user is None or token.expires <= self._clock.now():
+        if token is None or user is None or token.expires <= now:
             raise _unauthorized("Unable to authenticate.")
         return user
 
@@ -196,7 +198,8 @@ class AccessControl:
         head = f"{_part({'alg': 'RS256', 'kid': 'sandbox', 'typ': 'JWT'})}.{_part(claims)}"
         signature = hmac.new(_SIGNING_KEY, head.encode(), hashlib.sha256).digest()
         token = _Token(f"{head}.{_base64url(signature)}", user_id, expires)
-        self._tokens = {text: item for text, item in self._tokens.items() if item.expires > now}
+        kept = now - _KEPT  # a request that is applied late is judged by the time it came in
+        self._tokens = {text: item for text, item in self._tokens.items() if item.expires > kept}
         self._tokens[token.text] = token
         return token
 

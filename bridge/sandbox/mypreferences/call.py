@@ -102,7 +102,7 @@ class MyPreferencesCall:
 
     def edit(self, profile: StoredProfile) -> ProfileEdit:
         """Begin to change a profile."""
-        self.account.begin_write(profile)
+        self.account.begin_change(profile, by_api=True)
         return ProfileEdit(self.account, profile, self.author)
 
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from bridge.sandbox.clock import SandboxClock
+from bridge.sandbox.clock import SandboxClock, StateLock
 from bridge.sandbox.mypreferences.events import EventLog, QueuedMessage
 from bridge.sandbox.mypreferences.subscriptions import LOOPBACK, StoredSubscription, SubscriptionRegistry
 from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
@@ -30,7 +30,7 @@ class WebhookDelivery:
 
     def __init__(
         self,
-        lock: threading.RLock,
+        lock: StateLock,
         clock: SandboxClock,
         switches: MyPreferencesSwitches,
         subscriptions: SubscriptionRegistry,

@@ -122,7 +122,9 @@ def _rows(
     account: MyPreferencesAccount, segment: Segment, since: datetime | None, wanted: Holds
 ) -> Iterator[dict[str, Any]]:
     archived = account.switches.export_shows_archived
-    for profile in account.profiles:
+    for stored in account.profiles:
+        seen, pending = account.as_read(stored)
+        profile = stored if pending else seen  # an export knows no pending updates
         changed = since is None or profile.modified >= since
         if changed and segment.holds(profile) and wanted(profile):
             yield render.profile(account.config, profile, implied=False, history=False, archived=archived)

@@ -157,7 +157,7 @@ def _apply(account: MyPreferencesAccount, job: StagedImport, record: StagedRecor
     if profile is None:  # documented: an unknown ProfileId creates a profile
         create_profile(account, record.request, job.author)
         return
-    account.begin_write(profile)
+    account.begin_change(profile, by_api=True)
     job.not_honored += not update_profile(ProfileEdit(account, profile, job.author), record.request)
 
 

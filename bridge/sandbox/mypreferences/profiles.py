@@ -115,7 +115,7 @@ def update_preferences(call: MyPreferencesCall) -> HttpReply:
 
 def _create(call: MyPreferencesCall, request: ProfileRequest) -> HttpReply:
     profile = create_profile(call.account, request, call.author)
-    call.account.begin_write(profile)
+    call.account.begin_change(profile, by_api=True)
     return json_reply(shown(call, profile), call.account.switches.created_status)
 
 

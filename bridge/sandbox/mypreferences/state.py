@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from bridge.sandbox.mypreferences import choices, contact_points, profiles, rend
 from bridge.sandbox.mypreferences.account import (
     CLIENT_ID,
     PREFERENCE_CENTER,
+    STAFF,
     MyPreferencesAccount,
 )
 from bridge.sandbox.mypreferences.dates import to_milliseconds
@@ -103,6 +105,25 @@ class MyPreferencesState(MyPreferencesAccount):
             request = self._consent(type_name, status, when, version, locale)
             return choices.put_consent(edit, edit.profile, request)
 
+    def import_opt_ins(self, emails: Iterable[str], filter_ids: Iterable[str]) -> list[int]:
+        """The owner's staff imports a file of opt-ins, all dated this instant. An unknown address becomes a
+        profile. Returns the profiles' ids."""
+        with self.lock:
+            now, stated = self.now(), dict.fromkeys(filter_ids, (True, None))
+            ids: list[int] = []
+            for email in emails:
+                known = self.find(email)
+                ids += known or [self.add_profile([email], preferences=stated, quiet=False)]
+                for profile_id, filter_id in itertools.product(known, stated):
+                    self.set_preference(profile_id, filter_id, True, now, email=email, user=STAFF)
+            return ids
+
+    def lose_subscriptions(self) -> None:
+        """Another administrator deletes every webhook subscription: events are neither kept nor found."""
+        with self.lock:
+            for subscription in self.subscriptions:
+                self.subscriptions.delete(subscription.subscription_id)
+
     def archive(
         self, profile_id: int, filter_id: str, reason: str = "", user: AccountUser = PREFERENCE_CENTER
     ) -> None:
@@ -158,7 +179,7 @@ class MyPreferencesState(MyPreferencesAccount):
     def profile(self, profile_id: int) -> dict[str, Any]:
         """The profile as a read without implied preferences and history answers it, never lagging."""
         with self.lock:
-            return render.profile(self.config, self._edit(profile_id).profile, implied=False, history=False)
+            return render.profile(self.config, self._get(profile_id), implied=False, history=False)
 
     def find(self, email: str) -> list[int]:
         """Ids of the profiles, active or not, that hold an address."""
@@ -190,10 +211,15 @@ class MyPreferencesState(MyPreferencesAccount):
     def _edit(
         self, profile_id: int, user: AccountUser = PREFERENCE_CENTER, quiet: bool = False
     ) -> ProfileEdit:
+        profile = self._get(profile_id)
+        self.begin_change(profile, by_api=False)
+        return ProfileEdit(self, profile, WriteAuthor(user, quiet))
+
+    def _get(self, profile_id: int) -> StoredProfile:
         profile = self.profiles.get(profile_id)
         if profile is None:
             raise KeyError(f"no profile {profile_id}")
-        return ProfileEdit(self, profile, WriteAuthor(user, quiet))
+        return profile
 
     def _preference(
         self, filter_id: str, choice: bool | str, when: datetime | None = None, frequency: str | None = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bridge.sandbox.switches import ServiceSwitches, one_of
+
 
 @dataclass
-class MyPreferencesSwitches:
+class MyPreferencesSwitches(ServiceSwitches):
     """Behaviour that is not documented, or may be set per account. Durations are in seconds."""
 
     token_seconds: int = 300
@@ -39,7 +41,7 @@ class MyPreferencesSwitches:
     """Whether replacing a subscription knows the state `Paused`, or only `Inactive` as its page lists."""
     paused_keeps_events: bool = True
     """Whether events are kept for a subscription that is not Active."""
-    handshake: str = "post"
+    handshake: str = one_of("post", "get", "status", "static", "none")
     """The validation request before the first delivery: `post` or `get` a code to be echoed, `status` for any
     success, `static` for an agreed answer, `none`."""
     handshake_on_create: bool = False
@@ -63,7 +65,7 @@ class MyPreferencesSwitches:
     """Sign each delivery with this key (HMAC-SHA256 of the body, in hex); empty: unsigned."""
     export_polls: int = 1
     """How many status polls answer Processing before Complete."""
-    export_ends: str = "Complete"
+    export_ends: str = one_of("Complete", "Error", "Failed")
     """How exports end: Complete, Error (something is wrong with the segment) or Failed (no permission)."""
     export_keep_seconds: float = 21_600.0
     """How long generated data waits to be fetched before it is Expired."""
@@ -81,7 +83,7 @@ class MyPreferencesSwitches:
     """How long an executed import waits before it is carried out."""
     import_polls: int = 1
     """How many status polls answer Processing before the end is answered."""
-    import_ends: str = "Completed"
+    import_ends: str = one_of("Completed", "Failed")
     """How imports end: Completed, or Failed, which imports nothing."""
     write_lag_seconds: float = 0.0
     """How long after a write the profile reads as before, with status Pending Update."""
@@ -105,7 +107,7 @@ class MyPreferencesSwitches:
     """Whether a read by id shows the preferences that are preserved of a deactivated profile."""
     patch_failed_test_status: int = 400
     """Status of a patch whose `test` fails."""
-    patch_body: str = "array"
+    patch_body: str = one_of("array", "object", "either")
     """What a patch may be sent as: a bare "array", an "object" with Operations, or "either"."""
     put_keeps_preserve_flags: bool = True
     """Whether PUT without PreservePreferences or PreserveConsents leaves them true instead of blank."""
