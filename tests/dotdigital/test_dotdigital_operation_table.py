@@ -14,7 +14,7 @@ from bridge.dotdigital.client.v3 import ClientV3, ImportChange
 from bridge.dotdigital.client.wire import ConsentRecordV3
 from bridge.dotdigital.polling.events import TYPES
 from bridge.sandbox.dotdigital import DotdigitalState
-from bridge.sandbox.dotdigital.routes import ROUTES
+from bridge.sandbox.dotdigital.app import ROUTES
 from tests.operation_page import Row, named, never_called, rows_of
 from tests.spec_check.client import ANN, CALLS
 

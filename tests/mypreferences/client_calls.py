@@ -32,8 +32,8 @@ from bridge.mypreferences.wire.profiles import (
     Submission,
 )
 from bridge.sandbox.mypreferences import MyPreferencesState
+from bridge.sandbox.mypreferences.account import SegmentGroup
 from bridge.sandbox.mypreferences.config import ProgramGroupConfig
-from bridge.sandbox.mypreferences.segments import SegmentGroup
 from tests.mypreferences.data_world import a_state
 from tests.mypreferences.mp_world import ADDRESS, NOON, ago
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.core.model import Side
-from bridge.sandbox.dotdigital import status_names
+from bridge.sandbox.dotdigital import wire
 from bridge.sandbox.mypreferences.config import Coupling
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OFFERS, OUT, PROFILING, THEIRS, UNSET, Live
@@ -170,7 +170,7 @@ def test_a_confirmation_that_is_awaited_is_no_choice(live: Live) -> None:
 
 
 def test_a_status_newer_than_this_program_is_no_choice(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_names, "STATUSES", status_names.STATUSES | {"QuantumBlocked"})
+    monkeypatch.setattr(wire, "STATUSES", wire.STATUSES | {"QuantumBlocked"})
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     live.unsubscribe(ada, "QuantumBlocked")

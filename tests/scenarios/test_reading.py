@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.dotdigital.polling import drains
-from bridge.sandbox.dotdigital import feeds, routes
+from bridge.sandbox.dotdigital import app, feeds
 from bridge.sandbox.dotdigital.state import DotdigitalState
 from bridge.sandbox.faults import KINDS, InjectedFault
 from bridge.sandbox.http import RouteTable
@@ -65,10 +65,9 @@ def _shift_between_pages(monkeypatch: pytest.MonkeyPatch, people: int) -> None:
         return answer
 
     table = RouteTable(
-        replace(one, handler=moving) if one.operation_id == SUPPRESSED else one
-        for one in routes.ROUTES.routes
+        replace(one, handler=moving) if one.operation_id == SUPPRESSED else one for one in app.ROUTES.routes
     )
-    monkeypatch.setattr(routes, "ROUTES", table)
+    monkeypatch.setattr(app, "ROUTES", table)
 
 
 def _seen_out(live: Live) -> set[str]:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.dotdigital import ApiUser, DotdigitalState, create_app
-from bridge.sandbox.dotdigital.routes import operation_of
+from bridge.sandbox.dotdigital.app import operation_of
 
 USER = ApiUser()
 CATEGORY, IN_CATEGORY, LEAF, DOOMED = 14, 26, 1027, 1028

@@ -2,8 +2,7 @@
 
 from bridge.sandbox.dotdigital.account import ApiUser
 from bridge.sandbox.dotdigital.app import create_app
-from bridge.sandbox.dotdigital.generated_contacts import GeneratedContacts
-from bridge.sandbox.dotdigital.records import StoredContact
+from bridge.sandbox.dotdigital.records import GeneratedContacts, StoredContact
 from bridge.sandbox.dotdigital.state import DotdigitalState
 from bridge.sandbox.dotdigital.switches import DotdigitalSwitches
 

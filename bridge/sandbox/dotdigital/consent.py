@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bridge.sandbox.dotdigital import status_names
+from bridge.sandbox.dotdigital import wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.records import StoredContact
 
@@ -29,7 +29,7 @@ def suppress(account: Account, contact: StoredContact, status: str, when: dateti
 
 def restore(account: Account, contact: StoredContact) -> None:
     """Make `contact` mailable again. Preference opt-ins are untouched."""
-    account.contacts.set_status(contact, status_names.SUBSCRIBED, None)
+    account.contacts.set_status(contact, wire.SUBSCRIBED, None)
     account.open_challenges.discard(contact.id)
 
 
@@ -39,17 +39,17 @@ def resubscribe(account: Account, contact: StoredContact, challenge: bool) -> st
     Contacts suppressed by the account owner come back at once, complaints and global blocks never; all others
     are challenged where `challenge` is asked for.
     """
-    if contact.status == status_names.SUBSCRIBED:
+    if contact.status == wire.SUBSCRIBED:
         return ADDED
-    if contact.status in status_names.NEVER_UNSUPPRESSED:
+    if contact.status in wire.NEVER_UNSUPPRESSED:
         return REFUSED
-    if contact.status == status_names.PENDING:
+    if contact.status == wire.PENDING:
         _challenge(account, contact)
         return CHALLENGED
-    if challenge and contact.status not in (status_names.SUPPRESSED, status_names.DELETED):
+    if challenge and contact.status not in (wire.SUPPRESSED, wire.DELETED):
         _challenge(account, contact)
-        if account.switches.challenged_status == status_names.PENDING:
-            account.contacts.set_status(contact, status_names.PENDING, contact.date_removed)
+        if account.switches.challenged_status == wire.PENDING:
+            account.contacts.set_status(contact, wire.PENDING, contact.date_removed)
         return CHALLENGED
     restore(account, contact)
     return ADDED
@@ -66,7 +66,7 @@ def _challenge(account: Account, contact: StoredContact) -> None:
 
 def await_confirmation(account: Account, contact: StoredContact) -> None:
     """Double opt-in of a new contact: mail the confirmation and wait."""
-    account.contacts.set_status(contact, status_names.PENDING, None)
+    account.contacts.set_status(contact, wire.PENDING, None)
     _challenge(account, contact)
 
 

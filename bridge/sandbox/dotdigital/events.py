@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from bridge.sandbox.dotdigital import dates
+from bridge.sandbox.dotdigital import wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.records import EventExport, StoredContact
 from bridge.sandbox.dotdigital.refusals import V3Refusal
@@ -98,7 +98,7 @@ def _collect(account: Account, subscription: EventExport, event: dict[str, Any])
 
 def _old_enough(account: Account, subscription: EventExport, now: datetime) -> list[dict[str, Any]]:
     """What is old enough to be given out; events are collected in the order they happened."""
-    latest = dates.render(now - timedelta(seconds=account.switches.event_lag_seconds))
+    latest = wire.render(now - timedelta(seconds=account.switches.event_lag_seconds))
     return subscription.events[: bisect_right(subscription.events, latest, key=lambda one: one["eventDate"])]
 
 
@@ -111,7 +111,7 @@ def _event(account: Account, kind: str, contact: StoredContact, now: datetime) -
         "email": {"email": email},
         "nobody": {},
     }[account.switches.event_data]
-    at = dates.render(now)
+    at = wire.render(now)
     named = {"id": str(uuid.uuid4()), "accountId": account.account_id, "type": kind}
     return {**named, "processedDate": at, "eventDate": at, "data": data}
 

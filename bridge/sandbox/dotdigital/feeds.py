@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.sandbox.dotdigital import render, status_names
+from bridge.sandbox.dotdigital import render, wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.records import StoredContact, StoredOptIn
 from bridge.sandbox.dotdigital.refusals import preference_not_found
@@ -87,10 +87,10 @@ def _sorted_suppressions(account: Account, since: datetime, only_unsubscribed: b
 def _candidates(account: Account, only_unsubscribed: bool) -> Iterable[StoredContact]:
     if only_unsubscribed:
         found: Iterable[StoredContact] = (
-            row for row in account.contacts.suppressed.values() if row.status == status_names.UNSUBSCRIBED
+            row for row in account.contacts.suppressed.values() if row.status == wire.UNSUBSCRIBED
         )
     elif account.switches.pending_in_suppressed_feed:
-        found = (row for row in account.contacts.living() if row.status != status_names.SUBSCRIBED)
+        found = (row for row in account.contacts.living() if row.status != wire.SUBSCRIBED)
     else:
         found = account.contacts.suppressed.values()
     return (row for row in found if row.email is not None)

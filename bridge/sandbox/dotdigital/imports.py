@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bridge.sandbox.dotdigital import status_names, v3_write
+from bridge.sandbox.dotdigital import v3_write, wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.records import (
     CONTACT_ID,
@@ -19,7 +19,7 @@ from bridge.sandbox.dotdigital.records import (
     StoredContact,
 )
 from bridge.sandbox.dotdigital.refusals import V3Refusal, failure_code
-from bridge.sandbox.dotdigital.v3_requests import ImportedContact, consent_records, read_contact
+from bridge.sandbox.dotdigital.v3_write import ImportedContact, consent_records, read_contact
 from bridge.sandbox.http import BodyError, HttpReply, HttpRequest, json_reply, read_document, text_reply
 
 _NAMESPACE = uuid.UUID("6f0d7a52-4f0b-4b6e-9d53-7c1f5a1f2c11")
@@ -135,7 +135,7 @@ def _target(
     failure = None
     if found is None and match == CONTACT_ID:
         failure = "InvalidContactId", "The contact does not exist"
-    elif found is not None and found.status in status_names.GLOBAL_BLOCKS:
+    elif found is not None and found.status in wire.GLOBAL_BLOCKS:
         failure = "GloballySuppressed", "The contact is suppressed beyond this account"
     elif v3_write.conflicts(account, found, write.identifiers):
         failure = "DuplicateIdentifier", "An identifier belongs to another contact"

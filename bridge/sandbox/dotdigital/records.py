@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.sandbox.dotdigital import dates, status_names
+from bridge.sandbox.dotdigital import wire
 
 EXPORT_UNREAD = timedelta(days=30)
 """An event subscription that is not read for so long is made inactive."""
@@ -36,7 +37,7 @@ class StoredContact:
 
     id: int
     created: datetime
-    status: str = status_names.SUBSCRIBED
+    status: str = wire.SUBSCRIBED
     date_removed: datetime | None = None
     opt_in_type: str = "Unknown"
     email_type: str = "Html"
@@ -74,7 +75,7 @@ class StoredContact:
     @property
     def suppressed(self) -> bool:
         """Cannot be mailed, and is not merely waiting for a confirmation."""
-        return self.status not in status_names.MAILABLE_OR_WAITING
+        return self.status not in wire.MAILABLE_OR_WAITING
 
 
 @dataclass(slots=True)
@@ -163,5 +164,44 @@ class EventExport:
     def shown(self, now: datetime) -> dict[str, Any]:
         """As answers show it."""
         status = "active" if self.is_active(now) else "inactive"
-        times = {"created": dates.render(self.created), "updated": dates.render(self.updated)}
+        times = {"created": wire.render(self.created), "updated": wire.render(self.updated)}
         return {"id": self.id, **times, **self.body, "status": status}
+
+
+_PATTERNS = 97  # a prime: pages do not repeat themselves
+_WHEN = '"2026-01-01T00:00:00.000Z"'
+
+
+@dataclass(frozen=True)
+class GeneratedContacts:
+    """`people` contacts, numbered from 1, each opted in to about a quarter of `preferences`."""
+
+    people: int
+    preferences: Sequence[int]
+    _opt_ins: list[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_opt_ins", [self._pattern(number) for number in range(_PATTERNS)])
+
+    def page(self, after: int, limit: int) -> tuple[str, int | None]:
+        """Up to `limit` contacts behind number `after` as a JSON list, and the last one's number while there
+        are more."""
+        last = min(after + limit, self.people)
+        rows = ",".join(self._row(number) for number in range(after + 1, last + 1))
+        return f"[{rows}]", (last if last < self.people else None)
+
+    def _row(self, number: int) -> str:
+        return (
+            f'{{"contactId":{number},"status":"subscribed","created":{_WHEN},"updated":{_WHEN},'
+            f'"identifiers":{{"email":"m{number}@example.com"}},"channelProperties":{{"email":'
+            '{"emailType":"Html","optInType":"Single","status":"subscribed"}}'
+            f"{self._opt_ins[number % _PATTERNS]}}}"
+        )
+
+    def _pattern(self, number: int) -> str:
+        chosen = [one for at, one in enumerate(self.preferences) if (at + number) % 4 == 0]
+        rows = ",".join(
+            f'{{"id":{one},"isOptedIn":true,"publicName":"Preference {one}","privateName":"P{one}"}}'
+            for one in chosen
+        )
+        return f',"preferences":[{rows}]' if rows else ""

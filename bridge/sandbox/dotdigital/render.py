@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from bridge.sandbox.dotdigital import dates, status_names
+from bridge.sandbox.dotdigital import wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.records import PreferenceNode, StoredContact, StoredOptIn
 from bridge.sandbox.dotdigital.switches import DotdigitalSwitches
@@ -23,7 +23,7 @@ def v2_contact(contact: StoredContact, status: str | None = None) -> dict[str, A
         "optInType": contact.opt_in_type,
         "emailType": contact.email_type,
         "dataFields": None,
-        "status": status_names.status_in_v2(status or contact.status),
+        "status": wire.status_in_v2(status or contact.status),
     }
 
 
@@ -32,8 +32,8 @@ def suppression(contact: StoredContact) -> dict[str, Any]:
     removed = contact.date_removed or contact.created
     return {
         "suppressedContact": v2_contact(contact),
-        "dateRemoved": dates.render(removed),
-        "reason": status_names.status_in_v2(contact.status),
+        "dateRemoved": wire.render(removed),
+        "reason": wire.status_in_v2(contact.status),
     }
 
 
@@ -43,11 +43,11 @@ def opt_in_rows(
     """Rows with the time of each opt-in. The missing letter in `dateModifed` is the wire's own."""
     shown: list[dict[str, Any]] = []
     for row in rows:
-        newest = _opt_in(row, row.address_book_id, row.opted_in, dates.render(row.modified))
+        newest = _opt_in(row, row.address_book_id, row.opted_in, wire.render(row.modified))
         if not per_address_book:
             shown.append(newest)
             continue
-        before = dates.render(row.modified.replace(year=row.modified.year - 1, day=1))
+        before = wire.render(row.modified.replace(year=row.modified.year - 1, day=1))
         older = _opt_in(row, row.address_book_id + _ADDRESS_BOOK_APART, not row.opted_in, before)
         shown += [newest, older] if contact.id % 2 else [older, newest]
     return shown
@@ -73,8 +73,8 @@ def definition(account: Account, node: PreferenceNode) -> dict[str, Any]:
         "isPublic": node.is_public,
         "categoryId": node.category_id,
         "preferenceCount": 0 if node.is_leaf else len(account.preferences.children(node.id)),
-        "created": dates.render(node.created),
-        "lastModified": dates.render(node.last_modified),
+        "created": wire.render(node.created),
+        "lastModified": wire.render(node.last_modified),
     }
 
 
@@ -113,9 +113,9 @@ def v3_contact(
     """A contact as v3 reads it. `data_fields` None shows all of them; keys without content are left out."""
     shown: dict[str, Any] = {
         "contactId": contact.id,
-        "status": status_names.contact_status_in_v3(contact.status, contact.binned),
-        "created": dates.render(contact.created),
-        "updated": dates.render(updated(account.switches, contact)),
+        "status": wire.contact_status_in_v3(contact.status, contact.binned),
+        "created": wire.render(contact.created),
+        "updated": wire.render(updated(account.switches, contact)),
         "identifiers": contact.identifiers,
     }
     fields = contact.data_fields
@@ -166,7 +166,7 @@ def updated(switches: DotdigitalSwitches, contact: StoredContact) -> datetime:
 def _channels(contact: StoredContact) -> dict[str, Any]:
     channels: dict[str, Any] = {}
     if contact.email is not None:
-        status = "binned" if contact.binned else status_names.status_in_v3(contact.status)
+        status = "binned" if contact.binned else wire.status_in_v3(contact.status)
         channels["email"] = {
             "emailType": contact.email_type,
             "optInType": contact.opt_in_type,

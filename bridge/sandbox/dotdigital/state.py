@@ -8,12 +8,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bridge.sandbox.dotdigital import consent, dates, deletions, events, imports, status_names
+from bridge.sandbox.dotdigital import consent, deletions, events, imports, wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.preference_tree import DefinedPreference
 from bridge.sandbox.dotdigital.records import EMAIL, StoredContact
 
-_NOT_LIFTED_BY_THE_PERSON = {*status_names.NEVER_UNSUPPRESSED, status_names.SUPPRESSED}
+_NOT_LIFTED_BY_THE_PERSON = {*wire.NEVER_UNSUPPRESSED, wire.SUPPRESSED}
 
 
 class DotdigitalState(Account):
@@ -43,17 +43,17 @@ class DotdigitalState(Account):
     def add_contact(
         self,
         email: str | None,
-        status: str = status_names.SUBSCRIBED,
+        status: str = wire.SUBSCRIBED,
         opt_ins: Mapping[int, tuple[bool, datetime | None]] | None = None,
         mobile: str | None = None,
         when: datetime | None = None,
     ) -> int:
         """A contact as an import by the owner would leave it; `when` dates a status that is a suppression."""
-        if status not in status_names.STATUSES:
-            raise ValueError(f"{status!r} is not a status; known: {', '.join(sorted(status_names.STATUSES))}")
+        if status not in wire.STATUSES:
+            raise ValueError(f"{status!r} is not a status; known: {', '.join(sorted(wire.STATUSES))}")
         with self.lock:
             contact = self._revived(email) or self.contacts.create(email, mobile)
-            if status not in status_names.MAILABLE_OR_WAITING:
+            if status not in wire.MAILABLE_OR_WAITING:
                 consent.suppress(self, contact, status, _stamp(when))
             elif status != contact.status and not contact.suppressed:
                 self.contacts.set_status(contact, status, None)
@@ -84,10 +84,10 @@ class DotdigitalState(Account):
             return ids
 
     def unsubscribe(
-        self, contact_id: int, when: datetime | None = None, reason: str = status_names.UNSUBSCRIBED
+        self, contact_id: int, when: datetime | None = None, reason: str = wire.UNSUBSCRIBED
     ) -> None:
         """The person uses the unsubscribe link; with `reason`, any other suppression. Preferences stay."""
-        if reason not in status_names.STATUSES - status_names.MAILABLE_OR_WAITING:
+        if reason not in wire.STATUSES - wire.MAILABLE_OR_WAITING:
             raise ValueError(f"{reason!r} is not a reason to be suppressed")
         with self.lock:
             consent.suppress(self, self._get(contact_id), reason, _stamp(when))
@@ -98,7 +98,7 @@ class DotdigitalState(Account):
             contact = self._get(contact_id)
             if contact.status in _NOT_LIFTED_BY_THE_PERSON:
                 return False
-            if contact.status != status_names.SUBSCRIBED:
+            if contact.status != wire.SUBSCRIBED:
                 consent.restore(self, contact)
             return True
 
@@ -185,7 +185,7 @@ class DotdigitalState(Account):
 
 
 def _stamp(when: datetime | None) -> datetime | None:
-    return None if when is None else dates.to_millisecond(when)
+    return None if when is None else wire.to_millisecond(when)
 
 
 def _recorded(contact: StoredContact) -> dict[str, Any]:
@@ -194,10 +194,10 @@ def _recorded(contact: StoredContact) -> dict[str, Any]:
         "email": contact.email,
         "mobile": contact.mobile,
         "status": contact.status,
-        "date_removed": None if contact.date_removed is None else dates.render(contact.date_removed),
+        "date_removed": None if contact.date_removed is None else wire.render(contact.date_removed),
         "binned": contact.binned,
         "preferences": {
-            str(row.preference_id): {"opted_in": row.opted_in, "modified": dates.render(row.modified)}
+            str(row.preference_id): {"opted_in": row.opted_in, "modified": wire.render(row.modified)}
             for row in contact.opt_ins.values()
         },
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.sandbox.dotdigital import consent, render, status_names
+from bridge.sandbox.dotdigital import consent, render, wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.records import EMAIL, StoredContact
 from bridge.sandbox.dotdigital.refusals import (
@@ -103,7 +103,7 @@ def unsubscribe_contact(account: Account, request: HttpRequest) -> HttpReply:
         contact = _created(account, email, contact)
     elif _has_other_reason(contact) and account.switches.unsubscribe_other_reason == "refused":
         raise contact_suppressed()
-    consent.suppress(account, contact, status_names.UNSUBSCRIBED)
+    consent.suppress(account, contact, wire.UNSUBSCRIBED)
     return json_reply(render.suppression(contact))
 
 
@@ -118,7 +118,7 @@ def bulk_suppress_contacts(account: Account, request: HttpRequest) -> HttpReply:
     for entry in entries:
         contact = _referenced(account, entry)
         if contact is not None and not _keeps_reason(account, contact):
-            consent.suppress(account, contact, status_names.SUPPRESSED)
+            consent.suppress(account, contact, wire.SUPPRESSED)
         row: dict[str, Any] = {"id": 0 if entry.email is not None else entry.id, "email": entry.email}
         without_email = account.switches.suppress_echo_of_unknown == "without_email"
         if contact is None and entry.email is None and without_email:
@@ -149,7 +149,7 @@ def _resubscribed(account: Account, request: HttpRequest, challenge: bool) -> Ht
     if contact is None or contact.binned:
         contact = _created(account, email, contact)
     before = contact.status
-    if fresh and before == status_names.SUBSCRIBED and account.switches.enforce_double_opt_in:
+    if fresh and before == wire.SUBSCRIBED and account.switches.enforce_double_opt_in:
         consent.await_confirmation(account, contact)
         status = consent.CHALLENGED
     else:
@@ -159,7 +159,7 @@ def _resubscribed(account: Account, request: HttpRequest, challenge: bool) -> Ht
     if form == "message_only":
         return json_reply({"message": "The contact was handled."})
     if form == "not_available":
-        status = status_names.NOT_AVAILABLE
+        status = wire.NOT_AVAILABLE
     # The echoed contact shows the status from before the call, even next to ContactAdded.
     return json_reply({"contact": render.v2_contact(contact, before), "status": status})
 
@@ -180,7 +180,7 @@ def _referenced(account: Account, entry: _Reference) -> StoredContact | None:
 
 
 def _has_other_reason(contact: StoredContact) -> bool:
-    return contact.suppressed and contact.status != status_names.UNSUBSCRIBED
+    return contact.suppressed and contact.status != wire.UNSUBSCRIBED
 
 
 def _keeps_reason(account: Account, contact: StoredContact) -> bool:
@@ -188,6 +188,6 @@ def _keeps_reason(account: Account, contact: StoredContact) -> bool:
 
 
 def _checked(email: str) -> str:
-    if not status_names.is_email(email):
+    if not wire.is_email(email):
         raise parameter_invalid("Email is not a valid email address.")
     return email

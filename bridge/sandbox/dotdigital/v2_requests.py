@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypeVar
 
-from bridge.sandbox.dotdigital import dates
+from bridge.sandbox.dotdigital import wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.records import EMAIL, StoredContact
 from bridge.sandbox.dotdigital.refusals import contact_not_found, malformed, parameter_invalid
@@ -37,7 +37,7 @@ def path_id(request: HttpRequest, name: str) -> int:
 def path_date(request: HttpRequest) -> datetime:
     """The date of the path. Raises V2Refusal."""
     try:
-        return dates.parse_path_date(request.parameters["date"])
+        return wire.parse_path_date(request.parameters["date"])
     except ValueError as error:
         raise parameter_invalid("The date is not valid.") from error
 

@@ -14,13 +14,17 @@ from datetime import datetime
 from itertools import islice
 from urllib.parse import quote
 
-from bridge.sandbox.dotdigital import consent, dates, render, v3_write
+from bridge.sandbox.dotdigital import consent, render, v3_write, wire
 from bridge.sandbox.dotdigital.account import Account
-from bridge.sandbox.dotdigital.generated_contacts import GeneratedContacts
-from bridge.sandbox.dotdigital.records import CONTACT_ID, EMAIL, StoredContact
+from bridge.sandbox.dotdigital.records import CONTACT_ID, EMAIL, GeneratedContacts, StoredContact
 from bridge.sandbox.dotdigital.refusals import V3Refusal
-from bridge.sandbox.dotdigital.v3_requests import ContactWrite, ReplacedContact
-from bridge.sandbox.dotdigital.v3_write import bad_request, invalid_id, path_identifier
+from bridge.sandbox.dotdigital.v3_write import (
+    ContactWrite,
+    ReplacedContact,
+    bad_request,
+    invalid_id,
+    path_identifier,
+)
 from bridge.sandbox.http import HttpReply, HttpRequest, json_reply
 
 _LIMIT = 5000
@@ -34,7 +38,7 @@ _START = (-1, -1)
 
 def get_custom_identifiers(account: Account, _: HttpRequest) -> HttpReply:
     """All of the account, unpaged."""
-    made = dates.render(account.now())
+    made = wire.render(account.now())
     names = sorted(account.custom_identifiers)
     return json_reply([{"name": name, "created": made, "updated": made} for name in names])
 
@@ -233,7 +237,7 @@ def _since(request: HttpRequest, name: str) -> datetime | None:
     if text is None:
         return None
     try:
-        return dates.parse_filter(text)
+        return wire.parse_filter(text)
     except ValueError as error:
         raise _bad_filter(f"The filter value '{text}' is invalid") from error
 

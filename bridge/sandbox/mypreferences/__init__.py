@@ -1,5 +1,6 @@
 """The MyPreferences 3.0 Version 4 service, emulated from its documentation."""
 
+from bridge.sandbox.mypreferences.account import EVERYBODY, Segment, SegmentGroup
 from bridge.sandbox.mypreferences.app import create_app
 from bridge.sandbox.mypreferences.config import (
     AccountConfig,
@@ -12,7 +13,6 @@ from bridge.sandbox.mypreferences.config import (
     sample_config,
 )
 from bridge.sandbox.mypreferences.records import AccountUser
-from bridge.sandbox.mypreferences.segments import EVERYBODY, Segment, SegmentGroup
 from bridge.sandbox.mypreferences.state import MyPreferencesState
 from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
 

@@ -2,25 +2,140 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from bridge.sandbox.clock import SandboxClock, ServiceClock, StateLock
 from bridge.sandbox.faults import Calls, Faults
-from bridge.sandbox.mypreferences.admin import AccountAdmin
 from bridge.sandbox.mypreferences.auth import AccessControl
-from bridge.sandbox.mypreferences.config import AccountConfig, sample_config
+from bridge.sandbox.mypreferences.config import AccountAdmin, AccountConfig, sample_config
 from bridge.sandbox.mypreferences.dates import to_milliseconds
 from bridge.sandbox.mypreferences.delivery import WebhookDelivery
 from bridge.sandbox.mypreferences.events import EventLog
-from bridge.sandbox.mypreferences.records import AccountUser, StoredProfile, WriteAuthor
-from bridge.sandbox.mypreferences.registry import ProfileRegistry
+from bridge.sandbox.mypreferences.records import (
+    AccountUser,
+    ContactKind,
+    StoredContactPoint,
+    StoredProfile,
+    WriteAuthor,
+)
 from bridge.sandbox.mypreferences.requests import ProfileRequest, RequestChecker
-from bridge.sandbox.mypreferences.segments import EVERYBODY, SegmentGroup
 from bridge.sandbox.mypreferences.subscriptions import SubscriptionRegistry
 from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
+
+Holds = Callable[[StoredProfile], bool]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """People chosen by the account. `of_deleted` holds what is left of deleted profiles instead."""
+
+    name: str
+    holds: Holds
+    of_deleted: bool = False
+
+
+@dataclass(frozen=True)
+class SegmentGroup:
+    """Segments combined, from left to right (MyPreferences export: AND, OR and EXCEPT)."""
+
+    name: str
+    first: Segment
+    rest: tuple[tuple[Literal["AND", "OR", "EXCEPT"], Segment], ...] = ()
+
+    def holds(self, profile: StoredProfile) -> bool:
+        """Whether the combination holds a profile."""
+        held = self.first.holds(profile)
+        for operator, segment in self.rest:
+            other = segment.holds(profile)
+            held = {"AND": held and other, "OR": held or other, "EXCEPT": held and not other}[operator]
+        return held
+
+
+EVERYBODY = Segment("EVERYBODY", lambda profile: profile.is_active)
+
+
+@dataclass(frozen=True)
+class DeletedProfile:
+    """What is left of a deleted profile."""
+
+    profile_id: int
+    deleted: datetime
+    reason_code: str
+
+
+class ProfileRegistry:
+    """Profiles and their indexes. Not thread-safe: the account's lock guards it."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, StoredProfile] = {}
+        self._by_point: dict[tuple[str, str], dict[int, None]] = {}
+        self._by_alternate_id: dict[tuple[str, str], int] = {}
+        self._next_id = 1001
+        self.deleted: list[DeletedProfile] = []
+
+    def __iter__(self) -> Iterator[StoredProfile]:
+        return iter(self._by_id.values())
+
+    def next_id(self) -> int:
+        """A fresh profile id."""
+        self._next_id += 1
+        return self._next_id - 1
+
+    def add(self, profile: StoredProfile) -> None:
+        """Keep a new profile; its contact points and ids are indexed as they are added."""
+        self._by_id[profile.profile_id] = profile
+
+    def remove(self, profile: StoredProfile, moment: datetime, reason: str) -> None:
+        """Delete a profile for good."""
+        for point in profile.points:
+            self.unindex(profile, point)
+        for type_name, value in profile.alternate_ids.items():
+            self.unindex_alternate_id(profile, type_name, value)
+        del self._by_id[profile.profile_id]
+        self.deleted.append(DeletedProfile(profile.profile_id, moment, reason))
+
+    def get(self, profile_id: int) -> StoredProfile | None:
+        """The profile of that id, active or not."""
+        return self._by_id.get(profile_id)
+
+    def existed(self, profile_id: int) -> bool:
+        """Whether there is a profile of that id, or was one that has been deleted."""
+        return profile_id in self._by_id or any(item.profile_id == profile_id for item in self.deleted)
+
+    def by_contact(self, kind: ContactKind, key: str) -> list[StoredProfile]:
+        """Profiles with an active contact point of that key, oldest first."""
+        return [self._by_id[profile_id] for profile_id in self._by_point.get((kind.name, key), {})]
+
+    def by_alternate_id(self, type_name: str, value: str) -> StoredProfile | None:
+        """The profile with that alternate id (any case)."""
+        found = self._by_alternate_id.get((type_name.lower(), value.lower()))
+        return None if found is None else self._by_id[found]
+
+    def index(self, profile: StoredProfile, point: StoredContactPoint) -> None:
+        """Make a profile findable by a contact point."""
+        self._by_point.setdefault((point.kind.name, point.key), {})[profile.profile_id] = None
+
+    def unindex(self, profile: StoredProfile, point: StoredContactPoint) -> None:
+        """Forget that a profile has a contact point."""
+        key = (point.kind.name, point.key)
+        holders = self._by_point.get(key, {})
+        holders.pop(profile.profile_id, None)
+        if not holders:
+            self._by_point.pop(key, None)
+
+    def index_alternate_id(self, profile: StoredProfile, type_name: str, value: str) -> None:
+        """Make a profile findable by an alternate id; the first holder stays."""
+        self._by_alternate_id.setdefault((type_name.lower(), value.lower()), profile.profile_id)
+
+    def unindex_alternate_id(self, profile: StoredProfile, type_name: str, value: str) -> None:
+        """Forget an alternate id of a profile."""
+        key = (type_name.lower(), value.lower())
+        if self._by_alternate_id.get(key) == profile.profile_id:
+            del self._by_alternate_id[key]
+
 
 PREFERENCE_CENTER = AccountUser("preference-center", "PREFERENCE_CENTER")
 STAFF = AccountUser("staff-import", "IMPORT")

@@ -1,4 +1,8 @@
-"""Signing in by OAuth 2.0 client credentials or by PNAUTHINFO3, and who a request comes from."""
+"""Signing in by OAuth 2.0 client credentials or by PNAUTHINFO3, and who a request comes from.
+
+Of the words of the refusals of PNAUTHINFO3 only those about the scheme are documented; of the others, what
+they are about.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,11 +20,75 @@ from urllib.parse import parse_qsl, unquote
 
 from bridge.sandbox.clock import SandboxClock
 from bridge.sandbox.http import HttpReply, HttpRequest, Refusal, json_reply
-from bridge.sandbox.mypreferences import pnauthinfo
 from bridge.sandbox.mypreferences.config import spelled_as
+from bridge.sandbox.mypreferences.dates import EASTERN, read_moment
 from bridge.sandbox.mypreferences.records import AccountUser
 from bridge.sandbox.mypreferences.refusal import MyPreferencesRefusal
 from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
+
+WRONG_DATE = (
+    "Invalid Authorization Header: The date is invalid. The date should be in ISO 8601 format and should not "
+    "be in the future."
+)
+TOO_FAR = "Invalid Authorization Header: The issued time is too far from now."
+
+_SCHEME = re.compile(r"PNAUTHINFO3-(HMAC-)?(SHA256|SHA384|SHA512)", re.IGNORECASE)
+_PARAMETERS = re.compile(r"Credential=([^/\s]+)/([^\s,]+) Signature=([A-Za-z0-9+/]+=*)")
+
+
+def is_scheme(name: str) -> bool:
+    """Whether an authorization scheme, in whichever case, is one of these."""
+    return _SCHEME.fullmatch(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedHeader:
+    """A header's parts, as they were written."""
+
+    keyed: bool
+    digest: str
+    user: str
+    timestamp: str
+    signature: str
+
+    @property
+    def user_id(self) -> str:
+        """The user id, decoded."""
+        return unquote(self.user)
+
+    def moment(self) -> datetime:
+        """When it was signed; US Eastern where no zone is written. Raises ValueError or OverflowError."""
+        return read_moment(self.timestamp, EASTERN)
+
+    def is_of(self, account: str, key: str) -> bool:
+        """Whether the signature is that of the key. `account` is the clientId as the URL spells it."""
+        message = f"{account}:{self.user}:{self.timestamp}"
+        if self.keyed:
+            made = hmac.new(key.encode(), message.encode(), self.digest).digest()
+        else:
+            made = hashlib.new(self.digest, f"{key}:{message}:{key}".encode()).digest()
+        return hmac.compare_digest(base64.b64encode(made).decode(), self.signature)
+
+
+def read(scheme: str, parameters: str) -> SignedHeader | None:
+    """What follows a scheme that `is_scheme`; None where that is not whole or set otherwise."""
+    named, found = _SCHEME.fullmatch(scheme), _PARAMETERS.fullmatch(parameters)
+    if named is None or found is None:
+        return None
+    keyed, digest = named.groups()
+    return SignedHeader(keyed is not None, digest.lower(), *found.groups())
+
+
+def fault_of_time(signed: SignedHeader, now: datetime, seconds: float) -> str | None:
+    """The words that refuse the time of a request; None where it is not ahead, nor older than `seconds`."""
+    try:
+        moment = signed.moment()
+    except (ValueError, OverflowError):
+        return WRONG_DATE
+    if moment > now:
+        return WRONG_DATE
+    return TOO_FAR if now - moment > timedelta(seconds=seconds) else None
+
 
 _CHALLENGE = 'PNAUTHINFO3 realm="https://pm.mypreferences.com"'
 _BAD_SCHEME = (
@@ -133,15 +202,15 @@ class AccessControl:
         scheme, _, rest = authorization.strip().partition(" ")
         if scheme.lower() == "bearer":
             return self._bearer(rest.strip(), now)
-        if pnauthinfo.is_scheme(scheme):
-            return self._signed(pnauthinfo.read(scheme, rest), account, now)
+        if is_scheme(scheme):
+            return self._signed(read(scheme, rest), account, now)
         raise _unauthorized(_BAD_SCHEME)
 
-    def _signed(self, signed: pnauthinfo.SignedHeader | None, account: str, now: datetime) -> AccountUser:
+    def _signed(self, signed: SignedHeader | None, account: str, now: datetime) -> AccountUser:
         """The time is judged before user and signature are."""
         if signed is None:
             raise _unauthorized("Unable to authenticate.")
-        fault = pnauthinfo.fault_of_time(signed, now, self._switches.pnauthinfo_seconds)
+        fault = fault_of_time(signed, now, self._switches.pnauthinfo_seconds)
         if fault is not None:
             raise _unauthorized(fault)
         user = self._users.get(signed.user_id)

@@ -11,14 +11,12 @@ from msgspec import Struct
 
 from bridge.sandbox.http import HttpReply, json_reply
 from bridge.sandbox.mypreferences import render
-from bridge.sandbox.mypreferences.account import ExportJob, MyPreferencesAccount
+from bridge.sandbox.mypreferences.account import ExportJob, Holds, MyPreferencesAccount, Segment
 from bridge.sandbox.mypreferences.bodies import read
-from bridge.sandbox.mypreferences.call import MyPreferencesCall
+from bridge.sandbox.mypreferences.call import MyPreferencesCall, permitted
 from bridge.sandbox.mypreferences.dates import read_moment, round_up_to_tick, write_moment
 from bridge.sandbox.mypreferences.records import EMAIL, PHONE, ContactKind, contact_key
 from bridge.sandbox.mypreferences.refusal import MyPreferencesRefusal, invalid, not_found
-from bridge.sandbox.mypreferences.response_filters import permitted
-from bridge.sandbox.mypreferences.segments import Holds, Segment
 
 
 class ExportBody(Struct, rename="pascal"):

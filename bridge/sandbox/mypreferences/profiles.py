@@ -11,12 +11,11 @@ from bridge.sandbox.http import HttpReply, json_reply
 from bridge.sandbox.mypreferences import choices, contact_points, patches
 from bridge.sandbox.mypreferences.account import MyPreferencesAccount
 from bridge.sandbox.mypreferences.bodies import PreferencesBody, ProfileBody, read
-from bridge.sandbox.mypreferences.call import EMPTY, NO_CONTENT, MyPreferencesCall
+from bridge.sandbox.mypreferences.call import EMPTY, NO_CONTENT, MyPreferencesCall, of_filter, shown
 from bridge.sandbox.mypreferences.edits import ProfileEdit
 from bridge.sandbox.mypreferences.records import StoredProfile, WriteAuthor
 from bridge.sandbox.mypreferences.refusal import MyPreferencesRefusal, not_found
 from bridge.sandbox.mypreferences.requests import ProfileRequest
-from bridge.sandbox.mypreferences.response_filters import of_filter, shown
 
 
 class DeactivationBody(Struct, rename="pascal"):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from bridge.sandbox.http import HttpReply
-from bridge.sandbox.mypreferences.call import MyPreferencesCall
+from bridge.sandbox.mypreferences.call import MyPreferencesCall, matches
 from bridge.sandbox.mypreferences.records import (
     ADDRESS,
     EMAIL,
@@ -18,7 +18,6 @@ from bridge.sandbox.mypreferences.records import (
     contact_key,
 )
 from bridge.sandbox.mypreferences.refusal import invalid
-from bridge.sandbox.mypreferences.response_filters import matches
 
 _INDEXED = re.compile(r"[a-z.]*\[(\d+)\]\.?(key|value)")
 _ADDRESS_LINES = ("Address2", "City", "StateProvince", "PostalCode")

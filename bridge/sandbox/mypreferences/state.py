@@ -14,6 +14,8 @@ from bridge.sandbox.mypreferences.account import (
     PREFERENCE_CENTER,
     STAFF,
     MyPreferencesAccount,
+    Segment,
+    SegmentGroup,
 )
 from bridge.sandbox.mypreferences.dates import to_milliseconds
 from bridge.sandbox.mypreferences.edits import ProfileEdit
@@ -32,7 +34,6 @@ from bridge.sandbox.mypreferences.requests import (
     ProfileRequest,
     consent_status,
 )
-from bridge.sandbox.mypreferences.segments import Segment, SegmentGroup
 
 Choice = tuple[Any, ...]
 """(choice, when[, frequency]); choice is a bool, "opted_in" or "opted_out"; when may be None."""

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from bridge.sandbox.dotdigital import DotdigitalState
-from bridge.sandbox.dotdigital.routes import ROUTES
+from bridge.sandbox.dotdigital.app import ROUTES
 
 ANN = "ann@example.com"
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bridge.sandbox.dotdigital import DotdigitalState
-from bridge.sandbox.dotdigital.status_names import NEVER_UNSUPPRESSED, STATUSES
+from bridge.sandbox.dotdigital.wire import NEVER_UNSUPPRESSED, STATUSES
 
 ANN = "ann@example.com"
 SINCE = "/v2/contacts/suppressed-since/"
