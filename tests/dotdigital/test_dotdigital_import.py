@@ -31,7 +31,7 @@ from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange
 from bridge.dotdigital.importer import KEY, LARGEST_BODY, InMemoryKeyValue, JobStore, bundles
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.dotdigital.write_batches import import_pays, prefers_import
-from bridge.sandbox.dotdigital import DotdigitalState, imports
+from bridge.sandbox.dotdigital import DotdigitalState, bulk
 from bridge.sandbox.faults import InjectedFault
 
 
@@ -292,7 +292,7 @@ def test_an_import_waits_for_another_integration_s_import_to_end(
 ) -> None:
     """Contacts v3: a 429 by tooManyActiveImports is about jobs, and calls go on meanwhile."""
     state.switches.rate_limits, state.switches.max_active_imports = "tiered", 1
-    imports.submit(state, [{}], "overwrite")
+    bulk.submit(state, [{}], "overwrite")
     began = state.clock.now()
     results = replica.send(requests(people, opt_in(OFFERS, "WEEKLY")), no_heartbeat)
     assert results == [WriteResponse.ACCEPTED] * len(people)

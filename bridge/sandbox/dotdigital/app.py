@@ -10,15 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bridge.sandbox.dotdigital import (
-    deletions,
-    events,
-    feeds,
-    imports,
-    v2_contacts,
-    v2_preferences,
-    v3_contacts,
-)
+from bridge.sandbox.dotdigital import bulk, events, feeds, v2_contacts, v2_preferences, v3_contacts
 from bridge.sandbox.dotdigital.limits import HIGH, LOW, MEDIUM, UNLIMITED
 from bridge.sandbox.dotdigital.refusals import V2Refusal
 from bridge.sandbox.dotdigital.state import DotdigitalState
@@ -104,10 +96,10 @@ ROUTES = RouteTable(
         _v2("DELETE", "/contacts/{contactIdentifier}", MEDIUM, v2_contacts.delete_contact),
         _v3("GET", "/contacts/v3", LOW, v3_contacts.get_contacts),
         _v3("POST", "/contacts/v3", MEDIUM, v3_contacts.create_contact),
-        _v3("PUT", "/contacts/v3/import", LOW, imports.import_contacts),
-        _v3("GET", "/contacts/v3/import/{importId}", UNLIMITED, imports.get_import_status),
-        _v3("POST", "/contacts/v3/delete", LOW, deletions.delete_contacts),
-        _v3("GET", "/contacts/v3/delete/{deleteId}", UNLIMITED, deletions.get_delete_status),
+        _v3("PUT", "/contacts/v3/import", LOW, bulk.import_contacts),
+        _v3("GET", "/contacts/v3/import/{importId}", UNLIMITED, bulk.get_import_status),
+        _v3("POST", "/contacts/v3/delete", LOW, bulk.delete_contacts),
+        _v3("GET", "/contacts/v3/delete/{deleteId}", UNLIMITED, bulk.get_delete_status),
         _v3("GET", _CONTACT, HIGH, v3_contacts.get_contact),
         _v3("PATCH", _CONTACT, MEDIUM, v3_contacts.import_contact),
         _v3("PUT", _CONTACT, MEDIUM, v3_contacts.replace_contact),

@@ -10,7 +10,7 @@ from bridge.sandbox.dotdigital import render, wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.records import StoredContact, StoredOptIn
 from bridge.sandbox.dotdigital.refusals import preference_not_found
-from bridge.sandbox.dotdigital.v2_requests import path_date, path_id, query_number
+from bridge.sandbox.dotdigital.v2_contacts import path_date, path_id, query_number
 from bridge.sandbox.http import HttpReply, HttpRequest, json_reply
 
 _PAGE = 1000

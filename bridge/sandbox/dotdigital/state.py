@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bridge.sandbox.dotdigital import consent, deletions, events, imports, wire
+from bridge.sandbox.dotdigital import bulk, consent, events, wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.preference_tree import DefinedPreference
 from bridge.sandbox.dotdigital.records import EMAIL, StoredContact
@@ -22,7 +22,7 @@ class DotdigitalState(Account):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.contacts.notify = partial(events.capture, self)
-        self.lock.settlers.append(self.settle_due)
+        self.lock.settlers.append(partial(bulk.settle_due, self))
 
     # Preference definitions, edited by the account's owner
 
@@ -158,11 +158,6 @@ class DotdigitalState(Account):
         """What is recorded of every contact, for checks."""
         with self.lock:
             return [_recorded(contact) for contact in self.contacts.by_id.values()]
-
-    def settle_due(self) -> None:
-        """End every job that is due: what it did shows from then on."""
-        imports.settle_due(self)
-        deletions.settle_due(self)
 
     def _define(self, default: str, name: str, preference_id: int | None, **other: Any) -> int:
         label = name or default.strip()

@@ -18,7 +18,7 @@ from bridge.sandbox.dotdigital.refusals import (
     preference_invalid,
     preference_not_found,
 )
-from bridge.sandbox.dotdigital.v2_requests import path_contact, path_date, path_id, typed_body
+from bridge.sandbox.dotdigital.v2_contacts import path_contact, path_date, path_id, typed_body
 from bridge.sandbox.http import HttpReply, HttpRequest, json_reply, text_reply
 
 

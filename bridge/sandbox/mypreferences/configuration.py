@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -176,16 +177,15 @@ def programs_by_type(call: MyPreferencesCall) -> HttpReply:
     return _programs(_view(call), found)
 
 
-def programs_including(*, matching: bool) -> Handler:
+def programs_all(call: MyPreferencesCall, *, matching: bool = False) -> HttpReply:
     """Retrieve programs (Include All): a program that matches comes with all its filters; or (Include
     Matching) only with the filters that match."""
+    wanted = _wanted(call)
+    found = [one for one in call.account.config.programs if wanted(one.properties)]
+    return _programs(_view(call, wanted if matching else _everything), found)
 
-    def handler(call: MyPreferencesCall) -> HttpReply:
-        wanted = _wanted(call)
-        found = [one for one in call.account.config.programs if wanted(one.properties)]
-        return _programs(_view(call, wanted if matching else _everything), found)
 
-    return handler
+programs_matching = partial(programs_all, matching=True)
 
 
 def program_groups(call: MyPreferencesCall) -> HttpReply:
@@ -202,16 +202,15 @@ def program_group(call: MyPreferencesCall) -> HttpReply:
     return _groups(_view(call), found)
 
 
-def program_groups_including(*, matching: bool) -> Handler:
+def groups_all(call: MyPreferencesCall, *, matching: bool = False) -> HttpReply:
     """Retrieve program groups (Include All): a group that matches comes with all that is in it; or (Include
     Matching) only with the groups, programs and filters that match."""
+    wanted = _wanted(call)
+    found = [one for one in call.account.config.program_groups if wanted(one.properties)]
+    return _groups(_view(call, wanted if matching else _everything), found)
 
-    def handler(call: MyPreferencesCall) -> HttpReply:
-        wanted = _wanted(call)
-        found = [one for one in call.account.config.program_groups if wanted(one.properties)]
-        return _groups(_view(call, wanted if matching else _everything), found)
 
-    return handler
+groups_matching = partial(groups_all, matching=True)
 
 
 def consent_types(call: MyPreferencesCall) -> HttpReply:

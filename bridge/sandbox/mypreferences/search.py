@@ -43,7 +43,7 @@ def by_address(call: MyPreferencesCall) -> HttpReply:
     )
 
 
-def by_preference_attributes(call: MyPreferencesCall) -> HttpReply:
+def by_attributes(call: MyPreferencesCall) -> HttpReply:
     """Retrieve profiles by preference attributes, with only the preferences that match inside."""
     wanted = _attributes(call)
     found = [

@@ -1,4 +1,4 @@
-"""Bulk imports of v3: accepted at once, applied later, and full of failures to read."""
+"""Bulk imports and deletions of v3: accepted at once, carried out later, and full of failures to read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from bridge.sandbox.dotdigital import v3_write, wire
+from bridge.sandbox.dotdigital import consent, v3_write, wire
 from bridge.sandbox.dotdigital.account import Account
 from bridge.sandbox.dotdigital.records import (
     CONTACT_ID,
     EMAIL,
     FINISHED,
     NOT_FINISHED,
+    NOT_STARTED,
+    BulkDeletion,
     BulkImport,
     StoredContact,
 )
@@ -22,7 +24,7 @@ from bridge.sandbox.dotdigital.refusals import V3Refusal, failure_code
 from bridge.sandbox.dotdigital.v3_write import ImportedContact, consent_records, read_contact
 from bridge.sandbox.http import BodyError, HttpReply, HttpRequest, json_reply, read_document, text_reply
 
-_NAMESPACE = uuid.UUID("6f0d7a52-4f0b-4b6e-9d53-7c1f5a1f2c11")
+_IMPORTS = uuid.UUID("6f0d7a52-4f0b-4b6e-9d53-7c1f5a1f2c11")
 _COUNTED = {"GloballySuppressed": "globallySuppressed", "DuplicateIdentifier": "duplicateIdentifiers"}
 _CONSENTS_FAILED = "ConsentRecordsNotApplied"
 
@@ -63,7 +65,7 @@ def get_import_status(account: Account, request: HttpRequest) -> HttpReply:
     settle_due(account)
     shown: dict[str, Any] = {"importId": job.id, "status": job.outcome or NOT_FINISHED}
     if not job.active:
-        shown["summary"] = _summary(job)
+        shown["summary"] = _import_summary(job)
     elif account.switches.import_summary == "null":
         shown["summary"] = None
     return json_reply({**shown, "created": job.created, "updated": job.updated, "failures": job.failures})
@@ -74,7 +76,7 @@ def submit(account: Account, contacts: list[Any], merge: str) -> BulkImport:
     settle_due(account)
     if sum(job.active for job in account.imports.values()) >= account.switches.max_active_imports:
         raise V3Refusal(429, "contacts:tooManyActiveImports", "Too many imports are being processed")
-    job_id = str(uuid.uuid5(_NAMESPACE, str(len(account.imports))))
+    job_id = str(uuid.uuid5(_IMPORTS, str(len(account.imports))))
     job = BulkImport(job_id, account.now(), contacts, merge=merge)
     account.imports[job_id] = job
     settle_due(account)
@@ -82,16 +84,20 @@ def submit(account: Account, contacts: list[Any], merge: str) -> BulkImport:
 
 
 def settle_due(account: Account) -> None:
-    """End every job whose polls or whose time are used up, oldest first."""
-    switches = account.switches
+    """End every job whose polls or whose time are used up, oldest first. Only those that are Finished have an
+    effect."""
+    switches, now = account.switches, account.now()
     for job in account.imports.values():
-        if job.is_due(account.now(), switches.import_polls, switches.import_seconds):
+        if job.is_due(now, switches.import_polls, switches.import_seconds):
             job.outcome = switches.import_outcome
-            if job.outcome == FINISHED:
-                seen: set[tuple[str, str]] = set()
-                for entry in job.contacts:
-                    _apply(account, job, entry, seen)
-                job.contacts = []
+            seen: set[tuple[str, str]] = set()
+            for entry in job.contacts if job.outcome == FINISHED else ():
+                _apply(account, job, entry, seen)
+    for deletion in account.deletions.values():
+        if deletion.is_due(now, switches.delete_polls, switches.delete_seconds):
+            deletion.outcome = switches.delete_outcome
+            for entry in deletion.contacts if deletion.outcome == FINISHED else ():
+                _delete(account, deletion, entry)
 
 
 def _read(account: Account, entry: Any) -> tuple[ImportedContact, list[tuple[str, str]]]:
@@ -161,7 +167,7 @@ def _without_contact_id(identifiers: Any) -> Iterator[tuple[str, Any]]:
         yield from ((name, value) for name, value in identifiers.items() if name != CONTACT_ID)
 
 
-def _summary(job: BulkImport) -> dict[str, int]:
+def _import_summary(job: BulkImport) -> dict[str, int]:
     summary = {
         "newContacts": len(job.created),
         "updatedContacts": len(job.updated),
@@ -173,3 +179,102 @@ def _summary(job: BulkImport) -> dict[str, int]:
         if code != _CONSENTS_FAILED:
             summary[_COUNTED.get(code, "invalidEntries")] += 1
     return summary
+
+
+MOST = 5000  # contacts of one job
+_DELETIONS = uuid.UUID("0a4c6e0e-1f38-4d0b-9a5e-3d1f3b0a9c55")
+_NOT_FOUND = "contactNotFound"
+
+
+def delete_contacts(account: Account, request: HttpRequest) -> HttpReply:
+    """202: accepted, not done. What is wrong with a single value only shows in the report."""
+    contacts = _references(request)
+    settle_due(account)
+    if sum(job.active for job in account.deletions.values()) >= account.switches.max_active_deletes:
+        raise V3Refusal(
+            429, "contacts:tooManyBulkDeleteJobs", "Too many bulk delete jobs are being processed"
+        )
+    job_id = str(uuid.uuid5(_DELETIONS, str(len(account.deletions))))
+    account.deletions[job_id] = BulkDeletion(job_id, account.now(), contacts)
+    settle_due(account)
+    return json_reply({"deleteId": job_id}, 202)
+
+
+def get_delete_status(account: Account, request: HttpRequest) -> HttpReply:
+    """How far a job is, and once it has ended what became of each contact."""
+    job_id = request.parameters["deleteId"]
+    job = account.deletions.get(job_id)
+    if job is None and not _is_uuid(job_id):
+        text = f"The id value '{job_id}' is not a recognized deletion job identifier"
+        raise V3Refusal(400, "contacts:invalidDeleteId", text)
+    if job is None:
+        raise V3Refusal(404, "contacts:importNotFound", "The delete request could not be found")
+    job.polls += 1
+    settle_due(account)
+    running = NOT_STARTED if job.polls <= 1 else NOT_FINISHED
+    shown: dict[str, Any] = {"deleteId": job.id, "status": job.outcome or running}
+    if not job.active:
+        shown["summary"] = _deletion_summary(job)
+    shown["deleted"] = job.deleted
+    shown["failures"] = [_failure(account, *row) for row in job.failures]
+    return json_reply(shown)
+
+
+def _delete(account: Account, job: BulkDeletion, entry: dict[str, Any]) -> None:
+    ((identifier, value),) = entry.items()
+    try:
+        contact = v3_write.find(account, identifier, str(value))
+    except V3Refusal as refusal:
+        job.failures.append((entry, "invalid" + identifier[:1].upper() + identifier[1:], refusal.description))
+        return
+    if contact is None or contact.binned:
+        job.failures.append((entry, _NOT_FOUND, "The contact could not be found"))
+    elif consent.keeps_from_deletion(account, contact):
+        job.failures.append((entry, "contactSuppressed", "The contact is suppressed"))
+    else:
+        account.contacts.bin(contact)
+        job.deleted.append(entry)
+
+
+def _references(request: HttpRequest) -> list[dict[str, Any]]:
+    entries = v3_write.json_body(request)
+    if not isinstance(entries, list):
+        raise v3_write.bad_json()
+    if not entries:
+        raise V3Refusal(
+            400, "contacts:noContactsSpecified", "You must specify 1 or more contacts to be deleted"
+        )
+    if len(entries) > MOST or not all(_is_reference(one) for one in entries):
+        raise V3Refusal(
+            400, "contacts:invalidContacts", f"Send at most {MOST} contacts, by one identifier each"
+        )
+    return entries
+
+
+def _is_reference(entry: Any) -> bool:
+    if not isinstance(entry, dict) or len(entry) != 1:
+        return False
+    ((identifier, value),) = entry.items()
+    return type(value) is (int if identifier == CONTACT_ID else str)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return bool(uuid.UUID(text))
+    except ValueError:
+        return False
+
+
+def _failure(account: Account, entry: dict[str, Any], code: str, description: str) -> dict[str, Any]:
+    failure = {"failureCode": failure_code(code, account.switches), "description": description}
+    return {"identifier": entry, "failures": [failure]}
+
+
+def _deletion_summary(job: BulkDeletion) -> dict[str, int]:
+    unknown = sum(code == _NOT_FOUND for _, code, _ in job.failures)
+    return {
+        "requestedContacts": len(job.contacts),
+        "deletedContacts": len(job.deleted),
+        "unknownContacts": unknown,
+        "invalidEntries": len(job.failures) - unknown,
+    }

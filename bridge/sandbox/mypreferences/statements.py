@@ -1,4 +1,4 @@
-"""Operations on choices: archiving preferences, consents and their filters, and what was held before."""
+"""Operations on what people stated: archiving, consents and their filters, and what was held before."""
 
 from __future__ import annotations
 
