@@ -27,6 +27,7 @@ from bridge.sandbox.faults import Calls, Faults
 
 RECYCLE_BIN = timedelta(days=30)
 _FIRST_ID = 1
+_CACHED = 32
 
 
 class IdentifierTaken(ValueError):
@@ -197,9 +198,6 @@ def _key(name: str, value: str) -> tuple[str, str]:
 
 def _nobody(event: str, contact: StoredContact) -> None:
     del event, contact
-
-
-_CACHED = 32
 
 
 @dataclass(frozen=True)

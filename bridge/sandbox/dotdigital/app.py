@@ -29,6 +29,11 @@ from bridge.sandbox.service import ServiceMiddleware, create_service
 
 V3_SERVICES = ("/contacts/v3", "/events/v3", "/configuration/v3")
 ACCOUNT_INFO = "get-account-information"
+_SINCE = "/contacts/with-preference/{preferenceId}/opt-ins-since/{date}"
+_CHOICES = "/contacts/{contactIdentifier}/preferences"
+_CHOICES_SINGULAR = "/contact/{contactIdentifier}/preferences"
+_CONTACT = "/contacts/v3/{identifier}/{value}"
+_EXPORTS = "/events/v3/export/subscriptions"
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,6 @@ def _v3(method: str, path: str, tier: str, handler: Handler) -> TieredRoute:
     first, *others = handler.__name__.split("_")
     return TieredRoute(first + "".join(map(str.capitalize, others)), method, path, handler, tier)
 
-
-_SINCE = "/contacts/with-preference/{preferenceId}/opt-ins-since/{date}"
-_CHOICES = "/contacts/{contactIdentifier}/preferences"
-_CHOICES_SINGULAR = "/contact/{contactIdentifier}/preferences"
-_CONTACT = "/contacts/v3/{identifier}/{value}"
-_EXPORTS = "/events/v3/export/subscriptions"
 
 ROUTES = RouteTable(
     [

@@ -29,6 +29,9 @@ _COUNTED = {"GloballySuppressed": "globallySuppressed", "DuplicateIdentifier": "
 _CONSENTS_FAILED = "ConsentRecordsNotApplied"
 
 _Failure = tuple[str, str]  # (code, description)
+MOST = 5000  # contacts of one job
+_DELETIONS = uuid.UUID("0a4c6e0e-1f38-4d0b-9a5e-3d1f3b0a9c55")
+_NOT_FOUND = "contactNotFound"
 
 
 class _ImportRequest(msgspec.Struct, rename="camel"):
@@ -179,11 +182,6 @@ def _import_summary(job: BulkImport) -> dict[str, int]:
         if code != _CONSENTS_FAILED:
             summary[_COUNTED.get(code, "invalidEntries")] += 1
     return summary
-
-
-MOST = 5000  # contacts of one job
-_DELETIONS = uuid.UUID("0a4c6e0e-1f38-4d0b-9a5e-3d1f3b0a9c55")
-_NOT_FOUND = "contactNotFound"
 
 
 def delete_contacts(account: Account, request: HttpRequest) -> HttpReply:

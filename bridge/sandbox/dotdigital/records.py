@@ -15,6 +15,8 @@ EXPORT_UNREAD = timedelta(days=30)
 NOT_STARTED, NOT_FINISHED, FINISHED = "NotStarted", "NotFinished", "Finished"
 CONTACT_ID, EMAIL, MOBILE = "contactId", "email", "mobileNumber"
 """Identifiers of contacts beside those that the account defines."""
+_PATTERNS = 97  # a prime: pages do not repeat themselves
+_WHEN = '"2026-01-01T00:00:00.000Z"'
 
 
 @dataclass(slots=True)
@@ -166,10 +168,6 @@ class EventExport:
         status = "active" if self.is_active(now) else "inactive"
         times = {"created": wire.render(self.created), "updated": wire.render(self.updated)}
         return {"id": self.id, **times, **self.body, "status": status}
-
-
-_PATTERNS = 97  # a prime: pages do not repeat themselves
-_WHEN = '"2026-01-01T00:00:00.000Z"'
 
 
 @dataclass(frozen=True)

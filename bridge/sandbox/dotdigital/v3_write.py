@@ -27,6 +27,10 @@ PUBLISHED, CLOSED, LENIENT = "published", "closed", "lenient"
 
 _Problem = tuple[str, str]  # (item, description)
 _WriteStatus = Literal["subscribed", "unsubscribed", "suppressed"]
+_fields = functools.cache(msgspec.structs.fields)
+T = TypeVar("T")
+_IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}", re.ASCII)
+_STATUS = {"unsubscribed": wire.UNSUBSCRIBED, "suppressed": wire.SUPPRESSED}
 
 
 class _ResubscribeOptions(msgspec.Struct, rename="camel"):
@@ -90,8 +94,6 @@ class ImportedContact(ContactWrite, rename="camel"):
     match_identifier: Any = None
 
 
-_fields = functools.cache(msgspec.structs.fields)
-T = TypeVar("T")
 WriteT = TypeVar("WriteT", bound=ReplacedContact)
 
 
@@ -163,10 +165,6 @@ def _extra(document: Any, kind: msgspec.inspect.Type, path: str) -> Iterator[str
                 yield from _extra(value, known[name], f"{path}{name}.")
             else:
                 yield f"{path}{name}"
-
-
-_IDENTIFIER = re.compile(r"[-A-Za-z0-9_]{1,50}", re.ASCII)
-_STATUS = {"unsubscribed": wire.UNSUBSCRIBED, "suppressed": wire.SUPPRESSED}
 
 
 def path_identifier(request: HttpRequest) -> tuple[str, str]:

@@ -13,6 +13,52 @@ _IN_PATH = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _FILTER = re.compile(r"gte::(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{3})?Z)", re.ASCII)
+SUBSCRIBED = "Subscribed"
+UNSUBSCRIBED = "Unsubscribed"
+SUPPRESSED = "Suppressed"
+PENDING = "PendingOptIn"
+DELETED = "Deleted"
+NOT_AVAILABLE = "NotAvailableInThisVersion"
+V3_EMAIL_STATUS = {
+    SUBSCRIBED: "subscribed",
+    UNSUBSCRIBED: "unsubscribed",
+    "SoftBounced": "softBounced",
+    "HardBounced": "hardBounced",
+    "IspComplained": "ispComplained",
+    # The published v3 list lacks this name, the vendor's engineers use it.
+    "MailBlocked": "mailBlocked",
+    "DirectComplaint": "directComplaint",
+    SUPPRESSED: "suppressed",
+    "NotAllowed": "blockedlocalpart",
+    "DomainSuppression": "domainSuppressed",
+    "NoMxRecord": "hardBounced",
+    PENDING: "pendingOptIn",
+    DELETED: "deleted",
+    "SharedSuppression": "sharedsuppression",
+}
+V3_ONLY = {
+    "noSubscription",
+    "spamTrap",
+    "purchased",
+    "knownComplainer",
+    "knownLitigator",
+    "sharedDomainSuppression",
+}
+STATUSES = {*V3_EMAIL_STATUS, *V3_ONLY, NOT_AVAILABLE}
+MAILABLE_OR_WAITING = {SUBSCRIBED, PENDING}
+NEVER_UNSUPPRESSED = {
+    "IspComplained",
+    "DirectComplaint",
+    "NotAllowed",
+    "DomainSuppression",
+    "NoMxRecord",
+    "SharedSuppression",
+    NOT_AVAILABLE,
+    *(V3_ONLY - {"noSubscription"}),
+}
+"""Complaints, suppressed domains and blocks beyond the account cannot be lifted by a resubscribe."""
+GLOBAL_BLOCKS = {"NotAllowed", "DomainSuppression", "SharedSuppression", "sharedDomainSuppression"}
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
 def to_millisecond(moment: datetime) -> datetime:
@@ -56,60 +102,6 @@ def parse_filter(text: str) -> datetime:
     if match is None:
         raise ValueError("not a filter the list accepts")
     return datetime.fromisoformat(match.group(1))
-
-
-SUBSCRIBED = "Subscribed"
-UNSUBSCRIBED = "Unsubscribed"
-SUPPRESSED = "Suppressed"
-PENDING = "PendingOptIn"
-DELETED = "Deleted"
-NOT_AVAILABLE = "NotAvailableInThisVersion"
-
-V3_EMAIL_STATUS = {
-    SUBSCRIBED: "subscribed",
-    UNSUBSCRIBED: "unsubscribed",
-    "SoftBounced": "softBounced",
-    "HardBounced": "hardBounced",
-    "IspComplained": "ispComplained",
-    # The published v3 list lacks this name, the vendor's engineers use it.
-    "MailBlocked": "mailBlocked",
-    "DirectComplaint": "directComplaint",
-    SUPPRESSED: "suppressed",
-    "NotAllowed": "blockedlocalpart",
-    "DomainSuppression": "domainSuppressed",
-    "NoMxRecord": "hardBounced",
-    PENDING: "pendingOptIn",
-    DELETED: "deleted",
-    "SharedSuppression": "sharedsuppression",
-}
-V3_ONLY = {
-    "noSubscription",
-    "spamTrap",
-    "purchased",
-    "knownComplainer",
-    "knownLitigator",
-    "sharedDomainSuppression",
-}
-STATUSES = {*V3_EMAIL_STATUS, *V3_ONLY, NOT_AVAILABLE}
-MAILABLE_OR_WAITING = {SUBSCRIBED, PENDING}
-
-NEVER_UNSUPPRESSED = {
-    "IspComplained",
-    "DirectComplaint",
-    "NotAllowed",
-    "DomainSuppression",
-    "NoMxRecord",
-    "SharedSuppression",
-    NOT_AVAILABLE,
-    *(V3_ONLY - {"noSubscription"}),
-}
-"""Complaints, suppressed domains and blocks beyond the account cannot be lifted by a resubscribe."""
-
-GLOBAL_BLOCKS = {"NotAllowed", "DomainSuppression", "SharedSuppression", "sharedDomainSuppression"}
-OPT_IN_TYPES = {"Unknown", "Single", "Double", "VerifiedDouble"}
-EMAIL_TYPES = {"PlainText", "Html"}
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
 def status_in_v2(status: str) -> str:

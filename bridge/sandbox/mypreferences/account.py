@@ -26,6 +26,14 @@ from bridge.sandbox.mypreferences.subscriptions import SubscriptionRegistry
 from bridge.sandbox.mypreferences.switches import MyPreferencesSwitches
 
 Holds = Callable[[StoredProfile], bool]
+PREFERENCE_CENTER = AccountUser("preference-center", "PREFERENCE_CENTER")
+STAFF = AccountUser("staff-import", "IMPORT")
+BRIDGE_USER = AccountUser("bridge", "SYNC")
+STATUS_MANAGER = AccountUser("status-manager", "SYSTEM")
+"""The add-on that compares with do-not-contact lists."""
+CLIENT_ID = "sandbox-mypreferences-client".ljust(48, "0")
+CLIENT_SECRET = "sandbox-mypreferences-secret".ljust(64, "0")
+API_HASH_KEY = "sandbox-mypreferences-hash-key"
 
 
 @dataclass(frozen=True)
@@ -135,16 +143,6 @@ class ProfileRegistry:
         key = (type_name.lower(), value.lower())
         if self._by_alternate_id.get(key) == profile.profile_id:
             del self._by_alternate_id[key]
-
-
-PREFERENCE_CENTER = AccountUser("preference-center", "PREFERENCE_CENTER")
-STAFF = AccountUser("staff-import", "IMPORT")
-BRIDGE_USER = AccountUser("bridge", "SYNC")
-STATUS_MANAGER = AccountUser("status-manager", "SYSTEM")
-"""The add-on that compares with do-not-contact lists."""
-CLIENT_ID = "sandbox-mypreferences-client".ljust(48, "0")
-CLIENT_SECRET = "sandbox-mypreferences-secret".ljust(64, "0")
-API_HASH_KEY = "sandbox-mypreferences-hash-key"
 
 
 @dataclass

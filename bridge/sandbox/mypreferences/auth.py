@@ -34,6 +34,16 @@ TOO_FAR = "Invalid Authorization Header: The issued time is too far from now."
 
 _SCHEME = re.compile(r"PNAUTHINFO3-(HMAC-)?(SHA256|SHA384|SHA512)", re.IGNORECASE)
 _PARAMETERS = re.compile(r"Credential=([^/\s]+)/([^\s,]+) Signature=([A-Za-z0-9+/]+=*)")
+_CHALLENGE = 'PNAUTHINFO3 realm="https://pm.mypreferences.com"'
+_BAD_SCHEME = (
+    "Invalid Authorization Header: The scheme is invalid. The scheme should contain either PNAUTHINFO3- or "
+    "PNAUTHINFO3-HMAC-. For example: PNAUTHINFO3-HMAC-SHA265."
+)
+_ISSUER = "https://authstg.mypreferences.com/oauth2/v1"
+_KEPT = timedelta(hours=1)
+_SIGNING_KEY = b"sandbox"
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+"""Headers of every answer of the token endpoint."""
 
 
 def is_scheme(name: str) -> bool:
@@ -88,18 +98,6 @@ def fault_of_time(signed: SignedHeader, now: datetime, seconds: float) -> str | 
     if moment > now:
         return WRONG_DATE
     return TOO_FAR if now - moment > timedelta(seconds=seconds) else None
-
-
-_CHALLENGE = 'PNAUTHINFO3 realm="https://pm.mypreferences.com"'
-_BAD_SCHEME = (
-    "Invalid Authorization Header: The scheme is invalid. The scheme should contain either PNAUTHINFO3- or "
-    "PNAUTHINFO3-HMAC-. For example: PNAUTHINFO3-HMAC-SHA265."
-)
-_ISSUER = "https://authstg.mypreferences.com/oauth2/v1"
-_KEPT = timedelta(hours=1)
-_SIGNING_KEY = b"sandbox"
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-"""Headers of every answer of the token endpoint."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from bridge.sandbox.mypreferences.refusal import FORBIDDEN, MyPreferencesRefusal
 BodyT = TypeVar("BodyT")
 EMPTY = HttpReply()
 NO_CONTENT = HttpReply(204)
+MAX_MATCHES = 50
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,6 @@ Handler = Callable[[MyPreferencesCall], HttpReply]
 
 def _invalid_value(name: str, value: str) -> Exception:
     return invalid(f"The value '{value}' is not valid for {name}.")
-
-
-MAX_MATCHES = 50
 
 
 def shown(call: MyPreferencesCall, profile: StoredProfile) -> dict[str, Any]:

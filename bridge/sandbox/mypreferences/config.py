@@ -11,6 +11,8 @@ from bridge.sandbox.mypreferences.records import ADDRESS, EMAIL, KINDS, ContactK
 
 Pairs = tuple[tuple[str, str], ...]
 """Custom properties (key, value), or names by locale (locale, text)."""
+Change = Callable[[Any], Any]
+"""Returns a changed program, filter or consent type, or None to remove it."""
 
 
 @dataclass(frozen=True)
@@ -195,10 +197,6 @@ def sample_config(account: str = "ACME_Corp", **changes: Any) -> AccountConfig:
     return AccountConfig(account=account, **{**parts, **changes})
 
 
-Change = Callable[[Any], Any]
-"""Returns a changed program, filter or consent type, or None to remove it."""
-
-
 class AccountAdmin:
     """Edits one account's programs and consents. A name that is not configured raises ValueError."""
 
@@ -208,10 +206,6 @@ class AccountAdmin:
     def add_program(self, program: ProgramConfig) -> None:
         """Configure one more program."""
         self._config.change(programs=(*self._config.programs, program))
-
-    def add_consent_type(self, consent_type: ConsentTypeConfig) -> None:
-        """Configure one more consent."""
-        self._config.change(consent_types=(*self._config.consent_types, consent_type))
 
     def rename(self, program_id: str, name: str) -> None:
         """Give a program another name; its ids stay."""

@@ -25,6 +25,8 @@ from bridge.sandbox.mypreferences.records import (
 from bridge.sandbox.mypreferences.refusal import invalid, not_found
 from bridge.sandbox.mypreferences.requests import RequestChecker
 
+_BASIC = ("ProfileId", "IsActive", "CustomerName", "CustomerType", "DefaultLocale", "AlternateIds")
+
 
 class ArchivedPreferenceBody(Struct, rename="pascal"):
     """A profile-level preference to be archived."""
@@ -196,9 +198,6 @@ def _wanted(
 def _is(held: StoredConsent, named: ConsentReferenceBody) -> bool:
     same_type = held.consent_type.lower() == named.consent_type.lower()
     return same_type and named.consent_version in (None, held.version)
-
-
-_BASIC = ("ProfileId", "IsActive", "CustomerName", "CustomerType", "DefaultLocale", "AlternateIds")
 
 
 def preferences(call: MyPreferencesCall) -> HttpReply:
