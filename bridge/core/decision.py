@@ -194,7 +194,7 @@ def is_raise(decision: Decision) -> bool:
 
 
 class HoldChange(StrEnum):
-    """What becomes of a cell's hold when the cell is held once more."""
+    """What a cell's hold changes to when the cell is held once more."""
 
     KEEP = "keep"
     RENEW = "renew"  # it keeps its age and takes the new ground
@@ -204,7 +204,7 @@ class HoldChange(StrEnum):
 def hold_change(
     standing: StandingHold | None, reason: str, ground: str, *, ask_again: bool = False
 ) -> HoldChange:
-    """What becomes of the standing hold when its cell is held for `reason`. The same hold stays, whatever was
+    """What the standing hold changes to when its cell is held for `reason`. The same hold stays, whatever was
     answered to it; with `ask_again` not, since the answer was tried and had no effect."""
     if standing is None or standing.reason != reason:
         return HoldChange.REPLACE

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cli_world import EXAMPLE, Call, CliWorld, CommandResult, environment
 
-from bridge.app import App
+from bridge import app
+from bridge.app import Options
 from bridge.cli import main
 from bridge.cli.entry import run
 from bridge.sandbox.world import World
@@ -46,12 +48,18 @@ def settings(cli_world: CliWorld, tmp_path: Path) -> dict[str, str]:
     return given
 
 
+def _short_sleep(seconds: float) -> None:
+    time.sleep(min(seconds, 0.01))
+
+
 @pytest.fixture
 def call(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Call:
     """Run a command in this process. Its pauses between tries and between polls are short."""
-    monkeypatch.setattr(App, "_sleep", lambda _app, seconds: time.sleep(min(seconds, 0.01)))
+    monkeypatch.setattr(
+        app, "Options", partial(Options, sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
+    )
     monkeypatch.setenv("COLUMNS", "80")
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

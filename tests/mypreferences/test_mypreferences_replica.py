@@ -249,7 +249,7 @@ def test_an_unknown_segment_stops_the_sweep(world: World) -> None:
 def test_an_export_that_expired_is_an_incomplete_drain(world: World) -> None:
     world.add()
     world.state.switches.export_polls = 0
-    world.state.switches.export_keep_seconds = -1
+    world.state.switches.export_keep_seconds = 0
     with pytest.raises(DrainIncomplete):
         list(world.replica(segment=SegmentRef("EVERYBODY")).list_people([]))
 
