@@ -111,7 +111,7 @@ def _status(account: MyPreferencesAccount, job: ExportJob) -> str:
         return "Processing"
     if job.final_status != "Complete":
         return job.final_status
-    if account.clock.now() - job.created > timedelta(seconds=account.switches.export_keep_seconds):
+    if account.clock.now() - job.created >= timedelta(seconds=account.switches.export_keep_seconds):
         return "Expired"
     return "Complete"
 
