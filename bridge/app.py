@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property, partial
 from typing import Self
 
+from bridge.core.clocks import Clock, Offsets, utc_now
 from bridge.core.erasure import Eraser, ErasureSettings
 from bridge.core.errors import ConfigError
 from bridge.core.mapping import Mapping as ConsentMapping
@@ -27,13 +28,6 @@ from bridge.store.lease import is_gone, this_process
 from bridge.transport import ErrorMapper, SignIn, Throttle, Transport
 
 LEASE = timedelta(minutes=2)  # renewed continuously; after a crash nobody waits longer than this
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """The bridge's own clock. Watermarks never come from it."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +49,7 @@ class App:
         self.settings = settings
         self.options = options or Options()
         self._open = ExitStack()
+        self._transports: dict[Side, Transport] = {}  # the newest of each side
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +85,7 @@ class App:
     @cached_property
     def store(self) -> Store:
         """The state DB, writable. SQLite upgrades itself; otherwise raises SchemaOutOfDate."""
-        return self._opened(Store.open)
+        return self._opened(partial(Store.open, server_clock=True))
 
     @cached_property
     def reading_store(self) -> Store:
@@ -158,13 +153,25 @@ class App:
             read_timeout=self.options.read_timeout,
             tries=self.options.tries,
             calls_beside=calls_beside,
+            clock=self.options.clock,
+            before_write=self._before_write,
         )
+        self._transports[side] = transport
         self._open.callback(transport.close)
         return transport
 
     @property
     def _sides(self) -> Mapping[Side, MyPreferencesParts | DotdigitalParts]:
         return {Side.MYPREFERENCES: self.mypreferences, Side.DOTDIGITAL: self.dotdigital}
+
+    def _before_write(self) -> None:
+        """A process that lost its lease while it waited sends nothing more."""
+        if "store" in self.__dict__:
+            self.store.require_lease()
+
+    def _offsets(self) -> Offsets:
+        found = {side: self._transports[side].clock_offset for side in Side if side in self._transports}
+        return {side: offset for side, offset in found.items() if offset is not None}
 
     @property
     def readers(self) -> Mapping[Side, ReadReplica]:
@@ -195,6 +202,7 @@ class App:
             progress=progress,
             heartbeat=heartbeat,
             budget=lambda: self.dotdigital.limits.budget,
+            clock_offsets=self._offsets,
         )
 
     def writers(self) -> Writers:

@@ -23,6 +23,7 @@ from typing import Protocol
 import httpx
 
 from bridge import __version__
+from bridge.core.clocks import Clock, ClockOffset, utc_now
 from bridge.core.errors import (
     ConfigError,
     InvalidResponse,
@@ -79,7 +80,8 @@ class Transport:
 
     `to_error(operation, response, is_write)` maps a response that is not good to an error (None: the side
     documents none). `sleep` takes seconds. `tries` is the maximum of attempts per read. `calls_beside`
-    returns the number of requests sent by the sign-in.
+    returns the number of requests sent by the sign-in. `before_write` is called just before each write is
+    sent, after any wait for the rate limits, and may raise: then nothing is sent.
     """
 
     def __init__(
@@ -97,6 +99,8 @@ class Transport:
         tries: int = 4,
         ticks: Callable[[], float] = time.perf_counter,
         calls_beside: Callable[[], int] = lambda: 0,
+        clock: Clock = utc_now,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         self.side, self._name = side, _NAMES[side]
         self._base_url = check_url(base_url)
@@ -104,6 +108,8 @@ class Transport:
         self._sleep, self._jitter, self._tries = sleep, jitter, max(1, tries)
         self._ticks = ticks  # seconds, for the log only
         self._calls, self._calls_beside = 0, calls_beside
+        self._clock, self._before_write = clock, before_write
+        self._offset: ClockOffset | None = None
         self._lock = threading.Lock()
         self._log = logging.getLogger("bridge.transport")
         _silence_url_logs()
@@ -131,6 +137,12 @@ class Transport:
         """Requests sent so far, including retries, refused ones and sign-ins."""
         with self._lock:
             return self._calls + self._calls_beside()
+
+    @property
+    def clock_offset(self) -> ClockOffset | None:
+        """How far this side's clock is ahead of ours, by the Date header of its last response; None before
+        the first."""
+        return self._offset
 
     def read(
         self, operation: str, method: str, path: str, *, params: Params | None = None, json: object = None
@@ -175,7 +187,9 @@ class Transport:
 
     def _once(self, operation: str, request: httpx.Request, attempt: int, *, is_write: bool) -> Response:
         self._throttle.before(operation)
-        began = self._ticks()
+        if is_write:
+            self._before_write()
+        asked, began = self._clock(), self._ticks()
         try:
             response = self._client.send(request)
         except httpx.RequestError as error:
@@ -185,6 +199,8 @@ class Transport:
         answer = _answer(response)
         seconds = self._ticks() - began
         self._log.debug("%s: %d, attempt %d, %.3f s", operation, answer.status, attempt, seconds)
+        if answer.server_time is not None:
+            self._offset = ClockOffset.measured(answer.server_time, asked, self._clock())
         self._throttle.after(operation, answer)
         if answer.good:
             return answer

@@ -210,6 +210,8 @@ def _both_resurrected(topic: Topic, cell: Cell, now: DecisionContext) -> Decisio
         return None
     if undated := tuple(side for side, one in found.items() if one is EvidenceProblem.NEEDS_DATE):
         return Wait(Rule.NEEDS_DATE, undated)
+    if EvidenceProblem.FUTURE in found.values():
+        return Held(Rule.FUTURE)
     return withdrawal_decision(topic, cell, list(Side), Rule.LATE_OPT_IN, now)
 
 
@@ -284,7 +286,11 @@ def _deleted(topic: Topic, cell: Cell, in_side: Side, now: DecisionContext) -> D
     if gone.unlisted:
         return Wait(Rule.UNSEEN, (in_side.other,))
     taken = withdrawal_decision(topic, cell, [in_side], Rule.DELETED, now)
-    return replace(taken, at=max(taken.at, gone.read_at)) if isinstance(taken, Act) else taken
+    return (
+        replace(taken, at=max(taken.at, min(gone.read_at, now.clocks.now)))
+        if isinstance(taken, Act)
+        else taken
+    )
 
 
 def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Decision:
@@ -302,12 +308,12 @@ def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Deci
             return Wait(Rule.NEEDS_DATE, (source,))
         case EvidenceProblem.LATE:
             return withdrawal_decision(topic, cell, [source], Rule.LATE_OPT_IN, now)
+        case EvidenceProblem.FUTURE:  # our clock may be behind: it may be a genuine opt-in
+            return Held(Rule.FUTURE)
         case _ if floor is not None:
             return withdrawal_decision(topic, cell, [source], Rule.UNDATED_OPT_IN, now)
         case EvidenceProblem.NOT_STATED:
             return Nothing(Rule.NOT_A_STATEMENT)
-        case EvidenceProblem.FUTURE:
-            return Held(Rule.FUTURE)
         case _:
             return Held(Rule.UNDATED)
 

@@ -268,7 +268,8 @@ class Cell:
         for side, seen in self.seen.items():
             if seen.choice is Choice.UNSET:
                 continue
-            date = seen.read_at if seen.opted_out and self.said_at(side) is None else seen.changed_at
+            undated = seen.opted_out and self.said_at(side) is None
+            date = min(seen.read_at, clocks.now) if undated else seen.changed_at
             if date is not None and not clocks.is_future(date):
                 latest = newest(latest, date)
         return latest or clocks.now

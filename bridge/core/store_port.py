@@ -375,6 +375,14 @@ class ErasuresPort(Protocol):
 class StorePort(Protocol):
     """The state DB as the engine sees it, by subject. Every method of a subject is one transaction."""
 
+    def now(self) -> datetime:
+        """The bridge's own time, which never goes back."""
+        ...
+
+    def newest(self) -> datetime | None:
+        """The newest of the bridge's own times; None in a new state DB."""
+        ...
+
     @property
     def observations(self) -> ObservationsPort: ...
 

@@ -169,7 +169,7 @@ def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUn
     for attempt, unit, result in ended:
         if result.outcome is WriteOutcome.CHALLENGED:
             # Before the attempt ends: killed in between, nobody is asked twice.
-            note_challenge(run, unit.person.who.person, unit.writes, result.sent_at or run.clock())
+            note_challenge(run, unit.person.who.person, unit.writes, result.sent_at or run.now())
         finished.append(_finished(attempt, unit, result))
         if result.view is not None:
             views.append(result.view)

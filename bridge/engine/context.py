@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
 
 from bridge.core.brakes import BrakeLimits
+from bridge.core.clocks import Clock, Offsets
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.errors import ConfigError, SideError, Verdict
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import PersonId, Side, TopicId
 from bridge.core.ports import FAILURES_IN_A_ROW, ReadReplica, Replica
 from bridge.core.store_port import RunKind, StorePort
-
-Clock = Callable[[], datetime]
 
 
 class Progress(Protocol):
@@ -58,6 +57,7 @@ class Services:
     progress: Progress = silent
     heartbeat: Callable[[], None] = lambda: None  # renews the lease; raises LeaseHeld when it is lost
     budget: Callable[[], Mapping[str, Any]] = dict  # what the sides still allow
+    clock_offsets: Callable[[], Offsets] = dict  # of the sides that stated their time in this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +126,17 @@ class RunHealth:
 
 
 class RunContext:
-    """One run: what it uses, its number, and what is known to be wrong. This is all that a dry run has, so
-    that it cannot write to a side. A run is noted in the state DB as it is made, and as it ends."""
+    """One run: what it uses, its number, and what is known to be wrong. `now` gives the bridge's own time,
+    for what is compared with what is stored; `clock` the machine's, to compare with the services' dates. This
+    is all that a dry run has, so that it cannot write to a side. A run is noted in the state DB as it is
+    made, and as it ends."""
 
     def __init__(self, services: Services, kind: RunKind) -> None:
         self.state, self.readers = services.state, services.readers
         self.mapping, self.tuning, self.clock = services.mapping, services.tuning, services.clock
         self.progress, self.heartbeat, self.budget = services.progress, services.heartbeat, services.budget
+        self.clock_offsets, self.now = services.clock_offsets, services.state.now
+        self.newest_before = services.state.newest()  # the bridge's own time when the run began
         self.kind, self.started_at = kind, services.clock()
         self.health = RunHealth()
         self.observed = dict.fromkeys(Side, 0)  # people read

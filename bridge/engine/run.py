@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from bridge.core.brakes import RunVolume, check_brakes
 from bridge.core.catalogue import Catalogue
+from bridge.core.clocks import clock_problems, earliest_now
 from bridge.core.decision import Rule
 from bridge.core.errors import PlanMoved, SideError
 from bridge.core.facts import CatalogueCheck
@@ -25,6 +26,7 @@ from bridge.engine.poll import FeedPoller, check_confirmations
 from bridge.engine.report import Report, make_report
 from bridge.engine.sweep import sweep
 
+_CLOCKS = "Synchronise the clock by NTP; `bridge doctor` shows how far each clock is off."
 CHANGES_NAMED = 10  # changes of a side's configuration that a report names one by one
 
 R = TypeVar("R", bound=RunContext)
@@ -63,6 +65,7 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
         for alert in brakes.alerts:
             run.health.warn(alert)
         applier = Applier(run, read.decider, read.poller, brakes, people=read.volume.people)
+        enter_safe_mode(run)
         written = applier.withdrawals()
         written.add(applier.raises())
         if run.kind is RunKind.FIRST and read.swept and not run.health.untrusted_topics:
@@ -70,6 +73,15 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
         report = make_report(run, written, brakes=applier.brakes.reasons, swept=read.swept)
         run.end("done" if not report.errors else "failed", report.shown())
     return report
+
+
+def enter_safe_mode(run: RunContext) -> None:
+    """Where the clocks cannot put dates in order, this run opts nobody in: it sends withdrawals only."""
+    problems = clock_problems(run.clock_offsets(), run.clock(), run.newest_before, run.tuning.skew)
+    for problem in problems:
+        run.health.warn(f"Opt-ins are suspended: {problem}. {_CLOCKS}")
+    if problems:
+        run.health.untrusted_topics |= {topic.id for topic in run.mapping.all}
 
 
 @contextmanager
@@ -96,7 +108,6 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
     """The reading half of a run, which a dry run shares: read both sides, and read again what cannot be
     decided without it. A dry run is not the first run: it does not fix what is older than the bridge."""
     first = run.state.facts.first_run_completed is None
-    epoch = _epoch(run, dry=dry)
     _report_erasures(run)
     _check_catalogues(run, fresh=_apply_new_mapping(run) or options.full, dry=dry)
     for side in Side:
@@ -117,7 +128,7 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
         run.state.facts.sweep_due = None
     decider = Decider(
         run,
-        epoch=epoch,
+        epoch=_epoch(run, dry=dry),
         first_run=first,
         raises_approved=options.approve_raises,
         bursts=frozenset() if first else poller.bursts,  # an old suppression list is no burst
@@ -128,7 +139,7 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
 def _epoch(run: RunContext, *, dry: bool) -> datetime:
     known = run.state.facts.epoch
     if known is None:
-        known = run.clock()
+        known = earliest_now(run.clock_offsets(), run.started_at)
         if not dry:
             run.state.facts.epoch = known
     return known

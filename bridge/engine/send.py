@@ -73,7 +73,7 @@ class Sender:
         attempts = begin_attempts(run, side, units)
         requests = [_request(run.mapping, unit) for unit in units]
         results = run.replicas[side].send(requests, run.heartbeat)
-        sent_at = run.clock()
+        sent_at = run.now()
         unrecorded = Counter(result.reason for result in results if isinstance(result, Unrecorded))
         for reason, number in unrecorded.items():
             run.health.warn(f"{side}: people whose consent records were not kept: {number} ({reason})")

@@ -18,7 +18,7 @@ def sweep(run: RunContext) -> bool:
     """Read everybody at both sides. Returns whether both were read to a proven end. Dotdigital comes first:
     it can list its people, and a side without a listing is asked for those. A listing that was cut short
     goes on where it stopped, as far as the side can still do so."""
-    began = run.clock()
+    began = run.now()
     with with_priority(Priority.SWEEP):
         complete = [_sweep_side(run, side, began) for side in (Side.DOTDIGITAL, Side.MYPREFERENCES)]
         _read_unresolved_links(run)

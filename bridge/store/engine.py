@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
+from bridge.core.clocks import Clock, Sequence
 from bridge.core.errors import ConfigError, LeaseHeld
 from bridge.store import tables as t
-
-Clock = Callable[[], datetime]
+from bridge.store.types import UtcMicros
 
 BUSY_SECONDS = 30
 READ_ONLY = "bridge_read_only"
@@ -108,15 +108,26 @@ def _on_postgresql_read_only(connection: Any, _: object) -> None:
     connection.read_only = True
 
 
+_NEWEST = sa.select(t.clock.c.newest)
+_SAVE_NEWEST = (
+    sa.update(t.clock)
+    .where(t.clock.c.newest < sa.bindparam("new", type_=UtcMicros))
+    .values(newest=sa.bindparam("new", type_=UtcMicros))
+)
 _FENCE = sa.select(t.lease.c.fence).where(t.lease.c.name == sa.bindparam("named")).with_for_update(read=True)
 
 
 class UnitOfWork:
     """Units of work: each is one transaction, rolled back whole when anything in it fails."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock, *, read_only: bool = False) -> None:
+    def __init__(
+        self, engine: sa.Engine, clock: Clock, *, read_only: bool = False, server_clock: bool = False
+    ) -> None:
         self.engine = engine
-        self.clock = clock
+        self.server_clock = server_clock
+        self.wall = clock
+        self.clock = Sequence(clock)  # dates everything that is stored
+        self._saved: datetime | None = None
         self.read_only = read_only
         self.fence: tuple[str, int] | None = None  # the lease under which this process writes
         embedded = engine.dialect.name == "sqlite"
@@ -132,6 +143,26 @@ class UnitOfWork:
             if self.fence is not None:
                 self._check_fence(conn, *self.fence)
             yield conn
+            self._save_newest(conn)
+
+    def observe(self, conn: sa.Connection) -> None:
+        """Give no time any more before the newest that any process has stored."""
+        newest = conn.scalar(_NEWEST)
+        if newest is not None:
+            self.clock.observe(newest)
+
+    def require_fence(self) -> None:
+        """Raises LeaseHeld where this process had the lease and lost it."""
+        if self.fence is not None:
+            with self.read() as conn:
+                self._check_fence(conn, *self.fence)
+
+    def _save_newest(self, conn: sa.Connection) -> None:
+        newest = self.clock.newest
+        if newest is None or newest == self._saved:
+            return
+        conn.execute(_SAVE_NEWEST, {"new": newest})
+        self._saved = newest
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

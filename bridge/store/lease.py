@@ -1,7 +1,7 @@
 """The lease: one process at a time may sync with this state DB.
 
 It has an owner and an expiry, so that a killed process blocks nobody for long, and a fence: a number that
-grows with every owner, by which a former owner is refused (see `UnitOfWork.write`).
+grows with every owner, by which a former owner is refused (see `UnitOfWork.write` and `require_fence`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ from bridge.core.errors import LeaseHeld
 from bridge.store import runs
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork
-from bridge.store.statements import insert_new, param
+from bridge.store.statements import insert_new, is_postgresql, param
 
 NAME = "writer"
 
@@ -42,6 +42,7 @@ _RENEW = (
     .where(_NAMED, _l.fence == sa.bindparam("mine"))
     .values(until=param("new_until", _l.until))
 )
+_SERVER_NOW = sa.select(sa.func.clock_timestamp())
 _HOLDER = sa.select(_l.owner, _l.until).where(_NAMED, _l.until > param("now", _l.until))
 
 
@@ -59,15 +60,15 @@ class Lease:
         self._owner = owner
         self._ttl = ttl
         self._is_gone = is_gone
-        self._until: datetime | None = None
+        self._renewed: datetime | None = None
         self.fence = 0
 
     def __enter__(self) -> Self:
         with self._unit.write() as conn:
-            now = self._unit.clock()
-            self.fence = self._take(conn, now)
-            runs.stop_abandoned(conn, now)
-        self._until = now + self._ttl
+            self.fence = self._take(conn, self._now(conn))
+            self._unit.observe(conn)  # what the owner before stored came before all that this one will read
+            runs.stop_abandoned(conn, self._unit.clock())
+        self._renewed = self._unit.wall()
         self._unit.fence = (self._name, self.fence)
         return self
 
@@ -75,20 +76,20 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._unit.fence = None
-        self._until = None
+        self._renewed = None
         with self._unit.write() as conn:
-            self._update(conn, self._unit.clock())
+            self._update(conn, self._now(conn))
 
     def renew(self) -> None:
         """Stay the owner for another time to live. Cheap to call often: it writes when a third has passed."""
-        now = self._unit.clock()
-        if self._until is None:
+        now, renewed = self._unit.wall(), self._renewed
+        if renewed is None:
             raise LeaseHeld("The lease was already given back.", hint="Start the run again.")
-        if now < self._until - self._ttl * 2 / 3:
+        if renewed <= now < renewed + self._ttl / 3:  # a clock that was set back tells nothing
             return
         with self._unit.write() as conn:  # refused there if another process took over
-            self._update(conn, now + self._ttl)
-        self._until = now + self._ttl
+            self._update(conn, self._now(conn) + self._ttl)
+        self._renewed = now
 
     def _take(self, conn: sa.Connection, now: datetime) -> int:
         # a row to lock, so that of two takers the second waits and then finds it taken
@@ -101,14 +102,27 @@ class Lease:
         conn.execute(_TAKE, values | {"named": self._name})
         return fence
 
+    def _now(self, conn: sa.Connection) -> datetime:
+        """The time by which the lease expires: on PostgreSQL the server's, since the clocks of two machines
+        may differ."""
+        return now_at(conn, self._unit)
+
     def _update(self, conn: sa.Connection, until: datetime) -> None:
         conn.execute(_RENEW, {"named": self._name, "mine": self.fence, "new_until": until})
 
 
-def holder(conn: sa.Connection, name: str, now: datetime) -> tuple[str, datetime] | None:
+def holder(conn: sa.Connection, name: str, unit: UnitOfWork) -> tuple[str, datetime] | None:
     """Who has the lease, and until when; None while it is free."""
-    row = conn.execute(_HOLDER, {"named": name, "now": now}).one_or_none()
+    row = conn.execute(_HOLDER, {"named": name, "now": now_at(conn, unit)}).one_or_none()
     return None if row is None else (row.owner, row.until)
+
+
+def now_at(conn: sa.Connection, unit: UnitOfWork) -> datetime:
+    """The time by which leases expire."""
+    if not (unit.server_clock and is_postgresql(conn)):
+        return unit.wall()
+    (now,) = conn.execute(_SERVER_NOW).one()
+    return cast("datetime", now)
 
 
 def _named(owner: str) -> str:

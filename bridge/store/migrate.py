@@ -11,7 +11,16 @@ import sqlalchemy as sa
 from bridge.core.errors import ConfigError, SchemaOutOfDate
 from bridge.store.engine import READ_ONLY, make_engine
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")  # those it knows, the newest last
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+)  # those it knows, the newest last
 HEAD = REVISIONS[-1]
 
 

@@ -8,6 +8,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
+from bridge.core.clocks import Clock
 from bridge.core.erasure import ErasureSettings
 from bridge.core.facts import Facts
 from bridge.store import migrate
@@ -15,7 +16,7 @@ from bridge.store.attempts import AttemptStore
 from bridge.store.catalogue import CatalogueStore
 from bridge.store.cells import CellStore
 from bridge.store.confirmations import ConfirmationStore
-from bridge.store.engine import Clock, UnitOfWork, make_engine
+from bridge.store.engine import UnitOfWork, make_engine
 from bridge.store.erasures import ErasureStore
 from bridge.store.feeds import FeedStore
 from bridge.store.holds import HoldStore
@@ -57,25 +58,35 @@ class Store:
 
     @classmethod
     def open(
-        cls, url: str, clock: Clock, *, upgrade: bool | None = None, erasing: ErasureSettings | None = None
+        cls,
+        url: str,
+        clock: Clock,
+        *,
+        upgrade: bool | None = None,
+        erasing: ErasureSettings | None = None,
+        server_clock: bool = False,
     ) -> Self:
         """Open the state DB to work with it. Without `upgrade`, SQLite makes and upgrades its own schema, and
-        PostgreSQL waits for `bridge db upgrade`. `erasing`: how erased people are recognised. Raises
-        SchemaOutOfDate and ConfigError."""
+        PostgreSQL waits for `bridge db upgrade`. `erasing`: how erased people are recognised. `server_clock`:
+        leases expire by the clock of a PostgreSQL server. Raises SchemaOutOfDate and ConfigError."""
         engine = make_engine(url)
         try:
             _prepare(engine, upgrade=engine.dialect.name == "sqlite" if upgrade is None else upgrade)
         except BaseException:
             engine.dispose()
             raise
-        return cls(UnitOfWork(engine, clock), erasing)
+        unit = UnitOfWork(engine, clock, server_clock=server_clock)
+        with unit.read() as conn:
+            unit.observe(conn)
+        return cls(unit, erasing)
 
     @classmethod
     def reader(cls, url: str, clock: Clock, *, erasing: ErasureSettings | None = None) -> Self:
         """Open the state DB to look only: the DB itself refuses to write. An SQLite file that is out of date,
         or not there yet, is made ready first."""
         cls.open(url, clock).close()
-        return cls(UnitOfWork(make_engine(url, read_only=True), clock, read_only=True), erasing)
+        engine = make_engine(url, read_only=True)
+        return cls(UnitOfWork(engine, clock, read_only=True, server_clock=True), erasing)
 
     def close(self) -> None:
         """Close all connections."""
@@ -101,10 +112,23 @@ class Store:
         over."""
         return Lease(self._unit, name=name, owner=owner, ttl=ttl, is_gone=is_gone)
 
+    def now(self) -> datetime:
+        """The bridge's own time, which never goes back: for what is compared with what is stored."""
+        return self._unit.clock()
+
+    def newest(self) -> datetime | None:
+        """The newest of the bridge's own times that was stored or given; None in a new state DB."""
+        return self._unit.clock.newest
+
+    def require_lease(self) -> None:
+        """Raises LeaseHeld where the lease taken through this store was lost: asked just before each write to
+        a side."""
+        self._unit.require_fence()
+
     def lease_holder(self, name: str = NAME) -> tuple[str, datetime] | None:
         """Who has the right to write, and until when; None while it is free."""
         with self._unit.read() as conn:
-            return holder(conn, name, self._unit.clock())
+            return holder(conn, name, self._unit)
 
 
 def _prepare(engine: sa.Engine, *, upgrade: bool) -> None:

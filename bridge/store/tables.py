@@ -48,6 +48,16 @@ def _is(columns: Iterable[str], what: str) -> str:
     return "(" + " AND ".join(f"{column} IS {what}" for column in columns) + ")"
 
 
+# the bridge's own times
+
+clock = sa.Table(
+    "clock",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("newest", UtcMicros, nullable=False),  # the newest time that any process has stored
+    sa.CheckConstraint("id = 1", name="one_row"),
+)
+
 # people
 
 people = sa.Table(
@@ -166,9 +176,17 @@ cells = sa.Table(
     *(sa.Column(f"{side}_written_at", UtcMicros) for side in Side),  # when our last write there had ended
     *AGREED.make(),
     *(sa.Column(name, sa.Text) for name in VERSIONS.values()),
+    sa.Column(
+        "withdrawal_side", sa.Text
+    ),  # a withdrawal was seen there that the other side has not proven yet
+    sa.Column("withdrawal_at", UtcMicros),  # when it was said; none: the side gives no date
+    sa.Column("withdrawal_seen_at", UtcMicros),  # when it was first seen
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),  # withdrawals sent in vain so far
+    sa.Column("retry_at", UtcMicros),  # when the next one is sent
     flag("dirty"),
     *(check for side in Side for check in _seen_checks(side)),
     _one_of("agreed_choice", Choice),
+    _one_of("withdrawal_side", Side),
     sa.CheckConstraint(
         f"{_is([*AGREED.names, *VERSIONS.values()], 'NULL')} OR {_is(AGREED.required, 'NOT NULL')}",
         name="agreed",
@@ -176,6 +194,8 @@ cells = sa.Table(
     sa.CheckConstraint("topic <> ''", name="topic"),
 )
 sa.Index("ix_cells_dirty", cells.c.person_id, sqlite_where=cells.c.dirty, postgresql_where=cells.c.dirty)
+_waiting = cells.c.retry_at.is_not(None)
+sa.Index("ix_cells_retry_at", cells.c.retry_at, sqlite_where=_waiting, postgresql_where=_waiting)
 
 # runs and writes
 
@@ -205,6 +225,8 @@ attempts = sa.Table(
     sa.Column("begun_at", UtcMicros, nullable=False),
     sa.Column("ended_at", UtcMicros),
     sa.Column("written_at", UtcMicros),  # when the call had ended; none if it changed nothing
+    flag("raises"),  # anything but withdrawals
+    flag("may_apply"),  # it may have been applied, or may still be, whatever was read back
     sa.Column("error", sa.Text),
     sa.Column("code", sa.Text),
     _one_of("side", Side),
@@ -221,11 +243,21 @@ sa.Index(
     postgresql_where=sa.text("state <> 'done'"),
 )
 
+sa.Index(
+    "ix_attempts_raises",
+    attempts.c.begun_at,
+    sqlite_where=attempts.c.raises,
+    postgresql_where=attempts.c.raises,
+)
+
 attempt_topics = sa.Table(
     "attempt_topics",
     metadata,
     sa.Column("attempt_id", Number, sa.ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("choice", sa.Text),  # what was written
+    sa.Column("said_at", UtcMicros),  # the date of the statement that it rests on, where that has one
+    sa.Column("shown_at", UtcMicros),  # the date that the side showed when it was proven
     flag("settled"),  # agreed, tried again or dismissed since: it no longer counts against the cell
 )
 
@@ -322,7 +354,6 @@ followed = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("first_at", UtcMicros, nullable=False),
     sa.Column("last_at", UtcMicros, nullable=False),
-    sa.CheckConstraint("last_at >= first_at", name="order"),
 )
 
 watermarks = sa.Table(

@@ -10,11 +10,12 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
+from bridge.core.clocks import Clock
 from bridge.core.model import Side
 from bridge.core.ports import Hint, batched
 from bridge.core.store_port import PendingEvent, WebhookEvent
 from bridge.store import tables as t
-from bridge.store.engine import Clock, UnitOfWork, make_engine
+from bridge.store.engine import UnitOfWork, make_engine
 from bridge.store.statements import among, count_of, insert_new, param
 
 KEPT = timedelta(days=1)  # after it was processed: what comes again later is processed again

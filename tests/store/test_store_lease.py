@@ -105,7 +105,7 @@ def test_renewing_often_writes_seldom(store: Store, clock: Clock) -> None:
         for _ in range(30):
             clock.tick(1)
             lease.renew()
-            untils.add(lease._until)
+            untils.add(lease._renewed)
     assert len(untils) <= 4
 
 

@@ -1,0 +1,127 @@
+"""Withdrawals that are under way, what our writes said, and the newest of the bridge's own times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+Micros = sa.BigInteger()
+_PAGE = 1000  # attempts
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "clock",
+        sa.Column("id", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("newest", Micros, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_clock")),
+        sa.CheckConstraint("id = 1", name=op.f("ck_clock_one_row")),
+    )
+    op.bulk_insert(sa.table("clock", sa.column("id"), sa.column("newest")), [{"id": 1, "newest": _newest()}])
+    in_sides = (
+        "CONSTRAINT ck_cells_withdrawal_side CHECK (withdrawal_side IN ('mypreferences', 'dotdigital'))"
+    )
+    _add("cells", f"withdrawal_side TEXT {in_sides}")
+    _add("cells", "withdrawal_at BIGINT")
+    _add("cells", "withdrawal_seen_at BIGINT")
+    _add("cells", "tries INTEGER NOT NULL DEFAULT 0")
+    _add("cells", "retry_at BIGINT")
+    _index("ix_cells_retry_at", "cells", "retry_at", where="retry_at IS NOT NULL")
+    with op.batch_alter_table("followed") as followed:  # the clock can go back between two readings
+        followed.drop_constraint(op.f("ck_followed_order"), type_="check")
+    _add("attempts", _flag("attempts", "raises"))
+    _add("attempts", _flag("attempts", "may_apply"))
+    _index("ix_attempts_raises", "attempts", "begun_at", where="raises")
+    _add("attempt_topics", "choice TEXT")
+    _add("attempt_topics", "said_at BIGINT")
+    _add("attempt_topics", "shown_at BIGINT")
+    _fill()
+
+
+def downgrade() -> None:
+    raise NotImplementedError("restore a backup: consent that was recorded is not thrown away")
+
+
+def _add(table: str, column: str) -> None:
+    """Add a column in place. To make the table again, as SQLite often needs, drops what refers to it."""
+    op.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+
+def _flag(table: str, name: str) -> str:
+    if op.get_bind().dialect.name == "postgresql":
+        return f"{name} BOOLEAN NOT NULL DEFAULT false"
+    return f"{name} BOOLEAN NOT NULL DEFAULT 0 CONSTRAINT ck_{table}_{name} CHECK ({name} IN (0, 1))"
+
+
+def _index(name: str, table: str, column: str, *, where: str) -> None:
+    op.create_index(name, table, [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+def _newest() -> int:
+    """The newest of the bridge's own times so far."""
+    sources = [
+        *((name, "runs") for name in ("started_at", "ended_at")),
+        *((name, "attempts") for name in ("begun_at", "ended_at", "written_at")),
+        *((f"{side}_read_at", "people") for side in ("mypreferences", "dotdigital")),
+    ]
+    read = (sa.select(sa.func.max(sa.column(name))).select_from(sa.table(table)) for name, table in sources)
+    return max(op.get_bind().scalar(query) or 0 for query in read)
+
+
+def _fill() -> None:
+    """What the writes of earlier versions said, from their bodies."""
+    conn = op.get_bind()
+    attempts = sa.table(
+        "attempts", *map(sa.column, ("id", "body", "state")), sa.column("raises"), sa.column("may_apply")
+    )
+    about = sa.table("attempt_topics", *map(sa.column, ("attempt_id", "topic", "choice", "said_at")))
+    a = attempts.c
+    raised = (
+        sa.update(attempts)
+        .where(a.id == sa.bindparam("number"))
+        .values(raises=sa.bindparam("is_raise"), may_apply=sa.bindparam("may"))
+    )
+    said = (
+        sa.update(about)
+        .where(about.c.attempt_id == sa.bindparam("number"), about.c.topic == sa.bindparam("about"))
+        .values(choice=sa.bindparam("wrote"), said_at=sa.bindparam("at"))
+    )
+    after = 0
+    while page := conn.execute(
+        sa.select(a.id, a.body, a.state).where(a.id > after).order_by(a.id).limit(_PAGE)
+    ).all():
+        after = page[-1].id
+        for number, body, state in page:
+            writes = list(_writes(body))
+            raises = any(choice == "opted_in" for _, choice, _ in writes)
+            conn.execute(
+                raised, {"number": number, "is_raise": raises, "may": state in ("begun", "in_doubt")}
+            )
+            for topic, choice, at in writes:
+                conn.execute(said, {"number": number, "about": topic, "wrote": choice, "at": at})
+
+
+def _writes(body: Any) -> Iterator[tuple[str, str, int | None]]:
+    """Topic, choice and date of each write."""
+    held = json.loads(body) if isinstance(body, str | bytes) else body
+    for write in held.get("writes", ()):
+        withdraws = write["kind"] == "withdrawal"
+        said = write.get("said_at") if withdraws else write["evidence"]["changed_at"]
+        yield write["topic"], "opted_out" if withdraws else "opted_in", _micros(said)
+
+
+def _micros(text: str | None) -> int | None:
+    if text is None:
+        return None
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
