@@ -99,8 +99,8 @@ def clock_problems(
     mine, theirs = (offsets.get(side) for side in Side)
     if mine is not None and theirs is not None and (apart := mine.beyond(theirs)) > skew:
         found.append(
-            f"the clocks of {Side.MYPREFERENCES} and {Side.DOTDIGITAL} are {_seconds(apart)} apart, more than "
-            f"BRIDGE_SKEW_SECONDS allows"
+            f"the clocks of {Side.MYPREFERENCES} and {Side.DOTDIGITAL} are {_seconds(apart)} apart, more "
+            f"than BRIDGE_SKEW_SECONDS allows"
         )
     confirmed = len(offsets) == len(Side) and not found
     if newest is not None and now < newest - FUTURE_TOLERANCE and not confirmed:

@@ -32,7 +32,7 @@ def upgrade() -> None:
     in_sides = (
         "CONSTRAINT ck_cells_withdrawal_side CHECK (withdrawal_side IN ('mypreferences', 'dotdigital'))"
     )
-    _add("cells", f"withdrawal_side TEXT {in_sides}")
+    _add("cells", f"withdrawal_side TEXT CONSTRAINT ck_cells_withdrawal_side {rule}")
     _add("cells", "withdrawal_at BIGINT")
     _add("cells", "withdrawal_seen_at BIGINT")
     _add("cells", "tries INTEGER NOT NULL DEFAULT 0")
