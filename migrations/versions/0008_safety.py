@@ -29,10 +29,8 @@ def upgrade() -> None:
         sa.CheckConstraint("id = 1", name=op.f("ck_clock_one_row")),
     )
     op.bulk_insert(sa.table("clock", sa.column("id"), sa.column("newest")), [{"id": 1, "newest": _newest()}])
-    in_sides = (
-        "CONSTRAINT ck_cells_withdrawal_side CHECK (withdrawal_side IN ('mypreferences', 'dotdigital'))"
-    )
-    _add("cells", f"withdrawal_side TEXT CONSTRAINT ck_cells_withdrawal_side {rule}")
+    in_sides = "CHECK (withdrawal_side IN ('mypreferences', 'dotdigital'))"
+    _add("cells", f"withdrawal_side TEXT CONSTRAINT ck_cells_withdrawal_side {in_sides}")
     _add("cells", "withdrawal_at BIGINT")
     _add("cells", "withdrawal_seen_at BIGINT")
     _add("cells", "tries INTEGER NOT NULL DEFAULT 0")
