@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from bridge.core.errors import (
     ConfigError,
     InvalidResponse,
+    LeaseHeld,
     OutcomeUnknown,
     Refused,
     ServerError,
@@ -332,3 +333,45 @@ def test_an_unreadable_ca_file_is_reported_with_its_variable(monkeypatch: pytest
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authority.pem")
     with pytest.raises(ConfigError, match="SSL_CERT_FILE"):
         Rig(script(), transport=None)
+
+
+def test_the_right_to_write_is_asked_for_after_the_wait_and_before_each_write() -> None:
+    order: list[str] = []
+
+    class Waits(Open):
+        def before(self, operation: str) -> None:
+            order.append("waited")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        order.append(request.method)
+        return httpx.Response(200)
+
+    rig = Rig(answer, throttle=Waits(), before_write=lambda: order.append("asked"))
+    rig.transport.read("list", "GET", "/people")
+    rig.transport.write("update", "PUT", "/people/1", json={})
+    assert order == ["waited", "GET", "waited", "asked", "PUT"]
+
+
+def test_nothing_is_sent_without_the_right_to_write() -> None:
+    def lost() -> None:
+        raise LeaseHeld("Another process took over.", hint="Wait.")
+
+    rig = Rig(script(), before_write=lost)
+    with pytest.raises(LeaseHeld):
+        rig.transport.write("update", "PUT", "/people/1", json={})
+    assert rig.requests == []
+    assert rig.transport.calls == 0
+
+
+def test_each_answer_tells_how_far_the_clock_of_its_side_is_ahead() -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    later = {"Date": "Sun, 01 Mar 2026 12:05:00 GMT"}
+    rig = Rig(script(httpx.Response(200), httpx.Response(400, headers=later)), clock=lambda: now)
+    rig.transport.read("list", "GET", "/people")
+    assert rig.transport.clock_offset is None
+    with pytest.raises(Refused):
+        rig.transport.read("list", "GET", "/people")
+    offset = rig.transport.clock_offset
+    assert offset is not None
+    assert offset.least == timedelta(minutes=5)
+    assert offset.most == timedelta(minutes=5, seconds=1)

@@ -116,7 +116,7 @@ class Daemon:
         every = timedelta(seconds=self._settings.poll_seconds)
         pause = timedelta(seconds=self._settings.web.hook_pause)
         self._scheduler = Scheduler(self._queue, every=every, sweep_at=self._settings.sweep_at, pause=pause)
-        self._stats = RunStats(app.options.clock)
+        self._stats = RunStats(app.options.clock, monotonic)
 
     def stop(self, reason: str = "requested") -> None:
         """Finish the current run and end. May be called from any thread."""
@@ -166,6 +166,8 @@ class Daemon:
                 return self._reasons.get(timeout=self._watchdog.every)
             except Empty:
                 self._watchdog.check()
+                if self._scheduler.check_clock():
+                    _log.warning("the machine's clock was set back; polls are scheduled again")
 
     def _start(self, web: WebServer, renewer: LeaseRenewer, worker: Worker) -> None:
         web.start()

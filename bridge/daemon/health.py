@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from bridge.core.model import FUTURE_TOLERANCE
 from bridge.daemon.liveness import Heartbeat
 from bridge.engine.report import Report
 from bridge.web.server import HttpAnswer
@@ -24,8 +26,9 @@ class FeedSource(Protocol):
 class RunStats:
     """Results of the runs so far. Thread-safe."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._monotonic = clock, monotonic
+        self._ended_at = monotonic()  # when the last run ended; the start before the first
         self._lock = threading.Lock()
         self._done = self._troubled = self._failed = self._in_a_row = 0
         self._last: dict[str, Any] | None = None
@@ -60,7 +63,13 @@ class RunStats:
             self._last = {**self._ended("failed"), "errors": [kind]}
 
     def _ended(self, how: str) -> dict[str, Any]:
+        self._ended_at = self._monotonic()
         return {"ended": how, "at": self._clock().isoformat().replace("+00:00", "Z")}
+
+    @property
+    def idle(self) -> timedelta:
+        """How long ago the last run ended, or the daemon started, whatever the machine's clock says."""
+        return timedelta(seconds=self._monotonic() - self._ended_at)
 
     @property
     def in_a_row(self) -> int:
@@ -132,6 +141,8 @@ class Health:
             reasons.append(f"the current run has hung for {hung.silent:.0f} s at: {hung.step}")
         if (failures := self._stats.in_a_row) >= MOST_IN_A_ROW:
             reasons.append(f"the last {failures} runs ended with unexpected errors; see the log")
+        if self._heartbeat.now() is None and (idle := self._stats.idle) > self._fresh:
+            reasons.append(f"no run has started for {idle.total_seconds():.0f} s")
         ages = self._ages(reasons)
         last = self._stats.last
         body = {
@@ -160,6 +171,8 @@ class Health:
             ages[feed] = None if at is None else round(max(0.0, (now - at).total_seconds()), 1)
             if at is None:
                 reasons.append(f"{feed} has never been read to its end")
+            elif at - now > FUTURE_TOLERANCE:
+                reasons.append(f"the watermark of {feed} is {at - now} in the future; check the clocks")
             elif now - at > self._fresh + max(turn - self._every, timedelta(0)):
                 reasons.append(f"{feed} was last read to its end {now - at} ago")
         return ages

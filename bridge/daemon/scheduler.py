@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
+from time import monotonic as monotonic_seconds
+from time import time as wall_seconds
 from typing import Any
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
@@ -88,32 +90,37 @@ class JobQueue:
 _ALWAYS: Mapping[str, Any] = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
 
 
+SET_BACK = 2.0  # seconds by which the clock is set back, not merely corrected
+
+
 class Scheduler:
     """Makes a poll due every `every`, and a sweep daily at `sweep_at` (UTC). `pause`: the delay of a poll
-    that is requested by `poll_soon`."""
+    that is requested by `poll_soon`. `wall` and `monotonic` return seconds: of the machine's clock, and since
+    some moment, never set back."""
 
     def __init__(
-        self, queue: JobQueue, *, every: timedelta, sweep_at: time, pause: timedelta = timedelta(seconds=5)
+        self,
+        queue: JobQueue,
+        *,
+        every: timedelta,
+        sweep_at: time,
+        pause: timedelta = timedelta(seconds=5),
+        wall: Callable[[], float] = wall_seconds,
+        monotonic: Callable[[], float] = monotonic_seconds,
     ) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._ahead = wall() - monotonic()
         self._queue, self._pause = queue, pause
         self._lock = threading.Lock()
         self._is_poll_soon = False
         self._counts = {EVENT_JOB_MISSED: 0, EVENT_JOB_MAX_INSTANCES: 0}
         self._scheduler = BackgroundScheduler(timezone=UTC)
-        self._scheduler.add_job(
-            queue.ask,
-            IntervalTrigger(seconds=every.total_seconds(), timezone=UTC),
-            args=[Job.POLL],
-            id=Job.POLL,
-            **_ALWAYS,
-        )
-        self._scheduler.add_job(
-            queue.ask,
-            CronTrigger(hour=sweep_at.hour, minute=sweep_at.minute, timezone=UTC),
-            args=[Job.SWEEP],
-            id=Job.SWEEP,
-            **_ALWAYS,
-        )
+        self._triggers: Mapping[Job, Any] = {
+            Job.POLL: IntervalTrigger(seconds=every.total_seconds(), timezone=UTC),
+            Job.SWEEP: CronTrigger(hour=sweep_at.hour, minute=sweep_at.minute, timezone=UTC),
+        }
+        for job, trigger in self._triggers.items():
+            self._scheduler.add_job(queue.ask, trigger, args=[job], id=job, **_ALWAYS)
         self._scheduler.add_listener(self._count, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
     def poll_soon(self) -> None:
@@ -129,6 +136,19 @@ class Scheduler:
         with self._lock:
             self._is_poll_soon = False
         self._queue.ask(Job.POLL)
+
+    def check_clock(self) -> bool:
+        """Schedule everything again where the machine's clock was set back since the last check: the library
+        waits by it, and would do nothing for as long as the clock is behind. Returns whether it was. A clock
+        that was set forward makes triggers late, and late ones count."""
+        ahead = self._wall() - self._monotonic()
+        is_back = ahead < self._ahead - SET_BACK
+        self._ahead = ahead
+        if is_back:
+            for job, trigger in self._triggers.items():
+                self._scheduler.reschedule_job(job, trigger=trigger)
+            self._now()
+        return is_back
 
     def start(self) -> None:
         """Start the schedule."""

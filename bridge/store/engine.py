@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 from bridge.core.clocks import Clock, Sequence
 from bridge.core.errors import ConfigError, LeaseHeld
 from bridge.store import tables as t
-from bridge.store.types import UtcMicros
+from bridge.store.statements import InsertRows
 
 BUSY_SECONDS = 30
 READ_ONLY = "bridge_read_only"
@@ -109,10 +109,13 @@ def _on_postgresql_read_only(connection: Any, _: object) -> None:
 
 
 _NEWEST = sa.select(t.clock.c.newest)
-_SAVE_NEWEST = (
-    sa.update(t.clock)
-    .where(t.clock.c.newest < sa.bindparam("new", type_=UtcMicros))
-    .values(newest=sa.bindparam("new", type_=UtcMicros))
+_SAVE_NEWEST = InsertRows.build(
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=["id"],
+        set_={"newest": insert.excluded.newest},
+        where=t.clock.c.newest < insert.excluded.newest,
+    ),
+    t.clock,
 )
 _FENCE = sa.select(t.lease.c.fence).where(t.lease.c.name == sa.bindparam("named")).with_for_update(read=True)
 
@@ -161,7 +164,7 @@ class UnitOfWork:
         newest = self.clock.newest
         if newest is None or newest == self._saved:
             return
-        conn.execute(_SAVE_NEWEST, {"new": newest})
+        _SAVE_NEWEST.run(conn, [{"id": 1, "newest": newest}])
         self._saved = newest
 
     @contextmanager

@@ -28,7 +28,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clock")),
         sa.CheckConstraint("id = 1", name=op.f("ck_clock_one_row")),
     )
-    op.bulk_insert(sa.table("clock", sa.column("id"), sa.column("newest")), [{"id": 1, "newest": _newest()}])
+    clock = sa.table("clock", sa.column("id"), sa.column("newest"))
+    op.bulk_insert(clock, [{"id": 1, "newest": _newest()}])
     in_sides = "CHECK (withdrawal_side IN ('mypreferences', 'dotdigital'))"
     _add("cells", f"withdrawal_side TEXT CONSTRAINT ck_cells_withdrawal_side {in_sides}")
     _add("cells", "withdrawal_at BIGINT")

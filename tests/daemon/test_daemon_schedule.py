@@ -113,3 +113,24 @@ def test_kicks_that_find_another_under_way_are_counted() -> None:
         wait_until(lambda: scheduler.blocked > 1, "two kicks were blocked")
     scheduler.stop()
     assert queue.take() is Job.POLL
+
+
+def test_a_clock_that_was_set_back_stops_no_poll() -> None:
+    """The library waits by the machine's clock: without this it would wait for as long as the clock is behind."""
+    wall, queue = [1000.0], JobQueue()
+    scheduler = Scheduler(
+        queue, every=NEVER, sweep_at=time(3, 0), wall=lambda: wall[-1], monotonic=lambda: 0.0
+    )
+    scheduler.start()
+    try:
+        assert not scheduler.check_clock()
+        scheduler._scheduler.modify_job(Job.POLL, next_run_time=datetime.now(UTC) + 2 * NEVER)
+        wall.append(1000.0 - 7200)
+        assert scheduler.check_clock()
+        assert queue.take() is Job.POLL
+        assert scheduler._scheduler.get_job(Job.POLL).next_run_time <= datetime.now(UTC) + NEVER
+        assert not scheduler.check_clock()
+        wall.append(5000.0)  # set forward: what is late counts as it is
+        assert not scheduler.check_clock()
+    finally:
+        scheduler.stop()
