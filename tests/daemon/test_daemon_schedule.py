@@ -116,7 +116,7 @@ def test_kicks_that_find_another_under_way_are_counted() -> None:
 
 
 def test_a_clock_that_was_set_back_stops_no_poll() -> None:
-    """The library waits by the machine's clock: without this it would wait for as long as the clock is behind."""
+    """The library waits by the machine's clock, and would wait for as long as it is behind."""
     wall, queue = [1000.0], JobQueue()
     scheduler = Scheduler(
         queue, every=NEVER, sweep_at=time(3, 0), wall=lambda: wall[-1], monotonic=lambda: 0.0
