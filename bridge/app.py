@@ -112,6 +112,7 @@ class App:
             mapping=lambda: self.mapping,
             memory=lambda: self.store.key_values,
             clock=self.options.clock,
+            read_clock=lambda: self.store.now(),
             sleep=self.options.sleep,
             poll_interval=self.options.export_poll,
         )
@@ -129,6 +130,7 @@ class App:
             memory=lambda: self.store.key_values,
             own_writes=lambda ids, since: self.store.attempts.written_since(Side.DOTDIGITAL, ids, since),
             clock=self.options.clock,
+            read_clock=lambda: self.store.now(),
             sleep=self.options.sleep,
             import_poll=self.options.import_poll,
         )

@@ -37,6 +37,7 @@ R = TypeVar("R", bound=DotdigitalReader)
 class DotdigitalParts:
     """The parts of this side in one process. Each is built on first use. `connect` opens a transport,
     `mapping` and `memory` give the mapping and the state DB's memory for this side when they are needed,
+    `read_clock` dates reads, and never goes back,
     `own_writes` tells the bridge's own writes, `import_poll` is seconds before the first status call for an
     import."""
 
@@ -49,12 +50,14 @@ class DotdigitalParts:
         memory: Callable[[], KeyValue],
         own_writes: OwnWrites,
         clock: Clock,
+        read_clock: Clock,
         sleep: Sleep,
         import_poll: float,
     ) -> None:
         self._settings, self._connect = settings, connect
         self._mapping, self._memory, self._own_writes = mapping, memory, own_writes
-        self._clock, self._sleep, self._import_poll = clock, sleep, import_poll
+        self._clock, self._read_clock = clock, read_clock
+        self._sleep, self._import_poll = sleep, import_poll
 
     @cached_property
     def limits(self) -> RateLimiter:
@@ -111,6 +114,7 @@ class DotdigitalParts:
             self.v3,
             self._mapping(),
             self._clock,
+            read_clock=self._read_clock,
             memory=self._memory(),
             events=self.events,
             budget=self.limits,

@@ -35,7 +35,8 @@ _UNKNOWN_PERSON = PersonId(0)  # known to this side only, so that the store has 
 class DotdigitalReader:
     """Fills `bridge.core.ports.ReadReplica`. `v3=None` does without the v3 API. `clock` gives aware UTC;
     `budget` None: the smallest package's rate limits; `own_writes` tells the bridge's own writes apart;
-    `import_poll` is seconds before the first question about an import."""
+    `import_poll` is seconds before the first question about an import; `read_clock` dates reads (None:
+    `clock`)."""
 
     side = Side.DOTDIGITAL
 
@@ -54,6 +55,7 @@ class DotdigitalReader:
         listing_page: int = LARGEST_LIMIT,
         profile_identifier: str | None = None,
         import_poll: float = PAUSE,
+        read_clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._v2, self._mapping, self._clock, self._sleep = v2, mapping, clock, sleep
         self._access = v3 if isinstance(v3, V3Access) else V3Access(v3)
@@ -65,8 +67,10 @@ class DotdigitalReader:
             import_poll,
         )
         self._listing: ContactListing | None = None
-        self._person = PersonReader(v2, self._access, mapping, clock)
-        self._suppressions, self._opt_ins = Suppressions(v2, clock), OptIns(v2, mapping, clock)
+        self._read_clock = read_clock or clock
+        self._person = PersonReader(v2, self._access, mapping, self._read_clock)
+        self._suppressions = Suppressions(v2, self._read_clock)
+        self._opt_ins = OptIns(v2, mapping, self._read_clock)
         self._modified = ModifiedFeed(self._access, most=len(self._opt_ins.feeds))
         self._events = events
         self._probe = CapabilityProbe(self._access, self._memory, clock, own_writes)
@@ -164,7 +168,7 @@ class DotdigitalReader:
         if self._access.warning is not None:
             yield Page(warnings=[self._access.warning])
         if listing is None:
-            by_v2 = V2Listing(self._v2, self._mapping, self._clock, self._suppressions, self._person)
+            by_v2 = V2Listing(self._v2, self._mapping, self._read_clock, self._suppressions, self._person)
             yield from by_v2.everybody(known)
             return
         for part, read_at in self._parts(listing.everybody()):
@@ -198,11 +202,11 @@ class DotdigitalReader:
     def _parts(self, pages: Iterable[Sequence[ContactV3]]) -> Iterator[tuple[Sequence[ContactV3], datetime]]:
         """Pages of the listing in parts to be stored, each with the time from before its page was asked
         for."""
-        read_at = self._clock()
+        read_at = self._read_clock()
         for contacts in pages:
             for start in range(0, len(contacts), _VIEWS_A_PAGE):
                 yield contacts[start : start + _VIEWS_A_PAGE], read_at
-            read_at = self._clock()
+            read_at = self._read_clock()
 
     def _asked_views(
         self, contacts: Sequence[ContactV3], asked: dict[str, Who], read_at: datetime

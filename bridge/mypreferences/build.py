@@ -75,7 +75,7 @@ def sign_in(settings: MyPreferences, clock: Clock) -> SignIn:
 class MyPreferencesParts:
     """The parts of this side in one process. Each is built on first use. `connect` opens the transport,
     `mapping` and `memory` give the mapping and the state DB's memory for this side when they are needed,
-    `poll_interval` is seconds between status calls for a bulk job."""
+    `read_clock` dates reads, and never goes back, `poll_interval` is seconds between status calls for a bulk job."""
 
     def __init__(
         self,
@@ -85,13 +85,15 @@ class MyPreferencesParts:
         mapping: Callable[[], Mapping],
         memory: Callable[[], KeyValue],
         clock: Clock,
+        read_clock: Clock,
         sleep: Sleep,
         poll_interval: float,
     ) -> None:
         self._settings = settings
         self._connect = connect
         self._mapping, self._memory = mapping, memory
-        self._clock, self._sleep, self._poll_interval = clock, sleep, poll_interval
+        self._clock, self._read_clock = clock, read_clock
+        self._sleep, self._poll_interval = sleep, poll_interval
 
     @cached_property
     def sign_in(self) -> SignIn:
@@ -156,6 +158,7 @@ class MyPreferencesParts:
             self.client,
             self._mapping(),
             self._clock,
+            read_clock=self._read_clock,
             segment=_segment(self._settings),
             subscription_id=self._settings.subscription,
             alternate_id_type=self._settings.alternate_id_type,

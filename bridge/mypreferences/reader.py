@@ -40,7 +40,7 @@ class MyPreferencesReader:
     """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `segment` holds everybody (None: people are
     read one by one); `poll_interval` is the longest time between two questions for an export, in seconds;
     `event_window` is how much of the event history one call reads; `importer` runs imports (None: there are
-    none)."""
+    none); `read_clock` dates reads (None: `clock`)."""
 
     side = Side.MYPREFERENCES
 
@@ -57,12 +57,14 @@ class MyPreferencesReader:
         poll_interval: float = 15.0,
         sleep: Callable[[float], None] = time.sleep,
         importer: Importer | None = None,
+        read_clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._client, self._mapping, self._clock = client, mapping, clock
+        self._read_clock = read_clock or clock
         self._segment, self._subscription_id = segment, subscription_id
         self._finder = ProfileFinder(client, alternate_id_type)
         self._event_window = event_window
-        self._export = SegmentExport(client, clock=clock, poll_interval=poll_interval, sleep=sleep)
+        self._export = SegmentExport(client, clock=self._read_clock, poll_interval=poll_interval, sleep=sleep)
         self._importer = importer
 
     @property
@@ -112,7 +114,7 @@ class MyPreferencesReader:
             yield from self._read_each(people)
             return
         export = FilteredExport(self._export, self._segment, self._mapping)
-        for read, rest in export.read(people, self._clock()):
+        for read, rest in export.read(people, self._read_clock()):
             yield Page(views=read)
             yield from self._read_each(rest)
 
@@ -127,14 +129,14 @@ class MyPreferencesReader:
         """By id: one view for each active address of the profile, which other profiles may share. By
         address: everybody who has it."""
         found: dict[str, PersonView] = {}
-        read_at = self._clock()
+        read_at = self._read_clock()
         profile = None if hint.id is None else self._finder.by_id(hint.id)
         if profile is not None and profile.active:
             for address in views.addresses(profile):
                 view = views.view(address, [profile], self._mapping, read_at, complete=False)
                 found[address_key(address)] = view
         if hint.address is not None:
-            read_at = self._clock()
+            read_at = self._read_clock()
             profiles = self._finder.by_address(hint.address, () if hint.id is None else (hint.id,))
             view = views.view(hint.address, profiles, self._mapping, read_at, complete=True)
             found[address_key(hint.address)] = view
@@ -231,7 +233,7 @@ class MyPreferencesReader:
     def _read_person(self, who: Who) -> PersonView:
         """By every active profile with the address, or linked to the person. Raises Ambiguous where too many
         have the address."""
-        read_at = self._clock()
+        read_at = self._read_clock()
         match = self._finder.find(who)
         view = views.view(who.address, match.profiles, self._mapping, read_at, complete=True)
         if match.linked:

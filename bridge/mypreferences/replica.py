@@ -110,7 +110,7 @@ class MyPreferencesReplica(MyPreferencesReader):
         if not match.targets:
             raise _error(NotFound, _NO_PROFILE)
         # This is the last read before an opt-in: an opt-out that arrived meanwhile wins.
-        view = views.view(who.address, match.profiles, self._mapping, self._clock(), complete=True)
+        view = views.view(who.address, match.profiles, self._mapping, self._read_clock(), complete=True)
         for write, topic in writes:
             if is_outdated(write, view.topics.get(topic.id)):
                 raise _error(Refused, "A withdrawal at MyPreferences is newer than this opt-in.")
