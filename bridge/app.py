@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Self
 
@@ -112,7 +112,7 @@ class App:
             mapping=lambda: self.mapping,
             memory=lambda: self.store.key_values,
             clock=self.options.clock,
-            read_clock=lambda: self.store.now(),
+            read_clock=self._own_time,
             sleep=self.options.sleep,
             poll_interval=self.options.export_poll,
         )
@@ -130,7 +130,7 @@ class App:
             memory=lambda: self.store.key_values,
             own_writes=lambda ids, since: self.store.attempts.written_since(Side.DOTDIGITAL, ids, since),
             clock=self.options.clock,
-            read_clock=lambda: self.store.now(),
+            read_clock=self._own_time,
             sleep=self.options.sleep,
             import_poll=self.options.import_poll,
         )
@@ -165,6 +165,10 @@ class App:
     @property
     def _sides(self) -> Mapping[Side, MyPreferencesParts | DotdigitalParts]:
         return {Side.MYPREFERENCES: self.mypreferences, Side.DOTDIGITAL: self.dotdigital}
+
+    def _own_time(self) -> datetime:
+        """The bridge's own time. The state DB is opened with the first read."""
+        return self.store.now()
 
     def _before_write(self) -> None:
         """A process that lost its lease while it waited sends nothing more."""

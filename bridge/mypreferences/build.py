@@ -75,7 +75,8 @@ def sign_in(settings: MyPreferences, clock: Clock) -> SignIn:
 class MyPreferencesParts:
     """The parts of this side in one process. Each is built on first use. `connect` opens the transport,
     `mapping` and `memory` give the mapping and the state DB's memory for this side when they are needed,
-    `read_clock` dates reads, and never goes back, `poll_interval` is seconds between status calls for a bulk job."""
+    `read_clock` dates reads and never goes back, `poll_interval` is seconds between status calls for a bulk
+    job."""
 
     def __init__(
         self,
