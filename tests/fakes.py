@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, Entry
 from bridge.core.errors import NotFound, SideError
-from bridge.core.mapping import ConsentRef, FilterRef, Topic
+from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Topic
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.mapping_check import kinds_used
 from bridge.core.model import (
@@ -46,6 +46,7 @@ class Said:
     choice: Choice
     at: datetime | None
     frequencies: tuple[str, ...] = ()
+    stated: bool = True
 
 
 @dataclass
@@ -203,7 +204,7 @@ class FakeSide:
         topics = {}
         for topic in self._topics():
             said = person.said.get(topic, Said(Choice.UNSET, None))
-            topics[topic] = Observation(said.choice, read_at, said.at, said.frequencies)
+            topics[topic] = Observation(said.choice, read_at, said.at, said.frequencies, stated=said.stated)
         return PersonView(person.address, (person.id,), topics, complete=True)
 
     def _call(self, operation: str) -> None:
@@ -280,6 +281,8 @@ class FakeSide:
         return WriteResponse.ACCEPTED
 
     def _apply(self, person: FakePerson, write: Write) -> None:
+        """MyPreferences keeps the date that a write carries, and ignores a write that is older than what it
+        holds. Dotdigital takes no date: it stamps its own time, unless the value is what it holds already."""
         match write:
             case Withdrawal():
                 said = Said(Choice.OPTED_OUT, write.effective_at)
@@ -287,10 +290,20 @@ class FakeSide:
                 frequencies = () if write.frequency is None else (write.frequency,)
                 said = Said(Choice.OPTED_IN, write.evidence.changed_at, frequencies)
         held = person.said.get(write.topic)
-        older = held is not None and held.at is not None and said.at is not None and said.at < held.at
-        if not older or self.honours_older:
-            person.said[write.topic] = said
+        if self.side is Side.DOTDIGITAL:
+            person.said[write.topic] = self._stamped(write.topic, said, held)
+        else:
+            older = held is not None and held.at is not None and said.at is not None and said.at < held.at
+            if not older or self.honours_older:
+                person.said[write.topic] = said
         person.touched = self.clock()
+
+    def _stamped(self, topic: TopicId, said: Said, held: Said | None) -> Said:
+        if held is not None and (held.choice, held.frequencies) == (said.choice, said.frequencies):
+            return held
+        if topic == CHANNEL and said.choice is Choice.OPTED_IN:
+            return replace(said, at=None, stated=False)  # being subscribed is a state without a date
+        return replace(said, at=self.clock())
 
 
 def _undated(view: PersonView) -> PersonView:
