@@ -116,5 +116,11 @@ def earliest_now(offsets: Offsets, now: datetime) -> datetime:
     return min((now, *(now + offset.most for offset in offsets.values())))
 
 
+def latest_now(offsets: Offsets, now: datetime) -> datetime:
+    """The present moment by the clock that is furthest ahead: a date that a service gives is not from the
+    future because our own clock is behind."""
+    return max((now, *(now + offset.least for offset in offsets.values())))
+
+
 def _seconds(apart: timedelta) -> str:
     return f"{ceil(apart / _SECOND)} s"

@@ -22,7 +22,7 @@ class EvidenceProblem(StrEnum):
     NEEDS_DATE = "needs_date"  # it came from a listing: reading the person alone may find its date
     NOT_STATED = "not_stated"  # a state of the system, nobody's statement
     UNDATED = "undated"
-    FUTURE = "future"  # it, or what it would undo, is dated later than the clock can explain
+    FUTURE = "future"  # dated later than the clock can explain
     LATE = "late"  # not newer than the withdrawal it would undo
 
 
@@ -34,7 +34,7 @@ def evidence_of(
         return EvidenceProblem.NOT_STATED
     if seen.changed_at is None:
         return EvidenceProblem.NEEDS_DATE if seen.undated else EvidenceProblem.UNDATED
-    if clocks.is_future(seen.changed_at) or (newer_than is not None and clocks.is_future(newer_than)):
+    if clocks.is_future(seen.changed_at):
         return EvidenceProblem.FUTURE
     if newer_than is not None and seen.changed_at <= newer_than + clocks.skew:
         return EvidenceProblem.LATE

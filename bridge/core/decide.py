@@ -210,8 +210,6 @@ def _both_resurrected(topic: Topic, cell: Cell, now: DecisionContext) -> Decisio
         return None
     if undated := tuple(side for side, one in found.items() if one is EvidenceProblem.NEEDS_DATE):
         return Wait(Rule.NEEDS_DATE, undated)
-    if EvidenceProblem.FUTURE in found.values():
-        return Held(Rule.FUTURE)
     return withdrawal_decision(topic, cell, list(Side), Rule.LATE_OPT_IN, now)
 
 
@@ -308,12 +306,12 @@ def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Deci
             return Wait(Rule.NEEDS_DATE, (source,))
         case EvidenceProblem.LATE:
             return withdrawal_decision(topic, cell, [source], Rule.LATE_OPT_IN, now)
-        case EvidenceProblem.FUTURE:  # our clock may be behind: it may be a genuine opt-in
-            return Held(Rule.FUTURE)
         case _ if floor is not None:
             return withdrawal_decision(topic, cell, [source], Rule.UNDATED_OPT_IN, now)
         case EvidenceProblem.NOT_STATED:
             return Nothing(Rule.NOT_A_STATEMENT)
+        case EvidenceProblem.FUTURE:
+            return Held(Rule.FUTURE)
         case _:
             return Held(Rule.UNDATED)
 

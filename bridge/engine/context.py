@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from bridge.core.brakes import BrakeLimits
-from bridge.core.clocks import Clock, Offsets
+from bridge.core.clocks import Clock, Offsets, latest_now
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.errors import ConfigError, SideError, Verdict
 from bridge.core.mapping import Mapping as ConsentMapping
-from bridge.core.model import PersonId, Side, TopicId
+from bridge.core.model import ClockReading, PersonId, Side, TopicId
 from bridge.core.ports import FAILURES_IN_A_ROW, ReadReplica, Replica
 from bridge.core.store_port import RunKind, StorePort
 
@@ -142,6 +142,10 @@ class RunContext:
         self.observed = dict.fromkeys(Side, 0)  # people read
         self.calls_before = {side: reader.calls for side, reader in services.readers.items()}
         self.id = services.state.runs.begin(kind)
+
+    def clock_reading(self) -> ClockReading:
+        """The present moment, as decisions compare it with the dates of the services."""
+        return ClockReading(latest_now(self.clock_offsets(), self.clock()), self.tuning.skew)
 
     def end(self, state: str, report: Mapping[str, Any]) -> None:
         """Note how the run ended: `done`, `failed` or `stopped`."""

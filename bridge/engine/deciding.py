@@ -11,7 +11,7 @@ from bridge.core.decide import decide
 from bridge.core.decision import Decision, Wait, writes_of
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Topic
-from bridge.core.model import CHANNEL, Cell, ClockReading, PersonId, Side, Withdrawal
+from bridge.core.model import CHANNEL, Cell, PersonId, Side, Withdrawal
 from bridge.engine.context import RunContext
 from bridge.engine.fetch import read_people
 
@@ -40,7 +40,7 @@ class Decider:
         bursts: frozenset[datetime] = frozenset(),
     ) -> None:
         self._run = run
-        clocks, wait = ClockReading(run.clock(), run.tuning.skew), run.tuning.challenge_wait
+        clocks, wait = run.clock_reading(), run.tuning.challenge_wait
         self._context = DecisionContext(clocks, epoch, first_run, raises_approved, bursts, wait)
 
     def people(self) -> Iterator[list[list[CellDecision]]]:
@@ -55,7 +55,7 @@ class Decider:
         """The decisions about one person."""
         run, mapping = self._run, self._run.mapping
         channel = next((cell for cell in cells if cell.topic == CHANNEL), None)
-        now = replace(self._context, clocks=ClockReading(run.clock(), run.tuning.skew))
+        now = replace(self._context, clocks=run.clock_reading())
         decisions = []
         for cell in cells:
             topic = mapping.topic(cell.topic)
