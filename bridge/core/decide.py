@@ -284,11 +284,9 @@ def _deleted(topic: Topic, cell: Cell, in_side: Side, now: DecisionContext) -> D
     if gone.unlisted:
         return Wait(Rule.UNSEEN, (in_side.other,))
     taken = withdrawal_decision(topic, cell, [in_side], Rule.DELETED, now)
-    return (
-        replace(taken, at=max(taken.at, min(gone.read_at, now.clocks.now)))
-        if isinstance(taken, Act)
-        else taken
-    )
+    if isinstance(taken, Act):
+        return replace(taken, at=max(taken.at, min(gone.read_at, now.clocks.now)))
+    return taken
 
 
 def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Decision:
