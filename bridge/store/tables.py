@@ -181,7 +181,7 @@ cells = sa.Table(
     ),  # a withdrawal was seen there that the other side has not proven yet
     sa.Column("withdrawal_at", UtcMicros),  # when it was said; none: the side gives no date
     sa.Column("withdrawal_seen_at", UtcMicros),  # when it was first seen
-    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),  # withdrawals sent without effect so far
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),  # sent without effect so far
     sa.Column("retry_at", UtcMicros),  # when the next one is sent
     flag("dirty"),
     *(check for side in Side for check in _seen_checks(side)),
