@@ -40,9 +40,10 @@ NEWS, ASKED_FOR = "NEWS_EMAIL", 1002
 
 
 def shell_commands() -> list[str]:
-    """Every line of the README's shell blocks."""
+    """Every line of the README's shell blocks, without its comment."""
     blocks = re.findall(r"^( *)```sh\n(.*?)^\1```$", README, flags=re.MULTILINE | re.DOTALL)
-    return [line.strip() for _, block in blocks for line in block.splitlines() if line.strip()]
+    lines = (line.partition(" #")[0].strip() for _, block in blocks for line in block.splitlines())
+    return [line for line in lines if line]
 
 
 def section(title: str) -> str:
