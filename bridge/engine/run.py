@@ -65,7 +65,6 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
         for alert in brakes.alerts:
             run.health.warn(alert)
         applier = Applier(run, read.decider, read.poller, brakes, people=read.volume.people)
-        enter_safe_mode(run)
         written = applier.withdrawals()
         written.add(applier.raises())
         if run.kind is RunKind.FIRST and read.swept and not run.health.untrusted_topics:
@@ -126,6 +125,7 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
     swept = (first or options.full or bool(run.state.facts.sweep_due)) and sweep(run)
     if swept:
         run.state.facts.sweep_due = None
+    enter_safe_mode(run)
     decider = Decider(
         run,
         epoch=_epoch(run, dry=dry),

@@ -117,7 +117,8 @@ _SAVE_NEWEST = InsertRows.build(
     ),
     t.clock,
 )
-_FENCE = sa.select(t.lease.c.fence).where(t.lease.c.name == sa.bindparam("named")).with_for_update(read=True)
+_FENCE = sa.select(t.lease.c.fence).where(t.lease.c.name == sa.bindparam("named"))
+_HELD_FENCE = _FENCE.with_for_update(read=True)  # nobody takes the lease before this transaction ends
 
 
 class UnitOfWork:
@@ -144,7 +145,7 @@ class UnitOfWork:
         """A transaction that may write. Raises LeaseHeld where this process had the lease and lost it."""
         with self._write_lock, self.engine.begin() as conn:
             if self.fence is not None:
-                self._check_fence(conn, *self.fence)
+                _check_fence(conn.scalar(_HELD_FENCE, {"named": self.fence[0]}), self.fence[1])
             yield conn
             self._save_newest(conn)
 
@@ -158,7 +159,7 @@ class UnitOfWork:
         """Raises LeaseHeld where this process had the lease and lost it."""
         if self.fence is not None:
             with self.read() as conn:
-                self._check_fence(conn, *self.fence)
+                _check_fence(conn.scalar(_FENCE, {"named": self.fence[0]}), self.fence[1])
 
     def _save_newest(self, conn: sa.Connection) -> None:
         newest = self.clock.newest
@@ -186,9 +187,10 @@ class UnitOfWork:
                 if raw is not None:
                     raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _check_fence(self, conn: sa.Connection, name: str, fence: int) -> None:
-        if conn.scalar(_FENCE, {"named": name}) != fence:
-            raise LeaseHeld(
-                "Another process took over the right to write to this state DB; this one stops.",
-                hint="Run one `bridge run` or `bridge reconcile` at a time.",
-            )
+
+def _check_fence(stored: int | None, mine: int) -> None:
+    if stored != mine:
+        raise LeaseHeld(
+            "Another process took over the right to write to this state DB; this one stops.",
+            hint="Run one `bridge run` or `bridge reconcile` at a time.",
+        )
