@@ -41,7 +41,14 @@ MappingFile = Annotated[
 Full = Annotated[bool, typer.Option("--full", help="Read every person on both sides instead of the feeds.")]
 ApproveRaises = Annotated[
     bool,
-    typer.Option("--approve-raises", help="Send dated opt-ins from before the first run."),
+    typer.Option(
+        "--approve-raises",
+        help="Send dated opt-ins from before the first run, or from before a topic was mapped.",
+    ),
+]
+ApproveMapping = Annotated[
+    bool,
+    typer.Option("--approve-mapping", help="Send what a changed mapping writes for many people."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 

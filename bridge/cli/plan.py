@@ -27,7 +27,7 @@ from bridge.cli.output import (
     styled,
     with_side_name,
 )
-from bridge.core.errors import ConfigError, PlanMoved
+from bridge.core.errors import BrakeTripped, ConfigError, PlanMoved
 
 if TYPE_CHECKING:
     from bridge.app import App
@@ -218,10 +218,11 @@ def apply(
 
     with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
         _check_instance(app, saved)
-        if reasons := _tripped_brakes(app, saved["acts"]):
-            return _report_brake(reasons, json=json)
         services = app.services(progress=progress, heartbeat=heartbeat)
-        report = apply_plan(services, app.writers(), saved["acts"], mapping=saved["mapping"])
+        try:
+            report = apply_plan(services, app.writers(), saved["acts"], mapping=saved["mapping"])
+        except BrakeTripped as error:
+            return _report_brake(error.reasons, json=json)
     return print_report(report, json=json)
 
 
@@ -264,26 +265,14 @@ def _check_instance(app: App, saved: dict[str, Any]) -> None:
         raise PlanMoved("This plan was made with a different state DB; nothing was written.", hint=_NEW_PLAN)
 
 
-def _tripped_brakes(app: App, acts: list[dict[str, Any]]) -> tuple[str, ...]:
-    """The brakes that stop this plan. They apply to a saved plan as they do to a run."""
-    from bridge.core.brakes import RunVolume, check_brakes
-
-    kinds = [{write["kind"] for one in act["acts"].values() for write in one["writes"]} for act in acts]
-    volume = RunVolume(
-        raises=sum(bool(kind - {"withdrawal"}) for kind in kinds),
-        withdrawals=sum("withdrawal" in kind for kind in kinds),
-        people=app.store.people.count(),
-    )
-    return check_brakes(volume, app.tuning.limits).reasons
-
-
 def _report_brake(reasons: tuple[str, ...], *, json: bool) -> int:
-    from bridge.cli.report import limits_of
+    from bridge.cli.report import ways_out
 
     for reason in reasons:
         failure(f"A brake stops this plan: {reason}.")
-    hint = f"Nothing was written. If intended, raise {limits_of(reasons)} for this run and apply again."
-    note(StatusMark.NEXT, hint, stderr=True)
+    note(StatusMark.NEXT, "Nothing was written.", stderr=True)
+    for way in ways_out(reasons):
+        note(StatusMark.NEXT, f"{way}, and apply again.", stderr=True)
     if json:
         print_json({"brakes": list(reasons), "writes_sent": 0})
     return ExitCode.BRAKE

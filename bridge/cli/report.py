@@ -113,7 +113,7 @@ def _next_steps(report: Report) -> Iterator[str]:
         yield "Review held changes: `bridge holds list`; one person: `bridge explain EMAIL`."
     if report.brakes:
         yield "See what would be sent: `bridge plan`."
-        yield f"If intended, raise {limits_of(report.brakes)} for one run, and run again."
+        yield from (f"{way}." for way in ways_out(report.brakes))
     elif (counts.unproven or report.written.failed) and not report.errors:
         yield "The next `bridge reconcile` verifies these writes and retries."
     elif _plan_done(report):
@@ -125,10 +125,14 @@ def _next_steps(report: Report) -> Iterator[str]:
         yield "The next `bridge reconcile` continues."
 
 
-def limits_of(brakes: Sequence[str]) -> str:
-    """The settings that raise the limits of these brakes (`raises: …`, `withdrawals: …`)."""
+def ways_out(brakes: Sequence[str]) -> Iterator[str]:
+    """What to do about these brakes (`raises: …`, `withdrawals: …`, `mapping: …`) if what they stop is
+    intended."""
     kinds = [kind for kind in ("raises", "withdrawals") if any(one.startswith(kind) for one in brakes)]
-    return " and ".join(f"BRIDGE_BRAKES__{kind.upper()}_MAX" for kind in kinds) or "BRIDGE_BRAKES__…"
+    if limits := " and ".join(f"BRIDGE_BRAKES__{kind.upper()}_MAX" for kind in kinds):
+        yield f"If intended, raise {limits} for one run"
+    if any(one.startswith("mapping") for one in brakes):
+        yield "If the mapping is right, approve it once by `bridge reconcile --approve-mapping`"
 
 
 def _print_errors(errors: list[SideError]) -> None:

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.options import ApproveRaises, Config, DatabaseUrl, Full, Json, MappingFile, settings_from
+from bridge.cli.options import (
+    ApproveMapping,
+    ApproveRaises,
+    Config,
+    DatabaseUrl,
+    Full,
+    Json,
+    MappingFile,
+    settings_from,
+)
 
 
 def run(config: Config = None) -> int:
@@ -36,13 +45,14 @@ def reconcile(
     full: Full = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; same as `bridge plan`.")] = False,
     approve_raises: ApproveRaises = False,
+    approve_mapping: ApproveMapping = False,
     json: Json = False,
 ) -> int:
     """Sync once: read, decide, write, verify; then exit."""
     from bridge.engine.run import RunOptions, run_once
 
     settings = settings_from(config, database_url, mapping)
-    options = RunOptions(full=full, approve_raises=approve_raises)
+    options = RunOptions(full=full, approve_raises=approve_raises, approve_mapping=approve_mapping)
     if dry_run:
         from bridge.cli.plan import run_plan
 

@@ -76,6 +76,7 @@ class Rule(StrEnum):
     FREQUENCY_UNDATED = "frequency_undated"
     DIRECTION = "direction"
     BURST = "burst"
+    FLIPPING = "flipping"
     UNREADABLE = "unreadable"
     REFUSED = "refused"
     NOT_HONOURED = "not_honoured"
@@ -105,7 +106,7 @@ RULE_TEXT: Mapping[Rule, str] = {
     Rule.UNDATED_OPT_IN: "the opt-in has no date and cannot undo an opt-out",
     Rule.NEWER_OPT_IN: "a dated opt-in, newer than anything against it",
     Rule.NEWER_FREQUENCY: "both sides are opted in; the newer dated frequency counts",
-    Rule.FIRST_RUN: "an opt-in from before the bridge; an operator must approve it",
+    Rule.FIRST_RUN: "an opt-in from before the bridge or its mapping; an operator must approve it",
     Rule.UNDATED: "the opt-in has no date, so it opts nobody in",
     Rule.FUTURE: "the opt-in is dated in the future",
     Rule.CONFLICT: "both sides changed to opposite choices, and the mapping leaves that to an operator",
@@ -124,7 +125,8 @@ RULE_TEXT: Mapping[Rule, str] = {
     Rule.SEVERAL_FREQUENCIES: "several frequencies are chosen at once",
     Rule.FREQUENCY_UNKNOWN: "the chosen frequency is not in the mapping",
     Rule.FREQUENCY_UNDATED: "the frequencies differ, and neither is newer",
-    Rule.BURST: "many people were unsubscribed in the same minute: a list clean-up, not single choices",
+    Rule.BURST: "many people were opted out or in in the same minute: a mass change, not single choices",
+    Rule.FLIPPING: "the topic was opted in twice within 30 days and opted out again; an operator decides",
     Rule.UNREADABLE: "one side cannot be read for this person",
     Rule.REFUSED: "the side refused the write permanently",
     Rule.NOT_HONOURED: "the side accepted the write several times without effect",

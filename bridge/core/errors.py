@@ -5,6 +5,7 @@ BridgeError
 ├── SchemaOutOfDate        the state DB needs `bridge db upgrade`          exit 2
 ├── LeaseHeld              another process writes to this state DB        exit 1
 ├── PlanMoved              what a saved plan was based on has changed     exit 2
+├── BrakeTripped           a brake stops a saved plan                     exit 4
 ├── DrainIncomplete        a feed could not be read to a proven end       (the watermark stays)
 └── SideError              one side answered, or failed to answer
     ├── Unreachable        no connection, TLS failure, time-out before an answer      retry
@@ -75,6 +76,16 @@ class SchemaOutOfDate(BridgeError):
 
 class LeaseHeld(BridgeError):
     """Another process holds the right to write to this state DB."""
+
+
+class BrakeTripped(BridgeError):
+    """A brake stops a saved plan before anything of it is sent. `reasons` are those of the brakes."""
+
+    exit_code = 4
+
+    def __init__(self, what: str, *, reasons: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(what, hint=hint)
+        self.reasons = reasons
 
 
 class PlanMoved(BridgeError):

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Self, TypeVar, overload
 
+from bridge.core.brakes import Burst
 from bridge.core.model import Side, TopicId
 from bridge.core.ports import KeyValue, ListingCursor
+from bridge.core.scope import Names, Scopes, scope_in, scope_out
 
 T = TypeVar("T")
 
@@ -68,6 +70,40 @@ def _check(check: CatalogueCheck) -> str:
     return json.dumps({"at": _instant(check.at), "gone": dict(check.gone)})
 
 
+def _read_bursts(text: str) -> Sequence[Burst]:
+    return tuple(
+        Burst(Side(side), datetime.fromisoformat(minute), opts_in, datetime.fromisoformat(found_at))
+        for side, minute, opts_in, found_at in json.loads(text)
+    )
+
+
+def _bursts(bursts: Sequence[Burst]) -> str:
+    rows = [[one.side.value, _instant(one.minute), one.opts_in, _instant(one.found_at)] for one in bursts]
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def _read_scopes(text: str) -> Scopes:
+    row = json.loads(text)
+    return Scopes(row["mapping"], {TopicId(topic): scope_in(one) for topic, one in row["topics"].items()})
+
+
+def _scopes(scopes: Scopes) -> str:
+    topics = {topic: scope_out(scope) for topic, scope in scopes.topics.items()}
+    return json.dumps({"mapping": scopes.mapping, "topics": topics}, ensure_ascii=False)
+
+
+def _read_names(text: str) -> Mapping[TopicId, Names]:
+    return {
+        TopicId(topic): {Side(side): name for side, name in names.items()}
+        for topic, names in json.loads(text).items()
+    }
+
+
+def _names(read: Mapping[TopicId, Names]) -> str:
+    plain = {topic: {side.value: name for side, name in names.items()} for topic, names in read.items()}
+    return json.dumps(plain, ensure_ascii=False)
+
+
 class Facts:
     """The facts of one state DB. Reading and setting go to `values` at once."""
 
@@ -91,6 +127,15 @@ class Facts:
 
     mapped_topics = _Fact("mapped_topics", _read_topics, _topics)
     """The topics of that mapping. Other topics are not decided."""
+
+    scopes = _Fact("scopes", _read_scopes, _scopes)
+    """What each topic is mapped to, and since when."""
+
+    read_names = _Fact("read_names", _read_names, _names)
+    """What each topic was mapped to when its people were last read, be it by a dry run."""
+
+    bursts = _Fact("bursts", _read_bursts, _bursts)
+    """The minutes found in which many people were opted in or unsubscribed at once."""
 
     catalogue_check = _Fact("catalogues", _read_check, _check)
     """When both catalogues were last compared with the mapping, and with what result."""

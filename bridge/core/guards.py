@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bridge.core.brakes import Moment, moment
 from bridge.core.decision import Act, Decision, Held, Nothing, Rule, Wait
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.mapping import Topic
@@ -18,8 +20,12 @@ from bridge.core.model import (
     Raise,
     Resubscribe,
     Side,
+    TopicId,
     Withdrawal,
 )
+
+FLIPS_MAX = 2  # opt-ins of one topic of a person that undo an opt-out
+FLIPS_WITHIN = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,8 @@ class DecisionContext:
     """What a decision depends on beside the cell.
 
     `epoch` is when the first run began: an opt-in from before it, about which nothing was agreed, waits for
-    an operator's approval. `raises_approved` is that approval for a whole run.
+    an operator's approval. `raises_approved` is that approval for a whole run. `epochs` are the same for
+    topics that were mapped later, whatever was agreed; those in `unread` were not read whole since.
     """
 
     clocks: ClockReading
@@ -36,6 +43,13 @@ class DecisionContext:
     raises_approved: bool = False
     bursts: frozenset[datetime] = frozenset()  # minutes in which a list was cleaned up at Dotdigital
     challenge_wait: timedelta = CONFIRMATION_WAIT  # how long to wait for a confirmation by mail
+    opt_in_bursts: frozenset[Moment] = frozenset()  # when many people were opted in at once
+    epochs: Mapping[TopicId, datetime] = field(default_factory=dict)
+    unread: frozenset[TopicId] = frozenset()
+
+    def is_first_run(self, topic: Topic) -> bool:
+        """Whether nothing was agreed about a topic, as not everybody has been read yet."""
+        return self.first_run or topic.id in self.unread
 
 
 _HELD = {
@@ -72,9 +86,13 @@ def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Decisi
         return stop
     if cell.seen[write.side].undated:  # a listing cannot tell silence from a refusal
         return Wait(Rule.NEEDS_DATE, (write.side,))
-    old = now.epoch is not None and write.evidence.changed_at <= now.epoch
-    if old and cell.agreed is None and not is_approved(cell, now):
-        return Held(Rule.FIRST_RUN, (write,))
+    if is_from_before(cell, write, now):
+        if not is_approved(cell, now):
+            return Held(Rule.FIRST_RUN, (write,))
+    elif _in_opt_in_burst(cell, write, now) and not cell.is_released(Rule.BURST):
+        return Held(Rule.BURST, (write,))
+    if _keeps_flipping(cell, write, now) and not cell.is_released(Rule.FLIPPING):
+        return Held(Rule.FLIPPING, (write,))
     moved = cell.agreed if cell.is_carried_over else None
     late = moved is not None and write.evidence.changed_at <= moved.decided_at + now.clocks.skew
     if late and not cell.is_released(Rule.ADDRESS_CHANGED):
@@ -82,6 +100,33 @@ def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Decisi
     if _needs_operator(topic, write) and not cell.is_released(Rule.RESUBSCRIBE):
         return Held(Rule.RESUBSCRIBE, (write,))
     return None
+
+
+def is_from_before(cell: Cell, write: Raise | Adjustment, now: DecisionContext) -> bool:
+    """Whether an opt-in was said before the bridge and nothing was agreed since, or before its topic was
+    mapped as it is."""
+    said, mapped = write.evidence.changed_at, now.epochs.get(cell.topic)
+    if mapped is not None and said <= mapped:
+        return True
+    return cell.agreed is None and now.epoch is not None and said <= now.epoch
+
+
+def _in_opt_in_burst(cell: Cell, write: Raise | Adjustment, now: DecisionContext) -> bool:
+    """Whether many people were opted in at that moment: mass is evidence against an opt-in."""
+    hold = cell.hold
+    if hold is not None and hold.reason == Rule.BURST:
+        return True
+    return moment(write.evidence.side, write.evidence.changed_at) in now.opt_in_bursts
+
+
+def _keeps_flipping(cell: Cell, write: Raise | Adjustment, now: DecisionContext) -> bool:
+    """Whether the person was opted in again and again after opt-outs: that is a program's work, not theirs."""
+    hold = cell.hold
+    if hold is not None and hold.reason == Rule.FLIPPING:
+        return True
+    undoes = isinstance(write, Raise) and (cell.agreed_out or cell.seen[write.side].opted_out)
+    recent = [at for at in cell.raised_at if now.clocks.now - at <= FLIPS_WITHIN]
+    return undoes and len(recent) >= FLIPS_MAX
 
 
 def block_erased(cell: Cell, decision: Decision, now: DecisionContext) -> Decision:

@@ -199,6 +199,7 @@ class Cell:
     erased_at: datetime | None = None  # the person was erased then: nothing said before raises them
     challenge: Challenge | None = None  # only for the e-mail channel
     other_address: bool = False  # the contact names a profile that has other addresses only
+    raised_at: tuple[datetime, ...] = ()  # when the bridge opted the person in, the oldest first
 
     @property
     def versions(self) -> Mapping[Side, str]:

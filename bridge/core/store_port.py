@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from bridge.core.brakes import WindowUse
 from bridge.core.catalogue import Catalogue, CatalogueChange
 from bridge.core.erasure import KnownWithdrawals
 from bridge.core.facts import Facts
@@ -16,6 +17,7 @@ from bridge.core.model import (
     Cell,
     Challenge,
     ChallengeState,
+    Choice,
     HoldState,
     PersonId,
     RunId,
@@ -69,6 +71,16 @@ class Settlement:
     ground: str
     agreement: Agreement | None = None
     ledger: LedgerEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReset:
+    """What no longer counts of a topic that is mapped to something else: observations of `unseen`, and
+    agreements on these `choices`; with agreements go the holds."""
+
+    topic: TopicId
+    unseen: Sequence[Side] = ()
+    choices: Sequence[Choice] = ()
 
 
 class AttemptState(StrEnum):
@@ -240,8 +252,16 @@ class CellsPort(Protocol):
 
     def settle(self, run: RunId, settlements: Sequence[Settlement]) -> None: ...
 
-    def remap(self, topics: Sequence[TopicId]) -> None:
-        """The mapping has changed: everything mapped is decided again, and nothing else is."""
+    def remap(
+        self,
+        topics: Sequence[TopicId],
+        *,
+        run: RunId | None = None,
+        resets: Sequence[TopicReset] = (),
+        ledger: Sequence[LedgerEntry] = (),
+    ) -> None:
+        """The mapping has changed: everything mapped is decided again, and nothing else is. What `resets`
+        names is forgotten."""
 
     def counts(self) -> Counts: ...
 
@@ -264,6 +284,9 @@ class AttemptsPort(Protocol):
         """Note what became of writes to one side, and what was read back."""
 
     def in_doubt(self) -> list[Attempt]: ...
+
+    def window(self, since: datetime, withdrawals_max: int) -> WindowUse:
+        """The writes begun since then; of withdrawals it counts no more than `withdrawals_max`."""
 
     def ineffective(self, person: PersonId, topic: TopicId) -> int:
         """How many writes about this cell were accepted and had no effect since it was last agreed."""

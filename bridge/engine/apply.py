@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from bridge.core.brakes import BrakeResult, RunVolume, check_brakes
+from bridge.core.brakes import RunVolume, check_brakes
 from bridge.core.decision import (
     RULE_TEXT,
     Act,
@@ -33,22 +33,20 @@ from bridge.engine.poll import FeedPoller
 from bridge.engine.report import WriteCounts
 from bridge.engine.send import Sender, collect_records
 from bridge.engine.serialize import ground_out, writes_out
+from bridge.engine.weigh import Weighed
 
 
 class Applier:
-    """Carries out what was decided, in two passes over everybody who has something to decide. `people` is how
-    many people are known."""
+    """Carries out what was decided, in two passes over everybody who has something to decide."""
 
-    def __init__(
-        self, run: WriteContext, decider: Decider, poller: FeedPoller, brakes: BrakeResult, *, people: int
-    ) -> None:
+    def __init__(self, run: WriteContext, decider: Decider, poller: FeedPoller, weighed: Weighed) -> None:
         self._run = run
         self._decider = decider
         self._poller = poller
         self._sender = Sender(run)
-        self._known = people
-        self.brakes = brakes
-        self._raised = 0  # people whom this run has opted in, or tried to
+        self._known = weighed.people
+        self.brakes = weighed.brakes
+        self._raised = set(weighed.use.raised)  # people opted in within the window, or tried to
 
     def withdrawals(self) -> WriteCounts:
         """Settle what is agreed, open and close holds, and send every withdrawal."""
@@ -83,8 +81,11 @@ class Applier:
         """Whether this page brings more raises than the brake lets through. What comes to be raised after the
         run was weighed, since an operator released it meanwhile, counts too."""
         health = self._run.health
-        self._raised += sum(any(may_raise(health, one) for one in person) for person in page)
-        found = check_brakes(RunVolume(self._raised, 0, self._known), self._run.tuning.limits)
+        more = {one.cell.person for person in page for one in person if may_raise(health, one)}
+        if not more:
+            return False
+        self._raised |= more
+        found = check_brakes(RunVolume(len(self._raised), 0, self._known), self._run.tuning.limits)
         if found.raises:
             reasons = (*self.brakes.reasons, *found.reasons)
             self.brakes = replace(self.brakes, raises=True, reasons=reasons)

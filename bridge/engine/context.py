@@ -78,6 +78,7 @@ class RunHealth:
     """People whose read failed in this run, and was not repeated with success since."""
     busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be running there
     gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what no longer exists
+    unapproved: set[TopicId] = field(default_factory=set)  # their change of the mapping waits for approval
     down: dict[Side, SideError] = field(default_factory=dict)
     failures: list[SideError] = field(default_factory=list)  # of calls that are about no single person
     warnings: list[str] = field(default_factory=list)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bridge.core.brakes import RunVolume
+from bridge.core.brakes import Burst, Moment, Tally
 from bridge.core.decide import decide
 from bridge.core.decision import Decision, Wait, writes_of
-from bridge.core.guards import DecisionContext
+from bridge.core.guards import DecisionContext, is_from_before
 from bridge.core.mapping import Topic
-from bridge.core.model import CHANNEL, Cell, PersonId, Side, Withdrawal
+from bridge.core.model import CHANNEL, Cell, Choice, PersonId, Side, TopicId, Withdrawal
+from bridge.core.scope import Scope
 from bridge.engine.context import RunContext
 from bridge.engine.fetch import read_people
 
@@ -28,7 +29,8 @@ class CellDecision:
 
 
 class Decider:
-    """Decides cells. `epoch`, `first_run`, `raises_approved` and `bursts` as in `DecisionContext`."""
+    """Decides cells. `epoch`, `first_run` and `raises_approved` as in `DecisionContext`; `bursts` are all that
+    are known, `scopes` those of the mapped topics. Agreements on the choices in `forgotten` do not count."""
 
     def __init__(
         self,
@@ -37,11 +39,28 @@ class Decider:
         epoch: datetime | None = None,
         first_run: bool = False,
         raises_approved: bool = False,
-        bursts: frozenset[datetime] = frozenset(),
+        bursts: Collection[Burst] = (),
+        scopes: Mapping[TopicId, Scope] | None = None,
+        forgotten: Mapping[TopicId, Collection[Choice]] | None = None,
     ) -> None:
-        self._run = run
-        clocks, wait = run.clock_reading(), run.tuning.challenge_wait
-        self._context = DecisionContext(clocks, epoch, first_run, raises_approved, bursts, wait)
+        self._run, self._forgotten = run, forgotten or {}
+        scopes = scopes or {}
+        self._changed = {topic for topic, scope in scopes.items() if scope.change}
+        self._context = DecisionContext(
+            run.clock_reading(),
+            epoch,
+            first_run,
+            raises_approved,
+            frozenset(one.minute for one in bursts if not one.opts_in),
+            run.tuning.challenge_wait,
+            frozenset((one.side, one.minute) for one in bursts if one.opts_in),
+            {topic: scope.epoch for topic, scope in scopes.items() if scope.epoch is not None},
+            frozenset(topic for topic, scope in scopes.items() if not scope.swept),
+        )
+
+    def hold_opt_ins(self, bursts: frozenset[Moment]) -> None:
+        """From now on, hold the opt-ins of these moments too."""
+        self._context = replace(self._context, opt_in_bursts=self._context.opt_in_bursts | bursts)
 
     def people(self) -> Iterator[list[list[CellDecision]]]:
         """Everybody with a dirty cell, in pages: for each person the decisions about all mapped topics."""
@@ -57,28 +76,49 @@ class Decider:
         channel = next((cell for cell in cells if cell.topic == CHANNEL), None)
         now = replace(self._context, clocks=run.clock_reading())
         decisions = []
+        skipped = run.health.gone.keys() | run.health.unapproved
         for cell in cells:
             topic = mapping.topic(cell.topic)
-            if topic is not None and topic.id not in run.health.gone:
+            if topic is not None and topic.id not in skipped:
+                cell = self._without_forgotten(cell)
                 decision = decide(topic, cell, channel, mapping.unsubscribe_withdraws_topics, now)
                 decisions.append(CellDecision(topic, cell, decision))
         return decisions
 
-    def resolve_and_count(self) -> RunVolume:
-        """Read everybody whose cells cannot be decided on what is known, until nobody is left; then say how
-        many people this run would opt in, and out."""
-        for number in range(READ_PASSES + 1):
+    def _without_forgotten(self, cell: Cell) -> Cell:
+        if cell.agreed is None or cell.agreed.choice not in self._forgotten.get(cell.topic, ()):
+            return cell
+        return replace(cell, agreed=None, hold=None)
+
+    def resolve_and_count(self) -> Tally:
+        """Read everybody whose cells cannot be decided on what is known, until nobody is left; then say whom
+        this run would write."""
+        for _ in range(READ_PASSES):
             read = False
-            raises = withdrawals = 0
+            tally = Tally()
             for page in self.people():
-                read = (number < READ_PASSES and self._read_waiting(page)) or read
-                for person in page:
-                    writes = [write for one in person for write in writes_of(one.decision)]
-                    withdrawals += any(isinstance(write, Withdrawal) for write in writes)
-                    raises += any(not isinstance(write, Withdrawal) for write in writes)
+                read = self._read_waiting(page) or read
+                self._add(page, tally)
             if not read:
-                break
-        return RunVolume(raises, withdrawals, self._run.state.people.count())
+                return tally
+        return self.count()
+
+    def count(self) -> Tally:
+        """Whom this run would write."""
+        tally = Tally()
+        for page in self.people():
+            self._add(page, tally)
+        return tally
+
+    def _add(self, page: list[list[CellDecision]], tally: Tally) -> None:
+        for person in page:
+            for one in person:
+                for write in writes_of(one.decision):
+                    single = isinstance(write, Withdrawal) or not is_from_before(
+                        one.cell, write, self._context
+                    )
+                    remapped = one.topic.id in self._changed
+                    tally.add(one.cell.person, write, single=single, remapped=remapped)
 
     def _read_waiting(self, page: list[list[CellDecision]]) -> bool:
         """Read those of whom a decision waits for a read; whether anybody could be read."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bridge.core.brakes import check_brakes
+from bridge.core.brakes import Tally, check_brakes
 from bridge.core.decision import RULE_TEXT, Act, Held, is_raise, writes_of
-from bridge.core.errors import PlanMoved
+from bridge.core.errors import BrakeTripped, PlanMoved
 from bridge.core.model import Choice, PersonId, RunId, Side, TopicId, Who, Withdrawal, Write, mask
 from bridge.core.store_port import RunKind
 from bridge.engine.attempts import PersonWrites
@@ -19,8 +19,10 @@ from bridge.engine.deciding import CellDecision, Decider
 from bridge.engine.fetch import read_people
 from bridge.engine.report import Report, WriteCounts, make_report
 from bridge.engine.run import RunOptions, closing, read_sides
+from bridge.engine.scopes import unapproved
 from bridge.engine.send import Sender, collect_records, wants_record
 from bridge.engine.serialize import Json, act_in, act_out, time_out
+from bridge.engine.weigh import window_use
 
 _AGAIN = "Make a new one: `bridge plan --out FILE`."
 
@@ -60,7 +62,7 @@ def make_plan(services: Services, options: RunOptions | None = None) -> Plan:
         plan = Plan(run.id, run.mapping.digest, run.clock())
         require_same_account(run.state, run.readers, run.health)
         read = read_sides(run, options or RunOptions(), dry=True)
-        plan.brakes = list(check_brakes(read.volume, run.tuning.limits).reasons)
+        plan.brakes = list(read.weighed.brakes.reasons)
         _fill(run, plan, read.decider)
         plan.warnings = run.health.warnings
         plan.gone = bool(run.health.gone)
@@ -171,12 +173,15 @@ class CallEstimate:
 
 def apply_plan(services: Services, writers: Writers, acts: Sequence[Json], *, mapping: str) -> Report:
     """Carry out the acts of a plan. Everybody it names is read again at both sides first; if one decision
-    differs, PlanMoved is raised and nothing is written."""
+    differs, PlanMoved is raised and nothing is written. Raises BrakeTripped where a brake stops the plan: it
+    counts in the same window as runs do."""
     if mapping != services.mapping.digest:
         raise PlanMoved("The mapping is not the one this plan was made with.", hint=_AGAIN)
+    if reasons := _tripped_brakes(services, acts):
+        raise BrakeTripped("A brake stops this plan; nothing was written.", reasons=reasons)
     with closing(WriteContext(services, RunKind.APPLY, writers)) as run:
         # Approvals and first-run holds were weighed when the plan was made: what it holds back is not in it.
-        decider = Decider(run, raises_approved=True)
+        decider = Decider(run, raises_approved=True, bursts=run.state.facts.bursts or ())
         require_same_account(run.state, run.readers, run.health)
         for side in Side:
             read_people(run, side, [PersonId(act["person"]) for act in acts])
@@ -186,6 +191,22 @@ def apply_plan(services: Services, writers: Writers, acts: Sequence[Json], *, ma
         report = make_report(run, _write(run, decider, acts))
         run.end("done", report.shown())
     return report
+
+
+def _tripped_brakes(services: Services, acts: Sequence[Json]) -> tuple[str, ...]:
+    """Why a plan may not be carried out now."""
+    state, limits = services.state, services.tuning.limits
+    tally, topics = Tally(), set[TopicId]()
+    for act in acts:
+        topics |= {TopicId(topic) for topic in act["acts"]}
+        for write in (write for shown in act["acts"].values() for write in act_in(shown).writes):
+            tally.add(PersonId(act["person"]), write, single=False, remapped=False)
+    people = state.people.count()
+    found = check_brakes(tally.volume(window_use(state, limits, people), people), limits).reasons
+    if waiting := unapproved(state, services.mapping, topics):
+        names = ", ".join(sorted(waiting))
+        return (f"mapping: its change waits for `bridge reconcile` for these topics: {names}", *found)
+    return found
 
 
 def _require_same(run: RunContext, decider: Decider, acts: Sequence[Json]) -> None:

@@ -62,7 +62,7 @@ class FeedPoller:
     @property
     def bursts(self) -> frozenset[datetime]:
         """Minutes of this run in which suspiciously many people were unsubscribed at once."""
-        return burst_minutes(self._minutes.elements(), self._run.tuning.limits.burst_max)
+        return burst_minutes(self._minutes.elements(), self._run.tuning.limits.unsubscribe_burst)
 
     def _feeds(self, side: Side) -> Sequence[Feed]:
         return self._run.readers[side].feeds(self._run.tuning.poll)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from bridge.core.brakes import RunVolume, check_brakes
 from bridge.core.catalogue import Catalogue
 from bridge.core.clocks import clock_problems, earliest_now
 from bridge.core.decision import Rule
@@ -24,7 +23,9 @@ from bridge.engine.deciding import Decider
 from bridge.engine.fetch import read_webhook_events, retry_failed_reads
 from bridge.engine.poll import FeedPoller, check_confirmations
 from bridge.engine.report import Report, make_report
+from bridge.engine.scopes import apply_mapping, is_new_mapping
 from bridge.engine.sweep import sweep
+from bridge.engine.weigh import Weighed, remember_bursts, weigh
 
 _CLOCKS = "Synchronise the clock by NTP; `bridge doctor` shows how far each clock is off."
 CHANGES_NAMED = 10  # changes of a side's configuration that a report names one by one
@@ -38,6 +39,7 @@ class RunOptions:
 
     full: bool = False
     approve_raises: bool = False
+    approve_mapping: bool = False
     polling: bool = False  # one of the daemon's many runs: feeds are read in rotation where they are many
 
 
@@ -47,7 +49,7 @@ class ReadResult:
 
     decider: Decider
     poller: FeedPoller
-    volume: RunVolume
+    weighed: Weighed
     swept: bool  # everybody was read, to a proven end
 
 
@@ -61,10 +63,9 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
         require_same_account(run.state, run.readers, run.health)
         recover(run)
         read = read_sides(run, options)
-        brakes = check_brakes(read.volume, run.tuning.limits)
-        for alert in brakes.alerts:
+        for alert in read.weighed.brakes.alerts:
             run.health.warn(alert)
-        applier = Applier(run, read.decider, read.poller, brakes, people=read.volume.people)
+        applier = Applier(run, read.decider, read.poller, read.weighed)
         written = applier.withdrawals()
         written.add(applier.raises())
         if run.kind is RunKind.FIRST and read.swept and not run.health.untrusted_topics:
@@ -108,7 +109,8 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
     decided without it. A dry run is not the first run: it does not fix what is older than the bridge."""
     first = run.state.facts.first_run_completed is None
     _report_erasures(run)
-    _check_catalogues(run, fresh=_apply_new_mapping(run) or options.full, dry=dry)
+    renewed = _check_catalogues(run, fresh=is_new_mapping(run) or options.full, dry=dry)
+    topics = apply_mapping(run, renewed, dry=dry)
     for side in Side:
         retry_failed_reads(run, side)
     poller = FeedPoller(run, first=first)
@@ -125,15 +127,21 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
     swept = (first or options.full or bool(run.state.facts.sweep_due)) and sweep(run)
     if swept:
         run.state.facts.sweep_due = None
+        topics.note_sweep()
     enter_safe_mode(run)
     decider = Decider(
         run,
         epoch=_epoch(run, dry=dry),
         first_run=first,
         raises_approved=options.approve_raises,
-        bursts=frozenset() if first else poller.bursts,  # an old suppression list is no burst
+        bursts=remember_bursts(
+            run, frozenset() if first else poller.bursts
+        ),  # an old suppression list is none
+        scopes=topics.scopes,
+        forgotten=topics.forgotten,
     )
-    return ReadResult(decider, poller, decider.resolve_and_count(), swept)
+    weighed = weigh(run, decider, topics, approve_mapping=options.approve_mapping)
+    return ReadResult(decider, poller, weighed, swept)
 
 
 def _epoch(run: RunContext, *, dry: bool) -> datetime:
@@ -143,18 +151,6 @@ def _epoch(run: RunContext, *, dry: bool) -> datetime:
         if not dry:
             run.state.facts.epoch = known
     return known
-
-
-def _apply_new_mapping(run: RunContext) -> bool:
-    """Whether the mapping means something else than it did: then everybody is read and decided again."""
-    before = run.state.facts.mapping_digest
-    if before == run.mapping.digest:
-        return False
-    run.state.cells.remap([topic.id for topic in run.mapping.all])
-    if before is not None:
-        run.state.facts.sweep_due = "mapping"
-    run.state.facts.mapping_digest = run.mapping.digest
-    return before is not None
 
 
 def _report_erasures(run: RunContext) -> None:
@@ -174,12 +170,17 @@ def _report_erasures(run: RunContext) -> None:
 # catalogues
 
 
-def _check_catalogues(run: RunContext, *, fresh: bool, dry: bool) -> None:
-    """Find mapped topics whose counterpart is gone, so that their silence is not taken for a choice."""
-    gone = {} if not fresh and _is_checked(run) else _missing(run, dry=dry)
+def _check_catalogues(run: RunContext, *, fresh: bool, dry: bool) -> set[TopicId]:
+    """Find mapped topics whose counterpart is gone, so that their silence is not taken for a choice. Returns
+    those whose counterpart was gone and exists again."""
+    if not fresh and _is_checked(run):
+        return set()
+    last = run.state.facts.catalogue_check
+    gone = _missing(run, dry=dry)
     for topic, what in gone.items():
         run.health.gone[topic] = what
         run.health.warn(f"topic '{topic}' is skipped: {what}. Fix the mapping (see `bridge doctor`).")
+    return set() if last is None or run.health.errors else last.gone.keys() - gone.keys()
 
 
 def _is_checked(run: RunContext) -> bool:
@@ -198,9 +199,15 @@ def _missing(run: RunContext, *, dry: bool) -> dict[TopicId, str]:
         except SideError as error:
             run.health.untrusted_topics |= {topic.id for topic in run.mapping.all}
             run.health.failed(side, side, error)
-    if not run.health.errors:
+    if not run.health.errors and not (dry and _is_renewed(run, gone)):
         run.state.facts.catalogue_check = CatalogueCheck(run.clock(), gone)
     return gone
+
+
+def _is_renewed(run: RunContext, gone: Mapping[TopicId, str]) -> bool:
+    """Whether something that was gone exists again: the next run that may write has to notice it too."""
+    last = run.state.facts.catalogue_check
+    return last is not None and bool(last.gone.keys() - gone.keys())
 
 
 def _report_changes(run: RunContext, side: Side, found: Catalogue, *, dry: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, time
+from datetime import UTC, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -146,18 +146,23 @@ class Dotdigital(_Group):
 
 
 class BrakeSettings(_Group):
-    """Limits on the changes of one run."""
+    """Limits on the changes within a window of time."""
 
-    raises_max: Whole = _setting(1000, "a number of people, 0 or more", 1000, ge=0)
+    raises_max: Whole | None = _setting(None, "a number of people, 0 or more", 1000, ge=0)
     raises_share: Share = _setting(0.05, "a share of all people, 0 to 1", 0.05)
+    raises_ceiling: Whole = _setting(100_000, "a number of people, 0 or more", 100_000, ge=0)
+    window_hours: Whole = _setting(24, "whole hours, 1 to 720", 24, ge=1, le=720)
     withdrawals_max: Whole = _setting(5000, "a number of people, 0 or more", 5000, ge=0)
     withdrawals_share: Share = _setting(0.20, "a share of all people, 0 to 1", 0.2)
     hold_withdrawals: bool = _setting(False, "true to hold a mass opt-out, false to deliver it", "false")
-    burst_max: Whole = _setting(1000, "unsubscribes within one minute, 1 or more", 1000, ge=1)
+    burst_max: Whole | None = _setting(
+        None, "unsubscribes or opt-ins within one minute, 1 or more", 1000, ge=1
+    )
 
     def limits(self) -> BrakeLimits:
         """The limits as the core takes them."""
-        return BrakeLimits(**self.model_dump())
+        given = self.model_dump(exclude={"window_hours"})
+        return BrakeLimits(**given, window=timedelta(hours=self.window_hours))
 
 
 class Web(_Group):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
+from bridge.core.brakes import Moment, WindowUse, moment
 from bridge.core.erasure import ErasureSettings
 from bridge.core.merge_observation import CellKey
-from bridge.core.model import PersonId, RunId, Side, TopicId
+from bridge.core.model import Choice, PersonId, RunId, Side, TopicId
 from bridge.core.ports import PersonView, batched
 from bridge.core.store_port import Attempt, AttemptFinished, AttemptStarted, AttemptState
 from bridge.store import cells, ledger, observations, people
@@ -17,7 +19,7 @@ from bridge.store import tables as t
 from bridge.store.cells import UNPROVEN
 from bridge.store.columns import scrub
 from bridge.store.engine import UnitOfWork
-from bridge.store.statements import among, param, run_each
+from bridge.store.statements import SIZE, among, param, run_each
 
 _a, _at, _b, _c = t.attempts.c, t.attempt_topics.c, t.bindings.c, t.cells.c
 _BEGIN = sa.insert(t.attempts).returning(_a.id, sort_by_parameter_order=True)
@@ -39,6 +41,16 @@ _INEFFECTIVE = (
     .select_from(t.attempts.join(t.attempt_topics))
     .where(_a.person_id == sa.bindparam("person"), _at.topic == sa.bindparam("about"), _at.settled.is_(False))
     .where(_a.state == AttemptState.FAILED, _a.written_at.is_not(None))
+)
+_SINCE = _a.begun_at >= param("since", _a.begun_at)
+_RAISED_SINCE = (
+    sa.select(_a.person_id, _a.side, _at.said_at)
+    .join_from(t.attempts, t.attempt_topics)
+    .where(t.RAISES, _SINCE)
+    .distinct()
+)
+_WITHDRAWN_SINCE = sa.select(sa.func.count()).select_from(
+    sa.select(_a.id).where(t.WITHDRAWALS, _SINCE).limit(SIZE).subquery()
 )
 _WRITTEN_SINCE = (
     sa.select(_b.external_id)
@@ -71,23 +83,24 @@ class AttemptStore:
         if not begun:
             return []
         rows: list[dict[str, object]] = []
-        keys: dict[CellKey, int] = {}  # each cell concerned, with the place of its attempt
+        said: dict[CellKey, tuple[int, Mapping[str, Any]]] = {}  # each cell's attempt, by place, and write
         with self._unit.write() as conn:
             now = self._unit.clock()
             common = {"run": run, "side": side, "state": AttemptState.BEGUN, "begun_at": now}
             for place, one in enumerate(begun):
-                rows.append(common | {"person_id": one.person, "body": one.body})
+                raises = any(_raises(write) for write in one.body["writes"])
+                rows.append(common | {"person_id": one.person, "body": one.body, "raises": raises})
                 for write in one.body["writes"]:
-                    keys[one.person, TopicId(write["topic"])] = place
+                    said[one.person, TopicId(write["topic"])] = place, write
             people.lock(conn, (one.person for one in begun))
-            cells.forget_attempts(conn, keys, [AttemptState.DEAD], [side])  # they are tried again
+            cells.forget_attempts(conn, said, [AttemptState.DEAD], [side])  # they are tried again
             numbers = list(conn.scalars(_BEGIN, rows))
             about = [
-                {"attempt_id": numbers[place], "topic": topic, "settled": False}
-                for (_, topic), place in keys.items()
+                {"attempt_id": numbers[place], "topic": topic, "settled": False, **_said(write)}
+                for (_, topic), (place, write) in said.items()
             ]
             run_each(conn, _BEGIN_TOPICS, about)
-            cells.make_dirty(conn, keys)
+            cells.make_dirty(conn, said)
             ledger.append(conn, run, [one.ledger for one in begun], now)
         return numbers
 
@@ -131,6 +144,18 @@ class AttemptStore:
         with self._unit.read() as conn:
             return conn.scalar(_INEFFECTIVE, {"person": person, "about": topic}) or 0
 
+    def window(self, since: datetime, withdrawals_max: int) -> WindowUse:
+        """The writes begun since then; of withdrawals it counts no more than `withdrawals_max`."""
+        raised: set[PersonId] = set()
+        said: dict[Moment, set[PersonId]] = {}
+        with self._unit.read() as conn:
+            for person, target, at in conn.execute(_RAISED_SINCE, {"since": since}):
+                raised.add(PersonId(person))
+                if at is not None:
+                    said.setdefault(moment(Side(target).other, at), set()).add(PersonId(person))
+            withdrawn = conn.scalar(_WITHDRAWN_SINCE, {"since": since, "size": withdrawals_max}) or 0
+        return WindowUse(frozenset(raised), {at: frozenset(people) for at, people in said.items()}, withdrawn)
+
     def written_since(self, side: Side, records: Sequence[str], since: datetime) -> frozenset[str]:
         """Those records of `side` about whose people a write to it was begun since then."""
         found: set[str] = set()
@@ -169,6 +194,19 @@ def _end(conn: sa.Connection, side: Side, ended: Sequence[AttemptFinished], now:
             numbers = ", ".join(str(row["number"]) for row in some)
             raise LookupError(f"not all of these attempts were begun: {numbers}")
     run_each(conn, _WRITTEN[side], written)
+
+
+def _raises(write: Mapping[str, Any]) -> bool:
+    return bool(write["kind"] != "withdrawal")
+
+
+def _said(write: Mapping[str, Any]) -> dict[str, object]:
+    """What a write says, and the date of the statement that it rests on."""
+    if _raises(write):
+        choice, said = Choice.OPTED_IN, write["evidence"]["changed_at"]
+    else:
+        choice, said = Choice.OPTED_OUT, write.get("said_at")
+    return {"choice": choice, "said_at": None if said is None else datetime.fromisoformat(said)}
 
 
 def _attempt(row: sa.Row[tuple[object, ...]]) -> Attempt:

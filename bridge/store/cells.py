@@ -17,6 +17,7 @@ from bridge.core.model import (
     Cell,
     Challenge,
     ChallengeState,
+    Choice,
     HoldState,
     Observation,
     PersonId,
@@ -27,8 +28,9 @@ from bridge.core.model import (
     newest,
 )
 from bridge.core.ports import batched
-from bridge.core.store_port import AttemptState, Counts, LedgerEntry, Settlement
-from bridge.store import ledger, people
+from bridge.core.store_port import AttemptState, Counts, LedgerEntry, Settlement, TopicReset
+from bridge.store import ledger as log
+from bridge.store import people
 from bridge.store import tables as t
 from bridge.store.columns import AGREED, SEEN, VERSIONS, agreement_in, agreement_values
 from bridge.store.engine import UnitOfWork
@@ -60,6 +62,12 @@ _DOUBTS = (
     .join_from(t.attempts, t.attempt_topics)
     .where(t.NOT_DONE, _a.state.in_(UNPROVEN), among(_a.person_id, "ids"))
     .group_by(_a.person_id, _at.topic, _a.side)
+)
+_RAISED = (
+    sa.select(_a.person_id, _at.topic, _a.begun_at, _a.body)
+    .join_from(t.attempts, t.attempt_topics)
+    .where(among(_a.person_id, "ids"), _a.state == AttemptState.DONE, _at.choice == Choice.OPTED_IN)
+    .order_by(_a.id)
 )
 _FLOORS = sa.select(_p.id, _p.erased_at, _p.unvetted_at).where(among(_p.id, "ids"), t.forgotten)
 _CHALLENGES = sa.select(t.challenges).where(among(t.challenges.c.person_id, "ids"))
@@ -96,6 +104,7 @@ def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, lis
                 erased_at=around.floors.get(person),
                 challenge=around.challenges.get(person) if topic == CHANNEL else None,
                 other_address=person in around.other_address,
+                raised_at=tuple(around.raised.get(key, ())),
             )
             found.setdefault(person, []).append(cell)
     return found
@@ -108,6 +117,7 @@ class _Surroundings:
     other_address: set[int]
     holds: dict[CellKey, StandingHold] = field(default_factory=dict)
     doubts: dict[CellKey, dict[Side, datetime]] = field(default_factory=dict)  # the newest of each side
+    raised: dict[CellKey, list[datetime]] = field(default_factory=dict)  # proven opt-ins of ours
     floors: dict[PersonId, datetime] = field(default_factory=dict)
     challenges: dict[PersonId, Challenge] = field(default_factory=dict)
 
@@ -119,6 +129,9 @@ class _Surroundings:
             found.holds[PersonId(person), TopicId(topic)] = hold
         for person, topic, side, since in conn.execute(_DOUBTS, ids):
             found.doubts.setdefault((PersonId(person), TopicId(topic)), {})[Side(side)] = since
+        for person, topic, at, body in conn.execute(_RAISED, ids):
+            if any(write["kind"] == "raise" and write["topic"] == topic for write in body["writes"]):
+                found.raised.setdefault((PersonId(person), TopicId(topic)), []).append(at)
         for person, *floors in conn.execute(_FLOORS, ids):
             if (floor := newest(*floors)) is not None:
                 found.floors[PersonId(person)] = floor
@@ -168,6 +181,35 @@ _REMAP = (
     sa.update(t.cells)
     .where(_c.person_id.between(*_RANGE), _c.dirty != among(_c.topic, "topics"))
     .values(dirty=among(_c.topic, "topics"))
+)
+
+_OF_TOPIC = (_c.person_id.between(*_RANGE), _c.topic == sa.bindparam("about"))
+_UNSEE = {
+    side: sa.update(t.cells)
+    .where(*_OF_TOPIC, _c[SEEN[side].required[0]].is_not(None))
+    .values(dict.fromkeys(SEEN[side].names))
+    for side in Side
+}
+_DISAGREE = (
+    sa.update(t.cells)
+    .where(*_OF_TOPIC, among(_c.agreed_choice, "choices"))
+    .values(dict.fromkeys((*AGREED.names, *VERSIONS.values())))
+)
+_CLOSE_HOLDS = (
+    sa.update(t.holds)
+    .where(STANDS, _h.person_id.between(*_RANGE), _h.topic == sa.bindparam("about"))
+    .values(closed_at=param("now", _h.closed_at))
+)
+_SETTLE_ATTEMPTS = (
+    sa.update(t.attempt_topics)
+    .where(
+        _at.attempt_id.in_(
+            sa.select(_a.id).where(t.NOT_DONE, among(_a.state, "states"), _a.person_id.between(*_RANGE))
+        ),
+        _at.topic == sa.bindparam("about"),
+        _at.settled.is_(False),
+    )
+    .values(settled=True)
 )
 
 _ENDED = (among(_a.state, "states"), among(_a.side, "sides"))
@@ -244,15 +286,25 @@ class CellStore:
             run_each(conn, _SET_DIRTY, decided)
             run_each(conn, _AGREE, agreed)
             forget_attempts(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
-            ledger.append(conn, run, entries, self._unit.clock())
+            log.append(conn, run, entries, self._unit.clock())
 
-    def remap(self, topics: Sequence[TopicId]) -> None:
-        """The mapping has changed: everything mapped is decided again. Topics that are no longer mapped rest,
-        their agreements kept. Works in several transactions; if stopped between them, call it again."""
+    def remap(
+        self,
+        topics: Sequence[TopicId],
+        *,
+        run: RunId | None = None,
+        resets: Sequence[TopicReset] = (),
+        ledger: Sequence[LedgerEntry] = (),
+    ) -> None:
+        """The mapping has changed: everything mapped is decided again, and what `resets` names is forgotten.
+        Topics that are no longer mapped rest, their agreements kept. Withdrawals under way stay so. Works in
+        several transactions; if stopped between them, call it again."""
         after: int | None = 0
         while after is not None:
             with self._unit.write() as conn:
-                after = _remap(conn, topics, after)
+                after = _remap(conn, topics, resets, after, self._unit.clock())
+                if after is None:
+                    log.append(conn, run, ledger, self._unit.clock())
 
 
 def _load_locked(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[CellKey, Cell]:
@@ -262,7 +314,9 @@ def _load_locked(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[CellK
     return {(cell.person, cell.topic): cell for cells in found for cell in cells}
 
 
-def _remap(conn: sa.Connection, topics: Sequence[TopicId], after: int) -> int | None:
+def _remap(
+    conn: sa.Connection, topics: Sequence[TopicId], resets: Sequence[TopicReset], after: int, now: datetime
+) -> int | None:
     """The next people after number `after`. Returns where to go on."""
     last = people.last_of_range(conn, after, REMAP_PAGE)
     if last is None:
@@ -271,8 +325,21 @@ def _remap(conn: sa.Connection, topics: Sequence[TopicId], after: int) -> int | 
     limits = {"first": after + 1, "last": last}
     if is_postgresql(conn):
         conn.execute(_LOCK_RANGE, limits)
+    for reset in resets:
+        _reset(conn, reset, limits | {"about": reset.topic}, now)
     conn.execute(_REMAP, limits | {"topics": list(topics)})
     return last
+
+
+def _reset(conn: sa.Connection, reset: TopicReset, cells: Mapping[str, Any], now: datetime) -> None:
+    """Forget what no longer counts of one topic, for the people of a range."""
+    for side in reset.unseen:
+        conn.execute(_UNSEE[side], cells)
+    if reset.choices:
+        ended = [AttemptState.FAILED, AttemptState.DEAD]
+        conn.execute(_DISAGREE, {**cells, "choices": [choice.value for choice in reset.choices]})
+        conn.execute(_CLOSE_HOLDS, {**cells, "now": now})
+        conn.execute(_SETTLE_ATTEMPTS, {**cells, "states": ended})
 
 
 # within a transaction

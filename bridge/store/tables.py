@@ -243,12 +243,9 @@ sa.Index(
     postgresql_where=sa.text("state <> 'done'"),
 )
 
-sa.Index(
-    "ix_attempts_raises",
-    attempts.c.begun_at,
-    sqlite_where=attempts.c.raises,
-    postgresql_where=attempts.c.raises,
-)
+RAISES, WITHDRAWALS = sa.text("attempts.raises"), sa.text("NOT attempts.raises")  # in the same way
+for _name, _where in (("raises", sa.text("raises")), ("withdrawals", sa.text("NOT raises"))):
+    sa.Index(f"ix_attempts_{_name}", attempts.c.begun_at, sqlite_where=_where, postgresql_where=_where)
 
 attempt_topics = sa.Table(
     "attempt_topics",

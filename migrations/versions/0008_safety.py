@@ -42,6 +42,7 @@ def upgrade() -> None:
     _add("attempts", _flag("attempts", "raises"))
     _add("attempts", _flag("attempts", "may_apply"))
     _index("ix_attempts_raises", "attempts", "begun_at", where="raises")
+    _index("ix_attempts_withdrawals", "attempts", "begun_at", where="NOT raises")
     _add("attempt_topics", "choice TEXT")
     _add("attempt_topics", "said_at BIGINT")
     _add("attempt_topics", "shown_at BIGINT")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from bridge.core.brakes import BrakeLimits, BrakeResult, RunVolume, burst_minutes, check_brakes
 from bridge.core.watermark import advance, read_window
 
-LIMITS = BrakeLimits()
-HOLDING = BrakeLimits(hold_withdrawals=True)
+LIMITS = BrakeLimits(raises_max=1000)
+HOLDING = BrakeLimits(raises_max=1000, hold_withdrawals=True)
 HOUR = timedelta(hours=1)
 
 

@@ -32,6 +32,7 @@ EXITS = {
     "ConfigError": 2,
     "SchemaOutOfDate": 2,
     "PlanMoved": 2,
+    "BrakeTripped": 4,
 }
 
 
