@@ -120,7 +120,7 @@ def _in_opt_in_burst(cell: Cell, write: Raise | Adjustment, now: DecisionContext
 
 
 def _keeps_flipping(cell: Cell, write: Raise | Adjustment, now: DecisionContext) -> bool:
-    """Whether the person was opted in again and again after opt-outs: that is a program's work, not theirs."""
+    """Whether the topic keeps being opted in after opt-outs: a program does that, not a person."""
     hold = cell.hold
     if hold is not None and hold.reason == Rule.FLIPPING:
         return True

@@ -29,8 +29,8 @@ class CellDecision:
 
 
 class Decider:
-    """Decides cells. `epoch`, `first_run` and `raises_approved` as in `DecisionContext`; `bursts` are all that
-    are known, `scopes` those of the mapped topics. Agreements on the choices in `forgotten` do not count."""
+    """Decides cells. `epoch`, `first_run` and `raises_approved` as in `DecisionContext`; `bursts` are those
+    known, `scopes` those of the mapped topics. Agreements on the choices in `forgotten` do not count."""
 
     def __init__(
         self,

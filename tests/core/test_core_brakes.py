@@ -9,7 +9,18 @@ from core_cells import day
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.brakes import BrakeLimits, BrakeResult, RunVolume, burst_minutes, check_brakes
+from bridge.core.brakes import (
+    BrakeLimits,
+    BrakeResult,
+    Burst,
+    RunVolume,
+    Tally,
+    WindowUse,
+    burst_minutes,
+    check_brakes,
+    kept_bursts,
+)
+from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId
 from bridge.core.watermark import advance, read_window
 
 LIMITS = BrakeLimits(raises_max=1000)
@@ -33,6 +44,50 @@ def test_opt_ins_stop_when_both_count_and_share_are_passed(raises: int, people: 
     assert brakes.raises is stopped
     assert bool(brakes.reasons) is stopped
     assert not brakes.withdrawals
+
+
+@pytest.mark.parametrize(
+    ("people", "allowed"),
+    [(0, 10), (49, 10), (60, 12), (400, 80), (5000, 1000), (20_000, 1000), (40_000, 2000)],
+)
+def test_an_account_of_any_size_has_a_limit_of_opt_ins_by_default(people: int, allowed: int) -> None:
+    assert BrakeLimits().raises_allowed(people) == allowed
+    assert not check_brakes(RunVolume(allowed, 0, people), BrakeLimits()).raises
+    assert check_brakes(RunVolume(allowed + 1, 0, people), BrakeLimits()).raises
+
+
+def test_no_share_of_the_people_lifts_the_ceiling_of_opt_ins() -> None:
+    limits = BrakeLimits(raises_max=5000, raises_share=1.0, raises_ceiling=300)
+    assert limits.raises_allowed(10**6) == 300
+    assert BrakeLimits().raises_allowed(10**9) == 100_000
+
+
+def test_what_was_written_within_the_window_counts_each_person_once() -> None:
+    tally = Tally(raised={PersonId(1), PersonId(2)})
+    use = WindowUse(raised=frozenset({PersonId(2), PersonId(3)}), withdrawn=7)
+    assert tally.volume(use, 50) == RunVolume(raises=3, withdrawals=0, people=50)
+    assert Tally(withdrawn={PersonId(1)}).volume(use, 50) == RunVolume(raises=0, withdrawals=8, people=50)
+
+
+def test_opt_ins_of_one_minute_are_counted_with_those_that_left_before() -> None:
+    tally = Tally()
+    for person in (1, 2, 3):
+        write = Raise(Side.MYPREFERENCES, TopicId("news"), Evidence(Side.DOTDIGITAL, day(5), day(6), "v"))
+        tally.add(PersonId(person), write, single=True, remapped=False)
+    at = (Side.DOTDIGITAL, day(5))
+    before = WindowUse(said={at: frozenset({PersonId(3), PersonId(4)})})
+    assert tally.opt_in_bursts(WindowUse(), most=2) == {at}
+    assert tally.opt_in_bursts(WindowUse(), most=3) == frozenset()
+    assert tally.opt_in_bursts(before, most=3) == {at}
+    assert tally.opt_in_bursts(before, most=4) == frozenset()
+
+
+def test_a_burst_is_remembered_for_a_while_from_when_it_was_found() -> None:
+    old = Burst(Side.DOTDIGITAL, day(1), opts_in=True, found_at=day(10))
+    again = Burst(Side.DOTDIGITAL, day(1), opts_in=True, found_at=day(90))
+    other = Burst(Side.DOTDIGITAL, day(1), opts_in=False, found_at=day(90))
+    assert kept_bursts((old, again, other), day(100)) == (old, other)
+    assert kept_bursts((old, other), day(101)) == (other,)
 
 
 def test_many_withdrawals_alert_and_are_delivered_all_the_same() -> None:

@@ -99,7 +99,7 @@ def test_a_job_is_chosen_without_an_estimate_for_each_person(
 def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(bulk_world: World) -> None:
     all_say(bulk_world, OUT)
     all_say(bulk_world, IN, OFFERS)
-    bulk_world.limits = BrakeLimits(raises_max=100)
+    bulk_world.limits = BrakeLimits(raises_max=100, burst_max=100)
     bulk_world.sides[THEIRS].log.clear()
     calls = asked(bulk_world, "send_bulk")
     bulk_world.run()
@@ -110,7 +110,7 @@ def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(bulk_world: Wo
 
 def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(bulk_world: World) -> None:
     all_say(bulk_world, IN, OFFERS)
-    bulk_world.limits = BrakeLimits(raises_max=100)
+    bulk_world.limits = BrakeLimits(raises_max=100, burst_max=100)
     calls = asked(bulk_world, "read_people")
     report = bulk_world.run()
     sent = calls.index("send_bulk")
@@ -122,7 +122,7 @@ def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(bulk_world: W
 def test_a_person_who_opted_out_after_the_feeds_were_read_is_not_raised_in_bulk(bulk_world: World) -> None:
     """A read of many has no dates: a new opt-out looks like the old one until the feeds show it."""
     all_say(bulk_world, IN, OFFERS)
-    bulk_world.limits = BrakeLimits(raises_max=100)
+    bulk_world.limits = BrakeLimits(raises_max=100, burst_max=100)
     theirs = bulk_world.sides[THEIRS]
     before = theirs.read_people
 
@@ -139,7 +139,7 @@ def test_a_person_who_opted_out_after_the_feeds_were_read_is_not_raised_in_bulk(
 
 def test_opt_ins_wait_where_the_fresh_read_of_many_fails(bulk_world: World) -> None:
     all_say(bulk_world, IN, OFFERS)
-    bulk_world.limits = BrakeLimits(raises_max=100)
+    bulk_world.limits = BrakeLimits(raises_max=100, burst_max=100)
     bulk_world.sides[THEIRS].fail["read_people"] = [trouble(Throttled)]
     report = bulk_world.run()
     assert report.written.raises[THEIRS] == 0
@@ -147,7 +147,7 @@ def test_opt_ins_wait_where_the_fresh_read_of_many_fails(bulk_world: World) -> N
 
 
 def test_a_brake_holds_opt_ins_in_bulk_too(bulk_world: World) -> None:
-    bulk_world.limits = BrakeLimits(raises_max=3, raises_share=0.01)
+    bulk_world.limits = BrakeLimits(raises_max=3, raises_share=0.01, burst_max=100)
     all_say(bulk_world, IN, OFFERS)
     calls = asked(bulk_world, "send_bulk")
     report = bulk_world.run()
@@ -161,7 +161,7 @@ def test_our_own_write_in_a_later_dated_feed_is_not_news(bulk_world: World) -> N
     bulk_world.remap(OFFERS, conflict=Conflict.LATEST)
     bulk_world.run()
     all_say(bulk_world, IN, OFFERS)
-    bulk_world.limits = BrakeLimits(raises_max=100)
+    bulk_world.limits = BrakeLimits(raises_max=100, burst_max=100)
     said_out = bulk_world.now
     bulk_world.run()
     for address in MANY:  # said before the bridge wrote, delivered after

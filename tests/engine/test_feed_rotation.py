@@ -7,12 +7,14 @@ from datetime import timedelta
 
 import pytest
 
+from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import Unreachable
 from bridge.core.model import Choice, Side
 from bridge.core.ports import Feed
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World, trouble
 
 MANY = [f"p{number}@example.com" for number in range(12)]
+MUCH = BrakeLimits(raises_max=100, burst_max=100)
 
 
 def poll(world: World, *resting: Side) -> int:
@@ -25,6 +27,7 @@ def poll(world: World, *resting: Side) -> int:
 
 def an_opt_in_waits(world: World, said: Side, people: list[str]) -> None:
     """They opted in at one side, while the other could not be reached."""
+    world.limits = MUCH
     for address in people:
         world.both(address, NEWS, OUT)
     world.started()
@@ -100,6 +103,7 @@ def test_one_opt_in_waits_where_the_person_cannot_be_read_instead(world: World) 
 
 def test_the_target_of_many_opt_ins_is_read_by_its_feed_where_the_listing_has_no_dates(world: World) -> None:
     """The listing cannot tell a newer no from silence; the feed that can had no turn."""
+    world.limits = MUCH
     theirs = world.sides[THEIRS]
     theirs.bulk_from, theirs.undated_reads, theirs.page_size = 5, True, 100
     for address in MANY:
