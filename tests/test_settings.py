@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, time
+from datetime import UTC, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +221,7 @@ def test_outside_a_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None
         ("BRAKES__RAISES_SHARE", "5", "is more than 1. Give a share of all people, 0 to 1, e.g. 0.05."),
         ("BRAKES__RAISES_MAX", "-1", "is less than 0"),
         ("BRAKES__BURST_MAX", "0", "is less than 1"),
+        ("BRAKES__WINDOW_HOURS", "0", "is less than 1"),
         ("WEB__PORT", "65536", "is more than 65535"),
         ("WEB__TOKEN", "two words", "contains blanks"),
         ("WEB__HOOK_SECRET", "a/b", "not allowed in one segment of a URL's path"),
@@ -339,9 +340,21 @@ def test_a_side_that_lacks_nothing_passes_and_a_file_that_is_gone_does_not(tmp_p
 
 def test_the_brakes_reach_the_core_as_they_are_set() -> None:
     settings = load(
-        environ=env(BRAKES__RAISES_MAX="7", BRAKES__HOLD_WITHDRAWALS="true", BRAKES__BURST_MAX="9")
+        environ=env(
+            BRAKES__RAISES_MAX="7",
+            BRAKES__HOLD_WITHDRAWALS="true",
+            BRAKES__BURST_MAX="9",
+            BRAKES__RAISES_CEILING="300",
+            BRAKES__WINDOW_HOURS="12",
+        )
     )
-    assert settings.brakes.limits() == BrakeLimits(raises_max=7, hold_withdrawals=True, burst_max=9)
+    assert settings.brakes.limits() == BrakeLimits(
+        raises_max=7,
+        raises_ceiling=300,
+        hold_withdrawals=True,
+        burst_max=9,
+        window=timedelta(hours=12),
+    )
 
 
 def test_a_flag_that_is_no_setting_is_the_programs_mistake() -> None:

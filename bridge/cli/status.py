@@ -23,6 +23,7 @@ from bridge.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from bridge.core.brakes import BrakeLimits
     from bridge.store import RunRow, Store
 
 
@@ -30,10 +31,12 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
     """Show lag, watermarks, last runs, open work and API budget."""
     from bridge.cli.db import now, reading
 
-    with reading(settings_from(config, database_url)) as store:
-        document = status_document(store, now())
-        first = store.facts.first_run_completed is None
+    settings = settings_from(config, database_url)
+    with reading(settings) as store:
         people = store.people.count()
+        document = status_document(store, now())
+        document["window"] = _window_json(store, settings.brakes.limits(), people, now())
+        first = store.facts.first_run_completed is None
     if json:
         print_json(document)
     else:
@@ -69,6 +72,16 @@ def status_document(store: Store, now: datetime) -> dict[str, Any]:
     }
 
 
+def _window_json(store: Store, limits: BrakeLimits, people: int, now: datetime) -> dict[str, Any]:
+    """How many people were opted in within the window, and how many may be."""
+    use = store.attempts.window(now - limits.window, 0)
+    return {
+        "hours": limits.window // timedelta(hours=1),
+        "raises": len(use.raised),
+        "allowed": limits.raises_allowed(people),
+    }
+
+
 def _iso(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
@@ -101,6 +114,7 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
     for line in polling_lines(document["polling"]):
         print_wrapped(out, styled(), styled(line))
     out.print(f"{plural(people, 'person', 'people')} known.")
+    out.print(_window_text(document["window"]))
     failed = _failed_text(document["last_runs"])
     if failed:
         note(StatusMark.BAD, failed)
@@ -115,6 +129,11 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
         note(StatusMark.WARN, "The first run is not complete: opt-ins from before it are held.")
     if not (failed or document["brakes"] or _open_work(document) or first):
         note(StatusMark.GOOD, "Nothing is waiting.")
+
+
+def _window_text(window: dict[str, Any]) -> str:
+    people = plural(window["raises"], "person", "people")
+    return f"Opted in within the last {window['hours']} hours: {people} of {window['allowed']:,} allowed."
 
 
 def _failed_text(runs: list[dict[str, Any]]) -> str:

@@ -80,7 +80,7 @@ class Scopes:
 
 
 class ScopeNews(StrEnum):
-    """What has become of a topic."""
+    """What has changed about a topic."""
 
     ADDED = "added"
     REMOVED = "removed"

@@ -46,6 +46,7 @@ class RunStats:
                 "in_sync": report.in_sync,
                 "errors": [str(error) for error in report.errors],
                 "brakes": list(report.brakes),
+                "unapproved": list(report.unapproved),
             }
 
     def refused(self, reason: str) -> None:
@@ -145,6 +146,9 @@ class Health:
             reasons.append(f"no run has started for {idle.total_seconds():.0f} s")
         ages = self._ages(reasons)
         last = self._stats.last
+        if last is not None and (waiting := last.get("unapproved")):
+            topics = ", ".join(waiting)
+            reasons.append(f"topics wait for `bridge reconcile --approve-mapping`: {topics}")
         body = {
             "ready": not reasons,
             "reasons": reasons,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.core.errors import SideError
-from bridge.core.model import Raise, RunId, Side, Withdrawal, Write
+from bridge.core.model import Raise, RunId, Side, TopicId, Withdrawal, Write
 from bridge.core.store_port import Counts, RunKind
 from bridge.engine.context import RunContext
 from bridge.engine.serialize import time_out
@@ -62,6 +62,7 @@ class Report:
     warnings: list[str]
     errors: list[SideError] = field(default_factory=list)
     gone: bool = False  # the mapping names what no longer exists
+    unapproved: Sequence[TopicId] = ()  # their change of the mapping waits for approval
     swept: bool = False  # everybody was read, to a proven end
     partial: bool = False  # a feed or a sweep was not read to its end
     budget: Mapping[str, Any] = field(default_factory=dict)
@@ -71,7 +72,9 @@ class Report:
     def in_sync(self) -> bool:
         """Nothing is left to do, to prove or to review, and everything was read."""
         waits = self.counts.waiting or self.counts.held or self.counts.unproven or self.counts.dead
-        return not (waits or self.errors or self.written.failed or self.gone or self.partial)
+        return not (
+            waits or self.errors or self.written.failed or self.gone or self.unapproved or self.partial
+        )
 
     @property
     def exit_code(self) -> int:
@@ -127,6 +130,7 @@ def make_report(
         warnings=run.health.warnings,
         errors=run.health.errors,
         gone=bool(run.health.gone),
+        unapproved=sorted(run.health.unapproved),
         swept=swept,
         partial=bool(run.health.untrusted_topics),
         budget=run.budget(),

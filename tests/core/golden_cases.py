@@ -30,7 +30,6 @@ from bridge.core.model import (
     Choice,
     Raise,
     Resubscribe,
-    Side,
     Withdrawal,
     Write,
 )
@@ -95,10 +94,6 @@ UNANSWERED = replace(BACK, challenge=Challenge(day(20), day(26)))
 GONE, UNDATED_GONE = cell(silent(), no(20), topic=EMAIL), cell(silent(), no(), topic=EMAIL)
 COMPLAINED = cell(silent(), no(20, block=Block.COMPLAINT), topic=EMAIL)
 CLEANED = cell(yes(5), no(20), WERE_IN)
-IMPORTED = replace(ORDINARY, opt_in_bursts=frozenset({(Side.MYPREFERENCES, day(20))}))
-REMAPPED = replace(ORDINARY, epochs={TOPIC.id: day(25)})
-BACK_IN = cell(yes(20), no(6), WERE_OUT)
-FLIPPED = replace(BACK_IN, raised_at=(day(12), day(18)))
 
 
 def under(channel: Cell) -> Under:

@@ -10,13 +10,14 @@ from core_cells import DD, MP, NOW, ORDINARY, TOPIC, cell, day, no, yes
 from golden_cases import CLEANED, FIRST, OLD_YES, OPPOSED, OUT, UNDATED_GONE, WERE_IN, decided, said
 from golden_cases_blocks import BLOCKS
 from golden_cases_double_opt_in import RESUBSCRIBING
+from golden_cases_mass import MASS
 from golden_cases_statements import STATEMENTS
 
 from bridge.core.decide import decide
 from bridge.core.decision import RULE_TEXT, Act, Rule, is_raise, writes_of
 from bridge.core.model import Withdrawal
 
-GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING
+GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING | MASS
 
 
 @pytest.mark.parametrize("sentence", GOLDEN_CASES)

@@ -8,8 +8,8 @@ from datetime import timedelta, timezone
 import pytest
 import sqlalchemy as sa
 
-from bridge.core.model import CHANNEL, Block, RunId, Side, TopicId
-from bridge.core.store_port import RecordResult, Settlement
+from bridge.core.model import CHANNEL, Block, Choice, RunId, Side, TopicId
+from bridge.core.store_port import LedgerEntry, RecordResult, Settlement, TopicReset
 from bridge.store import Store
 from tests.store.helpers import (
     ANN,
@@ -196,6 +196,34 @@ def test_a_new_mapping_has_everything_mapped_decided_again(store: Store) -> None
     assert dirty_topics(store) == [(person(store), NEWS)]
     agreed = cell(store).agreed
     assert agreed is not None  # what was agreed stays
+
+
+@pytest.mark.parametrize("forgotten", [(IN, UNSET), tuple(Choice)])
+def test_a_topic_mapped_to_something_else_forgets_what_was_about_the_former(
+    store: Store, forgotten: tuple[Choice, ...]
+) -> None:
+    """The other side and other topics keep all; so does an agreement on a choice that is not named."""
+    run = begun(store)
+    for side in (MINE, THEIRS):
+        store.observations.record([view(ANN, {NEWS: seen(OUT), OFFERS: seen(OUT)})], side, run=run)
+        store.observations.record([view(BOB, {NEWS: seen(IN)})], side, run=run)
+    settled(store, run)
+    settled(store, run, BOB, IN)
+    settled(store, run, topic=OFFERS)
+    for address in (ANN, BOB):
+        store.holds.open(run, person(store, address), NEWS, reason="first_run", why="because", ground="g")
+    entry = LedgerEntry("mapping", {"changes": {NEWS: "is mapped to something else"}})
+    store.cells.remap([NEWS, OFFERS], run=run, resets=[TopicReset(NEWS, [THEIRS], forgotten)], ledger=[entry])
+    ann, bob, offers = cell(store), cell(store, BOB), cell(store, topic=OFFERS)
+    assert (ann.seen, bob.seen) == ({MINE: seen(OUT)}, {MINE: seen(IN)})
+    assert bob.agreed is None
+    assert (ann.agreed is None) is (OUT in forgotten)
+    assert (set(offers.seen), offers.agreed is not None) == ({MINE, THEIRS}, True)
+    assert ann.hold is bob.hold is None
+    assert dirty_topics(store) == [
+        (one.person, one.topic) for one in sorted((ann, bob, offers), key=lambda one: (one.person, one.topic))
+    ]
+    assert [line["kind"] for line in store.ledger.export()][-1] == "mapping"
 
 
 # stale reads
