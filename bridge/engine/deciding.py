@@ -8,10 +8,10 @@ from datetime import datetime
 
 from bridge.core.brakes import Burst, Moment, Tally
 from bridge.core.decide import decide
-from bridge.core.decision import Decision, Wait, writes_of
+from bridge.core.decision import Decision, Rule, Wait, writes_of
 from bridge.core.guards import DecisionContext, is_from_before
 from bridge.core.mapping import Topic
-from bridge.core.model import CHANNEL, Cell, Choice, PersonId, Side, TopicId, Withdrawal
+from bridge.core.model import CHANNEL, Cell, Choice, PersonId, Side, TopicId, Withdrawal, Write
 from bridge.core.scope import Scope
 from bridge.engine.context import RunContext
 from bridge.engine.fetch import read_people
@@ -114,11 +114,15 @@ class Decider:
         for person in page:
             for one in person:
                 for write in writes_of(one.decision):
-                    single = isinstance(write, Withdrawal) or not is_from_before(
-                        one.cell, write, self._context
-                    )
+                    single = not self._is_approved(one.cell, write)
                     remapped = one.topic.id in self._changed
                     tally.add(one.cell.person, write, single=single, remapped=remapped)
+
+    def _is_approved(self, cell: Cell, write: Write) -> bool:
+        """Whether an operator let an opt-in through: then it does not matter how many there are."""
+        if isinstance(write, Withdrawal):
+            return False
+        return cell.is_released(Rule.BURST) or is_from_before(cell, write, self._context)
 
     def _read_waiting(self, page: list[list[CellDecision]]) -> bool:
         """Read those of whom a decision waits for a read; whether anybody could be read."""

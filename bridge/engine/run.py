@@ -127,7 +127,6 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
     swept = (first or options.full or bool(run.state.facts.sweep_due)) and sweep(run)
     if swept:
         run.state.facts.sweep_due = None
-        topics.note_sweep()
     enter_safe_mode(run)
     decider = Decider(
         run,
@@ -140,6 +139,8 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
         scopes=topics.scopes,
         forgotten=topics.forgotten,
     )
+    if swept:
+        topics.note_sweep()
     weighed = weigh(run, decider, topics, approve_mapping=options.approve_mapping)
     return ReadResult(decider, poller, weighed, swept)
 

@@ -35,15 +35,17 @@ def test_status_shows_lag_watermarks_runs_and_holds(cli_world: CliWorld, call: C
     document = result.json
     assert document.keys() == {
         "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
-        "last_runs", "budget", "polling", "unfinished_erasures",
+        "last_runs", "budget", "polling", "unfinished_erasures", "window",
     }  # fmt: skip
     assert document["held"] == 1
+    assert document["window"] == {"hours": 24, "raises": 0, "allowed": 10}
     assert document["lag_seconds"].keys() == document["watermarks"].keys() != set()
     assert all(0 <= lag < 600 for lag in document["lag_seconds"].values())
     assert document["last_runs"][0]["kind"] == "first"
     shown = call("status")
     assert "MyPreferences events" in shown.out
     assert "1 choice is held for review" in shown.out
+    assert "Opted in within the last 24 hours: 0 people of 10 allowed." in shown.out
 
 
 def test_status_shows_the_remaining_dotdigital_quota(cli_world: CliWorld, call: Call) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from bridge.app import App, Options
 from bridge.core.errors import ConfigError, LeaseHeld, Unreachable
-from bridge.core.model import Side
+from bridge.core.model import Side, TopicId
 from bridge.core.store_port import RunKind
 from bridge.engine.run import RunOptions
 from bridge.settings import load
@@ -157,6 +158,19 @@ def test_it_is_ready_once_every_feed_is_fresh(start: Start) -> None:
     assert body["reasons"][0].startswith(f"{FEED} was last read to its end 0:01")
     running.read_feed()
     assert running.health()[0] == 200
+
+
+def test_a_mapping_that_waits_for_approval_makes_it_unready_and_is_named(start: Start) -> None:
+    """All other topics go on; the operator sees what to do."""
+    runner = opened()
+    runner.feeds = {FEED: EACH_ROUND}
+    runner.fate = [replace(report(), unapproved=(TopicId("news"), TopicId("offers")))] * 100
+    running = start(runner)
+    running.read_feed()
+    wait_until(lambda: running.health()[0] == 503, "it is not ready")
+    (reason,) = running.health()[1]["reasons"]
+    assert "bridge reconcile --approve-mapping" in reason
+    assert "news, offers" in reason
 
 
 def test_a_feed_that_waits_for_its_turn_is_fresh_for_as_long_as_that_may_take(start: Start) -> None:
