@@ -13,6 +13,7 @@ from bridge.core.scope import Names, Scope, ScopeChange, Scopes, names_of, scope
 from bridge.core.store_port import LedgerEntry, StorePort, TopicReset
 from bridge.engine.context import RunContext
 
+_HELD = "mapping: older opt-ins of these topics are held. Approve them: `bridge reconcile --approve-raises`"
 _WAIT = "Until then nothing is written for these topics. Approve it: `bridge reconcile --approve-mapping`"
 
 
@@ -46,6 +47,8 @@ class TopicScopes:
             )
         for text in texts:
             self.run.health.warn(f"mapping: {text}")
+        if any(self.scopes[topic].epoch is not None for topic in changed):
+            self.run.health.warn(_HELD)
         if approve or all(self.scopes[topic].swept for topic in changed):
             self.scopes = {topic: replace(scope, change="") for topic, scope in self.scopes.items()}
             self._save()

@@ -43,11 +43,9 @@ _INEFFECTIVE = (
     .where(_a.state == AttemptState.FAILED, _a.written_at.is_not(None))
 )
 _SINCE = _a.begun_at >= param("since", _a.begun_at)
-_RAISED_SINCE = (
-    sa.select(_a.person_id, _a.side, _at.said_at)
-    .join_from(t.attempts, t.attempt_topics)
-    .where(t.RAISES, _SINCE)
-    .distinct()
+_RAISED_SINCE = sa.select(_a.id, _a.person_id, _a.side).where(t.RAISES, _SINCE)
+_SAID = sa.select(_at.attempt_id, _at.said_at).where(
+    among(_at.attempt_id, "ids"), _at.choice == Choice.OPTED_IN, _at.said_at.is_not(None)
 )
 _WITHDRAWN_SINCE = sa.select(sa.func.count()).select_from(
     sa.select(_a.id).where(t.WITHDRAWALS, _SINCE).limit(SIZE).subquery()
@@ -146,15 +144,16 @@ class AttemptStore:
 
     def window(self, since: datetime, withdrawals_max: int) -> WindowUse:
         """The writes begun since then; of withdrawals it counts no more than `withdrawals_max`."""
-        raised: set[PersonId] = set()
         said: dict[Moment, set[PersonId]] = {}
         with self._unit.read() as conn:
-            for person, target, at in conn.execute(_RAISED_SINCE, {"since": since}):
-                raised.add(PersonId(person))
-                if at is not None:
-                    said.setdefault(moment(Side(target).other, at), set()).add(PersonId(person))
+            raised = {row.id: row for row in conn.execute(_RAISED_SINCE, {"since": since})}
+            for ids in batched(raised):
+                for attempt, at in conn.execute(_SAID, {"ids": ids}):
+                    row = raised[attempt]
+                    said.setdefault(moment(Side(row.side).other, at), set()).add(PersonId(row.person_id))
             withdrawn = conn.scalar(_WITHDRAWN_SINCE, {"since": since, "size": withdrawals_max}) or 0
-        return WindowUse(frozenset(raised), {at: frozenset(people) for at, people in said.items()}, withdrawn)
+        people = frozenset(PersonId(row.person_id) for row in raised.values())
+        return WindowUse(people, {at: frozenset(some) for at, some in said.items()}, withdrawn)
 
     def written_since(self, side: Side, records: Sequence[str], since: datetime) -> frozenset[str]:
         """Those records of `side` about whose people a write to it was begun since then."""

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from bridge.core.store_port import AttemptState
 from bridge.store import Store
-from bridge.store import tables as t
 from tests.store.helpers import (
     ANN,
     BOB,
@@ -70,11 +69,19 @@ def test_the_window_counts_people_by_the_writes_begun_in_it(store: Store, clock:
 def test_the_window_is_found_by_its_own_indexes(store: Store) -> None:
     if store._unit.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL plans by statistics, which an empty table has none of")
-    for where, index in ((t.RAISES, "ix_attempts_raises"), (t.WITHDRAWALS, "ix_attempts_withdrawals")):
-        query = sa.select(t.attempts.c.id).where(where, t.attempts.c.begun_at >= at(0))
-        with store._unit.read() as conn:
-            text = str(query.compile(conn, compile_kwargs={"literal_binds": True}))
-            assert index in str(conn.exec_driver_sql("EXPLAIN QUERY PLAN " + text).all())
+    plans: list[str] = []
+    engine = store._unit.engine
+
+    def explain(_conn: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if "begun_at" in statement:
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            plans.append(str(cursor.fetchall()))
+
+    sa.event.listen(engine, "before_cursor_execute", explain)
+    store.attempts.window(at(-60), 10)
+    sa.event.remove(engine, "before_cursor_execute", explain)
+    for index, plan in zip(("ix_attempts_raises", "ix_attempts_withdrawals"), plans, strict=True):
+        assert f"INDEX {index} " in plan
 
 
 def test_a_cell_knows_when_it_was_opted_in_and_proven(store: Store, clock: Clock) -> None:
