@@ -125,6 +125,7 @@ class Plan:
     erasure_key: str = "a long random word"
     rate: float = 5.0  # calls a second to MyPreferences
     events: bool = False
+    opt_ins_max: int | None = None  # how many opt-ins at once are no mass change
 
     @property
     def mapping(self) -> str:
@@ -166,6 +167,9 @@ class Live:
             "BRIDGE_DOTDIGITAL__V3": self.plan.v3,
             "BRIDGE_DOTDIGITAL__EVENTS": str(self.plan.events).lower(),
         }
+        if self.plan.opt_ins_max is not None:
+            found["BRIDGE_BRAKES__RAISES_MAX"] = str(self.plan.opt_ins_max)
+            found["BRIDGE_BRAKES__BURST_MAX"] = str(self.plan.opt_ins_max)
         if self.plan.erasure_key:
             found["BRIDGE_ERASURE_KEY"] = self.plan.erasure_key
         if self.plan.segment:

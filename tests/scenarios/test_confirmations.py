@@ -184,7 +184,7 @@ def test_status_counts_who_is_waited_for_and_since_when(asked: Asked) -> None:
 
 
 def test_many_people_are_read_from_the_listing(make: Make) -> None:
-    live = make(resubscribe="challenge")
+    live = make(resubscribe="challenge", opt_ins_max=1000)
     people = [live.add(f"p{number}", consent="Revoked", status="Unsubscribed") for number in range(30)]
     live.started()
     for one in people:

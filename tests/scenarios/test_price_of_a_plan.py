@@ -26,7 +26,7 @@ def idle(live: Live) -> dict[Side, int]:
 def test_carrying_out_a_plan_takes_the_calls_that_it_named(
     make: Make, acting: Side, said: Choice, v3: str, many: int
 ) -> None:
-    live = make(rate=1000.0, v3=v3)
+    live = make(rate=1000.0, v3=v3, opt_ins_max=1000)
     people = [live.add(f"p{number}", both={NEWS: OUT if said is IN else IN}) for number in range(many)]
     live.started()
     reading = idle(live)
