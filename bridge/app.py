@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Self
 
-from bridge.core.clocks import Clock, Offsets, utc_now
+from bridge.core.clocks import Clock, Offsets, is_too_late, utc_now
 from bridge.core.erasure import Eraser, ErasureSettings
-from bridge.core.errors import ConfigError
+from bridge.core.errors import ConfigError, TooLate
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
 from bridge.core.ports import ReadReplica, Replica
@@ -36,6 +36,7 @@ class Options:
 
     clock: Clock = utc_now
     sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic  # seconds that pass as `sleep` sleeps
     export_poll: float = 15.0  # seconds between status calls for a MyPreferences job
     import_poll: float = 5.0  # seconds before the first status call for a Dotdigital import
     read_timeout: float = 121.0  # seconds; Dotdigital itself gives up after 120
@@ -114,6 +115,7 @@ class App:
             clock=self.options.clock,
             read_clock=self._own_time,
             sleep=self.options.sleep,
+            monotonic=self.options.monotonic,
             poll_interval=self.options.export_poll,
         )
         self._open.callback(parts.close)
@@ -156,7 +158,7 @@ class App:
             tries=self.options.tries,
             calls_beside=calls_beside,
             clock=self.options.clock,
-            before_write=self._before_write,
+            before_write=partial(self._before_write, side),
         )
         self._transports[side] = transport
         self._open.callback(transport.close)
@@ -170,10 +172,16 @@ class App:
         """The bridge's own time. The state DB is opened with the first read."""
         return self.store.now()
 
-    def _before_write(self) -> None:
-        """A process that lost its lease while it waited sends nothing more."""
+    def _before_write(self, side: Side) -> None:
+        """A process that lost its lease while it waited sends nothing more, and no opt-in leaves on what was
+        read before a long wait."""
         if "store" in self.__dict__:
             self.store.require_lease()
+        if is_too_late(self.options.clock()):
+            raise TooLate(
+                "An opt-in had to wait before it was sent.",
+                side=side, operation="write", hint="The person is read again first.",
+            )  # fmt: skip
 
     def _offsets(self) -> Offsets:
         found = {side: self._transports[side].clock_offset for side in Side if side in self._transports}

@@ -145,7 +145,8 @@ class FakeSide:
         for at in range(0, len(touched), self.page_size):
             self._call("read_feed")
             page = touched[at : at + self.page_size]
-            yield Page(hints=[Hint(one.id, one.address, (f"{one.id} {one.touched}",)) for one in page])
+            hints = [Hint(one.id, one.address, (f"{one.id} {one.touched}",)) for one in page]
+            yield Page(hints=hints, named={one.id: one.touched for one in page if one.touched})
         self._call("read_feed")
         yield Page(watermark=start)
 

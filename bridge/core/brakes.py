@@ -87,6 +87,9 @@ class BrakeResult:
     alerts: tuple[str, ...] = ()
 
 
+NO_BRAKE = BrakeResult()
+
+
 def check_brakes(load: RunVolume, limits: BrakeLimits) -> BrakeResult:
     """Decide which brakes a volume trips."""
     allowed, expected = limits.raises_allowed(load.people), limits.withdrawals_expected(load.people)

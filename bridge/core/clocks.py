@@ -7,7 +7,9 @@ machine's clock is compared with the dates of the services and with nothing else
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -120,6 +122,26 @@ def latest_now(offsets: Offsets, now: datetime) -> datetime:
     """The present moment by the clock that is furthest ahead: a date that a service gives is not from the
     future because our own clock is behind."""
     return max((now, *(now + offset.least for offset in offsets.values())))
+
+
+_SENT_BEFORE: ContextVar[datetime | None] = ContextVar("sent_before", default=None)
+
+
+@contextmanager
+def sent_before(latest: datetime) -> Iterator[None]:
+    """Writes of this thread that are made within leave before `latest`, by the machine's clock, or not at
+    all."""
+    before = _SENT_BEFORE.set(latest)
+    try:
+        yield
+    finally:
+        _SENT_BEFORE.reset(before)
+
+
+def is_too_late(now: datetime) -> bool:
+    """Whether a write of this thread may not leave any more."""
+    latest = _SENT_BEFORE.get()
+    return latest is not None and now > latest
 
 
 def _seconds(apart: timedelta) -> str:

@@ -7,11 +7,13 @@ BridgeError
 ├── PlanMoved              what a saved plan was based on has changed     exit 2
 ├── BrakeTripped           a brake stops a saved plan                     exit 4
 ├── DrainIncomplete        a feed could not be read to a proven end       (the watermark stays)
+│   └── FeedDeaf           it answers, and nothing is collected for us
 └── SideError              one side answered, or failed to answer
     ├── Unreachable        no connection, TLS failure, time-out before an answer      retry
     ├── OutcomeUnknown     a write was sent and no trustworthy answer came back       in doubt
     ├── InvalidResponse    an answer came that is not what the documents promise      retry
     ├── Throttled          asked to wait                                              retry
+    ├── TooLate            not sent: what it rests on was read too long ago           retry
     ├── ServerError        5xx to a read                                              retry
     ├── SignInRefused      wrong credentials, clock skew, wrong region                stop
     ├── Forbidden          no permission for this call                                stop
@@ -98,6 +100,10 @@ class DrainIncomplete(BridgeError):
     """A feed could not be read to a proven end; what was read is kept, its watermark stays."""
 
 
+class FeedDeaf(DrainIncomplete):
+    """A feed answers, and nothing is collected for it."""
+
+
 class SideError(BridgeError):
     """One side refused, failed or did not answer.
 
@@ -148,6 +154,10 @@ class Throttled(SideError):
     """The side asks for a pause; `retry_after` says how long, in seconds."""
 
     stops_side = True
+
+
+class TooLate(SideError):
+    """A write had to wait, and what it rests on is no longer fresh. Nothing was sent."""
 
 
 class ServerError(SideError):

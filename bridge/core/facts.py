@@ -25,6 +25,27 @@ class CatalogueCheck:
     gone: Mapping[TopicId, str]
 
 
+@dataclass(frozen=True, slots=True)
+class OwnWrite:
+    """A write of ours that a feed must bring back: the person's records there, and when it was sent."""
+
+    side: Side
+    records: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LaggingRead:
+    """A record whose read did not show what an event said about it; `claims` as in `Hint`. `tries`: reads
+    since then; `due_at`: the next one."""
+
+    side: Side
+    record: str
+    claims: Mapping[str, datetime]
+    tries: int
+    due_at: datetime
+
+
 class _Fact(Generic[T]):
     """One fact as an attribute of `Facts`. None: not known; stored as an empty text."""
 
@@ -104,6 +125,44 @@ def _names(read: Mapping[TopicId, Names]) -> str:
     return json.dumps(plain, ensure_ascii=False)
 
 
+def _read_own_writes(text: str) -> Sequence[OwnWrite]:
+    return tuple(
+        OwnWrite(Side(row["side"]), tuple(row["records"]), datetime.fromisoformat(row["at"]))
+        for row in json.loads(text)
+    )
+
+
+def _own_writes(writes: Sequence[OwnWrite]) -> str:
+    return json.dumps([{"side": one.side, "records": one.records, "at": _instant(one.at)} for one in writes])
+
+
+def _read_lagging(text: str) -> Sequence[LaggingRead]:
+    return tuple(
+        LaggingRead(
+            Side(row["side"]),
+            row["record"],
+            {name: datetime.fromisoformat(at) for name, at in row["claims"].items()},
+            row["tries"],
+            datetime.fromisoformat(row["due_at"]),
+        )
+        for row in json.loads(text)
+    )
+
+
+def _lagging(reads: Sequence[LaggingRead]) -> str:
+    rows = [
+        {
+            "side": one.side,
+            "record": one.record,
+            "claims": {name: _instant(at) for name, at in one.claims.items()},
+            "tries": one.tries,
+            "due_at": _instant(one.due_at),
+        }
+        for one in reads
+    ]
+    return json.dumps(rows)
+
+
 class Facts:
     """The facts of one state DB. Reading and setting go to `values` at once."""
 
@@ -139,6 +198,17 @@ class Facts:
 
     catalogue_check = _Fact("catalogues", _read_check, _check)
     """When both catalogues were last compared with the mapping, and with what result."""
+
+    own_writes = _Fact("own_writes", _read_own_writes, _own_writes)
+    """Writes of ours whose events have not come back yet."""
+
+    deaf_feeds = _Fact(
+        "deaf_feeds", lambda text: tuple(json.loads(text)), lambda names: json.dumps(list(names))
+    )
+    """Feeds that do not bring what happens."""
+
+    lagging_reads = _Fact("lagging_reads", _read_lagging, _lagging)
+    """Records that do not show yet what events said about them."""
 
     instance = _Fact("instance", str, str)
     """The random name of this state DB, by which a saved plan finds the one it was made from."""

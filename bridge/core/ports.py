@@ -25,18 +25,21 @@ class PersonView:
     topics: Mapping[TopicId, Observation]
     complete: bool = False  # True: every record that shares the address was read
     pins: tuple[str, ...] | None = None  # the other side's records that this one names; None: not shown
+    lags: bool = False  # it does not show what the hint claimed
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
     """A person to read: by the side's own id, by address, or both. `keys` name what brought it (ids of
     events), so that the same is not read for ever as feeds are read with an overlap. `former` are addresses
-    that the side says the record had before, each with the time of the change where it is given."""
+    that the side says the record had before, each with the time of the change where it is given. `claims`:
+    what the read must show, by names of the side's own, each changed at this time or later."""
 
     id: str | None = None
     address: str | None = field(default=None, repr=False)
     keys: tuple[str, ...] = field(default=(), compare=False)
     former: tuple[tuple[str, datetime | None], ...] = field(default=(), compare=False, repr=False)
+    claims: Mapping[str, datetime] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Page:
     bookmark: ListingCursor | None = None  # where a listing goes on after this page
     done: int | None = None  # rows of a listing read so far, those of an earlier process too
     total: int | None = None  # rows of the whole listing
+    named: Mapping[str, datetime] = field(default_factory=dict)  # records, each with its newest event's time
     cursor: str | None = None  # a place in the side's own words, stored with the page and only then sent back
 
 
@@ -94,7 +98,16 @@ class Unrecorded:
     reason: str
 
 
-WriteResult = WriteResponse | Unrecorded | SideError
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """The write was accepted. It may have undone what the person chose at the same moment about what it does
+    not name. `reason` is reported: what was done about that, without an address."""
+
+    reason: str
+    failed: bool = False  # it may still stand
+
+
+WriteResult = WriteResponse | Unrecorded | Repaired | SideError
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +164,8 @@ class ReadReplica(Protocol):
 
     def read_feed(self, feed: str, since: datetime) -> Iterator[Page]:
         """What changed since the server time `since` (inclusive). Raises SideError; raises DrainIncomplete
-        after the last readable page where the end cannot be proven."""
+        after the last readable page where the end cannot be proven, FeedDeaf where the side collects nothing
+        for us."""
 
     def oldest_since(self) -> datetime | None:
         """How far back `read_feed` can reach now; None for no limit."""
@@ -179,8 +193,9 @@ class ReadReplica(Protocol):
         raises SideError."""
 
     def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
-        """The fewest API calls that these people's writes to this side take, sent in one batch: the read
-        before an opt-in and the reads back included. All are withdrawals, or none. Costs no call itself."""
+        """The fewest API calls to this side that these people's writes take: withdrawals sent in one batch,
+        opt-ins one by one; the read before an opt-in and the reads back included. All are withdrawals, or
+        none. Costs no call itself."""
 
     def probe_capabilities(self) -> Sequence[str]:
         """Find out, once in a while, what this side's answers can be relied on for, from what was read
@@ -195,9 +210,9 @@ class Replica(ReadReplica, Protocol):
         """One person's writes to this side as the groups that are sent and proven together. Pure."""
 
     def send(self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]) -> Sequence[WriteResult]:
-        """Send requests, all of them withdrawals or none. One result each, in order; never raises SideError.
-        The side picks single calls or a bulk job. `heartbeat` is called at least every few seconds and may
-        raise, which ends the waiting and not the job."""
+        """Send requests: withdrawals of any number of people, or one person's opt-ins. One result each, in
+        order; never raises SideError. The side picks single calls, or a bulk job for withdrawals. `heartbeat`
+        is called at least every few seconds and may raise, which ends the waiting and not the job."""
 
 
 _PAGE = 100  # people
@@ -241,7 +256,7 @@ def read_each(read: Callable[[Who], PersonView], people: Iterable[Who]) -> Itera
 
 
 def send_each(
-    send: Callable[[WriteRequest], WriteResponse | Unrecorded],
+    send: Callable[[WriteRequest], WriteResponse | Unrecorded | Repaired],
     batch: Sequence[WriteRequest],
     heartbeat: Callable[[], None],
 ) -> list[WriteResult]:

@@ -1,13 +1,26 @@
 """One person's writes by single calls: the e-mail channel, preferences, and the consent records for them.
-Records that the contact has already are not written again."""
+Records that the contact has already are not written again.
+
+A write names only the preferences that it changes, by v3 (Dotdigital 4.5, PATCH one contact). Only an account
+without v3 takes the whole tree (Dotdigital 3.16). What the person opted out of between the read of the tree
+and its write is turned on by it: the date of its row tells, and it is opted out again.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
+from datetime import datetime
 from ipaddress import ip_address
 
-from bridge.core.errors import AlreadyDone, MappingStale, NotFound, Refused, SideError, Verdict
+from bridge.core.errors import (
+    AlreadyDone,
+    MappingStale,
+    NotFound,
+    Refused,
+    SideError,
+    Verdict,
+)
 from bridge.core.mapping import Mapping
 from bridge.core.model import (
     Adjustment,
@@ -20,24 +33,47 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse
+from bridge.core.ports import KeyValue, Repaired, Unrecorded, WriteRequest, WriteResponse
 from bridge.dotdigital.client.access import V3Access
-from bridge.dotdigital.client.errors import SUPPRESSED
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3
-from bridge.dotdigital.client.wire import ConsentRecordV3, ContactV3, Resubscription, render_date
-from bridge.dotdigital.preference_tree import opt_ins, put_body
-from bridge.dotdigital.views import is_deleted
+from bridge.dotdigital.client.wire import ConsentRecordV3, ContactV3, Json, Resubscription, render_date
+from bridge.dotdigital.preference_tree import opt_ins, put_body, stale
+from bridge.dotdigital.views import is_deleted, newest_rows
 from bridge.dotdigital.write_batches import of_channel, withdraws
 
 _RESUBSCRIBE = "resubscribe-contact"
+_REPAIRS = 3  # writes of the whole tree for one change: each may cross another change of the person
+_APART = 2.0  # seconds between two writes whose dates are compared: they may be whole seconds
+_ALWAYS_DATED = "dotdigital.put_dates_all"
+_RESTORED = "The person had opted out while Dotdigital's whole preference tree was written."
+_NOT_RESTORED = (
+    "A person opted out while Dotdigital's whole preference tree was written, which turned it on again. "
+    "Look at the people of this run there."
+)
+_UNCHECKED = "It could not be read whether a write of Dotdigital's whole preference tree undid an opt-out."
+_UNSEEN = (
+    "Dotdigital dates all preferences again with each write by v2: an opt-out at that moment cannot be seen. "
+    "Have v3 enabled."
+)
 
 
 class ContactWriter:
-    def __init__(self, v2: ClientV2, access: V3Access, mapping: Mapping) -> None:
-        self._v2, self._access, self._mapping = v2, access, mapping
+    """`memory` keeps whether the account dates preferences again that a write leaves as they were; `sleep`
+    takes seconds."""
 
-    def send(self, request: WriteRequest) -> WriteResponse | Unrecorded:
+    def __init__(
+        self,
+        v2: ClientV2,
+        access: V3Access,
+        mapping: Mapping,
+        memory: KeyValue,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._v2, self._access, self._mapping, self._memory = v2, access, mapping, memory
+        self._sleep = sleep
+
+    def send(self, request: WriteRequest) -> WriteResponse | Unrecorded | Repaired:
         """Write one unit, its consent records first. Raises SideError."""
         reason = self._record(request) if request.records else None
         answer = self._write(request.who, request.writes)
@@ -78,7 +114,7 @@ class ContactWriter:
             return str(error)
         return None
 
-    def _write(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
+    def _write(self, who: Who, unit: Sequence[Write]) -> WriteResponse | Repaired:
         if not of_channel(unit[0]):
             return self._write_topics(who, unit)
         if isinstance(unit[0], Withdrawal):
@@ -111,50 +147,102 @@ class ContactWriter:
 
     # topics
 
-    def _write_topics(self, who: Who, unit: Sequence[Write]) -> WriteResponse:
-        """Read the tree, change it, write it whole: whether the call merges or replaces is not documented."""
+    def _write_topics(self, who: Who, unit: Sequence[Write]) -> WriteResponse | Repaired:
+        """By v3 what changes, and nothing else; without v3 the whole tree."""
         overlay = self.overlay(unit)
-        withdrawn = withdraws(unit[0])
+        v3 = self._access.client()
+        if v3 is not None:
+            return self._patch(v3, who, overlay, withdrawn=withdraws(unit[0]))
         try:
             return self._put(who, overlay)
         except NotFound:
-            # v2 may hide suppressed contacts; v3 tells whether there is really none.
-            v3 = self._access.client()
-            if v3 is None and not withdrawn:
+            if not withdraws(unit[0]):
                 raise
-            return WriteResponse.ALREADY_SO if v3 is None else _patch(v3, who, overlay, withdrawn)
-        except Refused as error:
-            # Some refusals come without their code; a withdrawal is then tried by the other API as well.
-            hidden = error.code == SUPPRESSED or (error.code is None and withdrawn)
-            v3 = self._access.client() if hidden else None
-            if v3 is None:
-                raise
-            return _patch(v3, who, overlay, withdrawn)
-
-    def _put(self, who: Who, overlay: dict[int, bool]) -> WriteResponse:
-        tree = self._v2.get_preferences_for_contact(contact=who.address)
-        body = put_body(tree, overlay)
-        states = opt_ins(tree)
-        if all(states[number] is wanted for number, wanted in overlay.items()):
             return WriteResponse.ALREADY_SO
-        self._v2.set_preferences_for_contact(contact=who.address, tree=body)
-        return WriteResponse.ACCEPTED
 
-
-def _patch(v3: ClientV3, who: Who, overlay: dict[int, bool], withdrawn: bool) -> WriteResponse:
-    """v3 takes preferences of suppressed contacts too."""
-    try:
-        contact = _contact_to_write(v3, who)
-    except NotFound:
-        if not withdrawn:
+    def _patch(self, v3: ClientV3, who: Who, overlay: dict[int, bool], *, withdrawn: bool) -> WriteResponse:
+        """v3 takes preferences of suppressed contacts too. It names what is opted in to: what it leaves out
+        is not opted in (Dotdigital 4.3)."""
+        try:
+            contact = _contact_to_write(v3, who)
+        except NotFound:
+            if not withdrawn:
+                raise
+            return WriteResponse.ALREADY_SO
+        if contact is None:
+            if not withdrawn:
+                raise refused("The contact was deleted at Dotdigital; writing to it would restore it.")
+            return WriteResponse.ALREADY_SO
+        states = {one.id: one.is_opted_in for one in contact.preferences or ()}
+        if contact.preferences is not None and all(
+            states.get(number, False) is on for number, on in overlay.items()
+        ):
+            return WriteResponse.ALREADY_SO
+        try:
+            v3.import_contact(contact_id=contact.contact_id, preferences=overlay)
+        except Refused:
+            if missing := overlay.keys() - opt_ins(self._v2.get_preferences()).keys():
+                raise stale(sorted(missing)) from None
             raise
-        return WriteResponse.ALREADY_SO
-    if contact is not None:
-        v3.import_contact(contact_id=contact.contact_id, preferences=overlay)
         return WriteResponse.ACCEPTED
-    if not withdrawn:
-        raise refused("The contact was deleted at Dotdigital; writing to it would restore it.")
-    return WriteResponse.ALREADY_SO
+
+    def _put(self, who: Who, overlay: dict[int, bool]) -> WriteResponse | Repaired:
+        """Read the tree, change it, write it whole: whether the call merges or replaces is not documented
+        (Dotdigital 3.16). Then see whether it turned on what it did not name."""
+        answer: WriteResponse | Repaired = WriteResponse.ACCEPTED
+        for _ in range(_REPAIRS):
+            tree = self._v2.get_preferences_for_contact(contact=who.address)
+            body, states = put_body(tree, overlay), opt_ins(tree)
+            if all(states[number] is wanted for number, wanted in overlay.items()):
+                return WriteResponse.ALREADY_SO if answer is WriteResponse.ACCEPTED else answer
+            try:
+                self._v2.set_preferences_for_contact(contact=who.address, tree=body)
+            except SideError as error:
+                if answer is WriteResponse.ACCEPTED:
+                    raise
+                return Repaired(f"{_NOT_RESTORED} ({error})", failed=True)
+            sent = {number for number, on in states.items() if on and number not in overlay}
+            try:
+                found = self._turned_on(who, overlay, sent)
+                if found and found == sent and self._dates_all(who, body, found):
+                    return Repaired(_UNSEEN)
+            except SideError as error:
+                return Repaired(f"{_UNCHECKED} ({error})", failed=True)
+            if not found:
+                return answer
+            overlay, answer = overlay | dict.fromkeys(found, False), Repaired(_RESTORED)
+        return Repaired(_NOT_RESTORED, failed=True)
+
+    def _turned_on(self, who: Who, overlay: dict[int, bool], sent: Set[int]) -> set[int]:
+        """Preferences sent as they had been read, and dated as the write is: they had been opted out of in
+        between (Dotdigital 3.10, `dateModifed`)."""
+        dates = self._dates(who)
+        written = max((dates[number] for number in overlay if number in dates), default=None)
+        if written is None:
+            return set()
+        return {number for number in sent if number in dates and dates[number] >= written}
+
+    def _dates(self, who: Who) -> dict[int, datetime]:
+        """When each preference was last changed; none of a contact that v2 hides: it gets no mail."""
+        try:
+            rows = newest_rows(self._v2.get_subscriptions_for_contact(email=who.address).rows)
+        except NotFound:
+            return {}
+        return {number: row.changed_at for number, row in rows.items() if row.changed_at is not None}
+
+    def _dates_all(self, who: Who, body: Sequence[Json], sent: Set[int]) -> bool:
+        """Whether a write dates again what it leaves as it was. Found out by the same write once more, where
+        everything else that was sent shows the date of the first."""
+        if self._memory.get(_ALWAYS_DATED) is None:
+            before = self._dates(who)
+            self._sleep(_APART)
+            self._v2.set_preferences_for_contact(contact=who.address, tree=body)
+            after = self._dates(who)
+            moved = any(before.get(number) != after.get(number) for number in sent)
+            if not moved:
+                return False
+            self._memory.set(_ALWAYS_DATED, "yes")
+        return True
 
 
 def _contact_to_write(v3: ClientV3, who: Who) -> ContactV3 | None:

@@ -156,15 +156,12 @@ class ContactListing:
             if not missing:
                 return
 
-    def writable(
-        self, people: Sequence[Who], heartbeat: Callable[[], None], *, with_records: bool = False
-    ) -> dict[str, ContactV3]:
+    def writable(self, people: Sequence[Who], heartbeat: Callable[[], None]) -> dict[str, ContactV3]:
         """By address key, the contacts of these people that may be written to: there, and not deleted. Each
-        is read by its known id, or found in the listing; `with_records`, with its consent records."""
+        is read by its known id, or found in the listing."""
         wanted = {address_key(who.address) for who in people}
-        include = (*CHOICES, "consentRecords") if with_records else CHOICES
         found: dict[str, ContactV3] = {}
-        pages = self.some(wanted, include) if self.is_cheaper(len(wanted)) else self._each(people)
+        pages = self.some(wanted) if self.is_cheaper(len(wanted)) else self._each(people)
         for contacts in pages:
             for one in contacts:
                 if one.address and not is_deleted(one):

@@ -225,12 +225,9 @@ class DotdigitalReader:
         return has_running_imports(self._access.client(), self._jobs)
 
     def estimate_calls(self, people: Sequence[Sequence[Write]]) -> int:
-        """One at a time: the tree before a change of topics, and a read back of each person; or by import."""
-        written = {write.topic for writes in people for write in writes}
-        feeds = 1 + sum(bool(topics & written) for topics in self._opt_ins.feeds.values())  # and suppressions
+        """One at a time: a read before a change of topics, and a read back of each person; or by import."""
         with_record = {topic.id for topic in self._mapping.topics if topic.record is not None}
         recorded = sum(
             any(isinstance(one, Raise) and one.topic in with_record for one in writes) for writes in people
         )
-        by_import = self._access.presumed()
-        return estimate(people, recorded=recorded, pages=self._pages, feeds=feeds, by_import=by_import)
+        return estimate(people, recorded=recorded, pages=self._pages, v3=self._access.presumed())

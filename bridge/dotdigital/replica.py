@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 from bridge.core.errors import SideError, Throttled
 from bridge.core.model import Side, Who, Write, address_key
-from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse, WriteResult, send_each
+from bridge.core.ports import WriteRequest, WriteResult, send_each
 from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS
-from bridge.dotdigital.client.v3 import MOST_RECORDS, ImportChange
+from bridge.dotdigital.client.v3 import ImportChange
 from bridge.dotdigital.client.wire import ContactV3
-from bridge.dotdigital.contact_writer import ContactWriter, address_refused, missing_records
+from bridge.dotdigital.contact_writer import ContactWriter
 from bridge.dotdigital.importer import Answer, ImportRunner
 from bridge.dotdigital.people import ContactListing
 from bridge.dotdigital.reader import DotdigitalReader
-from bridge.dotdigital.write_batches import fits_import, of_channel, prefers_import, split, withdraws
+from bridge.dotdigital.write_batches import of_channel, prefers_import, split
 
 _REFUSED_WHOLE = frozenset({"RejectedByWatchdog", "ExceedsAllowedContactLimit"})
 
@@ -29,8 +29,9 @@ class DotdigitalReplica(DotdigitalReader):
         return split(writes)
 
     def send(self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]) -> Sequence[WriteResult]:
-        """By import where that takes fewer calls, of contacts that are there, and nothing but the change;
-        else one call at a time. Raises ValueError for writes that `split` would not have put together."""
+        """Withdrawals by import where that takes fewer calls, of contacts that are there, and nothing but the
+        change; else one call at a time. Raises ValueError for writes that `split` would not have put
+        together."""
         if any(len(split(request.writes)) != 1 for request in batch):
             raise ValueError("a request holds the channel or topics, withdrawals or raises")
         try:
@@ -43,7 +44,7 @@ class DotdigitalReplica(DotdigitalReader):
 
     @cached_property
     def _writer(self) -> ContactWriter:
-        return ContactWriter(self._v2, self._access, self._mapping)
+        return ContactWriter(self._v2, self._access, self._mapping, self._memory, self._sleep)
 
     @cached_property
     def _bulk(self) -> BulkWriter | None:
@@ -55,7 +56,8 @@ class DotdigitalReplica(DotdigitalReader):
 
 
 class BulkWriter:
-    """`single` sends what no import takes."""
+    """Withdrawals by import; `single` sends what no import takes. Opt-ins never go by import: it is applied
+    minutes after the person was last read, and would undo an opt-out of that time."""
 
     def __init__(self, listing: ContactListing, importer: ImportRunner, single: ContactWriter) -> None:
         self._listing, self._importer, self._single = listing, importer, single
@@ -63,41 +65,27 @@ class BulkWriter:
     def send(self, requests: Sequence[WriteRequest], heartbeat: Callable[[], None]) -> list[Answer]:
         """One answer each, in order. What no import takes is sent one call at a time, after it; so are
         withdrawals whose whole import was refused. Raises SideError where the contacts could not be read."""
-        writable = self._writable(requests, heartbeat)
+        people = {address_key(request.who.address): request.who for request in requests}
+        writable = self._listing.writable(list(people.values()), heartbeat)
         answers: dict[int, Answer] = {}
         changes: dict[str, ImportChange] = {}
-        unrecorded: dict[
-            int, bool
-        ] = {}  # by number of each request in the import: whether a record is left out
+        imported: list[int] = []
         for number, request in enumerate(requests):
             contact = writable.get(address_key(request.who.address))
-            if not fits_import(request.writes) or contact is None or not _is_theirs(request.who, contact):
-                continue
-            records, left_out = missing_records(contact, request.records)
-            if len(records) > MOST_RECORDS:
+            if contact is None or not _is_theirs(request.who, contact):
                 continue
             try:
                 change = self._change(contact, request)
             except SideError as error:
                 answers[number] = error
                 continue
-            _add(changes, contact, replace(change, records=tuple(records)))
-            unrecorded[number] = left_out
-        for number, answer in self._imported(requests, changes, unrecorded, heartbeat).items():
-            bare = unrecorded[number] and answer is WriteResponse.ACCEPTED
-            answers[number] = Unrecorded(str(address_refused())) if bare else answer
+            _add(changes, contact, change)
+            imported.append(number)
+        answers |= self._imported(requests, changes, imported, heartbeat)
         left = [number for number in range(len(requests)) if number not in answers]
         sent = send_each(self._single.send, [requests[number] for number in left], heartbeat)
         answers |= dict(zip(left, sent, strict=True))
         return [answers[number] for number in range(len(requests))]
-
-    def _writable(
-        self, requests: Sequence[WriteRequest], heartbeat: Callable[[], None]
-    ) -> dict[str, ContactV3]:
-        fit = [request for request in requests if fits_import(request.writes)]
-        people = {address_key(request.who.address): request.who for request in fit}
-        with_records = any(request.records for request in fit)
-        return self._listing.writable(list(people.values()), heartbeat, with_records=with_records)
 
     def _change(self, contact: ContactV3, request: WriteRequest) -> ImportChange:
         if of_channel(request.writes[0]):
@@ -108,21 +96,18 @@ class BulkWriter:
         self,
         requests: Sequence[WriteRequest],
         changes: dict[str, ImportChange],
-        numbers: Collection[int],
+        numbers: Sequence[int],
         heartbeat: Callable[[], None],
     ) -> dict[int, Answer]:
         """The answers to those of the requests that an import was sent with, and that are settled by it."""
         if not changes:
             return {}
-        raises = not all(withdraws(write) for request in requests for write in request.writes)
-        results = self._importer.run(list(changes.values()), heartbeat, raises=raises)
+        results = self._importer.run(list(changes.values()), heartbeat, raises=False)
         answers = {
             number: results[changes[address_key(requests[number].who.address)].contact_id]
             for number in numbers
         }
-        return {
-            number: answer for number, answer in answers.items() if raises or not _was_refused_whole(answer)
-        }
+        return {number: answer for number, answer in answers.items() if not _was_refused_whole(answer)}
 
 
 def _add(changes: dict[str, ImportChange], contact: ContactV3, change: ImportChange) -> None:
@@ -134,7 +119,6 @@ def _add(changes: dict[str, ImportChange], contact: ContactV3, change: ImportCha
             change,
             preferences={**known.preferences, **change.preferences},
             unsubscribes=known.unsubscribes or change.unsubscribes,
-            records=(*known.records, *change.records),
         )
     changes[key] = change
 

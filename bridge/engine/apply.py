@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
 
 from bridge.core.brakes import RunVolume, check_brakes
+from bridge.core.clocks import sent_before
 from bridge.core.decision import (
     RULE_TEXT,
     Act,
@@ -21,8 +24,9 @@ from bridge.core.decision import (
 )
 from bridge.core.double_opt_in import challenge_state_after
 from bridge.core.errors import SideError
-from bridge.core.model import PersonId, Side, TopicId, address_key
-from bridge.core.ports import PersonView, batched, saves_calls
+from bridge.core.jobs import HEARTBEAT
+from bridge.core.model import CHANNEL, PersonId, Raise, Resubscribe, Side, Who
+from bridge.core.ports import batched, read_person, saves_calls
 from bridge.core.priority import Priority, keep_priority, with_priority
 from bridge.core.store_port import LedgerEntry, Settlement
 from bridge.engine.attempts import PersonWrites
@@ -35,13 +39,16 @@ from bridge.engine.send import Sender, collect_records
 from bridge.engine.serialize import ground_out, writes_out
 from bridge.engine.weigh import Weighed
 
+FRESH = timedelta(seconds=10)  # an opt-in leaves so soon after both sides were read, or they are read again
+TRIES = 3  # then the next run goes on
+
 
 class Applier:
     """Carries out what was decided, in two passes over everybody who has something to decide."""
 
     def __init__(self, run: WriteContext, decider: Decider, poller: FeedPoller, weighed: Weighed) -> None:
         self._run = run
-        self._decider = decider
+        self.decider = decider
         self._poller = poller
         self._sender = Sender(run)
         self._known = weighed.people
@@ -60,15 +67,24 @@ class Applier:
         with with_priority(Priority.RAISES):
             return self._pass("opt-ins", raising=True)
 
+    def withdraw(self, people: list[list[CellDecision]]) -> WriteCounts:
+        """Send these people's withdrawals, and settle nothing else."""
+        total, wave = WriteCounts(), self._writes(people, raising=False)
+        self._run.under_way |= {person.who.person for person in wave}
+        self._send(wave, total, raising=False)
+        return total
+
     def _pass(self, name: str, *, raising: bool) -> WriteCounts:
         """Gather everybody's writes in waves, and send each wave."""
         total, done = WriteCounts(), 0
         wave: list[PersonWrites] = []
-        for page in self._decider.people():
+        for page in self.decider.people():
             settle(self._run, [one for person in page for one in person])
             if raising and self._is_braked(page):
                 return total
             wave += self._writes(page, raising=raising)
+            if not raising:  # what is gathered is sent once: not by the second lane as well
+                self._run.under_way |= {person.who.person for person in wave}
             done += len(page)
             self._run.progress(f"sending {name}", done)
             if len(wave) >= self._run.tuning.wave:
@@ -113,30 +129,53 @@ class Applier:
         return due and not any(write.side in doubted for write in writes_of(one.decision))
 
     def _send(self, wave: Sequence[PersonWrites], total: WriteCounts, *, raising: bool) -> None:
-        """People who go together are sent in one batch, all others each in a batch of their own."""
-        send = self._send_raises if raising else self._sender.send
+        """People whose withdrawals go together are sent in one batch, all others each in a batch of their
+        own: an opt-in rests on what both sides showed a moment ago, which holds for no batch."""
         alone: list[PersonWrites] = []
+        gathered = {person.who.person for person in wave}
         for side, work in _by_side(wave):
-            if side is not None and self._saves_calls(side, work):
-                total.add(send(work))
+            if side is not None and not raising and self._saves_calls(side, work):
+                total.add(self._sender.send(work))
             else:
                 alone += work
+        # Opt-ins one after the other: what one rests on is read after the one before it has left.
+        send, workers = (self._raise, 1) if raising else (self._withdraw, self._run.tuning.workers)
         for some in batched(alone, self._run.tuning.page):
-            with ThreadPoolExecutor(self._run.tuning.workers) as pool:
-                for counts in pool.map(keep_priority(lambda person: send([person])), some):
-                    total.add(counts)
-            self._run.heartbeat()
+            for counts in self._sent(send, some, workers):
+                total.add(counts)
+        self._run.under_way -= gathered
+
+    def _sent(
+        self, send: Callable[[PersonWrites], WriteCounts], work: Sequence[PersonWrites], workers: int
+    ) -> Iterator[WriteCounts]:
+        """Send each person's writes, so many at a time. This thread goes on with the heartbeat meanwhile."""
+        with ThreadPoolExecutor(workers) as pool:
+            left, under_way = iter(work), set[Future[WriteCounts]]()
+            while True:
+                for person in islice(left, workers - len(under_way)):
+                    under_way.add(pool.submit(keep_priority(send), person))
+                if not under_way:
+                    return
+                done, under_way = wait(under_way, HEARTBEAT, FIRST_COMPLETED)
+                yield from (one.result() for one in done)
+                self._run.heartbeat()
 
     def _saves_calls(self, side: Side, work: Sequence[PersonWrites]) -> bool:
         people = [person.writes(side) for person in work]
         return len(people) > 1 and saves_calls(self._run.readers[side], people)
 
-    def _send_raises(self, work: Sequence[PersonWrites]) -> WriteCounts:
-        recorded = collect_records(self._run, work)
-        confirmed = recheck(self._run, self._decider, self._poller, recorded)
-        counts = self._sender.send(confirmed) if confirmed else WriteCounts()
-        counts.failed += len(work) - len(recorded)
-        return counts
+    def _withdraw(self, person: PersonWrites) -> WriteCounts:
+        return self._sender.send([person])
+
+    def _raise(self, person: PersonWrites) -> WriteCounts:
+        """Send a person's opt-ins as both sides show them now."""
+        if not collect_records(self._run, [person]):
+            return WriteCounts(failed=1)
+
+        def confirm() -> PersonWrites | None:
+            return recheck(self._run, self.decider, self._poller, person)
+
+        return send_fresh(self._run, self._sender, confirm) or WriteCounts()
 
 
 def _by_side(wave: Sequence[PersonWrites]) -> Iterator[tuple[Side | None, list[PersonWrites]]]:
@@ -161,63 +200,48 @@ def may_raise(health: RunHealth, one: CellDecision) -> bool:
 
 
 def recheck(
-    run: RunContext, decider: Decider, poller: FeedPoller, work: Sequence[PersonWrites]
-) -> list[PersonWrites]:
-    """What still stands of these people's opt-ins, read again just before they are sent: at the sides that
-    are written, and at a side where a feed that would report a withdrawal was not due in this run. There a
-    person alone is read; for many its feeds are read, which takes fewer calls. So they are where a read of
-    many has no dates: only a date tells whether an opt-out is newer than the opt-in."""
-    topics = set[TopicId]().union(*(person.acts for person in work))
-    left = {address_key(one.who.address): one for one in work if not run.health.unread(one.who.person)}
-    for side in Side:
-        written = any(side in person.sides for person in work)
-        unread = bool(topics & run.health.unread_this_run[side])
-        if not written and not (unread and len(work) == 1):
-            if unread:
-                poller.read_covering(side, topics)
-            continue
-        shown = _read_again(run, side, list(left.values()))
-        left = {key: person for key, person in left.items() if key in shown}
-        if any(_is_undated(shown[key], person.acts) for key, person in left.items()):
-            poller.read_covering(side, topics)
-        if written and side in run.health.down:
-            return []
-    readable = {
-        person.who.person: person for person in left.values() if not run.health.unread(person.who.person)
-    }
-    found = []
-    for mine, cells in run.state.cells.of_many(list(readable)).items():
-        person = readable[mine]
-        again = [
-            one for one in decider.person(cells) if one.topic.id in person.acts and may_raise(run.health, one)
-        ]
-        if again:
-            found.append(PersonWrites.of(person.who, again, person.records))
-    return found
+    run: RunContext, decider: Decider, poller: FeedPoller, person: PersonWrites
+) -> PersonWrites | None:
+    """What still stands of a person's opt-ins after both sides were read again, the one that is written last.
+    The date of an unsubscribe is in a feed alone: it is read before anybody is resubscribed without being
+    asked (Dotdigital 3.7; 3.8 on `dateRemoved`)."""
+    for side in sorted(Side, key=lambda side: side in person.sides):
+        if side in run.health.down or not _read_again(run, side, person.who):
+            return None
+    if any(isinstance(write, Raise) and write.how is Resubscribe.SILENT for write in person.all_writes):
+        poller.read_covering(Side.DOTDIGITAL, {CHANNEL})
+    if run.health.unread(person.who.person):
+        return None
+    decided = decider.person(run.state.cells.of(person.who.person))
+    again = [one for one in decided if one.topic.id in person.acts and may_raise(run.health, one)]
+    return PersonWrites.of(person.who, again, person.records) if again else None
 
 
-def _read_again(run: RunContext, side: Side, work: Sequence[PersonWrites]) -> dict[str, PersonView]:
-    """What a side shows of these people now; nobody where not all of them could be asked for."""
-    shown: dict[str, PersonView] = {}
+def _read_again(run: RunContext, side: Side, who: Who) -> bool:
+    """Read a person again, and store what a side shows now; whether that succeeded."""
     try:
-        for page in run.readers[side].read_people([person.who for person in work]) if work else ():
-            record(run, side, page.views)
-            shown |= {address_key(view.address): view for view in page.views}
-            for _, error in page.failures:
-                _defer(run, side, error)
-            run.heartbeat()
+        record(run, side, [read_person(run.readers[side], who)])
     except SideError as error:
-        _defer(run, side, error)
-        return {}
-    return shown
+        run.health.warn(f"{side}: an opt-in is deferred: the person could not be read again ({error})")
+        return False
+    return True
 
 
-def _defer(run: RunContext, side: Side, error: SideError) -> None:
-    run.health.warn(f"{side}: an opt-in is deferred: the person could not be read again ({error})")
-
-
-def _is_undated(view: PersonView, topics: Iterable[TopicId]) -> bool:
-    return any(view.topics[topic].undated for topic in topics if topic in view.topics)
+def send_fresh(
+    run: RunContext, sender: Sender, confirm: Callable[[], PersonWrites | None]
+) -> WriteCounts | None:
+    """Send opt-ins that `confirm` has just read at both sides; None where it lets none through. Where a call
+    had to wait until that is too long ago, nothing is sent and they are confirmed again."""
+    counts: WriteCounts | None = None
+    for _ in range(TRIES):
+        confirmed = confirm()
+        if confirmed is None:
+            return None
+        with sent_before(run.clock() + FRESH):
+            counts = sender.send([confirmed])
+        if not confirmed.too_late:
+            break
+    return counts
 
 
 # what needs no write

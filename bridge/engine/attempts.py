@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from bridge.core.decision import RULE_TEXT, Act, Rule, is_proven_by
 from bridge.core.double_opt_in import CHECK_INTERVAL_MIN
-from bridge.core.errors import SideError
+from bridge.core.errors import SideError, TooLate
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import (
     CHANNEL,
@@ -87,6 +87,7 @@ class PersonWrites:
     records: Sequence[ConsentRecord] = ()
     shown: dict[Side, PersonView] = field(default_factory=dict)
     failed: set[TopicId] = field(default_factory=set)
+    too_late: bool = False  # it was not sent, for what it rests on was no longer fresh
 
     @classmethod
     def of(
@@ -97,10 +98,14 @@ class PersonWrites:
 
     @property
     def sides(self) -> set[Side]:
-        return {write.side for _, act in self.acts.values() for write in act.writes}
+        return {write.side for write in self.all_writes}
+
+    @property
+    def all_writes(self) -> list[Write]:
+        return [write for _, act in self.acts.values() for write in act.writes]
 
     def writes(self, side: Side) -> list[Write]:
-        return [write for _, act in self.acts.values() for write in act.writes if write.side is side]
+        return [write for write in self.all_writes if write.side is side]
 
     def take(self, unit: WriteUnit, result: VerifiedWrite) -> None:
         """Note the outcome of a unit."""
@@ -108,6 +113,7 @@ class PersonWrites:
             self.shown[unit.side] = result.view
         if result.outcome is not WriteOutcome.PROVEN:
             self.failed |= set(unit.topics)
+        self.too_late |= isinstance(result.error, TooLate)
 
 
 def is_reflected(mapping: ConsentMapping, writes: Iterable[Write], view: PersonView) -> bool:

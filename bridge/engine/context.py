@@ -72,8 +72,6 @@ class RunHealth:
     """What is known to be wrong in this run: what may not be raised, which side cannot be used."""
 
     untrusted_topics: set[TopicId] = field(default_factory=set)  # a feed of these was not read to its end
-    unread_this_run: dict[Side, set[TopicId]] = field(default_factory=partial(defaultdict, set))
-    """Topics of which a feed of that side was not due in this run: read again before anybody is raised."""
     unread_people: dict[Side, set[PersonId]] = field(default_factory=partial(defaultdict, set))
     """People whose read failed in this run, and was not repeated with success since."""
     busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be running there
@@ -141,6 +139,8 @@ class RunContext:
         self.kind, self.started_at = kind, services.clock()
         self.health = RunHealth()
         self.observed = dict.fromkeys(Side, 0)  # people read
+        self.noticed: set[str] = set()  # addresses of people whom feeds showed, not yet sent for
+        self.under_way: set[PersonId] = set()  # people whose withdrawals are gathered or being sent
         self.calls_before = {side: reader.calls for side, reader in services.readers.items()}
         self.id = services.state.runs.begin(kind)
 

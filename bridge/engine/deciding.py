@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -30,7 +30,8 @@ class CellDecision:
 
 class Decider:
     """Decides cells. `epoch`, `first_run` and `raises_approved` as in `DecisionContext`; `bursts` are those
-    known, `scopes` those of the mapped topics. Agreements on the choices in `forgotten` do not count."""
+    known, `new_bursts` gives the minutes of unsubscribes found by now, `scopes` are those of the mapped
+    topics. Agreements on the choices in `forgotten` do not count."""
 
     def __init__(
         self,
@@ -40,10 +41,11 @@ class Decider:
         first_run: bool = False,
         raises_approved: bool = False,
         bursts: Collection[Burst] = (),
+        new_bursts: Callable[[], frozenset[datetime]] = frozenset,
         scopes: Mapping[TopicId, Scope] | None = None,
         forgotten: Mapping[TopicId, Collection[Choice]] | None = None,
     ) -> None:
-        self._run, self._forgotten = run, forgotten or {}
+        self._run, self._forgotten, self._new_bursts = run, forgotten or {}, new_bursts
         scopes = scopes or {}
         self._changed = {topic for topic, scope in scopes.items() if scope.change}
         self._context = DecisionContext(
@@ -74,7 +76,8 @@ class Decider:
         """The decisions about one person."""
         run, mapping = self._run, self._run.mapping
         channel = next((cell for cell in cells if cell.topic == CHANNEL), None)
-        now = replace(self._context, clocks=run.clock_reading())
+        bursts = self._context.bursts | self._new_bursts()
+        now = replace(self._context, clocks=run.clock_reading(), bursts=bursts)
         decisions = []
         skipped = run.health.gone.keys() | run.health.unapproved
         for cell in cells:

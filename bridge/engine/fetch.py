@@ -15,6 +15,7 @@ from bridge.core.ports import Hint, PersonView, batched, read_person
 from bridge.core.priority import keep_priority
 from bridge.core.store_port import Settlement
 from bridge.engine.context import RunContext
+from bridge.engine.feed_watch import due_reads, note_reads, with_earlier_claims
 
 T = TypeVar("T")
 
@@ -90,12 +91,23 @@ def read_people(
     return done
 
 
-def read_hints(run: RunContext, side: Side, hints: Sequence[Hint]) -> int:
+def read_hints(run: RunContext, side: Side, hints: Sequence[Hint], *, noticing: bool = False) -> int:
     """Read what hints name, and the people who were bound to a named record but no longer are. People whom
     only the other side knows, under a record's former address, are read there: what they said there still
-    counts."""
+    counts. `noticing`: a feed brought them, so that their withdrawals need not wait for the run's own."""
     done = 0
-    for some in batched(hints, _AT_A_TIME):
+    lagging: list[Hint] = []
+
+    def read(hint: Hint) -> Sequence[PersonView]:
+        views = run.readers[side].read_hint(hint)
+        if any(view.lags for view in views):
+            lagging.append(hint)
+        else:
+            shown_again.add(hint.id or "")
+        return views
+
+    shown_again: set[str] = set()
+    for some in batched(with_earlier_claims(run, hints), _AT_A_TIME):
         named = [hint for hint in some if hint.id is not None]
         elsewhere = [
             person
@@ -104,11 +116,17 @@ def read_hints(run: RunContext, side: Side, hints: Sequence[Hint]) -> int:
             for person in run.state.observations.record_former_addresses(side, hint.id or "", hint.former)
         ]
         bound = _bound(run, side, some)
-        views = _each(run, side, some, run.readers[side].read_hint, _hint_failed)
+        lagging.clear()
+        shown_again.clear()
+        views = _each(run, side, some, read, _hint_failed)
         visited = Visited(records=frozenset(hint.id or "" for hint in named))
         record(run, side, views, visited=visited)
+        note_reads(run, side, lagging, shown_again)
         shown = {address_key(view.address) for view in views}
         left = [who.person for who in bound if address_key(who.address) not in shown]
+        if noticing:
+            run.noticed.update(view.address for view in views)
+            run.noticed.update(who.address for who in bound)
         done += len(views) + read_people(run, side, left, visited=visited)
         read_people(run, side.other, elsewhere)
         run.heartbeat()
@@ -130,13 +148,19 @@ def retry_failed_reads(run: RunContext, side: Side) -> None:
             return
 
 
+def read_lagging(run: RunContext, side: Side) -> None:
+    """Read again records that did not show yet what events said about them, and are due."""
+    if side not in run.health.down:
+        read_hints(run, side, due_reads(run, side), noticing=True)
+
+
 def read_webhook_events(run: RunContext, side: Side) -> None:
     """Read the people whom webhooks named. They are hints like any feed's, and mostly the feed has brought
     the same already; what counts is what the read shows."""
     waiting = run.state.webhooks.pending(side)
     if not waiting or side in run.health.down:
         return
-    read_hints(run, side, list(dict.fromkeys(one.hint for one in waiting if not one.followed)))
+    read_hints(run, side, list(dict.fromkeys(one.hint for one in waiting if not one.followed)), noticing=True)
     if side not in run.health.down:
         run.state.webhooks.mark_processed([one.id for one in waiting])
 

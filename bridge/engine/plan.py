@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bridge.core.brakes import Tally, check_brakes
@@ -13,10 +14,12 @@ from bridge.core.decision import RULE_TEXT, Act, Held, is_raise, writes_of
 from bridge.core.errors import BrakeTripped, PlanMoved
 from bridge.core.model import Choice, PersonId, RunId, Side, TopicId, Who, Withdrawal, Write, mask
 from bridge.core.store_port import RunKind
+from bridge.engine.apply import recheck, send_fresh
 from bridge.engine.attempts import PersonWrites
 from bridge.engine.context import RunContext, Services, WriteContext, Writers, require_same_account
 from bridge.engine.deciding import CellDecision, Decider
 from bridge.engine.fetch import read_people
+from bridge.engine.poll import FeedPoller
 from bridge.engine.report import Report, WriteCounts, make_report
 from bridge.engine.run import RunOptions, closing, read_sides
 from bridge.engine.scopes import unapproved
@@ -134,32 +137,35 @@ def _why(act: Act, write: Write) -> str:
 
 
 class CallEstimate:
-    """Adds up the API calls of people's writes as a run sends them: in waves, where people who are written at
-    one side only may go together, withdrawals before everything else."""
+    """Adds up the API calls of people's writes as a run sends them: withdrawals in waves, where people who
+    are written at one side only may go together; opt-ins one by one, each after a read of both sides."""
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
         self._calls = dict.fromkeys(Side, 0)
-        self._waves: dict[tuple[Side, bool], list[Sequence[Write]]] = defaultdict(list)
+        self._waves: dict[Side, list[Sequence[Write]]] = defaultdict(list)
 
     def add(self, writes: Sequence[Write]) -> None:
         """One person's writes."""
         for out in (True, False):
             same = [write for write in writes if isinstance(write, Withdrawal) is out]
             sides = {side: mine for side in Side if (mine := [one for one in same if one.side is side])}
+            if not out:  # what an opt-in rests on is read again where it was said
+                for side in {write.side.other for write in same} - sides.keys():
+                    self._calls[side] += 1
             for side, mine in sides.items():
-                if len(sides) > 1:
+                if len(sides) > 1 or not out:
                     self._calls[side] += self._run.readers[side].estimate_calls([mine])
                     continue
-                self._waves[side, out].append(mine)
-                if len(self._waves[side, out]) >= self._run.tuning.wave:
-                    self._close(side, self._waves.pop((side, out)))
+                self._waves[side].append(mine)
+                if len(self._waves[side]) >= self._run.tuning.wave:
+                    self._close(side, self._waves.pop(side))
             if any(wants_record(self._run.mapping, write) for write in same):
                 self._calls[Side.MYPREFERENCES] += 1  # the consent records are read there
 
     def calls(self) -> Mapping[Side, int]:
         """Calls per side, for everybody added."""
-        for (side, _), people in self._waves.items():
+        for side, people in self._waves.items():
             self._close(side, people)
         self._waves.clear()
         return dict(self._calls)
@@ -246,9 +252,9 @@ def _key(shown: Json) -> list[tuple[object, ...]]:
 
 
 def _write(run: WriteContext, decider: Decider, acts: Sequence[Json]) -> WriteCounts:
-    """Withdrawals first, one person at a time. Opt-ins go after another read of their target, all of a
-    person's or none: since everybody was read, many others may have been written."""
-    sender, written = Sender(run), WriteCounts()
+    """Withdrawals first, one person at a time. Opt-ins go after another read of both sides, all of a person's
+    or none: since everybody was read, many others may have been written."""
+    sender, poller, written = Sender(run), FeedPoller(run, first=False), WriteCounts()
     for raising in (False, True):
         for act in acts:
             person = PersonId(act["person"])
@@ -259,9 +265,9 @@ def _write(run: WriteContext, decider: Decider, acts: Sequence[Json]) -> WriteCo
                 continue
             due = _due(run, decider, person, mine, raising=raising)
             if raising and due:
-                due = _recheck(run, decider, collect_records(run, due), mine)
-                written.failed += not due
-            if due:
+                confirm = partial(_confirm, run, decider, poller, collect_records(run, due), mine)
+                written.add(send_fresh(run, sender, confirm) or WriteCounts(failed=1))
+            elif due:
                 written.add(sender.send(due))
             run.heartbeat()
     return written
@@ -277,14 +283,17 @@ def _due(
     return [due] if due.acts else []
 
 
-def _recheck(run: RunContext, decider: Decider, due: list[PersonWrites], acts: Json) -> list[PersonWrites]:
-    """These opt-ins of one person as decided after another read of their targets; none where they are no
-    longer what was planned."""
-    targets = {write.side for shown in acts.values() for write in act_in(shown).writes}
+def _confirm(
+    run: RunContext, decider: Decider, poller: FeedPoller, due: list[PersonWrites], acts: Json
+) -> PersonWrites | None:
+    """These opt-ins of one person as decided after another read; None where they are no longer what was
+    planned."""
     for one in due:
-        person = one.who.person
-        read = all(read_people(run, side, [person]) for side in Side if side in targets)
-        if read and _stands(run, decider, person, acts):
-            again = _due(run, decider, person, acts, raising=True)
-            return [PersonWrites(now.who, now.acts, one.records) for now in again]
-    return []
+        again = recheck(run, decider, poller, one)
+        if (
+            again is not None
+            and again.acts.keys() == acts.keys()
+            and _stands(run, decider, one.who.person, acts)
+        ):
+            return again
+    return None

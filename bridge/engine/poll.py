@@ -8,15 +8,19 @@ from datetime import UTC, datetime
 
 from bridge.core.brakes import burst_minutes
 from bridge.core.double_opt_in import CHECK_INTERVAL_MIN, next_check
-from bridge.core.errors import DrainIncomplete, SideError
+from bridge.core.errors import DrainIncomplete, FeedDeaf, SideError
 from bridge.core.model import CHANNEL, Challenge, PersonId, Side, TopicId, address_key
 from bridge.core.ports import Feed, Hint, Page
 from bridge.core.watermark import advance, is_stale, read_window
 from bridge.engine.context import RunContext
+from bridge.engine.feed_watch import NAMING, is_deaf, note_deaf, note_hearing
 from bridge.engine.fetch import read_hints, record
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-SWEEP_DUE = "sweep_owed"  # the fact that something happened that only a full sweep can find
+_DEAF = (
+    "it did not bring what the bridge itself wrote. Opt-ins are suspended. Check the webhook subscription "
+    "with `bridge hooks list`."
+)
 
 
 class FeedPoller:
@@ -27,6 +31,7 @@ class FeedPoller:
         self._run = run
         self._first = first
         self._minutes: Counter[datetime] = Counter()
+        self._bursts: tuple[int, frozenset[datetime]] = (0, frozenset())  # as of so many unsubscribes
 
     def read_all(self) -> set[Side]:
         """Read every feed of both sides. Returns the sides whose feeds cannot reach back far enough: only a
@@ -57,12 +62,15 @@ class FeedPoller:
         for feed in self._feeds(side):
             if feed.topics & {*topics, CHANNEL}:
                 self._read(side, feed.name)
-        self._run.health.unread_this_run[side] -= topics
 
-    @property
     def bursts(self) -> frozenset[datetime]:
         """Minutes of this run in which suspiciously many people were unsubscribed at once."""
-        return burst_minutes(self._minutes.elements(), self._run.tuning.limits.unsubscribe_burst)
+        if self._first:
+            return frozenset()  # an old suppression list is no burst
+        if self._bursts[0] != (known := self._minutes.total()):
+            minutes = burst_minutes(self._minutes.elements(), self._run.tuning.limits.unsubscribe_burst)
+            self._bursts = (known, minutes)
+        return self._bursts[1]
 
     def _feeds(self, side: Side) -> Sequence[Feed]:
         return self._run.readers[side].feeds(self._run.tuning.poll)
@@ -77,7 +85,6 @@ class FeedPoller:
             stale = is_stale(marks.get(feed.name), newest, turn=feed.period, overlap=run.tuning.overlap)
             if stale or side in run.health.down:
                 self._distrust(side, feed.name)
-            run.health.unread_this_run[side] |= feed.topics
 
     def _read(self, side: Side, feed: str) -> bool:
         """Read one feed; whether it cannot reach back far enough."""
@@ -92,18 +99,32 @@ class FeedPoller:
             window = read_window(watermark, overlap=overlap, oldest=oldest, start=start - overlap)
             if window.gap:  # noted before the watermark moves past it
                 run.state.facts.sweep_due = feed
+            named: dict[str, datetime] = {}
             for number, page in enumerate(reader.read_feed(feed, window.since), 1):
+                named |= {one: max(at, named.get(one, at)) for one, at in page.named.items()}
                 self._store(side, feed, page, watermark)
                 run.progress(f"reading {feed}", number)
         except DrainIncomplete as error:
             self._distrust(side, feed)
             run.health.warn(f"{feed}: {error}")
+            if isinstance(error, FeedDeaf):
+                note_deaf(run, side, feed)
             return False
         except SideError as error:
             self._distrust(side, feed)
             run.health.failed(side, feed, error)
             return False
+        if side is NAMING:
+            self._listen(side, feed, named)
         return window.gap
+
+    def _listen(self, side: Side, feed: str, named: Mapping[str, datetime]) -> None:
+        """Whether the feed brought what we wrote."""
+        deaf = is_deaf(self._run, side, named)
+        note_hearing(self._run, feed, deaf=deaf)
+        if deaf:
+            self._distrust(side, feed)
+            self._run.health.warn(f"{feed}: {_DEAF}")
 
     def _store(self, side: Side, feed: str, page: Page, watermark: datetime | None) -> None:
         """Store a page. Its hints are read before its watermark moves: until then they are not stored."""
@@ -111,10 +132,11 @@ class FeedPoller:
         keys = list(page.repeated)
         if page.hints:
             keys = [*(key for hint in page.hints for key in hint.keys), *keys]
-            read_hints(run, side, self._unread_hints(feed, page.hints, keys))
+            read_hints(run, side, self._unread_hints(feed, page.hints, keys), noticing=True)
         if side in run.health.down:
             raise run.health.down[side]
         mark = None if page.watermark is None else advance(watermark, page.watermark)
+        run.noticed.update(view.address for view in page.views)
         record(run, side, page.views, feed=feed, watermark=mark, followed=keys, cursor=page.cursor)
         self._count_unsubscribes(page)
         for warning in page.warnings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -117,6 +117,7 @@ def make_report(
     run: RunContext, written: WriteCounts, *, brakes: Sequence[str] = (), swept: bool = False
 ) -> Report:
     """The report of a run that comes to its end."""
+    counts = run.state.cells.counts()
     return Report(
         run=run.id,
         kind=run.kind,
@@ -124,7 +125,7 @@ def make_report(
         seconds=(run.clock() - run.started_at) / timedelta(seconds=1),
         observed=run.observed,
         written=written,
-        counts=run.state.cells.counts(),
+        counts=replace(counts, waiting=counts.waiting + len(run.state.facts.lagging_reads or ())),
         calls={side: reader.calls - run.calls_before[side] for side, reader in run.readers.items()},
         brakes=list(brakes),
         warnings=run.health.warnings,

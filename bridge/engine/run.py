@@ -20,12 +20,14 @@ from bridge.engine.apply import Applier
 from bridge.engine.attempts import recover
 from bridge.engine.context import RunContext, Services, WriteContext, Writers, require_same_account
 from bridge.engine.deciding import Decider
-from bridge.engine.fetch import read_webhook_events, retry_failed_reads
+from bridge.engine.feed_watch import distrust_lagging
+from bridge.engine.fetch import read_lagging, read_webhook_events, retry_failed_reads
 from bridge.engine.poll import FeedPoller, check_confirmations
 from bridge.engine.report import Report, make_report
 from bridge.engine.scopes import apply_mapping, is_new_mapping
 from bridge.engine.sweep import sweep
 from bridge.engine.weigh import Weighed, remember_bursts, weigh
+from bridge.engine.withdrawal_lane import WithdrawalLane
 
 _CLOCKS = "Synchronise the clock by NTP; `bridge doctor` shows how far each clock is off."
 CHANGES_NAMED = 10  # changes of a side's configuration that a report names one by one
@@ -62,12 +64,16 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
             run.state.holds.release_all(Rule.FIRST_RUN)
         require_same_account(run.state, run.readers, run.health)
         recover(run)
-        read = read_sides(run, options)
+        lane = WithdrawalLane(run)
+        read = read_sides(run, options, lane=lane)
+        lane.waiting = run.health.unapproved
         for alert in read.weighed.brakes.alerts:
             run.health.warn(alert)
         applier = Applier(run, read.decider, read.poller, read.weighed)
         written = applier.withdrawals()
         written.add(applier.raises())
+        lane.close()
+        written.add(lane.written)
         if run.kind is RunKind.FIRST and read.swept and not run.health.untrusted_topics:
             run.state.facts.first_run_completed = run.clock()
         report = make_report(run, written, brakes=applier.brakes.reasons, swept=read.swept)
@@ -104,9 +110,12 @@ def kind_of(state: StorePort, options: RunOptions) -> RunKind:
     return RunKind.FULL if options.full else RunKind.INCREMENTAL
 
 
-def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> ReadResult:
+def read_sides(
+    run: RunContext, options: RunOptions, *, dry: bool = False, lane: WithdrawalLane | None = None
+) -> ReadResult:
     """The reading half of a run, which a dry run shares: read both sides, and read again what cannot be
-    decided without it. A dry run is not the first run: it does not fix what is older than the bridge."""
+    decided without it. Once the feeds were read, withdrawals leave by the lane. A dry run is not the first
+    run: it does not fix what is older than the bridge."""
     first = run.state.facts.first_run_completed is None
     _report_erasures(run)
     renewed = _check_catalogues(run, fresh=is_new_mapping(run) or options.full, dry=dry)
@@ -116,8 +125,11 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
     poller = FeedPoller(run, first=first)
     full = first or options.full or bool(run.state.facts.sweep_due)
     gaps = poller.read_due() if options.polling and not full else poller.read_all()
+    if lane is not None:
+        lane.open(poller, [topic for topic, scope in topics.scopes.items() if scope.change])
     for side in Side:
         read_webhook_events(run, side)
+        read_lagging(run, side)
         if not dry and side not in run.health.down:
             for text in run.readers[side].probe_capabilities():
                 run.health.warn(f"{side}: {text}")
@@ -133,15 +145,15 @@ def read_sides(run: RunContext, options: RunOptions, *, dry: bool = False) -> Re
         epoch=_epoch(run, dry=dry),
         first_run=first,
         raises_approved=options.approve_raises,
-        bursts=remember_bursts(
-            run, frozenset() if first else poller.bursts
-        ),  # an old suppression list is none
+        bursts=remember_bursts(run, poller.bursts()),
+        new_bursts=poller.bursts,
         scopes=topics.scopes,
         forgotten=topics.forgotten,
     )
     if swept:
         topics.note_sweep()
     weighed = weigh(run, decider, topics, approve_mapping=options.approve_mapping)
+    distrust_lagging(run)
     return ReadResult(decider, poller, weighed, swept)
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
-from bridge.core.errors import Refused, SideError, Verdict
+from bridge.core.errors import Refused, SideError, TooLate, Verdict
 from bridge.core.mapping import Mapping
 from bridge.core.model import (
     ConsentRecord,
@@ -21,7 +21,15 @@ from bridge.core.model import (
     Write,
     address_key,
 )
-from bridge.core.ports import PersonView, Unrecorded, WriteRequest, WriteResponse, WriteResult, batched
+from bridge.core.ports import (
+    PersonView,
+    Repaired,
+    Unrecorded,
+    WriteRequest,
+    WriteResponse,
+    WriteResult,
+    batched,
+)
 from bridge.core.priority import Priority, keep_priority, with_priority
 from bridge.engine.attempts import (
     PersonWrites,
@@ -35,6 +43,7 @@ from bridge.engine.attempts import (
     read_back,
 )
 from bridge.engine.context import RunContext, WriteContext
+from bridge.engine.feed_watch import note_own_writes
 from bridge.engine.report import WriteCounts
 
 _AT_A_TIME = 100  # people whose consent records are read
@@ -74,9 +83,7 @@ class Sender:
         requests = [_request(run.mapping, unit) for unit in units]
         results = run.replicas[side].send(requests, run.heartbeat)
         sent_at = run.now()
-        unrecorded = Counter(result.reason for result in results if isinstance(result, Unrecorded))
-        for reason, number in unrecorded.items():
-            run.health.warn(f"{side}: people whose consent records were not kept: {number} ({reason})")
+        self._report(side, results, counts)
         shown = self._read_back(side, units, results)
         rows = list(zip(units, attempts, results, strict=True))
         for number, some in enumerate(batched(rows, run.tuning.page), 1):
@@ -89,9 +96,38 @@ class Sender:
                 ended.append((attempt, unit, verified))
                 _count(counts, unit, verified)
             end_attempts(run, side, ended)
+            self._note_echoes(side, some, ended, sent_at)
             run.heartbeat()
             if len(work) > 1:
                 run.progress("settling a bulk job", number * run.tuning.page, len(rows))
+
+    def _note_echoes(
+        self,
+        side: Side,
+        rows: Sequence[tuple[WriteUnit, int, WriteResult]],
+        ended: Sequence[tuple[int, WriteUnit, VerifiedWrite]],
+        sent_at: datetime,
+    ) -> None:
+        """What was changed must come back by the side's feed."""
+        changed = [
+            result.view.ids
+            for (_, _, answer), (_, _, result) in zip(rows, ended, strict=True)
+            if answer is WriteResponse.ACCEPTED
+            and result.outcome is WriteOutcome.PROVEN
+            and result.view is not None
+        ]
+        note_own_writes(self._run, side, changed, sent_at)
+
+    def _report(self, side: Side, results: Sequence[WriteResult], counts: WriteCounts) -> None:
+        """What the answers tell beside the writes themselves."""
+        for kind, what in (
+            (Unrecorded, "people whose consent records were not kept"),
+            (Repaired, "people with other choices changed during a write"),
+        ):
+            told = Counter(result.reason for result in results if isinstance(result, kind))
+            for reason, number in told.items():
+                self._run.health.warn(f"{side}: {what}: {number} ({reason})")
+        counts.failed += sum(isinstance(result, Repaired) and result.failed for result in results)
 
     def _read_back(
         self, side: Side, units: Sequence[WriteUnit], results: Sequence[WriteResult]
@@ -130,13 +166,14 @@ class Sender:
                 health.warn(f"{unit.side}: {result}")
                 return VerifiedWrite(WriteOutcome.FAILED, error=result)
             case Verdict.RETRY | Verdict.STOP:
-                health.missed(unit.side, result)
+                if not isinstance(result, TooLate):
+                    health.missed(unit.side, result)
                 return VerifiedWrite(WriteOutcome.FAILED, error=result)
 
     def _prove(
         self,
         unit: WriteUnit,
-        response: WriteResponse | Unrecorded,
+        response: WriteResponse | Unrecorded | Repaired,
         shown: PersonView | SideError | None,
         sent_at: datetime,
     ) -> VerifiedWrite:

@@ -75,8 +75,8 @@ def sign_in(settings: MyPreferences, clock: Clock) -> SignIn:
 class MyPreferencesParts:
     """The parts of this side in one process. Each is built on first use. `connect` opens the transport,
     `mapping` and `memory` give the mapping and the state DB's memory for this side when they are needed,
-    `read_clock` dates reads and never goes back, `poll_interval` is seconds between status calls for a bulk
-    job."""
+    `read_clock` dates reads and never goes back, `monotonic` gives seconds that pass as `sleep` sleeps,
+    `poll_interval` is seconds between status calls for a bulk job."""
 
     def __init__(
         self,
@@ -88,13 +88,14 @@ class MyPreferencesParts:
         clock: Clock,
         read_clock: Clock,
         sleep: Sleep,
+        monotonic: Callable[[], float],
         poll_interval: float,
     ) -> None:
         self._settings = settings
         self._connect = connect
         self._mapping, self._memory = mapping, memory
         self._clock, self._read_clock = clock, read_clock
-        self._sleep, self._poll_interval = sleep, poll_interval
+        self._sleep, self._monotonic, self._poll_interval = sleep, monotonic, poll_interval
 
     @cached_property
     def sign_in(self) -> SignIn:
@@ -113,7 +114,7 @@ class MyPreferencesParts:
         transport = self._connect(
             _given(settings.base_url),
             auth,
-            RateLimit(settings.rate, sleep=self._sleep),
+            RateLimit(settings.rate, sleep=self._sleep, monotonic=self._monotonic),
             error_mapper(auth, self._clock),
             calls_beside=lambda: auth.calls,
         )
@@ -166,6 +167,7 @@ class MyPreferencesParts:
             poll_interval=self._poll_interval,
             sleep=self._sleep,
             importer=self.importer,
+            memory=self._memory(),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.core.catalogue import Catalogue
@@ -11,7 +12,7 @@ from bridge.core.errors import MappingStale, SideError, Verdict
 from bridge.core.mapping import Mapping, Topic
 from bridge.core.mapping_check import kinds_used
 from bridge.core.model import ConsentRecord, Side, TopicId, Who, Withdrawal, Write, address_key
-from bridge.core.ports import Feed, Hint, ListingCursor, Page, PersonView, Watermarks, batched
+from bridge.core.ports import Feed, Hint, KeyValue, ListingCursor, Page, PersonView, Watermarks, batched
 from bridge.mypreferences import views
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.segment_export import (
@@ -26,7 +27,9 @@ from bridge.mypreferences.bulk.withdrawals import estimate_calls
 from bridge.mypreferences.catalogue import read_catalogue
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.client.events import EventSlice
+from bridge.mypreferences.events.claims import claims_of, shows
 from bridge.mypreferences.events.drain import drain_events
+from bridge.mypreferences.events.webhooks import SubscriptionCheck
 from bridge.mypreferences.profile_lookup import ProfileFinder, read_in_parallel
 from bridge.mypreferences.wire.profiles import Profile
 
@@ -40,7 +43,8 @@ class MyPreferencesReader:
     """Fills `ReadReplica`. `clock` gives the bridge's aware UTC; `segment` holds everybody (None: people are
     read one by one); `poll_interval` is the longest time between two questions for an export, in seconds;
     `event_window` is how much of the event history one call reads; `importer` runs imports (None: there are
-    none); `read_clock` dates reads (None: `clock`)."""
+    none); `read_clock` dates reads (None: `clock`); `memory` keeps whether events were ever collected (None:
+    as long as the process lasts)."""
 
     side = Side.MYPREFERENCES
 
@@ -58,6 +62,7 @@ class MyPreferencesReader:
         sleep: Callable[[float], None] = time.sleep,
         importer: Importer | None = None,
         read_clock: Callable[[], datetime] | None = None,
+        memory: KeyValue | None = None,
     ) -> None:
         self._client, self._mapping, self._clock = client, mapping, clock
         self._read_clock = read_clock or clock
@@ -66,6 +71,7 @@ class MyPreferencesReader:
         self._event_window = event_window
         self._export = SegmentExport(client, clock=self._read_clock, poll_interval=poll_interval, sleep=sleep)
         self._importer = importer
+        self._subscriptions = SubscriptionCheck(client, subscription_id, memory, clock)
 
     @property
     def calls(self) -> int:
@@ -92,10 +98,22 @@ class MyPreferencesReader:
         yield EVENTS
 
     def read_feed(self, feed: str, since: datetime) -> Iterator[Page]:
-        """Hints at changed profiles; what changed is found by reading them."""
+        """Hints at changed profiles; what changed is found by reading them. Raises FeedDeaf where no webhook
+        subscription collects events (MyPreferences 2.6: only subscribed events are kept)."""
         if feed != EVENTS:
             raise ValueError(f"MyPreferences has no feed called {feed}")
-        return drain_events(self._events, since, window=self._event_window, clock=self._clock)
+        deaf = self._subscriptions.problem()
+        pages = drain_events(
+            self._events,
+            since,
+            window=self._event_window,
+            clock=self._clock,
+            claims_of=lambda events: claims_of(events, self._mapping),
+        )
+        for page in pages:
+            yield page if deaf is None else replace(page, watermark=None)
+        if deaf is not None:
+            raise deaf
 
     def oldest_since(self) -> datetime | None:
         """The service keeps 15 days of events; the margin covers a wrong clock and a slow drain."""
@@ -132,9 +150,10 @@ class MyPreferencesReader:
         read_at = self._read_clock()
         profile = None if hint.id is None else self._finder.by_id(hint.id)
         if profile is not None and profile.active:
+            lags = not shows(profile, hint.claims)
             for address in views.addresses(profile):
                 view = views.view(address, [profile], self._mapping, read_at, complete=False)
-                found[address_key(address)] = view
+                found[address_key(address)] = replace(view, lags=lags)
         if hint.address is not None:
             read_at = self._read_clock()
             profiles = self._finder.by_address(hint.address, () if hint.id is None else (hint.id,))

@@ -256,7 +256,7 @@ class DotdigitalImplementation:
 
     def lose_write(self, *, applied: bool) -> None:
         kind = "reset_after" if applied else "reset"
-        self.state.faults.add(InjectedFault("set-preferences-for-contact", kind))
+        self.state.faults.add(InjectedFault("importContact", kind))
 
 
 @contextmanager

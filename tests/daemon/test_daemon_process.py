@@ -108,7 +108,7 @@ def test_a_second_signal_ends_it_at_once(
     assert process.runs() == []
 
 
-@pytest.mark.parametrize("operation", ["set-preferences-for-contact", "unsubscribe-contact", "getContacts"])
+@pytest.mark.parametrize("operation", ["importContact", "unsubscribe-contact", "getContacts"])
 def test_killed_anywhere_it_ends_where_an_uninterrupted_run_would_have(
     world: World, settings: dict[str, str], begin: Begin, operation: str
 ) -> None:

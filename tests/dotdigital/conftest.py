@@ -106,4 +106,4 @@ def replica(v2: ClientV2, v3: ClientV3, mapping: Mapping, state: DotdigitalState
 
 @pytest.fixture
 def without_v3(v2: ClientV2, mapping: Mapping, state: DotdigitalState) -> DotdigitalReplica:
-    return DotdigitalReplica(v2, None, mapping, state.clock.now)
+    return DotdigitalReplica(v2, None, mapping, state.clock.now, sleep=state.clock.advance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from dotdigital_world import (
     BEFORE,
@@ -23,14 +25,14 @@ from dotdigital_world import (
 
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused
 from bridge.core.model import CHANNEL, Adjustment, Choice, Raise, Resubscribe, Side, TopicId, Withdrawal
-from bridge.core.ports import Replica, WriteResponse, read_person
+from bridge.core.ports import Repaired, Replica, WriteResponse, read_person
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import DotdigitalState
 from bridge.sandbox.faults import InjectedFault
 from tests.port_calls import send_one
 
 ONE = who("one@example.com")
-PUT = "set-preferences-for-contact"
+PUT, PATCH = "set-preferences-for-contact", "importContact"
 
 
 def states(state: DotdigitalState, address: str = "one@example.com") -> dict[int, bool]:
@@ -162,19 +164,90 @@ def test_a_resubscribe_that_says_nothing_known_is_unclear(
 
 @pytest.mark.parametrize("reading", ["merge", "replace"])
 @pytest.mark.parametrize("top_level", ["accepted", "refused"])
-def test_a_topic_is_written_and_every_other_choice_kept(
-    state: DotdigitalState, replica: DotdigitalReplica, reading: str, top_level: str
+def test_a_topic_is_written_without_v3_and_every_other_choice_kept(
+    state: DotdigitalState, without_v3: DotdigitalReplica, reading: str, top_level: str
 ) -> None:
     """Dotdigital set-preferences: whether it merges or replaces is not documented."""
     state.switches.put_preferences = reading
     state.switches.top_level_leaf = top_level
     rows = {NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE), WEEKLY: (True, BEFORE)}
     state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
+    assert send_one(without_v3, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ACCEPTED
+    assert {number for number, on in states(state).items() if on} == {UNMAPPED, WEEKLY}
+    assert send_one(without_v3, ONE, [opt_in(NEWSLETTER), opt_in(PROFILING)]) is WriteResponse.ACCEPTED
+    assert {number for number, on in states(state).items() if on} == {NEWS, PROFILING_ID, UNMAPPED, WEEKLY}
+    assert state.calls.count(PUT) == 2
+
+
+def test_a_write_by_v3_names_nothing_but_what_it_changes(
+    state: DotdigitalState, replica: DotdigitalReplica
+) -> None:
+    rows = {NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE), WEEKLY: (True, BEFORE)}
+    state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
     assert send_one(replica, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {UNMAPPED, WEEKLY}
     assert send_one(replica, ONE, [opt_in(NEWSLETTER), opt_in(PROFILING)]) is WriteResponse.ACCEPTED
     assert {number for number, on in states(state).items() if on} == {NEWS, PROFILING_ID, UNMAPPED, WEEKLY}
-    assert state.calls.count(PUT) == 2
+    assert (state.calls.count(PUT), state.calls.count(PATCH)) == (0, 2)
+
+
+@pytest.mark.parametrize("others", [{UNMAPPED}, {UNMAPPED, WEEKLY}])
+def test_an_opt_out_that_a_write_of_the_tree_undid_is_restored(
+    state: DotdigitalState, without_v3: DotdigitalReplica, others: set[int]
+) -> None:
+    """The person leaves a preference between the read of the tree and its write. One alone cannot be told
+    from a service that dates all of them again, so that is tried out."""
+    rows = dict.fromkeys((NEWS, *others), (True, BEFORE))
+    contact = state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
+    before_put(state, lambda: state.set_preference(contact, UNMAPPED, False, START))
+    answer = send_one(without_v3, ONE, [withdrawal(NEWSLETTER)])
+    assert isinstance(answer, Repaired)
+    assert not answer.failed
+    assert {number for number, on in states(state).items() if on} == others - {UNMAPPED}
+
+
+def test_where_each_write_dates_everything_again_nobody_is_opted_out_by_it(
+    state: DotdigitalState, without_v3: DotdigitalReplica
+) -> None:
+    state.switches.equal_write_moves_date = True
+    before_put(state, lambda: None, seconds=5)
+    rows = {NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE), WEEKLY: (True, BEFORE)}
+    state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
+    answer = send_one(without_v3, ONE, [withdrawal(NEWSLETTER)])
+    assert isinstance(answer, Repaired)
+    assert "cannot be seen" in answer.reason
+    assert {number for number, on in states(state).items() if on} == {UNMAPPED, WEEKLY}
+    sent = state.calls.count(PUT)
+    send_one(without_v3, ONE, [opt_in(NEWSLETTER)])
+    assert state.calls.count(PUT) == sent + 1  # it is known by now
+
+
+@pytest.mark.parametrize("nth", [2, 3])
+def test_a_restoration_that_cannot_be_sent_or_seen_is_said(
+    state: DotdigitalState, without_v3: DotdigitalReplica, nth: int
+) -> None:
+    rows = {NEWS: (True, BEFORE), UNMAPPED: (True, BEFORE), WEEKLY: (True, BEFORE)}
+    contact = state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
+    before_put(state, lambda: state.set_preference(contact, UNMAPPED, False, START))
+    operation, times = (PUT, 1) if nth == 2 else ("get-subscriptions-for-contact", 9)
+    state.faults.add(InjectedFault(operation, "status", nth=nth if nth == 2 else 1, times=times, status=400))
+    answer = send_one(without_v3, ONE, [withdrawal(NEWSLETTER)])
+    assert isinstance(answer, Repaired)
+    assert answer.failed
+
+
+def before_put(state: DotdigitalState, act: Callable[[], None], seconds: float = 0) -> None:
+    """Once, just before the whole tree is written, a person acts. Each call takes so many seconds."""
+    record, met = state.calls.record, list[str]()
+
+    def recorded(operation: str) -> None:
+        record(operation)
+        state.clock.advance(seconds)
+        if operation == PUT and not met:
+            met.append(operation)
+            act()
+
+    state.calls.record = recorded  # type: ignore[method-assign]
 
 
 def test_the_last_choice_can_be_withdrawn(state: DotdigitalState, replica: DotdigitalReplica) -> None:
@@ -187,9 +260,10 @@ def test_the_last_choice_can_be_withdrawn(state: DotdigitalState, replica: Dotdi
 
 
 def test_what_is_so_already_is_not_written_again(state: DotdigitalState, replica: DotdigitalReplica) -> None:
-    state.add_contact("one@example.com", opt_ins={NEWS: (False, BEFORE)})
+    rows = {NEWS: (False, BEFORE), WEEKLY: (True, BEFORE)}
+    state.add_contact("one@example.com", opt_ins=rows)  # type: ignore[arg-type]
     assert send_one(replica, ONE, [withdrawal(NEWSLETTER)]) is WriteResponse.ALREADY_SO
-    assert state.calls.count(PUT) == 0
+    assert state.calls.count(PATCH) == 0
 
 
 def test_a_choice_that_the_tree_does_not_show_is_written(
@@ -220,14 +294,14 @@ def test_withdrawing_a_topic_takes_all_its_frequencies(
     assert read_person(replica, ONE).topics[OFFERS].choice is Choice.OPTED_OUT
 
 
-def test_a_preference_that_vanished_stops_the_write_before_it_is_sent(
+def test_a_preference_that_vanished_stops_the_write(
     state: DotdigitalState, replica: DotdigitalReplica
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
     state.delete_preference(PROFILING_ID)
     with pytest.raises(MappingStale):
         send_one(replica, ONE, [withdrawal(NEWSLETTER), withdrawal(PROFILING)])
-    assert state.calls.count(PUT) == 0
+    assert states(state)[NEWS] is True
 
 
 @pytest.mark.parametrize(
@@ -301,7 +375,7 @@ def test_an_unclear_answer_leaves_the_write_in_doubt(
     state: DotdigitalState, replica: DotdigitalReplica, kind: str
 ) -> None:
     state.add_contact("one@example.com", opt_ins={NEWS: (True, BEFORE)})
-    state.faults.add(InjectedFault(PUT, kind))
+    state.faults.add(InjectedFault(PATCH, kind))
     with pytest.raises(OutcomeUnknown):
         send_one(replica, ONE, [withdrawal(NEWSLETTER)])
-    assert state.calls.count(PUT) == 1
+    assert state.calls.count(PATCH) == 1

@@ -96,7 +96,7 @@ def test_a_job_is_chosen_without_an_estimate_for_each_person(
     assert estimates < len(MANY)
 
 
-def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(bulk_world: World) -> None:
+def test_withdrawals_are_sent_in_a_job_before_raises(bulk_world: World) -> None:
     all_say(bulk_world, OUT)
     all_say(bulk_world, IN, OFFERS)
     bulk_world.limits = BrakeLimits(raises_max=100, burst_max=100)
@@ -105,22 +105,24 @@ def test_withdrawals_are_sent_in_a_job_of_their_own_before_raises(bulk_world: Wo
     bulk_world.run()
     kinds = [kind for _, kind in bulk_world.sides[THEIRS].log]
     assert kinds == ["Withdrawal"] * len(MANY) + ["Raise"] * len(MANY)
-    assert calls.count("send_bulk") == 2
+    assert calls.count("send_bulk") == 1
 
 
-def test_many_opt_ins_are_confirmed_by_a_fresh_read_before_they_go(bulk_world: World) -> None:
+def test_many_opt_ins_go_one_by_one_each_on_a_fresh_read_of_the_person(bulk_world: World) -> None:
+    """A job is applied minutes after a read, and a read of many has no dates."""
     all_say(bulk_world, IN, OFFERS)
     bulk_world.limits = BrakeLimits(raises_max=100, burst_max=100)
-    calls = asked(bulk_world, "read_people")
+    calls = asked(bulk_world, "read_person")
     report = bulk_world.run()
-    sent = calls.index("send_bulk")
-    assert "read_people" in calls[:sent]
+    assert "send_bulk" not in calls
+    sent = [number for number, name in enumerate(calls) if name == "send_one"]
+    assert len(sent) == len(MANY)
+    assert all(calls[number - 1] == "read_person" for number in sent)
     assert report.written.raises[THEIRS] == len(MANY)
     assert all(bulk_world.shows(address, OFFERS) == (IN, IN) for address in MANY)
 
 
-def test_a_person_who_opted_out_after_the_feeds_were_read_is_not_raised_in_bulk(bulk_world: World) -> None:
-    """A read of many has no dates: a new opt-out looks like the old one until the feeds show it."""
+def test_a_person_who_opted_out_after_the_feeds_were_read_is_not_raised_with_many(bulk_world: World) -> None:
     all_say(bulk_world, IN, OFFERS)
     bulk_world.limits = BrakeLimits(raises_max=100, burst_max=100)
     theirs = bulk_world.sides[THEIRS]
@@ -137,11 +139,12 @@ def test_a_person_who_opted_out_after_the_feeds_were_read_is_not_raised_in_bulk(
     assert all(theirs.shows(address, OFFERS) is IN for address in MANY[1:])
 
 
-def test_opt_ins_wait_where_the_fresh_read_of_many_fails(bulk_world: World) -> None:
+def test_opt_ins_wait_where_the_fresh_read_fails(bulk_world: World) -> None:
     all_say(bulk_world, IN, OFFERS)
     bulk_world.limits = BrakeLimits(raises_max=100, burst_max=100)
-    bulk_world.sides[THEIRS].fail["read_people"] = [trouble(Throttled)]
+    bulk_world.sides[THEIRS].fail["read_person"] = [trouble(Throttled)] * 99
     report = bulk_world.run()
+    bulk_world.sides[THEIRS].fail.clear()
     assert report.written.raises[THEIRS] == 0
     assert bulk_world.run().written.raises[THEIRS] == len(MANY)
 

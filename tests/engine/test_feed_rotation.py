@@ -76,7 +76,7 @@ def test_no_opt_in_passes_a_withdrawal_that_an_unread_feed_would_tell(world: Wor
 
 
 @pytest.mark.parametrize("said", Side)
-def test_nor_do_many_opt_ins_in_one_job(world: World, said: Side) -> None:
+def test_nor_do_many_opt_ins(world: World, said: Side) -> None:
     world.sides[said.other].bulk_from = 5
     an_opt_in_waits(world, said, MANY)
     for address in MANY[:4]:
@@ -86,11 +86,14 @@ def test_nor_do_many_opt_ins_in_one_job(world: World, said: Side) -> None:
     assert all(world.shows(address) == (IN, IN) for address in MANY[4:])
 
 
-def test_many_opt_ins_wait_where_the_unread_feed_fails(world: World) -> None:
+def test_many_opt_ins_wait_where_the_people_cannot_be_read_at_the_side_of_the_unread_feed(
+    world: World,
+) -> None:
     world.sides[MINE].bulk_from = 5
     an_opt_in_waits(world, THEIRS, MANY)
-    world.sides[THEIRS].fail["read_feed"] = [trouble(Unreachable)]
+    world.sides[THEIRS].fail["read_person"] = [trouble(Unreachable)] * len(MANY)
     assert poll(world, THEIRS) == 0
+    world.sides[THEIRS].fail.clear()
     assert poll(world, THEIRS) == len(MANY)
 
 
@@ -101,7 +104,9 @@ def test_one_opt_in_waits_where_the_person_cannot_be_read_instead(world: World) 
     assert poll(world, THEIRS) == 1
 
 
-def test_the_target_of_many_opt_ins_is_read_by_its_feed_where_the_listing_has_no_dates(world: World) -> None:
+def test_the_target_of_many_opt_ins_is_read_with_dates_though_a_listing_takes_fewer_calls(
+    world: World,
+) -> None:
     """The listing cannot tell a newer no from silence; the feed that can had no turn."""
     world.limits = MUCH
     theirs = world.sides[THEIRS]

@@ -176,6 +176,7 @@ def test_events_are_hints_in_windows_and_the_watermark_is_the_servers_time(world
 
 
 def test_a_bridge_clock_that_is_off_does_not_move_the_watermark(world: World) -> None:
+    world.subscribe()
     reader = MyPreferencesReader(world.client, a_mapping(), lambda: NOON + timedelta(days=3))
     *_, last = reader.read_feed("mypreferences.events", ago(hours=3))
     assert last.watermark == NOON
@@ -208,6 +209,7 @@ def test_a_drain_that_fails_midway_gives_no_watermark(world: World) -> None:
 
 
 def test_the_feed_reaches_as_far_back_as_the_service_allows(world: World) -> None:
+    world.subscribe()
     replica = world.replica(event_window=NOON - ago(days=16))
     oldest = replica.oldest_since()
     assert oldest is not None

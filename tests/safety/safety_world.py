@@ -31,7 +31,13 @@ WRITES = {
 }
 """The operations by which the bridge may write choices."""
 
-READS_OF_ONE = ("get-preferences-for-contact", "get-contact", "getContact", "retrieveProfileById")
+READS_OF_ONE = (
+    "get-subscriptions-for-contact",
+    "get-preferences-for-contact",
+    "get-contact",
+    "getContact",
+    "retrieveProfileById",
+)
 DAY = 86_400
 
 
@@ -59,7 +65,12 @@ class SafetyLive(Live):
 
     def _app(self) -> App:
         options = Options(
-            clock=self.own_time, sleep=self.clock.advance, export_poll=1.0, read_timeout=120.0, tries=2
+            clock=self.own_time,
+            sleep=self.clock.advance,
+            monotonic=self.seconds,
+            export_poll=1.0,
+            read_timeout=120.0,
+            tries=2,
         )
         return App(load(environ=self.environment()), options)
 

@@ -182,9 +182,18 @@ class Live:
 
     def _app(self) -> App:
         options = Options(
-            clock=self.clock.now, sleep=self.clock.advance, export_poll=1.0, read_timeout=120.0, tries=2
+            clock=self.clock.now,
+            sleep=self.clock.advance,
+            monotonic=self.seconds,
+            export_poll=1.0,
+            read_timeout=120.0,
+            tries=2,
         )
         return App(load(environ=self.environment()), options)
+
+    def seconds(self) -> float:
+        """The test clock in seconds."""
+        return self.clock.now().timestamp()
 
     def close(self) -> None:
         self.app.close()

@@ -126,10 +126,10 @@ def test_days_with_events_end_as_days_of_polling_alone(
     assert _end(live) == end_of_polling_alone
     assert live.dotdigital.calls.count("exportEvents") > 0
     assert not live.held()
-    before = live.dotdigital.calls.count("set-preferences-for-contact")
+    before = live.dotdigital.calls.count("importContact")
     live.clock.advance(86_400)
     assert live.run(full=True).written.writes == 0
-    assert live.dotdigital.calls.count("set-preferences-for-contact") == before
+    assert live.dotdigital.calls.count("importContact") == before
 
 
 def test_a_subscription_that_the_service_made_inactive_is_reactivated(make: Make) -> None:

@@ -245,7 +245,7 @@ def test_a_write_whose_answer_is_lost_is_resolved_by_reading_back(live: Live, ch
     live.say(MINE, ada, NEWS, choice)
     live.say(THEIRS, bob, NEWS, choice)
     live.mypreferences.faults.add(InjectedFault("updateProfilePost", kind))
-    live.dotdigital.faults.add(InjectedFault("set-preferences-for-contact", kind))
+    live.dotdigital.faults.add(InjectedFault("importContact", kind))
     live.run()
     live.until_quiet()
     assert live.shows(ada) == (choice, choice)

@@ -44,7 +44,12 @@ def test_an_ordinary_day_ends_in_agreement(
 
 
 def _writes(live: Live) -> tuple[int, int]:
-    names = ("set-preferences-for-contact", "unsubscribe-contact", "resubscribe-contact-with-no-challenge")
+    names = (
+        "importContact",
+        "set-preferences-for-contact",
+        "unsubscribe-contact",
+        "resubscribe-contact-with-no-challenge",
+    )
     theirs = sum(live.dotdigital.calls.count(name) for name in names)
     return live.mypreferences.calls.count("updateProfilePost"), theirs
 

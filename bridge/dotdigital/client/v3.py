@@ -48,23 +48,20 @@ _BUILT_IN = frozenset({"contactid", "email", "mobilenumber"})
 @dataclass(frozen=True, slots=True)
 class ImportChange:
     """One contact's part of an import. It names the contact by its id, which cannot create anybody, and can
-    do three things: unsubscribe from e-mail, set preferences with consent records for them, and give a custom
-    identifier. None can be built that subscribes anybody, changes an address, or leaves a choice to the
-    service's defaults. Raises ValueError for a change that changes nothing, or an impossible id."""
+    do three things: unsubscribe from e-mail, set preferences, and give a custom identifier. None can be built
+    that subscribes anybody, changes an address, or leaves a choice to the service's defaults. Raises
+    ValueError for a change that changes nothing, or an impossible id."""
 
     contact_id: int
     preferences: Mapping[int, bool] = field(default_factory=dict)
     unsubscribes: bool = False
     identifiers: Mapping[str, str] = field(default_factory=dict)
-    records: tuple[ConsentRecordV3, ...] = ()  # consent records for the preferences
 
     def __post_init__(self) -> None:
         if self.contact_id <= 0 or not (self.preferences or self.unsubscribes or self.identifiers):
             raise ValueError("a change names a contact and what is to change")
         if _BUILT_IN & {name.casefold() for name in self.identifiers}:
             raise ValueError("a change cannot set an address, number or id")
-        if len(self.records) > MOST_RECORDS:
-            raise ValueError(f"a change takes {MOST_RECORDS} consent records at most")
 
     @property
     def body(self) -> wire.Json:
@@ -79,8 +76,6 @@ class ImportChange:
             body["preferences"] = [
                 {"id": number, "isOptedIn": state} for number, state in self.preferences.items()
             ]
-        if self.records:
-            body["consentRecords"] = msgspec.to_builtins(list(self.records))
         return body
 
 

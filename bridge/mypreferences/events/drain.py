@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,25 +16,30 @@ from bridge.mypreferences.wire.events import Event
 _SECOND = timedelta(seconds=1)
 
 
+def _no_claims(_events: Sequence[Event]) -> Mapping[str, datetime]:
+    return {}
+
+
 def drain_events(
     read: Callable[[datetime, datetime], EventSlice],
     since: datetime,
     *,
     window: timedelta,
     clock: Callable[[], datetime],
+    claims_of: Callable[[Sequence[Event]], Mapping[str, datetime]] = _no_claims,
 ) -> Iterator[Page]:
     """Pages of hints from `since` to the server's now, oldest window first.
 
     The watermark on the last page is the server's time of the first request: its answer's Date less the time
     the answer took. Without a Date header it is the newest event's time; without events there is none. Each
-    profile is hinted at once: its later read shows all these events. The last page reports event types that
-    the documents do not list.
+    profile is hinted at once: its later read shows all these events. `claims_of` tells what it must show of a
+    profile's events. The last page reports event types that the documents do not list.
     """
     began = clock()
     start, until = since, None
     newest: datetime | None = None
     server_began: datetime | None = None
-    pages = _Pages()
+    pages = _Pages(claims_of)
     while True:
         end = max(start + window if until is None else min(start + window, until), start + _SECOND)
         asked = clock()
@@ -57,7 +62,8 @@ def drain_events(
 class _Pages:
     """Turns windows of events into pages of hints: many events of one profile into one hint."""
 
-    def __init__(self) -> None:
+    def __init__(self, claims_of: Callable[[Sequence[Event]], Mapping[str, datetime]]) -> None:
+        self._claims_of = claims_of
         self._hinted: set[str] = set()
         self._unknown: Counter[str] = Counter()
         self._unnamed = 0
@@ -70,8 +76,12 @@ class _Pages:
         repeated = [
             _key(event) for profile in by_profile.keys() - new.keys() for event in by_profile[profile]
         ]
-        hints = [_hint(profile, events) for profile, events in new.items()]
-        return Page(hints=hints, repeated=repeated)
+        hints = [replace(_hint(one, events), claims=self._claims_of(events)) for one, events in new.items()]
+        times = {profile: [one.earliest for one in events] for profile, events in by_profile.items()}
+        named = {
+            profile: max(known) for profile, some in times.items() if (known := list(filter(None, some)))
+        }
+        return Page(hints=hints, repeated=repeated, named=named)
 
     def last(self, found: EventSlice, watermark: datetime | None) -> Page:
         """The last page, with the warnings of all."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.core.errors import OutcomeUnknown, Refused
+from bridge.core.errors import FeedDeaf, OutcomeUnknown, Refused, SideError
 from bridge.core.mapping import ConsentRef, FilterRef
 from bridge.core.mapping import Mapping as TopicMapping
+from bridge.core.ports import KeyValue
 from bridge.core.store_port import WebhookEvent
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.events.types import EventRelevance, normalised, relevance_of
@@ -24,6 +26,8 @@ from bridge.mypreferences.wire.events import EventInterest, Subscription
 
 ACTIVE, PAUSED, INACTIVE = "Active", "Paused", "Inactive"
 
+_ACTIVE_KEY = "mypreferences.subscription_was_active"
+_ASKED_EVERY = timedelta(hours=1)
 _EVERYTHING = {"Preferences": "AllFilters", "Consents": "AllConsents", "Contacts": "AllContactTypes"}
 _PROFILE = ("created", "updated", "replaced", "deactivated", "reactivated", "deleted")
 _CONSENT = (
@@ -102,6 +106,54 @@ def lacking(wanted: Iterable[Need], subscriptions: Iterable[Subscription]) -> li
     """The event types that none of these subscriptions receives."""
     interests = [one for item in subscriptions for one in item.subscriptions or ()]
     return [need.event_type for need in wanted if not any(map(need.met_by, interests))]
+
+
+class SubscriptionCheck:
+    """Whether a webhook subscription still collects the events that are polled, asked now and then. `only`:
+    the one that is read (None: all). Whether a paused one collects is not documented (MyPreferences 2.7): it
+    counts as deaf only where one was active before. `clock` gives aware UTC."""
+
+    def __init__(
+        self,
+        client: MyPreferencesClient,
+        only: int | None,
+        memory: KeyValue | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client, self._only, self._memory, self._clock = client, only, memory, clock
+        self._was_active = False
+        self._asked_at: datetime | None = None
+        self._problem: FeedDeaf | None = None
+
+    def problem(self) -> FeedDeaf | None:
+        """What keeps events from being collected; None where nothing is known to. An error of the question
+        itself changes nothing: the events are asked for right after it."""
+        now = self._clock()
+        if self._asked_at is None or now - self._asked_at >= _ASKED_EVERY or self._problem is not None:
+            try:
+                found = self._client.retrieve_subscriptions()
+            except SideError:
+                return self._problem
+            self._asked_at = now
+            self._problem = self._judge([one for one in found if self._only in (None, int(one.id or 0))])
+        return self._problem
+
+    def _judge(self, found: Sequence[Subscription]) -> FeedDeaf | None:
+        if any(one.active for one in found):
+            self._note_active()
+            return None
+        if found and not self._was_active and (self._memory is None or not self._memory.get(_ACTIVE_KEY)):
+            return None
+        state = "is active any more" if found else "exists"
+        return FeedDeaf(
+            f"MyPreferences keeps no events for the bridge: no webhook subscription {state}.",
+            hint="See `bridge hooks list`; create or resume one. Everybody is read once after that.",
+        )
+
+    def _note_active(self) -> None:
+        if not self._was_active and self._memory is not None and not self._memory.get(_ACTIVE_KEY):
+            self._memory.set(_ACTIVE_KEY, "yes")
+        self._was_active = True
 
 
 def subscribe(client: MyPreferencesClient, wanted: Subscription) -> Subscription:

@@ -12,7 +12,7 @@ from bridge.mypreferences.wire.codec import Number, parse_moment
 
 class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
     """A change of a profile. Its data is not used, since the profile itself is read, except for the address
-    that the profile had before: no read shows that any more."""
+    that the profile had before, which no read shows any more, and for what changed when: a read may lag."""
 
     event_id: Number | None = None
     event_type: str = ""
@@ -36,6 +36,15 @@ class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
         former, present = (_text(part.get("emailaddress")) for part in (before, data))
         same = former is not None and present is not None and address_key(former) == address_key(present)
         return None if same else former
+
+    @property
+    def members(self) -> dict[str, str | None]:
+        """The texts of its data, by case-folded name."""
+        return {name: _text(value) for name, value in _members(self.data).items()}
+
+    def moment(self, name: str) -> datetime | None:
+        """A time of its data, by case-folded name."""
+        return parse_moment(self.members.get(name))
 
     @property
     def earliest(self) -> datetime | None:

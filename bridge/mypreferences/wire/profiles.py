@@ -38,6 +38,12 @@ class Preference(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=Tru
     match_type: str | None = None
     preference_status: str | None = None
     preference_attributes: list[PreferenceAttribute] | None = None
+    last_modified_date: str | None = None  # read-only
+
+    @property
+    def modified_at(self) -> datetime | None:
+        """The service's own time of the last change (MyPreferences 3.4, `LastModifiedDate`)."""
+        return parse_moment(self.last_modified_date)
 
     @property
     def kind(self) -> str:
