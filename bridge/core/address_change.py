@@ -106,6 +106,8 @@ def newest_withdrawal(cell: Cell) -> datetime | None:
     is as new as the read that showed it."""
     agreed = cell.agreed
     standing = agreed.at if agreed is not None and agreed.choice is Choice.OPTED_OUT else None
+    if (latch := cell.latch) is not None:
+        standing = newest(standing, latch.at or latch.seen_at)
     outs = (side for side in Side if side in cell.seen and cell.seen[side].opted_out)
     return newest(standing, *(cell.said_at(side) or cell.seen[side].read_at for side in outs))
 

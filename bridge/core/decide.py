@@ -2,7 +2,7 @@
 
 A cell is decided in four steps:
 1. May it be decided now? Not while a write is in doubt, a side unread, or a read stale.
-2. What does each side say? Under a withdrawn channel a topic is withdrawn too.
+2. What does each side say? A latched opt-out stands. Under a withdrawn channel a topic is withdrawn too.
 3. What should hold, and which writes lead there? The goal is in, out, or nothing; a raise needs evidence.
 4. What forbids that? Erasure, a confirmation by mail that is awaited, a standing hold, an unread channel.
 """
@@ -29,6 +29,7 @@ from bridge.core.guards import (
     raise_block,
     resubscribe_mode,
 )
+from bridge.core.latch import hold_ground, under_latch
 from bridge.core.mapping import OnDeletion, Topic
 from bridge.core.model import (
     Adjustment,
@@ -55,7 +56,7 @@ def decide(
     there counts as a withdrawal of this topic at Dotdigital."""
     if waiting := _must_wait(topic, cell):  # 1
         return waiting
-    cell = _without_lapsed_hold(cell)
+    cell = under_latch(_without_lapsed_hold(cell), now.clocks)
     under_channel = unsubscribe_withdraws_topics and not topic.is_channel
     shown = _under_channel(cell, channel) if under_channel else cell  # 2
     decision = _goal(topic, shown, now)  # 3
@@ -94,7 +95,7 @@ def _without_lapsed_hold(cell: Cell) -> Cell:
     """A hold applies while what it was opened for stands. The approval of an opt-in from before the bridge
     also outlasts the read that finds its date."""
     hold = cell.hold
-    if hold is None or hold.reason == Rule.FIRST_RUN or hold.ground == cell.ground:
+    if hold is None or hold.reason == Rule.FIRST_RUN or hold.ground == hold_ground(cell):
         return cell
     return replace(cell, hold=None)
 
@@ -340,7 +341,7 @@ def _frequencies(topic: Topic, seen: Observation) -> tuple[str, ...]:
 def _agree(cell: Cell, choice: Choice, rule: Rule, now: DecisionContext) -> Decision:
     frequencies = cell.seen[Side.MYPREFERENCES].frequencies if choice is Choice.OPTED_IN else ()
     agreed = cell.agreed
-    if agreed is not None and agreed.choice is choice and agreed.versions == cell.versions:
+    if agreed is not None and agreed.choice is choice and agreed.versions == cell.versions and not cell.latch:
         return Nothing(Rule.UNCHANGED)
     at = cell.latest_statement(now.clocks)
     return Agree(rule, Agreement(choice, at, rule, now.clocks.now, cell.versions, frequencies))
@@ -354,13 +355,16 @@ def _apply_standing_hold(cell: Cell, decision: Decision) -> Decision:
     if isinstance(decision, Held) and hold.reason == decision.rule and hold.state is HoldState.DISMISSED:
         return Nothing(Rule.DISMISSED)
     if hold.reason in (Rule.REFUSED, Rule.NOT_HONOURED) and isinstance(decision, Act):
-        return _tried_before(hold, decision)
+        return _tried_before(hold, cell, decision)
     return decision
 
 
-def _tried_before(hold: StandingHold, act: Act) -> Decision:
-    """The same write was tried in the same situation and did not help: only an operator repeats it."""
+def _tried_before(hold: StandingHold, cell: Cell, act: Act) -> Decision:
+    """The same write was tried in the same situation and did not help: an opt-out is sent again when its time
+    has come, anything else by an operator only."""
     match hold.state:
+        case HoldState.OPEN if cell.tries and cell.retry_at is None and not is_raise(act):
+            return act
         case HoldState.OPEN:
             return Held(Rule(hold.reason), act.writes)
         case HoldState.DISMISSED:

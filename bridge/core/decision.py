@@ -204,15 +204,20 @@ class HoldChange(StrEnum):
 
 
 def hold_change(
-    standing: StandingHold | None, reason: str, ground: str, *, ask_again: bool = False
+    standing: StandingHold | None, reason: str, ground: str, began: datetime | None
 ) -> HoldChange:
-    """What the standing hold changes to when its cell is held for `reason`. The same hold stays, whatever was
-    answered to it; with `ask_again` not, since the answer was tried and had no effect."""
+    """What becomes of the standing hold when its cell is held for `reason` in a run that began then. The same
+    hold stays. One that was released before had no effect: the operator is asked again."""
     if standing is None or standing.reason != reason:
         return HoldChange.REPLACE
-    if standing.state is HoldState.OPEN:
-        return HoldChange.KEEP if standing.ground == ground else HoldChange.RENEW
-    return HoldChange.KEEP if standing.ground == ground and not ask_again else HoldChange.REPLACE
+    same = standing.ground == ground
+    match standing.state:
+        case HoldState.OPEN:
+            return HoldChange.KEEP if same else HoldChange.RENEW
+        case HoldState.RELEASED if not standing.answered_since(began):
+            return HoldChange.REPLACE
+        case _:
+            return HoldChange.KEEP if same else HoldChange.REPLACE
 
 
 def is_proven_by(topic: Topic, write: Write, seen: Observation) -> bool:

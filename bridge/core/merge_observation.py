@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 
-from bridge.core.model import Block, Choice, Observation, PersonId, TopicId
+from bridge.core.latch import latch_after
+from bridge.core.model import CHANNEL, Block, Choice, Latch, Observation, PersonId, Side, TopicId
 from bridge.core.ports import PersonView
 
 CellKey = tuple[PersonId, TopicId]
@@ -23,13 +24,15 @@ _all_but_time = attrgetter(*(one.name for one in fields(Observation) if one.name
 @dataclass(frozen=True, slots=True)
 class StoredObservation:
     """What the state DB held of one cell at one side when a page began. `written_at` is when the bridge's
-    last write to it had ended."""
+    last write to it had ended, `agreed_out_at` the date of an agreed opt-out."""
 
-    seen: Observation | None
-    written_at: datetime | None
+    seen: Observation | None = None
+    written_at: datetime | None = None
+    latch: Latch | None = None
+    agreed_out_at: datetime | None = None
 
 
-_NOTHING_STORED = StoredObservation(None, None)
+_NOTHING_STORED = StoredObservation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,17 @@ class LastRead:
 @dataclass(slots=True)
 class PageMerge:
     """One page of views of one side, merged into what is stored: `bound` and `read_before` are the records
-    and the last read of each person, `stored` the cells. `ids`, `reads` and `changed` are to be stored."""
+    and the last read of each person, `stored` the cells. `ids`, `reads`, `changed` and `latches` are to be
+    stored."""
 
+    side: Side
     bound: Mapping[PersonId, set[str]]
     read_before: dict[PersonId, LastRead] = field(default_factory=dict)
     stored: dict[CellKey, StoredObservation] = field(default_factory=dict)
     ids: dict[PersonId, set[str]] = field(default_factory=dict)
     reads: dict[PersonId, LastRead] = field(default_factory=dict)
     changed: dict[CellKey, Observation] = field(default_factory=dict)
+    latches: dict[CellKey, Latch] = field(default_factory=dict)
     read_again: dict[PersonId, None] = field(default_factory=dict)
     """People of whom a part was read that is not to be trusted."""
 
@@ -110,6 +116,25 @@ class PageMerge:
             self.read_again[key[0]] = None
         if merged.observation is not None and merged.observation is not old:
             self.changed[key] = merged.observation
+            self._latch(key, old, merged.observation)
+
+    def latch_topics(self) -> None:
+        """An unsubscribe at this side withdraws the topics too: it is latched for each of them."""
+        channels = {
+            who for who, topic in self.changed if topic == CHANNEL and self.changed[who, topic].opted_out
+        }
+        for key in {*self.stored, *self.changed} if channels else ():
+            person, topic = key
+            if person in channels and topic != CHANNEL:
+                channel = (person, CHANNEL)
+                self._latch(key, self.before(channel), self.changed[channel])
+
+    def _latch(self, key: CellKey, old: Observation | None, new: Observation) -> None:
+        stored = self.stored.get(key, _NOTHING_STORED)
+        before = self.latches.get(key, stored.latch)
+        latch = latch_after(before, old, new, self.side, stored.agreed_out_at)
+        if latch is not None and latch is not before:
+            self.latches[key] = latch
 
 
 def is_repeated(old: Observation, new: Observation) -> bool:

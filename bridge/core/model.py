@@ -133,6 +133,17 @@ class ConsentRecord:
     agent: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """An opt-out that `side` showed and that is not agreed yet: it is delivered whatever that side shows
+    since. `at` is when it was said (None: no date is known, so that no opt-in is newer), `seen_at` the read
+    that showed it."""
+
+    side: Side
+    at: datetime | None
+    seen_at: datetime
+
+
 class HoldState(StrEnum):
     OPEN = "open"
     RELEASED = "released"
@@ -147,6 +158,10 @@ class StandingHold:
     ground: str
     state: HoldState
     answered_at: datetime | None = field(default=None, compare=False)
+
+    def answered_since(self, began: datetime | None) -> bool:
+        """Whether an operator answered it after that moment (None: after any)."""
+        return began is not None and self.answered_at is not None and self.answered_at > began
 
 
 class ChallengeState(StrEnum):
@@ -196,6 +211,9 @@ class Cell:
     written_at: Mapping[Side, datetime] = field(default_factory=dict)  # bridge's time of our last write
     in_doubt_since: Mapping[Side, datetime] = field(default_factory=dict)  # a write with unknown outcome
     hold: StandingHold | None = None
+    latch: Latch | None = None
+    tries: int = 0  # opt-outs sent without effect since the last agreement, each of them held
+    retry_at: datetime | None = None  # when the next one is sent; None: at once, where there are tries
     erased_at: datetime | None = None  # the person was erased then: nothing said before raises them
     challenge: Challenge | None = None  # only for the e-mail channel
     other_address: bool = False  # the contact names a profile that has other addresses only
@@ -211,7 +229,8 @@ class Cell:
         """A token of everything that a decision about this cell rests on."""
         versions = self.versions
         agreed = "-" if self.agreed is None else f"{self.agreed.choice}@{self.agreed.at.isoformat()}"
-        return "|".join((*map(versions.get, Side, ("?", "?")), agreed))
+        latched = () if self.latch is None else (f"{self.latch.side}@{self.latch.at}",)
+        return "|".join((*map(versions.get, Side, ("?", "?")), agreed, *latched))
 
     @property
     def agreed_out(self) -> bool:
@@ -325,9 +344,8 @@ class Cell:
     def is_settled(self, ground: str, began: datetime | None) -> bool:
         """Whether what was decided on `ground`, in a run that began then, settles this cell: its ground still
         stands, and nobody answered its hold meanwhile."""
-        answered = None if self.hold is None else self.hold.answered_at
-        overtaken = began is not None and answered is not None and answered > began
-        return self.ground == ground and not overtaken
+        answered = self.hold is not None and self.hold.answered_since(began)
+        return self.ground == ground and not answered
 
     def is_released(self, rule: str) -> bool:
         """Whether an operator released the hold that `rule` put on this cell."""

@@ -64,13 +64,15 @@ class RecordResult:
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """A cell was decided. `agreement` None: nothing new is agreed. `ground` is what it was decided on: a cell
-    whose ground has changed since stays dirty."""
+    whose ground has changed since stays dirty. `failed`: an opt-out was sent without effect; it is sent again
+    later."""
 
     person: PersonId
     topic: TopicId
     ground: str
     agreement: Agreement | None = None
     ledger: LedgerEntry | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,9 @@ class CellsPort(Protocol):
 
     def dirty(self, after: PersonId | None, limit: int) -> list[list[Cell]]: ...
 
+    def retry_due(self, topics: Sequence[TopicId]) -> None:
+        """Opt-outs about these topics that had no effect, and whose time has come, are decided again."""
+
     def settle(self, run: RunId, settlements: Sequence[Settlement]) -> None: ...
 
     def remap(
@@ -306,7 +311,6 @@ class HoldsPort(Protocol):
         ground: str,
         proposed: Sequence[Json] = (),
         ledger: LedgerEntry | None = None,
-        ask_again: bool = False,
     ) -> bool: ...
 
     def close(self, person: PersonId, topic: TopicId) -> None: ...

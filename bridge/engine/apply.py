@@ -25,6 +25,7 @@ from bridge.core.decision import (
 from bridge.core.double_opt_in import challenge_state_after
 from bridge.core.errors import SideError
 from bridge.core.jobs import HEARTBEAT
+from bridge.core.latch import hold_ground
 from bridge.core.model import CHANNEL, PersonId, Raise, Resubscribe, Side, Who
 from bridge.core.ports import batched, read_person, saves_calls
 from bridge.core.priority import Priority, keep_priority, with_priority
@@ -289,7 +290,7 @@ def _hold(run: RunContext, one: CellDecision, held: Held) -> None:
         one.topic.id,
         reason=held.rule.value,
         why=why,
-        ground=one.cell.ground,
+        ground=hold_ground(one.cell),
         proposed=writes_out(held.proposed),
         ledger=LedgerEntry("held", {**body, **ground_out(one.cell)}, one.cell.person, one.topic.id),
     )

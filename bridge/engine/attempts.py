@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bridge.core.decision import RULE_TEXT, Act, Rule, is_proven_by
+from bridge.core.decision import RULE_TEXT, Act, Rule, is_proven_by, is_raise
 from bridge.core.double_opt_in import CHECK_INTERVAL_MIN
 from bridge.core.errors import SideError, TooLate
+from bridge.core.latch import hold_ground
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import (
     CHANNEL,
@@ -248,9 +249,10 @@ def _wait_for_confirmation(run: RunContext, unit: WriteUnit) -> None:
 
 
 def _hold(run: RunContext, unit: WriteUnit, rule: Rule, why: str) -> None:
-    """Ask an operator where no repetition helps."""
+    """Ask an operator. An opt-out is sent again meanwhile, ever less often."""
     person = unit.person.who.person
-    grounds = {cell.topic: cell.ground for cell in _cells(run, unit)}
+    grounds = {cell.topic: hold_ground(cell) for cell in _cells(run, unit)}
+    held: list[Settlement] = []
     for topic in unit.topics:
         _, act = unit.person.acts[topic]
         if rule is Rule.NOT_HONOURED and run.state.attempts.ineffective(person, topic) < NOT_HONOURED_MAX:
@@ -264,10 +266,12 @@ def _hold(run: RunContext, unit: WriteUnit, rule: Rule, why: str) -> None:
             ground=grounds[topic],
             proposed=writes_out(act.writes),
             ledger=LedgerEntry("held", {"rule": rule.value, "why": why}, person, topic),
-            ask_again=True,
         )
-    held = [cell for cell in _cells(run, unit) if cell.hold is not None and cell.hold.reason == rule]
-    run.state.cells.settle(run.id, [Settlement(person, cell.topic, cell.ground) for cell in held])
+    for cell in _cells(run, unit):
+        if cell.hold is not None and cell.hold.reason == rule:
+            _, act = unit.person.acts[cell.topic]
+            held.append(Settlement(person, cell.topic, cell.ground, failed=not is_raise(act)))
+    run.state.cells.settle(run.id, held)
 
 
 def _cells(run: RunContext, unit: WriteUnit) -> list[Cell]:

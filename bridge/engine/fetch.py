@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from bridge.core.decision import Rule
 from bridge.core.errors import SideError, Verdict
+from bridge.core.latch import hold_ground
 from bridge.core.model import PersonId, Side, Who, address_key
 from bridge.core.ports import Hint, PersonView, batched, read_person
 from bridge.core.priority import keep_priority
@@ -208,7 +209,12 @@ def _person_failed(run: RunContext, side: Side, who: Who, error: SideError) -> N
         return
     for cell in run.state.cells.of(person):
         run.state.holds.open(
-            run.id, person, cell.topic, reason=Rule.UNREADABLE, why=f"{side}: {error}", ground=cell.ground
+            run.id,
+            person,
+            cell.topic,
+            reason=Rule.UNREADABLE,
+            why=f"{side}: {error}",
+            ground=hold_ground(cell),
         )
         if side not in cell.seen or cell.seen[side].unlisted:  # nothing to decide before it is resolved
             run.state.cells.settle(run.id, [Settlement(person, cell.topic, cell.ground)])

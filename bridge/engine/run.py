@@ -118,6 +118,7 @@ def read_sides(
     run: it does not fix what is older than the bridge."""
     first = run.state.facts.first_run_completed is None
     _report_erasures(run)
+    run.state.cells.retry_due([topic.id for topic in run.mapping.all])
     renewed = _check_catalogues(run, fresh=is_new_mapping(run) or options.full, dry=dry)
     topics = apply_mapping(run, renewed, dry=dry)
     for side in Side:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from bridge.core.latch import is_uncovered, retry_delay
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import (
     CHANNEL,
@@ -32,7 +33,15 @@ from bridge.core.store_port import AttemptState, Counts, LedgerEntry, Settlement
 from bridge.store import ledger as log
 from bridge.store import people
 from bridge.store import tables as t
-from bridge.store.columns import AGREED, SEEN, VERSIONS, agreement_in, agreement_values
+from bridge.store.columns import (
+    AGREED,
+    LATCH,
+    SEEN,
+    VERSIONS,
+    agreement_in,
+    agreement_values,
+    latch_values,
+)
 from bridge.store.engine import UnitOfWork
 from bridge.store.key_values import facts_in
 from bridge.store.statements import SIZE, among, count_of, is_postgresql, param, run_each, upsert
@@ -54,9 +63,9 @@ _a, _at, _b, _c, _h, _p, _pins = (
 # reading
 
 _ROWS = sa.select(t.cells).where(among(_c.person_id, "ids")).order_by(_c.person_id, _c.topic)
-_STANDING = sa.select(_h.person_id, _h.topic, _h.reason, _h.ground, _h.state, _h.answered_at).where(
-    STANDS, among(_h.person_id, "ids")
-)
+_STANDING: sa.Select[Any] = sa.select(
+    _h.person_id, _h.topic, _h.reason, _h.ground, _h.state, _h.answered_at
+).where(STANDS, among(_h.person_id, "ids"))
 _DOUBTS = (
     sa.select(_a.person_id, _at.topic, _a.side, sa.func.max(sa.func.coalesce(_a.ended_at, _a.begun_at)))
     .join_from(t.attempts, t.attempt_topics)
@@ -101,6 +110,9 @@ def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, lis
                 written_at=written,
                 in_doubt_since=around.doubts.get(key, {}),
                 hold=around.holds.get(key),
+                latch=LATCH.read(row),
+                tries=row["tries"],
+                retry_at=row["retry_at"],
                 erased_at=around.floors.get(person),
                 challenge=around.challenges.get(person) if topic == CHANNEL else None,
                 other_address=person in around.other_address,
@@ -124,9 +136,8 @@ class _Surroundings:
     @classmethod
     def load(cls, conn: sa.Connection, ids: Mapping[str, Sequence[PersonId]]) -> Self:
         found = cls(set(conn.scalars(_LINKED_ELSEWHERE, ids)))
-        for person, topic, reason, ground, state, answered_at in conn.execute(_STANDING, ids):
-            hold = StandingHold(reason, ground, HoldState(state), answered_at)
-            found.holds[PersonId(person), TopicId(topic)] = hold
+        for held in conn.execute(_STANDING, ids):
+            found.holds[PersonId(held.person_id), TopicId(held.topic)] = standing_hold(held)
         for person, topic, side, since in conn.execute(_DOUBTS, ids):
             found.doubts.setdefault((PersonId(person), TopicId(topic)), {})[Side(side)] = since
         for person, topic, at, body in conn.execute(_RAISED, ids):
@@ -138,6 +149,11 @@ class _Surroundings:
         for row in conn.execute(_CHALLENGES, ids):
             found.challenges[PersonId(row.person_id)] = challenge_in(row)
         return found
+
+
+def standing_hold(row: sa.Row[Any]) -> StandingHold:
+    """The hold that a row of `holds` is."""
+    return StandingHold(row.reason, row.ground, HoldState(row.state), row.answered_at)
 
 
 def challenge_in(row: sa.Row[Any]) -> Challenge:
@@ -165,16 +181,29 @@ _COUNTS = sa.select(
     ).scalar_subquery(),
     count_of(t.attempts, t.NOT_DONE, _a.state.in_(UNPROVEN)).scalar_subquery(),
 )
-_BEGAN = sa.select(t.runs.c.started_at).where(t.runs.c.id == sa.bindparam("run"))
+RUN_BEGAN = sa.select(t.runs.c.started_at).where(t.runs.c.id == sa.bindparam("run"))
 _ONE = sa.update(t.cells).where(_c.person_id == sa.bindparam("person"), _c.topic == sa.bindparam("about"))
 _SET_DIRTY = _ONE.values(dirty=sa.bindparam("is_dirty"))
+_RETRY = _ONE.values(tries=_c.tries + 1, retry_at=param("due", _c.retry_at))
+_DUE = (
+    sa.update(t.cells)
+    .where(_c.retry_at <= param("now", _c.retry_at), among(_c.topic, "topics"))
+    .values(dirty=True, retry_at=None)
+)
 _AGREE = _ONE.values(
     dirty=sa.bindparam("is_dirty"),
-    **{name: param(name, _c[name]) for name in (*AGREED.names, *VERSIONS.values())},
+    tries=0,
+    retry_at=None,
+    **{name: param(name, _c[name]) for name in (*AGREED.names, *VERSIONS.values(), *LATCH.names)},
 )
 _TRANSFER = upsert(t.cells, ["person_id", "topic"], ["dirty", *AGREED.names, *VERSIONS.values()])
 _CLEAN = sa.update(t.cells).where(among(_c.person_id, "ids"), _c.dirty.is_(False)).values(dirty=True)
 _CLEAN_MAPPED = _CLEAN.where(among(_c.topic, "topics"))
+_RETRY_NOW = (
+    sa.update(t.cells)
+    .where(_c.retry_at > param("now", _c.retry_at), among(_c.person_id, "ids"))
+    .values(retry_at=param("now", _c.retry_at))
+)
 _RANGE: tuple[Any, Any] = (sa.bindparam("first"), sa.bindparam("last"))
 _LOCK_RANGE = people.locking(t.people.c.id.between(*_RANGE))
 _REMAP = (
@@ -257,36 +286,45 @@ class CellStore:
             waiting, held, dead, unproven = conn.execute(_COUNTS).one()
         return Counts(waiting=waiting, held=held, dead=dead, unproven=unproven)
 
+    def retry_due(self, topics: Sequence[TopicId]) -> None:
+        """Opt-outs about these topics that had no effect, and whose time has come, are decided again."""
+        with self._unit.write() as conn:
+            conn.execute(_DUE, {"now": self._unit.clock(), "topics": list(topics)})
+
     def settle(self, run: RunId, settlements: Sequence[Settlement]) -> None:
         """Store what was decided, and its ledger entries. A cell is marked as decided only if its ground
-        still stands, and nobody answered its hold since the run began. Raises LookupError for a cell that
-        does not exist."""
+        still stands, and nobody answered its hold since the run began; an agreement then ends its latch.
+        Raises LookupError for a cell that does not exist."""
         if not settlements:
             return
         decided: list[dict[str, Any]] = []
         agreed: list[dict[str, Any]] = []
+        failed: list[dict[str, Any]] = []
         keys: list[CellKey] = []
         entries: list[LedgerEntry] = []
         with self._unit.write() as conn:
             stored = _load_locked(conn, [one.person for one in settlements])
-            began = conn.scalar(_BEGAN, {"run": run})
+            began, now = conn.scalar(RUN_BEGAN, {"run": run}), self._unit.clock()
             for one in settlements:
                 cell = stored.get((one.person, one.topic))
                 if cell is None:
                     raise LookupError(f"there is no cell of person {one.person} for topic '{one.topic}'")
                 settled = cell.is_settled(one.ground, began)
-                row = {"person": one.person, "about": one.topic, "is_dirty": not settled}
+                row = {"person": one.person, "about": one.topic}
                 if one.agreement is not None:  # on other ground than stands now, it is decided again
-                    agreed.append(row | agreement_values(one.agreement))
+                    agreed.append(row | _agreed(cell, one.agreement, settled))
                     keys.append((one.person, one.topic))
                 elif settled:
-                    decided.append(row)
+                    decided.append(row | {"is_dirty": False})
+                if one.failed:
+                    failed.append(row | {"due": now + retry_delay(cell.tries + 1)})
                 if one.ledger is not None:
                     entries.append(one.ledger)
             run_each(conn, _SET_DIRTY, decided)
             run_each(conn, _AGREE, agreed)
+            run_each(conn, _RETRY, failed)
             forget_attempts(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
-            log.append(conn, run, entries, self._unit.clock())
+            log.append(conn, run, entries, now)
 
     def remap(
         self,
@@ -305,6 +343,13 @@ class CellStore:
                 after = _remap(conn, topics, resets, after, self._unit.clock())
                 if after is None:
                     log.append(conn, run, ledger, self._unit.clock())
+
+
+def _agreed(cell: Cell, agreement: Agreement, settled: bool) -> dict[str, Any]:
+    """What an agreement sets. It ends the latch that it rests on."""
+    left = settled and agreement.choice is Choice.OPTED_OUT and is_uncovered(cell)
+    latch = latch_values(None if settled else cell.latch)
+    return {"is_dirty": left or not settled, **agreement_values(agreement), **latch}
 
 
 def _load_locked(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[CellKey, Cell]:
@@ -362,6 +407,12 @@ def make_people_dirty(conn: sa.Connection, persons: Sequence[PersonId]) -> int:
         else:
             changed += conn.execute(_CLEAN_MAPPED, {"ids": ids, "topics": list(mapped)}).rowcount
     return changed
+
+
+def retry_people(conn: sa.Connection, persons: Iterable[PersonId], now: datetime) -> None:
+    """Opt-outs of these people that had no effect are sent again in the next run."""
+    for ids in batched(persons):
+        conn.execute(_RETRY_NOW, {"ids": ids, "now": now})
 
 
 def transfer(conn: sa.Connection, agreements: Mapping[CellKey, Agreement]) -> None:

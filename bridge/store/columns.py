@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import sqlalchemy as sa
 
-from bridge.core.model import Agreement, Observation, Side
+from bridge.core.model import Agreement, Latch, Observation, Side
 from bridge.store.statements import Insert
 
 T = TypeVar("T")
@@ -169,6 +169,7 @@ def _column(name: str, hint: Any) -> sa.Column[Any]:
 
 SEEN = {side: Columns(Observation, side) for side in Side}
 AGREED = Columns(Agreement, "agreed")
+LATCH = Columns(Latch, "withdrawal")
 VERSIONS = {side: f"agreed_{side}_version" for side in Side}  # what each side showed at the agreement
 
 
@@ -187,3 +188,8 @@ def agreement_values(agreement: Agreement) -> dict[str, Any]:
     """The values of the columns of `cells` that hold an agreement."""
     versions = {name: agreement.versions.get(side) for side, name in VERSIONS.items()}
     return AGREED.values(agreement) | versions
+
+
+def latch_values(latch: Latch | None) -> dict[str, Any]:
+    """The values of the columns of `cells` that hold a latch, or none."""
+    return dict.fromkeys(LATCH.names) if latch is None else LATCH.values(latch)

@@ -8,13 +8,13 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.decision import HoldChange, hold_change
-from bridge.core.model import HoldState, PersonId, RunId, StandingHold, TopicId
+from bridge.core.model import HoldState, PersonId, RunId, TopicId
 from bridge.core.ports import batched
 from bridge.core.store_port import AttemptState, HoldRow, Json, LedgerEntry
 from bridge.store import cells, people
 from bridge.store import ledger as log
 from bridge.store import tables as t
-from bridge.store.cells import STANDS
+from bridge.store.cells import RUN_BEGAN, STANDS, standing_hold
 from bridge.store.columns import scrub
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import SIZE, among, param
@@ -72,18 +72,16 @@ class HoldStore:
         ground: str,
         proposed: Sequence[Json] = (),
         ledger: LedgerEntry | None = None,
-        ask_again: bool = False,
     ) -> bool:
-        """Hold a cell for an operator. Returns False, and notes nothing, where that hold stands. `ask_again`:
-        what was answered was tried and had no effect; the operator is asked again."""
+        """Hold a cell for an operator. Returns False, and notes nothing, where that hold stands."""
         cell: dict[str, object] = {"person": person, "about": topic}
         shown = {"ground": ground, "why": scrub(why), "proposed": list(proposed)}
         with self._unit.write() as conn:
             now = self._unit.clock()
             people.lock(conn, [person])
             row = conn.execute(_STANDING, cell).one_or_none()
-            standing = None if row is None else StandingHold(row.reason, row.ground, HoldState(row.state))
-            match hold_change(standing, reason, ground, ask_again=ask_again):
+            began = conn.scalar(RUN_BEGAN, {"run": run})
+            match hold_change(None if row is None else standing_hold(row), reason, ground, began):
                 case HoldChange.KEEP:
                     return False
                 case HoldChange.RENEW:

@@ -18,7 +18,7 @@ from bridge.core.store_port import LedgerEntry, RecordResult
 from bridge.store import address_changes, cells, erasures, feeds, ledger, people
 from bridge.store import tables as t
 from bridge.store.cells import STANDS
-from bridge.store.columns import EPOCH, SEEN, replace_seen
+from bridge.store.columns import EPOCH, LATCH, SEEN, latch_values, replace_seen
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import Insert, InsertRows, among, count_of, is_postgresql, param, run_each
 
@@ -119,13 +119,25 @@ def record(
             whole.add(person)
         if view.pins is not None:
             named[person] = view.pins
+    if unsubscribe_withdraws_topics and side is Side.DOTDIGITAL:
+        page.latch_topics()
     displaced, left = _save_bindings(conn, side, page, now)
     reads = [{"person": who, "at": read.at, "there": read.present} for who, read in page.reads.items()]
     run_each(conn, _SAVE_READ[side], reads)
     changed = _save_changes(conn, side, page)
+    run_each(
+        conn,
+        _LATCH,
+        [
+            {"person": who, "about": topic, **latch_values(latch)}
+            for (who, topic), latch in page.latches.items()
+        ],
+    )
     dirtied = len(changed)
     _decide_unread_again(conn, side, whole)
-    if unsubscribe_withdraws_topics and (channels := [who for who, topic in changed if topic == CHANNEL]):
+    channels = [who for who, topic in changed if topic == CHANNEL] if side is Side.DOTDIGITAL else []
+    cells.retry_people(conn, channels, now)  # a block that kept an opt-out of a topic away may be over
+    if unsubscribe_withdraws_topics:
         dirtied += cells.make_people_dirty(conn, channels)
     if named:
         address_changes.save_links(conn, named)
@@ -137,9 +149,10 @@ def record(
 # reading
 
 
+_KNOWN_OUT = ("agreed_choice", "agreed_at", *LATCH.names)
 _STORED = {
     side: sa.select(
-        _c.person_id, _c.topic, *(_c[name] for name in (*SEEN[side].names, f"{side}_written_at"))
+        _c.person_id, _c.topic, *(_c[name] for name in (*SEEN[side].names, f"{side}_written_at", *_KNOWN_OUT))
     ).where(among(_c.person_id, "ids"))
     for side in Side
 }
@@ -157,11 +170,14 @@ _UNREAD = sa.select(_h.person_id, _h.topic).where(
 
 def _load(conn: sa.Connection, side: Side, persons: Sequence[PersonId]) -> PageMerge:
     """What is stored of these people at one side, for a page to be merged into."""
-    page = PageMerge(bound=people.bound_ids(conn, side, persons))
+    page = PageMerge(side, bound=people.bound_ids(conn, side, persons))
     for ids in batched(persons):
         for row in conn.execute(_STORED[side], {"ids": ids}).mappings():
             key = (PersonId(row["person_id"]), TopicId(row["topic"]))
-            page.stored[key] = StoredObservation(SEEN[side].read(row), row[f"{side}_written_at"])
+            out = row["agreed_at"] if row["agreed_choice"] is Choice.OPTED_OUT else None
+            page.stored[key] = StoredObservation(
+                SEEN[side].read(row), row[f"{side}_written_at"], LATCH.read(row), out
+            )
         for person, at, present in conn.execute(_READS[side], {"ids": ids}):
             if at is not None:
                 page.read_before[PersonId(person)] = LastRead(at, present)
@@ -189,6 +205,11 @@ _SAVE_READ = {
     )
     for side in Side
 }
+_LATCH = (
+    sa.update(t.cells)
+    .where(_c.person_id == sa.bindparam("person"), _c.topic == sa.bindparam("about"))
+    .values({name: param(name, _c[name]) for name in LATCH.names})
+)
 _REPEATED = {
     side: sa.update(t.cells)
     .where(among(_c.person_id, "ids"), among(_c.topic, "topics"))

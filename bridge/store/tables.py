@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from bridge.core.catalogue import CatalogueKind
 from bridge.core.model import Block, ChallengeState, Choice, HoldState, Side
 from bridge.core.store_port import AttemptState
-from bridge.store.columns import AGREED, SEEN, VERSIONS, Document, UtcMicros, flag
+from bridge.store.columns import AGREED, LATCH, SEEN, VERSIONS, Document, UtcMicros, flag
 
 metadata = sa.MetaData(
     naming_convention={
@@ -176,12 +176,8 @@ cells = sa.Table(
     *(sa.Column(f"{side}_written_at", UtcMicros) for side in Side),  # when our last write there had ended
     *AGREED.make(),
     *(sa.Column(name, sa.Text) for name in VERSIONS.values()),
-    sa.Column(
-        "withdrawal_side", sa.Text
-    ),  # a withdrawal was seen there that the other side has not proven yet
-    sa.Column("withdrawal_at", UtcMicros),  # when it was said; none: the side gives no date
-    sa.Column("withdrawal_seen_at", UtcMicros),  # when it was first seen
-    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),  # sent without effect so far
+    *LATCH.make(),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),  # opt-outs sent without effect so far
     sa.Column("retry_at", UtcMicros),  # when the next one is sent
     flag("dirty"),
     *(check for side in Side for check in _seen_checks(side)),

@@ -1,0 +1,101 @@
+"""Opt-outs that were seen and have not been agreed yet. Pure.
+
+The transaction that stores an observation of an opt-out also latches it. While it is latched, its side counts
+as opted out, although the address bounces, the record is deleted or blocked, or shows an opt-in without a
+date. The latch ends when an opt-out is agreed, or an opt-in on a newer, dated statement; nothing else ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bridge.core.conflict import evidence_of
+from bridge.core.model import Cell, Choice, ClockReading, Evidence, Latch, Observation, Side
+
+_RETRY_AFTER = (timedelta(0), timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
+
+
+def latch_after(
+    latch: Latch | None, old: Observation | None, new: Observation, side: Side, agreed_out_at: datetime | None
+) -> Latch | None:
+    """The latch of a cell once `side`, which showed `old`, shows `new`. `agreed_out_at` is the date of an
+    agreed opt-out. The newest opt-out of both sides is latched, unless what is agreed is as new."""
+    at = new.changed_at
+    if not new.opted_out or not new.stated or new.pending:
+        return latch
+    repeated = old is not None and old.opted_out
+    if old is not None and repeated and old.changed_at == at:
+        return latch
+    if at is not None:
+        if agreed_out_at is not None and at <= agreed_out_at:
+            return latch
+        if latch is not None and latch.at is not None and at <= latch.at:
+            return latch
+        if latch is not None and latch.at is None and not (repeated and latch.side is side):
+            return (
+                latch  # nothing is newer than an opt-out without a date, but a closer read may find its date
+            )
+    return Latch(side, at, new.read_at)
+
+
+def under_latch(cell: Cell, clocks: ClockReading) -> Cell:
+    """The cell as it is decided: the side of a latched opt-out still counts as opted out."""
+    latch = cell.latch
+    seen = None if latch is None else cell.seen.get(latch.side)
+    if latch is None or seen is None or seen.opted_out or _is_overtaken(cell, latch, clocks):
+        return cell
+    return replace(cell, seen={**cell.seen, latch.side: _latched(latch, seen)})
+
+
+def _latched(latch: Latch, seen: Observation) -> Observation:
+    out = Choice.OPTED_OUT
+    return replace(
+        seen,
+        choice=out,
+        read_at=latch.seen_at,
+        changed_at=latch.at,
+        frequencies=(),
+        stated=True,
+        undated=False,
+    )
+
+
+def _is_overtaken(cell: Cell, latch: Latch, clocks: ClockReading) -> bool:
+    """Whether its side is opted in again, on a dated statement at either side that is newer."""
+    if latch.at is None or not cell.seen[latch.side].opted_in:
+        return False
+    return any(
+        seen.opted_in and isinstance(evidence_of(side, seen, newer_than=latch.at, clocks=clocks), Evidence)
+        for side, seen in cell.seen.items()
+    )
+
+
+def is_uncovered(cell: Cell) -> bool:
+    """Whether something is left to decide once the cell's latch has ended by an agreed opt-out: the record at
+    its side shows something else by now."""
+    latch = cell.latch
+    seen = None if latch is None else cell.seen.get(latch.side)
+    return seen is not None and seen.present and not seen.opted_out
+
+
+def hold_ground(cell: Cell) -> str:
+    """What a hold of this cell rests on. What the side of a latched opt-out shows since does not count, or a
+    bounce would end the hold; only a later opt-in does."""
+    latch = cell.latch
+    if latch is None or _shows_later_opt_in(cell, latch):
+        return cell.ground
+    out = Observation(Choice.OPTED_OUT, latch.seen_at, latch.at)
+    return replace(cell, seen={**cell.seen, latch.side: out}, latch=None).ground
+
+
+def _shows_later_opt_in(cell: Cell, latch: Latch) -> bool:
+    seen = cell.seen.get(latch.side)
+    if seen is None or seen.changed_at is None or latch.at is None:
+        return False
+    return seen.opted_in and seen.stated and seen.changed_at > latch.at
+
+
+def retry_delay(tries: int) -> timedelta:
+    """How long after that many opt-outs without effect the next one is sent: for ever, ever less often."""
+    return _RETRY_AFTER[min(tries, len(_RETRY_AFTER)) - 1]
