@@ -86,6 +86,8 @@ def _print(email: str, document: dict[str, Any]) -> None:
         lines = [(name, _side_text(topic[side])) for side, name in SIDES.items()]
         if topic["agreed"] is not None:
             lines.append(("Agreed", _agreed_text(topic["agreed"])))
+        if "latched" in topic:
+            lines.append(("Opt-out", _latched_text(topic["latched"])))
         if "challenge" in topic:
             lines.append(("Asked by mail", _confirmation_text(topic["challenge"])))
         _print_lines(lines)
@@ -124,6 +126,13 @@ def _no_agreement(*seen: dict[str, Any] | None) -> str:
 def _choice(shown: dict[str, Any]) -> str:
     frequencies = f" ({', '.join(shown['frequencies'])})" if shown.get("frequencies") else ""
     return CHOICES[shown["choice"]] + frequencies
+
+
+def _latched_text(latched: dict[str, Any]) -> str:
+    """An opt-out that is not agreed yet."""
+    said = "" if latched["at"] is None else f", stated {format_time(latched['at'])}"
+    retry = f", sent again {format_time(latched['retry_at'])}" if "retry_at" in latched else ""
+    return f"{SIDES[latched['side']]}{said}, seen {format_time(latched['seen_at'])}, not agreed yet{retry}"
 
 
 def _side_text(seen: dict[str, Any] | None) -> str:

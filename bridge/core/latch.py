@@ -2,7 +2,7 @@
 
 The transaction that stores an observation of an opt-out also latches it. While it is latched, its side counts
 as opted out, although the address bounces, the record is deleted or blocked, or shows an opt-in without a
-date. The latch ends when an opt-out is agreed, or an opt-in on a newer, dated statement; nothing else ends it.
+date. It ends when an opt-out is agreed, or an opt-in on a newer, dated statement; nothing else ends it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.core.conflict import evidence_of
-from bridge.core.model import Cell, Choice, ClockReading, Evidence, Latch, Observation, Side
+from bridge.core.model import Agreement, Cell, Choice, ClockReading, Evidence, Latch, Observation, Side
 
 _RETRY_AFTER = (timedelta(0), timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
 
@@ -71,12 +71,13 @@ def _is_overtaken(cell: Cell, latch: Latch, clocks: ClockReading) -> bool:
     )
 
 
-def is_uncovered(cell: Cell) -> bool:
-    """Whether something is left to decide once the cell's latch has ended by an agreed opt-out: the record at
-    its side shows something else by now."""
-    latch = cell.latch
-    seen = None if latch is None else cell.seen.get(latch.side)
-    return seen is not None and seen.present and not seen.opted_out
+def is_incomplete(cell: Cell, agreement: Agreement) -> bool:
+    """Whether a side has yet to receive an opt-out once it is agreed: the one that showed it first may show
+    something else by now."""
+    if agreement.choice is not Choice.OPTED_OUT:
+        return False
+    after = replace(cell, agreed=agreement, latch=None)
+    return any(seen.opted_in or after.lacks_withdrawal(side) for side, seen in cell.seen.items())
 
 
 def hold_ground(cell: Cell) -> str:

@@ -160,8 +160,8 @@ class StandingHold:
     answered_at: datetime | None = field(default=None, compare=False)
 
     def answered_since(self, began: datetime | None) -> bool:
-        """Whether an operator answered it after that moment (None: after any)."""
-        return began is not None and self.answered_at is not None and self.answered_at > began
+        """Whether an operator answered it since that moment; not where that is unknown."""
+        return began is not None and self.answered_at is not None and self.answered_at >= began
 
 
 class ChallengeState(StrEnum):

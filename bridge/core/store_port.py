@@ -64,15 +64,13 @@ class RecordResult:
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """A cell was decided. `agreement` None: nothing new is agreed. `ground` is what it was decided on: a cell
-    whose ground has changed since stays dirty. `failed`: an opt-out was sent without effect; it is sent again
-    later."""
+    whose ground has changed since stays dirty."""
 
     person: PersonId
     topic: TopicId
     ground: str
     agreement: Agreement | None = None
     ledger: LedgerEntry | None = None
-    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +309,7 @@ class HoldsPort(Protocol):
         ground: str,
         proposed: Sequence[Json] = (),
         ledger: LedgerEntry | None = None,
+        retry: bool = False,
     ) -> bool: ...
 
     def close(self, person: PersonId, topic: TopicId) -> None: ...

@@ -252,7 +252,6 @@ def _hold(run: RunContext, unit: WriteUnit, rule: Rule, why: str) -> None:
     """Ask an operator. An opt-out is sent again meanwhile, ever less often."""
     person = unit.person.who.person
     grounds = {cell.topic: hold_ground(cell) for cell in _cells(run, unit)}
-    held: list[Settlement] = []
     for topic in unit.topics:
         _, act = unit.person.acts[topic]
         if rule is Rule.NOT_HONOURED and run.state.attempts.ineffective(person, topic) < NOT_HONOURED_MAX:
@@ -266,12 +265,10 @@ def _hold(run: RunContext, unit: WriteUnit, rule: Rule, why: str) -> None:
             ground=grounds[topic],
             proposed=writes_out(act.writes),
             ledger=LedgerEntry("held", {"rule": rule.value, "why": why}, person, topic),
+            retry=not is_raise(act),
         )
-    for cell in _cells(run, unit):
-        if cell.hold is not None and cell.hold.reason == rule:
-            _, act = unit.person.acts[cell.topic]
-            held.append(Settlement(person, cell.topic, cell.ground, failed=not is_raise(act)))
-    run.state.cells.settle(run.id, held)
+    held = [cell for cell in _cells(run, unit) if cell.hold is not None and cell.hold.reason == rule]
+    run.state.cells.settle(run.id, [Settlement(person, cell.topic, cell.ground) for cell in held])
 
 
 def _cells(run: RunContext, unit: WriteUnit) -> list[Cell]:

@@ -10,7 +10,7 @@ from bridge.core.decision import RULE_TEXT, Rule
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Cell, Side, TopicId, Who, mask
-from bridge.engine.serialize import Json, agreement_out, observation_out, time_out
+from bridge.engine.serialize import Json, agreement_out, latch_out, observation_out, time_out
 
 _KNOWN_AGAIN = {
     "opt_in": "the person had been erased; this opt-in is newer",
@@ -44,6 +44,7 @@ def _topic(topic: TopicId, cell: Cell, entries: list[Json], challenge_wait: time
         "topic": topic,
         **{side.value: observation_out(cell.seen.get(side)) for side in Side},
         "agreed": agreement_out(cell.agreed),
+        **latch_out(cell),
         "history": [line for entry in entries for line in _history(topic, entry)],
     }
     if cell.hold is not None:

@@ -78,11 +78,21 @@ def agreement_out(agreed: Agreement | None) -> Json | None:
     return shown
 
 
+def latch_out(cell: Cell) -> Json:
+    """What an explanation shows of an opt-out that is not agreed yet; empty where there is none."""
+    latch = cell.latch
+    if latch is None:
+        return {}
+    shown = {"side": latch.side.value, "at": time_out(latch.at), "seen_at": time_out(latch.seen_at)}
+    return {"latched": shown | ({"retry_at": time_out(cell.retry_at)} if cell.retry_at else {})}
+
+
 def ground_out(cell: Cell) -> Json:
     """Everything that a decision about a cell rested on."""
     return {
         "seen": {side.value: observation_out(cell.seen.get(side)) for side in Side},
         "agreed": agreement_out(cell.agreed),
+        **latch_out(cell),
     }
 
 

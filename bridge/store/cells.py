@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from bridge.core.latch import is_uncovered, retry_delay
+from bridge.core.latch import is_incomplete, retry_delay
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import (
     CHANNEL,
@@ -18,7 +18,6 @@ from bridge.core.model import (
     Cell,
     Challenge,
     ChallengeState,
-    Choice,
     HoldState,
     Observation,
     PersonId,
@@ -184,7 +183,8 @@ _COUNTS = sa.select(
 RUN_BEGAN = sa.select(t.runs.c.started_at).where(t.runs.c.id == sa.bindparam("run"))
 _ONE = sa.update(t.cells).where(_c.person_id == sa.bindparam("person"), _c.topic == sa.bindparam("about"))
 _SET_DIRTY = _ONE.values(dirty=sa.bindparam("is_dirty"))
-_RETRY = _ONE.values(tries=_c.tries + 1, retry_at=param("due", _c.retry_at))
+_TRIES = sa.select(_c.tries).where(_c.person_id == sa.bindparam("person"), _c.topic == sa.bindparam("about"))
+_RETRY = _ONE.values(tries=sa.bindparam("so_far"), retry_at=param("due", _c.retry_at))
 _DUE = (
     sa.update(t.cells)
     .where(_c.retry_at <= param("now", _c.retry_at), among(_c.topic, "topics"))
@@ -299,12 +299,11 @@ class CellStore:
             return
         decided: list[dict[str, Any]] = []
         agreed: list[dict[str, Any]] = []
-        failed: list[dict[str, Any]] = []
         keys: list[CellKey] = []
         entries: list[LedgerEntry] = []
         with self._unit.write() as conn:
             stored = _load_locked(conn, [one.person for one in settlements])
-            began, now = conn.scalar(RUN_BEGAN, {"run": run}), self._unit.clock()
+            began = conn.scalar(RUN_BEGAN, {"run": run})
             for one in settlements:
                 cell = stored.get((one.person, one.topic))
                 if cell is None:
@@ -316,15 +315,12 @@ class CellStore:
                     keys.append((one.person, one.topic))
                 elif settled:
                     decided.append(row | {"is_dirty": False})
-                if one.failed:
-                    failed.append(row | {"due": now + retry_delay(cell.tries + 1)})
                 if one.ledger is not None:
                     entries.append(one.ledger)
             run_each(conn, _SET_DIRTY, decided)
             run_each(conn, _AGREE, agreed)
-            run_each(conn, _RETRY, failed)
             forget_attempts(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
-            log.append(conn, run, entries, now)
+            log.append(conn, run, entries, self._unit.clock())
 
     def remap(
         self,
@@ -347,9 +343,9 @@ class CellStore:
 
 def _agreed(cell: Cell, agreement: Agreement, settled: bool) -> dict[str, Any]:
     """What an agreement sets. It ends the latch that it rests on."""
-    left = settled and agreement.choice is Choice.OPTED_OUT and is_uncovered(cell)
+    dirty = not settled or is_incomplete(cell, agreement)
     latch = latch_values(None if settled else cell.latch)
-    return {"is_dirty": left or not settled, **agreement_values(agreement), **latch}
+    return {"is_dirty": dirty, **agreement_values(agreement), **latch}
 
 
 def _load_locked(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[CellKey, Cell]:
@@ -407,6 +403,13 @@ def make_people_dirty(conn: sa.Connection, persons: Sequence[PersonId]) -> int:
         else:
             changed += conn.execute(_CLEAN_MAPPED, {"ids": ids, "topics": list(mapped)}).rowcount
     return changed
+
+
+def retry_later(conn: sa.Connection, key: CellKey, now: datetime) -> None:
+    """An opt-out of this cell had no effect: it is sent again later."""
+    cell = {"person": key[0], "about": key[1]}
+    tries = (conn.scalar(_TRIES, cell) or 0) + 1
+    conn.execute(_RETRY, cell | {"so_far": tries, "due": now + retry_delay(tries)})
 
 
 def retry_people(conn: sa.Connection, persons: Iterable[PersonId], now: datetime) -> None:

@@ -72,13 +72,17 @@ class HoldStore:
         ground: str,
         proposed: Sequence[Json] = (),
         ledger: LedgerEntry | None = None,
+        retry: bool = False,
     ) -> bool:
-        """Hold a cell for an operator. Returns False, and notes nothing, where that hold stands."""
+        """Hold a cell for an operator. Returns False, and notes nothing, where that hold stands. `retry`: an
+        opt-out had no effect, and is sent again later."""
         cell: dict[str, object] = {"person": person, "about": topic}
         shown = {"ground": ground, "why": scrub(why), "proposed": list(proposed)}
         with self._unit.write() as conn:
             now = self._unit.clock()
             people.lock(conn, [person])
+            if retry:
+                cells.retry_later(conn, (person, topic), now)
             row = conn.execute(_STANDING, cell).one_or_none()
             began = conn.scalar(RUN_BEGAN, {"run": run})
             match hold_change(None if row is None else standing_hold(row), reason, ground, began):

@@ -46,6 +46,9 @@ def upgrade() -> None:
     _add("attempt_topics", "choice TEXT")
     _add("attempt_topics", "said_at BIGINT")
     _add("attempt_topics", "shown_at BIGINT")
+    for side in ("mypreferences", "dotdigital"):
+        _latch(side)
+    _retry_refused()
     _fill()
 
 
@@ -66,6 +69,41 @@ def _flag(table: str, name: str) -> str:
 
 def _index(name: str, table: str, column: str, *, where: str) -> None:
     op.create_index(name, table, [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+def _latch(side: str) -> None:
+    """Opt-outs that were seen and are not agreed: the newest of each cell."""
+    choice, stated, reason, said, read = (
+        sa.column(f"{side}_{name}") for name in ("choice", "stated", "reason", "changed_at", "read_at")
+    )
+    latched, at, seen = (sa.column(f"withdrawal_{name}") for name in ("side", "at", "seen_at"))
+    agreed, agreed_at = sa.column("agreed_choice"), sa.column("agreed_at")
+    op.execute(
+        sa.update(sa.table("cells", latched, at, seen))
+        .where(
+            choice == "opted_out",
+            stated == sa.true(),
+            sa.func.coalesce(reason, "") != "pending_update",
+            sa.or_(agreed.is_(None), agreed != "opted_out", said > agreed_at),
+            sa.or_(latched.is_(None), said.is_(None), said > at),
+        )
+        .values(withdrawal_side=side, withdrawal_at=said, withdrawal_seen_at=read)
+    )
+
+
+def _retry_refused() -> None:
+    """What a side refused, or accepted without effect, is sent again by the next run if it is an opt-out."""
+    names = ("person_id", "topic", "state", "reason", "closed_at")
+    cells = sa.table("cells", *map(sa.column, ("person_id", "topic", "tries", "retry_at")))
+    holds = sa.table("holds", *map(sa.column, names))
+    held = sa.exists().where(
+        holds.c.person_id == cells.c.person_id,
+        holds.c.topic == cells.c.topic,
+        holds.c.closed_at.is_(None),
+        holds.c.state == "open",
+        holds.c.reason.in_(["refused", "not_honoured"]),
+    )
+    op.execute(sa.update(cells).where(held).values(tries=1, retry_at=0))
 
 
 def _newest() -> int:

@@ -169,23 +169,23 @@ def test_an_observation_is_silent_about_what_it_was_not_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "ask_again", "expected"),
+    ("standing", "expected"),
     [
-        (None, False, HoldChange.REPLACE),
-        (StandingHold("other", "now", HoldState.OPEN), False, HoldChange.REPLACE),
-        (StandingHold("undated", "now", HoldState.OPEN), False, HoldChange.KEEP),
-        (StandingHold("undated", "now", HoldState.OPEN), True, HoldChange.KEEP),
-        (StandingHold("undated", "before", HoldState.OPEN), False, HoldChange.RENEW),
-        (StandingHold("undated", "before", HoldState.OPEN), True, HoldChange.RENEW),
-        (StandingHold("undated", "now", HoldState.DISMISSED), False, HoldChange.KEEP),
-        (StandingHold("undated", "now", HoldState.RELEASED), True, HoldChange.REPLACE),
-        (StandingHold("undated", "before", HoldState.DISMISSED), False, HoldChange.REPLACE),
+        (None, HoldChange.REPLACE),
+        (StandingHold("other", "now", HoldState.OPEN), HoldChange.REPLACE),
+        (StandingHold("undated", "now", HoldState.OPEN), HoldChange.KEEP),
+        (StandingHold("undated", "before", HoldState.OPEN), HoldChange.RENEW),
+        (StandingHold("undated", "now", HoldState.DISMISSED, day(38)), HoldChange.KEEP),
+        (StandingHold("undated", "now", HoldState.RELEASED, day(38)), HoldChange.REPLACE),
+        (StandingHold("undated", "now", HoldState.RELEASED, day(40)), HoldChange.KEEP),
+        (StandingHold("undated", "before", HoldState.RELEASED, day(40)), HoldChange.REPLACE),
+        (StandingHold("undated", "before", HoldState.DISMISSED, day(38)), HoldChange.REPLACE),
     ],
 )
-def test_a_hold_is_replaced_when_its_reason_or_answered_ground_is_another(
-    standing: StandingHold | None, ask_again: bool, expected: HoldChange
+def test_a_hold_is_replaced_when_its_reason_or_ground_is_another_or_its_release_had_no_effect(
+    standing: StandingHold | None, expected: HoldChange
 ) -> None:
-    assert hold_change(standing, "undated", "now", ask_again=ask_again) is expected
+    assert hold_change(standing, "undated", "now", day(39)) is expected
 
 
 def test_a_cell_is_settled_on_its_present_ground_unless_its_hold_was_answered_meanwhile() -> None:

@@ -10,6 +10,7 @@ from core_cells import DD, MP, NOW, ORDINARY, TOPIC, cell, day, no, yes
 from golden_cases import CLEANED, FIRST, OLD_YES, OPPOSED, OUT, UNDATED_GONE, WERE_IN, decided, said
 from golden_cases_blocks import BLOCKS
 from golden_cases_double_opt_in import RESUBSCRIBING
+from golden_cases_latch import LATCHED
 from golden_cases_mass import MASS
 from golden_cases_statements import STATEMENTS
 
@@ -17,7 +18,7 @@ from bridge.core.decide import decide
 from bridge.core.decision import RULE_TEXT, Act, Rule, is_raise, writes_of
 from bridge.core.model import Withdrawal
 
-GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING | MASS
+GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING | LATCHED | MASS
 
 
 @pytest.mark.parametrize("sentence", GOLDEN_CASES)
@@ -26,7 +27,7 @@ def test_people_get_the_answer_that_was_promised(sentence: str) -> None:
 
 
 def test_no_sentence_occurs_twice() -> None:
-    assert not STATEMENTS.keys() & BLOCKS.keys()
+    assert len(GOLDEN_CASES) == sum(map(len, (STATEMENTS, BLOCKS, RESUBSCRIBING, LATCHED)))
 
 
 def test_every_rule_is_explained_in_words() -> None:

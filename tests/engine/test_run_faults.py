@@ -132,22 +132,43 @@ def test_an_opt_in_whose_consent_record_cannot_be_read_is_reported_as_failed(wor
     assert world.shows(ADA) == (IN, IN)
 
 
-def test_a_refused_write_is_held_with_its_reason_and_not_repeated(world: World) -> None:
-    world.both(ADA, NEWS, IN)
+def test_a_refused_opt_in_is_held_with_its_reason_and_not_repeated(world: World) -> None:
+    world.both(ADA, NEWS, OUT)
     world.started()
-    world.say(MINE, ADA, NEWS, OUT)
+    world.say(MINE, ADA, NEWS, IN)
     world.sides[THEIRS].fail["send_one"] = [trouble(Refused)]
     report = world.run()
     (hold,) = world.store.holds.page()
     assert (hold.reason, report.exit_code) == (Rule.REFUSED, 3)
     calls = world.sides[THEIRS].calls
     world.run()
-    assert world.shows(ADA) == (OUT, IN)
-    assert world.sides[THEIRS].calls - calls <= 3
+    world.pass_time(days=2)
+    world.run()
+    assert world.shows(ADA) == (IN, OUT)
+    assert world.sides[THEIRS].calls - calls <= 6
+
+
+def test_a_refused_opt_out_is_held_and_sent_again_ever_less_often_until_it_is_proven(world: World) -> None:
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    refusals = world.sides[THEIRS].fail["send_one"] = [trouble(Refused) for _ in range(8)]
+    sent = []
+    for minutes in (0, 0, 0, 5, 5, 60, 60, 360, 360, 24 * 60, 12 * 60, 12 * 60):
+        world.pass_time(minutes=minutes)
+        assert world.run().exit_code == 3
+        sent.append(8 - len(refusals))
+        assert [hold.reason for hold in world.store.holds.page()] == [Rule.REFUSED]
+    assert sent == [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7]
+    refusals.clear()
+    world.pass_time(days=1)
+    assert world.run().in_sync
+    assert world.shows(ADA) == (OUT, OUT)
+    assert world.store.holds.page(None) == []
 
 
 def test_a_write_that_is_refused_again_after_its_release_is_held_again(world: World) -> None:
-    test_a_refused_write_is_held_with_its_reason_and_not_repeated(world)
+    test_a_refused_opt_in_is_held_with_its_reason_and_not_repeated(world)
     world.sides[THEIRS].fail["send_one"] = [trouble(Refused)]
     world.store.holds.release([hold.id for hold in world.store.holds.page()])
     report = world.run()
@@ -156,10 +177,10 @@ def test_a_write_that_is_refused_again_after_its_release_is_held_again(world: Wo
 
 
 def test_releasing_a_refused_write_tries_it_again(world: World) -> None:
-    test_a_refused_write_is_held_with_its_reason_and_not_repeated(world)
+    test_a_refused_opt_in_is_held_with_its_reason_and_not_repeated(world)
     world.store.holds.release([hold.id for hold in world.store.holds.page()])
     world.run()
-    assert world.shows(ADA) == (OUT, OUT)
+    assert world.shows(ADA) == (IN, IN)
     assert world.store.holds.page(None) == []
 
 
