@@ -206,7 +206,7 @@ class HoldChange(StrEnum):
 def hold_change(
     standing: StandingHold | None, reason: str, ground: str, began: datetime | None
 ) -> HoldChange:
-    """What becomes of the standing hold when its cell is held for `reason` in a run that began then. The same
+    """What to do with the standing hold when its cell is held for `reason` in a run that began then. The same
     hold stays. One that was released before had no effect: the operator is asked again."""
     if standing is None or standing.reason != reason:
         return HoldChange.REPLACE

@@ -18,6 +18,7 @@ from bridge.core.model import (
     Cell,
     Challenge,
     ChallengeState,
+    Choice,
     HoldState,
     Observation,
     PersonId,

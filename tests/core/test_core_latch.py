@@ -49,7 +49,7 @@ EXISTING, UNDATED = Latch(DD, day(OUT_AT), READ), Latch(DD, None, READ)
 # what latches an opt-out
 
 LATCHING: dict[str, tuple[Latch | None, Observation | None, Observation, float | None, Latch | None]] = {
-    "an opt-out of somebody new": (None, None, no(20), None, Latch(DD, day(20), READ)),
+    "an opt-out of a new person": (None, None, no(20), None, Latch(DD, day(20), READ)),
     "an opt-out after an opt-in": (None, yes(5), no(20), None, Latch(DD, day(20), READ)),
     "an opt-out without a date": (None, yes(5), no(), None, Latch(DD, None, READ)),
     "a complaint": (None, MAILABLE, no(20, block=Block.COMPLAINT), None, Latch(DD, day(20), READ)),
