@@ -64,13 +64,14 @@ class RecordResult:
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """A cell was decided. `agreement` None: nothing new is agreed. `ground` is what it was decided on: a cell
-    whose ground has changed since stays dirty."""
+    whose ground has changed since stays dirty, and so does one with more to decide (`unfinished`)."""
 
     person: PersonId
     topic: TopicId
     ground: str
     agreement: Agreement | None = None
     ledger: LedgerEntry | None = None
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

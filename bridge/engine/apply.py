@@ -25,7 +25,7 @@ from bridge.core.decision import (
 from bridge.core.double_opt_in import challenge_state_after
 from bridge.core.errors import SideError
 from bridge.core.jobs import HEARTBEAT
-from bridge.core.latch import hold_ground
+from bridge.core.latch import hold_ground, is_incomplete
 from bridge.core.model import CHANNEL, PersonId, Raise, Resubscribe, Side, Who
 from bridge.core.ports import batched, read_person, saves_calls
 from bridge.core.priority import Priority, keep_priority, with_priority
@@ -268,7 +268,8 @@ def _settlement(one: CellDecision) -> Settlement:
     if agreement is not None and before is not None and before.choice is not agreement.choice:
         body = {"choice": agreement.choice.value, "rule": agreement.rule, **ground_out(one.cell)}
         entry = LedgerEntry("agreed", body, one.cell.person, one.topic.id)
-    return Settlement(one.cell.person, one.topic.id, one.cell.ground, agreement, entry)
+    left = agreement is not None and is_incomplete(one.cell, agreement)
+    return Settlement(one.cell.person, one.topic.id, one.cell.ground, agreement, entry, left)
 
 
 def _note_challenge_state(run: RunContext, one: CellDecision) -> None:

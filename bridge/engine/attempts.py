@@ -4,14 +4,14 @@ whose outcome is unknown are read back before anything else is decided."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from bridge.core.decision import RULE_TEXT, Act, Rule, is_proven_by, is_raise
 from bridge.core.double_opt_in import CHECK_INTERVAL_MIN
 from bridge.core.errors import SideError, TooLate
-from bridge.core.latch import hold_ground
+from bridge.core.latch import hold_ground, is_incomplete
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import (
     CHANNEL,
@@ -294,7 +294,9 @@ def agree(run: RunContext, work: Sequence[PersonWrites]) -> None:
                 run.state.holds.close(there.person, there.topic)
             versions = _proven_versions(act, person.shown)
             ground = there.ground_since(one.cell, written=versions)
-            settlements.append(_agreement(run, there.person, act, versions, ground))
+            agreed = _agreement(run, there.person, act, versions, ground)
+            left = agreed.agreement is not None and is_incomplete(there, agreed.agreement)
+            settlements.append(replace(agreed, unfinished=left))
     run.state.cells.settle(run.id, settlements)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from bridge.core.latch import is_incomplete, retry_delay
+from bridge.core.latch import retry_delay
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import (
     CHANNEL,
@@ -312,7 +312,9 @@ class CellStore:
                 settled = cell.is_settled(one.ground, began)
                 row = {"person": one.person, "about": one.topic}
                 if one.agreement is not None:  # on other ground than stands now, it is decided again
-                    agreed.append(row | _agreed(cell, one.agreement, settled))
+                    latch = latch_values(None if settled else cell.latch)
+                    left = one.unfinished or not settled
+                    agreed.append(row | {"is_dirty": left} | agreement_values(one.agreement) | latch)
                     keys.append((one.person, one.topic))
                 elif settled:
                     decided.append(row | {"is_dirty": False})
@@ -340,13 +342,6 @@ class CellStore:
                 after = _remap(conn, topics, resets, after, self._unit.clock())
                 if after is None:
                     log.append(conn, run, ledger, self._unit.clock())
-
-
-def _agreed(cell: Cell, agreement: Agreement, settled: bool) -> dict[str, Any]:
-    """What an agreement sets. It ends the latch that it rests on."""
-    dirty = not settled or is_incomplete(cell, agreement)
-    latch = latch_values(None if settled else cell.latch)
-    return {"is_dirty": dirty, **agreement_values(agreement), **latch}
 
 
 def _load_locked(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[CellKey, Cell]:

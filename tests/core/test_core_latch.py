@@ -36,7 +36,7 @@ from core_cells import (
 
 from bridge.core.decide import decide
 from bridge.core.decision import Act, Agree, Decision, Held, Rule, Wait, writes_of
-from bridge.core.latch import hold_ground, latch_after, retry_delay
+from bridge.core.latch import hold_ground, is_incomplete, latch_after, retry_delay
 from bridge.core.mapping import Conflict, Direction, Topic
 from bridge.core.model import PENDING_UPDATE, Agreement, Block, Cell, Choice, Latch, Observation, Side
 
@@ -257,6 +257,26 @@ def test_a_topic_is_withdrawn_under_its_own_latch_when_the_channel_shows_nothing
     assert isinstance(decision, Act)
     assert decision.rule is Rule.WITHDRAWAL_FOLLOWS
     assert decision.at == day(OUT_AT)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "topic", "left"),
+    [
+        (no(20), no(20), TOPIC, False),
+        (no(20), silent(), TOPIC, False),
+        (no(20), ABSENT, EMAIL, False),
+        (no(20), MAILABLE, EMAIL, True),
+        (no(20), blocked(Block.UNREACHABLE), EMAIL, True),
+        (silent(), no(20), TOPIC, True),
+        (yes(10), no(20), TOPIC, True),
+    ],
+)
+def test_an_agreed_opt_out_is_incomplete_until_each_record_shows_it(
+    mine: Observation, theirs: Observation, topic: Topic, left: bool
+) -> None:
+    one = cell(mine, theirs, topic=topic, latch=EXISTING)
+    assert is_incomplete(one, agreed(Choice.OPTED_OUT, 20)) is left
+    assert not is_incomplete(one, agreed(Choice.OPTED_IN, 20))
 
 
 def test_an_agreement_that_ends_a_latch_is_made_although_nothing_else_changed() -> None:

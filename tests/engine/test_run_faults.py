@@ -19,6 +19,7 @@ from bridge.core.errors import (
 from bridge.core.mapping import Conflict, RecordKeys
 from bridge.core.model import TopicId
 from bridge.engine.context import FAILURES_IN_A_ROW
+from bridge.engine.serialize import latch_out
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 
 
@@ -160,6 +161,8 @@ def test_a_refused_opt_out_is_held_and_sent_again_ever_less_often_until_it_is_pr
         sent.append(8 - len(refusals))
         assert [hold.reason for hold in world.store.holds.page()] == [Rule.REFUSED]
     assert sent == [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7]
+    shown = latch_out(world.cell(ADA))["latched"]
+    assert (shown["side"], shown["retry_at"] is None) == (MINE, False)
     refusals.clear()
     world.pass_time(days=1)
     assert world.run().in_sync

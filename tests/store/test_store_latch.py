@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from bridge.core.model import CHANNEL, Block, Choice, HoldState, Latch, RunId, Side, TopicId
+from bridge.core.model import CHANNEL, Block, HoldState, Latch, RunId, Side, TopicId
 from bridge.core.store_port import Settlement
 from bridge.store import Store, migrate
 from bridge.store.engine import make_engine
@@ -108,15 +108,15 @@ def test_a_decision_without_an_agreement_leaves_the_latch(store: Store, run: Run
     assert cell(store).latch == EXISTING
 
 
-@pytest.mark.parametrize(("shown", "left"), [(IN, 1), (UNSET, 0)])
-def test_what_its_side_shows_by_now_is_decided_once_the_opt_out_is_agreed(
-    store: Store, run: RunId, shown: Choice, left: int
+def test_an_agreement_that_leaves_more_to_decide_ends_the_latch_all_the_same(
+    store: Store, run: RunId
 ) -> None:
     unsubscribed(store, run)
-    store.observations.record([news(ANN, shown, 1)], THEIRS, run=run)
-    settled(store, run)
+    now = cell(store)
+    agreed = Settlement(now.person, NEWS, now.ground, agreement(now), unfinished=True)
+    store.cells.settle(run, [agreed])
     assert cell(store).latch is None
-    assert len(dirty_topics(store)) == left
+    assert dirty_topics(store) == [(now.person, NEWS)]
 
 
 @pytest.mark.parametrize("spreads", [True, False])
