@@ -279,6 +279,14 @@ def test_an_agreed_opt_out_is_incomplete_until_each_record_shows_it(
     assert not is_incomplete(one, agreed(Choice.OPTED_IN, 20))
 
 
+def test_nothing_is_settled_on_the_ground_from_before_a_latch() -> None:
+    """An unsubscribe latches topics that show nothing new themselves."""
+    one = cell(yes(5), yes(6))
+    latched = replace(one, latch=EXISTING)
+    assert not latched.is_settled(one.ground, None)
+    assert not replace(one, latch=Latch(DD, day(30), READ)).is_settled(latched.ground, None)
+
+
 def test_an_agreement_that_ends_a_latch_is_made_although_nothing_else_changed() -> None:
     mine, theirs = no(OUT_AT), no(OUT_AT)
     same = agreed(Choice.OPTED_OUT, OUT_AT, mine, theirs)
