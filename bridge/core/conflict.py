@@ -27,18 +27,25 @@ class EvidenceProblem(StrEnum):
 
 
 def evidence_of(
-    side: Side, seen: Observation, *, newer_than: datetime | None, clocks: ClockReading
+    side: Side,
+    seen: Observation,
+    *,
+    newer_than: datetime | None,
+    clocks: ClockReading,
+    dated: datetime | None = None,
 ) -> Evidence | EvidenceProblem:
-    """The evidence in an opt-in seen at `side`, or why it is none."""
+    """The evidence in an opt-in seen at `side`, or why it is none. `dated` is the date of its statement where
+    that is not the one that the side shows: see `Cell.dated`."""
     if not seen.stated:
         return EvidenceProblem.NOT_STATED
     if seen.changed_at is None:
         return EvidenceProblem.NEEDS_DATE if seen.undated else EvidenceProblem.UNDATED
-    if clocks.is_future(seen.changed_at):
+    said = dated or seen.changed_at
+    if clocks.is_future(said):
         return EvidenceProblem.FUTURE
-    if newer_than is not None and seen.changed_at <= newer_than + clocks.skew:
+    if newer_than is not None and said <= newer_than + clocks.skew:
         return EvidenceProblem.LATE
-    return Evidence(side=side, changed_at=seen.changed_at, read_at=seen.read_at, version=seen.version)
+    return Evidence(side=side, changed_at=said, read_at=seen.read_at, version=seen.version)
 
 
 class PolicyResult(StrEnum):
@@ -99,10 +106,11 @@ def _in_burst(cell: Cell, targets: Container[Side], now: DecisionContext) -> boo
 
 def _effective(said: datetime | None, target: Observation, clocks: ClockReading) -> datetime:
     """The date to record with a withdrawal: the person's own where that is newer than what the side holds,
-    since a side may ignore an older one (MyPreferences "not honored"); else just past what it holds."""
-    held = target.changed_at
-    if said is None:
-        return clocks.now if held is None else max(clocks.now, held + timedelta(seconds=1))
-    if held is None or said > held:
-        return said
+    since a side may ignore an older one (MyPreferences "not honored"); else just past what it holds. Never a
+    date in the future: no choice that the person makes from now on would be newer."""
+    held, date = target.changed_at, said
+    if date is None or clocks.is_future(date):
+        date = clocks.now
+    if held is None or date > held or clocks.is_future(held):
+        return date
     return held + timedelta(seconds=1)

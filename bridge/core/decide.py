@@ -10,6 +10,7 @@ A cell is decided in four steps:
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from bridge.core.conflict import (
     EvidenceProblem,
@@ -111,10 +112,10 @@ def _await_channel(channel: Cell | None, decision: Decision) -> Decision:
 def _under_channel(cell: Cell, channel: Cell | None) -> Cell:
     """The cell as it stands under a withdrawn channel: at Dotdigital the topic is withdrawn too."""
     mailed = None if channel is None else channel.seen.get(Side.DOTDIGITAL)
-    if mailed is None or not mailed.opted_out:
+    if channel is None or mailed is None or not mailed.opted_out:
         return cell
     seen = cell.seen[Side.DOTDIGITAL]
-    dates = [one.changed_at for one in (mailed, seen) if one.opted_out]
+    dates = [one.dated(Side.DOTDIGITAL) for one in (channel, cell) if one.seen[Side.DOTDIGITAL].opted_out]
     out = replace(
         seen,
         choice=Choice.OPTED_OUT,
@@ -126,7 +127,7 @@ def _under_channel(cell: Cell, channel: Cell | None) -> Cell:
         block=mailed.block or Block.CHANNEL,
         reason=mailed.reason,
     )
-    return replace(cell, seen={**cell.seen, Side.DOTDIGITAL: out})
+    return replace(cell, seen={**cell.seen, Side.DOTDIGITAL: out}, own_writes={})
 
 
 def _goal(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
@@ -206,7 +207,7 @@ def _both_resurrected(topic: Topic, cell: Cell, now: DecisionContext) -> Decisio
     if agreed is None or agreed.choice is not Choice.OPTED_OUT:
         return None
     floor = agreed.decided_at if agreed.is_carried_over else agreed.at
-    found = {side: evidence_of(side, cell.seen[side], newer_than=floor, clocks=now.clocks) for side in Side}
+    found = {side: _evidence(cell, side, floor, now) for side in Side}
     if any(isinstance(one, Evidence) for one in found.values()):
         return None
     if undated := tuple(side for side, one in found.items() if one is EvidenceProblem.NEEDS_DATE):
@@ -221,9 +222,8 @@ def _frequency(topic: Topic, cell: Cell, now: DecisionContext) -> Decision:
     source = _newer_side(cell)
     if source is None:
         return Held(Rule.FREQUENCY_UNDATED)
-    seen = cell.seen[source]
     floor = cell.said_at(source.other)
-    found = evidence_of(source, seen, newer_than=floor, clocks=now.clocks)
+    found = _evidence(cell, source, floor, now)
     if not isinstance(found, Evidence):
         return Held(Rule.FREQUENCY_UNDATED)
     return _raise_on(topic, cell, found, now, Rule.NEWER_FREQUENCY)
@@ -234,7 +234,7 @@ def _newer_side(cell: Cell) -> Side | None:
     changed = [side for side in Side if cell.has_changed(side)]
     if cell.agreed is not None and len(changed) == 1:
         return changed[0]
-    dated = [(at, side) for side in Side if (at := cell.seen[side].changed_at) is not None]
+    dated = [(at, side) for side in Side if (at := cell.dated(side)) is not None]
     return max(dated, default=(None, None), key=lambda pair: (pair[0], pair[1]))[1]
 
 
@@ -262,7 +262,7 @@ def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: DecisionContext) -
 
 def _before_the_change(cell: Cell, in_side: Side, now: DecisionContext) -> bool:
     """Whether an opt-in is from before the person came to this address: then both choices are new to it."""
-    agreed, said = cell.agreed, cell.seen[in_side].changed_at
+    agreed, said = cell.agreed, cell.dated(in_side)
     if agreed is None or not agreed.is_carried_over:
         return False
     return said is None or said <= agreed.decided_at + now.clocks.skew
@@ -295,7 +295,7 @@ def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Deci
     floor = cell.raise_floor(source.other, now.clocks)
     if floor is None and (stop := permanent_block(topic, cell, source.other)):
         return stop  # no call is spent on the date of an opt-in that has nowhere to go
-    found = evidence_of(source, cell.seen[source], newer_than=floor, clocks=now.clocks)
+    found = _evidence(cell, source, floor, now)
     match found:
         case Evidence():
             return _raise_on(topic, cell, found, now, Rule.NEWER_OPT_IN)
@@ -305,6 +305,8 @@ def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Deci
             return Held(Rule.FIRST_RUN)  # it would be held whatever its date: no call is spent on finding it
         case EvidenceProblem.NEEDS_DATE:
             return Wait(Rule.NEEDS_DATE, (source,))
+        case EvidenceProblem.LATE if cell.is_doubtful(source.other):
+            return _under_doubt(topic, cell, source, now)
         case EvidenceProblem.LATE:
             return withdrawal_decision(topic, cell, [source], Rule.LATE_OPT_IN, now)
         case _ if floor is not None:
@@ -315,6 +317,24 @@ def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Deci
             return Held(Rule.FUTURE)
         case _:
             return Held(Rule.UNDATED)
+
+
+def _under_doubt(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Decision:
+    """An opt-in older than the other side's opt-out, which may be our own, late write of an older one: it is
+    neither sent nor taken back, unless it is too old in any case."""
+    proposed = _raise(topic, cell.assuming_own(source.other), source, now)
+    withdraws = isinstance(proposed, Act) and not is_raise(proposed)
+    if withdraws or cell.is_released(Rule.OWN_WRITE):
+        return proposed
+    return Held(Rule.OWN_WRITE, writes_of(proposed))
+
+
+def _evidence(
+    cell: Cell, side: Side, newer_than: datetime | None, now: DecisionContext
+) -> Evidence | EvidenceProblem:
+    return evidence_of(
+        side, cell.seen[side], newer_than=newer_than, clocks=now.clocks, dated=cell.dated(side)
+    )
 
 
 def _raise_on(topic: Topic, cell: Cell, evidence: Evidence, now: DecisionContext, rule: Rule) -> Decision:

@@ -77,6 +77,7 @@ class Rule(StrEnum):
     DIRECTION = "direction"
     BURST = "burst"
     FLIPPING = "flipping"
+    OWN_WRITE = "own_write"
     UNREADABLE = "unreadable"
     REFUSED = "refused"
     NOT_HONOURED = "not_honoured"
@@ -127,6 +128,7 @@ RULE_TEXT: Mapping[Rule, str] = {
     Rule.FREQUENCY_UNDATED: "the frequencies differ, and neither is newer",
     Rule.BURST: "many people were opted out or in in the same minute: a mass change, not single choices",
     Rule.FLIPPING: "the topic was opted in twice within 30 days and opted out again; an operator decides",
+    Rule.OWN_WRITE: "the opt-out is newer, but may be a late write of the bridge; an operator must decide",
     Rule.UNREADABLE: "one side cannot be read for this person",
     Rule.REFUSED: "the side refused the write permanently",
     Rule.NOT_HONOURED: "the side accepted the write several times without effect",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
+
+from bridge.core.own_writes import OwnWrite, is_doubtful, statement_date
 
 PersonId = NewType("PersonId", int)
 TopicId = NewType("TopicId", str)
@@ -29,6 +32,10 @@ class Side(StrEnum):
     @property
     def other(self) -> Side:
         return Side.DOTDIGITAL if self is Side.MYPREFERENCES else Side.MYPREFERENCES
+
+
+OWN_DATES = frozenset({Side.DOTDIGITAL})
+"""Sides that date what is written to them by their own clock. MyPreferences keeps the date it is sent."""
 
 
 class Choice(StrEnum):
@@ -218,6 +225,7 @@ class Cell:
     challenge: Challenge | None = None  # only for the e-mail channel
     other_address: bool = False  # the contact names a profile that has other addresses only
     raised_at: tuple[datetime, ...] = ()  # when the bridge opted the person in, the oldest first
+    own_writes: Mapping[Side, Sequence[OwnWrite]] = field(default_factory=dict)  # what we wrote there
 
     @property
     def versions(self) -> Mapping[Side, str]:
@@ -258,13 +266,35 @@ class Cell:
         known = newest(agreed.at, self.written_at.get(side))
         return not (same and seen.changed_at is not None and known is not None and seen.changed_at <= known)
 
+    def dated(self, side: Side) -> datetime | None:
+        """The date of the statement that a side shows: of a row that we wrote, that of what was written."""
+        at = self.seen[side].changed_at
+        return None if at is None else statement_date(at, self._own(side))
+
+    def is_doubtful(self, side: Side) -> bool:
+        """Whether an opt-out there may be the person's own, or a write of ours whose outcome is unknown."""
+        at = self.seen[side].changed_at if self.seen[side].opted_out else None
+        return at is not None and is_doubtful(at, self._own(side))
+
+    def assuming_own(self, side: Side) -> Cell:
+        """The cell as it is if what a side shows was written by us wherever it may have been."""
+        at = self.seen[side].changed_at
+        own = [one if at is None else one.taken_for(at) for one in self.own_writes.get(side, ())]
+        return replace(self, own_writes={**self.own_writes, side: own})
+
+    def _own(self, side: Side) -> list[OwnWrite]:
+        """Our writes there of the choice that the side shows, where it dates them itself."""
+        out = self.seen[side].opted_out
+        own = self.own_writes.get(side, ()) if side in OWN_DATES else ()
+        return [one for one in own if one.withdraws is out]
+
     def said_at(self, side: Side) -> datetime | None:
         """When the side's present statement was made: an unchanged one is at least as new as the agreement.
 
         It may be newer: what proved a write of ours may have been the person's own, later statement. A date
         that was in the future when it was agreed on does not count.
         """
-        agreed, said = self.agreed, self.seen[side].changed_at
+        agreed, said = self.agreed, self.dated(side)
         if agreed is None or self.has_changed(side):
             return said
         known = said is not None and said <= agreed.decided_at + FUTURE_TOLERANCE
@@ -281,17 +311,19 @@ class Cell:
     def latest_statement(self, clocks: ClockReading) -> datetime:
         """The newest date among what both sides say: nothing at or before it may undo what is agreed now.
 
-        A date in the future does not count, or no opt-in could ever undo it. A new withdrawal without a date
-        may have been said at any time until it was read.
+        An opt-in dated in the future does not count, and a withdrawal counts as said now, or no opt-in could
+        ever undo it. A new withdrawal without a date may have been said at any time until it was read.
         """
         latest = None if self.agreed is None else self.agreed.at
         for side, seen in self.seen.items():
             if seen.choice is Choice.UNSET:
                 continue
-            undated = seen.opted_out and self.said_at(side) is None
-            date = min(seen.read_at, clocks.now) if undated else seen.changed_at
-            if date is not None and not clocks.is_future(date):
-                latest = newest(latest, date)
+            date = self.dated(side)
+            if seen.opted_out and self.said_at(side) is None:
+                date = min(seen.read_at, clocks.now)
+            if date is not None and clocks.is_future(date):
+                date = clocks.now if seen.opted_out and self.has_changed(side) else None
+            latest = newest(latest, date)
         return latest or clocks.now
 
     def withdrawn_at(self) -> datetime | None:
@@ -433,8 +465,9 @@ def _demand_evidence(evidence: Evidence, side: Side) -> None:
 
 
 def address_key(address: str) -> str:
-    """The form in which two addresses are compared: trimmed, case folded; dots and plus tags stay."""
-    return address.strip().casefold()
+    """The form in which two addresses are compared: trimmed, lower case, composed (NFC). It is never coarser
+    than what the sides compare: `ß` is not `ss`, and dots and plus tags stay."""
+    return unicodedata.normalize("NFC", address.strip().lower())
 
 
 def mask(address: str) -> str:

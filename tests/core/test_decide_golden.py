@@ -12,13 +12,14 @@ from golden_cases_blocks import BLOCKS
 from golden_cases_double_opt_in import RESUBSCRIBING
 from golden_cases_latch import LATCHED
 from golden_cases_mass import MASS
+from golden_cases_own_writes import OWN_WRITES
 from golden_cases_statements import STATEMENTS
 
 from bridge.core.decide import decide
 from bridge.core.decision import RULE_TEXT, Act, Rule, is_raise, writes_of
 from bridge.core.model import Withdrawal
 
-GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING | LATCHED | MASS
+GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING | LATCHED | MASS | OWN_WRITES
 
 
 @pytest.mark.parametrize("sentence", GOLDEN_CASES)
