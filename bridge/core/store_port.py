@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -84,6 +84,25 @@ class TopicReset:
     choices: Sequence[Choice] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A write was proven, and with it all that its act had to write: its agreement is due. It gives way to
+    one that was made after `begun_at`, or that rests on a newer statement. `decided` is the cell as it was
+    when the act was decided, `written` the sides that the act wrote to; `decided` None: the cell stays to be
+    decided."""
+
+    person: PersonId
+    topic: TopicId
+    agreement: Agreement
+    ledger: LedgerEntry
+    written: Collection[Side]
+    decided: Cell | None = None
+
+    def gives_way_to(self, agreed: Agreement | None, begun_at: datetime) -> bool:
+        """Whether another agreement is newer than this one, whose write was begun at `begun_at`."""
+        return agreed is not None and (agreed.decided_at > begun_at or agreed.at > self.agreement.at)
+
+
 class AttemptState(StrEnum):
     BEGUN = "begun"
     IN_DOUBT = "in_doubt"
@@ -103,11 +122,13 @@ class Attempt:
     body: Json
     state: AttemptState
     begun_at: datetime
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """A write that is about to be sent. `body["writes"]` lists what it does, each with its `topic`."""
+    """A write that is about to be sent. `body["writes"]` lists what it does: the `kind` and `topic` of each,
+    and the date of the statement that it carries."""
 
     person: PersonId
     body: Json
@@ -116,7 +137,9 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFinished:
-    """What became of a write. `written_at` is when the call had ended, None if it changed nothing."""
+    """What became of a write. `written_at` is when the call had ended, None if it changed nothing. `shown`
+    holds the dates of the rows that proved it, by topic; `may_apply` is as in `OwnWrite`; `receipts` are what
+    is agreed by it, in the same transaction."""
 
     attempt: int
     person: PersonId
@@ -126,6 +149,9 @@ class AttemptFinished:
     error_code: str | None = None
     error: str | None = None
     written_at: datetime | None = None
+    shown: Mapping[TopicId, datetime] = field(default_factory=dict)
+    may_apply: bool = False
+    receipts: Sequence[Receipt] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +311,7 @@ class AttemptsPort(Protocol):
         views: Sequence[PersonView] = (),
         unsubscribe_withdraws_topics: bool = False,
     ) -> None:
-        """Note what became of writes to one side, and what was read back."""
+        """Note what became of writes to one side, what was read back, and what is agreed by that."""
 
     def in_doubt(self) -> list[Attempt]: ...
 

@@ -4,26 +4,28 @@ whose outcome is unknown are read back before anything else is decided."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bridge.core.decision import RULE_TEXT, Act, Rule, is_proven_by, is_raise
 from bridge.core.double_opt_in import CHECK_INTERVAL_MIN
-from bridge.core.errors import SideError, TooLate
-from bridge.core.latch import hold_ground, is_incomplete
+from bridge.core.errors import SideError
+from bridge.core.latch import hold_ground
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import (
     CHANNEL,
     Block,
     Cell,
     ConsentRecord,
+    Observation,
     PersonId,
     Raise,
     Resubscribe,
     Side,
     TopicId,
     Who,
+    Withdrawal,
     Write,
     address_key,
 )
@@ -35,6 +37,7 @@ from bridge.core.store_port import (
     AttemptStarted,
     AttemptState,
     LedgerEntry,
+    Receipt,
     Settlement,
 )
 from bridge.engine.context import RunContext
@@ -80,14 +83,13 @@ class WriteUnit:
 
 @dataclass(slots=True)
 class PersonWrites:
-    """Everything that is to be written for one person, by topic, and the outcomes so far. `records` say how
-    the person gave the consents that are raised."""
+    """Everything that is to be written for one person, by topic, and what is proven so far: the version that
+    the side shows then. `records` say how the person gave the consents that are raised."""
 
     who: Who
     acts: Mapping[TopicId, tuple[CellDecision, Act]]
     records: Sequence[ConsentRecord] = ()
-    shown: dict[Side, PersonView] = field(default_factory=dict)
-    failed: set[TopicId] = field(default_factory=set)
+    proven: dict[tuple[Side, TopicId], str] = field(default_factory=dict)
     too_late: bool = False  # it was not sent, for what it rests on was no longer fresh
 
     @classmethod
@@ -107,14 +109,6 @@ class PersonWrites:
 
     def writes(self, side: Side) -> list[Write]:
         return [write for write in self.all_writes if write.side is side]
-
-    def take(self, unit: WriteUnit, result: VerifiedWrite) -> None:
-        """Note the outcome of a unit."""
-        if result.view is not None:
-            self.shown[unit.side] = result.view
-        if result.outcome is not WriteOutcome.PROVEN:
-            self.failed |= set(unit.topics)
-        self.too_late |= isinstance(result.error, TooLate)
 
 
 def is_reflected(mapping: ConsentMapping, writes: Iterable[Write], view: PersonView) -> bool:
@@ -170,14 +164,15 @@ def begin_attempts(run: RunContext, side: Side, units: Sequence[WriteUnit]) -> l
 
 
 def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUnit, VerifiedWrite]]) -> None:
-    """Note the outcomes of writes to one side, in one transaction; then hold what needs an operator."""
+    """Note the outcomes of writes to one side and what is agreed by them, in one transaction; then hold what
+    needs an operator."""
     finished: list[AttemptFinished] = []
     views: list[PersonView] = []
     for attempt, unit, result in ended:
         if result.outcome is WriteOutcome.CHALLENGED:
             # Before the attempt ends: killed in between, nobody is asked twice.
             note_challenge(run, unit.person.who.person, unit.writes, result.sent_at or run.now())
-        finished.append(_finished(attempt, unit, result))
+        finished.append(_finished(run, attempt, unit, result))
         if result.view is not None:
             views.append(result.view)
     run.state.attempts.end(
@@ -206,8 +201,10 @@ _STATES = {
 }
 
 
-def _finished(attempt: int, unit: WriteUnit, result: VerifiedWrite) -> AttemptFinished:
+def _finished(run: RunContext, attempt: int, unit: WriteUnit, result: VerifiedWrite) -> AttemptFinished:
     person, topics, error = unit.person.who.person, unit.topics, result.error
+    proving = result.view if result.outcome is WriteOutcome.PROVEN else None
+    sent = result.outcome is WriteOutcome.UNPROVEN or result.sent_at is not None
     body: dict[str, object] = {
         "attempt": attempt,
         "side": unit.side.value,
@@ -225,7 +222,21 @@ def _finished(attempt: int, unit: WriteUnit, result: VerifiedWrite) -> AttemptFi
         error_code=None if error is None else error.code,
         error=None if error is None else str(error),
         written_at=result.sent_at,
+        shown={} if proving is None else _shown(run, unit.writes, proving),
+        may_apply=sent and result.outcome not in (WriteOutcome.PROVEN, WriteOutcome.CHALLENGED),
+        receipts=() if proving is None else _receipts(run, unit, proving),
     )
+
+
+def _shown(run: RunContext, writes: Iterable[Write], view: PersonView) -> dict[TopicId, datetime]:
+    """Up to which date the rows that prove these writes are theirs. A row without a date will be dated before
+    it was read, by the side's clock."""
+    dates: dict[TopicId, datetime] = {}
+    for write in writes:
+        seen = view.topics[write.topic]
+        slack = timedelta(0) if isinstance(write, Withdrawal) else run.tuning.skew
+        dates[write.topic] = seen.changed_at or seen.read_at + slack
+    return dates
 
 
 def note_challenge(run: RunContext, person: PersonId, writes: Iterable[Write], sent_at: datetime) -> None:
@@ -279,40 +290,28 @@ def _cells(run: RunContext, unit: WriteUnit) -> list[Cell]:
 # agreements
 
 
-def agree(run: RunContext, work: Sequence[PersonWrites]) -> None:
-    """What is proven is agreed: with what the written sides show now, and what the others showed when it was
-    decided, so that any change of theirs since is a change."""
-    done = {person.who.person: person for person in work if person.failed != person.acts.keys()}
-    settlements: list[Settlement] = []
-    for who, cells in run.state.cells.of_many(list(done)).items() if done else ():
-        person = done[who]
-        for there in cells:
-            if there.topic in person.failed or there.topic not in person.acts:
-                continue
-            one, act = person.acts[there.topic]
-            if one.cell.hold is not None:  # before it is settled: a settled cell is not decided again
-                run.state.holds.close(there.person, there.topic)
-            versions = _proven_versions(act, person.shown)
-            ground = there.ground_since(one.cell, written=versions)
-            agreed = _agreement(run, there.person, act, versions, ground)
-            left = agreed.agreement is not None and is_incomplete(there, agreed.agreement)
-            settlements.append(replace(agreed, unfinished=left))
-    run.state.cells.settle(run.id, settlements)
+def _receipts(run: RunContext, unit: WriteUnit, view: PersonView) -> list[Receipt]:
+    """What is agreed now that these writes are proven: every act whose writes all are. It rests on what the
+    written sides show now, and on what the others showed when it was decided: any change of theirs since is a
+    change."""
+    person, found = unit.person, list[Receipt]()
+    for topic in unit.topics:
+        person.proven[unit.side, topic] = view.topics[topic].version
+        one, act = person.acts[topic]
+        if all((write.side, topic) in person.proven for write in act.writes):
+            versions = {write.side: person.proven[write.side, topic] for write in act.writes}
+            found.append(_receipt(run, person.who.person, act, versions, one.cell))
+    return found
 
 
-def _proven_versions(act: Act, shown: Mapping[Side, PersonView]) -> dict[Side, str]:
-    """What the sides that an act wrote to show now."""
-    return {write.side: shown[write.side].topics[write.topic].version for write in act.writes}
-
-
-def _agreement(
-    run: RunContext, person: PersonId, act: Act, versions: Mapping[Side, str], ground: str
-) -> Settlement:
-    """The agreement that an act leads to, now that the sides it wrote to show it."""
+def _receipt(
+    run: RunContext, person: PersonId, act: Act, versions: Mapping[Side, str], decided: Cell | None = None
+) -> Receipt:
+    """The agreement that an act leads to, now that the sides it wrote to show these versions."""
     topic = act.writes[0].topic
     body = {"choice": act.choice.value, "rule": act.rule.value, "at": act.at.isoformat()}
     entry = LedgerEntry("agreed", body, person, topic)
-    return Settlement(person, topic, ground, act.agreement(versions, run.clock()), entry)
+    return Receipt(person, topic, act.agreement(versions, run.clock()), entry, versions.keys(), decided)
 
 
 # recovery
@@ -367,41 +366,47 @@ def _answers_nobody(shown: Collection[PersonView | SideError]) -> bool:
 
 
 def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None:
-    """End an attempt by what a read back shows, and agree on what is proven, as it was decided then: a change
-    of the other side since is a change."""
+    """End an attempt by what a read back shows, and agree on what is proven, as it was decided then, unless a
+    newer agreement was made since. What changed only after the call may not be ours, and ours still come."""
     writes = [write_in(write) for write in attempt.body["writes"]]
     proven = is_reflected(run.mapping, writes, view)
-    state = AttemptState.DONE if proven else AttemptState.FAILED
     if not proven and any(_may_have_asked(write, view) for write in writes):
         # Before the attempt ends: killed in between, nobody is asked twice.
         note_challenge(run, attempt.person, writes, attempt.begun_at)
-    topics = [write.topic for write in writes]
     body = {
         "attempt": attempt.id,
         "side": attempt.side.value,
-        "topics": topics,
+        "topics": [write.topic for write in writes],
         "fate": "proven" if proven else "not applied",
         "by": "read back in a later run",
     }
-    ledger = LedgerEntry("outcome", body, attempt.person)
+    acts = [act_in(shown) for shown in attempt.body["acts"].values()] if proven else []
+    finished = AttemptFinished(
+        attempt.id,
+        attempt.person,
+        AttemptState.DONE if proven else AttemptState.FAILED,
+        LedgerEntry("outcome", body, attempt.person),
+        shown=_shown(run, writes, view) if proven else {},
+        may_apply=not (proven and all(_is_landed(attempt, view.topics[write.topic]) for write in writes)),
+        receipts=[
+            _receipt(run, attempt.person, act, {attempt.side: view.topics[act.writes[0].topic].version})
+            for act in acts
+            if all(write in writes for write in act.writes)
+        ],
+    )
     run.state.attempts.end(
         run.id,
         attempt.side,
-        [AttemptFinished(attempt.id, attempt.person, state, ledger, topics)],
+        [finished],
         views=(view,),
         unsubscribe_withdraws_topics=run.mapping.unsubscribe_withdraws_topics,
     )
-    if proven:
-        # No ground: the cell stays to be decided, and is found in agreement if nothing moved since.
-        acts = [act_in(shown) for shown in attempt.body["acts"].values()]
-        run.state.cells.settle(
-            run.id,
-            [
-                _agreement(run, attempt.person, act, _proven_versions(act, {attempt.side: view}), ground="")
-                for act in acts
-                if all(write in writes for write in act.writes)
-            ],
-        )
+
+
+def _is_landed(attempt: Attempt, seen: Observation) -> bool:
+    """Whether a row changed while the write was being sent."""
+    at, ended = seen.changed_at, attempt.ended_at
+    return at is not None and ended is not None and attempt.begun_at <= at <= ended
 
 
 def _may_have_asked(write: Write, view: PersonView) -> bool:

@@ -1,4 +1,4 @@
-"""Sending decided writes: note the attempts, send, read back, note the outcomes, agree."""
+"""Sending decided writes: note the attempts, send, read back, note the outcomes and what is agreed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ from bridge.engine.attempts import (
     VerifiedWrite,
     WriteOutcome,
     WriteUnit,
-    agree,
     begin_attempts,
     end_attempts,
     is_reflected,
@@ -61,9 +60,6 @@ class Sender:
         counts = WriteCounts()
         for side in Side:
             self._send_to(side, work, counts)
-        for some in batched(work, self._run.tuning.page):
-            agree(self._run, some)
-            self._run.heartbeat()
         return counts
 
     def _send_to(self, side: Side, work: Sequence[PersonWrites], counts: WriteCounts) -> None:
@@ -73,11 +69,7 @@ class Sender:
             if writes := person.writes(side):
                 for together in run.replicas[side].split(writes):
                     units.append(WriteUnit(person, side, together))
-        if not units:
-            return
-        if side in run.health.down:
-            for unit in units:
-                unit.person.take(unit, VerifiedWrite(WriteOutcome.FAILED))
+        if not units or side in run.health.down:
             return
         attempts = begin_attempts(run, side, units)
         requests = [_request(run.mapping, unit) for unit in units]
@@ -92,7 +84,7 @@ class Sender:
                 verified = self._verify(
                     unit, result, shown.get(address_key(unit.person.who.address)), sent_at
                 )
-                unit.person.take(unit, verified)
+                unit.person.too_late |= isinstance(result, TooLate)
                 ended.append((attempt, unit, verified))
                 _count(counts, unit, verified)
             end_attempts(run, side, ended)
@@ -154,12 +146,10 @@ class Sender:
                 return self._prove(unit, WriteResponse.ALREADY_SO, shown, sent_at)
             case Verdict.IN_DOUBT:
                 found = self._prove(unit, WriteResponse.ACCEPTED, shown, sent_at)
-                proven = found.outcome is WriteOutcome.PROVEN
                 if found.view is None:  # a side that fails must not get one write after the other in doubt
                     health.missed(unit.side, result)
-                return replace(
-                    found, outcome=found.outcome if proven else WriteOutcome.UNPROVEN, error=result
-                )
+                # Whatever shows: it may be the person's own, and the write still come.
+                return replace(found, outcome=WriteOutcome.UNPROVEN, error=result)
             case Verdict.HOLD:
                 return VerifiedWrite(WriteOutcome.REFUSED, error=result)
             case Verdict.FIX_CONFIG:

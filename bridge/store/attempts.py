@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,8 +12,15 @@ from bridge.core.erasure import ErasureSettings
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import Choice, PersonId, RunId, Side, TopicId
 from bridge.core.ports import PersonView, batched
-from bridge.core.store_port import Attempt, AttemptFinished, AttemptStarted, AttemptState
-from bridge.store import cells, ledger, observations, people
+from bridge.core.store_port import (
+    Attempt,
+    AttemptFinished,
+    AttemptStarted,
+    AttemptState,
+    Json,
+    LedgerEntry,
+)
+from bridge.store import cells, holds, ledger, observations, people
 from bridge.store import tables as t
 from bridge.store.cells import UNPROVEN
 from bridge.store.columns import scrub
@@ -24,10 +30,16 @@ from bridge.store.statements import SIZE, among, param, run_each
 _a, _at, _b, _c = t.attempts.c, t.attempt_topics.c, t.bindings.c, t.cells.c
 _BEGIN = sa.insert(t.attempts).returning(_a.id, sort_by_parameter_order=True)
 _BEGIN_TOPICS = sa.insert(t.attempt_topics)
-_ENDED = ("state", "ended_at", "error", "code")
+_ENDED = ("state", "ended_at", "may_apply", "error", "code")
 _ONE = sa.update(t.attempts).where(_a.id == sa.bindparam("number"))
 _END = _ONE.values({name: param(f"new_{name}", _a[name]) for name in _ENDED})
 _END_WRITTEN = _ONE.values({name: param(f"new_{name}", _a[name]) for name in (*_ENDED, "written_at")})
+_SHOWN = (
+    sa.update(t.attempt_topics)
+    .where(_at.attempt_id == sa.bindparam("number"), _at.topic == sa.bindparam("about"))
+    .values(shown_at=param("at", _at.shown_at))
+)
+_BEGUN_AT = sa.select(_a.id, _a.begun_at).where(among(_a.id, "ids"))
 _WRITTEN = {
     side: sa.update(t.cells)
     .where(_c.person_id == sa.bindparam("person"), _c.topic == sa.bindparam("about"))
@@ -81,24 +93,31 @@ class AttemptStore:
         if not begun:
             return []
         rows: list[dict[str, object]] = []
-        said: dict[CellKey, tuple[int, Mapping[str, Any]]] = {}  # each cell's attempt, by place, and write
+        keys: dict[CellKey, tuple[int, Json]] = {}  # each cell concerned: the place of its attempt, the write
         with self._unit.write() as conn:
             now = self._unit.clock()
-            common = {"run": run, "side": side, "state": AttemptState.BEGUN, "begun_at": now}
+            common = {
+                "run": run,
+                "side": side,
+                "state": AttemptState.BEGUN,
+                "begun_at": now,
+                "may_apply": True,
+            }
             for place, one in enumerate(begun):
-                raises = any(_raises(write) for write in one.body["writes"])
+                writes = one.body["writes"]
+                raises = not all(map(_withdraws, writes))
                 rows.append(common | {"person_id": one.person, "body": one.body, "raises": raises})
-                for write in one.body["writes"]:
-                    said[one.person, TopicId(write["topic"])] = place, write
+                for write in writes:
+                    keys[one.person, TopicId(write["topic"])] = place, write
             people.lock(conn, (one.person for one in begun))
-            cells.forget_attempts(conn, said, [AttemptState.DEAD], [side])  # they are tried again
+            cells.forget_attempts(conn, keys, [AttemptState.DEAD], [side])  # they are tried again
             numbers = list(conn.scalars(_BEGIN, rows))
             about = [
                 {"attempt_id": numbers[place], "topic": topic, "settled": False, **_said(write)}
-                for (_, topic), (place, write) in said.items()
+                for (_, topic), (place, write) in keys.items()
             ]
             run_each(conn, _BEGIN_TOPICS, about)
-            cells.make_dirty(conn, said)
+            cells.make_dirty(conn, keys)
             ledger.append(conn, run, [one.ledger for one in begun], now)
         return numbers
 
@@ -111,8 +130,8 @@ class AttemptStore:
         views: Sequence[PersonView] = (),
         unsubscribe_withdraws_topics: bool = False,
     ) -> None:
-        """Note what became of writes to one side, and what was read back. Raises LookupError for an attempt
-        that was not begun."""
+        """Note what became of writes to one side, what was read back, and what is agreed by that: all or
+        nothing. Raises LookupError for an attempt that was not begun."""
         with self._unit.write() as conn:
             now = self._unit.clock()
             people.lock(conn, (one.person for one in ended))
@@ -125,7 +144,8 @@ class AttemptStore:
                 unsubscribe_withdraws_topics=unsubscribe_withdraws_topics,
                 erasing=self._erasing,
             )
-            ledger.append(conn, run, [*(one.ledger for one in ended), *recorded.ledger], now)
+            agreed = _agree(conn, run, ended, now)
+            ledger.append(conn, run, [*(one.ledger for one in ended), *recorded.ledger, *agreed], now)
 
     def in_doubt(self) -> list[Attempt]:
         """Writes whose outcome is unknown, the oldest first."""
@@ -179,6 +199,7 @@ def _end(conn: sa.Connection, side: Side, ended: Sequence[AttemptFinished], now:
             "number": one.attempt,
             "new_state": one.state,
             "new_ended_at": now,
+            "new_may_apply": one.may_apply,
             "new_error": None if one.error is None else scrub(one.error),
             "new_code": one.error_code,
         }
@@ -193,19 +214,38 @@ def _end(conn: sa.Connection, side: Side, ended: Sequence[AttemptFinished], now:
             numbers = ", ".join(str(row["number"]) for row in some)
             raise LookupError(f"not all of these attempts were begun: {numbers}")
     run_each(conn, _WRITTEN[side], written)
+    shown = [
+        {"number": one.attempt, "about": topic, "at": at} for one in ended for topic, at in one.shown.items()
+    ]
+    run_each(conn, _SHOWN, shown)
 
 
-def _raises(write: Mapping[str, Any]) -> bool:
-    return bool(write["kind"] != "withdrawal")
+def _agree(
+    conn: sa.Connection, run: RunId, ended: Sequence[AttemptFinished], now: datetime
+) -> list[LedgerEntry]:
+    """Agree on what is proven. Holds that were carried out close before that: a settled cell is not decided
+    again."""
+    proven = [one for one in ended if one.receipts]
+    receipts = [receipt for one in proven for receipt in one.receipts]
+    held = [one for one in receipts if one.decided is not None and one.decided.hold is not None]
+    holds.close(conn, [(one.person, one.topic) for one in held], now)
+    begun: dict[int, datetime] = {}
+    for ids in batched([one.attempt for one in proven]):
+        for number, at in conn.execute(_BEGUN_AT, {"ids": ids}):
+            begun[number] = at
+    return cells.agree(conn, run, [(each, begun[one.attempt]) for one in proven for each in one.receipts])
 
 
-def _said(write: Mapping[str, Any]) -> dict[str, object]:
-    """What a write says, and the date of the statement that it rests on."""
-    if _raises(write):
-        choice, said = Choice.OPTED_IN, write["evidence"]["changed_at"]
-    else:
-        choice, said = Choice.OPTED_OUT, write.get("said_at")
-    return {"choice": choice, "said_at": None if said is None else datetime.fromisoformat(said)}
+def _withdraws(write: Json) -> bool:
+    return bool(write["kind"] == "withdrawal")
+
+
+def _said(write: Json) -> dict[str, object]:
+    """What a write says, and the date of the statement that it carries."""
+    withdraws = _withdraws(write)
+    at = write.get("said_at") if withdraws else write["evidence"]["changed_at"]
+    choice = Choice.OPTED_OUT if withdraws else Choice.OPTED_IN
+    return {"choice": choice, "said_at": None if at is None else datetime.fromisoformat(at)}
 
 
 def _attempt(row: sa.Row[tuple[object, ...]]) -> Attempt:
@@ -217,4 +257,5 @@ def _attempt(row: sa.Row[tuple[object, ...]]) -> Attempt:
         body=row.body,
         state=AttemptState(row.state),
         begun_at=row.begun_at,
+        ended_at=row.ended_at,
     )

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from bridge.core.latch import retry_delay
+from bridge.core.latch import is_incomplete, retry_delay
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import (
     CHANNEL,
@@ -28,8 +28,9 @@ from bridge.core.model import (
     TopicId,
     newest,
 )
+from bridge.core.own_writes import OwnWrite
 from bridge.core.ports import batched
-from bridge.core.store_port import AttemptState, Counts, LedgerEntry, Settlement, TopicReset
+from bridge.core.store_port import AttemptState, Counts, LedgerEntry, Receipt, Settlement, TopicReset
 from bridge.store import ledger as log
 from bridge.store import people
 from bridge.store import tables as t
@@ -78,6 +79,15 @@ _RAISED = (
     .where(among(_a.person_id, "ids"), _a.state == AttemptState.DONE, _at.choice == Choice.OPTED_IN)
     .order_by(_a.id)
 )
+_OWN = (
+    sa.select(
+        *(_a.person_id, _at.topic, _a.side, _at.choice),
+        *(_at.said_at, _a.begun_at, _at.shown_at, _a.may_apply),
+    )
+    .join_from(t.attempts, t.attempt_topics)
+    .where(among(_a.person_id, "ids"), sa.or_(_a.may_apply, _at.shown_at.is_not(None)))
+    .order_by(_a.id)
+)
 _FLOORS = sa.select(_p.id, _p.erased_at, _p.unvetted_at).where(among(_p.id, "ids"), t.forgotten)
 _CHALLENGES = sa.select(t.challenges).where(among(t.challenges.c.person_id, "ids"))
 _THEIRS = sa.and_(_b.side == Side.MYPREFERENCES, _b.external_id == _pins.profile_id)
@@ -117,6 +127,7 @@ def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, lis
                 challenge=around.challenges.get(person) if topic == CHANNEL else None,
                 other_address=person in around.other_address,
                 raised_at=tuple(around.raised.get(key, ())),
+                own_writes=around.own_writes.get(key, {}),
             )
             found.setdefault(person, []).append(cell)
     return found
@@ -130,6 +141,7 @@ class _Surroundings:
     holds: dict[CellKey, StandingHold] = field(default_factory=dict)
     doubts: dict[CellKey, dict[Side, datetime]] = field(default_factory=dict)  # the newest of each side
     raised: dict[CellKey, list[datetime]] = field(default_factory=dict)  # proven opt-ins of ours
+    own_writes: dict[CellKey, dict[Side, list[OwnWrite]]] = field(default_factory=dict)
     floors: dict[PersonId, datetime] = field(default_factory=dict)
     challenges: dict[PersonId, Challenge] = field(default_factory=dict)
 
@@ -143,6 +155,9 @@ class _Surroundings:
         for person, topic, at, body in conn.execute(_RAISED, ids):
             if any(write["kind"] == "raise" and write["topic"] == topic for write in body["writes"]):
                 found.raised.setdefault((PersonId(person), TopicId(topic)), []).append(at)
+        for person, topic, side, choice, *dates in conn.execute(_OWN, ids):
+            mine = found.own_writes.setdefault((PersonId(person), TopicId(topic)), {})
+            mine.setdefault(Side(side), []).append(OwnWrite(choice == Choice.OPTED_OUT, *dates))
         for person, *floors in conn.execute(_FLOORS, ids):
             if (floor := newest(*floors)) is not None:
                 found.floors[PersonId(person)] = floor
@@ -380,6 +395,30 @@ def _reset(conn: sa.Connection, reset: TopicReset, cells: Mapping[str, Any], now
 
 
 # within a transaction
+
+
+def agree(conn: sa.Connection, run: RunId, receipts: Sequence[tuple[Receipt, datetime]]) -> list[LedgerEntry]:
+    """Store what is agreed by receipts, each with the time when its write was begun, and return the ledger's
+    entries about it. A cell stays dirty where anything has changed since it was decided."""
+    stored = _load_locked(conn, [one.person for one, _ in receipts]) if receipts else {}
+    began = conn.scalar(RUN_BEGAN, {"run": run}) if receipts else None
+    rows: list[dict[str, Any]] = []
+    entries: list[LedgerEntry] = []
+    for one, begun_at in receipts:
+        cell = stored[one.person, one.topic]
+        if one.gives_way_to(cell.agreed, begun_at):
+            continue
+        ground = "" if one.decided is None else cell.ground_since(one.decided, one.written)
+        settled = cell.is_settled(ground, began)
+        left = not settled or is_incomplete(cell, one.agreement)
+        latch = latch_values(None if settled else cell.latch)
+        row = {"person": one.person, "about": one.topic, "is_dirty": left}
+        rows.append(row | agreement_values(one.agreement) | latch)
+        entries.append(one.ledger)
+    run_each(conn, _AGREE, rows)
+    keys = [(row["person"], row["about"]) for row in rows]
+    forget_attempts(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
+    return entries
 
 
 def make_dirty(conn: sa.Connection, keys: Iterable[CellKey]) -> None:

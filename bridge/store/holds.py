@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.decision import HoldChange, hold_change
+from bridge.core.merge_observation import CellKey
 from bridge.core.model import HoldState, PersonId, RunId, TopicId
 from bridge.core.ports import batched
 from bridge.core.store_port import AttemptState, HoldRow, Json, LedgerEntry
@@ -17,7 +18,7 @@ from bridge.store import tables as t
 from bridge.store.cells import RUN_BEGAN, STANDS, standing_hold
 from bridge.store.columns import scrub
 from bridge.store.engine import UnitOfWork
-from bridge.store.statements import SIZE, among, param
+from bridge.store.statements import SIZE, among, param, run_each
 
 _h = t.holds.c
 _OF_CELL = (STANDS, _h.person_id == sa.bindparam("person"), _h.topic == sa.bindparam("about"))
@@ -101,8 +102,7 @@ class HoldStore:
         """The cell's hold no longer stands, and no write given up about it waits for anybody."""
         with self._unit.write() as conn:
             people.lock(conn, [person])
-            conn.execute(_CLOSE, {"person": person, "about": topic, "now": self._unit.clock()})
-            cells.forget_attempts(conn, [(person, topic)], [AttemptState.DEAD])
+            close(conn, [(person, topic)], self._unit.clock())
 
     def page(
         self,
@@ -177,3 +177,12 @@ def _row(row: sa.Row[tuple[object, ...]]) -> HoldRow:
 def _answered(hold: HoldRow, state: HoldState, by: str | None) -> LedgerEntry:
     body = {"hold": hold.id, "reason": hold.reason, "by": by}
     return LedgerEntry(state.value, body, hold.person, hold.topic)
+
+
+# within a transaction
+
+
+def close(conn: sa.Connection, keys: Sequence[CellKey], now: datetime) -> None:
+    """The holds of these cells no longer stand."""
+    run_each(conn, _CLOSE, [{"person": person, "about": topic, "now": now} for person, topic in keys])
+    cells.forget_attempts(conn, keys, [AttemptState.DEAD])

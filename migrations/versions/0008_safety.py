@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ depends_on = None
 
 Micros = sa.BigInteger()
 _PAGE = 1000  # attempts
+_PEOPLE_PAGE = 10_000
+_AGREED = ("choice", "at", "rule", "decided_at", "frequencies", "mypreferences_version", "dotdigital_version")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -50,6 +53,7 @@ def upgrade() -> None:
         _latch(side)
     _retry_refused()
     _fill()
+    _rename_keys()
 
 
 def downgrade() -> None:
@@ -121,9 +125,11 @@ def _fill() -> None:
     """What the writes of earlier versions said, from their bodies."""
     conn = op.get_bind()
     attempts = sa.table(
-        "attempts", *map(sa.column, ("id", "body", "state")), sa.column("raises"), sa.column("may_apply")
+        "attempts", *map(sa.column, ("id", "body", "state", "ended_at", "error", "raises", "may_apply"))
     )
-    about = sa.table("attempt_topics", *map(sa.column, ("attempt_id", "topic", "choice", "said_at")))
+    about = sa.table(
+        "attempt_topics", *map(sa.column, ("attempt_id", "topic", "choice", "said_at", "shown_at"))
+    )
     a = attempts.c
     raised = (
         sa.update(attempts)
@@ -133,21 +139,64 @@ def _fill() -> None:
     said = (
         sa.update(about)
         .where(about.c.attempt_id == sa.bindparam("number"), about.c.topic == sa.bindparam("about"))
-        .values(choice=sa.bindparam("wrote"), said_at=sa.bindparam("at"))
+        .values(choice=sa.bindparam("wrote"), said_at=sa.bindparam("at"), shown_at=sa.bindparam("shown"))
     )
     after = 0
-    while page := conn.execute(
-        sa.select(a.id, a.body, a.state).where(a.id > after).order_by(a.id).limit(_PAGE)
-    ).all():
+    page_after = (
+        sa.select(a.id, a.body, a.state, a.ended_at, a.error)
+        .where(a.id > sa.bindparam("after"))
+        .order_by(a.id)
+        .limit(_PAGE)
+    )
+    while page := conn.execute(page_after, {"after": after}).all():
         after = page[-1].id
-        for number, body, state in page:
+        for number, body, state, ended_at, error in page:
             writes = list(_writes(body))
             raises = any(choice == "opted_in" for _, choice, _ in writes)
-            conn.execute(
-                raised, {"number": number, "is_raise": raises, "may": state in ("begun", "in_doubt")}
-            )
+            # A write that failed without an error was sent, and was not seen to be applied.
+            may = state in ("begun", "in_doubt") or (state == "failed" and error is None)
+            conn.execute(raised, {"number": number, "is_raise": raises, "may": may})
+            shown = ended_at if state == "done" else None  # what proved it was read before
             for topic, choice, at in writes:
-                conn.execute(said, {"number": number, "about": topic, "wrote": choice, "at": at})
+                row = {"number": number, "about": topic, "wrote": choice, "at": at, "shown": shown}
+                conn.execute(said, row)
+
+
+def _rename_keys() -> None:
+    """Address keys were case folded, which took `ß` for `ss`: one row could be two people. It stays that
+    of the address that it holds. An agreement on an opt-in may be the other's, and goes; an opt-out stays.
+    Everybody is read again. A row whose new key is another's keeps its old one, and is not met any more."""
+    conn = op.get_bind()
+    people = sa.table("people", *map(sa.column, ("id", "address", "address_key")))
+    p = people.c
+    page_after = (
+        sa.select(p.id, p.address, p.address_key)
+        .where(p.id > sa.bindparam("after"))
+        .order_by(p.id)
+        .limit(_PEOPLE_PAGE)
+    )
+    taken = sa.select(sa.func.count()).select_from(people).where(p.address_key == sa.bindparam("new"))
+    rename = sa.update(people).where(p.id == sa.bindparam("number")).values(address_key=sa.bindparam("new"))
+    cells = sa.table("cells", sa.column("person_id"), *(sa.column(f"agreed_{name}") for name in _AGREED))
+    forget = (
+        sa.update(cells)
+        .where(cells.c.person_id == sa.bindparam("number"), cells.c.agreed_choice == "opted_in")
+        .values({f"agreed_{name}": None for name in _AGREED})
+    )
+    after, renamed = 0, 0
+    while page := conn.execute(page_after, {"after": after}).all():
+        after = page[-1].id
+        for number, address, old in page:
+            new = unicodedata.normalize("NFC", address.strip().lower())
+            if new == old:
+                continue
+            renamed += 1
+            if not conn.scalar(taken, {"new": new}):
+                conn.execute(rename, {"number": number, "new": new})
+            conn.execute(forget, {"number": number})
+    if renamed:
+        conn.execute(sa.text("DELETE FROM meta WHERE key = 'sweep_owed'"))
+        conn.execute(sa.text("INSERT INTO meta (key, value) VALUES ('sweep_owed', 'addresses')"))
 
 
 def _writes(body: Any) -> Iterator[tuple[str, str, int | None]]:
