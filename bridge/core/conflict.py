@@ -23,6 +23,7 @@ class EvidenceProblem(StrEnum):
     NOT_STATED = "not_stated"  # a state of the system, nobody's statement
     UNDATED = "undated"
     FUTURE = "future"  # dated later than the clock can explain
+    ERASED = "erased"  # of an erased person, and it may come from a batch
     LATE = "late"  # not newer than the withdrawal it would undo
 
 

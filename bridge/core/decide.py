@@ -26,6 +26,7 @@ from bridge.core.guards import (
     block_erased,
     frequency_problem,
     is_approved,
+    may_be_a_batch,
     permanent_block,
     raise_block,
     resubscribe_mode,
@@ -307,7 +308,9 @@ def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Deci
             return Wait(Rule.NEEDS_DATE, (source,))
         case EvidenceProblem.LATE if cell.is_doubtful(source.other):
             return _under_doubt(topic, cell, source, now)
-        case EvidenceProblem.LATE:
+        case EvidenceProblem.ERASED if floor is None:
+            return Nothing(Rule.ERASED)
+        case EvidenceProblem.LATE | EvidenceProblem.ERASED:
             return withdrawal_decision(topic, cell, [source], Rule.LATE_OPT_IN, now)
         case _ if floor is not None:
             return withdrawal_decision(topic, cell, [source], Rule.UNDATED_OPT_IN, now)
@@ -322,7 +325,9 @@ def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Deci
 def _under_doubt(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Decision:
     """An opt-in older than the other side's opt-out, which may be our own, late write of an older one: it is
     neither sent nor taken back, unless it is too old in any case."""
-    proposed = _raise(topic, cell.assuming_own(source.other), source, now)
+    target, at = source.other, cell.seen[source.other].changed_at
+    own = [one if at is None else one.taken_for(at) for one in cell.own_writes[target]]
+    proposed = _raise(topic, replace(cell, own_writes={target: own}), source, now)
     withdraws = isinstance(proposed, Act) and not is_raise(proposed)
     if withdraws or cell.is_released(Rule.OWN_WRITE):
         return proposed
@@ -332,6 +337,8 @@ def _under_doubt(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -
 def _evidence(
     cell: Cell, side: Side, newer_than: datetime | None, now: DecisionContext
 ) -> Evidence | EvidenceProblem:
+    if may_be_a_batch(cell, side):
+        return EvidenceProblem.ERASED
     return evidence_of(
         side, cell.seen[side], newer_than=newer_than, clocks=now.clocks, dated=cell.dated(side)
     )

@@ -2,14 +2,16 @@
 
 Nothing is kept of an erased person but a keyed hash of the address, and the opt-outs that each side still
 showed then. An old opt-in that comes back, from whatever source, is ignored. An opt-out is news and is
-processed; so is an opt-in dated after the erasure, with which the person is known again. While the key is
-missing nobody can tell a new person from an erased one: new people then count as erased at that moment.
+processed; so is an opt-in at MyPreferences dated after the erasure, with which the person is known again. An
+opt-in at Dotdigital brings nobody back: the service dates every row itself, also those of a batch. While the
+key is missing nobody can tell a new person from an erased one: new people count as erased at that moment.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +21,7 @@ from typing import Protocol
 from bridge.core.conflict import evidence_of
 from bridge.core.errors import ConfigError
 from bridge.core.model import (
+    OWN_DATES,
     Cell,
     ClockReading,
     Evidence,
@@ -46,7 +49,17 @@ class ErasureKey:
 
     def token(self, address: str) -> str:
         """The hash of an address, the same for every way to write it."""
-        return self._digest(b"address:" + address_key(address).encode())
+        return self._hash(address_key(address))
+
+    def tokens(self, address: str) -> list[str]:
+        """All hashes by which a marker may know an address. Those of earlier versions are of the case folded
+        address, composed or not, and may mean one that only looks alike: it then counts as erased too."""
+        key = address_key(address)
+        forms = (key, key.casefold(), unicodedata.normalize("NFD", key).casefold())
+        return [self._hash(form) for form in dict.fromkeys(forms)]
+
+    def _hash(self, form: str) -> str:
+        return self._digest(b"address:" + form.encode())
 
     def _digest(self, text: bytes) -> str:
         return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
@@ -101,7 +114,7 @@ def erased_signal(
 
 
 def _opts_in(seen: Observation, side: Side, marker: ErasureMarker, clocks: ClockReading) -> bool:
-    if not seen.opted_in or seen.other_address:
+    if side in OWN_DATES or not seen.opted_in or seen.other_address:
         return False
     return isinstance(evidence_of(side, seen, newer_than=marker.at, clocks=clocks), Evidence)
 

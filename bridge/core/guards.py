@@ -11,9 +11,11 @@ from bridge.core.decision import Act, Decision, Held, Nothing, Rule, Wait
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.mapping import Topic
 from bridge.core.model import (
+    OWN_DATES,
     Adjustment,
     Block,
     Cell,
+    Choice,
     ClockReading,
     HoldState,
     Observation,
@@ -139,6 +141,15 @@ def block_erased(cell: Cell, decision: Decision, now: DecisionContext) -> Decisi
     dates = [write.evidence.changed_at for write in writes if not isinstance(write, Withdrawal)]
     late = any(date <= floor + now.clocks.skew for date in dates)
     return Nothing(Rule.ERASED) if late else decision
+
+
+def may_be_a_batch(cell: Cell, side: Side) -> bool:
+    """Whether an opt-in of an erased person may be that of a batch. Where a side dates every row by its own
+    clock, only an agreement on a later statement at the other side shows that the person is back."""
+    erased, agreed = cell.erased_at, cell.agreed
+    if erased is None or side not in OWN_DATES:
+        return False
+    return agreed is None or agreed.choice is not Choice.OPTED_IN or agreed.at <= erased
 
 
 def is_outdated(write: Raise | Adjustment, seen: Observation | None) -> bool:

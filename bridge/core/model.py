@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
@@ -276,17 +276,10 @@ class Cell:
         at = self.seen[side].changed_at if self.seen[side].opted_out else None
         return at is not None and is_doubtful(at, self._own(side))
 
-    def assuming_own(self, side: Side) -> Cell:
-        """The cell as it is if what a side shows was written by us wherever it may have been."""
-        at = self.seen[side].changed_at
-        own = [one if at is None else one.taken_for(at) for one in self.own_writes.get(side, ())]
-        return replace(self, own_writes={**self.own_writes, side: own})
-
     def _own(self, side: Side) -> list[OwnWrite]:
         """Our writes there of the choice that the side shows, where it dates them itself."""
-        out = self.seen[side].opted_out
         own = self.own_writes.get(side, ()) if side in OWN_DATES else ()
-        return [one for one in own if one.withdraws is out]
+        return [one for one in own if one.withdraws is self.seen[side].opted_out]
 
     def said_at(self, side: Side) -> datetime | None:
         """When the side's present statement was made: an unchanged one is at least as new as the agreement.

@@ -66,7 +66,7 @@ def record(
         read_people(run, side, again, visited=visited)
     if recorded.left:
         lost = [Hint(external_id) for external_id in recorded.left if external_id not in visited.records]
-        read_hints(run, side, lost)
+        read_hints(run, side, lost, visited=visited)
 
 
 def read_people(
@@ -92,7 +92,14 @@ def read_people(
     return done
 
 
-def read_hints(run: RunContext, side: Side, hints: Sequence[Hint], *, noticing: bool = False) -> int:
+def read_hints(
+    run: RunContext,
+    side: Side,
+    hints: Sequence[Hint],
+    *,
+    noticing: bool = False,
+    visited: Visited = NOTHING_READ,
+) -> int:
     """Read what hints name, and the people who were bound to a named record but no longer are. People whom
     only the other side knows, under a record's former address, are read there: what they said there still
     counts. `noticing`: a feed brought them, so that their withdrawals need not wait for the run's own."""
@@ -120,11 +127,13 @@ def read_hints(run: RunContext, side: Side, hints: Sequence[Hint], *, noticing: 
         lagging.clear()
         shown_again.clear()
         views = _each(run, side, some, read, _hint_failed)
-        visited = Visited(records=frozenset(hint.id or "" for hint in named))
+        records = visited.records | {hint.id or "" for hint in named}
+        visited = Visited(records, visited.people)
         record(run, side, views, visited=visited)
         note_reads(run, side, lagging, shown_again)
         shown = {address_key(view.address) for view in views}
-        left = [who.person for who in bound if address_key(who.address) not in shown]
+        missing = [who.person for who in bound if address_key(who.address) not in shown]
+        left = [person for person in missing if person not in visited.people]
         if noticing:
             run.noticed.update(view.address for view in views)
             run.noticed.update(who.address for who in bound)

@@ -222,7 +222,7 @@ def _markers(conn: sa.Connection, keys: Iterable[str], key: ErasureKey | None) -
 
 
 def _tokens(keys: Iterable[str], key: ErasureKey | None) -> dict[str, str]:
-    return {} if key is None else {key.token(one): one for one in keys}
+    return {} if key is None else {token: one for one in keys for token in key.tokens(one)}
 
 
 def _save(conn: sa.Connection, address: str, key: ErasureKey, **values: object) -> None:

@@ -64,7 +64,7 @@ OWN_WRITES: dict[str, GoldenCase] = {
         TOPIC,
         cell(SINCE, no(20), agreed(OUT, 10), own_writes=NO_UNKNOWN),
     ),
-    "An opt-in older than what we wrote is late whoever opted out": (
+    "An opt-in older than what we wrote is late in any case": (
         "withdraw mypreferences: late_opt_in",
         TOPIC,
         cell(yes(9), no(20), agreed(OUT, 10), own_writes=NO_UNKNOWN),

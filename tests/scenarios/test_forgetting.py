@@ -117,11 +117,14 @@ def test_a_batch_at_both_sides_raises_nobody(live: Live) -> None:
 
 
 def test_a_later_opt_in_of_their_own_comes_through(live: Live) -> None:
+    """At MyPreferences, which keeps the date and the author of a choice. Dotdigital dates a batch as well."""
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     forget(live, ada)
-    live.add_mine(ada, {}, live.clock.now() - timedelta(days=30), consent="")
-    live.add_theirs(ada, {NEWS: IN}, live.clock.now())
+    then = live.clock.now() - timedelta(days=30)
+    live.add_theirs(ada, {}, then)
+    live.add_mine(ada, {}, then, consent="")
+    live.say(MINE, ada, NEWS, IN)
     live.clock.advance(10)
     live.until_quiet()
     assert live.shows(ada) == (IN, IN)
@@ -138,12 +141,14 @@ def test_with_the_new_opt_in_no_old_one_comes_back(live: Live) -> None:
     ada = live.add("ada", both={NEWS: IN})
     live.started()
     forget(live, ada)
-    live.add_mine(ada, {"profiling": IN}, live.clock.now() - timedelta(days=30), consent="")
-    live.add_theirs(ada, {NEWS: IN}, live.clock.now())
+    then = live.clock.now() - timedelta(days=30)
+    live.add_theirs(ada, {"profiling": IN}, then)
+    live.add_mine(ada, {}, then, consent="")
+    live.say(MINE, ada, NEWS, IN)
     live.clock.advance(10)
     live.until_quiet()
     assert live.shows(ada) == (IN, IN)
-    assert live.theirs(ada, "profiling") != IN
+    assert live.mine(ada, "profiling") != IN
 
 
 def test_a_later_withdrawal_of_an_erased_person_is_transferred(live: Live) -> None:
