@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,17 @@ from bridge.core.erasure import ErasedSignal, ErasureKey, ErasureMarker, Erasure
 from bridge.core.errors import ConfigError
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import FilterRef, Topic
-from bridge.core.model import OTHER_ADDRESS, Cell, Choice, ClockReading, Observation, PersonId, Side, TopicId
+from bridge.core.model import (
+    OTHER_ADDRESS,
+    Agreement,
+    Cell,
+    Choice,
+    ClockReading,
+    Observation,
+    PersonId,
+    Side,
+    TopicId,
+)
 
 GONE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = GONE + timedelta(days=1)
@@ -57,6 +68,11 @@ def test_what_is_no_dated_opt_in_of_theirs_brings_nobody_back(seen: Observation)
     assert news(seen) is ErasedSignal.NOTHING
 
 
+def test_an_opt_in_that_a_batch_may_have_brought_does_not_count() -> None:
+    """Dotdigital dates every row by its own clock, also those of a batch."""
+    assert news(said(IN, 60), side=THEIRS) is ErasedSignal.NOTHING
+
+
 @pytest.mark.parametrize("after", [None, 0.001, 60])
 def test_a_withdrawal_counts_under_doubt(after: float | None) -> None:
     assert news(said(OUT, after)) is ErasedSignal.WITHDRAWAL
@@ -80,6 +96,16 @@ def test_one_address_has_one_mark_however_it_is_written_and_none_without_the_key
     assert len({key.token("ann@example.com"), key.token("bob@example.com"), key.id}) == 3
     other = ErasureKey("another random word")
     assert (other.id, other.token("ann@example.com")) != (key.id, key.token("ann@example.com"))
+
+
+def test_a_mark_of_an_earlier_version_is_recognised() -> None:
+    """It was of the case folded address, in whatever way that was composed."""
+    key = ErasureKey("a long random word")
+    for address in ("Straße@example.com", "zoe\u0308@example.com", "zo\u00eb@example.com", "ann@example.com"):
+        before = key._digest(b"address:" + address.strip().casefold().encode())
+        assert before in key.tokens(address)
+    assert key.tokens("ann@example.com") == [key.token("ann@example.com")]
+    assert key.token("straße@example.com") != key.token("strasse@example.com")
 
 
 def test_the_key_is_not_shown() -> None:
@@ -116,6 +142,26 @@ def test_nobody_is_asked_about_an_older_opt_in() -> None:
 
 def test_a_later_opt_in_raises_them() -> None:
     assert isinstance(decided(said(IN, 60), said(UNSET)), Act)
+
+
+def test_an_opt_in_that_a_batch_may_have_brought_raises_nobody() -> None:
+    assert decided(said(UNSET), said(IN, 60)) == Nothing(Rule.ERASED)
+
+
+def test_an_opt_in_that_a_batch_may_have_brought_undoes_no_opt_out() -> None:
+    found = decided(said(OUT, 30), said(IN, 60))
+    assert isinstance(found, Act)
+    assert [(write.side, write.topic) for write in found.writes] == [(THEIRS, NEWS)]
+    assert found.choice is OUT
+
+
+def test_who_came_back_by_a_statement_of_their_own_is_followed_at_both_sides() -> None:
+    """What was agreed since rests on an opt-in at MyPreferences."""
+    back = Agreement(IN, GONE + timedelta(seconds=30), "newer_opt_in", NOW, {})
+    one = replace(cell(said(UNSET), said(IN, 60)), agreed=back)
+    found = decide(TOPIC, one, None, False, DecisionContext(ClockReading(NOW, SKEW)))
+    assert isinstance(found, Act)
+    assert found.choice is IN
 
 
 def test_a_withdrawal_of_an_erased_person_is_carried() -> None:

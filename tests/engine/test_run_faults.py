@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import count
+
 import pytest
 
 from bridge.core.decision import Rule
@@ -18,9 +21,10 @@ from bridge.core.errors import (
 )
 from bridge.core.mapping import Conflict, RecordKeys
 from bridge.core.model import TopicId
+from bridge.core.ports import Hint, PersonView, WriteRequest, WriteResponse
 from bridge.engine.context import FAILURES_IN_A_ROW
 from bridge.engine.serialize import latch_out
-from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
+from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OFFERS, OUT, THEIRS, UNSET, World, trouble
 
 
 def test_a_feed_that_fails_moves_no_watermark_and_the_next_run_catches_up(world: World) -> None:
@@ -244,3 +248,44 @@ def test_an_outage_longer_than_the_history_of_events_is_healed_by_a_sweep(world:
     report = world.run()
     assert world.shows(ADA) == (OUT, OUT)
     assert any("does not reach back" in warning for warning in report.warnings)
+
+
+def test_two_records_that_each_hide_the_other_end_no_run(world: World) -> None:
+    """A read of either shows it alone, so that the other seems lost, and is read again."""
+    world.both(ADA, NEWS, IN)
+    world.started()
+    side, reads = world.sides[THEIRS], count()
+
+    def alone(hint: Hint) -> list[PersonView]:
+        next(reads)
+        return [replace(side._view(side.people[ADA], side.clock()), ids=(hint.id or "",))]
+
+    side.read_hint = alone  # type: ignore[method-assign]
+    side.people[ADA].id = "another"
+    world.say(THEIRS, ADA, NEWS, OUT)
+    world.run()
+    assert world.shows(ADA) == (OUT, OUT)
+    assert next(reads) == 2
+
+
+def test_a_second_thought_that_a_read_back_shows_is_decided(world: World) -> None:
+    """An opt-out of one topic is written to MyPreferences. While it is, the person opts in again there to
+    another one, whose opt-out is on its way to Dotdigital."""
+    world.both(ADA, NEWS, IN)
+    world.both(ADA, OFFERS, IN, "DAILY")
+    world.started()
+    world.say(MINE, ADA, NEWS, OUT)
+    world.say(THEIRS, ADA, OFFERS, OUT)
+    send = world.sides[MINE]._send_one
+
+    def meanwhile(request: WriteRequest) -> WriteResponse:
+        world.sides[MINE]._send_one = send  # type: ignore[method-assign]
+        world.pass_time(seconds=10)
+        world.say(MINE, ADA, NEWS, IN)
+        return send(request)
+
+    world.sides[MINE]._send_one = meanwhile  # type: ignore[method-assign]
+    world.run()
+    world.sides[MINE].people[ADA].touched = None  # no feed names them again
+    world.run()
+    assert world.shows(ADA) == (IN, IN)
