@@ -143,6 +143,8 @@ def _side_text(seen: dict[str, Any] | None) -> str:
     reason = seen.get("reason", "")
     why = f" ({reason[:1].upper()}{reason[1:]})" if reason else ""  # the service uses either case
     dated = f", stated {format_time(seen['changed_at'])}" if seen["changed_at"] else ", undated"
+    if "written_for" in seen:
+        dated = f", written by the bridge for a statement of {format_time(seen['written_for'])}"
     said = dated if seen["choice"] != "unset" else ""
     return f"{_choice(seen)}{why}{said}, seen {format_time(seen['seen_at'])}"
 

@@ -42,7 +42,7 @@ def explain(
 def _topic(topic: TopicId, cell: Cell, entries: list[Json], challenge_wait: timedelta) -> Json:
     shown: Json = {
         "topic": topic,
-        **{side.value: observation_out(cell.seen.get(side)) for side in Side},
+        **{side.value: _side(cell, side) for side in Side},
         "agreed": agreement_out(cell.agreed),
         **latch_out(cell),
         "history": [line for entry in entries for line in _history(topic, entry)],
@@ -59,6 +59,15 @@ def _topic(topic: TopicId, cell: Cell, entries: list[Json], challenge_wait: time
             "asked_at": time_out(challenge.sent_at),
             "expires_at": time_out(challenge.sent_at + challenge_wait),
         }
+    return shown
+
+
+def _side(cell: Cell, side: Side) -> Json | None:
+    """What a side shows. What a write of ours left there is marked by the date of the statement it carries:
+    nobody said it when the side dates it."""
+    shown = observation_out(cell.seen.get(side))
+    if shown is not None and (said := cell.dated(side)) != cell.seen[side].changed_at:
+        shown["written_for"] = time_out(said)
     return shown
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from bridge.core.errors import PlanMoved
 from bridge.core.mapping import Conflict
-from bridge.core.model import HoldState, Side
+from bridge.core.model import HoldState, Side, TopicId
+from bridge.engine.explain import explain
+from bridge.engine.serialize import time_out
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World
 
 # confirm, stale, brakes
@@ -164,3 +166,17 @@ def test_the_ledger_tells_why_and_holds_no_address(world: World) -> None:
     assert [entry["kind"] for entry in entries] == ["decided", "outcome", "agreed"]
     assert "ada@" not in str(entries)
     assert world.store.ledger.verify().entries == len(entries)
+
+
+def test_what_we_wrote_is_explained_as_ours(world: World) -> None:
+    """Dotdigital dates it by its own clock: nobody said it then."""
+    world.both(ADA, NEWS, OUT)
+    world.started()
+    world.say(MINE, ADA, NEWS, IN)
+    said = world.sides[MINE].people[ADA].said[TopicId(NEWS)].at
+    world.run()
+    who, one = world.store.people.find(ADA), world.cell(ADA)
+    assert who is not None
+    (topic,) = explain(world.mapping, who, [one], [])["topics"]
+    assert topic["dotdigital"]["written_for"] == time_out(said)
+    assert "written_for" not in topic["mypreferences"]
