@@ -109,7 +109,7 @@ STATEMENTS: dict[str, GoldenCase] = {
     "An undated opt-in raises nobody": ("hold undated", TOPIC, cell(yes(), silent())),
     "An opt-in from the future raises nobody": ("hold future", TOPIC, cell(yes(AHEAD), silent())),
     "An opt-in from the future undoes no opt-out": (
-        "hold future",
+        "withdraw mypreferences: undated_opt_in",
         TOPIC,
         cell(yes(AHEAD), no(6), WERE_OUT),
     ),

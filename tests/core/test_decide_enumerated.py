@@ -143,12 +143,6 @@ def is_evidence(row: Row, side: Side) -> bool:
     return bar is None or (isinstance(bar, datetime) and seen.changed_at > bar + SKEW)
 
 
-def is_held_by_a_clock(row: Row, decision: Held) -> bool:
-    """Whether a date later than now explains a hold: our clock may be the one that is wrong."""
-    dates = [row.cell.seen[side].changed_at for side in Side]
-    return decision.rule is Rule.FUTURE and FUTURE in dates
-
-
 def after(row: Row, decision: Act) -> Decision:
     """What is decided once a decision was carried out, read back and agreed."""
     done = carried_out(row.topic, row.cell, decision.writes)
@@ -180,8 +174,7 @@ def an_opt_out_beside_an_opt_in_is_never_left_so(row: Row, decision: Decision) -
         if side.other in withdrawn_sides(decision) or isinstance(decision, Wait):
             return True
         if isinstance(decision, Held):
-            held = decision.rule in (Rule.CONFLICT, Rule.DIRECTION) or is_held_by_a_clock(row, decision)
-            return held or is_evidence(row, side.other)
+            return decision.rule in (Rule.CONFLICT, Rule.DIRECTION) or is_evidence(row, side.other)
         if not row.topic.direction.allows(side.other) and isinstance(decision, Act) and not lifts(decision):
             return isinstance(after(row, decision), Held | Wait)  # what may go goes, the rest is held
         one_way = isinstance(decision, Nothing) and decision.rule is Rule.ONE_WAY
@@ -196,7 +189,7 @@ def an_opt_in_older_than_an_agreed_opt_out_is_withdrawn(row: Row, decision: Deci
     if isinstance(decision, Wait):
         return any(row.cell.seen[side].undated for side in Side)
     if isinstance(decision, Held):
-        return decision.rule in (Rule.CONFLICT, Rule.DIRECTION) or is_held_by_a_clock(row, decision)
+        return decision.rule in (Rule.CONFLICT, Rule.DIRECTION)
     allowed = {side for side in late if row.topic.direction.allows(side)}
     return withdrawn_sides(decision) >= allowed and isinstance(decision, Act)
 
@@ -383,8 +376,7 @@ def keeps_under_channel(row: Row, channel: Cell, decision: Decision) -> bool:
             and row.mine.changed_at > mailed.changed_at + SKEW
         )
         blocked_out = decision.rule in (Rule.CHANNEL_OUT, Rule.COMPLAINT)
-        clock = decision.rule is Rule.FUTURE and FUTURE in (row.mine.changed_at, mailed.changed_at)
-        return decision.rule in (Rule.CONFLICT, Rule.DIRECTION) or (blocked_out and newer) or clock
+        return decision.rule in (Rule.CONFLICT, Rule.DIRECTION) or (blocked_out and newer)
     if isinstance(decision, Nothing):
         nowhere = Rule.ONE_WAY if row.theirs.present else Rule.NOBODY_THERE
         return is_evidence(row, MP) and decision.rule is nowhere
