@@ -26,7 +26,7 @@ class CatalogueCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnWrite:
+class AwaitedEvent:
     """A write of ours that a feed must bring back: the person's records there, and when it was sent."""
 
     side: Side
@@ -125,14 +125,14 @@ def _names(read: Mapping[TopicId, Names]) -> str:
     return json.dumps(plain, ensure_ascii=False)
 
 
-def _read_own_writes(text: str) -> Sequence[OwnWrite]:
+def _read_awaited(text: str) -> Sequence[AwaitedEvent]:
     return tuple(
-        OwnWrite(Side(row["side"]), tuple(row["records"]), datetime.fromisoformat(row["at"]))
+        AwaitedEvent(Side(row["side"]), tuple(row["records"]), datetime.fromisoformat(row["at"]))
         for row in json.loads(text)
     )
 
 
-def _own_writes(writes: Sequence[OwnWrite]) -> str:
+def _awaited(writes: Sequence[AwaitedEvent]) -> str:
     return json.dumps([{"side": one.side, "records": one.records, "at": _instant(one.at)} for one in writes])
 
 
@@ -199,7 +199,7 @@ class Facts:
     catalogue_check = _Fact("catalogues", _read_check, _check)
     """When both catalogues were last compared with the mapping, and with what result."""
 
-    own_writes = _Fact("own_writes", _read_own_writes, _own_writes)
+    own_writes = _Fact("own_writes", _read_awaited, _awaited)
     """Writes of ours whose events have not come back yet."""
 
     deaf_feeds = _Fact(

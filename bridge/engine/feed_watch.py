@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Lock
 
-from bridge.core.facts import LaggingRead, OwnWrite
+from bridge.core.facts import AwaitedEvent, LaggingRead
 from bridge.core.model import Side
 from bridge.core.ports import Hint
 from bridge.engine.context import RunContext
@@ -31,7 +31,7 @@ _DISTANCES = tuple(timedelta(minutes=minutes) for minutes in (0, 2, 5, 15, 60, 3
 def note_own_writes(run: RunContext, side: Side, records: Sequence[Sequence[str]], at: datetime) -> None:
     """These records were changed by us: for each person the ids of their records, one of which must come back
     by a feed."""
-    added = [OwnWrite(side, tuple(ids), at) for ids in records if ids]
+    added = [AwaitedEvent(side, tuple(ids), at) for ids in records if ids]
     if added and side is NAMING:
         with _CHANGING:
             run.state.facts.own_writes = (*(run.state.facts.own_writes or ()), *added)[-_OWN_WRITES:]
@@ -60,7 +60,7 @@ def _is_deaf(run: RunContext, side: Side, named: Mapping[str, datetime]) -> bool
     return any(run.now() - one.at > DEAF_AFTER for one in waiting)
 
 
-def _has_returned(write: OwnWrite, named: Mapping[str, datetime]) -> bool:
+def _has_returned(write: AwaitedEvent, named: Mapping[str, datetime]) -> bool:
     return any(named[record] >= write.at - CLOCKS for record in write.records if record in named)
 
 
