@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 from bridge.core.catalogue import Catalogue, CatalogueKind, Entry
 from bridge.core.errors import NotFound, SideError
-from bridge.core.mapping import CHANNEL, ConsentRef, FilterRef, Topic
+from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.mapping_check import kinds_used
 from bridge.core.model import (
+    CHANNEL,
     Choice,
     ConsentRecord,
     Observation,

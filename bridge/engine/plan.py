@@ -21,7 +21,7 @@ from bridge.engine.deciding import CellDecision, Decider
 from bridge.engine.fetch import read_people
 from bridge.engine.poll import FeedPoller
 from bridge.engine.report import Report, WriteCounts, make_report
-from bridge.engine.run import RunOptions, closing, read_sides
+from bridge.engine.run import RunOptions, closing, enter_safe_mode, read_sides
 from bridge.engine.scopes import unapproved
 from bridge.engine.send import Sender, collect_records, wants_record
 from bridge.engine.serialize import Json, act_in, act_out, time_out
@@ -193,6 +193,7 @@ def apply_plan(services: Services, writers: Writers, acts: Sequence[Json], *, ma
             read_people(run, side, [PersonId(act["person"]) for act in acts])
             if side in run.health.down:
                 raise run.health.down[side]
+        enter_safe_mode(run)
         _require_same(run, decider, acts)
         report = make_report(run, _write(run, decider, acts))
         run.end("done", report.shown())

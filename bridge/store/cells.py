@@ -180,13 +180,13 @@ def challenge_in(row: sa.Row[Any]) -> Challenge:
 
 _DIRTY = (
     sa.select(_c.person_id)
-    .where(_c.dirty, _c.person_id > sa.bindparam("after"))
+    .where(t.IS_DIRTY, _c.person_id > sa.bindparam("after"))
     .distinct()
     .order_by(_c.person_id)
     .limit(SIZE)
 )
 _COUNTS = sa.select(
-    count_of(t.cells, _c.dirty).scalar_subquery(),
+    count_of(t.cells, t.IS_DIRTY).scalar_subquery(),
     count_of(t.holds, STANDS, _h.state == HoldState.OPEN).scalar_subquery(),
     count_of(
         t.attempts,

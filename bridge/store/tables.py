@@ -189,6 +189,7 @@ cells = sa.Table(
     ),
     sa.CheckConstraint("topic <> ''", name="topic"),
 )
+IS_DIRTY = sa.text("cells.dirty")  # as the index of what is dirty is made: `dirty = 1` would not use it
 sa.Index("ix_cells_dirty", cells.c.person_id, sqlite_where=cells.c.dirty, postgresql_where=cells.c.dirty)
 _waiting = cells.c.retry_at.is_not(None)
 sa.Index("ix_cells_retry_at", cells.c.retry_at, sqlite_where=_waiting, postgresql_where=_waiting)

@@ -10,6 +10,7 @@ import pytest
 
 from bridge.core.model import Side
 from bridge.daemon.scheduler import Job, JobQueue, Scheduler
+from bridge.engine.plan import apply_plan, make_plan
 from tests.safety.safety_world import SafetyLive, is_open
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, UNSET
 
@@ -216,6 +217,24 @@ def test_services_whose_clocks_are_apart_are_warned_of(live: SafetyLive, side: S
     live.set_service_clock(side, minutes=minutes)
     reports = live.runs(2)
     assert _alarmed(reports[-1].warnings)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_saved_plan_opts_nobody_in_while_the_services_clocks_are_apart(
+    live: SafetyLive, apart: bool
+) -> None:
+    """The plan was made while they agreed."""
+    ada = live.add("ada", both={NEWS: OUT})
+    live.started()
+    live.say(MINE, ada, NEWS, IN)
+    live.clock.advance(60)
+    plan = make_plan(live.app.services())
+    assert [row["to"] for row in plan.writes] == [IN]
+    if apart:
+        live.set_service_clock(THEIRS, minutes=5)
+    report = apply_plan(live.app.services(), live.app.writers(), plan.acts, mapping=plan.mapping)
+    assert live.theirs(ada, NEWS) is (OUT if apart else IN)
+    assert _alarmed(report.warnings) is apart
 
 
 @pytest.mark.parametrize("side", list(Side))
