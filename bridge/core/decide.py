@@ -366,6 +366,8 @@ def _frequencies(topic: Topic, seen: Observation) -> tuple[str, ...]:
 
 
 def _agree(cell: Cell, choice: Choice, rule: Rule, now: DecisionContext) -> Decision:
+    if choice is Choice.OPTED_IN and cell.in_doubt_since:  # an opt-out of ours may still be applied
+        return Wait(Rule.IN_DOUBT, tuple(cell.in_doubt_since))
     frequencies = cell.seen[Side.MYPREFERENCES].frequencies if choice is Choice.OPTED_IN else ()
     agreed = cell.agreed
     if agreed is not None and agreed.choice is choice and agreed.versions == cell.versions and not cell.latch:

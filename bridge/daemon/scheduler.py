@@ -115,11 +115,8 @@ class Scheduler:
         self._is_poll_soon = False
         self._counts = {EVENT_JOB_MISSED: 0, EVENT_JOB_MAX_INSTANCES: 0}
         self._scheduler = BackgroundScheduler(timezone=UTC)
-        self._triggers: Mapping[Job, Any] = {
-            Job.POLL: IntervalTrigger(seconds=every.total_seconds(), timezone=UTC),
-            Job.SWEEP: CronTrigger(hour=sweep_at.hour, minute=sweep_at.minute, timezone=UTC),
-        }
-        for job, trigger in self._triggers.items():
+        self._every, self._sweep_at = every, sweep_at
+        for job, trigger in self._triggers().items():
             self._scheduler.add_job(queue.ask, trigger, args=[job], id=job, **_ALWAYS)
         self._scheduler.add_listener(self._count, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
@@ -137,6 +134,14 @@ class Scheduler:
             self._is_poll_soon = False
         self._queue.ask(Job.POLL)
 
+    def _triggers(self) -> Mapping[Job, Any]:
+        """New ones each time: an interval begins when its trigger is made."""
+        at = self._sweep_at
+        return {
+            Job.POLL: IntervalTrigger(seconds=self._every.total_seconds(), timezone=UTC),
+            Job.SWEEP: CronTrigger(hour=at.hour, minute=at.minute, timezone=UTC),
+        }
+
     def check_clock(self) -> bool:
         """Schedule everything again where the machine's clock was set back since the last check: the library
         waits by it, and would do nothing for as long as the clock is behind. Returns whether it was. A clock
@@ -145,7 +150,7 @@ class Scheduler:
         is_back = ahead < self._ahead - SET_BACK
         self._ahead = ahead
         if is_back:
-            for job, trigger in self._triggers.items():
+            for job, trigger in self._triggers().items():
                 self._scheduler.reschedule_job(job, trigger=trigger)
             self._now()
         return is_back

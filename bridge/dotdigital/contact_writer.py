@@ -161,8 +161,8 @@ class ContactWriter:
             return WriteResponse.ALREADY_SO
 
     def _patch(self, v3: ClientV3, who: Who, overlay: dict[int, bool], *, withdrawn: bool) -> WriteResponse:
-        """v3 takes preferences of suppressed contacts too. It names what is opted in to: what it leaves out
-        is not opted in (Dotdigital 4.3)."""
+        """v3 takes preferences of suppressed contacts too. It names what is opted in to, and nothing where that
+        is none: what it leaves out is not opted in (Dotdigital 4.3)."""
         try:
             contact = _contact_to_write(v3, who)
         except NotFound:
@@ -174,9 +174,7 @@ class ContactWriter:
                 raise refused("The contact was deleted at Dotdigital; writing to it would restore it.")
             return WriteResponse.ALREADY_SO
         states = {one.id: one.is_opted_in for one in contact.preferences or ()}
-        if contact.preferences is not None and all(
-            states.get(number, False) is on for number, on in overlay.items()
-        ):
+        if all(states.get(number, False) is on for number, on in overlay.items()):
             return WriteResponse.ALREADY_SO
         try:
             v3.import_contact(contact_id=contact.contact_id, preferences=overlay)

@@ -235,6 +235,11 @@ _UNSEE = {
     .values(dict.fromkeys(SEEN[side].names))
     for side in Side
 }
+_UNLATCH = (
+    sa.update(t.cells)
+    .where(*_OF_TOPIC, _c.withdrawal_side == sa.bindparam("at_side"))
+    .values({**dict.fromkeys(LATCH.names), "tries": 0, "retry_at": None})
+)
 _DISAGREE = (
     sa.update(t.cells)
     .where(*_OF_TOPIC, among(_c.agreed_choice, "choices"))
@@ -387,6 +392,7 @@ def _reset(conn: sa.Connection, reset: TopicReset, cells: Mapping[str, Any], now
     """Forget what no longer counts of one topic, for the people of a range."""
     for side in reset.unseen:
         conn.execute(_UNSEE[side], cells)
+        conn.execute(_UNLATCH, {**cells, "at_side": side})  # it was about what the topic meant before
     if reset.choices:
         ended = [AttemptState.FAILED, AttemptState.DEAD]
         conn.execute(_DISAGREE, {**cells, "choices": [choice.value for choice in reset.choices]})

@@ -18,6 +18,7 @@ VERDICTS = {
     "OutcomeUnknown": Verdict.IN_DOUBT,
     "InvalidResponse": Verdict.RETRY,
     "Throttled": Verdict.RETRY,
+    "TooLate": Verdict.RETRY,
     "ServerError": Verdict.RETRY,
     "SignInRefused": Verdict.STOP,
     "Forbidden": Verdict.STOP,

@@ -28,7 +28,7 @@ def test_people_get_the_answer_that_was_promised(sentence: str) -> None:
 
 
 def test_no_sentence_occurs_twice() -> None:
-    assert len(GOLDEN_CASES) == sum(map(len, (STATEMENTS, BLOCKS, RESUBSCRIBING, LATCHED)))
+    assert len(GOLDEN_CASES) == sum(map(len, (STATEMENTS, BLOCKS, RESUBSCRIBING, LATCHED, MASS, OWN_WRITES)))
 
 
 def test_every_rule_is_explained_in_words() -> None:

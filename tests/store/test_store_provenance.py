@@ -56,10 +56,10 @@ def run(store: Store) -> RunId:
 
 
 def receipt(store: Store, *, when: float = 0, ledger: LedgerEntry | None = None) -> Receipt:
-    """An opt-out is agreed by a write to Dotdigital, as of the cell as it stands."""
+    """What both sides show is agreed by a write to Dotdigital, as of the cell as it stands."""
     now = cell(store)
     entry = ledger or LedgerEntry("agreed", {}, now.person, NEWS)
-    return Receipt(now.person, NEWS, agreement(now, OUT, when), entry, {THEIRS}, now)
+    return Receipt(now.person, NEWS, agreement(now, now.seen[MINE].choice, when), entry, {THEIRS}, now)
 
 
 # what was written
