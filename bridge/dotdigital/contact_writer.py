@@ -174,7 +174,11 @@ class ContactWriter:
                 raise refused("The contact was deleted at Dotdigital; writing to it would restore it.")
             return WriteResponse.ALREADY_SO
         states = {one.id: one.is_opted_in for one in contact.preferences or ()}
-        if all(states.get(number, False) is on for number, on in overlay.items()):
+        if contact.preferences is None:  # opted in to nothing: what has a row was opted out of before
+            is_so = not any(overlay.values()) and overlay.keys() <= self._dates(who).keys()
+        else:
+            is_so = all(states.get(number, False) is on for number, on in overlay.items())
+        if is_so:
             return WriteResponse.ALREADY_SO
         try:
             v3.import_contact(contact_id=contact.contact_id, preferences=overlay)
