@@ -12,20 +12,7 @@ from bridge.core.errors import NotFound, SideError
 from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.mapping_check import kinds_used
-from bridge.core.model import (
-    CHANNEL,
-    Choice,
-    ConsentRecord,
-    Observation,
-    Raise,
-    Resubscribe,
-    Side,
-    TopicId,
-    Who,
-    Withdrawal,
-    Write,
-    address_key,
-)
+from bridge.core.model import CHANNEL, Choice, ConsentRecord, Observation, Side, TopicId, Who, address_key
 from bridge.core.ports import (
     Feed,
     Hint,
@@ -38,6 +25,7 @@ from bridge.core.ports import (
     read_each,
     send_each,
 )
+from bridge.core.writes import Raise, Resubscribe, Withdrawal, Write
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from bridge.core.errors import SideError
-from bridge.core.model import ConsentRecord, Who, Write
+from bridge.core.model import ConsentRecord, Who
 from bridge.core.ports import Feed, ReadReplica, Replica, WriteRequest, WriteResponse
+from bridge.core.writes import Write
 
 MINUTE = timedelta(minutes=1)
 

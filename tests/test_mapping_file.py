@@ -22,7 +22,8 @@ from bridge.core.mapping import (
     OnUnsubscribe,
     Topic,
 )
-from bridge.core.model import CHANNEL, Resubscribe, Side, TopicId
+from bridge.core.model import CHANNEL, Side, TopicId
+from bridge.core.writes import Resubscribe
 from bridge.mapping_file import check_mapping_text, load_mapping, read_mapping, schema
 from tests.house.tree import ROOT
 

@@ -27,7 +27,7 @@ from bridge.core.errors import ConfigError
 from bridge.core.model import HoldState, mask
 
 if TYPE_CHECKING:
-    from bridge.core.store_port import HoldRow
+    from bridge.core.store_values import HoldRow
     from bridge.settings import Settings
     from bridge.store import Store
 

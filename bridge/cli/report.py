@@ -20,7 +20,7 @@ from bridge.cli.output import (
     with_side_name,
 )
 from bridge.core.model import Side
-from bridge.core.store_port import RunKind
+from bridge.core.store_values import RunKind
 
 if TYPE_CHECKING:
     from rich.table import Table

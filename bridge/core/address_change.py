@@ -16,7 +16,7 @@ from typing import Any
 from bridge.core.decision import Rule
 from bridge.core.merge_observation import CellKey, LastRead
 from bridge.core.model import Agreement, Cell, Choice, PersonId, Side, TopicId, newest
-from bridge.core.store_port import LedgerEntry
+from bridge.core.store_values import LedgerEntry
 
 ONE_ADDRESS = frozenset({Side.DOTDIGITAL})  # whose records hold one address each
 _INSTANT = timedelta(microseconds=1)

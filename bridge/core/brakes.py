@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.core.model import PersonId, Side, TopicId, Withdrawal, Write
+from bridge.core.model import PersonId, Side, TopicId
+from bridge.core.writes import Withdrawal, Write
 
 Moment = tuple[Side, datetime]
 """The side at which something was said, and the minute."""

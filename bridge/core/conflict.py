@@ -13,7 +13,8 @@ from enum import StrEnum
 from bridge.core.decision import Act, Held, Rule
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Conflict, Topic
-from bridge.core.model import Cell, Choice, ClockReading, Evidence, Observation, Side, Withdrawal
+from bridge.core.model import Cell, Choice, ClockReading, Observation, Side
+from bridge.core.writes import Evidence, Withdrawal
 
 
 class EvidenceProblem(StrEnum):

@@ -34,19 +34,17 @@ from bridge.core.guards import (
 from bridge.core.latch import hold_ground, under_latch
 from bridge.core.mapping import OnDeletion, Topic
 from bridge.core.model import (
-    Adjustment,
     Agreement,
     Block,
     Cell,
     Choice,
-    Evidence,
     HoldState,
     Observation,
-    Raise,
     Side,
     StandingHold,
     newest,
 )
+from bridge.core.writes import Adjustment, Evidence, Raise
 
 
 def decide(

@@ -9,19 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from bridge.core.mapping import Topic
-from bridge.core.model import (
-    CARRIED_OVER,
-    Adjustment,
-    Agreement,
-    Choice,
-    HoldState,
-    Observation,
-    Raise,
-    Side,
-    StandingHold,
-    Withdrawal,
-    Write,
-)
+from bridge.core.model import CARRIED_OVER, Agreement, Choice, HoldState, Observation, Side, StandingHold
+from bridge.core.writes import Adjustment, Raise, Withdrawal, Write
 
 
 class Rule(StrEnum):

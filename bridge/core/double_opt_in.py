@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, is_raise
-from bridge.core.model import Cell, Challenge, ChallengeState, Choice, ClockReading, Raise, Side
+from bridge.core.model import Cell, Challenge, ChallengeState, Choice, ClockReading, Side
+from bridge.core.writes import Raise
 
 CONFIRMATION_WAIT = timedelta(days=14)  # for a confirmation, unless the operator says otherwise
 CHECK_INTERVAL_MIN, CHECK_INTERVAL_MAX = timedelta(minutes=15), timedelta(hours=12)

@@ -24,7 +24,6 @@ from bridge.core.model import (
     OWN_DATES,
     Cell,
     ClockReading,
-    Evidence,
     Observation,
     Side,
     TopicId,
@@ -33,6 +32,7 @@ from bridge.core.model import (
     newest,
 )
 from bridge.core.ports import PersonView
+from bridge.core.writes import Evidence
 
 KnownWithdrawals = Mapping[Side, Mapping[TopicId, datetime | None]]
 

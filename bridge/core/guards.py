@@ -12,19 +12,16 @@ from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.mapping import Topic
 from bridge.core.model import (
     OWN_DATES,
-    Adjustment,
     Block,
     Cell,
     Choice,
     ClockReading,
     HoldState,
     Observation,
-    Raise,
-    Resubscribe,
     Side,
     TopicId,
-    Withdrawal,
 )
+from bridge.core.writes import Adjustment, Raise, Resubscribe, Withdrawal
 
 FLIPS_MAX = 2  # opt-ins of one topic of a person that undo an opt-out
 FLIPS_WITHIN = timedelta(days=30)

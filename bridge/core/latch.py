@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.core.conflict import evidence_of
-from bridge.core.model import Agreement, Cell, Choice, ClockReading, Evidence, Latch, Observation, Side
+from bridge.core.model import Agreement, Cell, Choice, ClockReading, Latch, Observation, Side
+from bridge.core.writes import Evidence
 
 _RETRY_AFTER = (timedelta(0), timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bridge.core.model import CHANNEL, Resubscribe, Side, TopicId
+from bridge.core.model import CHANNEL, Side, TopicId
+from bridge.core.writes import Resubscribe
 
 
 class Conflict(StrEnum):

@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import InvalidResponse, SideError, Verdict
-from bridge.core.model import ConsentRecord, Observation, Side, TopicId, Who, Write
+from bridge.core.model import ConsentRecord, Observation, Side, TopicId, Who
+from bridge.core.writes import Write
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from bridge.core.store_port import RunKind
+from bridge.core.store_values import RunKind
 from bridge.store import RunRow, Store
 
 

@@ -22,18 +22,9 @@ from bridge.core.errors import (
     Verdict,
 )
 from bridge.core.mapping import Mapping
-from bridge.core.model import (
-    Adjustment,
-    ConsentRecord,
-    Raise,
-    Resubscribe,
-    Side,
-    Who,
-    Withdrawal,
-    Write,
-    address_key,
-)
+from bridge.core.model import ConsentRecord, Side, Who, address_key
 from bridge.core.ports import KeyValue, Repaired, Unrecorded, WriteRequest, WriteResponse
+from bridge.core.writes import Adjustment, Raise, Resubscribe, Withdrawal, Write
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3
@@ -161,8 +152,8 @@ class ContactWriter:
             return WriteResponse.ALREADY_SO
 
     def _patch(self, v3: ClientV3, who: Who, overlay: dict[int, bool], *, withdrawn: bool) -> WriteResponse:
-        """v3 takes preferences of suppressed contacts too. It names what is opted in to, and nothing where that
-        is none: what it leaves out is not opted in (Dotdigital 4.3)."""
+        """v3 takes preferences of suppressed contacts too. It names what is opted in to, or nothing: what it
+        leaves out is not opted in (Dotdigital 4.3)."""
         try:
             contact = _contact_to_write(v3, who)
         except NotFound:

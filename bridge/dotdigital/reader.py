@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.mapping import Mapping
-from bridge.core.model import CHANNEL, ConsentRecord, PersonId, Raise, Side, TopicId, Who, Write, address_key
+from bridge.core.model import CHANNEL, ConsentRecord, PersonId, Side, TopicId, Who, address_key
 from bridge.core.ports import Feed, Hint, KeyValue, ListingCursor, Page, PersonView, Watermarks, read_each
+from bridge.core.writes import Raise, Write
 from bridge.dotdigital import views
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2

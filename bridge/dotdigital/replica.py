@@ -7,8 +7,9 @@ from dataclasses import replace
 from functools import cached_property
 
 from bridge.core.errors import SideError, Throttled
-from bridge.core.model import Side, Who, Write, address_key
+from bridge.core.model import Side, Who, address_key
 from bridge.core.ports import WriteRequest, WriteResult, send_each
+from bridge.core.writes import Write
 from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS
 from bridge.dotdigital.client.v3 import ImportChange
 from bridge.dotdigital.client.wire import ContactV3

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
-from bridge.core.model import CHANNEL, Withdrawal, Write, address_key
+from bridge.core.model import CHANNEL, address_key
 from bridge.core.ports import WriteRequest
+from bridge.core.writes import Withdrawal, Write
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE
 
 FEWEST = 5  # contacts worth an import: all of them wait for it to end

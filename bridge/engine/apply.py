@@ -26,10 +26,11 @@ from bridge.core.double_opt_in import challenge_state_after
 from bridge.core.errors import SideError
 from bridge.core.jobs import HEARTBEAT
 from bridge.core.latch import hold_ground, is_incomplete
-from bridge.core.model import CHANNEL, PersonId, Raise, Resubscribe, Side, Who
+from bridge.core.model import CHANNEL, PersonId, Side, Who
 from bridge.core.ports import batched, read_person, saves_calls
 from bridge.core.priority import Priority, keep_priority, with_priority
-from bridge.core.store_port import LedgerEntry, Settlement
+from bridge.core.store_values import LedgerEntry, Settlement
+from bridge.core.writes import Raise, Resubscribe
 from bridge.engine.attempts import PersonWrites
 from bridge.engine.context import RunContext, RunHealth, WriteContext
 from bridge.engine.deciding import CellDecision, Decider

@@ -20,18 +20,14 @@ from bridge.core.model import (
     ConsentRecord,
     Observation,
     PersonId,
-    Raise,
-    Resubscribe,
     Side,
     TopicId,
     Who,
-    Withdrawal,
-    Write,
     address_key,
 )
 from bridge.core.ports import FAILURES_IN_A_ROW, PersonView, ReadReplica, batched, left_out
 from bridge.core.priority import Priority, with_priority
-from bridge.core.store_port import (
+from bridge.core.store_values import (
     Attempt,
     AttemptFinished,
     AttemptStarted,
@@ -40,6 +36,7 @@ from bridge.core.store_port import (
     Receipt,
     Settlement,
 )
+from bridge.core.writes import Raise, Resubscribe, Withdrawal, Write
 from bridge.engine.context import RunContext
 from bridge.engine.deciding import CellDecision
 from bridge.engine.serialize import Json, act_in, act_out, ground_out, write_in, writes_out

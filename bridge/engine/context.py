@@ -16,7 +16,8 @@ from bridge.core.errors import ConfigError, SideError, Verdict
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import ClockReading, PersonId, Side, TopicId
 from bridge.core.ports import FAILURES_IN_A_ROW, ReadReplica, Replica
-from bridge.core.store_port import RunKind, StorePort
+from bridge.core.store_port import StorePort
+from bridge.core.store_values import RunKind
 
 
 class Progress(Protocol):

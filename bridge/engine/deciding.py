@@ -11,8 +11,9 @@ from bridge.core.decide import decide
 from bridge.core.decision import Decision, Rule, Wait, writes_of
 from bridge.core.guards import DecisionContext, is_from_before
 from bridge.core.mapping import Topic
-from bridge.core.model import CHANNEL, Cell, Choice, PersonId, Side, TopicId, Withdrawal, Write
+from bridge.core.model import CHANNEL, Cell, Choice, PersonId, Side, TopicId
 from bridge.core.scope import Scope
+from bridge.core.writes import Withdrawal, Write
 from bridge.engine.context import RunContext
 from bridge.engine.fetch import read_people
 

@@ -14,7 +14,7 @@ from bridge.core.latch import hold_ground
 from bridge.core.model import PersonId, Side, Who, address_key
 from bridge.core.ports import Hint, PersonView, batched, read_person
 from bridge.core.priority import keep_priority
-from bridge.core.store_port import Settlement
+from bridge.core.store_values import Settlement
 from bridge.engine.context import RunContext
 from bridge.engine.feed_watch import due_reads, note_reads, with_earlier_claims
 

@@ -12,8 +12,9 @@ from typing import Any
 from bridge.core.brakes import Tally, check_brakes
 from bridge.core.decision import RULE_TEXT, Act, Held, is_raise, writes_of
 from bridge.core.errors import BrakeTripped, PlanMoved
-from bridge.core.model import Choice, PersonId, RunId, Side, TopicId, Who, Withdrawal, Write, mask
-from bridge.core.store_port import RunKind
+from bridge.core.model import Choice, PersonId, RunId, Side, TopicId, Who, mask
+from bridge.core.store_values import RunKind
+from bridge.core.writes import Withdrawal, Write
 from bridge.engine.apply import recheck, send_fresh
 from bridge.engine.attempts import PersonWrites
 from bridge.engine.context import RunContext, Services, WriteContext, Writers, require_same_account

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.core.errors import SideError
-from bridge.core.model import Raise, RunId, Side, TopicId, Withdrawal, Write
-from bridge.core.store_port import Counts, RunKind
+from bridge.core.model import RunId, Side, TopicId
+from bridge.core.store_values import Counts, RunKind
+from bridge.core.writes import Raise, Withdrawal, Write
 from bridge.engine.context import RunContext
 from bridge.engine.serialize import time_out
 

@@ -15,7 +15,8 @@ from bridge.core.errors import PlanMoved, SideError
 from bridge.core.facts import CatalogueCheck
 from bridge.core.mapping_check import missing_topics
 from bridge.core.model import Side, TopicId
-from bridge.core.store_port import RunKind, StorePort
+from bridge.core.store_port import StorePort
+from bridge.core.store_values import RunKind
 from bridge.engine.apply import Applier
 from bridge.engine.attempts import recover
 from bridge.engine.context import RunContext, Services, WriteContext, Writers, require_same_account

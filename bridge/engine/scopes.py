@@ -10,7 +10,8 @@ from bridge.core.clocks import earliest_now
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Choice, Side, TopicId
 from bridge.core.scope import Names, Scope, ScopeChange, Scopes, names_of, scope_changes, scopes_after
-from bridge.core.store_port import LedgerEntry, StorePort, TopicReset
+from bridge.core.store_port import StorePort
+from bridge.core.store_values import LedgerEntry, TopicReset
 from bridge.engine.context import RunContext
 
 _HELD = "mapping: older opt-ins of these topics are held. Approve them: `bridge reconcile --approve-raises`"

@@ -10,17 +10,7 @@ from datetime import datetime
 
 from bridge.core.errors import Refused, SideError, TooLate, Verdict
 from bridge.core.mapping import Mapping
-from bridge.core.model import (
-    ConsentRecord,
-    PersonId,
-    Raise,
-    Resubscribe,
-    Side,
-    TopicId,
-    Who,
-    Write,
-    address_key,
-)
+from bridge.core.model import ConsentRecord, PersonId, Side, TopicId, Who, address_key
 from bridge.core.ports import (
     PersonView,
     Repaired,
@@ -31,6 +21,7 @@ from bridge.core.ports import (
     batched,
 )
 from bridge.core.priority import Priority, keep_priority, with_priority
+from bridge.core.writes import Raise, Resubscribe, Write
 from bridge.engine.attempts import (
     PersonWrites,
     VerifiedWrite,

@@ -8,20 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from bridge.core.decision import Act, Rule
-from bridge.core.model import (
-    Adjustment,
-    Agreement,
-    Cell,
-    Choice,
-    Evidence,
-    Observation,
-    Raise,
-    Resubscribe,
-    Side,
-    TopicId,
-    Withdrawal,
-    Write,
-)
+from bridge.core.model import Agreement, Cell, Choice, Observation, Side, TopicId
+from bridge.core.writes import Adjustment, Evidence, Raise, Resubscribe, Withdrawal, Write
 
 Json = dict[str, Any]
 

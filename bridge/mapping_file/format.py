@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from bridge.core.mapping import Conflict, Direction, OnDeletion, OnUnsubscribe
-from bridge.core.model import Resubscribe
+from bridge.core.writes import Resubscribe
 
 MAX_PREFERENCE = 2**31 - 1
 

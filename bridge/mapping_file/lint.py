@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.core.mapping import ConsentRef, Direction, FilterRef, OnUnsubscribe, Topic
-from bridge.core.model import CHANNEL, Resubscribe, Side
+from bridge.core.model import CHANNEL, Side
+from bridge.core.writes import Resubscribe
 
 Key = tuple[str, ...]
 

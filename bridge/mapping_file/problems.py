@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from bridge.core.mapping import Conflict, Direction, OnDeletion, OnUnsubscribe
-from bridge.core.model import Resubscribe
+from bridge.core.writes import Resubscribe
 from bridge.similarity import closest
 
 Path = tuple[str | int, ...]

@@ -18,7 +18,8 @@ from bridge.core.mapping import (
     RecordKeys,
     Topic,
 )
-from bridge.core.model import CHANNEL, Resubscribe, TopicId
+from bridge.core.model import CHANNEL, TopicId
+from bridge.core.writes import Resubscribe
 from bridge.mapping_file.format import FilterSource, FrequencyId, PreferenceId, RecordTable, Source
 
 T = TypeVar("T")

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from bridge.core.erasure import RecordFound, SideErasure
 from bridge.core.errors import Forbidden, InvalidResponse, NotFound, OutcomeUnknown, Refused, SideError
 from bridge.core.mapping import Mapping
-from bridge.core.model import Side, TopicId, Who, Withdrawal, address_key
+from bridge.core.model import Side, TopicId, Who, address_key
 from bridge.core.ports import PersonView, Replica, WriteRequest, read_person
+from bridge.core.writes import Withdrawal
 from bridge.mypreferences import views
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.profile_lookup import ProfileFinder

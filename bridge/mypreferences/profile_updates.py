@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from bridge.core.mapping import ConsentRef, FilterRef, Topic
-from bridge.core.model import Adjustment, Choice, Raise, Withdrawal
+from bridge.core.model import Choice
+from bridge.core.writes import Adjustment, Raise, Withdrawal
 from bridge.mypreferences import views
 from bridge.mypreferences.wire.codec import render_moment
 from bridge.mypreferences.wire.profiles import (

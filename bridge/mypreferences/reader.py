@@ -11,8 +11,9 @@ from bridge.core.catalogue import Catalogue
 from bridge.core.errors import MappingStale, SideError, Verdict
 from bridge.core.mapping import Mapping, Topic
 from bridge.core.mapping_check import kinds_used
-from bridge.core.model import ConsentRecord, Side, TopicId, Who, Withdrawal, Write, address_key
+from bridge.core.model import ConsentRecord, Side, TopicId, Who, address_key
 from bridge.core.ports import Feed, Hint, KeyValue, ListingCursor, Page, PersonView, Watermarks, batched
+from bridge.core.writes import Withdrawal, Write
 from bridge.mypreferences import views
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.segment_export import (

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from bridge.core.errors import NotFound, OutcomeUnknown, Refused, SideError, Verdict
 from bridge.core.guards import is_outdated
 from bridge.core.mapping import Topic
-from bridge.core.model import Adjustment, Raise, Side, Who, Withdrawal, Write
+from bridge.core.model import Side, Who
 from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse, WriteResult, send_each
+from bridge.core.writes import Adjustment, Raise, Withdrawal, Write
 from bridge.mypreferences import profile_updates, views
 from bridge.mypreferences.bulk.withdrawals import (
     BulkWithdrawals,

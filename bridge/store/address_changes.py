@@ -23,8 +23,8 @@ from bridge.core.address_change import (
 )
 from bridge.core.model import PersonId, Side, address_key
 from bridge.core.ports import batched
-from bridge.core.store_port import LedgerEntry
-from bridge.store import cells, people
+from bridge.core.store_values import LedgerEntry
+from bridge.store import cell_reading, cells, people
 from bridge.store import tables as t
 from bridge.store.statements import Insert, InsertRows, among, any_of, insert_new, run_each
 
@@ -163,7 +163,7 @@ def _transfer_between(conn: sa.Connection, groups: Iterable[Sequence[PersonId]])
     """A transfer between people, who are kept from other transactions."""
     everybody = {person for group in groups for person in group}
     people.lock(conn, everybody)
-    return WithdrawalTransfer(cells.load(conn, everybody))
+    return WithdrawalTransfer(cell_reading.load(conn, everybody))
 
 
 def _new(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> list[Succession]:

@@ -12,17 +12,10 @@ from bridge.core.erasure import ErasureSettings
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import Choice, PersonId, RunId, Side, TopicId
 from bridge.core.ports import PersonView, batched
-from bridge.core.store_port import (
-    Attempt,
-    AttemptFinished,
-    AttemptStarted,
-    AttemptState,
-    Json,
-    LedgerEntry,
-)
+from bridge.core.store_values import Attempt, AttemptFinished, AttemptStarted, AttemptState, Json, LedgerEntry
 from bridge.store import cells, holds, ledger, observations, people
 from bridge.store import tables as t
-from bridge.store.cells import UNPROVEN
+from bridge.store.cell_reading import UNPROVEN
 from bridge.store.columns import scrub
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import SIZE, among, param, run_each

@@ -18,7 +18,7 @@ from bridge.core.catalogue import (
     Entry,
     catalogue_changes,
 )
-from bridge.core.store_port import Json
+from bridge.core.store_values import Json
 from bridge.store import tables as t
 from bridge.store.columns import json_text, scrub
 from bridge.store.engine import UnitOfWork

@@ -9,10 +9,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.model import CHANNEL, Challenge, ChallengeState, PersonId, RunId
-from bridge.core.store_port import LedgerEntry
+from bridge.core.store_values import LedgerEntry
 from bridge.store import cells, ledger, people
 from bridge.store import tables as t
-from bridge.store.cells import challenge_in
+from bridge.store.cell_reading import challenge_in
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import SIZE, param, run_each, upsert
 

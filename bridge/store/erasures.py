@@ -24,8 +24,8 @@ from bridge.core.erasure import (
 )
 from bridge.core.model import ClockReading, PersonId, Side, TopicId, address_key
 from bridge.core.ports import PersonView, batched
-from bridge.core.store_port import Json, LedgerEntry
-from bridge.store import cells, ledger, people
+from bridge.core.store_values import Json, LedgerEntry
+from bridge.store import cell_reading, cells, ledger, people
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import among, count_of, param, run_each, upsert
@@ -262,7 +262,7 @@ def _recheck(conn: sa.Connection, erasing: ErasureSettings, now: datetime, after
         return None
     people.lock(conn, ids.values())
     markers = {ids[key]: marker for key, marker in _markers(conn, ids, erasing.key).items()}
-    loaded, clocks = cells.load(conn, markers), ClockReading(now, erasing.skew)
+    loaded, clocks = cell_reading.load(conn, markers), ClockReading(now, erasing.skew)
     gone = {who for who, marker in markers.items() if is_silent(loaded.get(who, ()), marker, clocks)}
     _wipe(conn, sorted(gone))
     staying = [person for person in ids.values() if person not in gone]

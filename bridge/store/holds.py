@@ -11,11 +11,12 @@ from bridge.core.decision import HoldChange, hold_change
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import HoldState, PersonId, RunId, TopicId
 from bridge.core.ports import batched
-from bridge.core.store_port import AttemptState, HoldRow, Json, LedgerEntry
+from bridge.core.store_values import AttemptState, HoldRow, Json, LedgerEntry
 from bridge.store import cells, people
 from bridge.store import ledger as log
 from bridge.store import tables as t
-from bridge.store.cells import RUN_BEGAN, STANDS, standing_hold
+from bridge.store.cell_reading import STANDS, standing_hold
+from bridge.store.cells import RUN_BEGAN
 from bridge.store.columns import scrub
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import SIZE, among, param, run_each

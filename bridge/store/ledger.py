@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from bridge.core.errors import BridgeError
 from bridge.core.model import PersonId, RunId, TopicId
-from bridge.core.store_port import LedgerEntry
+from bridge.core.store_values import LedgerEntry
 from bridge.store import tables as t
 from bridge.store.columns import json_text, scrub
 from bridge.store.engine import UnitOfWork

@@ -14,10 +14,10 @@ from bridge.core.erasure import ErasureSettings
 from bridge.core.merge_observation import CellKey, LastRead, PageMerge, StoredObservation, is_repeated
 from bridge.core.model import CHANNEL, Choice, Observation, PersonId, RunId, Side, TopicId, address_key
 from bridge.core.ports import PersonView, batched
-from bridge.core.store_port import LedgerEntry, RecordResult
+from bridge.core.store_values import LedgerEntry, RecordResult
 from bridge.store import address_changes, cells, erasures, feeds, ledger, people
 from bridge.store import tables as t
-from bridge.store.cells import STANDS
+from bridge.store.cell_reading import STANDS
 from bridge.store.columns import EPOCH, LATCH, SEEN, latch_values, replace_seen
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import Insert, InsertRows, among, count_of, is_postgresql, param, run_each

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from bridge.core.erasure import ErasureSettings
 from bridge.core.model import PersonId, Side, address_key
 from bridge.core.ports import Hint
-from bridge.core.store_port import RetryItem
+from bridge.core.store_values import RetryItem
 from bridge.store import erasures, people
 from bridge.store import tables as t
 from bridge.store.columns import scrub

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.model import RunId
-from bridge.core.store_port import Json, RunKind
+from bridge.core.store_values import Json, RunKind
 from bridge.store import ledger
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork

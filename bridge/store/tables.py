@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bridge.core.catalogue import CatalogueKind
 from bridge.core.model import Block, ChallengeState, Choice, HoldState, Side
-from bridge.core.store_port import AttemptState
+from bridge.core.store_values import AttemptState
 from bridge.store.columns import AGREED, LATCH, SEEN, VERSIONS, Document, UtcMicros, flag
 
 metadata = sa.MetaData(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from bridge.core.clocks import Clock
 from bridge.core.model import Side
 from bridge.core.ports import Hint, batched
-from bridge.core.store_port import PendingEvent, WebhookEvent
+from bridge.core.store_values import PendingEvent, WebhookEvent
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork, make_engine
 from bridge.store.statements import among, count_of, insert_new, param

@@ -26,7 +26,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from bridge.core.store_port import WebhookEvent
+from bridge.core.store_values import WebhookEvent
 from bridge.mypreferences.events.webhooks import Delivery, code_in, read_delivery
 from bridge.store import InboxResult
 

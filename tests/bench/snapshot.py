@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.core.model import Side
-from bridge.core.store_port import RunKind
+from bridge.core.store_values import RunKind
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
 from bridge.dotdigital.reader import DotdigitalReader

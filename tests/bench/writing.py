@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import ceil
 
-from bridge.core.model import CHANNEL, PersonId, Side, TopicId, Who, Withdrawal, Write
+from bridge.core.model import CHANNEL, PersonId, Side, TopicId, Who
 from bridge.core.ports import WriteRequest, WriteResponse, saves_calls
+from bridge.core.writes import Withdrawal, Write
 from tests.bench.account import FIRST, START, account
 from tests.bench.measure import Measured
 

@@ -10,19 +10,9 @@ import pytest
 from bridge.core.decision import is_proven_by
 from bridge.core.errors import SideError, Verdict
 from bridge.core.mapping_check import find_problems
-from bridge.core.model import (
-    CHANNEL,
-    Adjustment,
-    Choice,
-    Evidence,
-    Observation,
-    Raise,
-    TopicId,
-    Who,
-    Withdrawal,
-    address_key,
-)
+from bridge.core.model import CHANNEL, Choice, Observation, TopicId, Who, address_key
 from bridge.core.ports import Page, PersonView, WriteRequest, WriteResponse, read_person, saves_calls
+from bridge.core.writes import Adjustment, Evidence, Raise, Withdrawal
 from tests.contract.implementations import IMPLEMENTATIONS, MAPPING, NEWS, OFFERS, Implementation, who
 from tests.port_calls import feed_named, feed_names, send_one
 

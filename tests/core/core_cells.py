@@ -19,13 +19,11 @@ from bridge.core.model import (
     HoldState,
     Observation,
     PersonId,
-    Raise,
     Side,
     StandingHold,
     TopicId,
-    Withdrawal,
-    Write,
 )
+from bridge.core.writes import Raise, Withdrawal, Write
 
 MP, DD = Side.MYPREFERENCES, Side.DOTDIGITAL
 SKEW = timedelta(seconds=2)

@@ -12,17 +12,8 @@ from bridge.core.decide import decide
 from bridge.core.decision import Act, Agree, Decision, Held, Wait, is_proven_by, is_raise
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Topic
-from bridge.core.model import (
-    Agreement,
-    Cell,
-    Choice,
-    ClockReading,
-    Observation,
-    PersonId,
-    Side,
-    Withdrawal,
-    Write,
-)
+from bridge.core.model import Agreement, Cell, Choice, ClockReading, Observation, PersonId, Side
+from bridge.core.writes import Withdrawal, Write
 
 
 @dataclass(frozen=True)

@@ -22,17 +22,8 @@ from bridge.core.decide import decide
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Wait
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Conflict, Direction, Topic
-from bridge.core.model import (
-    Adjustment,
-    Block,
-    Cell,
-    Challenge,
-    Choice,
-    Raise,
-    Resubscribe,
-    Withdrawal,
-    Write,
-)
+from bridge.core.model import Block, Cell, Challenge, Choice
+from bridge.core.writes import Adjustment, Raise, Resubscribe, Withdrawal, Write
 
 Under = tuple[Cell, bool]  # the person's e-mail channel, and whether an unsubscribe there spreads
 # What is decided, and about what.

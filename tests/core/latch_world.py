@@ -40,9 +40,8 @@ from bridge.core.model import (
     PersonId,
     Side,
     StandingHold,
-    Withdrawal,
-    Write,
 )
+from bridge.core.writes import Withdrawal, Write
 
 IN, OUT, UNSET = Choice.OPTED_IN, Choice.OPTED_OUT, Choice.UNSET
 INEFFECTIVE_MAX = 3

@@ -19,7 +19,8 @@ from bridge.core.address_change import (
 )
 from bridge.core.decide import decide
 from bridge.core.decision import is_raise, writes_of
-from bridge.core.model import Agreement, Cell, Choice, Observation, PersonId, Withdrawal
+from bridge.core.model import Agreement, Cell, Choice, Observation, PersonId
+from bridge.core.writes import Withdrawal
 
 DAYS = st.integers(1, 35)
 MOVED = day(20)

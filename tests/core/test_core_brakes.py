@@ -20,8 +20,9 @@ from bridge.core.brakes import (
     check_brakes,
     kept_bursts,
 )
-from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId
+from bridge.core.model import PersonId, Side, TopicId
 from bridge.core.watermark import advance, read_window
+from bridge.core.writes import Evidence, Raise
 
 LIMITS = BrakeLimits(raises_max=1000)
 HOLDING = BrakeLimits(raises_max=1000, hold_withdrawals=True)

@@ -15,28 +15,26 @@ from mypy import api as mypy
 
 from bridge.core.decision import HoldChange, hold_change
 from bridge.core.model import (
-    Adjustment,
     Block,
     Choice,
-    Evidence,
     HoldState,
     Observation,
     PersonId,
-    Raise,
     Side,
     StandingHold,
     TopicId,
     Who,
-    Withdrawal,
     address_key,
     mask,
 )
+from bridge.core.writes import Adjustment, Evidence, Raise, Withdrawal
 
 NEWS = TopicId("newsletter")
 EVIDENCE = Evidence(MP, day(20), READ, yes(20).version)
 
 RAISING = """
-from bridge.core.model import Adjustment, Raise, Side, TopicId, Withdrawal
+from bridge.core.model import Side, TopicId
+from bridge.core.writes import Adjustment, Raise, Withdrawal
 def wrong(withdrawal: Withdrawal) -> None:
     Raise(Side.DOTDIGITAL, TopicId("newsletter"), None)
     Adjustment(Side.DOTDIGITAL, TopicId("newsletter"), withdrawal, "DAILY")

@@ -12,20 +12,8 @@ from hypothesis import strategies as st
 from bridge.core.conflict import EvidenceProblem, PolicyResult, evidence_of, resolve_conflict
 from bridge.core.decision import is_proven_by
 from bridge.core.mapping import Conflict, Direction, Mapping, OnUnsubscribe, Topic
-from bridge.core.model import (
-    FUTURE_TOLERANCE,
-    Adjustment,
-    Block,
-    ClockReading,
-    Evidence,
-    Observation,
-    Raise,
-    Side,
-    TopicId,
-    Withdrawal,
-    Write,
-    newest,
-)
+from bridge.core.model import FUTURE_TOLERANCE, Block, ClockReading, Observation, Side, TopicId, newest
+from bridge.core.writes import Adjustment, Evidence, Raise, Withdrawal, Write
 
 CLOCKS = ClockReading(NOW, SKEW)
 TICK = timedelta(milliseconds=1)

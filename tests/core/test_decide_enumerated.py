@@ -37,7 +37,8 @@ from bridge.core.decide import decide
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait, writes_of
 from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Conflict, Direction, Topic
-from bridge.core.model import Agreement, Block, Cell, Choice, ClockReading, Observation, Resubscribe, Side
+from bridge.core.model import Agreement, Block, Cell, Choice, ClockReading, Observation, Side
+from bridge.core.writes import Resubscribe
 
 OLDER, BASE, NEWER, NEWEST = 5.0, 10.0, 20.0, 30.0
 WITHIN_SKEW = day(BASE) + timedelta(seconds=1)

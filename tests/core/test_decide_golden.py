@@ -17,7 +17,7 @@ from golden_cases_statements import STATEMENTS
 
 from bridge.core.decide import decide
 from bridge.core.decision import RULE_TEXT, Act, Rule, is_raise, writes_of
-from bridge.core.model import Withdrawal
+from bridge.core.writes import Withdrawal
 
 GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING | LATCHED | MASS | OWN_WRITES
 

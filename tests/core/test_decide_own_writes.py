@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from bridge.core.decide import decide
 from bridge.core.decision import Act, Decision, Held, Rule, is_proven_by
 from bridge.core.mapping import Conflict
-from bridge.core.model import Choice, Side, Withdrawal, Write
+from bridge.core.model import Choice, Side
 from bridge.core.own_writes import OwnWrite
-from bridge.core.store_port import LedgerEntry, Receipt
+from bridge.core.store_values import LedgerEntry, Receipt
+from bridge.core.writes import Withdrawal, Write
 from tests.sizes import size
 
 IN, OUT = Choice.OPTED_IN, Choice.OPTED_OUT

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bridge.app import App, Options
 from bridge.core.errors import SideError
 from bridge.core.model import RunId, Side
-from bridge.core.store_port import Counts, RunKind
+from bridge.core.store_values import Counts, RunKind
 from bridge.daemon.daemon import Daemon
 from bridge.engine.context import Progress
 from bridge.engine.report import Report, WriteCounts

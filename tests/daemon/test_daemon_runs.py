@@ -13,7 +13,7 @@ import pytest
 from bridge.app import App, Options
 from bridge.core.errors import ConfigError, LeaseHeld, Unreachable
 from bridge.core.model import Side, TopicId
-from bridge.core.store_port import RunKind
+from bridge.core.store_values import RunKind
 from bridge.engine.run import RunOptions
 from bridge.settings import load
 from bridge.store import Store

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge.core.model import Side
-from bridge.core.store_port import WebhookEvent
+from bridge.core.store_values import WebhookEvent
 from bridge.settings import load
 from bridge.store import InboxResult
 from bridge.web.server import HttpAnswer, WebServer, make_app

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from bridge.core.model import Evidence, PersonId, Raise, Resubscribe, Side, TopicId, Who, Withdrawal
+from bridge.core.model import PersonId, Side, TopicId, Who
+from bridge.core.writes import Evidence, Raise, Resubscribe, Withdrawal
 from bridge.dotdigital.client.access import basic_auth
 from bridge.dotdigital.client.errors import to_error
 from bridge.dotdigital.limits.limiter import RateLimiter

@@ -7,8 +7,9 @@ from dotdigital_world import NEWS, NEWSLETTER, START, who
 
 from bridge.core.errors import SideError
 from bridge.core.mapping import Mapping
-from bridge.core.model import Choice, Side, Withdrawal
+from bridge.core.model import Choice, Side
 from bridge.core.ports import WriteRequest, WriteResponse, read_person
+from bridge.core.writes import Withdrawal
 from bridge.dotdigital.client.access import NO_V3, V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3

@@ -12,8 +12,9 @@ import pytest
 from dotdigital_world import NEWS, NEWSLETTER, START, who
 
 from bridge.core.errors import NotFound, Refused
-from bridge.core.model import ConsentRecord, Evidence, Raise, Side
+from bridge.core.model import ConsentRecord, Side
 from bridge.core.ports import Unrecorded, WriteResponse
+from bridge.core.writes import Evidence, Raise
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.contact_writer import add_consent_records
 from bridge.dotdigital.replica import DotdigitalReplica

@@ -11,7 +11,7 @@ from dotdigital_world import NEWS, START
 from bridge.core.mapping import Mapping
 from bridge.core.model import Side
 from bridge.core.ports import Hint, Page, cursor_key
-from bridge.core.store_port import RunKind
+from bridge.core.store_values import RunKind
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import ExportedEvent

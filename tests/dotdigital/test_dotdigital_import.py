@@ -24,8 +24,9 @@ from dotdigital_world import (
 
 from bridge.core.errors import AlreadyDone, NotFound, OutcomeUnknown, Refused, SideError, Verdict
 from bridge.core.mapping import Mapping
-from bridge.core.model import CHANNEL, Choice, Raise, Resubscribe, TopicId, Withdrawal
+from bridge.core.model import CHANNEL, Choice, TopicId
 from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.writes import Raise, Resubscribe, Withdrawal
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange
 from bridge.dotdigital.importer import KEY, LARGEST_BODY, InMemoryKeyValue, JobStore, bundles

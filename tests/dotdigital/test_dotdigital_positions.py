@@ -15,8 +15,9 @@ import pytest
 from dotdigital_world import BEFORE, CATEGORY, DAILY, NEWS, NEWSLETTER, START, WEEKLY, who
 
 from bridge.core.errors import Refused, SideError
-from bridge.core.model import Evidence, Raise, Side, Withdrawal
+from bridge.core.model import Side
 from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.writes import Evidence, Raise, Withdrawal
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import Addressee, ContactsPage

@@ -24,8 +24,9 @@ from dotdigital_world import (
 )
 
 from bridge.core.errors import MappingStale, NotFound, OutcomeUnknown, Refused
-from bridge.core.model import CHANNEL, Adjustment, Choice, Raise, Resubscribe, Side, TopicId, Withdrawal
+from bridge.core.model import CHANNEL, Choice, Side, TopicId
 from bridge.core.ports import Repaired, Replica, WriteResponse, read_person
+from bridge.core.writes import Adjustment, Raise, Resubscribe, Withdrawal
 from bridge.dotdigital.replica import DotdigitalReplica
 from bridge.sandbox.dotdigital import DotdigitalState
 from bridge.sandbox.faults import InjectedFault

@@ -20,8 +20,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from bridge.core.errors import SideError
-from bridge.core.model import HoldState, Raise, Side
+from bridge.core.model import HoldState, Side
 from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.writes import Raise
 from bridge.engine.report import Report
 from bridge.store import Store
 from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, UNSET, World

@@ -11,8 +11,9 @@ import pytest
 from bridge.core.brakes import BrakeLimits
 from bridge.core.errors import OutcomeUnknown, ServerError, SideError, Throttled, Unreachable
 from bridge.core.mapping import Conflict
-from bridge.core.model import CHANNEL, Cell, Choice, Side, Write
-from bridge.core.store_port import AttemptState
+from bridge.core.model import CHANNEL, Cell, Choice, Side
+from bridge.core.store_values import AttemptState
+from bridge.core.writes import Write
 from bridge.store import Store
 from tests.engine.world import IN, MINE, NEWS, OFFERS, OUT, THEIRS, World, trouble
 

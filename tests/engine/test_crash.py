@@ -25,7 +25,8 @@ from bridge.core.errors import (
     Unreachable,
     Verdict,
 )
-from bridge.core.model import CHANNEL, HoldState, Resubscribe, Side
+from bridge.core.model import CHANNEL, HoldState, Side
+from bridge.core.writes import Resubscribe
 from tests.engine.crash_world import (
     BOB,
     RAISED,

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bridge.core.errors import OutcomeUnknown
-from bridge.core.model import CHANNEL, Block, ChallengeState, Resubscribe
+from bridge.core.model import CHANNEL, Block, ChallengeState
 from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.writes import Resubscribe
 from tests.engine.world import ADA, IN, MAPPING, MINE, OUT, THEIRS, UNSET, World, trouble
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.core.model import Who, Withdrawal
+from bridge.core.model import Who
 from bridge.core.ports import PersonView, WriteRequest, WriteResponse
 from bridge.core.priority import Priority, current_priority
+from bridge.core.writes import Withdrawal
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, World
 
 

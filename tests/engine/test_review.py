@@ -10,8 +10,9 @@ import pytest
 
 from bridge.core.errors import Ambiguous, DrainIncomplete, InvalidResponse, ServerError, Unreachable
 from bridge.core.mapping import FilterRef, Topic
-from bridge.core.model import CHANNEL, Block, Resubscribe, Side, TopicId, Who
+from bridge.core.model import CHANNEL, Block, Side, TopicId, Who
 from bridge.core.ports import ListingCursor, Page, PersonView, WriteRequest, WriteResponse
+from bridge.core.writes import Resubscribe
 from tests.engine.world import ADA, BOB, IN, MAPPING, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 
 # a feed that answers badly

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bridge.core.errors import ServerError, Unreachable
-from bridge.core.store_port import WebhookEvent
+from bridge.core.store_values import WebhookEvent
 from bridge.store import InboxResult, WebhookInbox
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, World, trouble
 

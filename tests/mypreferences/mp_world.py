@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
-from bridge.core.model import Evidence, PersonId, Raise, Side, TopicId, Who, Withdrawal
+from bridge.core.model import PersonId, Side, TopicId, Who
+from bridge.core.writes import Evidence, Raise, Withdrawal
 from bridge.mypreferences.auth import SignIn
 from bridge.mypreferences.auth.oauth import ClientCredentials
 from bridge.mypreferences.client import MyPreferencesClient

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.store_port import WebhookEvent
+from bridge.core.store_values import WebhookEvent
 from bridge.mypreferences.events.webhooks import MOST, code_in, read_delivery
 
 FULL: dict[str, Any] = {

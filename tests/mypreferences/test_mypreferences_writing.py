@@ -13,8 +13,9 @@ from bridge.core.errors import (
     Refused,
 )
 from bridge.core.mapping import FilterRef, Topic
-from bridge.core.model import Adjustment, Choice, Evidence, Observation, Side, TopicId
+from bridge.core.model import Choice, Observation, Side, TopicId
 from bridge.core.ports import Hint, WriteResponse, read_person
+from bridge.core.writes import Adjustment, Evidence
 from bridge.mypreferences.replica import MyPreferencesReplica
 from bridge.sandbox.faults import InjectedFault
 from tests.mypreferences.mp_world import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.core.errors import OutcomeUnknown
-from bridge.core.model import Write
+from bridge.core.writes import Write
 from bridge.engine.report import Report
 from tests.engine.crash_world import CrashWorld, Killed, Wire
 from tests.engine.world import ADA, IN, NEWS, OUT, THEIRS, World

@@ -11,8 +11,9 @@ import pytest
 
 from bridge.core.brakes import BrakeLimits, Tally, check_brakes
 from bridge.core.errors import BridgeError
-from bridge.core.model import Raise, Side, Write
-from bridge.core.store_port import AttemptStarted, LedgerEntry, RunKind
+from bridge.core.model import Side
+from bridge.core.store_values import AttemptStarted, LedgerEntry, RunKind
+from bridge.core.writes import Raise, Write
 from bridge.engine.plan import Plan
 from bridge.engine.weigh import window_use
 from tests.engine.world import IN, NEWS, OUT, World

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from bridge.core.errors import OutcomeUnknown
-from bridge.core.model import Choice, Write
+from bridge.core.model import Choice
 from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.core.writes import Write
 from tests.engine.crash_world import CrashWorld, Killed, Wire
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS
 from tests.fakes import FakePerson, FakeSide

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, OnUnsubscribe, Topic
 from bridge.core.model import CHANNEL, Side, TopicId
-from bridge.core.store_port import RunKind
+from bridge.core.store_values import RunKind
 from bridge.engine.context import RunContext, Services, Tuning
 from bridge.engine.sweep import sweep
 from bridge.mypreferences.auth.oauth import ClientCredentials

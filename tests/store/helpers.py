@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.core.model import Agreement, Cell, Choice, Observation, PersonId, RunId, Side, TopicId
 from bridge.core.ports import PersonView
-from bridge.core.store_port import (
+from bridge.core.store_values import (
     AttemptFinished,
     AttemptStarted,
     AttemptState,

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.core.model import Agreement, PersonId, RunId
-from bridge.core.store_port import AttemptState, Counts, LedgerEntry, RunKind, Settlement
+from bridge.core.store_values import AttemptState, Counts, LedgerEntry, RunKind, Settlement
 from bridge.store import Store
 from bridge.store.cells import _DIRTY
 from tests.store.helpers import (

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bridge.core.erasure import ErasureKey, ErasureSettings
 from bridge.core.model import RunId
 from bridge.core.ports import Hint
-from bridge.core.store_port import WebhookEvent
+from bridge.core.store_values import WebhookEvent
 from bridge.store import Store
 from bridge.store import tables as t
 from bridge.store.engine import make_engine

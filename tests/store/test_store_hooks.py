@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.core.ports import Hint
-from bridge.core.store_port import WebhookEvent
+from bridge.core.store_values import WebhookEvent
 from bridge.store import InboxResult, Store, WebhookInbox
 from bridge.store import tables as t
 from bridge.store.engine import make_engine

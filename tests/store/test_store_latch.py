@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 
 from bridge.core.model import CHANNEL, Block, HoldState, Latch, RunId, Side, TopicId
-from bridge.core.store_port import Settlement
+from bridge.core.store_values import Settlement
 from bridge.store import Store, migrate
 from bridge.store.engine import make_engine
 from tests.prepared import real_migrations

@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 
 from bridge.core.errors import LeaseHeld
-from bridge.core.store_port import RunKind
+from bridge.core.store_values import RunKind
 from bridge.store import Store
 from tests.store.helpers import ANN, IN, THEIRS, Clock, at, begun, news
 from tests.waiting import PATIENCE

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.model import PersonId
-from bridge.core.store_port import LedgerEntry
+from bridge.core.store_values import LedgerEntry
 from bridge.store import LedgerBroken, Store, Verified
 from bridge.store import tables as t
 from bridge.store.ledger import NOTHING

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.core.model import CHANNEL, Block, Choice, RunId, Side, TopicId
-from bridge.core.store_port import LedgerEntry, RecordResult, Settlement, TopicReset
+from bridge.core.store_values import LedgerEntry, RecordResult, Settlement, TopicReset
 from bridge.store import Store
 from tests.store.helpers import (
     ANN,

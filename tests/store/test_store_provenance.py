@@ -14,7 +14,7 @@ from alembic.config import Config
 
 from bridge.core.model import RunId
 from bridge.core.own_writes import OwnWrite
-from bridge.core.store_port import AttemptStarted, AttemptState, LedgerEntry, Receipt
+from bridge.core.store_values import AttemptStarted, AttemptState, LedgerEntry, Receipt
 from bridge.store import Store, migrate
 from bridge.store import tables as t
 from bridge.store.columns import EPOCH

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.core.store_port import AttemptState, Settlement
+from bridge.core.store_values import AttemptState, Settlement
 from bridge.store import Store
 from tests.forked import ForkedProcess, run_code
 from tests.store.helpers import (
@@ -33,7 +33,7 @@ from tests.store.helpers import (
 
 PRELUDE = """
 import sys
-from bridge.core.store_port import LedgerEntry
+from bridge.core.store_values import LedgerEntry
 from bridge.store import Store
 from bridge.store.key_values import facts_in
 from tests.store.helpers import IN, THEIRS, Clock, at, begun, logged, news

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.model import HoldState, RunId, StandingHold
 from bridge.core.ports import Hint
-from bridge.core.store_port import LedgerEntry, Settlement
+from bridge.core.store_values import LedgerEntry, Settlement
 from bridge.store import Store
 from tests.store.helpers import (
     ANN,

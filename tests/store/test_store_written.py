@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bridge.core.store_port import AttemptState
+from bridge.core.store_values import AttemptState
 from bridge.store import Store
 from tests.store.helpers import (
     ANN,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from bridge.core.errors import OutcomeUnknown, SideError, SignInRefused, Unreachable, Verdict
 from bridge.core.mapping import Topic
-from bridge.core.model import Withdrawal
 from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse, WriteResult, batched
+from bridge.core.writes import Withdrawal
 from bridge.mypreferences import profile_updates
 from bridge.mypreferences.bulk.importer import Importer
 from bridge.mypreferences.bulk.segment_export import calls_to_read

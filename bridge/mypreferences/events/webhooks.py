@@ -19,7 +19,7 @@ from bridge.core.errors import FeedDeaf, OutcomeUnknown, Refused, SideError
 from bridge.core.mapping import ConsentRef, FilterRef
 from bridge.core.mapping import Mapping as TopicMapping
 from bridge.core.ports import KeyValue
-from bridge.core.store_port import WebhookEvent
+from bridge.core.store_values import WebhookEvent
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.events.types import EventRelevance, normalised, relevance_of
 from bridge.mypreferences.wire.events import EventInterest, Subscription
