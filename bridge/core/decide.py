@@ -56,7 +56,7 @@ def decide(
     there counts as a withdrawal of this topic at Dotdigital."""
     if waiting := _must_wait(topic, cell):  # 1
         return waiting
-    cell = under_latch(_without_lapsed_hold(cell), now.clocks)
+    cell = under_latch(_without_lapsed_hold(cell), now.clocks, now.epochs.get(cell.topic))
     under_channel = unsubscribe_withdraws_topics and not topic.is_channel
     shown = _under_channel(cell, channel) if under_channel else cell  # 2
     decision = _goal(topic, shown, now)  # 3

@@ -11,7 +11,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.core.conflict import evidence_of
-from bridge.core.model import Agreement, Cell, Choice, ClockReading, Latch, Observation, Side
+from bridge.core.model import (
+    Agreement,
+    Cell,
+    Choice,
+    ClockReading,
+    Latch,
+    Observation,
+    Side,
+    newest,
+)
 from bridge.core.writes import Evidence
 
 _RETRY_AFTER = (timedelta(0), timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
@@ -40,13 +49,18 @@ def latch_after(
     return Latch(side, at, new.read_at)
 
 
-def under_latch(cell: Cell, clocks: ClockReading) -> Cell:
-    """The cell as it is decided: the side of a latched opt-out still counts as opted out."""
+def under_latch(cell: Cell, clocks: ClockReading, mapped: datetime | None = None) -> Cell:
+    """The cell as it is decided: the side of a latched opt-out still counts as opted out. `mapped` is when its
+    topic came to mean what it does now: no opt-in from before ends the latch."""
     latch = cell.latch
     seen = None if latch is None else cell.seen.get(latch.side)
-    if latch is None or seen is None or seen.opted_out or _is_overtaken(cell, latch, clocks):
+    if latch is None or seen is None or seen.opted_out:
         return cell
-    return replace(cell, seen={**cell.seen, latch.side: _latched(latch, seen)})
+    latched = replace(cell, seen={**cell.seen, latch.side: _latched(latch, seen)})
+    said = latched.dated(latch.side)
+    if said is not None and _is_overtaken(cell, latch.side, newest(said, mapped), clocks):
+        return cell
+    return latched
 
 
 def _latched(latch: Latch, seen: Observation) -> Observation:
@@ -62,14 +76,17 @@ def _latched(latch: Latch, seen: Observation) -> Observation:
     )
 
 
-def _is_overtaken(cell: Cell, latch: Latch, clocks: ClockReading) -> bool:
-    """Whether its side is opted in again, on a dated statement at either side that is newer."""
-    if latch.at is None or not cell.seen[latch.side].opted_in:
+def _is_overtaken(cell: Cell, side: Side, newer_than: datetime | None, clocks: ClockReading) -> bool:
+    """Whether the side of a latch is opted in again, on a dated statement at either side that is newer. Where
+    we wrote the opt-in, the date of what we wrote counts: it may have landed after the opt-out."""
+    if not cell.seen[side].opted_in:
         return False
-    return any(
-        seen.opted_in and isinstance(evidence_of(side, seen, newer_than=latch.at, clocks=clocks), Evidence)
-        for side, seen in cell.seen.items()
+    found = (
+        evidence_of(one, seen, newer_than=newer_than, clocks=clocks, dated=cell.dated(one))
+        for one, seen in cell.seen.items()
+        if seen.opted_in
     )
+    return any(isinstance(one, Evidence) for one in found)
 
 
 def is_incomplete(cell: Cell, agreement: Agreement) -> bool:
@@ -93,9 +110,10 @@ def hold_ground(cell: Cell) -> str:
 
 def _shows_later_opt_in(cell: Cell, latch: Latch) -> bool:
     seen = cell.seen.get(latch.side)
-    if seen is None or seen.changed_at is None or latch.at is None:
+    said = None if seen is None else cell.dated(latch.side)
+    if seen is None or said is None or latch.at is None:
         return False
-    return seen.opted_in and seen.stated and seen.changed_at > latch.at
+    return seen.opted_in and seen.stated and said > latch.at
 
 
 def retry_delay(tries: int) -> timedelta:
