@@ -13,6 +13,7 @@ from bridge.core.model import (
     Cell,
     Choice,
     HoldState,
+    Latch,
     PersonId,
     RunId,
     Side,
@@ -94,6 +95,12 @@ class Receipt:
     def gives_way_to(self, agreed: Agreement | None, begun_at: datetime) -> bool:
         """Whether another agreement is newer than this one, whose write was begun at `begun_at`."""
         return agreed is not None and (agreed.decided_at > begun_at or agreed.at > self.agreement.at)
+
+    def covers(self, latch: Latch | None) -> bool:
+        """Whether this agreement ends that latch. An opt-in ends none that came after it was decided: our own
+        write may have hidden the opt-out."""
+        out = self.agreement.choice is Choice.OPTED_OUT
+        return out or (self.decided is not None and latch == self.decided.latch)
 
 
 class AttemptState(StrEnum):

@@ -109,16 +109,13 @@ _UNSEE = {
     .values(dict.fromkeys(SEEN[side].names))
     for side in Side
 }
-_UNLATCH = (
-    sa.update(t.cells)
-    .where(*_OF_TOPIC, _c.withdrawal_side == sa.bindparam("at_side"))
-    .values({**dict.fromkeys(LATCH.names), "tries": 0, "retry_at": None})
-)
 _DISAGREE = (
     sa.update(t.cells)
     .where(*_OF_TOPIC, among(_c.agreed_choice, "choices"))
     .values(dict.fromkeys((*AGREED.names, *VERSIONS.values())))
 )
+_UNLATCH = sa.update(t.cells).where(*_OF_TOPIC).values(dict.fromkeys(LATCH.names))
+_TRY_AT_ONCE = sa.update(t.cells).where(*_OF_TOPIC, _c.tries > 0).values(tries=0, retry_at=None)
 _CLOSE_HOLDS = (
     sa.update(t.holds)
     .where(STANDS, _h.person_id.between(*_RANGE), _h.topic == sa.bindparam("about"))
@@ -266,8 +263,10 @@ def _reset(conn: sa.Connection, reset: TopicReset, cells: Mapping[str, Any], now
     """Forget what no longer counts of one topic, for the people of a range."""
     for side in reset.unseen:
         conn.execute(_UNSEE[side], cells)
-        conn.execute(_UNLATCH, {**cells, "at_side": side})  # it was about what the topic meant before
+    if Choice.OPTED_OUT in reset.choices:
+        conn.execute(_UNLATCH, cells)
     if reset.choices:
+        conn.execute(_TRY_AT_ONCE, cells)
         ended = [AttemptState.FAILED, AttemptState.DEAD]
         conn.execute(_DISAGREE, {**cells, "choices": [choice.value for choice in reset.choices]})
         conn.execute(_CLOSE_HOLDS, {**cells, "now": now})
@@ -289,7 +288,7 @@ def agree(conn: sa.Connection, run: RunId, receipts: Sequence[tuple[Receipt, dat
         if one.gives_way_to(cell.agreed, begun_at):
             continue
         ground = "" if one.decided is None else cell.ground_since(one.decided, one.written)
-        settled = cell.is_settled(ground, began)
+        settled = cell.is_settled(ground, began) and one.covers(cell.latch)
         left = not settled or is_incomplete(cell, one.agreement)
         latch = latch_values(None if settled else cell.latch)
         row = {"person": one.person, "about": one.topic, "is_dirty": left}

@@ -1,0 +1,107 @@
+"""Where the rules of the safety core meet: latches, our own writes, scopes, clocks and erasures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.core.errors import Unreachable
+from bridge.core.ports import WriteRequest, WriteResponse
+from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World, trouble
+from tests.safety.late_side import LateWorld
+from tests.safety.safety_world import SafetyLive
+from tests.safety.test_scope_version import PROFILING_MAPPED, _edit
+from tests.scenarios.live import PROFILING
+
+
+@pytest.fixture
+def late(tmp_path: Path) -> LateWorld:
+    made = LateWorld(tmp_path)
+    made.both(ADA, NEWS, OUT)
+    made.started()
+    return made
+
+
+# latches and our own writes
+
+
+def test_our_own_late_opt_in_ends_no_latched_opt_out(late: LateWorld) -> None:
+    """Our opt-in is under way when the person opts out at Dotdigital; MyPreferences takes no writes just then,
+    and our opt-in lands after both."""
+    late.say(MINE, ADA, NEWS, IN)
+    late.theirs.holding, late.theirs.answers = True, False
+    late.run()
+    late.pass_time(minutes=1)
+    late.say(THEIRS, ADA, NEWS, OUT)
+    late.sides[MINE].fail["send_one"] = [trouble(Unreachable, MINE)] * 2
+    late.pass_time(minutes=1)
+    late.run()
+    assert late.cell(ADA).latch
+    late.pass_time(minutes=1)
+    late.theirs.land()
+    late.sides[MINE].fail.clear()
+    late.runs(4)
+    assert late.shows(ADA) == (OUT, OUT)
+
+
+def test_an_opt_out_seen_while_our_opt_in_is_being_sent_is_not_undone_by_it(world: World) -> None:
+    """The person opts out at Dotdigital after the confirming read; a feed shows it before our call arrives."""
+    world.both(ADA, NEWS, OUT)
+    world.started()
+    world.say(MINE, ADA, NEWS, IN)
+    send = world.sides[THEIRS]._send_one
+
+    def seen_before(request: WriteRequest) -> WriteResponse:
+        world.sides[THEIRS]._send_one = send  # type: ignore[method-assign]
+        world.pass_time(seconds=5)
+        world.say(THEIRS, ADA, NEWS, OUT)
+        world.pass_time(seconds=5)
+        world.plan()
+        assert world.cell(ADA).latch
+        world.pass_time(seconds=5)
+        return send(request)
+
+    world.sides[THEIRS]._send_one = seen_before  # type: ignore[method-assign]
+    for _ in range(4):
+        world.run()
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+# latches and what a topic is mapped to
+
+
+def test_an_opt_in_to_what_a_topic_is_mapped_to_now_ends_no_opt_out_from_before(live: SafetyLive) -> None:
+    """An opt-out waits for MyPreferences; the topic is re-pointed to a preference that the person ticked
+    before that."""
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    live.refuse_writes(MINE, 503)
+    live.say(THEIRS, ada, NEWS, OUT)
+    live.runs(2)
+    live.clock.advance(600)
+    live.dotdigital.set_preference(live.contact(ada), 1011, True, live.clock.now())
+    live.clock.advance(600)
+    _edit(live, ("preference = 1002", "preference = 1011"))
+    live.accept_writes(MINE)
+    live.runs(3)
+    live.run(full=True)
+    assert live.mine(ada, NEWS) is OUT
+
+
+def test_an_opt_out_goes_to_nothing_else_once_a_topic_is_re_pointed_at_both_sides(live: SafetyLive) -> None:
+    """An opt-out waits for MyPreferences; the topic then means another purpose at both sides."""
+    ada = live.add("ada", both={NEWS: IN, PROFILING: IN})
+    _edit(live, (PROFILING_MAPPED, ""))
+    live.started()
+    live.refuse_writes(MINE, 503)
+    live.say(THEIRS, ada, NEWS, OUT)
+    live.runs(2)
+    news, consent = (
+        '{ filter = "NEWS_EMAIL" }',
+        '{ consent = "Profiling", version = "1.0", locale = "en_US" }',
+    )
+    _edit(live, ("preference = 1002", "preference = 1010"), (news, consent))
+    live.accept_writes(MINE)
+    live.runs(3)
+    assert live.shows(ada, PROFILING) == (IN, IN)
