@@ -125,6 +125,14 @@ def _names(read: Mapping[TopicId, Names]) -> str:
     return json.dumps(plain, ensure_ascii=False)
 
 
+def _read_times(text: str) -> Mapping[TopicId, datetime]:
+    return {TopicId(topic): datetime.fromisoformat(at) for topic, at in json.loads(text).items()}
+
+
+def _times(times: Mapping[TopicId, datetime]) -> str:
+    return json.dumps({topic: _instant(at) for topic, at in times.items()}, ensure_ascii=False)
+
+
 def _read_awaited(text: str) -> Sequence[AwaitedEvent]:
     return tuple(
         AwaitedEvent(Side(row["side"]), tuple(row["records"]), datetime.fromisoformat(row["at"]))
@@ -192,6 +200,10 @@ class Facts:
 
     read_names = _Fact("read_names", _read_names, _names)
     """What each topic was mapped to when its people were last read, be it by a dry run."""
+
+    trial_since = _Fact("trial_since", _read_times, _times)
+    """Since when topics are read by a mapping that was not let through yet: the latches that this makes go if
+    it is changed again."""
 
     bursts = _Fact("bursts", _read_bursts, _bursts)
     """The minutes found in which many people were opted in or unsubscribed at once."""

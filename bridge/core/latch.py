@@ -50,8 +50,8 @@ def latch_after(
 
 
 def under_latch(cell: Cell, clocks: ClockReading, mapped: datetime | None = None) -> Cell:
-    """The cell as it is decided: the side of a latched opt-out still counts as opted out. `mapped` is when its
-    topic came to mean what it does now: no opt-in from before ends the latch."""
+    """The cell as it is decided: the side of a latched opt-out still counts as opted out. `mapped` is when
+    its topic came to mean what it does now: no opt-in from before ends the latch."""
     latch = cell.latch
     seen = None if latch is None else cell.seen.get(latch.side)
     if latch is None or seen is None or seen.opted_out:

@@ -71,11 +71,13 @@ class Settlement:
 @dataclass(frozen=True, slots=True)
 class TopicReset:
     """What no longer counts of a topic that is mapped to something else: observations of `unseen`, and
-    agreements on these `choices`; with agreements go the holds."""
+    agreements on these `choices`; with agreements go the holds. At the sides of `unseen` go also the latches
+    from `latched_since` on, which a mapping made that never wrote anything."""
 
     topic: TopicId
     unseen: Sequence[Side] = ()
     choices: Sequence[Choice] = ()
+    latched_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,11 @@ class TopicScopes:
                 f"mapping: its change would write {len(tally.remapped)} of {people} people, more than "
                 f"{CHANGE_MAX} and more than {CHANGE_SHARE:.0%} ({'. '.join(texts)}). {_WAIT}"
             )
+        if not self.dry:
+            trials = self.run.state.facts.trial_since or {}
+            self.run.state.facts.trial_since = {
+                topic: at for topic, at in trials.items() if topic not in changed
+            }
         for text in texts:
             self.run.health.warn(f"mapping: {text}")
         if any(self.scopes[topic].epoch is not None for topic in changed):
@@ -131,8 +136,9 @@ def _forget(
     read: Mapping[TopicId, Names] = facts.read_names or {topic: scope.names for topic, scope in known.items()}
     now = {topic.id: names_of(topic) for topic in run.mapping.all}
     agreed = {} if dry else {change.topic: change.forgotten for change in changes}
+    trials = dict(facts.trial_since or {})
     resets = [
-        TopicReset(topic, _moved(read.get(topic), names), tuple(agreed.get(topic, ())))
+        TopicReset(topic, _moved(read.get(topic), names), tuple(agreed.get(topic, ())), trials.get(topic))
         for topic, names in now.items()
     ]
     body = {"changes": {change.topic: change.what for change in changes}, "mapping": run.mapping.digest}
@@ -144,6 +150,9 @@ def _forget(
     )
     if facts.mapping_digest is not None:
         facts.sweep_due = "mapping"
+    waiting = {change.topic for change in changes} | {topic for topic in known if known[topic].change}
+    moved = {reset.topic: run.now() for reset in resets if reset.unseen}
+    facts.trial_since = {topic: at for topic, at in {**trials, **moved}.items() if topic in waiting}
     facts.read_names = {**read, **now}
     facts.mapping_digest = run.mapping.digest
 

@@ -115,6 +115,10 @@ _DISAGREE = (
     .values(dict.fromkeys((*AGREED.names, *VERSIONS.values())))
 )
 _UNLATCH = sa.update(t.cells).where(*_OF_TOPIC).values(dict.fromkeys(LATCH.names))
+_UNLATCH_SINCE = _UNLATCH.where(
+    _c.withdrawal_side == sa.bindparam("at_side"),
+    _c.withdrawal_seen_at >= param("since", _c.withdrawal_seen_at),
+)
 _TRY_AT_ONCE = sa.update(t.cells).where(*_OF_TOPIC, _c.tries > 0).values(tries=0, retry_at=None)
 _CLOSE_HOLDS = (
     sa.update(t.holds)
@@ -263,6 +267,8 @@ def _reset(conn: sa.Connection, reset: TopicReset, cells: Mapping[str, Any], now
     """Forget what no longer counts of one topic, for the people of a range."""
     for side in reset.unseen:
         conn.execute(_UNSEE[side], cells)
+        if reset.latched_since is not None:
+            conn.execute(_UNLATCH_SINCE, {**cells, "at_side": side, "since": reset.latched_since})
     if Choice.OPTED_OUT in reset.choices:
         conn.execute(_UNLATCH, cells)
     if reset.choices:

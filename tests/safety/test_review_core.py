@@ -8,9 +8,10 @@ import pytest
 
 from bridge.core.errors import Unreachable
 from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.engine.plan import make_plan
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World, trouble
 from tests.safety.late_side import LateWorld
-from tests.safety.safety_world import SafetyLive
+from tests.safety.safety_world import SafetyLive, is_open
 from tests.safety.test_scope_version import PROFILING_MAPPED, _edit
 from tests.scenarios.live import PROFILING
 
@@ -27,8 +28,8 @@ def late(tmp_path: Path) -> LateWorld:
 
 
 def test_our_own_late_opt_in_ends_no_latched_opt_out(late: LateWorld) -> None:
-    """Our opt-in is under way when the person opts out at Dotdigital; MyPreferences takes no writes just then,
-    and our opt-in lands after both."""
+    """Our opt-in is under way when the person opts out at Dotdigital; MyPreferences takes no writes just
+    then, and our opt-in lands after both."""
     late.say(MINE, ADA, NEWS, IN)
     late.theirs.holding, late.theirs.answers = True, False
     late.run()
@@ -46,7 +47,8 @@ def test_our_own_late_opt_in_ends_no_latched_opt_out(late: LateWorld) -> None:
 
 
 def test_an_opt_out_seen_while_our_opt_in_is_being_sent_is_not_undone_by_it(world: World) -> None:
-    """The person opts out at Dotdigital after the confirming read; a feed shows it before our call arrives."""
+    """The person opts out at Dotdigital after the confirming read; a feed shows it before our call is
+    answered."""
     world.both(ADA, NEWS, OUT)
     world.started()
     world.say(MINE, ADA, NEWS, IN)
@@ -105,3 +107,42 @@ def test_an_opt_out_goes_to_nothing_else_once_a_topic_is_re_pointed_at_both_side
     live.accept_writes(MINE)
     live.runs(3)
     assert live.shows(ada, PROFILING) == (IN, IN)
+
+
+def test_a_plan_with_a_mistaken_mapping_leaves_nothing_behind(live: SafetyLive) -> None:
+    """A dry run with a topic re-pointed by mistake; then the mapping is as it was."""
+    people = [live.add(f"p{number}", both={NEWS: IN}) for number in range(5)]
+    live.started()
+    for address in people:
+        live.dotdigital.set_preference(live.contact(address), 1011, False, live.clock.now())
+    live.clock.advance(600)
+    live.run()
+    _edit(live, ("preference = 1002", "preference = 1011"))
+    live.clock.advance(60)
+    make_plan(live.app.services())
+    _edit(live, ("preference = 1011", "preference = 1002"))
+    live.runs(3)
+    assert {live.shows(address) for address in people} == {(IN, IN)}
+
+
+def test_a_mistaken_mapping_that_waited_for_approval_leaves_nothing_behind(live: SafetyLive) -> None:
+    """Two preferences are swapped by mistake, which waits for approval; then the mapping is as it was."""
+    people = [live.add(f"p{number}", both={NEWS: IN, PROFILING: IN}) for number in range(12)]
+    live.started()
+    for address in people:
+        live.say(MINE, address, PROFILING, OUT)
+    live.runs(2)
+    before = (live.folder / "mapping.toml").read_text()
+    _edit(
+        live, ("preference = 1002", "preference = 9"), ("preference = 1010", "preference = 1002"),
+        ("preference = 9", "preference = 1010"),
+    )  # fmt: skip
+    assert is_open(live.run())
+    (live.folder / "mapping.toml").write_text(before)
+    live.restart()
+    live.runs(2)
+    report = live.run(approve_mapping=True)
+    live.run()
+    assert {live.shows(address, NEWS) for address in people} == {(IN, IN)}
+    assert {live.shows(address, PROFILING) for address in people} == {(OUT, OUT)}
+    assert not report.written.writes
