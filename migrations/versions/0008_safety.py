@@ -76,7 +76,10 @@ def _index(name: str, table: str, column: str, *, where: str) -> None:
 
 
 def _latch(side: str) -> None:
-    """Opt-outs that were seen and are not agreed: the newest of each cell."""
+    """Opt-outs that were seen and are not agreed: the newest of each cell. Where an opt-out is agreed and
+    nothing is left to be decided, a later date is that of our own write."""
+    other = "dotdigital" if side == "mypreferences" else "mypreferences"
+    dirty, across = sa.column("dirty", sa.Boolean), sa.column(f"{other}_choice")
     choice, stated, reason, said, read = (
         sa.column(f"{side}_{name}") for name in ("choice", "stated", "reason", "changed_at", "read_at")
     )
@@ -89,6 +92,12 @@ def _latch(side: str) -> None:
             stated == sa.true(),
             sa.func.coalesce(reason, "") != "pending_update",
             sa.or_(agreed.is_(None), agreed != "opted_out", said > agreed_at),
+            sa.or_(
+                agreed.is_(None),
+                agreed != "opted_out",
+                dirty == sa.true(),
+                sa.func.coalesce(across, "") == "opted_in",
+            ),
             sa.or_(latched.is_(None), said.is_(None), said > at),
         )
         .values(withdrawal_side=side, withdrawal_at=said, withdrawal_seen_at=read)

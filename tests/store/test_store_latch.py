@@ -226,6 +226,18 @@ STORED = {
     "agreed, undated": cell_row(
         "agreed-2", **shown("dotdigital", "opted_out"), **was_agreed("opted_out", 50)
     ),
+    "agreed, and dated later by our own write": cell_row(
+        "agreed-3",
+        **shown("mypreferences", "opted_out", 50),
+        **shown("dotdigital", "opted_out", 60),
+        **was_agreed("opted_out", 50),
+    ),
+    "agreed, and said again over an opt-in": cell_row(
+        "agreed-4",
+        **shown("mypreferences", "opted_in", 55),
+        **shown("dotdigital", "opted_out", 60),
+        **was_agreed("opted_out", 50),
+    ),
     "opted in": cell_row("in", **shown("dotdigital", "opted_in", 50)),
 }
 EXPECTED = {
@@ -235,6 +247,8 @@ EXPECTED = {
     "both": ("mypreferences", 60, 90),
     "agreed": (None, None, None),
     "agreed, undated": (None, None, None),
+    "agreed, and dated later by our own write": (None, None, None),
+    "agreed, and said again over an opt-in": ("dotdigital", 60, 90),
     "opted in": (None, None, None),
 }
 
