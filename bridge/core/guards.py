@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bridge.core.brakes import Moment, moment
-from bridge.core.decision import Act, Decision, Held, Nothing, Rule, Wait
+from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.mapping import Topic
 from bridge.core.model import (
@@ -132,6 +132,8 @@ def block_erased(cell: Cell, decision: Decision, now: DecisionContext) -> Decisi
     """The decision in place of one about a person who was erased: no opt-in from before raises them, nor is
     an operator asked about it. Withdrawals still apply."""
     floor = cell.erased_at
+    if floor is not None and isinstance(decision, Agree) and decision.agreement.choice is Choice.OPTED_IN:
+        return Nothing(Rule.ERASED) if _shows_a_batch_only(cell, floor, now) else decision
     if floor is None or not isinstance(decision, Act | Held):
         return decision
     writes = decision.writes if isinstance(decision, Act) else decision.proposed
@@ -147,6 +149,14 @@ def may_be_a_batch(cell: Cell, side: Side) -> bool:
     if erased is None or side not in OWN_DATES:
         return False
     return agreed is None or agreed.choice is not Choice.OPTED_IN or agreed.at <= erased
+
+
+def _shows_a_batch_only(cell: Cell, floor: datetime, now: DecisionContext) -> bool:
+    """Whether two opt-ins of an erased person may both come from batches. An agreement on them would make the
+    next batch evidence."""
+    said = cell.dated(Side.MYPREFERENCES)
+    late = said is None or said <= floor + now.clocks.skew
+    return late and may_be_a_batch(cell, Side.DOTDIGITAL)
 
 
 def is_outdated(write: Raise | Adjustment, seen: Observation | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.safety.late_side import LateWorld
 from tests.safety.safety_world import SafetyLive, is_open
 from tests.safety.test_scope_version import PROFILING_MAPPED, _edit
 from tests.scenarios.live import PROFILING
+from tests.scenarios.test_forgetting import forget
 
 
 @pytest.fixture
@@ -146,3 +148,30 @@ def test_a_mistaken_mapping_that_waited_for_approval_leaves_nothing_behind(live:
     assert {live.shows(address, NEWS) for address in people} == {(IN, IN)}
     assert {live.shows(address, PROFILING) for address in people} == {(OUT, OUT)}
     assert not report.written.writes
+
+
+# erased people
+
+
+def test_opt_ins_of_batches_at_both_sides_do_not_bring_an_erased_person_back(live: SafetyLive) -> None:
+    """After an erasure a batch re-creates the record at both sides, with an opt-out of something else; later
+    the choice is archived at MyPreferences, and Dotdigital's import is repeated."""
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    before = live.clock.now() - timedelta(days=90)
+    forget(live, ada)
+    live.run()
+    live.add_mine(ada, {NEWS: IN}, before)
+    live.mypreferences.set_preference(live.profile(ada), "OFFERS_EMAIL", False, live.clock.now(), None)
+    live.clock.advance(3600)
+    live.add_theirs(ada, {NEWS: IN}, live.clock.now())
+    live.clock.advance(60)
+    live.runs(3)
+    assert live.cell(ada).erased_at
+    live.mypreferences.archive(live.profile(ada), "NEWS_EMAIL", "over")
+    live.clock.advance(3600)
+    live.dotdigital.set_preference(live.contact(ada), 1002, True, live.clock.now())
+    live.clock.advance(60)
+    live.runs(3)
+    live.run(full=True)
+    assert live.mine(ada, NEWS) is not IN
