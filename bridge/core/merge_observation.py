@@ -119,7 +119,8 @@ class PageMerge:
             self._latch(key, old, merged.observation)
 
     def latch_topics(self) -> None:
-        """An unsubscribe at this side withdraws the topics too: it is latched for each of them."""
+        """An unsubscribe at this side withdraws the topics too: it is latched for each, also for those
+        that are seen here for the first time after it."""
         channels = {
             who for who, topic in self.changed if topic == CHANNEL and self.changed[who, topic].opted_out
         }
@@ -128,6 +129,21 @@ class PageMerge:
             if person in channels and topic != CHANNEL:
                 channel = (person, CHANNEL)
                 self._latch(key, self.before(channel), self.changed[channel])
+        for key in [key for key in self.changed if key[1] != CHANNEL and self.before(key) is None]:
+            if (shown := self._withdrawn_channel(key[0])) is not None:
+                self._latch(key, None, shown)
+
+    def _withdrawn_channel(self, person: PersonId) -> Observation | None:
+        """The unsubscribe of a person that this side shows, or that is latched for it."""
+        channel = (person, CHANNEL)
+        stored = self.stored.get(channel, _NOTHING_STORED)
+        shown = self.changed.get(channel, stored.seen)
+        if shown is not None and shown.opted_out:
+            return shown
+        latch = stored.latch
+        if latch is None or latch.side is not self.side:
+            return None
+        return Observation(Choice.OPTED_OUT, latch.seen_at, latch.at)
 
     def _latch(self, key: CellKey, old: Observation | None, new: Observation) -> None:
         stored = self.stored.get(key, _NOTHING_STORED)

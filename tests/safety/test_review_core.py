@@ -11,8 +11,9 @@ from bridge.core.errors import Unreachable
 from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.engine.plan import make_plan
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World, trouble
+from tests.safety.conftest import Make
 from tests.safety.late_side import LateWorld
-from tests.safety.safety_world import SafetyLive, is_open
+from tests.safety.safety_world import DAY, SafetyLive, is_open
 from tests.safety.test_scope_version import PROFILING_MAPPED, _edit
 from tests.scenarios.live import PROFILING
 from tests.scenarios.test_forgetting import forget
@@ -70,6 +71,41 @@ def test_an_opt_out_seen_while_our_opt_in_is_being_sent_is_not_undone_by_it(worl
     for _ in range(4):
         world.run()
     assert world.shows(ADA) == (OUT, OUT)
+
+
+# unsubscribes that withdraw the topics
+
+
+def test_an_unsubscribe_of_a_new_person_withdraws_the_topics_although_they_bounce(make: Make) -> None:
+    """The unsubscribe is read before anything else of the person; MyPreferences takes no writes meanwhile."""
+    live = make(on_unsubscribe="all_topics")
+    live.add("bob", both={NEWS: IN})
+    live.started()
+    live.refuse_writes(MINE, 503)
+    ada = live.add("ada", both={NEWS: IN}, days_ago=0)
+    live.unsubscribe(ada)
+    live.run()
+    live.unsubscribe(ada, "HardBounced")
+    live.runs(2)
+    live.accept_writes(MINE)
+    live.runs(3, seconds=DAY)
+    assert live.mine(ada, NEWS) is OUT
+
+
+def test_an_unsubscribe_that_waits_withdraws_a_topic_that_is_mapped_meanwhile(make: Make) -> None:
+    live = make(on_unsubscribe="all_topics")
+    ada = live.add("ada", both={NEWS: IN, PROFILING: IN})
+    _edit(live, (PROFILING_MAPPED, ""))
+    live.started()
+    live.refuse_writes(MINE, 503)
+    live.unsubscribe(ada)
+    live.runs(2)
+    live.unsubscribe(ada, "HardBounced")
+    live.run()
+    _edit(live, ('[[topics]]\nid = "offers"', PROFILING_MAPPED + '\n[[topics]]\nid = "offers"'))
+    live.accept_writes(MINE)
+    live.runs(3, seconds=DAY)
+    assert live.mine(ada, PROFILING) is OUT
 
 
 # latches and what a topic is mapped to
