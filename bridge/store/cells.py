@@ -14,6 +14,7 @@ from bridge.core.merge_observation import CellKey
 from bridge.core.model import (
     Agreement,
     Cell,
+    Choice,
     HoldState,
     PersonId,
     RunId,
