@@ -128,9 +128,9 @@ _SENT_BEFORE: ContextVar[datetime | None] = ContextVar("sent_before", default=No
 
 
 @contextmanager
-def sent_before(latest: datetime) -> Iterator[None]:
+def sent_before(latest: datetime | None) -> Iterator[None]:
     """Writes of this thread that are made within leave before `latest`, by the machine's clock, or not at
-    all."""
+    all. None: they leave however late it is."""
     before = _SENT_BEFORE.set(latest)
     try:
         yield

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence, Set
+from contextlib import nullcontext
 from datetime import datetime
 from ipaddress import ip_address
 
+from bridge.core.clocks import sent_before
 from bridge.core.errors import (
     AlreadyDone,
     MappingStale,
@@ -189,7 +191,7 @@ class ContactWriter:
             if all(states[number] is wanted for number, wanted in overlay.items()):
                 return WriteResponse.ALREADY_SO if answer is WriteResponse.ACCEPTED else answer
             try:
-                self._v2.set_preferences_for_contact(contact=who.address, tree=body)
+                self._set_tree(who, body, repairs=answer is not WriteResponse.ACCEPTED)
             except SideError as error:
                 if answer is WriteResponse.ACCEPTED:
                     raise
@@ -205,6 +207,11 @@ class ContactWriter:
                 return answer
             overlay, answer = overlay | dict.fromkeys(found, False), Repaired(_RESTORED)
         return Repaired(_NOT_RESTORED, failed=True)
+
+    def _set_tree(self, who: Who, body: Sequence[Json], *, repairs: bool) -> None:
+        """Write the whole tree. What repairs an earlier write of it is never too late to be sent."""
+        with sent_before(None) if repairs else nullcontext():
+            self._v2.set_preferences_for_contact(contact=who.address, tree=body)
 
     def _turned_on(self, who: Who, overlay: dict[int, bool], sent: Set[int]) -> set[int]:
         """Preferences sent as they had been read, and dated as the write is: they had been opted out of in
@@ -229,7 +236,7 @@ class ContactWriter:
         if self._memory.get(_ALWAYS_DATED) is None:
             before = self._dates(who)
             self._sleep(_APART)
-            self._v2.set_preferences_for_contact(contact=who.address, tree=body)
+            self._set_tree(who, body, repairs=True)
             after = self._dates(who)
             moved = any(before.get(number) != after.get(number) for number in sent)
             if not moved:
