@@ -20,8 +20,8 @@ from bridge.engine.context import RunContext
 NAMING = Side.MYPREFERENCES  # its feed names changed records; Dotdigital's show who is in a state
 DEAF_AFTER = timedelta(minutes=15)  # how long an event of a write of ours may take
 CLOCKS = timedelta(minutes=5)  # how far an event may be dated before the write that it is about
-_CHANGING = Lock()  # several threads write, and note it
-_OWN_WRITES = 50  # kept at most: a sample is enough
+_CHANGING = Lock()  # several threads write and read, and note it
+_OWN_WRITES = 50  # kept at most, the oldest: newer ones would push each out before it is overdue
 _DISTANCES = tuple(timedelta(minutes=minutes) for minutes in (0, 2, 5, 15, 60, 360, 1440))
 
 
@@ -34,7 +34,7 @@ def note_own_writes(run: RunContext, side: Side, records: Sequence[Sequence[str]
     added = [AwaitedEvent(side, tuple(ids), at) for ids in records if ids]
     if added and side is NAMING:
         with _CHANGING:
-            run.state.facts.own_writes = (*(run.state.facts.own_writes or ()), *added)[-_OWN_WRITES:]
+            run.state.facts.own_writes = (*(run.state.facts.own_writes or ()), *added)[:_OWN_WRITES]
 
 
 def is_deaf(run: RunContext, side: Side, named: Mapping[str, datetime]) -> bool:
@@ -98,6 +98,11 @@ def with_earlier_claims(run: RunContext, hints: Sequence[Hint]) -> list[Hint]:
 
 def note_reads(run: RunContext, side: Side, lagging: Sequence[Hint], shown: Set[str]) -> None:
     """Note which records did not show what their hints told, and which do now."""
+    with _CHANGING:
+        _note_reads(run, side, lagging, shown)
+
+
+def _note_reads(run: RunContext, side: Side, lagging: Sequence[Hint], shown: Set[str]) -> None:
     before = {one.record: one for one in run.state.facts.lagging_reads or ()}
     if not lagging and not shown & before.keys():
         return
