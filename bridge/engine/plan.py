@@ -19,6 +19,7 @@ from bridge.engine.apply import recheck, send_fresh
 from bridge.engine.attempts import PersonWrites
 from bridge.engine.context import RunContext, Services, WriteContext, Writers, require_same_account
 from bridge.engine.deciding import CellDecision, Decider
+from bridge.engine.feed_watch import distrust_lagging
 from bridge.engine.fetch import read_people
 from bridge.engine.poll import FeedPoller
 from bridge.engine.report import Report, WriteCounts, make_report
@@ -195,6 +196,7 @@ def apply_plan(services: Services, writers: Writers, acts: Sequence[Json], *, ma
             if side in run.health.down:
                 raise run.health.down[side]
         enter_safe_mode(run)
+        distrust_lagging(run)
         _require_same(run, decider, acts)
         report = make_report(run, _write(run, decider, acts))
         run.end("done", report.shown())

@@ -14,6 +14,7 @@ from bridge.core.priority import Priority, with_priority
 from bridge.engine.apply import Applier
 from bridge.engine.context import WriteContext
 from bridge.engine.deciding import CellDecision, Decider
+from bridge.engine.feed_watch import distrust_lagging
 from bridge.engine.fetch import read_lagging, read_webhook_events
 from bridge.engine.poll import FeedPoller
 from bridge.engine.report import WriteCounts
@@ -64,6 +65,7 @@ class WithdrawalLane:
             for side in Side:
                 read_webhook_events(run, side)
                 read_lagging(run, side)
+        distrust_lagging(run)
         noticed, run.noticed = sorted(run.noticed), set()
         people, limits = run.state.people.count(), run.tuning.limits
         use = window_use(run.state, limits, people)
