@@ -31,6 +31,7 @@ from bridge.engine.weigh import Weighed, remember_bursts, weigh
 from bridge.engine.withdrawal_lane import WithdrawalLane
 
 _CLOCKS = "Synchronise the clock by NTP; `bridge doctor` shows how far each clock is off."
+_SWEEPING = "a sweep that was begun"
 CHANGES_NAMED = 10  # changes of a side's configuration that a report names one by one
 
 R = TypeVar("R", bound=RunContext)
@@ -138,9 +139,7 @@ def read_sides(
     check_confirmations(run)
     for side in gaps:
         run.health.warn(f"{side}: its feed does not reach back to the last read; everybody is read")
-    swept = (first or options.full or bool(run.state.facts.sweep_due)) and sweep(run)
-    if swept:
-        run.state.facts.sweep_due = None
+    swept = _sweep_if_due(run, asked=first or options.full)
     enter_safe_mode(run)
     decider = Decider(
         run,
@@ -157,6 +156,19 @@ def read_sides(
     weighed = weigh(run, decider, topics, approve_mapping=options.approve_mapping)
     distrust_lagging(run)
     return ReadResult(decider, poller, weighed, swept)
+
+
+def _sweep_if_due(run: RunContext, *, asked: bool) -> bool:
+    """Read everybody where that is due; whether that came to a proven end. What makes another sweep due while
+    this one runs stays noted: people read before it are read again."""
+    facts = run.state.facts
+    if not asked and not facts.sweep_due:
+        return False
+    begun = facts.sweep_due = _SWEEPING if facts.sweep_due else None
+    swept = sweep(run)
+    if swept and facts.sweep_due == begun:
+        facts.sweep_due = None
+    return swept
 
 
 def _epoch(run: RunContext, *, dry: bool) -> datetime:
