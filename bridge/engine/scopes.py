@@ -55,7 +55,7 @@ class TopicScopes:
             self.run.health.warn(f"mapping: {text}")
         if any(self.scopes[topic].epoch is not None for topic in changed):
             self.run.health.warn(_HELD)
-        if approve or all(self.scopes[topic].swept for topic in changed):
+        if all(self.scopes[topic].swept for topic in changed):  # else more of it may come to light
             self.scopes = {topic: replace(scope, change="") for topic, scope in self.scopes.items()}
             self._save()
         return None
