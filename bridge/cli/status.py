@@ -41,7 +41,7 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
         print_json(document)
     else:
         _print(document, people=people, first=first)
-    review = any(document[key] for key in ("held", "dead", "brakes", "unfinished_erasures"))
+    review = any(document[key] for key in ("held", "dead", "brakes", "unfinished_erasures", "deaf_feeds"))
     return ExitCode.REVIEW if review else 0
 
 
@@ -55,7 +55,7 @@ def status_document(store: Store, now: datetime) -> dict[str, Any]:
         "lag_seconds": {
             feed: round(max(0.0, (now - at) / timedelta(seconds=1)), 1) for feed, at in watermarks.items()
         },
-        "waiting": counts.waiting,
+        "waiting": counts.waiting + len(store.facts.lagging_reads or ()),
         "unproven": counts.unproven,
         "held": counts.held,
         "dead": counts.dead,
@@ -65,6 +65,7 @@ def status_document(store: Store, now: datetime) -> dict[str, Any]:
             "oldest": _iso(confirmations.oldest),
             "expired": confirmations.expired,
         },
+        "deaf_feeds": list(store.facts.deaf_feeds or ()),
         "brakes": list((last or {}).get("brakes", [])),
         "last_runs": [_run_json(run) for run in runs],
         "budget": dict((last or {}).get("budget", {})),
@@ -125,9 +126,11 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
         note(StatusMark.NEXT, confirmations)
     for brake in document["brakes"]:
         note(StatusMark.BAD, ("brake ", "bold"), brake)
+    for feed in document["deaf_feeds"]:
+        note(StatusMark.BAD, f"{feed} brings no events; opt-ins are suspended: `bridge hooks list`.")
     if first:
         note(StatusMark.WARN, "The first run is not complete: opt-ins from before it are held.")
-    if not (failed or document["brakes"] or _open_work(document) or first):
+    if not (failed or document["brakes"] or document["deaf_feeds"] or _open_work(document) or first):
         note(StatusMark.GOOD, "Nothing is waiting.")
 
 
