@@ -13,33 +13,49 @@ from bridge.mypreferences.wire.events import Event
 from bridge.mypreferences.wire.profiles import Preference, Profile
 
 Claims = Mapping[str, datetime]
-"""By filter or consent: the profile shows it as changed at this time, or later."""
+"""By filter or consent: the profile shows it as changed at this time, or later. `GONE`: it need not."""
 
+GONE = datetime.max.replace(tzinfo=UTC)  # the claim about what a profile may show no more
 _FILTER, _CONSENT = "filter:", "consent:"
 _EARLY = timedelta(minutes=2)  # how much later than the change itself an event may be dated
 
 
 def claims_of(events: Sequence[Event], mapping: TopicMapping) -> dict[str, datetime]:
-    """What these events of one profile say about mapped filters and consents. What was archived later shows
-    no more. The names inside `Data` are those of the profile (MyPreferences 4.4, where they are inferred): an
-    event without them claims nothing."""
+    """What these events of one profile say about mapped filters and consents. What was archived or
+    deactivated later shows no more, and so may what was said before an address was removed. The names inside
+    `Data` are those of the profile (MyPreferences 4.4, where they are inferred): an event without them claims
+    nothing."""
     sources = [topic.source for topic in mapping.all]
     filters = {one.filter for one in sources if isinstance(one, FilterRef)}
     consents = {one.consent for one in sources if isinstance(one, ConsentRef)}
     found: dict[str, datetime] = {}
-    archived: dict[str, datetime] = {}
+    said: dict[str, datetime] = {}  # when the newest event of each claim happened
+    ended: dict[str, datetime] = {}
+    removed = datetime.min.replace(tzinfo=UTC)  # when the last address was
     for event in events:
         data, happened, kind = event.members, event.earliest, normalised(event.event_type)
         if happened is None:
             continue
-        if (name := data.get("filterid")) in filters and data.get("matchtype") != "Implied":
+        if kind == "contact.email.deleted":
+            removed = max(removed, happened)
+        elif (name := data.get("filterid")) in filters and data.get("matchtype") != "Implied":
+            key = f"{_FILTER}{name}"
             if kind in ("preference.added", "preference.updated"):
-                _keep(found, f"{_FILTER}{name}", event.moment("lastmodifieddate") or happened - _EARLY)
+                _keep(said, key, happened)
+                _keep(found, key, event.moment("lastmodifieddate") or happened - _EARLY)
             elif kind == "preference.archived":
-                _keep(archived, f"{_FILTER}{name}", happened)
-        elif (name := data.get("consenttype")) in consents and kind in ("consent.added", "consent.updated"):
-            _keep(found, f"{_CONSENT}{name}", event.moment("consentdate") or datetime.min.replace(tzinfo=UTC))
-    return {name: at for name, at in found.items() if name not in archived or archived[name] < at - _EARLY}
+                _keep(ended, key, happened + _EARLY)
+        elif (name := data.get("consenttype")) in consents:
+            key = f"{_CONSENT}{name}"
+            if kind in ("consent.added", "consent.updated"):
+                _keep(said, key, happened)
+                _keep(found, key, event.moment("consentdate") or datetime.min.replace(tzinfo=UTC))
+            elif kind == "consent.deactivated":
+                _keep(ended, key, happened)
+    standing = {
+        key: at for key, at in found.items() if removed < said[key] and ended.get(key, said[key]) <= said[key]
+    }
+    return dict.fromkeys((*found, *ended), GONE) | standing
 
 
 def shows(profile: Profile, claims: Claims) -> bool:
@@ -53,7 +69,7 @@ def shows(profile: Profile, claims: Claims) -> bool:
     ]
     for consent in consents:
         _show(shown, f"{_CONSENT}{consent.consent_type}", consent.changed_at)
-    return all(name in shown and _is_from(shown[name], at) for name, at in claims.items())
+    return all(at == GONE or (name in shown and _is_from(shown[name], at)) for name, at in claims.items())
 
 
 def _preferences(profile: Profile) -> Iterator[Preference]:
