@@ -384,7 +384,9 @@ def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None
         AttemptState.DONE if proven else AttemptState.FAILED,
         LedgerEntry("outcome", body, attempt.person),
         shown=_shown(run, writes, view) if proven else {},
-        may_apply=not (proven and all(_is_landed(attempt, view.topics[write.topic]) for write in writes)),
+        may_apply=not (
+            proven and all(_is_landed(attempt, write, view.topics[write.topic]) for write in writes)
+        ),
         receipts=[
             _receipt(run, attempt.person, act, {attempt.side: view.topics[act.writes[0].topic].version})
             for act in acts
@@ -400,10 +402,13 @@ def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None
     )
 
 
-def _is_landed(attempt: Attempt, seen: Observation) -> bool:
-    """Whether a row changed while the write was being sent."""
+def _is_landed(attempt: Attempt, write: Write, seen: Observation) -> bool:
+    """Whether an opt-out changed the row while it was sent. An opt-in of that moment may be the person's own,
+    and ours may still be applied."""
     at, ended = seen.changed_at, attempt.ended_at
-    return at is not None and ended is not None and attempt.begun_at <= at <= ended
+    if not isinstance(write, Withdrawal) or at is None or ended is None:
+        return False
+    return attempt.begun_at <= at <= ended
 
 
 def _may_have_asked(write: Write, view: PersonView) -> bool:
