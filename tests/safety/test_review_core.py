@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,3 +212,28 @@ def test_opt_ins_of_batches_at_both_sides_do_not_bring_an_erased_person_back(liv
     live.runs(3)
     live.run(full=True)
     assert live.mine(ada, NEWS) is not IN
+
+
+def test_a_no_is_not_undone_where_the_person_ticked_the_box_while_our_write_was_lost(late: LateWorld) -> None:
+    """Our opt-in gets no answer; she opts in there herself in that moment, then says no; then ours lands."""
+    late.say(MINE, ADA, NEWS, IN)
+    late.theirs.holding, late.theirs.answers = True, False
+    apply = late.theirs._apply
+
+    def tick(*args: Any) -> None:
+        late.pass_time(seconds=20)
+        late.theirs.say(ADA, NEWS, IN)
+        late.pass_time(seconds=20)
+        apply(*args)
+
+    late.theirs._apply = tick  # type: ignore[method-assign]
+    late.run()
+    late.theirs._apply = apply  # type: ignore[method-assign]
+    late.runs(2)
+    late.theirs.holding = False
+    late.say(MINE, ADA, NEWS, OUT)
+    late.runs(2)
+    late.pass_time(minutes=5)
+    late.theirs.land()
+    late.runs(4)
+    assert late.shows(ADA) == (OUT, OUT)
