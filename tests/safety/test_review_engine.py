@@ -211,7 +211,7 @@ def test_what_was_said_by_an_address_that_was_removed_is_not_waited_for_for_ever
     assert not live.app.store.facts.lagging_reads, reports[-1].warnings
 
 
-def test_the_status_tells_of_deaf_feeds_and_reads_that_lag(live: SafetyLive) -> None:
+def test_the_status_names_deaf_feeds_and_reads_that_lag(live: SafetyLive) -> None:
     """The state DB knows of both; the last run is over."""
     facts = live.app.store.facts
     live.add("ada", both={NEWS: IN})
