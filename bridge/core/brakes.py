@@ -128,7 +128,7 @@ class WindowUse:
     """The writes that were begun within the window, proven or not: any of them may have been applied.
 
     `raised` are the people opted in, `said` those of them by the moment of the opt-in they were raised on,
-    `withdrawn` how many were opted out."""
+    `withdrawn` how many people were opted out."""
 
     raised: frozenset[PersonId] = frozenset()
     said: Mapping[Moment, frozenset[PersonId]] = field(default_factory=dict)

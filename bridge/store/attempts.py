@@ -53,7 +53,11 @@ _SAID = sa.select(_at.attempt_id, _at.said_at).where(
     among(_at.attempt_id, "ids"), _at.choice == Choice.OPTED_IN, _at.said_at.is_not(None)
 )
 _WITHDRAWN_SINCE = sa.select(sa.func.count()).select_from(
-    sa.select(_a.id).where(t.WITHDRAWALS, _SINCE).limit(SIZE).subquery()
+    sa.select((_a.person_id + 0).label("person"))  # plain, it would be found by the index of people instead
+    .where(t.WITHDRAWALS, _SINCE)
+    .distinct()
+    .limit(SIZE)
+    .subquery()
 )
 _WRITTEN_SINCE = (
     sa.select(_b.external_id)

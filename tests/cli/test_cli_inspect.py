@@ -35,7 +35,7 @@ def test_status_shows_lag_watermarks_runs_and_holds(cli_world: CliWorld, call: C
     document = result.json
     assert document.keys() == {
         "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
-        "last_runs", "budget", "polling", "unfinished_erasures", "window",
+        "last_runs", "budget", "polling", "unfinished_erasures", "window", "deaf_feeds",
     }  # fmt: skip
     assert document["held"] == 1
     assert document["window"] == {"hours": 24, "raises": 0, "allowed": 10}
