@@ -198,9 +198,12 @@ def hold_change(
     standing: StandingHold | None, reason: str, ground: str, began: datetime | None
 ) -> HoldChange:
     """What to do with the standing hold when its cell is held for `reason` in a run that began then. The same
-    hold stays. One that was released before had no effect: the operator is asked again."""
-    if standing is None or standing.reason != reason:
+    hold stays. One that was released before had no effect: the operator is asked again. That a side cannot
+    be read replaces no other hold: what waits for a review, or was answered, would be lost with it."""
+    if standing is None:
         return HoldChange.REPLACE
+    if standing.reason != reason:
+        return HoldChange.KEEP if reason == Rule.UNREADABLE else HoldChange.REPLACE
     same = standing.ground == ground
     match standing.state:
         case HoldState.OPEN:

@@ -209,13 +209,15 @@ def _hint_failed(run: RunContext, side: Side, hint: Hint, error: SideError) -> N
 
 
 def _person_failed(run: RunContext, side: Side, who: Who, error: SideError) -> None:
-    """Read again in the next run, or held where that cannot help: an operator has to look."""
+    """Read again in the next run, or held where that cannot help: an operator has to look. A cell that is held
+    already stays held for its own reason."""
     person = who.person
     run.health.unread_people[side].add(person)
     if error.verdict is not Verdict.HOLD:
         run.health.warn(f"{side}: a person could not be read ({error}); will retry")
         run.state.retry_queue.add(side, person=person, error=str(error))
         return
+    run.health.warn(f"{side}: a person cannot be read ({error})")
     for cell in run.state.cells.of(person):
         run.state.holds.open(
             run.id,

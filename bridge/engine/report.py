@@ -65,7 +65,7 @@ class Report:
     gone: bool = False  # the mapping names what no longer exists
     unapproved: Sequence[TopicId] = ()  # their change of the mapping waits for approval
     swept: bool = False  # everybody was read, to a proven end
-    partial: bool = False  # a feed or a sweep was not read to its end
+    partial: bool = False  # a feed, a sweep or a person was not read to the end
     budget: Mapping[str, Any] = field(default_factory=dict)
     people: int = 0
 
@@ -134,7 +134,7 @@ def make_report(
         gone=bool(run.health.gone),
         unapproved=sorted(run.health.unapproved),
         swept=swept,
-        partial=bool(run.health.untrusted_topics),
+        partial=bool(run.health.untrusted_topics) or any(run.health.unread_people.values()),
         budget=run.budget(),
         people=run.state.people.count(),
     )
