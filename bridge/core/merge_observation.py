@@ -6,13 +6,14 @@ date, one record of several that share an address.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 
 from bridge.core.latch import latch_after
 from bridge.core.model import CHANNEL, Block, Choice, Latch, Observation, PersonId, Side, TopicId
+from bridge.core.own_writes import OwnWrite, statement_date
 from bridge.core.ports import PersonView
 
 CellKey = tuple[PersonId, TopicId]
@@ -118,20 +119,28 @@ class PageMerge:
             self.changed[key] = merged.observation
             self._latch(key, old, merged.observation)
 
-    def latch_topics(self) -> None:
+    def unsubscribed(self) -> list[PersonId]:
+        """Those who are unsubscribed at this side, of the people about whom the page brings anything new."""
+        people = {who for who, _ in self.changed}
+        return sorted(who for who in people if self._withdrawn_channel(who) is not None)
+
+    def latch_topics(self, own: Mapping[PersonId, Sequence[OwnWrite]]) -> None:
         """An unsubscribe at this side withdraws the topics too: it is latched for each, also for those
-        that are seen here for the first time after it."""
+        that are seen here for the first time after it. `own` are our unsubscribes: one of these carries the
+        date of what was written, and takes back no opt-in that the person gave to a topic since."""
         channels = {
             who for who, topic in self.changed if topic == CHANNEL and self.changed[who, topic].opted_out
         }
         for key in {*self.stored, *self.changed} if channels else ():
             person, topic = key
             if person in channels and topic != CHANNEL:
-                channel = (person, CHANNEL)
-                self._latch(key, self.before(channel), self.changed[channel])
+                channel, mine = (person, CHANNEL), own.get(person, ())
+                before = self.before(channel)
+                old = None if before is None else _as_said(before, mine)
+                self._latch(key, old, _as_said(self.changed[channel], mine))
         for key in [key for key in self.changed if key[1] != CHANNEL and self.before(key) is None]:
             if (shown := self._withdrawn_channel(key[0])) is not None:
-                self._latch(key, None, shown)
+                self._latch(key, None, _as_said(shown, own.get(key[0], ())))
 
     def _withdrawn_channel(self, person: PersonId) -> Observation | None:
         """The unsubscribe of a person that this side shows, or that is latched for it."""
@@ -151,6 +160,12 @@ class PageMerge:
         latch = latch_after(before, old, new, self.side, stored.agreed_out_at)
         if latch is not None and latch is not before:
             self.latches[key] = latch
+
+
+def _as_said(shown: Observation, own: Sequence[OwnWrite]) -> Observation:
+    """An unsubscribe with the date of its statement, also where a write of ours left it."""
+    at = shown.changed_at
+    return shown if at is None else replace(shown, changed_at=statement_date(at, own))
 
 
 def is_repeated(old: Observation, new: Observation) -> bool:

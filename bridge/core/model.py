@@ -215,6 +215,7 @@ class Cell:
     topic: TopicId
     seen: Mapping[Side, Observation] = field(default_factory=dict)
     agreed: Agreement | None = None
+    agreed_stored_at: datetime | None = None  # the bridge's own time, to order it by
     written_at: Mapping[Side, datetime] = field(default_factory=dict)  # bridge's time of our last write
     in_doubt_since: Mapping[Side, datetime] = field(default_factory=dict)  # a write with unknown outcome
     hold: StandingHold | None = None

@@ -21,7 +21,8 @@ class OwnWrite:
     `said_at` is the date of the statement that it carries (None: it had none), `begun_at` the bridge's time
     before it was sent, `shown_at` the date of the row that proved it (None: nothing did). `may_apply` says
     that it may be applied at any time since it was begun: nobody knows what became of it, or the row that
-    proved it showed only after the call.
+    proved it showed only after the call. `target` is what the topic was mapped to there
+    (`bridge.core.scope.target_of`; None: not known): a write is about no row of anything else.
     """
 
     withdraws: bool
@@ -29,6 +30,11 @@ class OwnWrite:
     begun_at: datetime
     shown_at: datetime | None = None
     may_apply: bool = True
+    target: str | None = None
+
+    def is_about(self, target: str) -> bool:
+        """Whether it wrote any of what `target` names."""
+        return self.target is None or not set(self.target.split()).isdisjoint(target.split())
 
     def left(self, at: datetime) -> bool:
         """Whether a row of this date counts as left by it."""

@@ -71,6 +71,14 @@ def names_of(topic: Topic) -> Names:
     return {Side.MYPREFERENCES: mine, Side.DOTDIGITAL: theirs}
 
 
+def target_of(topic: Topic, side: Side) -> str:
+    """What a write about a topic writes at a side, in words: at Dotdigital the numbers of its preferences, or
+    the channel."""
+    if side is Side.DOTDIGITAL:
+        return " ".join(map(str, sorted(topic.preferences.values()))) or "channel"
+    return names_of(topic)[side]
+
+
 @dataclass(frozen=True, slots=True)
 class Scopes:
     """The scope of every topic that is or was mapped, and the digest of the mapping that they are of."""

@@ -84,25 +84,26 @@ class TopicReset:
 class Receipt:
     """A write was proven, and with it all that its act had to write: its agreement is due. It gives way to
     one that was made after `begun_at`, or that rests on a newer statement. `decided` is the cell as it was
-    when the act was decided, `written` the sides that the act wrote to; `decided` None: the cell stays to be
-    decided."""
+    when the act was decided, `written` the sides that the act wrote to."""
 
     person: PersonId
     topic: TopicId
     agreement: Agreement
     ledger: LedgerEntry
     written: Collection[Side]
-    decided: Cell | None = None
+    decided: Cell
 
-    def gives_way_to(self, agreed: Agreement | None, begun_at: datetime) -> bool:
-        """Whether another agreement is newer than this one, whose write was begun at `begun_at`."""
-        return agreed is not None and (agreed.decided_at > begun_at or agreed.at > self.agreement.at)
+    def gives_way_to(self, cell: Cell, begun_at: datetime) -> bool:
+        """Whether the cell's agreement is newer than this one, whose write was begun at `begun_at`."""
+        agreed, stored_at = cell.agreed, cell.agreed_stored_at
+        if agreed is None:
+            return False
+        return (stored_at is not None and stored_at > begun_at) or agreed.at > self.agreement.at
 
     def covers(self, latch: Latch | None) -> bool:
         """Whether this agreement ends that latch. An opt-in ends none that came after it was decided: our own
         write may have hidden the opt-out."""
-        out = self.agreement.choice is Choice.OPTED_OUT
-        return out or (self.decided is not None and latch == self.decided.latch)
+        return self.agreement.choice is Choice.OPTED_OUT or latch == self.decided.latch
 
 
 class AttemptState(StrEnum):
@@ -130,7 +131,8 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
     """A write that is about to be sent. `body["writes"]` lists what it does: the `kind` and `topic` of each,
-    and the date of the statement that it carries."""
+    and the date of the statement that it carries; `body["targets"]` what each topic is mapped to at its side
+    (see `target_of`)."""
 
     person: PersonId
     body: Json

@@ -177,7 +177,8 @@ class Applier:
         def confirm() -> PersonWrites | None:
             return recheck(self._run, self.decider, self._poller, person)
 
-        return send_fresh(self._run, self._sender, confirm) or WriteCounts()
+        counts, _ = send_fresh(self._run, self._sender, confirm)
+        return counts
 
 
 def _by_side(wave: Sequence[PersonWrites]) -> Iterator[tuple[Side | None, list[PersonWrites]]]:
@@ -231,19 +232,21 @@ def _read_again(run: RunContext, side: Side, who: Who) -> bool:
 
 def send_fresh(
     run: RunContext, sender: Sender, confirm: Callable[[], PersonWrites | None]
-) -> WriteCounts | None:
-    """Send opt-ins that `confirm` has just read at both sides; None where it lets none through. Where a call
-    had to wait until that is too long ago, nothing is sent and they are confirmed again."""
-    counts: WriteCounts | None = None
+) -> tuple[WriteCounts, bool]:
+    """Send opt-ins that `confirm` has just read at both sides. Where a call had to wait until that is too
+    long ago, it is not sent, and what is left is confirmed again. Returns what all tries came to, and whether
+    the last one was confirmed."""
+    total = WriteCounts()
     for _ in range(TRIES):
         confirmed = confirm()
         if confirmed is None:
-            return None
+            return total, False
         with sent_before(run.clock() + FRESH):
-            counts = sender.send([confirmed])
+            total.add(sender.send([confirmed]))
         if not confirmed.too_late:
-            break
-    return counts
+            return total, True
+    total.failed += 1
+    return total, True
 
 
 # what needs no write

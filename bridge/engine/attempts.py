@@ -27,6 +27,7 @@ from bridge.core.model import (
 )
 from bridge.core.ports import FAILURES_IN_A_ROW, PersonView, ReadReplica, batched, left_out
 from bridge.core.priority import Priority, with_priority
+from bridge.core.scope import target_of
 from bridge.core.store_values import (
     Attempt,
     AttemptFinished,
@@ -39,7 +40,7 @@ from bridge.core.store_values import (
 from bridge.core.writes import Raise, Resubscribe, Withdrawal, Write
 from bridge.engine.context import RunContext
 from bridge.engine.deciding import CellDecision
-from bridge.engine.serialize import Json, act_in, act_out, ground_out, write_in, writes_out
+from bridge.engine.serialize import Json, ground_out, write_in, writes_out
 
 NOT_HONOURED_MAX = 3  # accepted writes without effect in a row before an operator is asked
 
@@ -147,16 +148,15 @@ def begin_attempts(run: RunContext, side: Side, units: Sequence[WriteUnit]) -> l
     started: list[AttemptStarted] = []
     for unit in units:
         common = {"writes": writes_out(unit.writes), "mapping": run.mapping.digest}
-        acts: Json = {}
         grounds: Json = {}
         for write in unit.writes:
             one, act = unit.person.acts[write.topic]
-            acts[write.topic] = act_out(act)
             policy = one.topic.conflict.value
             grounds[write.topic] = {**ground_out(one.cell), "rule": act.rule.value, "policy": policy}
         person = unit.person.who.person
         entry = LedgerEntry("decided", {"side": side.value, **common, "grounds": grounds}, person)
-        started.append(AttemptStarted(person, {**common, "acts": acts}, entry))
+        targets = {write.topic: _target(run.mapping, write) for write in unit.writes}
+        started.append(AttemptStarted(person, {**common, "targets": targets}, entry))
     return run.state.attempts.begin(run.id, side, started)
 
 
@@ -186,6 +186,11 @@ def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUn
             _hold(run, unit, Rule.REFUSED, str(result.error))
         elif result.outcome is WriteOutcome.INEFFECTIVE:
             _hold(run, unit, Rule.NOT_HONOURED, RULE_TEXT[Rule.NOT_HONOURED])
+
+
+def _target(mapping: ConsentMapping, write: Write) -> str | None:
+    topic = mapping.topic(write.topic)
+    return None if topic is None else target_of(topic, write.side)
 
 
 _STATES = {
@@ -302,7 +307,7 @@ def _receipts(run: RunContext, unit: WriteUnit, view: PersonView) -> list[Receip
 
 
 def _receipt(
-    run: RunContext, person: PersonId, act: Act, versions: Mapping[Side, str], decided: Cell | None = None
+    run: RunContext, person: PersonId, act: Act, versions: Mapping[Side, str], decided: Cell
 ) -> Receipt:
     """The agreement that an act leads to, now that the sides it wrote to show these versions."""
     topic = act.writes[0].topic
@@ -363,10 +368,11 @@ def _answers_nobody(shown: Collection[PersonView | SideError]) -> bool:
 
 
 def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None:
-    """End an attempt by what a read back shows, and agree on what is proven, as it was decided then, unless a
-    newer agreement was made since. What changed only after the call may not be ours, and ours still come."""
+    """End an attempt by what a read back shows. Nothing is agreed by that: only one side was read, so its
+    cells are decided again, on both. What changed only after the call may not be ours, and ours still come.
+    A topic that is mapped to something else by now shows nothing about the write."""
     writes = [write_in(write) for write in attempt.body["writes"]]
-    proven = is_reflected(run.mapping, writes, view)
+    proven = _has_same_targets(run, attempt, writes) and is_reflected(run.mapping, writes, view)
     if not proven and any(_may_have_asked(write, view) for write in writes):
         # Before the attempt ends: killed in between, nobody is asked twice.
         note_challenge(run, attempt.person, writes, attempt.begun_at)
@@ -377,7 +383,6 @@ def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None
         "fate": "proven" if proven else "not applied",
         "by": "read back in a later run",
     }
-    acts = [act_in(shown) for shown in attempt.body["acts"].values()] if proven else []
     finished = AttemptFinished(
         attempt.id,
         attempt.person,
@@ -387,11 +392,6 @@ def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None
         may_apply=not (
             proven and all(_is_landed(attempt, write, view.topics[write.topic]) for write in writes)
         ),
-        receipts=[
-            _receipt(run, attempt.person, act, {attempt.side: view.topics[act.writes[0].topic].version})
-            for act in acts
-            if all(write in writes for write in act.writes)
-        ],
     )
     run.state.attempts.end(
         run.id,
@@ -400,6 +400,12 @@ def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None
         views=(view,),
         unsubscribe_withdraws_topics=run.mapping.unsubscribe_withdraws_topics,
     )
+
+
+def _has_same_targets(run: RunContext, attempt: Attempt, writes: Iterable[Write]) -> bool:
+    """Whether the topics are still mapped to what was written. Attempts of earlier versions do not tell."""
+    targets = attempt.body.get("targets")
+    return targets is None or all(targets[one.topic] == _target(run.mapping, one) for one in writes)
 
 
 def _is_landed(attempt: Attempt, write: Write, seen: Observation) -> bool:

@@ -12,7 +12,7 @@ from bridge.core.decision import Decision, Rule, Wait, writes_of
 from bridge.core.guards import DecisionContext, is_from_before
 from bridge.core.mapping import Topic
 from bridge.core.model import CHANNEL, Cell, Choice, PersonId, Side, TopicId
-from bridge.core.scope import Scope
+from bridge.core.scope import Scope, target_of
 from bridge.core.writes import Withdrawal, Write
 from bridge.engine.context import RunContext
 from bridge.engine.fetch import read_people
@@ -84,7 +84,7 @@ class Decider:
         for cell in cells:
             topic = mapping.topic(cell.topic)
             if topic is not None and topic.id not in skipped:
-                cell = self._without_forgotten(cell)
+                cell = _with_writes_about(topic, self._without_forgotten(cell))
                 decision = decide(topic, cell, channel, mapping.unsubscribe_withdraws_topics, now)
                 decisions.append(CellDecision(topic, cell, decision))
         return decisions
@@ -141,3 +141,15 @@ class Decider:
             if waiting and side not in self._run.health.down:
                 read = read_people(self._run, side, list(dict.fromkeys(waiting))) > 0 or read
         return read
+
+
+def _with_writes_about(topic: Topic, cell: Cell) -> Cell:
+    """The cell without those writes of ours that were about what its topic was mapped to before."""
+    if not cell.own_writes:
+        return cell
+    targets = {side: target_of(topic, side) for side in cell.own_writes}
+    own = {
+        side: [one for one in writes if one.is_about(targets[side])]
+        for side, writes in cell.own_writes.items()
+    }
+    return replace(cell, own_writes=own)

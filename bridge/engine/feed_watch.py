@@ -118,10 +118,14 @@ def _note_reads(run: RunContext, side: Side, lagging: Sequence[Hint], shown: Set
 
 
 def due_reads(run: RunContext, side: Side) -> list[Hint]:
-    """The records that are to be read again now."""
+    """The records that are to be read again now. What is claimed of them is now claimed to the second only: a
+    read may round the dates that events give in full. The read before took nothing rounded for shown, since
+    it may as well have been an earlier choice of that second."""
     kept = run.state.facts.lagging_reads or ()
     return [
-        Hint(one.record, claims=one.claims) for one in kept if one.side is side and one.due_at <= run.now()
+        Hint(one.record, claims={name: at.replace(microsecond=0) for name, at in one.claims.items()})
+        for one in kept
+        if one.side is side and one.due_at <= run.now()
     ]
 
 

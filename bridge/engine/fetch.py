@@ -209,8 +209,8 @@ def _hint_failed(run: RunContext, side: Side, hint: Hint, error: SideError) -> N
 
 
 def _person_failed(run: RunContext, side: Side, who: Who, error: SideError) -> None:
-    """Read again in the next run, or held where that cannot help: an operator has to look. A cell that is held
-    already stays held for its own reason."""
+    """Read again in the next run, or held where that cannot help: an operator has to look. A cell that
+    is held already stays held for its own reason."""
     person = who.person
     run.health.unread_people[side].add(person)
     if error.verdict is not Verdict.HOLD:

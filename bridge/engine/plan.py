@@ -270,7 +270,9 @@ def _write(run: WriteContext, decider: Decider, acts: Sequence[Json]) -> WriteCo
             due = _due(run, decider, person, mine, raising=raising)
             if raising and due:
                 confirm = partial(_confirm, run, decider, poller, collect_records(run, due), mine)
-                written.add(send_fresh(run, sender, confirm) or WriteCounts(failed=1))
+                counts, confirmed = send_fresh(run, sender, confirm)
+                counts.failed += not confirmed
+                written.add(counts)
             elif due:
                 written.add(sender.send(due))
             run.heartbeat()

@@ -175,11 +175,12 @@ class Sender:
 
 
 def _count(counts: WriteCounts, unit: WriteUnit, result: VerifiedWrite) -> None:
-    """Count what was sent, and what did not succeed."""
+    """Count what was sent, and what did not succeed. What was too late to be sent is tried again."""
     if result.outcome not in (WriteOutcome.FAILED, WriteOutcome.REFUSED):
         for write in unit.writes:
             counts.count(write)
-    counts.failed += result.outcome in (WriteOutcome.FAILED, WriteOutcome.INEFFECTIVE)
+    failed = result.outcome in (WriteOutcome.FAILED, WriteOutcome.INEFFECTIVE)
+    counts.failed += failed and not isinstance(result.error, TooLate)
 
 
 def _no_effect(side: Side) -> SideError:

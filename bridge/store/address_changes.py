@@ -124,18 +124,22 @@ def unbind_previous(
     return [one.person for one in left]
 
 
-def transfer(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> list[LedgerEntry]:
+def transfer(
+    conn: sa.Connection, side: Side, persons: Collection[PersonId], now: datetime
+) -> list[LedgerEntry]:
     """Transfer opt-outs between the addresses of these people and those that they left or came to, then
     between contacts and the profiles that they name. Returns the ledger's entries about it."""
     entries: list[LedgerEntry] = []
     if conn.scalar(_ANY_FORMER):
-        entries += _follow_records(conn, side, persons)
+        entries += _follow_records(conn, side, persons, now)
     if conn.scalar(_ANY_LINK):
-        entries += _follow_links(conn, persons)
+        entries += _follow_links(conn, persons, now)
     return entries
 
 
-def _follow_records(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> list[LedgerEntry]:
+def _follow_records(
+    conn: sa.Connection, side: Side, persons: Collection[PersonId], now: datetime
+) -> list[LedgerEntry]:
     fresh = _new(conn, side, persons)
     _SAVE.run(
         conn,
@@ -147,15 +151,15 @@ def _follow_records(conn: sa.Connection, side: Side, persons: Collection[PersonI
     known = [one for one in _known(conn, persons) if one not in fresh]
     moved = _transfer_between(conn, [(one.former, one.heir) for one in (*fresh, *known)])
     moved.follow_records(fresh, known, _vacant(conn, known))
-    cells.transfer(conn, moved.agreements)
+    cells.transfer(conn, moved.agreements, now)
     return moved.entries
 
 
-def _follow_links(conn: sa.Connection, persons: Collection[PersonId]) -> list[LedgerEntry]:
+def _follow_links(conn: sa.Connection, persons: Collection[PersonId], now: datetime) -> list[LedgerEntry]:
     links = _links(conn, persons)
     moved = _transfer_between(conn, [(contact, *profile) for contact, profile in links])
     moved.follow_links(links)
-    cells.transfer(conn, moved.agreements)
+    cells.transfer(conn, moved.agreements, now)
     return moved.entries
 
 

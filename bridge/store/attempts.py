@@ -110,7 +110,13 @@ class AttemptStore:
             cells.forget_attempts(conn, keys, [AttemptState.DEAD], [side])  # they are tried again
             numbers = list(conn.scalars(_BEGIN, rows))
             about = [
-                {"attempt_id": numbers[place], "topic": topic, "settled": False, **_said(write)}
+                {
+                    "attempt_id": numbers[place],
+                    "topic": topic,
+                    "target": begun[place].body.get("targets", {}).get(topic),
+                    "settled": False,
+                    **_said(write),
+                }
                 for (_, topic), (place, write) in keys.items()
             ]
             run_each(conn, _BEGIN_TOPICS, about)
@@ -224,13 +230,14 @@ def _agree(
     again."""
     proven = [one for one in ended if one.receipts]
     receipts = [receipt for one in proven for receipt in one.receipts]
-    held = [one for one in receipts if one.decided is not None and one.decided.hold is not None]
+    held = [one for one in receipts if one.decided.hold is not None]
     holds.close(conn, [(one.person, one.topic) for one in held], now)
     begun: dict[int, datetime] = {}
     for ids in batched([one.attempt for one in proven]):
         for number, at in conn.execute(_BEGUN_AT, {"ids": ids}):
             begun[number] = at
-    return cells.agree(conn, run, [(each, begun[one.attempt]) for one in proven for each in one.receipts])
+    found = [(each, begun[one.attempt]) for one in proven for each in one.receipts]
+    return cells.agree(conn, run, found, now)
 
 
 def _withdraws(write: Json) -> bool:

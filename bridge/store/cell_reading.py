@@ -67,7 +67,7 @@ _RAISED = (
 _OWN = (
     sa.select(
         *(_a.person_id, _at.topic, _a.side, _at.choice),
-        *(_at.said_at, _a.begun_at, _at.shown_at, _a.may_apply),
+        *(_at.said_at, _a.begun_at, _at.shown_at, _a.may_apply, _at.target),
     )
     .join_from(t.attempts, t.attempt_topics)
     .where(among(_a.person_id, "ids"), sa.or_(_a.may_apply, _at.shown_at.is_not(None)))
@@ -102,6 +102,7 @@ def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, lis
                 topic=topic,
                 seen=seen,
                 agreed=agreement_in(row),
+                agreed_stored_at=row["agreed_stored_at"],
                 written_at=written,
                 in_doubt_since=around.doubts.get(key, {}),
                 hold=around.holds.get(key),
@@ -115,6 +116,16 @@ def load(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, lis
                 own_writes=around.own_writes.get(key, {}),
             )
             found.setdefault(person, []).append(cell)
+    return found
+
+
+def own_unsubscribes(conn: sa.Connection, persons: Iterable[PersonId]) -> dict[PersonId, list[OwnWrite]]:
+    """Our unsubscribes of these people at Dotdigital."""
+    found: dict[PersonId, list[OwnWrite]] = {}
+    for ids in batched(persons):
+        for person, topic, side, choice, *rest in conn.execute(_OWN, {"ids": ids}):
+            if (topic, side, choice) == (CHANNEL, Side.DOTDIGITAL, Choice.OPTED_OUT):
+                found.setdefault(PersonId(person), []).append(OwnWrite(True, *rest))
     return found
 
 

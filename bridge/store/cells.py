@@ -85,9 +85,12 @@ _AGREE = _ONE.values(
     dirty=sa.bindparam("is_dirty"),
     tries=0,
     retry_at=None,
+    agreed_stored_at=param("stored_at", _c.agreed_stored_at),
     **{name: param(name, _c[name]) for name in (*AGREED.names, *VERSIONS.values(), *LATCH.names)},
 )
-_TRANSFER = upsert(t.cells, ["person_id", "topic"], ["dirty", *AGREED.names, *VERSIONS.values()])
+_TRANSFER = upsert(
+    t.cells, ["person_id", "topic"], ["dirty", "agreed_stored_at", *AGREED.names, *VERSIONS.values()]
+)
 _CLEAN = sa.update(t.cells).where(among(_c.person_id, "ids"), _c.dirty.is_(False)).values(dirty=True)
 _CLEAN_MAPPED = _CLEAN.where(among(_c.topic, "topics"))
 _RETRY_NOW = (
@@ -199,6 +202,7 @@ class CellStore:
         keys: list[CellKey] = []
         entries: list[LedgerEntry] = []
         with self._unit.write() as conn:
+            now = self._unit.clock()
             stored = _load_locked(conn, [one.person for one in settlements])
             began = conn.scalar(RUN_BEGAN, {"run": run})
             for one in settlements:
@@ -206,11 +210,12 @@ class CellStore:
                 if cell is None:
                     raise LookupError(f"there is no cell of person {one.person} for topic '{one.topic}'")
                 settled = cell.is_settled(one.ground, began)
-                row = {"person": one.person, "about": one.topic}
+                row: dict[str, Any] = {"person": one.person, "about": one.topic}
                 if one.agreement is not None:  # on other ground than stands now, it is decided again
                     latch = latch_values(None if settled else cell.latch)
                     left = one.unfinished or not settled
-                    agreed.append(row | {"is_dirty": left} | agreement_values(one.agreement) | latch)
+                    row |= {"is_dirty": left, "stored_at": now}
+                    agreed.append(row | agreement_values(one.agreement) | latch)
                     keys.append((one.person, one.topic))
                 elif settled:
                     decided.append(row | {"is_dirty": False})
@@ -219,7 +224,7 @@ class CellStore:
             run_each(conn, _SET_DIRTY, decided)
             run_each(conn, _AGREE, agreed)
             forget_attempts(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
-            log.append(conn, run, entries, self._unit.clock())
+            log.append(conn, run, entries, now)
 
     def remap(
         self,
@@ -283,7 +288,9 @@ def _reset(conn: sa.Connection, reset: TopicReset, cells: Mapping[str, Any], now
 # within a transaction
 
 
-def agree(conn: sa.Connection, run: RunId, receipts: Sequence[tuple[Receipt, datetime]]) -> list[LedgerEntry]:
+def agree(
+    conn: sa.Connection, run: RunId, receipts: Sequence[tuple[Receipt, datetime]], now: datetime
+) -> list[LedgerEntry]:
     """Store what is agreed by receipts, each with the time when its write was begun, and return the ledger's
     entries about it. A cell stays dirty where anything has changed since it was decided."""
     stored = _load_locked(conn, [one.person for one, _ in receipts]) if receipts else {}
@@ -292,13 +299,13 @@ def agree(conn: sa.Connection, run: RunId, receipts: Sequence[tuple[Receipt, dat
     entries: list[LedgerEntry] = []
     for one, begun_at in receipts:
         cell = stored[one.person, one.topic]
-        if one.gives_way_to(cell.agreed, begun_at):
+        if one.gives_way_to(cell, begun_at):
             continue
-        ground = "" if one.decided is None else cell.ground_since(one.decided, one.written)
+        ground = cell.ground_since(one.decided, one.written)
         settled = cell.is_settled(ground, began) and one.covers(cell.latch)
         left = not settled or is_incomplete(cell, one.agreement)
         latch = latch_values(None if settled else cell.latch)
-        row = {"person": one.person, "about": one.topic, "is_dirty": left}
+        row = {"person": one.person, "about": one.topic, "is_dirty": left, "stored_at": now}
         rows.append(row | agreement_values(one.agreement) | latch)
         entries.append(one.ledger)
     run_each(conn, _AGREE, rows)
@@ -339,7 +346,7 @@ def retry_people(conn: sa.Connection, persons: Iterable[PersonId], now: datetime
         conn.execute(_RETRY_NOW, {"ids": ids, "now": now})
 
 
-def transfer(conn: sa.Connection, agreements: Mapping[CellKey, Agreement]) -> None:
+def transfer(conn: sa.Connection, agreements: Mapping[CellKey, Agreement], now: datetime) -> None:
     """Agreements that came with a change of address; what is mapped is decided again."""
     if not agreements:
         return
@@ -351,6 +358,7 @@ def transfer(conn: sa.Connection, agreements: Mapping[CellKey, Agreement]) -> No
                 "person_id": person,
                 "topic": topic,
                 "dirty": mapped is None or topic in mapped,
+                "agreed_stored_at": now,
                 **agreement_values(agreement),
             }
             for (person, topic), agreement in agreements.items()

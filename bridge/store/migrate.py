@@ -20,6 +20,7 @@ REVISIONS = (
     "0006",
     "0007",
     "0008",
+    "0009",
 )  # those it knows, the newest last
 HEAD = REVISIONS[-1]
 

@@ -17,7 +17,7 @@ from bridge.core.ports import PersonView, batched
 from bridge.core.store_values import LedgerEntry, RecordResult
 from bridge.store import address_changes, cells, erasures, feeds, ledger, people
 from bridge.store import tables as t
-from bridge.store.cell_reading import STANDS
+from bridge.store.cell_reading import STANDS, own_unsubscribes
 from bridge.store.columns import EPOCH, LATCH, SEEN, latch_values, replace_seen
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import Insert, InsertRows, among, count_of, is_postgresql, param, run_each
@@ -120,7 +120,7 @@ def record(
         if view.pins is not None:
             named[person] = view.pins
     if unsubscribe_withdraws_topics and side is Side.DOTDIGITAL:
-        page.latch_topics()
+        page.latch_topics(own_unsubscribes(conn, page.unsubscribed()))
     displaced, left = _save_bindings(conn, side, page, now)
     reads = [{"person": who, "at": read.at, "there": read.present} for who, read in page.reads.items()]
     run_each(conn, _SAVE_READ[side], reads)
@@ -141,7 +141,7 @@ def record(
         dirtied += cells.make_people_dirty(conn, channels)
     if named:
         address_changes.save_links(conn, named)
-    entries += address_changes.transfer(conn, side, {*persons, *displaced})
+    entries += address_changes.transfer(conn, side, {*persons, *displaced}, now)
     read_again = tuple(dict.fromkeys((*page.read_again, *displaced)))
     return RecordResult(len(persons), len(page.changed), dirtied, read_again, left, tuple(entries))
 

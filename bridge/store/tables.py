@@ -176,6 +176,7 @@ cells = sa.Table(
     *(sa.Column(f"{side}_written_at", UtcMicros) for side in Side),  # when our last write there had ended
     *AGREED.make(),
     *(sa.Column(name, sa.Text) for name in VERSIONS.values()),
+    sa.Column("agreed_stored_at", UtcMicros),
     *LATCH.make(),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),  # opt-outs sent without effect so far
     sa.Column("retry_at", UtcMicros),  # when the next one is sent
@@ -249,6 +250,7 @@ attempt_topics = sa.Table(
     metadata,
     sa.Column("attempt_id", Number, sa.ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text),  # what the topic was mapped to; none: not known
     sa.Column("choice", sa.Text),  # what was written
     sa.Column("said_at", UtcMicros),  # the date of the statement that it rests on, where that has one
     sa.Column("shown_at", UtcMicros),  # the date that the side showed when it was proven

@@ -19,7 +19,6 @@ from bridge.core.decision import Act, Decision, Held, Rule, is_proven_by
 from bridge.core.mapping import Conflict
 from bridge.core.model import Choice, Side
 from bridge.core.own_writes import OwnWrite
-from bridge.core.store_values import LedgerEntry, Receipt
 from bridge.core.writes import Withdrawal, Write
 from tests.sizes import size
 
@@ -117,13 +116,7 @@ class LateEngine(Engine):
         doubts = {one: at for one, at in self.cell.in_doubt_since.items() if one is not side}
         self.cell = replace(self.cell, in_doubt_since=doubts)
         for sent in mine:
-            proven = self._end(sent, answered=False)
-            begun_at = self.cell.own_writes[side][sent.place].begun_at
-            shown = {side: self.cell.seen[side].version}
-            agreement = sent.act.agreement(shown, self.world.now)
-            receipt = Receipt(self.cell.person, TOPIC.id, agreement, LedgerEntry("agreed", {}), shown)
-            if proven and len(sent.act.writes) == 1 and not receipt.gives_way_to(self.cell.agreed, begun_at):
-                self.cell = replace(self.cell, agreed=agreement)
+            self._end(sent, answered=False)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -58,6 +59,26 @@ def test_a_burst_about_one_profile_is_one_hint_whichever_windows_it_falls_into()
     pages = list(drain_events(read, ago(hours=3), window=timedelta(hours=1), clock=lambda: NOON))
     assert [page.hints for page in pages] == [[Hint(id="7")], [], []]
     assert [list(page.repeated) for page in pages] == [[], ["1000", "1000"], ["1100", "1100"]]
+
+
+def test_what_a_later_window_claims_beyond_the_hint_is_hinted_at_again() -> None:
+    """The read that followed the first hint may have shown the profile as it was before."""
+
+    def read(start: datetime, end: datetime) -> EventSlice:
+        return EventSlice([Event(profile_id=7, event_type="preference.updated", event_id=start.hour)], NOON)
+
+    def claims(events: Sequence[Event]) -> dict[str, datetime]:
+        return {"filter:NEWS": ago(hours=2 if events[0].event_id == 9 else 1)}
+
+    pages = list(
+        drain_events(read, ago(hours=3), window=timedelta(hours=1), clock=lambda: NOON, claims_of=claims)
+    )
+    hinted = [[(hint.id, dict(hint.claims)) for hint in page.hints] for page in pages]
+    assert hinted == [
+        [("7", {"filter:NEWS": ago(hours=2)})],
+        [("7", {"filter:NEWS": ago(hours=1)})],
+        [],
+    ]
 
 
 @pytest.mark.parametrize("inside", [False, True])

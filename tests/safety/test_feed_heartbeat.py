@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.core.facts import LaggingRead
+from bridge.core.store_values import RunKind
+from bridge.engine.context import RunContext
+from bridge.engine.feed_watch import due_reads
 from bridge.engine.report import Report
+from bridge.engine.run import closing
+from bridge.mypreferences.events.claims import GONE, shows
+from bridge.mypreferences.wire.profiles import Preference, Profile
 from bridge.sandbox.mypreferences.records import StoredProfile
+from tests.engine.world import World
 from tests.safety.safety_world import SafetyLive, is_open
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, UNSET
 
@@ -119,3 +127,20 @@ def test_a_later_no_at_the_target_stops_an_opt_in_although_the_feed_is_deaf(live
     live.say(MINE, ada, NEWS, OUT)
     live.runs(4)
     assert live.mine(ada, NEWS) is OUT
+
+
+def test_a_profile_that_rounds_its_dates_counts_as_read_only_once_it_was_read_again(world: World) -> None:
+    """An event is dated to the microsecond, the profile to the second: the first read may show an earlier
+    choice of that second, the second one is taken."""
+    said = world.now.replace(microsecond=700_000)
+    claims = {f"filter:{name}": at for name, at in (("NEWS", said), ("OFFERS", GONE))}
+    world.store.facts.lagging_reads = (LaggingRead(MINE, "7", claims, 0, world.now),)
+    rounded = {"filter:NEWS": said.replace(microsecond=0), "filter:OFFERS": GONE}
+    with closing(RunContext(world.services(), RunKind.PLAN)) as run:
+        (hint,) = due_reads(run, MINE)
+        run.end("done", {})
+    assert hint.claims == rounded
+    one = Preference(filter_id="NEWS", preference_type=1, last_modified_date=f"{said:%Y-%m-%dT%H:%M:%S}Z")
+    profile = Profile(profile_preferences=[one])
+    assert not shows(profile, claims)
+    assert shows(profile, hint.claims)

@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 
 from bridge.core.model import CHANNEL, Block, HoldState, Latch, RunId, Side, TopicId
-from bridge.core.store_values import Settlement
+from bridge.core.store_values import AttemptFinished, AttemptState, Settlement
 from bridge.store import Store, migrate
 from bridge.store.engine import make_engine
 from tests.prepared import real_migrations
@@ -23,12 +23,14 @@ from tests.store.helpers import (
     NEWS,
     OFFERS,
     OUT,
+    OUTCOME,
     START,
     THEIRS,
     UNSET,
     Clock,
     agreement,
     at,
+    attempt,
     begun,
     cell,
     dirty_topics,
@@ -278,3 +280,34 @@ def test_opt_outs_that_an_earlier_version_saw_and_did_not_deliver_are_latched(ur
 
 def put(conn: sa.Connection, table: str, row: dict[str, object]) -> None:
     conn.execute(sa.insert(sa.table(table, *map(sa.column, row))).values(row))
+
+
+def test_our_own_unsubscribe_withdraws_the_topics_as_of_the_statement_that_it_carries(
+    store: Store, clock: Clock, run: RunId
+) -> None:
+    """A person leaves the channel at MyPreferences and opts in to a topic; then our unsubscribe lands."""
+    said = at(-600)
+    left = view(ANN, {CHANNEL: seen(OUT, changed_at=said), NEWS: seen(IN, changed_at=at(-60))})
+    store.observations.record([left], MINE, run=run)
+    store.observations.record([view(ANN, {CHANNEL: seen(IN), NEWS: seen(UNSET)})], THEIRS, run=run)
+    writes = [{"topic": CHANNEL, "kind": "withdrawal", "said_at": said.isoformat()}]
+    number = attempt(store, run, writes=writes)
+    clock.tick(5)
+    shown = view(ANN, {CHANNEL: seen(OUT, 5, changed_at=at(3)), NEWS: seen(UNSET, 5)}, complete=True)
+    end = AttemptFinished(
+        number, person(store), AttemptState.DONE, OUTCOME, [CHANNEL], written_at=at(4), shown={CHANNEL: at(3)}
+    )
+    store.attempts.end(run, THEIRS, [end], views=[shown], unsubscribe_withdraws_topics=True)
+    assert cell(store).latch == Latch(THEIRS, said, at(5))
+
+
+def test_an_unsubscribe_of_the_person_withdraws_the_topics_as_of_its_own_date(
+    store: Store, run: RunId
+) -> None:
+    store.observations.record(
+        [view(ANN, {CHANNEL: seen(OUT, changed_at=at(-3)), NEWS: seen(UNSET)})],
+        THEIRS,
+        run=run,
+        unsubscribe_withdraws_topics=True,
+    )
+    assert cell(store).latch == Latch(THEIRS, at(-3), START)

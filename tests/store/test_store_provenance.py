@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -138,6 +139,20 @@ def test_an_old_act_is_not_agreed_over_a_newer_agreement(
     assert agreed is not None
     ended(store, run, number, AttemptState.DONE, topics=[NEWS], receipts=[old])
     assert cell(store).agreed == agreed
+
+
+def test_an_old_act_is_not_agreed_over_one_that_was_stored_later_by_a_clock_that_went_back(
+    store: Store, clock: Clock, run: RunId
+) -> None:
+    old = receipt(store)
+    number = attempt(store, run, NEWS)
+    clock.tick(-3600)
+    now = cell(store)
+    late = replace(agreement(now, OUT), decided_at=clock())
+    other = Receipt(now.person, NEWS, late, OUTCOME, {THEIRS}, now)
+    ended(store, run, attempt(store, run, NEWS), AttemptState.DONE, receipts=[other])
+    ended(store, run, number, AttemptState.DONE, topics=[NEWS], receipts=[old])
+    assert cell(store).agreed == late
 
 
 def test_what_changed_at_the_other_side_during_a_write_is_decided(store: Store, run: RunId) -> None:

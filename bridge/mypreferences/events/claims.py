@@ -15,7 +15,7 @@ from bridge.mypreferences.wire.profiles import Preference, Profile
 Claims = Mapping[str, datetime]
 """By filter or consent: the profile shows it as changed at this time, or later. `GONE`: it need not."""
 
-GONE = datetime.max.replace(tzinfo=UTC)  # the claim about what a profile may show no more
+GONE = datetime.max.replace(microsecond=0, tzinfo=UTC)  # the claim about what a profile may show no more
 _FILTER, _CONSENT = "filter:", "consent:"
 _EARLY = timedelta(minutes=2)  # how much later than the change itself an event may be dated
 
@@ -69,7 +69,7 @@ def shows(profile: Profile, claims: Claims) -> bool:
     ]
     for consent in consents:
         _show(shown, f"{_CONSENT}{consent.consent_type}", consent.changed_at)
-    return all(at == GONE or (name in shown and _is_from(shown[name], at)) for name, at in claims.items())
+    return all(at >= GONE or (name in shown and _is_from(shown[name], at)) for name, at in claims.items())
 
 
 def _preferences(profile: Profile) -> Iterator[Preference]:

@@ -33,7 +33,9 @@ def drain_events(
     The watermark on the last page is the server's time of the first request: its answer's Date less the time
     the answer took. Without a Date header it is the newest event's time; without events there is none. Each
     profile is hinted at once: its later read shows all these events. `claims_of` tells what it must show of a
-    profile's events. The last page reports event types that the documents do not list.
+    profile's events: where a later window claims more than the hint did, the profile is hinted at again,
+    since that read may have shown it as it was before. The last page reports event types that the documents
+    do not list.
     """
     began = clock()
     start, until = since, None
@@ -64,19 +66,25 @@ class _Pages:
 
     def __init__(self, claims_of: Callable[[Sequence[Event]], Mapping[str, datetime]]) -> None:
         self._claims_of = claims_of
-        self._hinted: set[str] = set()
+        self._hinted: dict[str, Mapping[str, datetime]] = {}  # profiles, with what was claimed of each
         self._unknown: Counter[str] = Counter()
         self._unnamed = 0
 
     def next(self, found: EventSlice) -> Page:
-        """The page of one window: hints at profiles that no earlier window named."""
+        """The page of one window: hints at profiles that no earlier window named, or claimed less of."""
         by_profile = self._by_profile(found.events)
-        new = {profile: events for profile, events in by_profile.items() if self._is_new(profile, events)}
-        self._hinted |= new.keys()
+        claims = {profile: self._claims_of(events) for profile, events in by_profile.items()}
+        new = {
+            profile: events
+            for profile, events in by_profile.items()
+            if self._is_new(profile, claims[profile]) or any(map(_former, events))
+        }
+        for profile in new:
+            self._hinted[profile] = {**self._hinted.get(profile, {}), **claims[profile]}
         repeated = [
             _key(event) for profile in by_profile.keys() - new.keys() for event in by_profile[profile]
         ]
-        hints = [replace(_hint(one, events), claims=self._claims_of(events)) for one, events in new.items()]
+        hints = [replace(_hint(one, events), claims=claims[one]) for one, events in new.items()]
         times = {profile: [one.earliest for one in events] for profile, events in by_profile.items()}
         named = {
             profile: max(known) for profile, some in times.items() if (known := list(filter(None, some)))
@@ -112,8 +120,10 @@ class _Pages:
                 self._unnamed += 1
         return by_profile
 
-    def _is_new(self, profile: str, events: Sequence[Event]) -> bool:
-        return profile not in self._hinted or any(map(_former, events))
+    def _is_new(self, profile: str, claims: Mapping[str, datetime]) -> bool:
+        """Whether nothing was claimed of a profile yet, or less than now."""
+        known = self._hinted.get(profile)
+        return known is None or any(name not in known or at > known[name] for name, at in claims.items())
 
 
 def _hint(profile: str, events: Sequence[Event]) -> Hint:
