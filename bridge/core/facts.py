@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Self, TypeVar, overload
 
-from bridge.core.brakes import Burst
+from bridge.core.brakes import Burst, Moment
 from bridge.core.model import Side, TopicId
 from bridge.core.ports import KeyValue, ListingCursor
 from bridge.core.scope import Names, Scopes, scope_in, scope_out
@@ -44,6 +44,21 @@ class LaggingRead:
     claims: Mapping[str, datetime]
     tries: int
     due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedWrites:
+    """The writes about somebody who was erased: when the last opt-in and the last opt-out were begun, and the
+    moments of the opt-ins that were carried."""
+
+    raised_at: datetime | None
+    withdrawn_at: datetime | None
+    said: Sequence[Moment]
+
+    @property
+    def newest(self) -> datetime:
+        """When the last of them was begun."""
+        return max(at for at in (self.raised_at, self.withdrawn_at) if at is not None)
 
 
 class _Fact(Generic[T]):
@@ -171,6 +186,37 @@ def _lagging(reads: Sequence[LaggingRead]) -> str:
     return json.dumps(rows)
 
 
+def _maybe(at: datetime | None) -> str | None:
+    return None if at is None else _instant(at)
+
+
+def _maybe_read(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _read_erased(text: str) -> Sequence[ErasedWrites]:
+    return tuple(
+        ErasedWrites(
+            _maybe_read(raised),
+            _maybe_read(withdrawn),
+            tuple((Side(side), datetime.fromisoformat(at)) for side, at in said),
+        )
+        for raised, withdrawn, said in json.loads(text)
+    )
+
+
+def _erased(writes: Sequence[ErasedWrites]) -> str:
+    rows = [
+        [
+            _maybe(one.raised_at),
+            _maybe(one.withdrawn_at),
+            [[side.value, _instant(at)] for side, at in one.said],
+        ]
+        for one in writes
+    ]
+    return json.dumps(rows, separators=(",", ":"))
+
+
 class Facts:
     """The facts of one state DB. Reading and setting go to `values` at once."""
 
@@ -221,6 +267,9 @@ class Facts:
 
     lagging_reads = _Fact("lagging_reads", _read_lagging, _lagging)
     """Records that do not show yet what events said about them."""
+
+    erased_writes = _Fact("erased_writes", _read_erased, _erased)
+    """What was written lately about people who were erased since: the brakes count it."""
 
     instance = _Fact("instance", str, str)
     """The random name of this state DB, by which a saved plan finds the one it was made from."""

@@ -18,6 +18,7 @@ from bridge.store import tables as t
 from bridge.store.cell_reading import UNPROVEN
 from bridge.store.columns import scrub
 from bridge.store.engine import UnitOfWork
+from bridge.store.erased_writes import with_erased
 from bridge.store.statements import SIZE, among, param, run_each
 
 _a, _at, _b, _c = t.attempts.c, t.attempt_topics.c, t.bindings.c, t.cells.c
@@ -166,7 +167,8 @@ class AttemptStore:
             return conn.scalar(_INEFFECTIVE, {"person": person, "about": topic}) or 0
 
     def window(self, since: datetime, withdrawals_max: int) -> WindowUse:
-        """The writes begun since then; of withdrawals it counts no more than `withdrawals_max`."""
+        """The writes begun since then; of withdrawals it counts no more than `withdrawals_max`, and those of
+        people erased since."""
         said: dict[Moment, set[PersonId]] = {}
         with self._unit.read() as conn:
             raised = {row.id: row for row in conn.execute(_RAISED_SINCE, {"since": since})}
@@ -175,8 +177,9 @@ class AttemptStore:
                     row = raised[attempt]
                     said.setdefault(moment(Side(row.side).other, at), set()).add(PersonId(row.person_id))
             withdrawn = conn.scalar(_WITHDRAWN_SINCE, {"since": since, "size": withdrawals_max}) or 0
-        people = frozenset(PersonId(row.person_id) for row in raised.values())
-        return WindowUse(people, {at: frozenset(some) for at, some in said.items()}, withdrawn)
+            people = frozenset(PersonId(row.person_id) for row in raised.values())
+            use = WindowUse(people, {at: frozenset(some) for at, some in said.items()}, withdrawn)
+            return with_erased(conn, use, since)
 
     def written_since(self, side: Side, records: Sequence[str], since: datetime) -> frozenset[str]:
         """Those records of `side` about whose people a write to it was begun since then."""

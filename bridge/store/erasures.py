@@ -25,7 +25,7 @@ from bridge.core.erasure import (
 from bridge.core.model import ClockReading, PersonId, Side, TopicId, address_key
 from bridge.core.ports import PersonView, batched
 from bridge.core.store_values import Json, LedgerEntry
-from bridge.store import cell_reading, cells, ledger, people
+from bridge.store import cell_reading, cells, erased_writes, ledger, people
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import among, count_of, param, run_each, upsert
@@ -90,7 +90,7 @@ class ErasureStore:
             now = self._unit.clock()
             _save(conn, address, key, erased_at=now, finished_at=now, known=_known_out(known))
             persons = list(people.by_keys(conn, [address_key(address)]).values())
-            _wipe(conn, persons)
+            _wipe(conn, persons, now)
             ledger.append(conn, None, [LedgerEntry("erased", report, next(iter(persons), None))], now)
         self._unit.clean()
         return bool(persons)
@@ -264,7 +264,7 @@ def _recheck(conn: sa.Connection, erasing: ErasureSettings, now: datetime, after
     markers = {ids[key]: marker for key, marker in _markers(conn, ids, erasing.key).items()}
     loaded, clocks = cell_reading.load(conn, markers), ClockReading(now, erasing.skew)
     gone = {who for who, marker in markers.items() if is_silent(loaded.get(who, ()), marker, clocks)}
-    _wipe(conn, sorted(gone))
+    _wipe(conn, sorted(gone), now)
     staying = [person for person in ids.values() if person not in gone]
     for some in batched(staying):
         conn.execute(_SET_UNVETTED, {"ids": some, "at": None})
@@ -299,9 +299,10 @@ _DROP_FOLLOWED = sa.delete(t.followed).where(
 )
 
 
-def _wipe(conn: sa.Connection, persons: Sequence[PersonId]) -> None:
+def _wipe(conn: sa.Connection, persons: Sequence[PersonId], now: datetime) -> None:
     """Remove these people: what is theirs goes with them, and so does what only names their records."""
     people.lock(conn, persons)
+    erased_writes.keep(conn, persons, now)
     for side in Side:
         _drop_records(conn, side, _records_of(conn, side, persons))
     for ids in batched(persons):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bridge.core.brakes import Burst
-from bridge.core.facts import CatalogueCheck, Facts
+from bridge.core.facts import CatalogueCheck, ErasedWrites, Facts
 from bridge.core.mapping import Direction
 from bridge.core.model import Side, TopicId
 from bridge.core.ports import ListingCursor
@@ -13,6 +13,7 @@ from bridge.core.scope import Scope, Scopes
 
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 NEWS = TopicId("newsletter")
+ERASED = (ErasedWrites(AT, None, ((Side.MYPREFERENCES, AT),)),)
 NAMES = {Side.MYPREFERENCES: "filter NEWS", Side.DOTDIGITAL: "preference 2"}
 SCOPE = Scope(NAMES, Direction.TO_DOTDIGITAL, "p1", AT, swept=False, change="is new", mapped=False)
 
@@ -35,6 +36,7 @@ def test_facts_stand_under_their_keys_as_text() -> None:
     facts.instance = "0123"
     facts.bursts = (Burst(Side.DOTDIGITAL, AT, opts_in=True, found_at=AT),)
     facts.read_names = {NEWS: NAMES}
+    facts.erased_writes = ERASED
     facts.scopes = Scopes("d1", {NEWS: SCOPE})
     facts.set_account(Side.DOTDIGITAL, "7")
     facts.set_listing(Side.DOTDIGITAL, ListingCursor("page 3", AT), "d1")
@@ -48,6 +50,7 @@ def test_facts_stand_under_their_keys_as_text() -> None:
         "catalogues": '{"at": "2026-03-01T12:30:00Z", "gone": {"newsletter": "filter NEWS is gone"}}',
         "instance": "0123",
         "bursts": '[["dotdigital","2026-03-01T12:30:00Z",true,"2026-03-01T12:30:00Z"]]',
+        "erased_writes": '[["2026-03-01T12:30:00Z",null,[["mypreferences","2026-03-01T12:30:00Z"]]]]',
         "read_names": '{"newsletter": {"mypreferences": "filter NEWS", "dotdigital": "preference 2"}}',
         "scopes": texts["scopes"],
         "account.dotdigital": "7",
@@ -58,6 +61,7 @@ def test_facts_stand_under_their_keys_as_text() -> None:
     assert (again.sweep_due, again.mapping_digest, again.instance) == ("dotdigital.feed", "d1", "0123")
     assert again.bursts == (Burst(Side.DOTDIGITAL, AT, opts_in=True, found_at=AT),)
     assert again.read_names == {NEWS: NAMES}
+    assert again.erased_writes == ERASED
     assert again.scopes == Scopes("d1", {NEWS: SCOPE})
     assert again.mapped_topics == (NEWS, "angebote-für-alle")
     assert again.catalogue_check == CatalogueCheck(AT, {NEWS: "filter NEWS is gone"})

@@ -6,16 +6,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from bridge.core.brakes import BrakeLimits, Tally, check_brakes
+from bridge.core.erasure import ErasureKey, ErasureSettings
 from bridge.core.errors import BridgeError
 from bridge.core.model import Side
 from bridge.core.store_values import AttemptStarted, LedgerEntry, RunKind
 from bridge.core.writes import Raise, Write
 from bridge.engine.plan import Plan
 from bridge.engine.weigh import window_use
+from bridge.store import Store
 from tests.engine.world import IN, NEWS, OUT, World
 from tests.fakes import FakePerson
 from tests.sizes import size
@@ -24,6 +27,7 @@ ALLOWED = 3
 PEOPLE = [f"p{number}@example.com" for number in range(90)]
 SEQUENCES = size(30, 1000)  # of whole runs
 DAY = timedelta(hours=24)
+WITHDRAWAL = {"writes": [{"topic": NEWS, "kind": "withdrawal"}]}
 RAISE = {"writes": [{"topic": NEWS, "kind": "raise", "evidence": {"changed_at": "2026-03-01T12:00:00Z"}}]}
 
 
@@ -154,6 +158,37 @@ def test_a_thousand_sequences_of_writes_stay_within_the_window(world: World) -> 
         world.pass_time(hours=chance.choice((0, 0, 1, 5, 11, 23, 25)))
     assert most_in_a_window(begun) == ALLOWED
     assert len(begun) > 500
+
+
+def test_what_was_written_about_people_counts_after_they_were_erased(tmp_path: Path) -> None:
+    """The brakes do not loosen as people are erased: no name is kept, but how many and when."""
+    world = World(tmp_path)
+    world.store = Store.open(
+        world.url, clock=world.clock, erasing=ErasureSettings(ErasureKey("a long random word"))
+    )
+    limits = BrakeLimits(raises_max=ALLOWED, raises_share=0.0)
+    for address in PEOPLE[:4]:
+        world.both(address, NEWS, OUT)
+    world.started()
+    people = [who.person for page in world.store.people.known() for who in page]
+    run = world.store.runs.begin(RunKind.APPLY)
+    for body, some in ((RAISE, people[:3]), (WITHDRAWAL, people[2:])):
+        started = [AttemptStarted(one, body, LedgerEntry("decided", {}, one)) for one in some]
+        world.store.attempts.begin(run, Side.DOTDIGITAL, started)
+    before = window_use(world.store, limits, 4)
+    for address in PEOPLE[:4]:
+        world.store.erasures.begin(address)
+        world.store.erasures.finish(address, {}, {})
+    after = window_use(world.store, limits, 4)
+    assert (len(after.raised), after.withdrawn) == (len(before.raised), before.withdrawn) == (3, 2)
+    assert {at: len(some) for at, some in after.said.items()} == {
+        at: len(some) for at, some in before.said.items()
+    }
+    assert not after.raised & set(people)
+    world.pass_time(hours=25)
+    later = window_use(world.store, limits, 4)
+    assert (later.raised, later.said, later.withdrawn) == (frozenset(), {}, 0)
+    world.close()
 
 
 def test_the_count_of_a_window_is_that_of_distinct_people() -> None:
