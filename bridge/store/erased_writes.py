@@ -40,7 +40,7 @@ def keep(conn: sa.Connection, persons: Sequence[PersonId], now: datetime) -> Non
         facts.erased_writes = after
 
 
-def _with(mine: ErasedWrites, row: sa.Row[Any]) -> ErasedWrites:
+def _with(mine: ErasedWrites, row: Any) -> ErasedWrites:
     if not row.raises:
         return ErasedWrites(mine.raised_at, row.begun_at, mine.said)
     said: Collection[Moment] = mine.said

@@ -163,9 +163,8 @@ def test_a_thousand_sequences_of_writes_stay_within_the_window(world: World) -> 
 def test_what_was_written_about_people_counts_after_they_were_erased(tmp_path: Path) -> None:
     """The brakes do not loosen as people are erased: no name is kept, but how many and when."""
     world = World(tmp_path)
-    world.store = Store.open(
-        world.url, clock=world.clock, erasing=ErasureSettings(ErasureKey("a long random word"))
-    )
+    erasing = ErasureSettings(ErasureKey("a long random word"))
+    world.store = Store.open(world.url, clock=world.clock, erasing=erasing)
     limits = BrakeLimits(raises_max=ALLOWED, raises_share=0.0)
     for address in PEOPLE[:4]:
         world.both(address, NEWS, OUT)
