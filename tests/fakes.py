@@ -12,13 +12,24 @@ from bridge.core.errors import NotFound, SideError
 from bridge.core.mapping import ConsentRef, FilterRef, Topic
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.mapping_check import kinds_used
-from bridge.core.model import CHANNEL, Choice, ConsentRecord, Observation, Side, TopicId, Who, address_key
+from bridge.core.model import (
+    CHANNEL,
+    Choice,
+    ConsentRecord,
+    Observation,
+    PersonId,
+    Side,
+    TopicId,
+    Who,
+    address_key,
+)
 from bridge.core.ports import (
     Feed,
     Hint,
     ListingCursor,
     Page,
     PersonView,
+    Repaired,
     Watermarks,
     WriteRequest,
     WriteResponse,
@@ -227,6 +238,12 @@ class FakeSide:
         results = [self._import(request) for request in batch]
         heartbeat()
         return results if fate is None else [fate[1]] * len(batch)
+
+    def unfinished(self) -> Sequence[PersonId]:
+        return ()
+
+    def finish(self, people: Sequence[Who]) -> Sequence[Repaired]:
+        return ()
 
     def _send_one(self, request: WriteRequest) -> WriteResponse:
         if request.records:

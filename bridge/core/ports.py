@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from bridge.core.catalogue import Catalogue
 from bridge.core.errors import InvalidResponse, SideError, Verdict
-from bridge.core.model import ConsentRecord, Observation, Side, TopicId, Who
+from bridge.core.model import ConsentRecord, Observation, PersonId, Side, TopicId, Who
 from bridge.core.writes import Write
 
 T = TypeVar("T")
@@ -214,6 +214,14 @@ class Replica(ReadReplica, Protocol):
         """Send requests: withdrawals of any number of people, or one person's opt-ins. One result each, in
         order; never raises SideError. The side picks single calls, or a bulk job for withdrawals. `heartbeat`
         is called at least every few seconds and may raise, which ends the waiting and not the job."""
+
+    def unfinished(self) -> Sequence[PersonId]:
+        """People about whom a process that died may have left more written than it was to write. Costs no
+        call."""
+
+    def finish(self, people: Sequence[Who]) -> Sequence[Repaired]:
+        """Find out what was left written about these people, all those of `unfinished` who are still known,
+        and take it back. Returns what is to be reported; never raises SideError."""
 
 
 _PAGE = 100  # people

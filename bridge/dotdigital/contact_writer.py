@@ -2,19 +2,15 @@
 Records that the contact has already are not written again.
 
 A write names only the preferences that it changes, by v3 (Dotdigital 4.5, PATCH one contact). Only an account
-without v3 takes the whole tree (Dotdigital 3.16). What the person opted out of between the read of the tree
-and its write is turned on by it: the date of its row tells, and it is opted out again.
+without v3 takes the whole tree (see `tree_writer`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence, Set
-from contextlib import nullcontext
-from datetime import datetime
+from collections.abc import Sequence
 from ipaddress import ip_address
 
-from bridge.core.clocks import sent_before
 from bridge.core.errors import (
     AlreadyDone,
     MappingStale,
@@ -25,46 +21,25 @@ from bridge.core.errors import (
 )
 from bridge.core.mapping import Mapping
 from bridge.core.model import ConsentRecord, Side, Who, address_key
-from bridge.core.ports import KeyValue, Repaired, Unrecorded, WriteRequest, WriteResponse
+from bridge.core.ports import Repaired, Unrecorded, WriteRequest, WriteResponse
 from bridge.core.writes import Adjustment, Raise, Resubscribe, Withdrawal, Write
 from bridge.dotdigital.client.access import V3Access
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3
-from bridge.dotdigital.client.wire import ConsentRecordV3, ContactV3, Json, Resubscription, render_date
-from bridge.dotdigital.preference_tree import opt_ins, put_body, stale
-from bridge.dotdigital.views import is_deleted, newest_rows
+from bridge.dotdigital.client.wire import ConsentRecordV3, ContactV3, Resubscription, render_date
+from bridge.dotdigital.preference_tree import opt_ins, stale
+from bridge.dotdigital.tree_writer import TreeWriter, change_dates
+from bridge.dotdigital.views import is_deleted
 from bridge.dotdigital.write_batches import of_channel, withdraws
 
 _RESUBSCRIBE = "resubscribe-contact"
-_REPAIRS = 3  # writes of the whole tree for one change: each may cross another change of the person
-_APART = 2.0  # seconds between two writes whose dates are compared: they may be whole seconds
-_ALWAYS_DATED = "dotdigital.put_dates_all"
-_RESTORED = "The person had opted out while Dotdigital's whole preference tree was written."
-_NOT_RESTORED = (
-    "A person opted out while Dotdigital's whole preference tree was written, which turned it on again. "
-    "Look at the people of this run there."
-)
-_UNCHECKED = "It could not be read whether a write of Dotdigital's whole preference tree undid an opt-out."
-_UNSEEN = (
-    "Dotdigital dates all preferences again with each write by v2: an opt-out at that moment cannot be seen. "
-    "Have v3 enabled."
-)
 
 
 class ContactWriter:
-    """`memory` keeps whether the account dates preferences again that a write leaves as they were; `sleep`
-    takes seconds."""
+    """`trees` writes the topics where there is no v3."""
 
-    def __init__(
-        self,
-        v2: ClientV2,
-        access: V3Access,
-        mapping: Mapping,
-        memory: KeyValue,
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._v2, self._access, self._mapping, self._memory = v2, access, mapping, memory
-        self._sleep = sleep
+    def __init__(self, v2: ClientV2, access: V3Access, mapping: Mapping, trees: TreeWriter) -> None:
+        self._v2, self._access, self._mapping, self.trees = v2, access, mapping, trees
 
     def send(self, request: WriteRequest) -> WriteResponse | Unrecorded | Repaired:
         """Write one unit, its consent records first. Raises SideError."""
@@ -147,7 +122,7 @@ class ContactWriter:
         if v3 is not None:
             return self._patch(v3, who, overlay, withdrawn=withdraws(unit[0]))
         try:
-            return self._put(who, overlay)
+            return self.trees.write(who, overlay)
         except NotFound:
             if not withdraws(unit[0]):
                 raise
@@ -168,7 +143,7 @@ class ContactWriter:
             return WriteResponse.ALREADY_SO
         states = {one.id: one.is_opted_in for one in contact.preferences or ()}
         if contact.preferences is None:  # opted in to nothing: what has a row was opted out of before
-            is_so = not any(overlay.values()) and overlay.keys() <= self._dates(who).keys()
+            is_so = not any(overlay.values()) and overlay.keys() <= change_dates(self._v2, who).keys()
         else:
             is_so = all(states.get(number, False) is on for number, on in overlay.items())
         if is_so:
@@ -180,69 +155,6 @@ class ContactWriter:
                 raise stale(sorted(missing)) from None
             raise
         return WriteResponse.ACCEPTED
-
-    def _put(self, who: Who, overlay: dict[int, bool]) -> WriteResponse | Repaired:
-        """Read the tree, change it, write it whole: whether the call merges or replaces is not documented
-        (Dotdigital 3.16). Then see whether it turned on what it did not name."""
-        answer: WriteResponse | Repaired = WriteResponse.ACCEPTED
-        for _ in range(_REPAIRS):
-            tree = self._v2.get_preferences_for_contact(contact=who.address)
-            body, states = put_body(tree, overlay), opt_ins(tree)
-            if all(states[number] is wanted for number, wanted in overlay.items()):
-                return WriteResponse.ALREADY_SO if answer is WriteResponse.ACCEPTED else answer
-            try:
-                self._set_tree(who, body, repairs=answer is not WriteResponse.ACCEPTED)
-            except SideError as error:
-                if answer is WriteResponse.ACCEPTED:
-                    raise
-                return Repaired(f"{_NOT_RESTORED} ({error})", failed=True)
-            sent = {number for number, on in states.items() if on and number not in overlay}
-            try:
-                found = self._turned_on(who, overlay, sent)
-                if found and found == sent and self._dates_all(who, body, found):
-                    return Repaired(_UNSEEN)
-            except SideError as error:
-                return Repaired(f"{_UNCHECKED} ({error})", failed=True)
-            if not found:
-                return answer
-            overlay, answer = overlay | dict.fromkeys(found, False), Repaired(_RESTORED)
-        return Repaired(_NOT_RESTORED, failed=True)
-
-    def _set_tree(self, who: Who, body: Sequence[Json], *, repairs: bool) -> None:
-        """Write the whole tree. What repairs an earlier write of it is never too late to be sent."""
-        with sent_before(None) if repairs else nullcontext():
-            self._v2.set_preferences_for_contact(contact=who.address, tree=body)
-
-    def _turned_on(self, who: Who, overlay: dict[int, bool], sent: Set[int]) -> set[int]:
-        """Preferences sent as they had been read, and dated as the write is: they had been opted out of in
-        between (Dotdigital 3.10, `dateModifed`)."""
-        dates = self._dates(who)
-        written = max((dates[number] for number in overlay if number in dates), default=None)
-        if written is None:
-            return set()
-        return {number for number in sent if number in dates and dates[number] >= written}
-
-    def _dates(self, who: Who) -> dict[int, datetime]:
-        """When each preference was last changed; none of a contact that v2 hides: it gets no mail."""
-        try:
-            rows = newest_rows(self._v2.get_subscriptions_for_contact(email=who.address).rows)
-        except NotFound:
-            return {}
-        return {number: row.changed_at for number, row in rows.items() if row.changed_at is not None}
-
-    def _dates_all(self, who: Who, body: Sequence[Json], sent: Set[int]) -> bool:
-        """Whether a write dates again what it leaves as it was. Found out by the same write once more, where
-        everything else that was sent shows the date of the first."""
-        if self._memory.get(_ALWAYS_DATED) is None:
-            before = self._dates(who)
-            self._sleep(_APART)
-            self._set_tree(who, body, repairs=True)
-            after = self._dates(who)
-            moved = any(before.get(number) != after.get(number) for number in sent)
-            if not moved:
-                return False
-            self._memory.set(_ALWAYS_DATED, "yes")
-        return True
 
 
 def _contact_to_write(v3: ClientV3, who: Who) -> ContactV3 | None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from bridge.core.errors import SideError, Throttled
-from bridge.core.model import Side, Who, address_key
-from bridge.core.ports import WriteRequest, WriteResult, send_each
+from bridge.core.model import PersonId, Side, Who, address_key
+from bridge.core.ports import Repaired, WriteRequest, WriteResult, send_each
 from bridge.core.writes import Write
 from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS
 from bridge.dotdigital.client.v3 import ImportChange
@@ -17,6 +17,7 @@ from bridge.dotdigital.contact_writer import ContactWriter
 from bridge.dotdigital.importer import Answer, ImportRunner
 from bridge.dotdigital.people import ContactListing
 from bridge.dotdigital.reader import DotdigitalReader
+from bridge.dotdigital.tree_writer import TreeWriter
 from bridge.dotdigital.write_batches import of_channel, prefers_import, split
 
 _REFUSED_WHOLE = frozenset({"RejectedByWatchdog", "ExceedsAllowedContactLimit"})
@@ -43,9 +44,18 @@ class DotdigitalReplica(DotdigitalReader):
             return [error] * len(batch)
         return send_each(self._writer.send, batch, heartbeat)
 
+    def unfinished(self) -> Sequence[PersonId]:
+        """People whose whole tree was written and not checked."""
+        return self._writer.trees.open()
+
+    def finish(self, people: Sequence[Who]) -> Sequence[Repaired]:
+        """Check and repair these trees."""
+        return self._writer.trees.finish(people)
+
     @cached_property
     def _writer(self) -> ContactWriter:
-        return ContactWriter(self._v2, self._access, self._mapping, self._memory, self._sleep)
+        trees = TreeWriter(self._v2, self._memory, self._sleep)
+        return ContactWriter(self._v2, self._access, self._mapping, trees)
 
     @cached_property
     def _bulk(self) -> BulkWriter | None:

@@ -1,9 +1,8 @@
-"""The log of writes: begun and why, their outcomes, what is held, what is agreed. And recovery: writes
-whose outcome is unknown are read back before anything else is decided."""
+"""The log of writes: begun and why, their outcomes, what is held, what is agreed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,21 +14,17 @@ from bridge.core.latch import hold_ground
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import (
     CHANNEL,
-    Block,
     Cell,
     ConsentRecord,
-    Observation,
     PersonId,
     Side,
     TopicId,
     Who,
     address_key,
 )
-from bridge.core.ports import FAILURES_IN_A_ROW, PersonView, ReadReplica, batched, left_out
-from bridge.core.priority import Priority, with_priority
+from bridge.core.ports import PersonView, ReadReplica, left_out
 from bridge.core.scope import target_of
 from bridge.core.store_values import (
-    Attempt,
     AttemptFinished,
     AttemptStarted,
     AttemptState,
@@ -37,10 +32,10 @@ from bridge.core.store_values import (
     Receipt,
     Settlement,
 )
-from bridge.core.writes import Raise, Resubscribe, Withdrawal, Write
+from bridge.core.writes import Raise, Withdrawal, Write
 from bridge.engine.context import RunContext
 from bridge.engine.deciding import CellDecision
-from bridge.engine.serialize import Json, ground_out, write_in, writes_out
+from bridge.engine.serialize import Json, ground_out, writes_out
 
 NOT_HONOURED_MAX = 3  # accepted writes without effect in a row before an operator is asked
 
@@ -155,7 +150,7 @@ def begin_attempts(run: RunContext, side: Side, units: Sequence[WriteUnit]) -> l
             grounds[write.topic] = {**ground_out(one.cell), "rule": act.rule.value, "policy": policy}
         person = unit.person.who.person
         entry = LedgerEntry("decided", {"side": side.value, **common, "grounds": grounds}, person)
-        targets = {write.topic: _target(run.mapping, write) for write in unit.writes}
+        targets = {write.topic: target(run.mapping, write) for write in unit.writes}
         started.append(AttemptStarted(person, {**common, "targets": targets}, entry))
     return run.state.attempts.begin(run.id, side, started)
 
@@ -188,7 +183,7 @@ def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUn
             _hold(run, unit, Rule.NOT_HONOURED, RULE_TEXT[Rule.NOT_HONOURED])
 
 
-def _target(mapping: ConsentMapping, write: Write) -> str | None:
+def target(mapping: ConsentMapping, write: Write) -> str | None:
     topic = mapping.topic(write.topic)
     return None if topic is None else target_of(topic, write.side)
 
@@ -224,13 +219,13 @@ def _finished(run: RunContext, attempt: int, unit: WriteUnit, result: VerifiedWr
         error_code=None if error is None else error.code,
         error=None if error is None else str(error),
         written_at=result.sent_at,
-        shown={} if proving is None else _shown(run, unit.writes, proving),
+        shown={} if proving is None else shown_dates(run, unit.writes, proving),
         may_apply=sent and result.outcome not in (WriteOutcome.PROVEN, WriteOutcome.CHALLENGED),
         receipts=() if proving is None else _receipts(run, unit, proving),
     )
 
 
-def _shown(run: RunContext, writes: Iterable[Write], view: PersonView) -> dict[TopicId, datetime]:
+def shown_dates(run: RunContext, writes: Iterable[Write], view: PersonView) -> dict[TopicId, datetime]:
     """Up to which date the rows that prove these writes are theirs. A row without a date will be dated before
     it was read, by the side's clock."""
     dates: dict[TopicId, datetime] = {}
@@ -314,113 +309,3 @@ def _receipt(
     body = {"choice": act.choice.value, "rule": act.rule.value, "at": act.at.isoformat()}
     entry = LedgerEntry("agreed", body, person, topic)
     return Receipt(person, topic, act.agreement(versions, run.clock()), entry, versions.keys(), decided)
-
-
-# recovery
-
-
-def recover(run: RunContext) -> None:
-    """Read back every attempt that a crash, a time-out or a slow side left in doubt. One that cannot be read
-    stays in doubt, and so does what a bulk job may still be working on."""
-    attempts = run.state.attempts.in_doubt()
-    for side in Side:
-        mine = [attempt for attempt in attempts if attempt.side is side]
-        with with_priority(Priority.READ_BACKS):
-            if mine and not _is_busy(run, side):
-                _recover_side(run, side, mine)
-
-
-def _is_busy(run: RunContext, side: Side) -> bool:
-    try:
-        busy = run.readers[side].has_running_jobs()
-    except SideError as error:
-        run.health.failed(side, side, error)
-        busy = True
-    if busy:
-        run.health.busy.add(side)
-        run.health.warn(f"{side}: a bulk job is still running; its people are skipped")
-    return busy
-
-
-def _recover_side(run: RunContext, side: Side, attempts: list[Attempt]) -> None:
-    done = 0
-    for some in batched(attempts, run.tuning.page):
-        people = {who.person: who for who in run.state.people.get_many([one.person for one in some])}
-        shown = read_back(run, run.readers[side], list(people.values()))
-        for attempt in some:
-            view = shown[address_key(people[attempt.person].address)]
-            if isinstance(view, SideError):
-                run.health.warn(f"{side}: a write stays in doubt ({view})")
-            elif not any(seen.pending for seen in view.topics.values()):
-                _settle_attempt(run, attempt, view)
-            done += 1
-            run.progress("reading back writes in doubt", done, len(attempts))
-            run.heartbeat()
-        if _answers_nobody(shown.values()):
-            return  # a call may take minutes then, and withdrawals to the other side wait for them
-
-
-def _answers_nobody(shown: Collection[PersonView | SideError]) -> bool:
-    """Whether a read of many people failed for what is not about them alone."""
-    errors = [one for one in shown if isinstance(one, SideError)]
-    several = len(errors) == len(shown) >= FAILURES_IN_A_ROW
-    return several or any(error.stops_side for error in errors)
-
-
-def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None:
-    """End an attempt by what a read back shows. Nothing is agreed by that: only one side was read, so its
-    cells are decided again, on both. What changed only after the call may not be ours, and ours still come.
-    A topic that is mapped to something else by now shows nothing about the write."""
-    writes = [write_in(write) for write in attempt.body["writes"]]
-    proven = _has_same_targets(run, attempt, writes) and is_reflected(run.mapping, writes, view)
-    if not proven and any(_may_have_asked(write, view) for write in writes):
-        # Before the attempt ends: killed in between, nobody is asked twice.
-        note_challenge(run, attempt.person, writes, attempt.begun_at)
-    body = {
-        "attempt": attempt.id,
-        "side": attempt.side.value,
-        "topics": [write.topic for write in writes],
-        "fate": "proven" if proven else "not applied",
-        "by": "read back in a later run",
-    }
-    finished = AttemptFinished(
-        attempt.id,
-        attempt.person,
-        AttemptState.DONE if proven else AttemptState.FAILED,
-        LedgerEntry("outcome", body, attempt.person),
-        shown=_shown(run, writes, view) if proven else {},
-        may_apply=not (
-            proven and all(_is_landed(attempt, write, view.topics[write.topic]) for write in writes)
-        ),
-    )
-    run.state.attempts.end(
-        run.id,
-        attempt.side,
-        [finished],
-        views=(view,),
-        unsubscribe_withdraws_topics=run.mapping.unsubscribe_withdraws_topics,
-    )
-
-
-def _has_same_targets(run: RunContext, attempt: Attempt, writes: Iterable[Write]) -> bool:
-    """Whether the topics are still mapped to what was written. Attempts of earlier versions do not tell."""
-    targets = attempt.body.get("targets")
-    return targets is None or all(targets[one.topic] == _target(run.mapping, one) for one in writes)
-
-
-def _is_landed(attempt: Attempt, write: Write, seen: Observation) -> bool:
-    """Whether an opt-out changed the row while it was sent. An opt-in of that moment may be the person's own,
-    and ours may still be applied."""
-    at, ended = seen.changed_at, attempt.ended_at
-    if not isinstance(write, Withdrawal) or at is None or ended is None:
-        return False
-    return attempt.begun_at <= at <= ended
-
-
-def _may_have_asked(write: Write, view: PersonView) -> bool:
-    """Whether a confirmation mail may have been sent: where it cannot be known, it counts as sent. The silent
-    form asks only where the account demands a confirmation, and then a pending one shows."""
-    if not isinstance(write, Raise) or write.how is None:
-        return False
-    seen = view.topics.get(write.topic)
-    return write.how is Resubscribe.CHALLENGE or (seen is not None and seen.block is Block.PENDING)

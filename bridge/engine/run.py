@@ -18,12 +18,12 @@ from bridge.core.model import Side, TopicId
 from bridge.core.store_port import StorePort
 from bridge.core.store_values import RunKind
 from bridge.engine.apply import Applier
-from bridge.engine.attempts import recover
 from bridge.engine.context import RunContext, Services, WriteContext, Writers, require_same_account
 from bridge.engine.deciding import Decider
 from bridge.engine.feed_watch import distrust_lagging
 from bridge.engine.fetch import read_lagging, read_webhook_events, retry_failed_reads
 from bridge.engine.poll import FeedPoller, check_confirmations
+from bridge.engine.recovery import recover
 from bridge.engine.report import Report, make_report
 from bridge.engine.scopes import apply_mapping, is_new_mapping
 from bridge.engine.sweep import sweep

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from bridge.core.errors import NotFound, OutcomeUnknown, Refused, SideError, Verdict
 from bridge.core.guards import is_outdated
 from bridge.core.mapping import Topic
-from bridge.core.model import Side, Who
-from bridge.core.ports import Unrecorded, WriteRequest, WriteResponse, WriteResult, send_each
+from bridge.core.model import PersonId, Side, Who
+from bridge.core.ports import Repaired, Unrecorded, WriteRequest, WriteResponse, WriteResult, send_each
 from bridge.core.writes import Adjustment, Raise, Withdrawal, Write
 from bridge.mypreferences import profile_updates, views
 from bridge.mypreferences.bulk.withdrawals import (
@@ -45,6 +45,14 @@ class MyPreferencesReplica(MyPreferencesReader):
             )
             return bulk.send(batch, heartbeat)
         return send_each(self._send_one, batch, heartbeat)
+
+    def unfinished(self) -> Sequence[PersonId]:
+        """Nobody: a write changes nothing but what it names."""
+        return ()
+
+    def finish(self, people: Sequence[Who]) -> Sequence[Repaired]:  # noqa: ARG002
+        """Nothing is to be taken back."""
+        return ()
 
     def _is_bulk(self, batch: Sequence[WriteRequest]) -> bool:
         if not all(isinstance(write, Withdrawal) for request in batch for write in request.writes):

@@ -7,8 +7,8 @@ import pytest
 from bridge.core.errors import OutcomeUnknown
 from bridge.core.own_writes import OwnWrite
 from bridge.core.store_values import AttemptState, RunKind
-from bridge.engine.attempts import recover
 from bridge.engine.context import WriteContext, Writers
+from bridge.engine.recovery import recover
 from bridge.engine.run import closing
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World, trouble
 
