@@ -48,7 +48,7 @@ class LaggingRead:
 
 @dataclass(frozen=True, slots=True)
 class ErasedWrites:
-    """The writes about somebody who was erased: when the last opt-in and the last opt-out were begun, and the
+    """The writes about a person who was erased: when the last opt-in and the last opt-out were begun, and the
     moments of the opt-ins that were carried."""
 
     raised_at: datetime | None

@@ -29,7 +29,7 @@ def recover(run: WriteContext) -> None:
 
 
 def _finish_writes(run: WriteContext, side: Side) -> None:
-    """Whoever is left over cannot be opted in at that side in this run."""
+    """People who are left over are opted in nowhere in this run."""
     replica = run.replicas[side]
     people = replica.unfinished()
     if not people or side in run.health.down:

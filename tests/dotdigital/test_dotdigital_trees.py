@@ -143,7 +143,7 @@ def test_a_repair_that_fails_is_tried_again(
     assert start().unfinished() == []
 
 
-def test_somebody_who_is_not_known_any_more_is_dropped(
+def test_a_person_who_is_not_known_any_more_is_dropped(
     state: DotdigitalState, start: Callable[[], DotdigitalReplica]
 ) -> None:
     state.add_contact("one@example.com", opt_ins=ALL_ON)  # type: ignore[arg-type]

@@ -21,13 +21,13 @@ from tests.engine.crash_world import CrashWorld, Killed, Wire
 from tests.engine.world import IN, NEWS, OUT, THEIRS, trouble
 from tests.fakes import FakePerson, Said
 
-PEOPLE = [f"p{number}@example.com" for number in range(12)]
+PEOPLE = [f"p{number}@example.com" for number in range(40)]
 FATES = ("at once",) * 8 + ("unanswered", "lost", "refused", "throttled", "late", "late and unanswered")
 READS = ("read_person", "read_feed")
 OFFSETS = (-1.0, 0.0, 1.0)  # seconds; both clocks are then within the skew of each other
 APART = (0.1, 1.0, 3.0, 10.0, 60.0)  # seconds between two things that people do
-BOUNDARIES = 80  # of a run in which many people are written
-KILLS = 120
+BOUNDARIES = 250  # of a run in which many people are written
+KILLS = 400
 
 
 @dataclass(frozen=True)
