@@ -84,14 +84,15 @@ class TopicReset:
 class Receipt:
     """A write was proven, and with it all that its act had to write: its agreement is due. It gives way to
     one that was made after `begun_at`, or that rests on a newer statement. `decided` is the cell as it was
-    when the act was decided, `written` the sides that the act wrote to."""
+    when the act was decided, `written` the sides that the act wrote to; `decided` None: the cell stays to be
+    decided."""
 
     person: PersonId
     topic: TopicId
     agreement: Agreement
     ledger: LedgerEntry
     written: Collection[Side]
-    decided: Cell
+    decided: Cell | None = None
 
     def gives_way_to(self, cell: Cell, begun_at: datetime) -> bool:
         """Whether the cell's agreement is newer than this one, whose write was begun at `begun_at`."""
@@ -103,7 +104,8 @@ class Receipt:
     def covers(self, latch: Latch | None) -> bool:
         """Whether this agreement ends that latch. An opt-in ends none that came after it was decided: our own
         write may have hidden the opt-out."""
-        return self.agreement.choice is Choice.OPTED_OUT or latch == self.decided.latch
+        out = self.agreement.choice is Choice.OPTED_OUT
+        return out or (self.decided is not None and latch == self.decided.latch)
 
 
 class AttemptState(StrEnum):

@@ -35,7 +35,7 @@ from bridge.core.store_values import (
 from bridge.core.writes import Raise, Withdrawal, Write
 from bridge.engine.context import RunContext
 from bridge.engine.deciding import CellDecision
-from bridge.engine.serialize import Json, ground_out, writes_out
+from bridge.engine.serialize import Json, act_out, ground_out, writes_out
 
 NOT_HONOURED_MAX = 3  # accepted writes without effect in a row before an operator is asked
 
@@ -143,15 +143,17 @@ def begin_attempts(run: RunContext, side: Side, units: Sequence[WriteUnit]) -> l
     started: list[AttemptStarted] = []
     for unit in units:
         common = {"writes": writes_out(unit.writes), "mapping": run.mapping.digest}
+        acts: Json = {}
         grounds: Json = {}
         for write in unit.writes:
             one, act = unit.person.acts[write.topic]
+            acts[write.topic] = act_out(act)
             policy = one.topic.conflict.value
             grounds[write.topic] = {**ground_out(one.cell), "rule": act.rule.value, "policy": policy}
         person = unit.person.who.person
         entry = LedgerEntry("decided", {"side": side.value, **common, "grounds": grounds}, person)
         targets = {write.topic: target(run.mapping, write) for write in unit.writes}
-        started.append(AttemptStarted(person, {**common, "targets": targets}, entry))
+        started.append(AttemptStarted(person, {**common, "acts": acts, "targets": targets}, entry))
     return run.state.attempts.begin(run.id, side, started)
 
 
@@ -297,12 +299,12 @@ def _receipts(run: RunContext, unit: WriteUnit, view: PersonView) -> list[Receip
         one, act = person.acts[topic]
         if all((write.side, topic) in person.proven for write in act.writes):
             versions = {write.side: person.proven[write.side, topic] for write in act.writes}
-            found.append(_receipt(run, person.who.person, act, versions, one.cell))
+            found.append(receipt_of(run, person.who.person, act, versions, one.cell))
     return found
 
 
-def _receipt(
-    run: RunContext, person: PersonId, act: Act, versions: Mapping[Side, str], decided: Cell
+def receipt_of(
+    run: RunContext, person: PersonId, act: Act, versions: Mapping[Side, str], decided: Cell | None = None
 ) -> Receipt:
     """The agreement that an act leads to, now that the sides it wrote to show these versions."""
     topic = act.writes[0].topic

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from bridge.core.errors import SideError
-from bridge.core.model import Block, Observation, Side, address_key
+from bridge.core.model import Block, Choice, Observation, PersonId, Side, Who, address_key
 from bridge.core.ports import FAILURES_IN_A_ROW, PersonView, batched
 from bridge.core.priority import Priority, with_priority
-from bridge.core.store_values import Attempt, AttemptFinished, AttemptState, LedgerEntry
+from bridge.core.store_values import Attempt, AttemptFinished, AttemptState, LedgerEntry, Receipt
 from bridge.core.writes import Raise, Resubscribe, Withdrawal, Write
-from bridge.engine.attempts import is_reflected, note_challenge, read_back, shown_dates, target
+from bridge.engine.attempts import is_reflected, note_challenge, read_back, receipt_of, shown_dates, target
 from bridge.engine.context import RunContext, WriteContext
-from bridge.engine.serialize import write_in
+from bridge.engine.fetch import record
+from bridge.engine.serialize import act_in, write_in
 
 
 def recover(run: WriteContext) -> None:
@@ -57,12 +59,14 @@ def _recover_side(run: RunContext, side: Side, attempts: list[Attempt]) -> None:
     for some in batched(attempts, run.tuning.page):
         people = {who.person: who for who in run.state.people.get_many([one.person for one in some])}
         shown = read_back(run, run.readers[side], list(people.values()))
+        elsewhere = _read_other_side(run, side, some, people, shown)
         for attempt in some:
-            view = shown[address_key(people[attempt.person].address)]
+            key = address_key(people[attempt.person].address)
+            view = shown[key]
             if isinstance(view, SideError):
                 run.health.warn(f"{side}: a write stays in doubt ({view})")
             elif not any(seen.pending for seen in view.topics.values()):
-                _settle_attempt(run, attempt, view)
+                _settle_attempt(run, attempt, view, elsewhere.get(key))
             done += 1
             run.progress("reading back writes in doubt", done, len(attempts))
             run.heartbeat()
@@ -77,12 +81,40 @@ def _answers_nobody(shown: Collection[PersonView | SideError]) -> bool:
     return several or any(error.stops_side for error in errors)
 
 
-def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None:
-    """End an attempt by what a read back shows. Nothing is agreed by that: only one side was read, so its
-    cells are decided again, on both. What changed only after the call may not be ours, and ours still come.
-    A topic that is mapped to something else by now shows nothing about the write."""
+def _read_other_side(
+    run: RunContext,
+    side: Side,
+    attempts: Sequence[Attempt],
+    people: Mapping[PersonId, Who],
+    shown: Mapping[str, PersonView | SideError],
+) -> dict[str, PersonView]:
+    """What the other side shows of those whose write is proven, by address key: only both together are
+    agreed. Stored before that, so that an opt-out there is latched."""
+    proven: dict[PersonId, Who] = {}
+    for attempt in attempts:
+        view = shown[address_key(people[attempt.person].address)]
+        if isinstance(view, PersonView) and _is_proven(run, attempt, view):
+            proven[attempt.person] = people[attempt.person]
+    if not proven or side.other in run.health.down:
+        return {}
+    read = read_back(run, run.readers[side.other], list(proven.values()))
+    views = {key: view for key, view in read.items() if isinstance(view, PersonView)}
+    record(run, side.other, list(views.values()))
+    return views
+
+
+def _is_proven(run: RunContext, attempt: Attempt, view: PersonView) -> bool:
     writes = [write_in(write) for write in attempt.body["writes"]]
-    proven = _has_same_targets(run, attempt, writes) and is_reflected(run.mapping, writes, view)
+    return _has_same_targets(run, attempt, writes) and is_reflected(run.mapping, writes, view)
+
+
+def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView, other: PersonView | None) -> None:
+    """End an attempt by what a read back shows, and agree on what is proven, as it was decided then, unless a
+    newer agreement was made since, or the other side could not be read. What changed only after the call may
+    not be ours, and ours still come. A topic that is mapped to something else by now shows nothing about the
+    write."""
+    writes = [write_in(write) for write in attempt.body["writes"]]
+    proven = _is_proven(run, attempt, view)
     if not proven and any(_may_have_asked(write, view) for write in writes):
         # Before the attempt ends: killed in between, nobody is asked twice.
         note_challenge(run, attempt.person, writes, attempt.begun_at)
@@ -103,6 +135,8 @@ def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None
             proven and all(_is_landed(attempt, write, view.topics[write.topic]) for write in writes)
         ),
     )
+    if proven and other is not None:
+        finished = replace(finished, receipts=_receipts(run, attempt, writes, view, other))
     run.state.attempts.end(
         run.id,
         attempt.side,
@@ -110,6 +144,22 @@ def _settle_attempt(run: RunContext, attempt: Attempt, view: PersonView) -> None
         views=(view,),
         unsubscribe_withdraws_topics=run.mapping.unsubscribe_withdraws_topics,
     )
+
+
+def _receipts(
+    run: RunContext, attempt: Attempt, writes: Sequence[Write], view: PersonView, other: PersonView
+) -> list[Receipt]:
+    """What is agreed by a write that is proven. An opt-in is not, where the other side shows something else
+    than it was decided on."""
+    found = []
+    for act in map(act_in, attempt.body["acts"].values()):
+        topic = act.writes[0].topic
+        across = other.topics.get(topic)
+        same = across is not None and across.version == act.versions.get(attempt.side.other)
+        if all(write in writes for write in act.writes) and (same or act.choice is Choice.OPTED_OUT):
+            versions = {attempt.side: view.topics[topic].version}
+            found.append(receipt_of(run, attempt.person, act, versions))
+    return found
 
 
 def _has_same_targets(run: RunContext, attempt: Attempt, writes: Iterable[Write]) -> bool:

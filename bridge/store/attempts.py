@@ -233,7 +233,7 @@ def _agree(
     again."""
     proven = [one for one in ended if one.receipts]
     receipts = [receipt for one in proven for receipt in one.receipts]
-    held = [one for one in receipts if one.decided.hold is not None]
+    held = [one for one in receipts if one.decided is not None and one.decided.hold is not None]
     holds.close(conn, [(one.person, one.topic) for one in held], now)
     begun: dict[int, datetime] = {}
     for ids in batched([one.attempt for one in proven]):

@@ -301,7 +301,7 @@ def agree(
         cell = stored[one.person, one.topic]
         if one.gives_way_to(cell, begun_at):
             continue
-        ground = cell.ground_since(one.decided, one.written)
+        ground = "" if one.decided is None else cell.ground_since(one.decided, one.written)
         settled = cell.is_settled(ground, began) and one.covers(cell.latch)
         left = not settled or is_incomplete(cell, one.agreement)
         latch = latch_values(None if settled else cell.latch)

@@ -297,9 +297,12 @@ class RoughEngine:
             self._read(write.side)
 
     def _recover(self, act: Act, write: Write) -> None:
-        """A write whose outcome is unknown is read back. Nothing is agreed by that: it is decided again."""
+        """A write whose outcome is unknown is read back. What is proven is agreed, and decided again."""
         self.attempts.remove((act, write))
         self._read(write.side)
+        seen = self.cell.seen[write.side]
+        if is_proven_by(TOPIC, write, seen) and act.writes == (write,):
+            self._agree("", act.agreement({write.side: seen.version}, self.world.now))
 
     def _watch(self, write: Write) -> None:
         """No opt-in but on a statement newer than every opt-out that was seen."""

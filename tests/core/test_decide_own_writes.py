@@ -19,6 +19,7 @@ from bridge.core.decision import Act, Decision, Held, Rule, is_proven_by
 from bridge.core.mapping import Conflict
 from bridge.core.model import Choice, Side
 from bridge.core.own_writes import OwnWrite
+from bridge.core.store_values import LedgerEntry, Receipt
 from bridge.core.writes import Withdrawal, Write
 from tests.sizes import size
 
@@ -116,7 +117,15 @@ class LateEngine(Engine):
         doubts = {one: at for one, at in self.cell.in_doubt_since.items() if one is not side}
         self.cell = replace(self.cell, in_doubt_since=doubts)
         for sent in mine:
-            self._end(sent, answered=False)
+            proven = self._end(sent, answered=False)
+            begun_at = self.cell.own_writes[side][sent.place].begun_at
+            shown = {side: self.cell.seen[side].version}
+            agreement = sent.act.agreement(shown, self.world.now)
+            receipt = Receipt(self.cell.person, TOPIC.id, agreement, LedgerEntry("agreed", {}), shown)
+            agreed = self.cell.agreed
+            stored = replace(self.cell, agreed_stored_at=None if agreed is None else agreed.decided_at)
+            if proven and len(sent.act.writes) == 1 and not receipt.gives_way_to(stored, begun_at):
+                self.cell = replace(self.cell, agreed=agreement)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.core.errors import OutcomeUnknown
+from bridge.core.errors import OutcomeUnknown, ServerError
 from bridge.core.own_writes import OwnWrite
 from bridge.core.store_values import AttemptState, RunKind
 from bridge.engine.context import WriteContext, Writers
@@ -28,15 +28,19 @@ def last_attempt(world: World) -> AttemptState:
     return world.store.attempts.of(world.cell(ADA).person)[-1].state
 
 
-def test_recovery_agrees_on_nothing_that_one_side_alone_shows(lost: World) -> None:
+@pytest.mark.parametrize("readable", [True, False])
+def test_recovery_agrees_on_nothing_that_one_side_alone_shows(lost: World, readable: bool) -> None:
     """The person has withdrawn the opt-in at MyPreferences meanwhile, which nobody has read yet."""
     lost.say(MINE, ADA, NEWS, OUT)
     before = lost.cell(ADA).agreed
+    if not readable:
+        lost.sides[MINE].fail["read_person"] = [trouble(ServerError, MINE)]
     with closing(WriteContext(lost.services(), RunKind.INCREMENTAL, Writers(lost.sides))) as run:
         recover(run)
         run.end("done", {})
     assert last_attempt(lost) is AttemptState.DONE
     assert lost.cell(ADA).agreed == before
+    assert lost.cell(ADA).seen[MINE].opted_out is readable
     assert [cells[0].person for cells in lost.store.cells.dirty(None, 10)] == [lost.cell(ADA).person]
     lost.run()
     lost.run()
