@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import structlog
 
 from bridge.core.errors import ConfigError
+from bridge.printable import printable
 
 ADDRESS = "[address]"
 SECRET = "[secret]"  # noqa: S105 - replaces a secret
@@ -92,7 +93,7 @@ def _clean(value: Any, key: str = "") -> Any:
         return {redact_text(str(name)): _clean(one, str(name)) for name, one in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_clean(one) for one in value]
-    return redact_text(value if isinstance(value, str) else str(value))
+    return printable(redact_text(value if isinstance(value, str) else str(value)))
 
 
 def _shared() -> list[structlog.typing.Processor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -51,7 +52,7 @@ def build() -> typer.Typer:
     if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         # Without this typer forces colours on CI services.
         os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")
-    app = _group(ABOUT)
+    app = _group(ABOUT, completion=True)
     app.callback(epilog=examples("bridge demo", "bridge doctor", "bridge reconcile --dry-run"))(_top)
     _sync_commands(app)
     _inspect_commands(app)
@@ -63,25 +64,32 @@ def _sync_commands(app: typer.Typer) -> None:
     from bridge.cli import forget, plan, run
 
     _add(app, {
-        "plan": (plan.plan, "bridge plan", "bridge plan --out plan.json"),
+        "plan": (plan.plan, "bridge plan", "bridge plan --csv --show-addresses > plan.csv"),
         "apply": (plan.apply, "bridge apply plan.json"),
         "reconcile": (run.reconcile, "bridge reconcile", "bridge reconcile --full --json"),
         "run": (run.run, "bridge run --config bridge.toml"),
         "forget": (
-            forget.forget, "bridge forget ada@example.com --dry-run", "bridge forget - --yes < address.txt"
+            forget.forget,
+            "bridge forget ada@example.com --dry-run",
+            "bridge forget - --yes < address.txt",
+            "bridge forget ada@example.com --check",
         ),
     }, SYNC)  # fmt: skip
 
 
 def _inspect_commands(app: typer.Typer) -> None:
-    from bridge.cli import explain, holds, ledger, status
+    from bridge.cli import explain, holds, ledger, runs, status
 
     _add(app, {
         "status": (status.status, "bridge status", "bridge status --json"),
         "explain": (explain.explain, "bridge explain maria@example.com", "bridge explain 12"),
     }, INSPECT)  # fmt: skip
+    _add(_subgroup(app, "runs", "Review past runs.", INSPECT), {
+        "list": (runs.list_, "bridge runs list", "bridge runs list --failed --json"),
+        "show": (runs.show, "bridge runs show last", "bridge runs show 20260301-030000-12"),
+    })  # fmt: skip
     _add(_subgroup(app, "holds", "Review held changes.", INSPECT), {
-        "list": (holds.list_, "bridge holds list", "bridge holds list --reason complaint"),
+        "list": (holds.list_, "bridge holds list", "bridge holds list --reason complaint --csv"),
         "release": (
             holds.release, "bridge holds release 12 15", "bridge holds release --reason first_run --yes"
         ),
@@ -162,12 +170,12 @@ def _subgroup(parent: typer.Typer, name: str, about: str, panel: str | None = No
     return group
 
 
-def _group(about: str) -> typer.Typer:
+def _group(about: str, *, completion: bool = False) -> typer.Typer:
     return typer.Typer(
         cls=CommandGroup,
         help=about,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completion,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"]},
@@ -187,10 +195,14 @@ def _top(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit."),
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="With any command: settings file (TOML)."),
+    ] = None,
     debug: Annotated[
         bool,
         typer.Option("--debug", help="With any command: write a log, and show the traceback of an error."),
     ] = False,
 ) -> None:
     """Keep MyPreferences and Dotdigital in agreement. If in doubt, an opt-out wins."""
-    del version, debug  # handled above and in the entry point
+    del version, config, debug  # handled above and in the entry point

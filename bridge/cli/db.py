@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
@@ -90,6 +92,41 @@ def reading(settings: Settings) -> Iterator[Store]:
 
     with Store.reader(settings.database_url, now) as store:
         yield store
+
+
+def is_taken(settings: Settings) -> str:
+    """Why this process may not write to the state DB, as the beginning of a sentence; empty where it may."""
+    from bridge.store import Store
+    from bridge.store.lease import is_gone, shown_owner
+    from bridge.store.snapshot import sqlite_file
+
+    file = sqlite_file(settings.database_url)
+    if file is not None and not file.exists():
+        return ""
+    if file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        return "this user cannot write to"
+    with Store.reader(settings.database_url, now) as store:
+        holder = store.lease_holder()
+    return f"{shown_owner(holder[0])} writes to" if holder and not is_gone(holder[0]) else ""
+
+
+@contextmanager
+def private_copy(settings: Settings) -> Iterator[Settings]:
+    """The settings with a copy of the state DB, which is removed at the end. The key of erasure markers goes
+    with it."""
+    import shutil
+    import tempfile
+
+    from bridge.settings.load import key_file
+    from bridge.store.snapshot import copy_state
+
+    with tempfile.TemporaryDirectory(prefix="bridge-plan-") as folder:
+        url = copy_state(settings.database_url, Path(folder) / "bridge.db")
+        copied = settings.model_copy(update={"database_url": url})
+        key, beside = key_file(settings), key_file(copied)
+        if key is not None and beside is not None and key.exists():
+            shutil.copy(key, beside)
+        yield copied
 
 
 @contextmanager

@@ -2,34 +2,115 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from bridge.cli.output import ExitCode, silence_stdout
+from bridge.cli.output import ExitCode, failure, silence_stderr, silence_stdout
 from bridge.core.errors import BridgeError, ConfigError
 
 DEBUG = "--debug"
+ANYWHERE = ("--config", "--json")  # options of commands that may also stand before the command
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command line. Returns its exit code."""
+    """Run one command line. Returns its exit code, whatever becomes of its output."""
+    _replace_closed_streams()
     _escape_unprintable()
-    args = [arg for arg in argv if arg != DEBUG]
+    args = _after_command([arg for arg in argv if arg != DEBUG])
     _configure_logs(debug=DEBUG in argv)
     try:
+        return _run(args, debug=DEBUG in argv)
+    except OSError:  # not even the message about an error can be written
+        silence_stderr()
+        return ExitCode.UNEXPECTED
+    finally:
+        _flush_stderr()
+
+
+def _run(args: list[str], *, debug: bool) -> int:
+    try:
         code = _invoke(args)
-        sys.stdout.flush()
+        return _flush_stdout(code)
     except BrokenPipeError:
         silence_stdout()
         return ExitCode.PIPE_CLOSED
     except KeyboardInterrupt:
+        failure("Interrupted.", "Repeat the command to continue: what was done stays, and is found again.")
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost handler: every error becomes a message here
-        return _report_error(error, json="--json" in args, debug=DEBUG in argv)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM and not _is_writable():
+            return _report_lost_output(error, ExitCode.UNEXPECTED)
+        return _report_error(error, json="--json" in args, debug=debug)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+
+
+def _flush_stdout(code: int) -> int:
+    """Write out what is buffered. A command that ended with a code of its own keeps it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+        return code or ExitCode.PIPE_CLOSED
+    except OSError as error:
+        return _report_lost_output(error, code or ExitCode.UNEXPECTED)
     return code
+
+
+def _is_writable() -> bool:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _report_lost_output(error: OSError, code: int) -> int:
+    silence_stdout()
+    failure(f"The output cannot be written: {error.strerror}.", "Only the output is lost, not what was done.")
+    return code
+
+
+def _flush_stderr() -> None:
+    try:
+        sys.stderr.flush()
+    except OSError:
+        silence_stderr()
+
+
+def _replace_closed_streams() -> None:
+    """A closed stream is None in Python, and its number would go to the next file that is opened."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(
+                sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)
+            )
+
+
+def _after_command(args: list[str]) -> list[str]:
+    """`bridge --config FILE status` as `bridge status --config FILE`. What the command is given itself is
+    stronger."""
+    moved: dict[str, list[str]] = {}
+    rest = list(args)
+    while rest and (name := rest[0].partition("=")[0]) in ANYWHERE:
+        size = 2 if rest[0] == "--config" else 1
+        moved[name], rest = rest[:size], rest[size:]
+    if all(arg.startswith("-") for arg in rest):
+        return args  # no command: its help
+    given = {arg.partition("=")[0] for arg in rest}
+    kept = [word for name, words in moved.items() if name not in given for word in words]
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], *kept, *rest[end:]]
 
 
 def _invoke(args: list[str]) -> int:
@@ -82,7 +163,7 @@ def _report_error(error: Exception, *, json: bool, debug: bool) -> int:
 
 
 def _print(code: int, described: dict[str, str], problems: list[str], *, json: bool) -> None:
-    from bridge.cli.output import failure, print_json
+    from bridge.cli.output import print_json
 
     failure(described["what"], described["hint"], problems)
     if json:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, DatabaseUrl, Json, MappingFile, settings_from
+from bridge.cli.options import (
+    Config,
+    DatabaseUrl,
+    Json,
+    MappingFile,
+    ShowAddresses,
+    ids_text,
+    settings_from,
+)
 from bridge.cli.output import (
     CHOICES,
     GOOD,
@@ -33,6 +41,7 @@ def explain(
     config: Config = None,
     database_url: DatabaseUrl = None,
     mapping: MappingFile = None,
+    show_addresses: ShowAddresses = False,
     json: Json = False,
 ) -> int:
     """Show one person's state and history.
@@ -45,7 +54,7 @@ def explain(
     known = load_mapping(settings.mapping)
     with reading(settings) as store:
         wait = timedelta(days=settings.dotdigital.challenge_days)
-        document = _document(store, email, known, wait)
+        document = _document(store, email, known, wait, show_addresses=show_addresses)
     if json:
         print_json(document)
     else:
@@ -53,7 +62,9 @@ def explain(
     return 0
 
 
-def _document(store: Store, email: str, known: Any, wait: timedelta) -> dict[str, Any]:
+def _document(
+    store: Store, email: str, known: Any, wait: timedelta, *, show_addresses: bool
+) -> dict[str, Any]:
     from bridge.engine.explain import explain as explain_person
 
     who = _person_held(store, int(email)) if email.isdecimal() else store.people.find(email)
@@ -65,7 +76,8 @@ def _document(store: Store, email: str, known: Any, wait: timedelta) -> dict[str
             hint="Check the spelling. People new on one side are known after the next `bridge reconcile`.",
         )
     cells, history = store.cells.of(who.person), store.ledger.history(who.person)
-    return dict(explain_person(known, who, cells, history, wait))
+    document = dict(explain_person(known, who, cells, history, wait))
+    return document | {"person": who.address} if show_addresses else document
 
 
 def _person_held(store: Store, number: int) -> Who | None:
@@ -80,6 +92,7 @@ def _print(email: str, document: dict[str, Any]) -> None:
     out = console()
     shown = document["person"] if email.isdecimal() else email
     out.print(styled((shown, "bold"), ("  all times in UTC", "dim")))
+    out.print(styled((f"ProfileId / contactId: {ids_text(document['ids'])}", "dim")))
     for topic in document["topics"]:
         out.print()
         print_wrapped(out, styled((topic["topic"], "bold cyan"), "  "), styled(*_headline(topic)))

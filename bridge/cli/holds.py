@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, DatabaseUrl, Json, Yes, settings_from
+from bridge.cli.options import (
+    Config,
+    Csv,
+    DatabaseUrl,
+    Json,
+    ShowAddresses,
+    Yes,
+    ids_text,
+    name_shown,
+    require_one_format,
+    settings_from,
+)
 from bridge.cli.output import (
     SIDES,
     StatusMark,
@@ -18,13 +29,16 @@ from bridge.cli.output import (
     join_words,
     note,
     plural,
+    print_csv,
     print_json,
     print_wrapped,
     styled,
     table,
 )
+from bridge.core.decision import Rule
 from bridge.core.errors import ConfigError
-from bridge.core.model import HoldState, mask
+from bridge.core.model import HoldState, ids_out
+from bridge.similarity import closest
 
 if TYPE_CHECKING:
     from bridge.core.store_values import HoldRow
@@ -32,6 +46,10 @@ if TYPE_CHECKING:
     from bridge.store import Store
 
 PAGE = 1000
+CSV_COLUMNS = (
+    "id", "opened_at", "person", "mypreferences", "dotdigital", "topic", "proposed", "reason", "why", "state",
+    "closed_at",
+)  # fmt: skip
 
 
 class StateFilter(StrEnum):
@@ -39,6 +57,7 @@ class StateFilter(StrEnum):
 
     OPEN = "open"
     RELEASED = "released"
+    RESOLVED = "resolved"
     DISMISSED = "dismissed"
     ALL = "all"
 
@@ -46,6 +65,7 @@ class StateFilter(StrEnum):
 Reason = Annotated[
     str | None, typer.Option("--reason", metavar="REASON", help="Only holds with this reason.")
 ]
+Topic = Annotated[str | None, typer.Option("--topic", metavar="TOPIC", help="Only holds of this topic.")]
 Person = Annotated[str | None, typer.Option("--person", metavar="EMAIL", help="Only holds of this person.")]
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="ID", help="Ids from `holds list`.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every open hold.")]
@@ -56,23 +76,28 @@ def list_(
     database_url: DatabaseUrl = None,
     reason: Reason = None,
     person: Person = None,
+    topic: Topic = None,
     state: Annotated[StateFilter, typer.Option("--state", help="Filter by state.")] = StateFilter.OPEN,
     limit: Annotated[int, typer.Option("--limit", min=1, max=PAGE, help="How many to list.")] = 50,
     after: Annotated[int, typer.Option("--after", metavar="ID", min=0, help="Start after this hold id.")] = 0,
+    show_addresses: ShowAddresses = False,
     json: Json = False,
+    csv: Csv = False,
 ) -> int:
     """List held changes, oldest first."""
     from bridge.cli.db import reading
 
-    wanted = None if state is StateFilter.ALL else HoldState(state.value)
+    require_one_format(json=json, csv=csv)
     with reading(settings_from(config, database_url)) as store:
-        chosen = _select(store, wanted, reason, person, after)
+        chosen = _select(store, state, reason, person, after, topic)
         rows = [row for _, row in zip(range(limit + 1), chosen, strict=False)]
-        shown = _to_json(store, rows[:limit])
+        shown = _to_json(store, rows[:limit], name_shown(show_addresses))
         held = store.cells.counts().held
     more = rows[limit - 1].id if len(rows) > limit else None
     if json:
         print_json({"holds": shown, "open": held, "next_after": more})
+    elif csv:
+        print_csv(CSV_COLUMNS, map(_csv_row, shown))
     else:
         _print(shown, held, more)
     return 0
@@ -114,35 +139,76 @@ def dismiss(
 
 
 def _select(
-    store: Store, state: HoldState | None, reason: str | None, email: str | None, after: int = 0
+    store: Store,
+    state: StateFilter,
+    reason: str | None,
+    email: str | None,
+    after: int = 0,
+    topic: str | None = None,
 ) -> Iterator[HoldRow]:
-    """The holds that match, read page by page."""
+    """The holds that match, read page by page. Raises ConfigError for an unknown reason or person."""
     only = None
+    _require_reason(reason)
     if email is not None:
         who = store.people.find(email)
         if who is None:
             raise ConfigError("The bridge knows no person with this address.", hint="Check the spelling.")
         only = who.person
-    while page := store.holds.page(state, reason=reason, limit=PAGE, after=after):
-        yield from (row for row in page if only is None or row.person == only)
+    while page := _page(store, state, reason, after):
+        yield from (
+            row
+            for row in page
+            if (only is None or row.person == only)
+            and (topic is None or row.topic == topic)
+            and (state is not StateFilter.RESOLVED or row.closed_at is not None)
+        )
         after = page[-1].id
 
 
-def _to_json(store: Store, rows: list[HoldRow]) -> list[dict[str, Any]]:
-    people = {who.person: mask(who.address) for who in store.people.get_many([row.person for row in rows])}
+def _page(store: Store, state: StateFilter, reason: str | None, after: int) -> list[HoldRow]:
+    if state in (StateFilter.ALL, StateFilter.RESOLVED):
+        return store.holds.page_of_all(reason=reason, limit=PAGE, after=after)
+    return store.holds.page(HoldState(state.value), reason=reason, limit=PAGE, after=after)
+
+
+def _require_reason(reason: str | None) -> None:
+    known = [rule.value for rule in Rule]
+    if reason is not None and reason not in known:
+        raise ConfigError(
+            f"No hold has the reason {reason!r}; the nearest is {closest(reason, known)!r}.",
+            hint="`bridge holds list` shows the reason of each hold.",
+        )
+
+
+def _to_json(store: Store, rows: list[HoldRow], name: Callable[[str], str]) -> list[dict[str, Any]]:
+    people = {who.person: who for who in store.people.get_many([row.person for row in rows])}
     return [
         {
             "id": row.id,
-            "person": people.get(row.person, "…"),
+            "person": name(people[row.person].address),
+            "ids": ids_out(people[row.person]),
             "topic": row.topic,
             "reason": row.reason,
             "why": row.why,
             "state": row.state.value,
             "opened_at": row.opened_at.isoformat().replace("+00:00", "Z"),
+            "closed_at": None if row.closed_at is None else row.closed_at.isoformat().replace("+00:00", "Z"),
             "proposed": list(row.proposed),
         }
         for row in rows
     ]
+
+
+def _csv_row(row: dict[str, Any]) -> dict[str, str]:
+    """A hold as a line of CSV, with the record ids of each side in a column."""
+    ids = {side: " ".join(found) for side, found in row["ids"].items()}
+    return {**row, **ids, "proposed": join_words(map(_write_text, row["proposed"]))}
+
+
+def _state_text(row: dict[str, Any]) -> str:
+    if row["closed_at"] is not None:
+        return " (resolved)" if row["state"] == "open" else f" ({row['state']}, resolved)"
+    return "" if row["state"] == "open" else f" ({row['state']})"
 
 
 def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
@@ -150,18 +216,20 @@ def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
     if not rows:
         note(StatusMark.GOOD, "Nothing is held." if not held else "No open hold matches.")
         return
-    shown = table("id", "since (UTC)", "person", "topic", "would send", "reason", right=(0,), fixed=(0,))
+    shown = table("id", "since (UTC)", "person, ids", "topic", "would send", "reason", right=(0,), fixed=(0,))
     reasons: dict[str, list[str]] = {}
     for row in rows:
-        state = "" if row["state"] == "open" else f" ({row['state']})"
         since, would = (
             format_time(row["opened_at"])[:16],
             join_words(map(_write_text, row["proposed"])) or "-",
         )
-        shown.add_row(str(row["id"]), since, row["person"], row["topic"], would, row["reason"] + state)
+        reason = row["reason"] + _state_text(row)
+        who = f"{row['person']}\n{ids_text(row['ids'])}"
+        shown.add_row(str(row["id"]), since, who, row["topic"], would, reason)
         if row["why"] not in reasons.setdefault(row["reason"], []):
             reasons[row["reason"]].append(row["why"])
     out.print(shown)
+    out.print("ids: ProfileId / contactId")
     out.print()
     for reason, words in reasons.items():
         print_wrapped(out, styled((f"{reason}: ", "bold")), styled("; ".join(words)))
@@ -179,7 +247,7 @@ def _write_text(write: dict[str, Any]) -> str:
 
 
 def _next_steps(rows: list[dict[str, Any]]) -> Iterator[str]:
-    first = next((row["id"] for row in rows if row["state"] == "open"), None)
+    first = next((row["id"] for row in rows if row["state"] == "open" and row["closed_at"] is None), None)
     yield f"See what both sides say: `bridge explain {rows[0]['id'] if first is None else first}`."
     if first is not None:
         yield f"Approve: `bridge holds release {first}`. Decline: `bridge holds dismiss {first}`."
@@ -202,7 +270,7 @@ def _answer(
             "No holds were selected.", hint="Give ids, --reason REASON or --all. See `bridge holds list`."
         )
     with opened(settings) as store:
-        ids = numbers or [row.id for row in _select(store, HoldState.OPEN, reason, None)]
+        ids = numbers or [row.id for row in _select(store, StateFilter.OPEN, reason, None)]
         _check_known(store, numbers)
         if not (numbers or yes or not ids) and not _confirmed(len(ids), state):
             console(stderr=True).print("Nothing was changed.")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.output import console
+from bridge.cli.output import SIDES, console
 from bridge.core.errors import ConfigError
+from bridge.core.model import mask
 
 if TYPE_CHECKING:
     from bridge.settings import Settings
@@ -50,12 +52,32 @@ ApproveMapping = Annotated[
     bool,
     typer.Option("--approve-mapping", help="Send what a changed mapping writes for many people."),
 ]
+ShowAddresses = Annotated[
+    bool, typer.Option("--show-addresses", help="Show whole addresses. They are masked otherwise.")
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row a line.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 def examples(*lines: str) -> str:
     """The end of a command's help: example command lines."""
     return "\n\n".join(("[bold]Examples[/bold]", *(line.replace("[", r"\[") for line in lines)))
+
+
+def require_one_format(*, json: bool, csv: bool) -> None:
+    """Raises ConfigError where both were asked for."""
+    if json and csv:
+        raise ConfigError("--json and --csv cannot be combined.", hint="Give one of the two.")
+
+
+def name_shown(show_addresses: bool) -> Callable[[str], str]:
+    """How addresses are shown: masked unless the operator asked for them."""
+    return str if show_addresses else mask
+
+
+def ids_text(ids: Mapping[str, Sequence[str]]) -> str:
+    """A person's record ids: ProfileIds, then contactIds."""
+    return " / ".join(" ".join(ids[side]) or "-" for side in SIDES)
 
 
 def settings_from(

@@ -14,18 +14,22 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from bridge.printable import csv_cell, escape_json, one_line, printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+    from rich.segment import Segment
     from rich.table import Table
     from rich.text import Text
 
     from bridge.engine.context import Progress
 
 
+UNWRAPPED = 10_000  # columns of what is no terminal
 GOOD, WARN, BAD = "green", "yellow", "red"
 SIDES: Mapping[str, str] = {"mypreferences": "MyPreferences", "dotdigital": "Dotdigital"}
 CHOICES: Mapping[str, str] = {"opted_in": "opted in", "opted_out": "opted out", "unset": "no choice"}
@@ -34,27 +38,49 @@ CHOICES: Mapping[str, str] = {"opted_in": "opted in", "opted_out": "opted out", 
 @cache
 def _console_class() -> type[Console]:
     from rich.console import Console as RichConsole
+    from rich.segment import Segment as RichSegment
 
-    class Plain(RichConsole):
-        """Leaves a closed pipe to the entry point, which knows the exit code."""
+    class SafeConsole(RichConsole):
+        """Prints no control character of a text. Leaves a closed pipe to the entry point, which knows the
+        exit code."""
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterator[Segment]:
+            for text, style, control in super().render(renderable, options):
+                yield RichSegment(text if control else printable(text), style, control)
 
         def on_broken_pipe(self) -> NoReturn:
             raise BrokenPipeError
 
-    return Plain
+    return SafeConsole
 
 
 def console(*, stderr: bool = False) -> Console:
     """A console that prints text unchanged: no markup, emoji or highlighting. NO_COLOR removes every escape
-    code, not only colours."""
+    code, not only colours. What is not a terminal has no width, unless COLUMNS gives one."""
     options: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    stream = sys.stderr if stderr else sys.stdout
+    if not (stream.isatty() or os.environ.get("COLUMNS")):
+        options["width"] = UNWRAPPED
     return _console_class()(stderr=stderr, markup=False, emoji=False, highlight=False, **options)
 
 
 def print_json(document: object) -> None:
     """Print the one document of `--json`."""
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=encoding != "utf8") + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=encoding != "utf8")
+    sys.stdout.write(escape_json(text) + "\n")
+
+
+def print_csv(columns: Sequence[str], lines: Iterable[Mapping[str, object]]) -> None:
+    """Print rows as CSV with a header. A cell that is missing is empty."""
+    import csv
+
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(columns)
+    for line in lines:
+        out.writerow([csv_cell(line.get(column)) for column in columns])
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
@@ -65,9 +91,20 @@ def styled(*parts: str | tuple[str, str]) -> Text:
 
 
 def silence_stdout() -> None:
-    """The reader of our output is gone: discard what is buffered, so that exiting raises no error."""
+    """Nobody reads our output, or it cannot be written: discard what is buffered, so that exiting raises no
+    error."""
+    _silence(sys.stdout)
+
+
+def silence_stderr() -> None:
+    """The same for messages."""
+    _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 class ExitCode(IntEnum):
@@ -131,9 +168,9 @@ def failure(what: str, hint: str = "", problems: Iterable[str] = ()) -> None:
     """Print what happened, why, and how to fix it, on stderr."""
     out = console(stderr=True)
     whole = not out.is_terminal
-    out.print(styled(("Error: ", f"bold {BAD}"), what), soft_wrap=whole)
+    out.print(styled(("Error: ", f"bold {BAD}"), one_line(what)), soft_wrap=whole)
     for problem in problems:
-        out.print(styled("  - ", problem), soft_wrap=whole)
+        out.print(styled("  - ", one_line(problem)), soft_wrap=whole)
     if hint:
         note(StatusMark.NEXT, hint, stderr=True)
 

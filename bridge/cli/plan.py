@@ -5,13 +5,27 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import ApproveRaises, Config, DatabaseUrl, Full, Json, MappingFile, settings_from
+from bridge.cli.options import (
+    ApproveRaises,
+    Config,
+    Csv,
+    DatabaseUrl,
+    Full,
+    Json,
+    MappingFile,
+    ShowAddresses,
+    ids_text,
+    name_shown,
+    require_one_format,
+    settings_from,
+)
 from bridge.cli.output import (
     SIDES,
     WARN,
@@ -22,12 +36,14 @@ from bridge.cli.output import (
     format_time,
     note,
     plural,
+    print_csv,
     print_json,
     rows,
     styled,
     with_side_name,
 )
 from bridge.core.errors import BrakeTripped, ConfigError, PlanMoved
+from bridge.core.model import mask
 
 if TYPE_CHECKING:
     from bridge.app import App
@@ -39,6 +55,9 @@ if TYPE_CHECKING:
 _NEW_PLAN = "Make a new plan: `bridge plan --out FILE`."
 FORMAT = 1
 INSTANCE = "instance"  # the random id of a state DB, which ties a plan to it
+CSV_COLUMNS = (
+    "does", "side", "person", "mypreferences", "dotdigital", "topic", "from", "to", "frequency", "why"
+)  # fmt: skip
 MAX_ROWS = 200  # rows printed per table; --json and --out have all
 
 
@@ -52,39 +71,76 @@ def plan(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --out.")] = False,
     approve_raises: ApproveRaises = False,
+    show_addresses: ShowAddresses = False,
     json: Json = False,
+    csv: Csv = False,
 ) -> int:
     """Show what a run would send, and why. Sends nothing.
 
     Agreements in the state DB stay unchanged too."""
     from bridge.engine.run import RunOptions
 
+    require_one_format(json=json, csv=csv)
     settings = settings_from(config, database_url, mapping)
-    return run_plan(
-        settings, RunOptions(full=full, approve_raises=approve_raises), json=json, out=out, force=force
-    )
+    options = RunOptions(full=full, approve_raises=approve_raises)
+    name = name_shown(show_addresses)
+    return run_plan(settings, options, json=json, csv=csv, out=out, force=force, name=name)
 
 
 def run_plan(
-    settings: Settings, options: RunOptions, *, json: bool, out: Path | None = None, force: bool = False
+    settings: Settings,
+    options: RunOptions,
+    *,
+    json: bool,
+    csv: bool = False,
+    out: Path | None = None,
+    force: bool = False,
+    name: Callable[[str], str] = mask,
 ) -> int:
-    """Plan, print, and save if requested. Returns the exit code."""
-    from bridge.app import App
-    from bridge.cli.db import writing
-    from bridge.cli.output import show_progress
-    from bridge.engine.plan import make_plan
-
+    """Plan, print, and save if requested. `name` shows an address. Returns the exit code."""
     if out is not None and out.exists() and not force:
         raise ConfigError(f"{out} already exists.", hint="Choose another file, or pass --force.")
-    with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
-        made = make_plan(app.services(progress=progress, heartbeat=heartbeat), options)
-        if out is not None:
-            _save(out, made, instance_of(app.store))
+    made = _make(settings, options, out, name)
     if json:
         print_json(made.shown())
+    elif csv:
+        print_csv(CSV_COLUMNS, _csv_rows(made))
     else:
         _print(made, out)
     return exit_code(made)
+
+
+def _make(settings: Settings, options: RunOptions, out: Path | None, name: Callable[[str], str]) -> Plan:
+    """Plan on the state DB; while another process writes to it, or where it cannot be written, on a private
+    copy, from which no plan can be saved."""
+    from bridge.app import App
+    from bridge.cli.db import is_taken, private_copy, writing
+    from bridge.cli.output import show_progress
+    from bridge.engine.plan import make_plan
+
+    with ExitStack() as opened:
+        if holder := is_taken(settings):
+            if out is not None:
+                raise ConfigError(
+                    f"No plan can be saved while {holder} the state DB.",
+                    hint="Stop it first, or leave --out away: a plan alone is made beside it.",
+                )
+            note(StatusMark.NEXT, f"Planning on a copy: {holder} the state DB.", stderr=True)
+            settings = opened.enter_context(private_copy(settings))
+        app = opened.enter_context(App(settings))
+        heartbeat = opened.enter_context(writing(app.lease()))
+        progress = opened.enter_context(show_progress())
+        made = make_plan(app.services(progress=progress, heartbeat=heartbeat), options, name=name)
+        if out is not None:
+            _save(out, made, instance_of(app.store))
+    return made
+
+
+def _csv_rows(made: Plan) -> Iterator[dict[str, Any]]:
+    """What would be written, then what would be held."""
+    for does, lines in (("write", made.writes), ("hold", made.held)):
+        for line in lines:
+            yield {"does": does, **line, **{side: " ".join(ids) for side, ids in line["ids"].items()}}
 
 
 def exit_code(made: Plan) -> int:
@@ -136,10 +192,16 @@ def _print(made: Plan, saved: Path | None) -> None:
         out.print()
     if made.held:
         out.print(styled(("Would be held for review:", "bold")))
-        rows(out, _by_reason(made.held[:MAX_ROWS], lambda row: (row["person"], row["topic"])), style=WARN)
+        rows(
+            out,
+            _by_reason(made.held[:MAX_ROWS], _held_cells),
+            style=WARN,
+        )
         out.print()
     if max(len(made.writes), len(made.held)) > MAX_ROWS:
         out.print(f"Only the first {MAX_ROWS} rows of each are shown; --json shows all.")
+    if made.writes or made.held:
+        out.print("Numbers after a person: ProfileId / contactId.")
     for brake in made.brakes:
         note(StatusMark.BAD, ("brake ", "bold"), brake)
     for warning in made.warnings:
@@ -163,10 +225,14 @@ def _reason(row: dict[str, Any]) -> tuple[str, str]:
     return words, said.rstrip(")")
 
 
+def _held_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["person"], ids_text(row["ids"]), row["topic"]
+
+
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     said = _reason(row)[1]
     dated = f"stated {format_time(said)[:16]}" if said else "undated"
-    return SIDES[row["side"]], row["person"], row["topic"], _change(row), dated
+    return SIDES[row["side"]], row["person"], ids_text(row["ids"]), row["topic"], _change(row), dated
 
 
 def _print_end(made: Plan, saved: Path | None) -> None:

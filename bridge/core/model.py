@@ -398,3 +398,8 @@ def mask(address: str) -> str:
     """An address as it may be shown: `a…@example.com`."""
     local, at, domain = address.strip().partition("@")
     return f"{local[:1]}…{at}{domain}"
+
+
+def ids_out(who: Who) -> dict[str, list[str]]:
+    """The record ids of a person by side, as JSON: a ProfileId, a contactId."""
+    return {side.value: list(who.ids.get(side, ())) for side in Side}

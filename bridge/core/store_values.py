@@ -173,6 +173,7 @@ class HoldRow:
     state: HoldState
     opened_at: datetime
     proposed: Sequence[Json] = field(default_factory=tuple)
+    closed_at: datetime | None = None  # since when it no longer stands
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from bridge.core.decision import RULE_TEXT, Rule
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.mapping import Mapping as ConsentMapping
-from bridge.core.model import Cell, Side, TopicId, Who, mask
+from bridge.core.model import Cell, Side, TopicId, Who, ids_out, mask
 from bridge.engine.serialize import Json, agreement_out, latch_out, observation_out, time_out
 
 _KNOWN_AGAIN = {
@@ -31,6 +31,7 @@ def explain(
     entries = list(ledger)
     return {
         "person": mask(who.address),
+        "ids": ids_out(who),
         "topics": [
             _topic(topic.id, by_topic[topic.id], entries, challenge_wait)
             for topic in mapping.all

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any
 from bridge.core.brakes import Tally, check_brakes
 from bridge.core.decision import RULE_TEXT, Act, Held, is_raise, writes_of
 from bridge.core.errors import BrakeTripped, PlanMoved
-from bridge.core.model import Choice, PersonId, RunId, Side, TopicId, Who, mask
+from bridge.core.model import Choice, PersonId, RunId, Side, TopicId, ids_out, mask
 from bridge.core.store_values import RunKind
 from bridge.core.writes import Withdrawal, Write
 from bridge.engine.apply import recheck, send_fresh
@@ -47,6 +47,7 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     exit_code: int = 0
     gone: bool = False  # the mapping names what no longer exists
+    name: Callable[[str], str] = mask  # how an address is shown
 
     def shown(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -60,11 +61,13 @@ class Plan:
         }
 
 
-def make_plan(services: Services, options: RunOptions | None = None) -> Plan:
+def make_plan(
+    services: Services, options: RunOptions | None = None, *, name: Callable[[str], str] = mask
+) -> Plan:
     """What a run would do now. Observations are kept, agreements are not touched, and nothing here could
-    write to a side."""
+    write to a side. `name` shows an address."""
     with closing(RunContext(services, RunKind.PLAN)) as run:
-        plan = Plan(run.id, run.mapping.digest, run.clock())
+        plan = Plan(run.id, run.mapping.digest, run.clock(), name=name)
         require_same_account(run.state, run.readers, run.health)
         read = read_sides(run, options or RunOptions(), dry=True)
         plan.brakes = list(read.weighed.brakes.reasons)
@@ -102,14 +105,15 @@ def _add_people(
 ) -> None:
     for who in run.state.people.get_many(list(people)):
         acts = {}
+        shown = {"person": plan.name(who.address), "ids": ids_out(who)}
         for one in people[who.person]:
             match one.decision:
                 case Act() as act:
                     acts[one.topic.id] = act_out(act)
-                    plan.writes.extend(_row(who, one, act, write) for write in act.writes)
+                    plan.writes.extend(_row(one, act, write) | shown for write in act.writes)
                 case Held(rule=rule):
                     why = RULE_TEXT[rule]
-                    plan.held.append({"person": mask(who.address), "topic": one.topic.id, "why": why})
+                    plan.held.append({"topic": one.topic.id, "why": why} | shown)
                 case _:
                     pass
         if acts:
@@ -117,11 +121,10 @@ def _add_people(
         estimate.add([write for one in people[who.person] for write in writes_of(one.decision)])
 
 
-def _row(who: Who, one: CellDecision, act: Act, write: Write) -> Json:
+def _row(one: CellDecision, act: Act, write: Write) -> Json:
     to = Choice.OPTED_OUT if isinstance(write, Withdrawal) else Choice.OPTED_IN
     row: Json = {
         "side": write.side.value,
-        "person": mask(who.address),
         "topic": one.topic.id,
         "from": one.cell.seen[write.side].choice.value,
         "to": to.value,

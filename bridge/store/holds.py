@@ -55,6 +55,8 @@ _PAGE = (
     .limit(SIZE)
 )
 _PAGE_OF_REASON = _PAGE.where(_h.reason == sa.bindparam("because"))
+_EVER = sa.select(t.holds).where(_h.id > sa.bindparam("after")).order_by(_h.id).limit(SIZE)
+_EVER_OF_REASON = _EVER.where(_h.reason == sa.bindparam("because"))
 
 
 class HoldStore:
@@ -119,6 +121,13 @@ class HoldStore:
         with self._unit.read() as conn:
             return [_row(row) for row in conn.execute(query, values | {"because": reason})]
 
+    def page_of_all(self, *, reason: str | None = None, limit: int = 100, after: int = 0) -> list[HoldRow]:
+        """The same with those that no longer stand."""
+        query = _EVER if reason is None else _EVER_OF_REASON
+        with self._unit.read() as conn:
+            values = {"after": after, "size": limit, "because": reason}
+            return [_row(row) for row in conn.execute(query, values)]
+
     def release(self, numbers: Sequence[int], *, by: str | None = None) -> int:
         """An operator says: do what the hold proposes. Returns how many holds that answers."""
         return self._answer(numbers, HoldState.RELEASED, by)
@@ -172,6 +181,7 @@ def _row(row: sa.Row[tuple[object, ...]]) -> HoldRow:
         state=HoldState(row.state),
         opened_at=row.opened_at,
         proposed=tuple(row.proposed),
+        closed_at=row.closed_at,
     )
 
 

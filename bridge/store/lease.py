@@ -125,14 +125,14 @@ def now_at(conn: sa.Connection, unit: UnitOfWork) -> datetime:
     return cast("datetime", now)
 
 
-def _named(owner: str) -> str:
+def shown_owner(owner: str) -> str:
     """An owner as people know it, without the part in brackets that tells processes of one number apart."""
     return owner.partition(" [")[0]
 
 
 def _held(owner: str, until: datetime) -> LeaseHeld:
     return LeaseHeld(
-        f"Another process ({_named(owner)}) writes to this state DB until {until:%Y-%m-%dT%H:%M:%SZ} or"
+        f"Another process ({shown_owner(owner)}) writes to this state DB until {until:%Y-%m-%dT%H:%M:%SZ} or"
         " longer.",
         hint="Wait until it is done, or stop it; if it was killed, its lease ends by itself at that time.",
     )

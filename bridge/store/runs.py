@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,6 +31,10 @@ _ABANDON = (
     sa.update(t.runs).where(_r.state == "running").values(state="stopped", ended_at=param("now", _r.ended_at))
 )
 _LAST = sa.select(t.runs).order_by(_r.number.desc()).limit(SIZE)
+_NAMED = sa.select(t.runs).where(_r.id == sa.bindparam("run"))
+_BEFORE = _LAST.where(
+    _r.number < sa.select(_r.number).where(_r.id == sa.bindparam("before")).scalar_subquery()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,22 @@ class RunStore:
             return [
                 RunRow(RunId(row.id), RunKind(row.kind), row.started_at, row.ended_at, row.state, row.report)
                 for row in conn.execute(_LAST, {"size": number})
+            ]
+
+    def before(self, run: RunId | None, number: int = 100) -> list[RunRow]:
+        """The runs before one, the newest first; None for the last ones."""
+        query = _LAST if run is None else _BEFORE
+        return self._read(query, {"size": number, "before": run})
+
+    def find(self, run: str) -> RunRow | None:
+        """One run by its id."""
+        return next(iter(self._read(_NAMED, {"run": run})), None)
+
+    def _read(self, query: sa.Select[Any], values: Json) -> list[RunRow]:
+        with self._unit.read() as conn:
+            return [
+                RunRow(RunId(row.id), RunKind(row.kind), row.started_at, row.ended_at, row.state, row.report)
+                for row in conn.execute(query, values)
             ]
 
 
