@@ -6,10 +6,14 @@ doubt it removes too much.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import re
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from queue import Full, Queue
 from typing import Any, TextIO
 
 import structlog
@@ -20,6 +24,8 @@ from bridge.printable import printable
 ADDRESS = "[address]"
 SECRET = "[secret]"  # noqa: S105 - replaces a secret
 
+QUEUED = 10_000  # log lines that wait for whoever reads them
+_LAST_SECONDS = 1.0  # for what is queued when the process ends
 _LEVELS = ("debug", "info", "warning", "error")
 # Bounded, so that searching a long line without blanks does not take quadratic time.
 _ADDRESSES = re.compile(
@@ -44,19 +50,77 @@ class _Handler(logging.StreamHandler[TextIO]):
     """The bridge's own log handler: configuring again replaces this one only."""
 
 
-def configure(level: str = "info", json: bool | None = None, stream: TextIO | None = None) -> None:
+class _BufferedHandler(_Handler):
+    """Writes in a thread of its own, so that nobody waits for whoever reads the log. What does not fit into
+    the queue is dropped and counted."""
+
+    def __init__(self, stream: TextIO, size: int = QUEUED) -> None:
+        super().__init__(stream)
+        self._lines: Queue[str | None] = Queue(size)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write_lines, name="log", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put_nowait(self.format(record))
+        except Full:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Nothing to do: the thread flushes after each line."""
+
+    def close(self) -> None:
+        """Write what is queued, as far as somebody reads it within a moment."""
+        atexit.unregister(self.close)
+        with suppress(Full):
+            self._lines.put(None, timeout=_LAST_SECONDS)
+        self._thread.join(_LAST_SECONDS)
+        super().close()
+
+    def _write_lines(self) -> None:
+        while (line := self._lines.get()) is not None:
+            self._write(line)
+            if self._dropped and self._lines.empty():
+                dropped, self._dropped = self._dropped, 0
+                self._write(self.format(_record_of_dropped(dropped)))
+
+    def _write(self, line: str) -> None:
+        # A pipe without a reader, a full disk: the log is lost, the work goes on.
+        with suppress(OSError, ValueError):
+            self.stream.write(line + self.terminator)
+            self.stream.flush()
+
+
+def _record_of_dropped(number: int) -> logging.LogRecord:
+    text = "log lines were dropped: nobody read them in time"
+    record = logging.LogRecord("bridge.logs", logging.WARNING, "", 0, text, None, None)
+    record.__dict__["dropped"] = number
+    return record
+
+
+def configure(
+    level: str = "info",
+    json: bool | None = None,
+    stream: TextIO | None = None,
+    *,
+    buffered: bool = False,
+) -> None:
     """Send every log record, structlog's and the standard library's, to `stream` (stderr where None).
 
-    `json` None means JSON unless the stream is a terminal. Raises ConfigError for an unknown level.
+    `json` None means JSON unless the stream is a terminal. `buffered`: never wait for the stream. Raises
+    ConfigError for an unknown level.
     """
     if level.lower() not in _LEVELS:
         raise ConfigError(f"Unknown log level {level!r}.", hint=f"Use one of {', '.join(_LEVELS)}.")
     target = sys.stderr if stream is None else stream
-    handler = _Handler(target)
+    handler = _BufferedHandler(target) if buffered else _Handler(target)
     handler.setFormatter(_formatter(json=not target.isatty() if json is None else json))
     root = logging.getLogger()
     for old in [one for one in root.handlers if isinstance(one, _Handler)]:
         root.removeHandler(old)
+        old.close()
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.captureWarnings(True)
@@ -68,6 +132,14 @@ def configure(level: str = "info", json: bool | None = None, stream: TextIO | No
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def finish() -> None:
+    """Write what is still queued, at the end of the process."""
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if isinstance(one, _BufferedHandler)]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

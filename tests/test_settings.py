@@ -131,10 +131,12 @@ def test_the_secrets_folder_may_be_named_in_the_config_file(tmp_path: Path) -> N
 
 def test_a_wrong_secrets_folder_is_reported_with_all_else(tmp_path: Path) -> None:
     (tmp_path / "BRIDGE_DOTDIGITAL__PASWORD").write_text("x")
-    (tmp_path / "WEB__TOKEN").write_text("x")
+    (tmp_path / "WEB__TOKEN").write_text(HIDDEN)
     (tmp_path / "web__token").write_text("x")
+    (tmp_path / "dotdigital_passwort").write_text("x")
     (tmp_path / "DOTDIGITAL__PASSWORD").write_bytes(b"\xff\xfe")
-    wrong, twice, bytes_ = sorted(problems(SECRETS_DIR=str(tmp_path)))
+    wrong, twice, misspelt, bytes_ = sorted(problems(SECRETS_DIR=str(tmp_path)))
+    assert "dotdigital_passwort sets nothing; the nearest setting is dotdigital__password" in misspelt
     assert "BRIDGE_DOTDIGITAL__PASSWORD (secret file): cannot read the file (it is not UTF-8 text)" in wrong
     assert "nearest is BRIDGE_DOTDIGITAL__PASSWORD" in twice
     assert "BRIDGE_WEB__TOKEN (secret file): two files set it" in bytes_
@@ -278,7 +280,7 @@ def test_a_host_in_the_open_needs_a_token() -> None:
 
 def test_no_secret_is_ever_shown() -> None:
     values = dict.fromkeys(SECRETS, HIDDEN)
-    environ = env(**values, DATABASE_URL=f"postgresql://u:{HIDDEN}@p@db/x?sslpassword={HIDDEN}&a=1")
+    environ = env(**values, DATABASE_URL=f"postgresql://u:{HIDDEN}%40p@db/x?sslpassword={HIDDEN}&a=1")
     environ |= env(DOTDIGITAL__USERNAME="apiuser-1@example.com")
     settings = load(environ=environ)
     shown = {name: value for name, value, _ in settings.display_rows()}

@@ -18,7 +18,7 @@ ANYWHERE = ("--config", "--json")  # options of commands that may also stand bef
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command line. Returns its exit code, whatever becomes of its output."""
+    """Run one command line. Returns its exit code, whether or not its output can be written."""
     _replace_closed_streams()
     _escape_unprintable()
     args = _after_command([arg for arg in argv if arg != DEBUG])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,24 +18,35 @@ from bridge.cli.options import (
     settings_from,
 )
 
+if TYPE_CHECKING:
+    from bridge.settings import Settings
+
 
 def run(config: Config = None) -> int:
     """Run as a daemon: poll, sweep nightly, serve health over HTTP.
 
-    Stops cleanly on SIGTERM or Ctrl-C, after the current run."""
+    Stops cleanly on SIGTERM or Ctrl-C, after the current run. SIGHUP reloads settings and secrets."""
     settings = settings_from(config)
 
-    from bridge.app import App
-    from bridge.daemon.daemon import Daemon
+    from bridge.daemon.service import Service
+    from bridge.logs import finish
+
+    debug = logging.getLogger().isEnabledFor(logging.DEBUG)  # --debug was given
+    try:
+        return Service(
+            settings, lambda: settings_from(config), apply=lambda new: _configure_logs(new, debug=debug)
+        ).run()
+    finally:
+        finish()
+
+
+def _configure_logs(settings: Settings, *, debug: bool) -> None:
+    """The log goes to stderr: JSON lines, or columns on a terminal. The daemon never waits for its reader."""
     from bridge.logs import configure
 
-    # The log goes to stderr: JSON lines, or columns on a terminal.
-    debug = logging.getLogger().isEnabledFor(logging.DEBUG)  # --debug was given
-    configure("debug" if debug else "info")
-    for library in ("apscheduler", "alembic"):  # they log every scheduled call and every start
+    configure("debug" if debug else settings.log_level.value, buffered=True)
+    for library in ("apscheduler", "alembic", "sqlalchemy", "asyncio"):  # they log every call
         logging.getLogger(library).setLevel(logging.WARNING)
-    with App(settings) as app:
-        return Daemon(app).run()
 
 
 def reconcile(

@@ -9,23 +9,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from types import FrameType
 
 from bridge.app import App
+from bridge.core.errors import BridgeError, ConfigError
 from bridge.core.model import Side
 from bridge.daemon.health import Health, RunStats
 from bridge.daemon.liveness import Heartbeat, LeaseRenewer, Renewable, SystemdNotifier, Watchdog
 from bridge.daemon.scheduler import Job, JobQueue, Scheduler, SweepSchedule
+from bridge.daemon.turns import LeaseTurns
 from bridge.daemon.worker import EngineRunner, Runner, Worker
 from bridge.settings import Settings, Web
 from bridge.store import WebhookInbox
 from bridge.web.server import WebServer, make_app
 from bridge.web.webhooks import WebhookConfig, WebhookReceiver
 
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class WebhookServer:
@@ -62,6 +64,7 @@ def _webhook_config(web: Web) -> WebhookConfig | None:
         secret=web.hook_secret.get_secret_value(),
         networks=web.networks,
         address_header=web.hook_address_header,
+        proxies=web.proxies,
         signature_key=key,
         signature_header=web.hook_signature_header,
         signature_hash=web.hook_signature_hash,
@@ -74,14 +77,16 @@ NO_PROGRESS = timedelta(minutes=15)
 LOST_GRACE = 150.0  # seconds a run without its lease may take to end: longer than any single call
 DONE, FAILED = 0, 1
 WEB_ENDED = "the web server ended"
+HANG_UP = signal.SIGHUP.name
 
 _log = logging.getLogger(__name__)
 
 
 def to_stdout(line: str) -> None:
-    """Print a line on stdout at once."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    """Print a line on stdout at once, if somebody reads it."""
+    with suppress(OSError, ValueError):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 class Daemon:
@@ -89,7 +94,7 @@ class Daemon:
 
     `limit`: how long a run may make no progress before it counts as hung. `announce` receives the address
     once the daemon is up. `exit_now` ends the process at once. `check_every`: seconds between checks of the
-    run's heartbeat and the lease.
+    run's heartbeat and the lease. `reload` reads the settings again on SIGHUP; without it, SIGHUP stops.
     """
 
     def __init__(
@@ -103,12 +108,18 @@ class Daemon:
         environ: Mapping[str, str] = os.environ,
         monotonic: Callable[[], float] = time.monotonic,
         check_every: float = 5.0,
+        reload: Callable[[], Settings] | None = None,
+        reasons: SimpleQueue[str] | None = None,
     ) -> None:
         self._app, self._settings = app, app.settings
         self._runner: Runner = runner or EngineRunner(app)
         self._announce, self._exit_now = announce, exit_now
         self._check_every = check_every
-        self._reasons: SimpleQueue[str] = SimpleQueue()  # signal handlers put to it, so it must take no lock
+        # Signal handlers put to it, so it must take no lock. Given: somebody else handles them.
+        self._reasons: SimpleQueue[str] = reasons or SimpleQueue()
+        self._handles_signals = reasons is None
+        self._reload = reload
+        self.next_settings: Settings | None = None  # with which to start again
         self._notifier = SystemdNotifier(environ)
         self._heartbeat = Heartbeat(limit, monotonic)
         self._watchdog = Watchdog(self._heartbeat, self._notifier, every=check_every)
@@ -127,7 +138,9 @@ class Daemon:
 
         Raises ConfigError, SchemaOutOfDate and LeaseHeld where it cannot start.
         """
-        with handling_signals(self._reasons.put, self._exit_now):
+        with ExitStack() as handled:
+            if self._handles_signals:
+                handled.enter_context(handling_signals(self._reasons.put, self._exit_now))
             self._runner.prepare()
             with self._app.lease() as lease:
                 return self._serve(lease)
@@ -140,8 +153,10 @@ class Daemon:
             heartbeat=self._heartbeat,
             lost=lambda: self._reasons.put("the lease was lost"),
             every=self._check_every,
+            after=self._look_for_takers,
         )
-        worker = self._worker(renewer)
+        turns = LeaseTurns(self._app.store, lease, renewer, is_stopping=lambda: self._queue.closed)
+        worker = self._worker(renewer, turns)
         web = self._web(health, webhooks)
         with (
             ExitStack() as parts
@@ -163,11 +178,26 @@ class Daemon:
         """Wait for a reason to end."""
         while True:
             try:
-                return self._reasons.get(timeout=self._watchdog.every)
+                reason = self._reasons.get(timeout=self._watchdog.every)
+                if reason != HANG_UP or self._reload is None or self._reads_settings(self._reload):
+                    return reason
             except Empty:
                 self._watchdog.check()
                 if self._scheduler.check_clock():
                     _log.warning("the machine's clock was set back; polls are scheduled again")
+
+    def _reads_settings(self, reload: Callable[[], Settings]) -> bool:
+        """Whether new settings can be used. The old ones stay where they cannot."""
+        try:
+            self.next_settings = reload()
+        except BridgeError as error:
+            problems = list(error.problems) if isinstance(error, ConfigError) else []
+            _log.error(
+                "the new settings are not used; the old ones stay",
+                extra={"why": error.what, "problems": problems},
+            )
+            return False
+        return True
 
     def _start(self, web: WebServer, renewer: LeaseRenewer, worker: Worker) -> None:
         web.start()
@@ -177,7 +207,9 @@ class Daemon:
         self._scheduler.start()
         every, sweep = self._settings.poll_seconds, self._settings.sweep_at
         rest = f"polling every {every} s, sweeping at {sweep:%H:%M} UTC; stop with Ctrl-C"
-        _log.info("running", extra={"address": web.url, "poll_seconds": every})
+        used = self._settings.display_rows()
+        files = {name: value for name, value, _ in used if name in ("BRIDGE_DATABASE_URL", "BRIDGE_MAPPING")}
+        _log.info("running", extra={"address": web.url, "poll_seconds": every, **files})
         self._notifier.ready(rest)
         self._announce(f"bridge is running: {web.url}/ {rest}")
 
@@ -225,7 +257,12 @@ class Daemon:
             "coalesced": queue.coalesced,
         }
 
-    def _worker(self, renewer: LeaseRenewer) -> Worker:
+    def _look_for_takers(self) -> None:
+        """Another process may wait for the lease, to erase a person."""
+        if self._app.store.lease_wanted() is not None:
+            self._queue.ask(Job.GIVE_WAY)
+
+    def _worker(self, renewer: LeaseRenewer, turns: LeaseTurns) -> Worker:
         return Worker(
             queue=self._queue,
             runner=self._runner,
@@ -234,13 +271,14 @@ class Daemon:
             sweep_schedule=SweepSchedule(self._app.store, self._app.options.clock),
             beat=renewer.beat,
             ended=lambda: self._reasons.put("the worker ended"),
+            give_way=turns.give_way,
         )
 
     def _web(self, health: Health, webhooks: WebhookServer) -> WebServer:
         web = self._settings.web
         token = None if web.token is None else web.token.get_secret_value()
         return WebServer(
-            make_app(health, token=token, receiver=webhooks.receiver),
+            make_app(health, token=token, receiver=webhooks.receiver, hosts=web.hosts, own=(web.host,)),
             host=web.host,
             port=web.port,
             ended=lambda: self._reasons.put(WEB_ENDED),
@@ -250,6 +288,7 @@ class Daemon:
 @contextmanager
 def handling_signals(stop: Callable[[str], None], exit_now: Callable[[int], None]) -> Iterator[None]:
     """In this context the first signal calls `stop` with its name, the second `exit_now` with an exit code.
+    SIGHUP, which may ask for new settings, never counts as the first.
     Both are called between any two instructions of the main thread, so they must not take a lock. Off the
     main thread, where Python delivers no signals, this does nothing."""
     if threading.current_thread() is not threading.main_thread():
@@ -258,7 +297,8 @@ def handling_signals(stop: Callable[[str], None], exit_now: Callable[[int], None
     received: list[int] = []
 
     def handle(number: int, _: FrameType | None) -> None:
-        received.append(number)
+        if number != signal.SIGHUP:
+            received.append(number)
         if len(received) > 1:
             exit_now(128 + number)
         else:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import TracebackType
 from typing import Protocol
 
 from bridge.core.errors import LeaseHeld
@@ -122,6 +123,12 @@ class Watchdog:
 class Renewable(Protocol):
     """A time-limited right to write. Renewing it often is cheap."""
 
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
     def renew(self) -> None:
         """Raises LeaseHeld if the lease was lost."""
         ...
@@ -129,12 +136,22 @@ class Renewable(Protocol):
 
 class LeaseRenewer:
     """Renews the lease at each heartbeat and every `every` seconds, unless the run hangs: then the lease
-    expires and another process may take over. `lost` is called once, from another thread, if that happens."""
+    expires and another process may take over. `lost` is called once, from another thread, if that happens;
+    `after` every time, with the state DB at hand."""
 
     def __init__(
-        self, *, lease: Renewable, heartbeat: Heartbeat, lost: Callable[[], None], every: float
+        self,
+        *,
+        lease: Renewable,
+        heartbeat: Heartbeat,
+        lost: Callable[[], None],
+        every: float,
+        after: Callable[[], None] = lambda: None,
     ) -> None:
         self._lease, self._heartbeat, self._lost, self._every = lease, heartbeat, lost, every
+        self._after = after
+        self._renewing = threading.Lock()
+        self._is_paused = False
         self._stopped = threading.Event()
         self._is_failing = False
         self._thread = threading.Thread(target=self._renew_in_background, name="lease", daemon=True)
@@ -143,6 +160,16 @@ class LeaseRenewer:
     def start(self) -> None:
         """Start renewing."""
         self._thread.start()
+
+    def pause(self) -> None:
+        """Renew nothing: the lease is lent out."""
+        with self._renewing:
+            self._is_paused = True
+
+    def resume(self) -> None:
+        """The lease is back."""
+        with self._renewing:
+            self._is_paused = False
 
     def stop(self) -> None:
         """Stop renewing. Does nothing if never started."""
@@ -160,11 +187,15 @@ class LeaseRenewer:
     def _renew_in_background(self) -> None:
         while self.error is None and not self._stopped.wait(self._every):
             if self._heartbeat.hung() is None:
-                self._renew()
+                with self._renewing:
+                    self._renew()
 
     def _renew(self) -> None:
+        if self._is_paused:
+            return
         try:
             self._lease.renew()
+            self._after()
             self._is_failing = False
         except LeaseHeld as error:
             self.error = error  # raised in the run, at its next heartbeat

@@ -25,6 +25,7 @@ class Job(StrEnum):
 
     POLL = "poll"
     SWEEP = "sweep"
+    GIVE_WAY = "give_way"  # no run: another process gets the lease for a while
 
 
 class JobQueue:
@@ -60,11 +61,19 @@ class JobQueue:
             if self._closed:
                 return None
             self._busy = True
+            if Job.GIVE_WAY in self._due:
+                self._due.remove(Job.GIVE_WAY)
+                return Job.GIVE_WAY
             if Job.SWEEP in self._due:
                 self._due.clear()
                 return Job.SWEEP
             self._due.remove(Job.POLL)
             return Job.POLL
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be taken any more."""
+        return self._closed
 
     def close(self) -> None:
         """Nothing can be taken after this."""

@@ -77,7 +77,8 @@ _log = logging.getLogger(__name__)
 
 class Worker:
     """Takes jobs from the queue and runs them. An error ends only its run; a lost lease ends the worker and
-    is kept as `error`. `ended` is called from its thread when it ends, for whatever reason."""
+    is kept as `error`. `ended` is called from its thread when it ends, for whatever reason; `give_way` when
+    another process waits for the lease."""
 
     def __init__(
         self,
@@ -89,10 +90,11 @@ class Worker:
         sweep_schedule: SweepSchedule,
         beat: Callable[[], None],
         ended: Callable[[], None],
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
         self._queue, self._runner, self._heartbeat = queue, runner, heartbeat
         self._stats, self._sweep_schedule = stats, sweep_schedule
-        self._beat, self._ended = beat, ended
+        self._beat, self._ended, self._give_way = beat, ended, give_way
         self._thread = threading.Thread(target=self._serve, name="runs", daemon=True)
         self.error: BaseException | None = None
 
@@ -109,7 +111,10 @@ class Worker:
     def _serve(self) -> None:
         try:
             while (due := self._queue.take()) is not None:
-                self._run_job(due)
+                if due is Job.GIVE_WAY:
+                    self._give_way()
+                else:
+                    self._run_job(due)
         except BaseException as error:  # noqa: BLE001 - kept: the daemon ends with it
             self.error = error
             if not isinstance(error, LeaseHeld):
@@ -158,4 +163,5 @@ class Worker:
                     "why": str(error),
                 },
             )
-        _log.info("run finished", extra=report.shown())
+        level = logging.WARNING if report.errors or report.brakes or report.written.failed else logging.INFO
+        _log.log(level, "run finished", extra=report.shown())

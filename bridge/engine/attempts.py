@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,6 +38,7 @@ from bridge.engine.context import RunContext
 from bridge.engine.deciding import CellDecision
 from bridge.engine.serialize import Json, act_out, ground_out, writes_out
 
+_log = logging.getLogger("bridge.writes")
 NOT_HONOURED_MAX = 3  # accepted writes without effect in a row before an operator is asked
 
 
@@ -176,7 +178,8 @@ def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUn
         views=views,
         unsubscribe_withdraws_topics=run.mapping.unsubscribe_withdraws_topics,
     )
-    for _, unit, result in ended:
+    for attempt, unit, result in ended:
+        _log_write(run, attempt, unit, result)
         if result.outcome is WriteOutcome.CHALLENGED:
             _wait_for_confirmation(run, unit)
         elif result.outcome is WriteOutcome.REFUSED:
@@ -188,6 +191,23 @@ def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUn
 def target(mapping: ConsentMapping, write: Write) -> str | None:
     topic = mapping.topic(write.topic)
     return None if topic is None else target_of(topic, write.side)
+
+
+def _log_write(run: RunContext, attempt: int, unit: WriteUnit, result: VerifiedWrite) -> None:
+    """A line for each write, without the address."""
+    _log.debug(
+        "write",
+        extra={
+            "run": run.id,
+            "side": unit.side.value,
+            "attempt": attempt,
+            "person": unit.person.who.person,
+            "records": list(unit.person.who.ids.get(unit.side, ())),
+            "topics": list(unit.topics),
+            "kinds": [type(write).__name__.lower() for write in unit.writes],
+            "outcome": result.outcome.value,
+        },
+    )
 
 
 _STATES = {

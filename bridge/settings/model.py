@@ -35,11 +35,14 @@ from bridge.settings.values import (
     check_database_url,
     check_header,
     check_header_name,
+    check_host_names,
+    check_log_level,
     check_networks,
     check_number,
     check_secret_length,
     check_segment,
     check_time_of_day,
+    read_names,
     read_networks,
 )
 
@@ -49,6 +52,7 @@ Text = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, AfterValidator(validate_base_url)]
 Whole = Annotated[int, BeforeValidator(check_number)]
 Real = Annotated[float, BeforeValidator(check_number), Field(allow_inf_nan=False)]
+Secret = Annotated[SecretStr, AfterValidator(check_secret_length)]
 Share = Annotated[Real, Field(ge=0, le=1)]
 
 
@@ -69,6 +73,15 @@ class PatchEnvelope(StrEnum):
 
     ARRAY = "array"
     OBJECT = "object"
+
+
+class LogLevel(StrEnum):
+    """From which level on the daemon logs."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class V3(StrEnum):
@@ -170,20 +183,29 @@ class Web(_Group):
 
     host: Text = _setting("127.0.0.1", "the address to listen on", "127.0.0.1")
     port: Whole = _setting(8080, "a port, 0 (any free one) to 65535", 8080, ge=0, le=65535)
-    token: Annotated[SecretStr, AfterValidator(check_header)] | None = Field(
-        default=None, description="a long random word", examples=["…"], validate_default=True
+    token: Annotated[SecretStr, AfterValidator(check_header), AfterValidator(check_secret_length)] | None = (
+        Field(
+            default=None,
+            description=f"a random word of at least {MIN_SECRET_LENGTH} characters",
+            examples=["…"],
+            validate_default=True,
+        )
     )
-    hook_secret: Annotated[SecretStr, AfterValidator(check_segment)] | None = _setting(
-        None, "a long random word of letters, digits, - . _ ~", "…"
+    allowed_hosts: Annotated[str, AfterValidator(check_host_names)] | None = _setting(
+        None, "host names, separated by commas", "bridge.example.com"
     )
-
+    hook_secret: (
+        Annotated[SecretStr, AfterValidator(check_segment), AfterValidator(check_secret_length)] | None
+    ) = _setting(None, f"a random word of at least {MIN_SECRET_LENGTH} letters, digits, - . _ ~", "…")
     hook_handshake: Literal["echo", "static"] = _setting(
         "echo", "echo or static: how a validation request is answered", "echo"
     )
     hook_answer: Text | None = Field(
         default=None, description="the agreed answer", examples=['{"ok": true}'], validate_default=True
     )
-    hook_signature_key: SecretStr | None = _setting(None, "the key that signs deliveries", "…")
+    hook_signature_key: Secret | None = _setting(
+        None, f"the key that signs deliveries, of at least {MIN_SECRET_LENGTH} characters", "…"
+    )
     hook_signature_header: Annotated[str, AfterValidator(check_header_name)] = _setting(
         "X-Signature", "a header name", "X-Signature"
     )
@@ -196,6 +218,9 @@ class Web(_Group):
     hook_address_header: Annotated[str, AfterValidator(check_header_name)] | None = _setting(
         None, "the header in which your own proxy names the caller", "X-Forwarded-For"
     )
+    hook_proxies: Annotated[str, AfterValidator(check_networks)] = _setting(
+        "127.0.0.0/8, ::1", "addresses or networks of your own proxies, separated by commas", "192.0.2.7"
+    )
     hook_rate: Real = _setting(500.0, "deliveries per second, 1 to 100000", 500, ge=1, le=100_000)
     hook_depth: Whole = _setting(10_000, "queued events, 1 to 1000000", 10000, ge=1, le=1_000_000)
     hook_pause: Real = _setting(5.0, "seconds, 0 to 3600", 5, ge=0, le=3600)
@@ -204,6 +229,16 @@ class Web(_Group):
     def networks(self) -> tuple[Network, ...]:
         """The networks webhooks may come from; empty: any."""
         return read_networks(self.hook_allow or "")
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The proxies whose word on the caller's address counts."""
+        return read_networks(self.hook_proxies)
+
+    @property
+    def hosts(self) -> tuple[str, ...] | None:
+        """The host names under which requests are answered; None: the local ones."""
+        return None if self.allowed_hosts is None else read_names(self.allowed_hosts)
 
     @field_validator("hook_answer")
     @classmethod
@@ -239,7 +274,10 @@ class Settings(BaseSettings):
     sweep_at: Annotated[time, BeforeValidator(check_time_of_day)] = _setting(
         time(3, 0, tzinfo=UTC), "a time of day in UTC, HH:MM", "03:00"
     )
-    erasure_key: Annotated[SecretStr, AfterValidator(check_secret_length)] | None = _setting(
+    log_level: Annotated[LogLevel, BeforeValidator(check_log_level)] = _setting(
+        LogLevel.INFO, "debug, info, warning or error", "info"
+    )
+    erasure_key: Secret | None = _setting(
         None, f"a random word of at least {MIN_SECRET_LENGTH} characters", "…"
     )
     mypreferences: MyPreferences = MyPreferences()
@@ -344,6 +382,6 @@ def _display(key: str, value: object) -> str:
             return value.strftime("%H:%M")
     text = str(value)
     if key == "database_url":
-        text = re.sub(r"://([^:/@]*):.*@", rf"://\1:{MASKED}@", text)
+        text = re.sub(r"://([^:/@]*):[^/]*@", rf"://\1:{MASKED}@", text)
         return re.sub(r"(password=)[^&]*", rf"\1{MASKED}", text)
     return mask(text) if "@" in text else text

@@ -98,7 +98,7 @@ class Reading:
             problem = f"cannot read the config file ({_why(error)}). Check --config."
             self.problems.append(f"{self.config}: {problem}")
         else:
-            source.init_kwargs = from_flags(source.init_kwargs)
+            source.init_kwargs = _beside(self.config, from_flags(source.init_kwargs))
             return source
         return TomlConfigSettingsSource(settings, None)
 
@@ -115,8 +115,12 @@ class Reading:
 READING: ContextVar[Reading | None] = ContextVar("reading", default=None)
 
 
+_ALMOST = 85.0  # of 100: how alike a file's name and a setting's must be to be taken for a mistake
+
+
 class SecretFiles(NestedSecretsSettingsSource):
-    """One file per setting, named like it with or without `BRIDGE_`, in either case. Other files are ignored.
+    """One file per setting, named like it with or without `BRIDGE_`, in either case. Other files are ignored,
+    unless their name is nearly that of a setting.
 
     The library would strip whitespace from secrets, and stop at the first unreadable file.
     """
@@ -134,7 +138,13 @@ class SecretFiles(NestedSecretsSettingsSource):
                 self._reading.problems.append(f"{name} ({SECRET_FILE}): two files set it. Remove one.")
             elif name in self._reading.names or name == upper:
                 found[name] = self._text(name, file)
+            elif near := closest(name.removeprefix(PREFIX), self._plain_names(), at_least=_ALMOST):
+                problem = f"the file {file.name} sets nothing; the nearest setting is {near.lower()}"
+                self._reading.problems.append(f"BRIDGE_SECRETS_DIR: {problem}. Rename or remove it.")
         return self._reading.known(found, SECRET_FILE)
+
+    def _plain_names(self) -> list[str]:
+        return [name.removeprefix(PREFIX) for name in self._reading.names]
 
     def _text(self, name: str, file: Path) -> str:
         try:
@@ -143,6 +153,31 @@ class SecretFiles(NestedSecretsSettingsSource):
             problem = f"cannot read the file ({_why(error)}). Check its permissions and content."
         self._reading.problems.append(f"{name} ({SECRET_FILE}): {problem}")
         return ""
+
+
+_PATHS = frozenset({"mapping", "secrets_dir", "certificate_file", "certificate_key_file", "routes_file"})
+
+
+def _beside(config: Path | None, values: dict[str, Any]) -> dict[str, Any]:
+    """The values with relative paths as those beside the config file."""
+    if config is None:
+        return values
+    folder = config.absolute().parent
+    return {name: _absolute(folder, name, value) for name, value in values.items()}
+
+
+def _absolute(folder: Path, name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {inner: _absolute(folder, inner, one) for inner, one in value.items()}
+    if not isinstance(value, str):
+        return value
+    if name in _PATHS:
+        return str(folder / value)
+    scheme, colon, path = value.partition(":///")
+    is_file = colon and scheme in ("sqlite", "sqlite+pysqlite") and path not in ("", ":memory:")
+    if name == "database_url" and is_file and not path.startswith("file:"):
+        return f"{scheme}:///{folder / path}"
+    return value
 
 
 def _keys(values: Mapping[str, Any]) -> Iterator[str]:

@@ -15,11 +15,41 @@ MIN_SECRET_LENGTH = 16  # characters; shorter secrets can be found by trying
 _DATABASES = ("sqlite://", "sqlite+pysqlite://", "postgresql://", "postgresql+psycopg://")
 
 
+_PLAIN = r"[^@:/?#\[\]\s]*"
+_POSTGRESQL_URL = re.compile(
+    rf"postgresql(\+psycopg)?://({_PLAIN}(:{_PLAIN})?@)?"
+    r"(\[[0-9A-Fa-f:.%]+\]|[^@:/?#\[\]\s]*)(:[0-9]+)?(/[^@/?#\s]*)?(\?[^#\s]*)?"
+)
+
+
 def check_database_url(text: str) -> str:
-    """SQLite or PostgreSQL, with the drivers that the bridge installs."""
+    """SQLite or PostgreSQL, with the drivers that the bridge installs. A user name or password that is not
+    percent-encoded would be taken for another part of the URL, and shown."""
     if not text.startswith(_DATABASES):
         raise ValueError("begins with neither sqlite:/// nor postgresql://")
+    if text.startswith("postgresql") and not _POSTGRESQL_URL.fullmatch(text):
+        raise ValueError(
+            "is not a URL; in user name and password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23"
+        )
     return text
+
+
+def check_log_level(value: object) -> object:
+    """In any case."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def check_host_names(text: str) -> str:
+    """Host names, separated by commas; `*.example.com` stands for all below it, `*` for any."""
+    names = read_names(text)
+    if not names or not all(re.fullmatch(r"\*|(\*\.)?[\w.-]+|\[?[0-9a-f:.]+\]?", name) for name in names):
+        raise ValueError("is not a list of host names")
+    return text
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """The names of a comma-separated list, in lower case."""
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
 
 
 def check_time_of_day(value: object) -> time:
@@ -41,7 +71,7 @@ def check_number(value: object) -> object:
 def check_secret_length(secret: SecretStr) -> SecretStr:
     """Long enough not to be guessed."""
     if len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
-        raise ValueError(f"has fewer than {MIN_SECRET_LENGTH} characters")
+        raise ValueError(f"is shorter than {MIN_SECRET_LENGTH} characters")
     return secret
 
 

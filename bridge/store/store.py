@@ -27,6 +27,7 @@ from bridge.store.observations import ObservationStore
 from bridge.store.people import PeopleStore
 from bridge.store.retry_queue import RetryQueue
 from bridge.store.runs import RunStore
+from bridge.store.turns import TurnStore
 from bridge.store.webhook_events import WebhookEventStore
 
 
@@ -53,6 +54,7 @@ class Store:
         self.erasures = ErasureStore(unit, erasing)
         self.runs = RunStore(unit)
         self.ledger = LedgerStore(unit)
+        self.turns = TurnStore(unit)
         self.key_values = KeyValueStore(unit)
         self.facts = Facts(self.key_values)
 
@@ -124,6 +126,10 @@ class Store:
         """Raises LeaseHeld where the lease taken through this store was lost: asked just before each write to
         a side."""
         self._unit.require_fence()
+
+    def lease_wanted(self) -> str | None:
+        """Who asks for the right to write; None where nobody does."""
+        return self.turns.asked()
 
     def lease_holder(self, name: str = NAME) -> tuple[str, datetime] | None:
         """Who has the right to write, and until when; None while it is free."""

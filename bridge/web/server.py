@@ -8,10 +8,9 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from secrets import compare_digest
 from typing import Any, Protocol
 
 import uvicorn
@@ -19,16 +18,18 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from bridge.core.errors import ConfigError
+from bridge.web.access import ALIVE, NO_STORE, AllowedHosts, BearerAuth, SecurityHeaders
+from bridge.web.connections import LimitedConnection
+from bridge.web.page import status_page
 from bridge.web.webhooks import PATH, WebhookReceiver
 
 _START_SECONDS = 15.0
 _GRACE_SECONDS = 3  # for requests in progress when the server stops
-_MAX_CONNECTIONS = 500  # further ones get 503
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class WebServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=LimitedConnection,
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -61,7 +62,6 @@ class WebServer:
                 access_log=False,  # it would write URLs, and one contains a secret
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=_MAX_CONNECTIONS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
@@ -129,9 +129,7 @@ class WebServer:
             self._ended()
 
 
-ALIVE, READY = "/healthz", "/readyz"
-OPEN = frozenset({ALIVE})  # a supervisor that restarts a hung process has no token
-_NO_STORE = {"Cache-Control": "no-store"}
+READY = "/readyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +153,16 @@ class HealthSource(Protocol):
 
 
 def make_app(
-    health: HealthSource, *, token: str | None = None, receiver: WebhookReceiver | None = None
+    health: HealthSource,
+    *,
+    token: str | None = None,
+    receiver: WebhookReceiver | None = None,
+    hosts: Collection[str] | None = None,
+    own: Collection[str] = (),
 ) -> Starlette:
     """Build the application. With a `token`, everything but liveness and webhooks needs `Authorization:
-    Bearer` and that token. Without a `receiver` there is no webhook route."""
+    Bearer` and that token. Without a `receiver` there is no webhook route. `hosts` are the host names that
+    are answered, None for the local ones, to which `own` are added."""
 
     def alive(_: Request) -> JSONResponse:
         return _to_response(health.alive())
@@ -166,54 +170,33 @@ def make_app(
     def ready(_: Request) -> JSONResponse:
         return _to_response(health.ready())
 
-    return Starlette(
-        routes=[Route(ALIVE, alive), Route(READY, ready), *_webhook_route(receiver)],
-        middleware=[] if token is None else [Middleware(BearerAuth, token=token)],
+    def page(_: Request) -> HTMLResponse:
+        return HTMLResponse(status_page(health.alive().body, health.ready().body))
+
+    middleware = [Middleware(SecurityHeaders), Middleware(AllowedHosts, names=hosts, own=own)]
+    if token is not None:
+        middleware.append(Middleware(BearerAuth, token=token))
+    app = Starlette(
+        routes=[Route("/", page), Route(ALIVE, alive), Route(READY, ready), *_webhook_route(receiver)],
+        middleware=middleware,
         exception_handlers={HTTPException: _error_answer, Exception: _error_answer},
     )
+    app.router.redirect_slashes = False  # a redirect would name the host that the caller gave
+    return app
 
 
 def _webhook_route(receiver: WebhookReceiver | None) -> list[Route]:
     if receiver is None:
         return []
-    return [Route(f"{PATH}{{secret}}", receiver.__call__, methods=["GET", "POST"])]
-
-
-class BearerAuth:
-    """Requires the token."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._token = token.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _is_open(scope["path"]) and not self._allowed(scope):
-            body = {"error": "Send the token of BRIDGE_WEB__TOKEN as `Authorization: Bearer TOKEN`."}
-            headers = {**_NO_STORE, "WWW-Authenticate": "Bearer"}
-            await JSONResponse(body, 401, headers)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    def _allowed(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        if len(given) != 1:
-            return False
-        scheme, _, token = given[0].partition(b" ")
-        # Constant time, so that the duration reveals nothing about the token.
-        return compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
-
-
-def _is_open(path: str) -> bool:
-    """Whether the path needs no token. Webhooks have a secret of their own."""
-    return path in OPEN or path.startswith(PATH)
+    return [Route(f"{PATH}{{secret:path}}", receiver.__call__, methods=["GET", "POST"])]
 
 
 def _to_response(answer: HttpAnswer) -> JSONResponse:
-    return JSONResponse(dict(answer.body), 200 if answer.ok else 503, _NO_STORE)
+    return JSONResponse(dict(answer.body), 200 if answer.ok else 503, NO_STORE)
 
 
 def _error_answer(_: Request, error: Exception) -> JSONResponse:
-    status, headers = 500, dict(_NO_STORE)
+    status, headers = 500, dict(NO_STORE)
     if isinstance(error, HTTPException):
         status = error.status_code
         headers |= dict(error.headers or {})

@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from secrets import compare_digest
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import anyio
 from starlette.requests import Request
@@ -34,7 +34,11 @@ PATH = "/hooks/mypreferences/"
 ANSWER_SECONDS = 1.8  # the service expects an answer within two
 MAX_BODY = 1 << 20  # bytes of one delivery
 _MAX_STORING = 32  # deliveries stored at a time; others wait
+_WRONG_RATE = 1.0  # requests with a wrong secret per second, and bursts of ten, before they get 429
+_NOTES_RATE = 0.1  # such lines in the log per second
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+Address = IPv4Address | IPv6Address
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +50,7 @@ class WebhookConfig:
     secret: str = field(repr=False)
     networks: tuple[IPv4Network | IPv6Network, ...] = ()  # empty: any address
     address_header: str | None = None  # in which the operator's own proxy gives the caller's address
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # the proxies whose header counts
     signature_key: str | None = field(default=None, repr=False)
     signature_header: str = "X-Signature"
     signature_hash: str = "sha256"
@@ -83,6 +88,8 @@ class WebhookReceiver:
     ) -> None:
         self._config, self._inbox, self._on_delivery = config, inbox, on_delivery
         self._bucket = TokenBucket(config.rate, monotonic)
+        self._wrong = TokenBucket(_WRONG_RATE, monotonic)
+        self._noted = TokenBucket(_NOTES_RATE, monotonic)
         self._limiter_made: anyio.CapacityLimiter | None = None
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
@@ -123,27 +130,45 @@ class WebhookReceiver:
         given = request.path_params["secret"].encode()
         # Constant time, so that the duration reveals nothing about the secret.
         if not compare_digest(given, self._config.secret.encode()):
-            raise _Refusal(404, "Not found.")
+            self._refuse_wrong_secret()
         if self._config.networks and not self._is_allowed(request):
-            _log.warning("a webhook came from an address outside BRIDGE_WEB__HOOK_ALLOW")
+            self._note("a webhook came from an address outside BRIDGE_WEB__HOOK_ALLOW")
             raise _Refusal(403, "Address not allowed.")
         if (wait := self._bucket.take()) > 0:
             self._on_delivery()
             raise _Refusal(429, "Too many requests, retry later.", wait=max(1, round(wait)))
 
+    def _refuse_wrong_secret(self) -> NoReturn:
+        """Guesses are counted and slowed down; they take nothing from the rate of deliveries."""
+        self._count("wrong_secret")
+        self._note("a request to the webhook receiver had a wrong secret")
+        if (wait := self._wrong.take()) > 0:
+            raise _Refusal(429, "Too many requests, retry later.", wait=max(1, round(wait)))
+        raise _Refusal(404, "Not found.")
+
+    def _note(self, what: str) -> None:
+        """Log a warning, but not one for each of many requests."""
+        if self._noted.take() == 0:
+            _log.warning(what)
+
     def _is_allowed(self, request: Request) -> bool:
+        address = self._address(request)
+        return address is not None and _is_in(address, self._config.networks)
+
+    def _address(self, request: Request) -> Address | None:
+        """The caller's address: the connection's own or, where that is a proxy of ours, the last address in
+        the header that is none. What stands before it the caller may have invented."""
         header = self._config.address_header
-        peer = "" if request.client is None else request.client.host
-        # The last address is what our proxy saw; the caller may have invented the others.
-        named = "" if header is None else ",".join(request.headers.getlist(header))
-        text = peer if header is None else named.rpartition(",")[2].strip()
-        try:
-            address = ip_address(text)
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._config.networks)
+        peer = _read_address("" if request.client is None else request.client.host)
+        if header is None or peer is None or not _is_in(peer, self._config.proxies):
+            if header is not None:
+                self._note("a webhook came from a proxy that is not in BRIDGE_WEB__HOOK_PROXIES")
+            return peer
+        for text in reversed(",".join(request.headers.getlist(header)).split(",")):
+            address = _read_address(text)
+            if address is None or not _is_in(address, self._config.proxies):
+                return address
+        return None
 
     def _check_signature(self, request: Request, body: bytes) -> None:
         config = self._config
@@ -233,6 +258,20 @@ async def _body(request: Request) -> bytes:
         if len(body) > MAX_BODY:
             raise _Refusal(413, "Payload too large.")
     return bytes(body)
+
+
+def _read_address(text: str) -> Address | None:
+    try:
+        address = ip_address(text.strip())
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _is_in(address: Address, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    return any(address in network for network in networks)
 
 
 def _type_of(text: str) -> str:

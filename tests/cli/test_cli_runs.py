@@ -125,7 +125,7 @@ def test_a_plan_shows_each_write_and_why_and_sends_nothing(cli_world: CliWorld, 
     [row] = document["writes"]
     assert row | {"why": ""} == {
         "side": "dotdigital", "person": "b…@example.com", "topic": "newsletter", "from": "opted_in",
-        "to": "opted_out", "why": "",
+        "to": "opted_out", "why": "", "ids": {"mypreferences": ["1002"], "dotdigital": ["2"]},
     }  # fmt: skip
     assert row["why"]
     assert document["writes_sent"] == 0

@@ -40,7 +40,7 @@ def test_yes_is_200_and_no_is_503_with_its_reasons() -> None:
     try:
         assert get(f"{server.url}/healthz") == (200, {"alive": True})
         assert get(f"{server.url}/readyz") == (503, {"ready": False, "reasons": ["the daemon is stopping"]})
-        assert get(f"{server.url}/")[0] == 404
+        assert get(f"{server.url}/nothing")[0] == 404
         assert get(f"{server.url}/hooks/mypreferences/x")[0] == 404
     finally:
         server.stop()

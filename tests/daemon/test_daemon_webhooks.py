@@ -20,6 +20,7 @@ import pytest
 from bridge.core.model import Side
 from bridge.core.store_values import WebhookEvent
 from bridge.settings import load
+from bridge.settings.values import read_networks
 from bridge.store import InboxResult
 from bridge.web.server import HttpAnswer, WebServer, make_app
 from bridge.web.webhooks import MAX_BODY, PATH, WebhookConfig, WebhookReceiver
@@ -91,6 +92,7 @@ def ask(
 def serving(inbox: FakeInbox | None = None, token: str | None = None, **gate: Any) -> Iterator[WebhookClient]:
     inbox, wake_ups = inbox or FakeInbox(), []
     ticks = gate.pop("ticks", lambda: 0.0)
+    gate.setdefault("proxies", read_networks("127.0.0.0/8, ::1"))
     receiver = WebhookReceiver(
         WebhookConfig(secret=SECRET, **gate), inbox, lambda: wake_ups.append(1), monotonic=ticks
     )
@@ -318,3 +320,31 @@ def test_a_daemon_without_the_secret_is_closed_to_webhooks(start: Start) -> None
     running = start()
     assert ask("POST", f"{running.url}{PATH}{SECRET}", b"{}")[0] == 404
     assert "hooks" not in running.health("/healthz")[1]
+
+
+def test_the_header_counts_only_from_a_proxy_of_ours() -> None:
+    networks = read_networks("192.0.2.0/24")
+    elsewhere = read_networks("198.51.100.0/24")
+    with serving(networks=networks, address_header="X-Forwarded-For", proxies=elsewhere) as client:
+        assert client.ask(body=EVENT, **{"X-Forwarded-For": "192.0.2.1"})[0] == 403
+    both = read_networks("127.0.0.0/8, 198.51.100.0/24")
+    with serving(networks=networks, address_header="X-Forwarded-For", proxies=both) as client:
+        chain = "203.0.113.5, 192.0.2.1, 198.51.100.7"  # the caller's invention, the caller, a second proxy
+        assert client.ask(body=EVENT, **{"X-Forwarded-For": chain})[0] == 200
+
+
+def test_wrong_secrets_are_counted_and_slowed_down_and_deliveries_are_not() -> None:
+    with serving() as client:
+        answers = [client.ask(body=EVENT, secret=f"guess-{number}")[0] for number in range(14)]
+        assert answers == [404] * 10 + [429] * 4
+        assert client.ask(body=EVENT, secret="guess/with/segments")[0] == 429
+        assert client.ask(body=EVENT)[0] == 200
+        assert client.receiver.counts()["wrong_secret"] == 15
+
+
+def test_guesses_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), serving() as client:
+        for number in range(14):
+            client.ask(body=EVENT, secret=f"guess-{number}")
+    assert len([one for one in caplog.records if "wrong secret" in one.getMessage()]) == 1
+    assert "guess" not in caplog.text

@@ -23,7 +23,6 @@ _ABILITIES = {
     "lists_suppressed": "lists people who cannot be mailed",
 }
 _USED = "moves_on_preferences"
-_MIN_SECRET_LENGTH = 16
 _CREATE_ONE = "Create one: `bridge hooks create --url https://bridge.example.com`; see docs/webhooks.md."
 
 
@@ -90,12 +89,6 @@ def _receiver(app: App, findings: Findings, known: list[Subscription]) -> None:
     secret = app.settings.web.hook_secret
     if secret is None:
         return
-    if len(secret.get_secret_value()) < _MIN_SECRET_LENGTH:
-        findings.warn(
-            MYPREFERENCES,
-            f"BRIDGE_WEB__HOOK_SECRET is shorter than {_MIN_SECRET_LENGTH} characters.",
-            "Set it to a long random word, and create the subscription again.",
-        )
     ours = [one for one in known if one.url.endswith(f"{PATH}{secret.get_secret_value()}")]
     if not any(one.active for one in ours):
         paused = next((one.id for one in ours), None)
