@@ -7,19 +7,23 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import ExitCode, StatusMark, note, print_json
+from bridge.core.errors import LeaseHeld
 
 if TYPE_CHECKING:
+    from bridge.app import App
+    from bridge.core.erasure import ErasureKey
     from bridge.settings import Settings
     from bridge.store import Lease, Store
     from bridge.store.migrate import SchemaState
 
+TURN_PAUSE = 0.3  # seconds between tries to take the lease
 RENEW_SECONDS = 15.0  # between renewals of the lease while a step takes long
 NO_PROGRESS = timedelta(minutes=15)  # after which a command that hangs loses its lease
 
@@ -86,11 +90,12 @@ def now() -> datetime:
 
 
 @contextmanager
-def reading(settings: Settings) -> Iterator[Store]:
-    """The state DB, read-only."""
+def reading(settings: Settings, key: ErasureKey | None = None) -> Iterator[Store]:
+    """The state DB, read-only. With `key` it can tell erased people."""
+    from bridge.core.erasure import ErasureSettings
     from bridge.store import Store
 
-    with Store.reader(settings.database_url, now) as store:
+    with Store.reader(settings.database_url, now, erasing=ErasureSettings(key)) as store:
         yield store
 
 
@@ -153,6 +158,38 @@ def writing(lease: Lease) -> Iterator[Callable[[], None]]:
             yield renewer.beat
         finally:
             renewer.stop()
+
+
+@contextmanager
+def in_turn(app: App, *, patience: float) -> Iterator[Callable[[], None]]:
+    """As `writing`, but wait for the process that has the lease, `patience` seconds at most. A daemon gives
+    way between two runs. Raises LeaseHeld."""
+    from bridge.store.lease import this_process
+
+    me = str(this_process())
+    with ExitStack() as held:
+        try:
+            heartbeat = _take(app, held, me, time.monotonic() + patience)
+        finally:
+            app.store.turns.withdraw(me)
+        yield heartbeat
+
+
+def _take(app: App, held: ExitStack, me: str, until: float) -> Callable[[], None]:
+    waits = False
+    while True:
+        try:
+            return held.enter_context(writing(app.lease()))
+        except LeaseHeld:
+            if time.monotonic() >= until:
+                raise
+        holder = app.store.lease_holder()
+        if holder is not None and not waits:
+            name = holder[0].partition(" [")[0]
+            note(StatusMark.NEXT, f"Waiting until {name} gives way (Ctrl-C ends this).", stderr=True)
+            waits = True
+        app.store.turns.ask(me)
+        time.sleep(TURN_PAUSE)
 
 
 @contextmanager

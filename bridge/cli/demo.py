@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ import typer
 from bridge.cli import demo_report
 from bridge.cli.demo_report import DemoResult
 from bridge.cli.options import IgnoredConfig, Json
-from bridge.cli.output import print_json
+from bridge.cli.output import plural, print_json
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -209,14 +209,20 @@ def _serve(app: App, world: World, population: Population, *, json: bool) -> int
 
     def act(count: int) -> list[dict[str, Any]]:
         with lock:
-            return [asdict(one) for one in population.act(count, pause=0)]
+            done = population.act(count, pause=0)
+            _announce(f"{plural(len(done), 'change')}, for the bridge to carry over:", to_stderr=json)
+            for one in done:
+                _announce(demo_report.act_line(one.side, one.person, one.topic, one.words), to_stderr=json)
+            return [asdict(one) for one in done]
 
     world.acting = act
-    demo_report.print_serving(world.mypreferences_url, world.dotdigital_url, stderr=json)
+    database = Path(app.settings.database_url.partition(":///")[2])
+    demo_report.print_serving(world.mypreferences_url, world.dotdigital_url, database, stderr=json)
     return Daemon(app, announce=lambda line: _announce(line, to_stderr=json)).run()
 
 
 def _announce(line: str, *, to_stderr: bool) -> None:
     out = sys.stderr if to_stderr else sys.stdout
-    out.write(f"{line}\n")
-    out.flush()
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        out.write(f"{line}\n")
+        out.flush()

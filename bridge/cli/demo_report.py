@@ -204,7 +204,12 @@ def _next_steps(kept: Path | None, *, serve: bool) -> Iterator[str]:
         yield "Use real accounts: set BRIDGE_… (see `bridge doctor`), then run `bridge plan`."
 
 
-def print_serving(mypreferences: str, dotdigital: str, *, stderr: bool) -> None:
+def act_line(side: str, person: str, topic: str, words: str) -> str:
+    """What a person did, in a line."""
+    return f"  {person} {words} ({topic}) {_WHERE[side]}"
+
+
+def print_serving(mypreferences: str, dotdigital: str, database: Path, *, stderr: bool) -> None:
     """Print how to use a demo that stays up."""
     out = console(stderr=stderr)
     out.print(
@@ -219,3 +224,12 @@ def print_serving(mypreferences: str, dotdigital: str, *, stderr: bool) -> None:
         ("List the people at Dotdigital:", f"curl {dotdigital}/_sandbox/people"),
     ):
         out.print(styled(f"  {what}\n", (f"    {how}", "cyan")), soft_wrap=True)
+    out.print(styled(("\nIn another terminal,", "bold"), f" on its state DB {database}:"), soft_wrap=True)
+    url = f"--database-url sqlite:///{database}"
+    for what, how in (
+        ("See the state of the sync:", f"bridge status {url}"),
+        ("See what waits for you:", f"bridge holds list {url}"),
+        ("See past runs:", f"bridge runs list {url}"),
+    ):
+        out.print(styled(f"  {what}\n", (f"    {how}", "cyan")), soft_wrap=True)
+    out.print("The address that follows shows the bridge's health in a browser.")

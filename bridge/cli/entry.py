@@ -39,8 +39,10 @@ def _run(args: list[str], *, debug: bool) -> int:
     except BrokenPipeError:
         silence_stdout()
         return ExitCode.PIPE_CLOSED
-    except KeyboardInterrupt:
-        failure("Interrupted.", "Repeat the command to continue: what was done stays, and is found again.")
+    except KeyboardInterrupt as stopped:
+        hint = str(stopped) or "Repeat the command to continue: what was done stays, and is found again."
+        described = {"kind": "Interrupted", "what": "Interrupted.", "hint": hint}
+        _print(ExitCode.INTERRUPTED, described, [], json="--json" in args)
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost handler: every error becomes a message here
         if isinstance(error, OSError) and error.errno in _NO_ROOM and not _is_writable():

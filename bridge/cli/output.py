@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -99,6 +99,16 @@ def silence_stdout() -> None:
 def silence_stderr() -> None:
     """The same for messages."""
     _silence(sys.stderr)
+
+
+def keeping_code(code: int, show: Callable[[], int]) -> int:
+    """Print the result of a run. Where nobody reads it, the exit code still tells the state of the sync."""
+    try:
+        show()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+    return code
 
 
 def _silence(stream: TextIO) -> None:

@@ -278,18 +278,24 @@ def apply(
 
     from bridge.app import App
     from bridge.cli.db import writing
-    from bridge.cli.output import show_progress
+    from bridge.cli.interrupt import explained
+    from bridge.cli.output import keeping_code, show_progress
     from bridge.cli.report import print_report
     from bridge.engine.plan import apply_plan
 
-    with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
+    with (
+        App(settings) as app,
+        writing(app.lease()) as heartbeat,
+        explained(app),
+        show_progress() as progress,
+    ):
         _check_instance(app, saved)
         services = app.services(progress=progress, heartbeat=heartbeat)
         try:
             report = apply_plan(services, app.writers(), saved["acts"], mapping=saved["mapping"])
         except BrakeTripped as error:
             return _report_brake(error.reasons, json=json)
-    return print_report(report, json=json)
+    return keeping_code(report.exit_code, lambda: print_report(report, json=json))
 
 
 def load_plan(path: Path) -> dict[str, Any]:

@@ -71,9 +71,15 @@ def reconcile(
 
     from bridge.app import App
     from bridge.cli.db import writing
-    from bridge.cli.output import show_progress
+    from bridge.cli.interrupt import explained
+    from bridge.cli.output import keeping_code, show_progress
     from bridge.cli.report import print_report
 
-    with App(settings) as app, writing(app.lease()) as heartbeat, show_progress() as progress:
+    with (
+        App(settings) as app,
+        writing(app.lease()) as heartbeat,
+        explained(app),
+        show_progress() as progress,
+    ):
         report = run_once(app.services(progress=progress, heartbeat=heartbeat), app.writers(), options)
-    return print_report(report, json=json)
+    return keeping_code(report.exit_code, lambda: print_report(report, json=json))

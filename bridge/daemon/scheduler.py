@@ -103,9 +103,9 @@ SET_BACK = 2.0  # seconds by which the clock is set back, not merely corrected
 
 
 class Scheduler:
-    """Makes a poll due every `every`, and a sweep daily at `sweep_at` (UTC). `pause`: the delay of a poll
-    that is requested by `poll_soon`. `wall` and `monotonic` return seconds: of the machine's clock, and since
-    some moment, never set back."""
+    """Makes a poll due every `every`, and a sweep daily at `sweep_at` (UTC). `pause`: how long requests by
+    `poll_soon` are gathered after the first. `wall` and `monotonic` return seconds: of the machine's clock,
+    and since some moment, never set back."""
 
     def __init__(
         self,
@@ -122,6 +122,7 @@ class Scheduler:
         self._queue, self._pause = queue, pause
         self._lock = threading.Lock()
         self._is_poll_soon = False
+        self._asked_at: float | None = None  # when a poll was last made due by a request
         self._counts = {EVENT_JOB_MISSED: 0, EVENT_JOB_MAX_INSTANCES: 0}
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._every, self._sweep_at = every, sweep_at
@@ -130,17 +131,27 @@ class Scheduler:
         self._scheduler.add_listener(self._count, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
     def poll_soon(self) -> None:
-        """Make a poll due after the pause. Repeated requests until then have no effect."""
+        """Make a poll due at once; within the pause after that, once more at its end, however many requests
+        there are until then."""
         with self._lock:
             if self._is_poll_soon:
                 return
-            self._is_poll_soon = True
-        at = DateTrigger(run_date=datetime.now(UTC) + self._pause)
-        self._scheduler.add_job(self._now, at, **_ALWAYS)
+            waited = (
+                self._pause
+                if self._asked_at is None
+                else timedelta(seconds=self._monotonic() - self._asked_at)
+            )
+            self._is_poll_soon = waited < self._pause
+        if waited >= self._pause:
+            self._now()
+        else:
+            at = DateTrigger(run_date=datetime.now(UTC) + self._pause - waited)
+            self._scheduler.add_job(self._now, at, **_ALWAYS)
 
     def _now(self) -> None:
         with self._lock:
             self._is_poll_soon = False
+            self._asked_at = self._monotonic()
         self._queue.ask(Job.POLL)
 
     def _triggers(self) -> Mapping[Job, Any]:

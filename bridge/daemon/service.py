@@ -1,4 +1,4 @@
-"""The service that `bridge run` is: one daemon after the other, each with the settings as SIGHUP found them."""
+"""The service that `bridge run` is: one daemon after the other, each with the settings that SIGHUP read."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from bridge.core.erasure import Eraser, RecordFound, SideErasure
 from bridge.core.errors import SideError, Throttled
-from bridge.core.model import Observation, PersonId, Side, TopicId, Who, mask
+from bridge.core.model import Observation, PersonId, Side, TopicId, Who
 from bridge.core.ports import read_person
 from bridge.core.priority import Priority, with_priority
 from bridge.core.store_port import StorePort
@@ -25,7 +25,7 @@ _UNKNOWN = PersonId(0)  # a person whom the state DB does not know
 
 @dataclass(frozen=True, slots=True)
 class ErasurePreview:
-    """What is stored about a person, before anything is done. `others` are addresses, masked, that share or
+    """What is stored about a person, before anything is done. `others` are addresses that share or
     shared a record with this one. A side that could not be read is in `errors`."""
 
     here: bool
@@ -47,7 +47,7 @@ class ErasureResult:
 def preview_local(state: StorePort, address: str) -> ErasurePreview:
     """What the state DB holds about a person."""
     who = state.people.find(address)
-    others = () if who is None else tuple(mask(one.address) for one in state.people.related(who.person))
+    others = () if who is None else tuple(one.address for one in state.people.related(who.person))
     return ErasurePreview(who is not None, others)
 
 

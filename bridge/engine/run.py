@@ -100,6 +100,9 @@ def closing(run: R) -> Iterator[R]:
     except PlanMoved:
         run.end("stopped", {"refused": True})
         raise
+    except KeyboardInterrupt:
+        run.end("stopped", {"interrupted": True})
+        raise
     except BaseException as error:
         run.end("failed", {"error": type(error).__name__})
         raise

@@ -40,6 +40,7 @@ _WRITTEN = {
     .values({f"{side}_written_at": param("at", _c[f"{side}_written_at"])})
     for side in Side
 }
+_STATES_OF_RUN = sa.select(_a.state, sa.func.count()).where(_a.run == sa.bindparam("run")).group_by(_a.state)
 _IN_DOUBT = sa.select(t.attempts).where(t.NOT_DONE, _a.state.in_(UNPROVEN)).order_by(_a.id)
 _OF_PERSON = sa.select(t.attempts).where(_a.person_id == sa.bindparam("person")).order_by(_a.id)
 _INEFFECTIVE = (
@@ -155,6 +156,12 @@ class AttemptStore:
         """Writes whose outcome is unknown, the oldest first."""
         with self._unit.read() as conn:
             return [_attempt(row) for row in conn.execute(_IN_DOUBT)]
+
+    def states_of(self, run: RunId) -> dict[AttemptState, int]:
+        """How many writes a run began, by what is known of them now."""
+        with self._unit.read() as conn:
+            found = conn.execute(_STATES_OF_RUN, {"run": run})
+            return {AttemptState(state): number for state, number in found}
 
     def of(self, person: PersonId) -> list[Attempt]:
         """Every write that was begun for a person, the oldest first."""

@@ -95,6 +95,12 @@ class ErasureStore:
         self._unit.clean()
         return bool(persons)
 
+    def marker(self, address: str) -> ErasureMarker | None:
+        """What is left of the person of an address; None where nobody was erased under it, or the key to tell
+        is missing."""
+        with self._unit.read() as conn:
+            return _markers(conn, [address_key(address)], self._erasing.key).get(address_key(address))
+
     def recheck(self) -> int:
         """Now that the key is set: find out which people, added while it was missing, had been erased.
         Returns for how many that cannot be found out yet."""

@@ -105,7 +105,7 @@ def test_a_side_that_is_down_ends_no_daemon_and_is_shown(
         wait_until(lambda: running.runner.ended >= 3, "runs go on")
     assert running.runs()["failed"] == 0
     troubles = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert [record.message for record in troubles] == ["side failed", "run refused"]
+    assert [record.message for record in troubles] == ["side failed", "run finished", "run refused"]
     assert all(record.exc_info is None for record in troubles)
 
 
