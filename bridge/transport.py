@@ -248,7 +248,7 @@ class Transport:
             )  # fmt: skip
         said = "could not be reached" if never_sent else "gave no complete response"
         return Unreachable(
-            f"{what} {said} ({kind}).",
+            f"{what} {said} ({_host(error)}: {_cause(error) or kind}).",
             side=self.side, operation=operation,
             hint="Check network, proxy and base URL with `bridge doctor`. The bridge will retry.",
         )  # fmt: skip
@@ -293,6 +293,25 @@ def _shared_trust() -> ssl.SSLContext:
 def _trust(_file: str | None, _folder: str | None) -> ssl.SSLContext:
     """One context for all clients that show no certificate: to read the authorities takes some 20 ms."""
     return trusted()
+
+
+def _host(error: httpx.RequestError) -> str:
+    """The host and port that were called, without path and query, which may hold an address."""
+    try:
+        url = error.request.url
+    except RuntimeError:  # httpx raised it without a request
+        return "unknown host"
+    return url.host if url.port is None else f"{url.host}:{url.port}"
+
+
+def _cause(error: BaseException) -> str:
+    """What the system says, where it is the cause: a refused connection, an unknown name."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def tls_error(error: BaseException) -> ssl.SSLError | None:

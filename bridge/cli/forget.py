@@ -212,8 +212,7 @@ def _erase_everywhere(request: _Request, *, dry_run: bool) -> int:
         return _report_plan(request, previews)
     if unknown:
         raise ConfigError(
-            f"Nobody has {plural(len(unknown), 'of the given addresses', 'of the given addresses')}: "
-            "neither service, nor the state DB. Nothing was erased or stored.",
+            f"Neither service nor the state DB knows {_unknown_text(unknown)}. Nothing was erased or stored.",
             hint="Check the spelling. To ask about an earlier erasure: `bridge forget EMAIL --check`.",
         )
     if not confirmed(f"Erase {_people_text(addresses)}? This cannot be undone.", yes=request.yes):
@@ -226,6 +225,10 @@ def _erase_everywhere(request: _Request, *, dry_run: bool) -> int:
             eraser.block(addresses)
         result = {address: eraser.forget(address) for address in addresses}
     return _report(request, result)
+
+
+def _unknown_text(unknown: list[str]) -> str:
+    return "this address" if len(unknown) == 1 else f"{len(unknown)} of these addresses"
 
 
 def _is_unknown(preview: ErasurePreview) -> bool:
@@ -309,7 +312,7 @@ def _announce(request: _Request, address: str, preview: ErasurePreview, *, stder
     for side, error in preview.errors.items():
         note(StatusMark.WARN, f"{SIDES[side]}: {error}", indent=2, stderr=stderr)
     if not (preview.here or preview.errors or any(preview.traces.values())):
-        words = "No record of this address exists; only an erasure marker would be stored."
+        words = "No record of this address exists."
         note(StatusMark.WARN, words, stderr=stderr)
 
 

@@ -35,7 +35,7 @@ from bridge.cli.output import (
     styled,
     table,
 )
-from bridge.core.decision import Rule
+from bridge.core.decision import HOLD_RULES
 from bridge.core.errors import ConfigError
 from bridge.core.model import HoldState, ids_out
 from bridge.similarity import closest
@@ -172,7 +172,7 @@ def _page(store: Store, state: StateFilter, reason: str | None, after: int) -> l
 
 
 def _require_reason(reason: str | None) -> None:
-    known = [rule.value for rule in Rule]
+    known = [rule.value for rule in HOLD_RULES]
     if reason is not None and reason not in known:
         raise ConfigError(
             f"No hold has the reason {reason!r}; the nearest is {closest(reason, known)!r}.",

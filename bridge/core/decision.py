@@ -72,6 +72,8 @@ class Rule(StrEnum):
     NOT_HONOURED = "not_honoured"
 
 
+HOLD_RULES = tuple(Rule)[tuple(Rule).index(Rule.FIRST_RUN) :]  # the reasons that a hold may have
+
 RULE_TEXT: Mapping[Rule, str] = {
     Rule.IN_DOUBT: "the outcome of a write is unknown; nothing is decided before a newer read",
     Rule.UNSEEN: "one side has not been read yet",

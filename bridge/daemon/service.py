@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -15,6 +16,8 @@ from bridge.daemon.worker import EngineRunner
 from bridge.settings import Settings
 
 _LEASE_TRIES = 120  # seconds in which a process that used the lease meanwhile must be done
+
+_SIGNALS = frozenset(one.name for one in signal.Signals)
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class Service:
 
     def run(self) -> int:
         """Returns the exit code. Raises what `Daemon.run` raises with the first settings."""
-        with handling_signals(self._reasons.put, os._exit):
+        with handling_signals(self._stop, os._exit):
             settings, before = self._settings, None
             while True:
                 self._apply(settings)
@@ -66,7 +69,7 @@ class Service:
         for left in reversed(range(_LEASE_TRIES if patient else 1)):
             try:
                 with App(settings, self._options) as app:
-                    daemon = self._make(app, self._checked, self._reasons)
+                    daemon = self._make(app, self._checked, self._next_reasons())
                     code = daemon.run()
                     return daemon.next_settings, code
             except LeaseHeld:
@@ -74,6 +77,19 @@ class Service:
                     raise
             time.sleep(1.0)
         raise RuntimeError("unreachable: the loop returns or raises")
+
+    def _stop(self, reason: str) -> None:
+        """A signal came: it is for the daemon that runs now."""
+        self._reasons.put(reason)
+
+    def _next_reasons(self) -> SimpleQueue[str]:
+        """A queue for one daemon. A signal that came between two daemons is for the next one; what else is
+        left was the last one's own."""
+        before, self._reasons = self._reasons, SimpleQueue()
+        while not before.empty():
+            if (reason := before.get()) in _SIGNALS:
+                self._reasons.put(reason)
+        return self._reasons
 
     def _checked(self) -> Settings:
         """The settings as they are now. Raises ConfigError where a daemon could not start with them."""

@@ -49,7 +49,7 @@ class LeaseTurns:
         asking = self._store.lease_wanted()
         if asking is None:
             return
-        _log.info("giving way", extra={"process": asking.partition(" [")[0]})
+        _log.info("giving way", extra={"asked_by": asking.partition(" [")[0]})
         self._renewer.pause()
         self._lease.__exit__(None, None, None)
         self._await_taker()
