@@ -24,7 +24,7 @@ from bridge.printable import printable
 ADDRESS = "[address]"
 SECRET = "[secret]"  # noqa: S105 - replaces a secret
 
-QUEUED = 10_000  # log lines that wait for whoever reads them
+QUEUED = 10_000  # log lines that wait for their reader
 _LAST_SECONDS = 1.0  # for what is queued when the process ends
 _LEVELS = ("debug", "info", "warning", "error")
 # Bounded, so that searching a long line without blanks does not take quadratic time.
@@ -51,7 +51,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 class _BufferedHandler(_Handler):
-    """Writes in a thread of its own, so that nobody waits for whoever reads the log. What does not fit into
+    """Writes in a thread of its own, so that nothing waits for the reader of the log. What does not fit into
     the queue is dropped and counted."""
 
     def __init__(self, stream: TextIO, size: int = QUEUED) -> None:
@@ -72,7 +72,7 @@ class _BufferedHandler(_Handler):
         """Nothing to do: the thread flushes after each line."""
 
     def close(self) -> None:
-        """Write what is queued, as far as somebody reads it within a moment."""
+        """Write what is queued, as far as it is read within a moment."""
         atexit.unregister(self.close)
         with suppress(Full):
             self._lines.put(None, timeout=_LAST_SECONDS)

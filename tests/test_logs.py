@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from bridge import logs
 from bridge.core.errors import ConfigError
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -131,3 +133,57 @@ def test_an_unknown_level_names_the_known_ones() -> None:
 )
 def test_whatever_stands_around_an_address_it_goes(local: str, around: str) -> None:
     assert f"{local}@example.com" not in logs.redact_text(f"{around} {local}@example.com {around}")
+
+
+class Stuck(io.StringIO):
+    """A log that nobody reads: a write waits until `gate` opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.gate.wait()
+        return super().write(text)
+
+
+class Broken(io.StringIO):
+    """A pipe without a reader."""
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+
+def test_nothing_waits_for_a_log_that_is_not_read_and_lost_lines_are_counted(
+    out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = Stuck()
+    logs.configure("info", json=True, stream=stuck, buffered=True)
+    for number in range(logs.QUEUED + 10_000):
+        logging.getLogger("bridge").info("line %d", number)
+    stuck.gate.set()
+    wait_until(lambda: "dropped" in stuck.getvalue(), "the lost lines are reported")
+    logs.finish()
+    (last,) = [one for one in map(json.loads, stuck.getvalue().splitlines()) if "dropped" in one]
+    assert last["level"] == "warning"
+    assert 0 < last["dropped"] < logs.QUEUED + 10_000
+
+
+def test_a_log_whose_reader_is_gone_is_lost_without_an_error(out: io.StringIO) -> None:
+    logs.configure("info", json=True, stream=Broken(), buffered=True)
+    logging.getLogger("bridge").info("lost")
+    logs.finish()
+
+
+def test_what_is_queued_is_written_at_the_end(out: io.StringIO) -> None:
+    read = io.StringIO()
+    logs.configure("info", json=True, stream=read, buffered=True)
+    for number in range(100):
+        logging.getLogger("bridge").info("line %d", number)
+    logs.finish()
+    assert len(read.getvalue().splitlines()) == 100
+
+
+def test_no_control_character_reaches_a_line(out: io.StringIO) -> None:
+    logging.getLogger("bridge").info("a\x1b[31m\x9b1m\u202eb", extra={"name_of_filter": "x\x9dy"})
+    assert not {"\x1b", "\x9b", "\x9d", "\u202e"} & set(out.getvalue())

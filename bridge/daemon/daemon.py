@@ -23,6 +23,7 @@ from bridge.daemon.scheduler import Job, JobQueue, Scheduler, SweepSchedule
 from bridge.daemon.turns import LeaseTurns
 from bridge.daemon.worker import EngineRunner, Runner, Worker
 from bridge.settings import Settings, Web
+from bridge.settings.exposure import exposed_files
 from bridge.store import WebhookInbox
 from bridge.web.server import WebServer, make_app
 from bridge.web.webhooks import WebhookConfig, WebhookReceiver
@@ -83,7 +84,7 @@ _log = logging.getLogger(__name__)
 
 
 def to_stdout(line: str) -> None:
-    """Print a line on stdout at once, if somebody reads it."""
+    """Print a line on stdout at once, if it is read."""
     with suppress(OSError, ValueError):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
@@ -115,7 +116,7 @@ class Daemon:
         self._runner: Runner = runner or EngineRunner(app)
         self._announce, self._exit_now = announce, exit_now
         self._check_every = check_every
-        # Signal handlers put to it, so it must take no lock. Given: somebody else handles them.
+        # Signal handlers put to it, so it must take no lock. Given: the caller handles them.
         self._reasons: SimpleQueue[str] = reasons or SimpleQueue()
         self._handles_signals = reasons is None
         self._reload = reload
@@ -208,6 +209,8 @@ class Daemon:
         every, sweep = self._settings.poll_seconds, self._settings.sweep_at
         rest = f"polling every {every} s, sweeping at {sweep:%H:%M} UTC; stop with Ctrl-C"
         used = self._settings.display_rows()
+        for problem in exposed_files(self._settings):
+            _log.warning("a file is open to others", extra={"why": problem})
         files = {name: value for name, value, _ in used if name in ("BRIDGE_DATABASE_URL", "BRIDGE_MAPPING")}
         _log.info("running", extra={"address": web.url, "poll_seconds": every, **files})
         self._notifier.ready(rest)

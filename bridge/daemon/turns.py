@@ -11,7 +11,7 @@ from bridge.core.errors import LeaseHeld
 from bridge.daemon.liveness import LeaseRenewer, Renewable
 
 PAUSE = 0.2  # seconds between looks at the lease
-TAKEN_WITHIN = 10.0  # seconds in which whoever asked must take it
+TAKEN_WITHIN = 10.0  # seconds in which the process that asked must take it
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class LeaseTurns:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody waits for the lease."""
+        """Whether another process waits for the lease."""
         return self._store.lease_wanted() is not None
 
     def give_way(self) -> None:

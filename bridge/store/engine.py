@@ -64,7 +64,7 @@ def _prepare_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise ConfigError(
-            f"The state DB '{path}' cannot be opened: {error.strerror}.",
+            f"The state DB '{path.absolute()}' cannot be opened: {error.strerror}.",
             hint="Create the folder, fix its permissions, or set BRIDGE_DATABASE_URL to another place.",
         ) from None
 

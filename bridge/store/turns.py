@@ -12,7 +12,7 @@ from bridge.store.lease import holder, now_at
 from bridge.store.statements import InsertRows
 
 TURN = "turn"  # the row in the table of leases; it gives no right to write
-ASKED_SECONDS = 15  # a request counts that long; whoever waits repeats it
+ASKED_SECONDS = 15  # a request counts that long; a process that waits repeats it
 
 _ASK = InsertRows.build(
     lambda insert: insert.on_conflict_do_update(

@@ -254,3 +254,31 @@ def test_other_addresses_of_a_shared_record_are_named_and_left(
     assert "holds other addresses too" in " ".join(done.out.split())
     assert keyed("explain", "work@example.com").code == 0
     assert ANNA.encode() not in database(tmp_path)
+
+
+def test_an_address_that_nobody_knows_is_refused_and_leaves_nothing(
+    call: Call, cli_world: CliWorld, tmp_path: Path
+) -> None:
+    result = call("forget", "ana.archer@example.com", "--yes")
+    assert result.code == 2
+    assert "ana.archer" not in result.out + result.err
+    assert call("forget", "ana.archer@example.com", "--check", "--json").json["erased"] is False
+    assert not (tmp_path / "bridge.db.erasure-key").exists()
+    assert is_there(cli_world) == (True, True)
+
+
+def test_an_erasure_that_was_not_confirmed_leaves_no_key(call: Call, tmp_path: Path) -> None:
+    assert call("forget", ANNA).code == 2  # not a terminal, no --yes
+    assert not (tmp_path / "bridge.db.erasure-key").exists()
+
+
+def test_a_check_tells_whether_and_when_somebody_was_erased(keyed: Call) -> None:
+    before = keyed("forget", ANNA, "--check")
+    assert before.code == 0
+    assert "not erased" in before.out
+    assert keyed("forget", ANNA, "--yes").code == 0
+    after = keyed("forget", ANNA, "--check", "--json").json
+    assert (after["erased"], after["finished"]) == (True, True)
+    assert datetime.fromisoformat(after["erased_at"]) <= datetime.now(UTC)
+    assert ANNA not in keyed("forget", ANNA, "--check").out
+    assert ANNA in keyed("forget", ANNA, "--check", "--show-addresses").out

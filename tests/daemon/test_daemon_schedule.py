@@ -134,3 +134,18 @@ def test_a_clock_that_was_set_back_stops_no_poll() -> None:
         assert not scheduler.check_clock()
     finally:
         scheduler.stop()
+
+
+def test_the_first_webhook_starts_a_run_at_once_and_those_after_it_share_one() -> None:
+    queue = JobQueue()
+    scheduler = Scheduler(queue, every=NEVER, sweep_at=time(3, 0), pause=timedelta(seconds=0.5))
+    scheduler.start()
+    try:
+        scheduler.poll_soon()
+        assert queue.take() is Job.POLL  # without any wait: it is due when the call returns
+        for _ in range(50):
+            scheduler.poll_soon()
+        assert queue.take() is Job.POLL
+        assert queue.coalesced == 0
+    finally:
+        scheduler.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import ceil
@@ -12,6 +13,7 @@ from bridge.cli.doctor.findings import DOTDIGITAL, MYPREFERENCES, Findings
 from bridge.cli.output import SIDES, ExitCode, join_words, plural
 from bridge.core.errors import Forbidden, NotFound, SideError, SignInRefused
 from bridge.core.model import Side
+from bridge.settings.exposure import exposed_files
 from bridge.similarity import did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ def settings(app: App, findings: Findings) -> None:
     ):
         if findings.attempt("settings", lambda require=require: require() or True):  # type: ignore[misc]
             findings.good("settings", f"All settings that {side} needs are present.")
+    for problem in exposed_files(app.settings):
+        findings.warn("settings", problem, "Let only the bridge's user read it: `chmod 600`, folders 700.")
 
 
 def state_db(app: App, findings: Findings) -> None:
@@ -55,14 +59,22 @@ def state_db(app: App, findings: Findings) -> None:
             hint = "Install the newer bridge again." if state.is_newer else "Run `bridge db upgrade`."
             findings.bad(section, what, hint, ExitCode.INVALID)
         return
-    findings.good(section, f"The schema is up to date ({state.head}).")
+    where = f"{Path(path).absolute()}: " if scheme.startswith("sqlite") and path else ""
+    findings.good(section, f"{where}the schema is up to date ({state.head}).")
     _contents(app, findings, section)
 
 
 def _new_file(findings: Findings, section: str, path: Path) -> None:
-    folder = path.resolve().parent
-    if folder.is_dir():
-        findings.good(section, f"{path} does not exist yet; the first run creates it.")
+    folder = path.absolute().parent
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        findings.bad(
+            section,
+            f"{path.absolute()} does not exist, and this user cannot create it: the folder is read-only.",
+            "Set BRIDGE_DATABASE_URL to another place, or let this user write there.",
+            ExitCode.INVALID,
+        )
+    elif folder.is_dir():
+        findings.good(section, f"{path.absolute()} does not exist yet; the first run creates it.")
     else:
         findings.bad(
             section, f"The folder {folder} for the state DB does not exist.", "Create it.", ExitCode.INVALID
@@ -84,6 +96,8 @@ def _erasures(store: Store, findings: Findings, section: str) -> None:
 
 
 def _contents(app: App, findings: Findings, section: str) -> None:
+    from bridge.store.lease import shown_owner
+
     store = app.reading_store
     counts, people = store.cells.counts(), store.people.count()
     findings.good(section, f"{plural(people, 'person', 'people')} known.")
@@ -97,7 +111,11 @@ def _contents(app: App, findings: Findings, section: str) -> None:
     holder = store.lease_holder()
     if holder is not None:
         who, until = holder
-        findings.good(section, f"{who} is writing to it; its lease ends at {until:%H:%M:%S} UTC.")
+        findings.good(
+            section,
+            f"{shown_owner(who)} is writing to it; its lease ends at {until:%H:%M:%S} UTC. `bridge plan`"
+            " works on a copy meanwhile.",
+        )
 
 
 def mapping(app: App, findings: Findings) -> None:
@@ -105,7 +123,7 @@ def mapping(app: App, findings: Findings) -> None:
     known = findings.attempt("mapping", lambda: app.mapping)
     if known is not None:
         topics = join_words(topic.id for topic in known.all)
-        findings.good("mapping", f"{app.settings.mapping}: {topics} (digest {known.digest}).")
+        findings.good("mapping", f"{app.settings.mapping.absolute()}: {topics} (digest {known.digest}).")
         if known.draft:
             hint = "Read it, check it with `bridge plan`, then remove the line draft = true."
             findings.warn("mapping", "This is a draft: runs write nothing.", hint)
