@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from bridge.cli.interrupt import Interrupted
 from bridge.cli.options import examples
 from bridge.cli.output import ExitCode, silence_stdout
 
@@ -34,7 +35,7 @@ class BridgeCommand(TyperCommand):
 
 
 class CommandGroup(TyperGroup):
-    """A group that handles a closed pipe before the parser reports it as an error."""
+    """A group that handles a closed pipe and Ctrl-C before the parser does."""
 
     def get_params(self, ctx: Any) -> Any:
         return _without_type(super().get_params(ctx))
@@ -45,6 +46,8 @@ class CommandGroup(TyperGroup):
         except BrokenPipeError:
             silence_stdout()
             raise typer.Exit(ExitCode.PIPE_CLOSED) from None
+        except KeyboardInterrupt:  # the parser would end without a word
+            raise Interrupted from None
 
 
 def build() -> typer.Typer:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from bridge.cli.interrupt import Interrupted
 from bridge.cli.output import ExitCode, failure, silence_stderr, silence_stdout
 from bridge.core.errors import BridgeError, ConfigError
 
@@ -39,11 +40,8 @@ def _run(args: list[str], *, debug: bool) -> int:
     except BrokenPipeError:
         silence_stdout()
         return ExitCode.PIPE_CLOSED
-    except KeyboardInterrupt as stopped:
-        hint = str(stopped) or "Repeat the command to continue: what was done stays, and is found again."
-        described = {"kind": "Interrupted", "what": "Interrupted.", "hint": hint}
-        _print(ExitCode.INTERRUPTED, described, [], json="--json" in args)
-        return ExitCode.INTERRUPTED
+    except KeyboardInterrupt:
+        return _report_error(Interrupted(), json="--json" in args, debug=debug)
     except Exception as error:  # noqa: BLE001 - the outermost handler: every error becomes a message here
         if isinstance(error, OSError) and error.errno in _NO_ROOM and not _is_writable():
             return _report_lost_output(error, ExitCode.UNEXPECTED)

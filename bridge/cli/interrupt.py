@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bridge.cli.output import join_words, plural
+from bridge.cli.output import ExitCode, join_words, plural
+from bridge.core.errors import BridgeError
 from bridge.core.store_values import AttemptState
 
 if TYPE_CHECKING:
@@ -15,18 +16,23 @@ if TYPE_CHECKING:
 _UNKNOWN = (AttemptState.BEGUN, AttemptState.IN_DOUBT)
 
 
-class RunInterrupted(KeyboardInterrupt):
-    """A run was interrupted. Its text says what was done."""
+class Interrupted(BridgeError):
+    """Ctrl-C ended a command. The hint says what was done, and how to go on."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self, hint: str = "Repeat the command to continue. What was done stays.") -> None:
+        super().__init__("Interrupted.", hint=hint)
 
 
 @contextmanager
 def explained(app: App) -> Iterator[None]:
-    """Raises RunInterrupted in place of KeyboardInterrupt, with what the run did until then."""
+    """Raises Interrupted in place of KeyboardInterrupt, with what the run did until then."""
     before = app.store.runs.last(1)
     try:
         yield
     except KeyboardInterrupt:
-        raise RunInterrupted(_what_was_done(app, {run.id for run in before})) from None
+        raise Interrupted(_what_was_done(app, {run.id for run in before})) from None
 
 
 def _what_was_done(app: App, before: set[str]) -> str:
