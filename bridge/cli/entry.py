@@ -64,7 +64,9 @@ def _flush_stdout(code: int) -> int:
 
 
 def _is_writable() -> bool:
+    """Whether the output is not what had no room."""
     try:
+        sys.stdout.write("\n")
         sys.stdout.flush()
     except OSError:
         return False
