@@ -272,7 +272,7 @@ def test_an_erasure_that_was_not_confirmed_leaves_no_key(call: Call, tmp_path: P
     assert not (tmp_path / "bridge.db.erasure-key").exists()
 
 
-def test_a_check_tells_whether_and_when_somebody_was_erased(keyed: Call) -> None:
+def test_a_check_tells_whether_and_when_a_person_was_erased(keyed: Call) -> None:
     before = keyed("forget", ANNA, "--check")
     assert before.code == 0
     assert "not erased" in before.out
