@@ -17,7 +17,7 @@ import pytest
 
 from bridge.cli import main
 from bridge.cli.entry import run
-from bridge.core.errors import BridgeError, ConfigError, SideError
+from bridge.core.errors import BridgeError, ConfigError, LeaseHeld, SideError
 from bridge.sandbox.world import World
 from bridge.settings import load
 from tests.forked import ForkedProcess
@@ -29,12 +29,13 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 DONE, WAITS = 0, 3
 NOT_YET = "What it does not do yet"
 EXIT_CODES = {
-    0: "done, nothing waits",
-    1: "unexpected error, or another process writes to the state DB",
-    2: "usage, settings or mapping; an outdated plan or schema",
-    3: "finished; manual review needed",
+    0: "done",
+    1: "unexpected error",
+    2: "usage, settings, mapping or state DB; an outdated plan or schema",
+    3: "finished, and something waits",
     4: "a brake stopped the run",
-    5: "a side could not be reached, or refused the sign-in",
+    5: "a side could not be reached, refused the sign-in, or was not read to its end",
+    6: "another process writes to the state DB",
 }
 NEWS, ASKED_FOR = "NEWS_EMAIL", 1002
 
@@ -196,6 +197,7 @@ def test_the_exit_codes_are_those_that_scripts_may_rely_on() -> None:
     documented = {int(code): words.partition(":")[0] for code, words in rows.items()}
     assert documented == EXIT_CODES
     assert (BridgeError.exit_code, ConfigError.exit_code, SideError.exit_code) == (1, 2, 5)
+    assert LeaseHeld.exit_code == 6
 
 
 def test_every_command_in_the_text_exists_and_what_is_not_there_yet_does_not(

@@ -39,9 +39,13 @@ def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json 
 
 def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
     """Check whether the schema is up to date; exit code 2 if not."""
+    from bridge.store.engine import file_of
     from bridge.store.migrate import check as check_schema
 
-    state = check_schema(settings_from(config, database_url).database_url)
+    url = settings_from(config, database_url).database_url
+    path, state = file_of(url), check_schema(url)
+    if path is not None and not path.exists() and not json:
+        note(StatusMark.WARN, f"There is no state DB at {path}.")
     _print(state, json=json)
     return 0 if state.up_to_date else ExitCode.INVALID
 
@@ -136,9 +140,11 @@ def private_copy(settings: Settings) -> Iterator[Settings]:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Store]:
-    """The state DB, writable, for commands that call neither side and need no lease."""
+    """The state DB, writable, for commands that call neither side and need no lease. Never created here."""
     from bridge.store import Store
+    from bridge.store.engine import require_present
 
+    require_present(settings.database_url)
     with Store.open(settings.database_url, now) as store:
         yield store
 

@@ -23,6 +23,7 @@ from bridge.cli.output import (
     WARN,
     console,
     format_time,
+    join_words,
     print_json,
     print_wrapped,
     styled,
@@ -65,6 +66,8 @@ def explain(
 def _document(
     store: Store, email: str, known: Any, wait: timedelta, *, show_addresses: bool
 ) -> dict[str, Any]:
+    from bridge.cli.db import now
+    from bridge.engine.explain import View
     from bridge.engine.explain import explain as explain_person
 
     who = _person_held(store, int(email)) if email.isdecimal() else store.people.find(email)
@@ -76,7 +79,8 @@ def _document(
             hint="Check the spelling. People new on one side are known after the next `bridge reconcile`.",
         )
     cells, history = store.cells.of(who.person), store.ledger.history(who.person)
-    document = dict(explain_person(known, who, cells, history, wait))
+    view = View(now(), store.facts.epoch, wait)
+    document = dict(explain_person(known, who, cells, history, view))
     return document | {"person": who.address} if show_addresses else document
 
 
@@ -121,19 +125,8 @@ def _headline(topic: dict[str, Any]) -> tuple[str | tuple[str, str], ...]:
         held = topic["held"]
         return ((f"! {held['state']} hold: {held['why']}", WARN),)
     if topic["agreed"] is None:
-        return ((_no_agreement(*(topic[side] for side in SIDES)), "dim"),)
+        return ((f"no agreement: {topic['why']}", "dim"),)
     return ((f"✓ {_choice(topic['agreed'])}", GOOD),)
-
-
-def _no_agreement(*seen: dict[str, Any] | None) -> str:
-    """Why there is no agreement, as far as the observations show it."""
-    if any(one is None for one in seen):
-        return "no agreement: one side has not been read yet"
-    if any(one and one.get("present") is False for one in seen):
-        return "no agreement: exists on one side only, so nothing is synced"
-    if all(one and one["choice"] == "unset" for one in seen):
-        return "no choice on either side"
-    return "no agreement"
 
 
 def _choice(shown: dict[str, Any]) -> str:
@@ -148,22 +141,28 @@ def _latched_text(latched: dict[str, Any]) -> str:
     return f"{SIDES[latched['side']]}{said}, seen {format_time(latched['seen_at'])}, not agreed yet{retry}"
 
 
+_REASONS = {"other_version": "granted in another version or locale than the mapping names"}
+
+
 def _side_text(seen: dict[str, Any] | None) -> str:
     if seen is None:
         return "not read yet"
     if seen.get("present") is False:
         return f"does not exist there, seen {format_time(seen['seen_at'])}"
-    reason = seen.get("reason", "")
+    reason = _REASONS.get(seen.get("reason", ""), seen.get("reason", ""))
     why = f" ({reason[:1].upper()}{reason[1:]})" if reason else ""  # the service uses either case
     dated = f", stated {format_time(seen['changed_at'])}" if seen["changed_at"] else ", undated"
-    if "written_for" in seen:
-        dated = f", written by the bridge for a statement of {format_time(seen['written_for'])}"
+    if seen.get("by") == "bridge" or "written_for" in seen:
+        dated = ", written by the bridge"
+        dated += f" for a statement of {format_time(seen['written_for'])}" if "written_for" in seen else ""
     said = dated if seen["choice"] != "unset" else ""
-    return f"{_choice(seen)}{why}{said}, seen {format_time(seen['seen_at'])}"
+    return f"{_choice(seen)}{why}{said}, seen {format_time(seen['seen_at'])} ({seen['mapped']})"
 
 
 def _agreed_text(agreed: dict[str, Any]) -> str:
-    return f"{_choice(agreed)}, decided {format_time(agreed['decided_at'])}: {rule_text(agreed['rule'])}"
+    sides = join_words(SIDES[side] for side in agreed.get("stated_at", ()))
+    stated = f" on what was stated at {sides}" if sides else ""
+    return f"{_choice(agreed)}, decided {format_time(agreed['decided_at'])}{stated}: {agreed['why']}"
 
 
 _CONFIRMATION_STATES = {

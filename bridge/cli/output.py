@@ -16,6 +16,7 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from bridge.core.sync_state import Exit
 from bridge.printable import csv_cell, escape_json, one_line, printable
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from bridge.core.sync_state import SyncProblem
     from bridge.engine.context import Progress
 
 
@@ -125,7 +127,8 @@ class ExitCode(IntEnum):
     INVALID = 2  # usage, settings or mapping
     REVIEW = 3  # finished; manual review needed
     BRAKE = 4
-    UNREACHABLE = 5  # a side cannot be reached, or refuses the sign-in
+    UNREACHABLE = 5  # a side cannot be reached, refuses the sign-in, or was not read to its end
+    LOCKED = 6  # another process holds the state DB
     INTERRUPTED = 130
     PIPE_CLOSED = 141
     TERMINATED = 143
@@ -156,6 +159,19 @@ def note(mark: StatusMark, *parts: str | tuple[str, str], indent: int = 0, stder
         out.print(head + styled(*parts), soft_wrap=True)
     else:
         print_wrapped(out, head, styled(*parts))
+
+
+def print_problems(problems: Iterable[SyncProblem], *, indent: int = 0) -> None:
+    """Print each condition of the sync that holds, with what to do about it; one hint of several once."""
+    hints: list[str] = []
+    for problem in problems:
+        mark = StatusMark.WARN if problem.row.exit_code is Exit.WAITS else StatusMark.BAD
+        text = with_side_name(problem.text)
+        note(mark, f"{text[:1].upper()}{text[1:]}".rstrip(".") + ".", indent=indent)
+        if problem.row.hint and problem.row.hint not in hints:
+            hints.append(problem.row.hint)
+    for hint in hints:
+        note(StatusMark.NEXT, hint, indent=indent)
 
 
 def print_wrapped(out: Console, head: Text, words: Text) -> None:
@@ -257,6 +273,7 @@ class _Steps:
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._unbounded: set[str] = set()
         self._lock = threading.Lock()
 
     def __call__(self, step: str, done: int, total: int | None = None) -> None:
@@ -266,6 +283,11 @@ class _Steps:
             for name, task in self._tasks.items():
                 if name != step:
                     self._bars.update(task, visible=False)
+            if total is not None and done > total and step not in self._unbounded:
+                self._unbounded.add(step)  # there is more than the side said: its total tells nothing
+                self._bars.remove_task(self._tasks[step])
+                self._tasks[step] = self._bars.add_task(step, total=None, of="")
+            total = None if step in self._unbounded else total
             of = "" if total is None else f"of {total:,}"
             self._bars.update(self._tasks[step], completed=done, total=total, of=of, visible=True)
 

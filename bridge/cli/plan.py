@@ -44,6 +44,8 @@ from bridge.cli.output import (
 )
 from bridge.core.errors import BrakeTripped, ConfigError, PlanMoved
 from bridge.core.model import mask
+from bridge.core.sync_state import Condition, SyncProblem
+from bridge.core.sync_state import exit_code as code_of
 
 if TYPE_CHECKING:
     from bridge.app import App
@@ -144,12 +146,10 @@ def _csv_rows(made: Plan) -> Iterator[dict[str, Any]]:
 
 
 def exit_code(made: Plan) -> int:
-    """5: a side failed. 4: a brake would stop the run. 3: manual review would be needed. 0: none of these."""
-    if made.exit_code:
-        return made.exit_code
-    if made.brakes:
-        return ExitCode.BRAKE
-    return ExitCode.REVIEW if made.held or made.gone else ExitCode.DONE
+    """5: a side was not read to its end. 4: a brake would stop the run. 3: something would wait for an
+    operator. 0: none of these; writes that a run would send are no trouble."""
+    held = [SyncProblem(Condition.HELD, len(made.held))] if made.held else []
+    return code_of([*made.problems, *held])
 
 
 def instance_of(store: Store) -> str:
@@ -240,9 +240,9 @@ def _print_end(made: Plan, saved: Path | None) -> None:
     if made.writes:
         would = f"{plural(len(made.writes), 'write')} would be sent, {calls}; nothing was sent."
         note(StatusMark.GOOD, would)
-    elif not made.exit_code:
+    elif made.complete:
         note(StatusMark.GOOD, "Nothing would be written.")
-    if made.exit_code:
+    if not made.complete:
         note(StatusMark.BAD, "A side could not be read, so the plan is incomplete. Nothing was sent.")
     if made.held:
         note(StatusMark.WARN, f"{plural(len(made.held), 'choice')} would be held for review.")

@@ -21,6 +21,7 @@ from bridge.cli.output import (
 )
 from bridge.core.model import Side
 from bridge.core.store_values import RunKind
+from bridge.core.sync_state import Condition
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,31 +78,16 @@ def _print_verdict(report: Report) -> None:
     if report.in_sync:
         note(StatusMark.GOOD, "In sync: nothing is waiting.")
         return
-    counts = report.counts
     if _plan_done(report):
         note(StatusMark.GOOD, "The plan was applied and verified.")
         return
-    waits = [
-        words
-        for number, words in (
-            (counts.held, f"{counts.held:,} held for review"),
-            (counts.dead, f"{counts.dead:,} given up"),
-            (counts.unproven, f"{counts.unproven:,} not yet verified"),
-            (report.written.failed, f"{report.written.failed:,} failed"),
-            (counts.waiting, f"{counts.waiting:,} to decide"),
-        )
-        if number
-    ]
-    text = f"Not in sync: {join_words(waits)}." if waits else "Not in sync: a side was unavailable."
-    note(StatusMark.WARN, text)
+    note(StatusMark.WARN, f"Not in sync: {join_words(dict.fromkeys(one.short for one in report.problems))}.")
 
 
 def _plan_done(report: Report) -> bool:
     """The plan was applied completely, and only changes outside it are open."""
-    counts = report.counts
-    trouble = report.errors or report.written.failed or report.gone or report.brakes
-    waits = counts.held or counts.dead or counts.unproven
-    return report.kind is RunKind.APPLY and not trouble and not waits
+    outside = {Condition.WAITING, Condition.FIRST_RUN}
+    return report.kind is RunKind.APPLY and all(one.condition in outside for one in report.problems)
 
 
 def _next_steps(report: Report) -> Iterator[str]:

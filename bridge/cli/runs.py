@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -24,10 +24,7 @@ from bridge.cli.output import (
 )
 from bridge.core.errors import ConfigError
 from bridge.core.model import RunId
-from bridge.core.store_values import RunKind
-
-if TYPE_CHECKING:
-    from bridge.store import RunRow
+from bridge.core.store_values import RunKind, RunRow
 
 Json_ = dict[str, Any]
 

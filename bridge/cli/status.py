@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ from bridge.cli.doctor.feeds import polling, polling_lines
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import (
     SIDES,
-    ExitCode,
     StatusMark,
     console,
     format_duration,
@@ -17,14 +17,20 @@ from bridge.cli.output import (
     note,
     plural,
     print_json,
+    print_problems,
     print_wrapped,
     styled,
     table,
 )
+from bridge.core.sync_state import exit_code, in_sync, is_ready
+from bridge.engine.sync_facts import Schedule, last_turns, overdue_by, state_of_sync
 
 if TYPE_CHECKING:
     from bridge.core.brakes import BrakeLimits
-    from bridge.store import RunRow, Store
+    from bridge.core.store_values import RunRow
+    from bridge.core.sync_state import SyncProblem
+    from bridge.settings import Settings
+    from bridge.store import Store
 
 
 def status(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
@@ -34,19 +40,28 @@ def status(config: Config = None, database_url: DatabaseUrl = None, json: Json =
     settings = settings_from(config, database_url)
     with reading(settings) as store:
         people = store.people.count()
-        document = status_document(store, now())
+        schedule = schedule_of(settings, store)
+        problems = state_of_sync(store, schedule, now())
+        document = status_document(store, schedule, problems, now())
         document["window"] = _window_json(store, settings.brakes.limits(), people, now())
-        first = store.facts.first_run_completed is None
     if json:
         print_json(document)
     else:
-        _print(document, people=people, first=first)
-    review = any(document[key] for key in ("held", "dead", "brakes", "unfinished_erasures", "deaf_feeds"))
-    return ExitCode.REVIEW if review else 0
+        _print(document, problems, people=people)
+    return exit_code(problems)
 
 
-def status_document(store: Store, now: datetime) -> dict[str, Any]:
-    """The status as JSON. `lag_seconds` is the time from each feed's watermark to now."""
+def schedule_of(settings: Settings, store: Store) -> Schedule:
+    """How often the feeds of the last run are to be read."""
+    poll, overlap = timedelta(seconds=settings.poll_seconds), timedelta(seconds=settings.overlap_seconds)
+    return Schedule(poll, overlap, last_turns(store))
+
+
+def status_document(
+    store: Store, schedule: Schedule, problems: Sequence[SyncProblem], now: datetime
+) -> dict[str, Any]:
+    """The status as JSON. `lag_seconds` is the time from each feed's watermark to now, `overdue_seconds` how
+    much of it is more than the feed's schedule explains."""
     watermarks, counts, runs = store.feeds.watermarks(), store.cells.counts(), store.runs.last(10)
     confirmations = store.confirmations.counts()
     last = next((run.report for run in runs if run.report and "writes" in run.report), None)
@@ -55,6 +70,7 @@ def status_document(store: Store, now: datetime) -> dict[str, Any]:
         "lag_seconds": {
             feed: round(max(0.0, (now - at) / timedelta(seconds=1)), 1) for feed, at in watermarks.items()
         },
+        "overdue_seconds": overdue_by(schedule, watermarks, now),
         "waiting": counts.waiting + len(store.facts.lagging_reads or ()),
         "unproven": counts.unproven,
         "held": counts.held,
@@ -70,6 +86,10 @@ def status_document(store: Store, now: datetime) -> dict[str, Any]:
         "last_runs": [_run_json(run) for run in runs],
         "budget": dict((last or {}).get("budget", {})),
         "polling": polling(store.key_values),
+        "in_sync": in_sync(problems),
+        "ready": is_ready(problems),
+        "exit_code": int(exit_code(problems)),
+        "conditions": [problem.shown() for problem in problems],
     }
 
 
@@ -98,11 +118,11 @@ def _run_json(run: RunRow) -> dict[str, Any]:
     }
 
 
-def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
+def _print(document: dict[str, Any], problems: Sequence[SyncProblem], *, people: int) -> None:
     out = console()
     if not document["last_runs"]:
         note(StatusMark.WARN, "No run yet.")
-        note(StatusMark.NEXT, "Check the setup: `bridge doctor`. Then run once: `bridge reconcile`.")
+        print_problems(problems)
         return
     out.print(_runs_table(document["last_runs"]))
     out.print()
@@ -116,36 +136,16 @@ def _print(document: dict[str, Any], *, people: int, first: bool) -> None:
         print_wrapped(out, styled(), styled(line))
     out.print(f"{plural(people, 'person', 'people')} known.")
     out.print(_window_text(document["window"]))
-    failed = _failed_text(document["last_runs"])
-    if failed:
-        note(StatusMark.BAD, failed)
-        note(StatusMark.NEXT, "Find the cause: `bridge doctor`. Nothing is lost; the next run continues.")
-    for line in _open_work(document):
-        note(StatusMark.WARN, line)
     if confirmations := _confirmations_text(document["challenges"]):
         note(StatusMark.NEXT, confirmations)
-    for brake in document["brakes"]:
-        note(StatusMark.BAD, ("brake ", "bold"), brake)
-    for feed in document["deaf_feeds"]:
-        note(StatusMark.BAD, f"{feed} brings no events; opt-ins are suspended: `bridge hooks list`.")
-    if first:
-        note(StatusMark.WARN, "The first run is not complete: opt-ins from before it are held.")
-    if not (failed or document["brakes"] or document["deaf_feeds"] or _open_work(document) or first):
-        note(StatusMark.GOOD, "Nothing is waiting.")
+    print_problems(problems)
+    if not problems:
+        note(StatusMark.GOOD, "In sync: nothing is waiting.")
 
 
 def _window_text(window: dict[str, Any]) -> str:
     people = plural(window["raises"], "person", "people")
     return f"Opted in within the last {window['hours']} hours: {people} of {window['allowed']:,} allowed."
-
-
-def _failed_text(runs: list[dict[str, Any]]) -> str:
-    """A sentence about the last writing run if it failed, else empty."""
-    last = next((run for run in runs if run["kind"] not in ("plan", "apply")), None)
-    if last is None or last["state"] not in ("failed", "stopped"):
-        return ""
-    how = "failed" if last["state"] == "failed" else "was stopped before it finished"
-    return f"The last run ({format_time(last['started_at'])}) {how}."
 
 
 def _runs_table(runs: list[dict[str, Any]]) -> Any:
@@ -173,11 +173,13 @@ def _run_counts(kind: str, report: dict[str, Any]) -> tuple[str, str]:
 
 
 def _feeds_table(document: dict[str, Any]) -> Any:
-    shown = table("feed", "read up to (UTC)", "lag", right=(2,))
+    shown = table("feed", "read up to (UTC)", "lag", "overdue", right=(2, 3))
+    late = document["overdue_seconds"]
     for feed, at in document["watermarks"].items():
         side, _, name = feed.partition(".")
         words = f"{SIDES[side]} {name}" if side in SIDES and name else feed
-        shown.add_row(words, format_time(at), format_duration(document["lag_seconds"][feed]))
+        lag, over = format_duration(document["lag_seconds"][feed]), late.get(feed, 0.0)
+        shown.add_row(words, format_time(at), lag, format_duration(over) if over else "")
     return shown
 
 
@@ -200,22 +202,3 @@ def _confirmations_text(confirmations: dict[str, Any]) -> str:
         return ""
     people = plural(confirmations["pending"], "person was", "people were")
     return f"{people} asked by email to confirm; the earliest {format_time(confirmations['oldest'])}."
-
-
-def _open_work(document: dict[str, Any]) -> list[str]:
-    words = {
-        "held": ("choice is held", "choices are held", "for review: `bridge holds list`"),
-        "dead": ("write was given up", "writes were given up", ": `bridge holds list`"),
-        "unfinished_erasures": (
-            "erasure is not finished",
-            "erasures are not finished",
-            ": run `bridge forget` again for each",
-        ),
-        "unproven": ("write is not verified", "writes are not verified", "yet: the next run reads it back"),
-        "waiting": ("choice waits", "choices wait", "for the next run"),
-    }
-    lines = []
-    for key, (one, many, rest) in words.items():
-        if number := document[key]:
-            lines.append(f"{number:,} {one if number == 1 else many} {rest}.".replace(" :", ":"))
-    return lines

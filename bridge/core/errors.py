@@ -3,7 +3,9 @@
 BridgeError
 ├── ConfigError            settings, mapping or usage is wrong            exit 2
 ├── SchemaOutOfDate        the state DB needs `bridge db upgrade`          exit 2
-├── LeaseHeld              another process writes to this state DB        exit 1
+├── StateDbError           the state DB cannot be used                    exit 2
+│   └── StateDbBusy        another process is writing to it               exit 6
+├── LeaseHeld              another process writes to this state DB        exit 6
 ├── PlanMoved              what a saved plan was based on has changed     exit 2
 ├── BrakeTripped           a brake stops a saved plan                     exit 4
 ├── DrainIncomplete        a feed could not be read to a proven end       (the watermark stays)
@@ -76,8 +78,22 @@ class SchemaOutOfDate(BridgeError):
     exit_code = 2
 
 
+class StateDbError(ConfigError):
+    """The state DB is not there, or cannot be read or written; the message names it and the cause."""
+
+    exit_code = 2
+
+
+class StateDbBusy(StateDbError):
+    """Another process is writing to the state DB, and took longer than this one waits."""
+
+    exit_code = 6
+
+
 class LeaseHeld(BridgeError):
     """Another process holds the right to write to this state DB."""
+
+    exit_code = 6
 
 
 class BrakeTripped(BridgeError):

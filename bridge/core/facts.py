@@ -271,6 +271,10 @@ class Facts:
     erased_writes = _Fact("erased_writes", _read_erased, _erased)
     """What was written lately about people who were erased since: the brakes count it."""
 
+    serving_since = _Fact("serving_since", datetime.fromisoformat, _instant)
+    """When a daemon started to keep this state DB in sync. It goes when the daemon is stopped, and stays when
+    it is killed: feeds are then overdue."""
+
     instance = _Fact("instance", str, str)
     """The random name of this state DB, by which a saved plan finds the one it was made from."""
 

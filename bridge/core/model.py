@@ -18,6 +18,7 @@ RunId = NewType("RunId", str)
 
 CHANNEL = TopicId("email")  # the e-mail channel as a whole
 OTHER_ADDRESS = "other_address"  # the reason of an observation that is of another address
+OTHER_VERSION = "other_version"  # the reason of no choice: the consent is granted in a version not mapped
 PENDING_UPDATE = "pending_update"  # the reason of an observation that is not final
 CARRIED_OVER = "address_changed"  # the rule of an agreement that came along with a change of address
 FUTURE_TOLERANCE = timedelta(minutes=15)  # how far ahead of ours another clock may be
@@ -271,6 +272,15 @@ class Cell:
         """The date of the statement that a side shows: of a row that we wrote, that of what was written."""
         at = self.seen[side].changed_at
         return None if at is None else statement_date(at, self._own(side))
+
+    def is_ours(self, side: Side) -> bool:
+        """Whether the row that a side shows was left by a write of ours: nobody said it there."""
+        seen = self.seen[side]
+        at, own = seen.changed_at, self.own_writes.get(side, ())
+        same = [one for one in own if one.withdraws is seen.opted_out]
+        if at is None:  # what has not changed since it was agreed is as we wrote it
+            return bool(same) and self.agreed is not None and not self.has_changed(side)
+        return any(one.shown_at == at or one.left(at) for one in same)
 
     def is_doubtful(self, side: Side) -> bool:
         """Whether an opt-out there may be the person's own, or a write of ours whose outcome is unknown."""

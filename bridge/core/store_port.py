@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -34,6 +34,7 @@ from bridge.core.store_values import (
     RecordResult,
     RetryItem,
     RunKind,
+    RunRow,
     Settlement,
     TopicReset,
 )
@@ -210,6 +211,9 @@ class RetryPort(Protocol):
 
     def drop(self, kept: int) -> None: ...
 
+    def count(self) -> int:
+        """How many reads are to be tried again."""
+
 
 class WebhooksPort(Protocol):
     """Webhook events that no run has processed."""
@@ -235,6 +239,9 @@ class RunsPort(Protocol):
     def begin(self, kind: RunKind) -> RunId: ...
 
     def end(self, run: RunId, state: str, report: Json) -> None: ...
+
+    def last_ended(self, kinds: Collection[RunKind], number: int = 1) -> list[RunRow]:
+        """The last runs of these kinds that have ended, the newest first."""
 
 
 class ErasuresPort(Protocol):

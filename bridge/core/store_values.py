@@ -33,6 +33,18 @@ class RunKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run, as `bridge status` shows it. `state` is running, done, failed or stopped."""
+
+    id: RunId
+    kind: RunKind
+    started_at: datetime
+    ended_at: datetime | None
+    state: str
+    report: Json | None
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """One line of the decision log. `body` holds no address."""
 

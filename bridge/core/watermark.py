@@ -39,6 +39,12 @@ def is_stale(mark: datetime | None, newest: datetime | None, *, turn: timedelta,
     return newest - mark > 2 * turn + overlap
 
 
+def allowed_lag(poll: timedelta, *, overlap: timedelta, turn: timedelta) -> timedelta:
+    """How far a feed's watermark may lie behind while a daemon keeps its schedule: a run starts every `poll`,
+    and `turn` is the longest interval between two reads of the feed."""
+    return 3 * poll + overlap + max(turn - poll, timedelta(0))
+
+
 def advance(old: datetime | None, proven: datetime) -> datetime:
     """The new watermark after a drain proven complete up to `proven`: it never goes back."""
     return proven if old is None else max(old, proven)

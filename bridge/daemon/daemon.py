@@ -17,7 +17,7 @@ from types import FrameType
 from bridge.app import App
 from bridge.core.errors import BridgeError, ConfigError
 from bridge.core.model import Side
-from bridge.daemon.health import Health, RunStats
+from bridge.daemon.health import Health, RunStats, StateProbe
 from bridge.daemon.liveness import Heartbeat, LeaseRenewer, Renewable, SystemdNotifier, Watchdog
 from bridge.daemon.scheduler import Job, JobQueue, Scheduler, SweepSchedule
 from bridge.daemon.turns import LeaseTurns
@@ -163,17 +163,29 @@ class Daemon:
             ExitStack() as parts
         ):  # closed in reverse order: first nothing new starts, last the lease is released
             parts.callback(webhooks.close)
+            parts.callback(self._note_serving, None)
             parts.callback(renewer.stop)
             parts.callback(web.stop)
             parts.callback(self._finish, worker, renewer)
             parts.callback(self._queue.close)
             parts.callback(self._scheduler.stop)
             parts.callback(health.stop)
+            self._note_serving(self._app.store.now())
             self._start(web, renewer, worker)
             reason = self._wait()
             self._notifier.stopping()
             _log.info("stopping", extra={"why": reason})
         return self._code(worker, renewer, reason)
+
+    def _note_serving(self, since: datetime | None) -> None:
+        """Note in the state DB since when a daemon is to keep it in sync. Where that fails at the end, feeds
+        count as overdue later, as after a crash."""
+        try:
+            self._app.store.facts.serving_since = since
+        except BridgeError as error:
+            if since is not None:
+                raise
+            _log.warning("the stop could not be noted", extra={"why": str(error)})
 
     def _wait(self) -> str:
         """Wait for a reason to end."""
@@ -238,16 +250,15 @@ class Daemon:
 
     def _health(self, webhooks: WebhookServer) -> Health:
         settings = self._settings
-        every = timedelta(seconds=settings.poll_seconds)
         return Health(
             heartbeat=self._heartbeat,
             stats=self._stats,
-            store=self._app.store.feeds,
+            probe=StateProbe(self._app.store),
             feeds=lambda: self._runner.feeds,
             schedule=self._schedule,
             clock=self._app.options.clock,
-            every=every,
-            fresh=3 * every + timedelta(seconds=settings.overlap_seconds),
+            poll=timedelta(seconds=settings.poll_seconds),
+            overlap=timedelta(seconds=settings.overlap_seconds),
             webhooks=webhooks.counts,
         )
 

@@ -16,8 +16,8 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from bridge.core.store_values import RunKind
-from bridge.store import RunRow, Store
+from bridge.core.store_values import RunKind, RunRow
+from bridge.store import Store
 
 
 class Job(StrEnum):

@@ -128,7 +128,7 @@ class Worker:
         except LeaseHeld:
             raise
         except BridgeError as error:
-            self._stats.refused(str(error))
+            self._stats.refused(error)
             _log.warning("run refused", extra={"error": type(error).__name__, "why": str(error)})
         except Exception as error:  # noqa: BLE001 - counted and logged with its traceback; the next run follows
             self._stats.failed(type(error).__name__)

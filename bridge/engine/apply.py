@@ -88,7 +88,7 @@ class Applier:
             if not raising:  # what is gathered is sent once: not by the second lane as well
                 self._run.under_way |= {person.who.person for person in wave}
             done += len(page)
-            self._run.progress(f"sending {name}", done)
+            self._run.progress(f"deciding {name}", done)
             if len(wave) >= self._run.tuning.wave:
                 self._send(wave, total, raising=raising)
                 wave = []
@@ -142,9 +142,12 @@ class Applier:
                 alone += work
         # Opt-ins one after the other: what one rests on is read after the one before it has left.
         send, workers = (self._raise, 1) if raising else (self._withdraw, self._run.tuning.workers)
+        name, sent = "opt-ins" if raising else "withdrawals", 0
         for some in batched(alone, self._run.tuning.page):
             for counts in self._sent(send, some, workers):
                 total.add(counts)
+                sent += 1
+                self._run.progress(f"sending {name}, one person after another", sent, len(alone))
         self._run.under_way -= gathered
 
     def _sent(

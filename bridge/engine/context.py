@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -14,8 +14,8 @@ from bridge.core.clocks import Clock, Offsets, latest_now
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.errors import ConfigError, SideError, Verdict
 from bridge.core.mapping import Mapping as ConsentMapping
-from bridge.core.model import ClockReading, PersonId, Side, TopicId
-from bridge.core.ports import FAILURES_IN_A_ROW, ReadReplica, Replica
+from bridge.core.model import OTHER_VERSION, ClockReading, PersonId, Side, TopicId
+from bridge.core.ports import FAILURES_IN_A_ROW, PersonView, ReadReplica, Replica
 from bridge.core.store_port import StorePort
 from bridge.core.store_values import RunKind
 
@@ -73,6 +73,8 @@ class RunHealth:
     """What is known to be wrong in this run: what may not be raised, which side cannot be used."""
 
     untrusted_topics: set[TopicId] = field(default_factory=set)  # a feed of these was not read to its end
+    incomplete: dict[str, None] = field(default_factory=dict)  # feeds and sweeps not read to their end
+    clocks: list[str] = field(default_factory=list)  # why the clocks suspend opt-ins
     unread_people: dict[Side, set[PersonId]] = field(default_factory=partial(defaultdict, set))
     """People whose read failed in this run, and was not repeated with success since."""
     busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be running there
@@ -141,6 +143,7 @@ class RunContext:
         self.health = RunHealth()
         self.observed = dict.fromkeys(Side, 0)  # people read
         self.noticed: set[str] = set()  # addresses of people whom feeds showed, not yet sent for
+        self.other_versions: dict[TopicId, set[str]] = {}  # addresses of people, by topic
         self.under_way: set[PersonId] = set()  # people whose withdrawals are gathered or being sent
         self.calls_before = {side: reader.calls for side, reader in services.readers.items()}
         self.id = services.state.runs.begin(kind)
@@ -148,6 +151,13 @@ class RunContext:
     def clock_reading(self) -> ClockReading:
         """The present moment, as decisions compare it with the dates of the services."""
         return ClockReading(latest_now(self.clock_offsets(), self.clock()), self.tuning.skew)
+
+    def note_other_versions(self, views: Iterable[PersonView]) -> None:
+        """Count who granted a consent in a version that the mapping does not name."""
+        for view in views:
+            for topic, seen in view.topics.items():
+                if seen.reason == OTHER_VERSION:
+                    self.other_versions.setdefault(topic, set()).add(view.address)
 
     def end(self, state: str, report: Mapping[str, Any]) -> None:
         """Note how the run ended: `done`, `failed` or `stopped`."""

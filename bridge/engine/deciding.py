@@ -99,10 +99,12 @@ class Decider:
         this run would write."""
         for _ in range(READ_PASSES):
             read = False
-            tally = Tally()
+            tally, done = Tally(), 0
             for page in self.people():
                 read = self._read_waiting(page) or read
                 self._add(page, tally)
+                done += len(page)
+                self._run.progress("weighing what would be written", done)
             if not read:
                 return tally
         return self.count()

@@ -61,6 +61,7 @@ def record(
         cursor=cursor,
     )
     run.observed[side] += len(views)
+    run.note_other_versions(views)
     if recorded.read_again:
         again = [person for person in recorded.read_again if person not in visited.people]
         read_people(run, side, again, visited=visited)

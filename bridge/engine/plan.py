@@ -14,6 +14,7 @@ from bridge.core.decision import RULE_TEXT, Act, Held, is_raise, writes_of
 from bridge.core.errors import BrakeTripped, PlanMoved
 from bridge.core.model import Choice, PersonId, RunId, Side, TopicId, ids_out, mask
 from bridge.core.store_values import RunKind
+from bridge.core.sync_state import Exit, SyncProblem, exit_code
 from bridge.core.writes import Withdrawal, Write
 from bridge.engine.apply import recheck, send_fresh
 from bridge.engine.attempts import PersonWrites
@@ -22,7 +23,7 @@ from bridge.engine.deciding import CellDecision, Decider
 from bridge.engine.feed_watch import distrust_lagging
 from bridge.engine.fetch import read_people
 from bridge.engine.poll import FeedPoller
-from bridge.engine.report import Report, WriteCounts, make_report
+from bridge.engine.report import Report, WriteCounts, make_report, problems_of, warn_of_other_versions
 from bridge.engine.run import RunOptions, closing, enter_safe_mode, read_sides
 from bridge.engine.scopes import unapproved
 from bridge.engine.send import Sender, collect_records, wants_record
@@ -45,9 +46,14 @@ class Plan:
     acts: list[Json] = field(default_factory=list)
     brakes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    exit_code: int = 0
+    problems: list[SyncProblem] = field(default_factory=list)  # what only a run can know
     gone: bool = False  # the mapping names what no longer exists
     name: Callable[[str], str] = mask  # how an address is shown
+
+    @property
+    def complete(self) -> bool:
+        """Whether both sides were read to their end. If not, there may be more to write than is planned."""
+        return exit_code(self.problems) is not Exit.UNSEEN
 
     def shown(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -56,6 +62,7 @@ class Plan:
             "held": self.held,
             "calls": {side.value: calls for side, calls in self.calls.items()},
             "writes_sent": 0,
+            "complete": self.complete,
             "brakes": self.brakes,
             "warnings": self.warnings,
         }
@@ -72,9 +79,10 @@ def make_plan(
         read = read_sides(run, options or RunOptions(), dry=True)
         plan.brakes = list(read.weighed.brakes.reasons)
         _fill(run, plan, read.decider)
+        warn_of_other_versions(run)
         plan.warnings = run.health.warnings
         plan.gone = bool(run.health.gone)
-        plan.exit_code = max((error.exit_code for error in run.health.errors), default=0)
+        plan.problems = problems_of(run, plan.brakes)
         run.end("done", {"writes": len(plan.writes), "held": len(plan.held)})
     return plan
 

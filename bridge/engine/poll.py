@@ -11,6 +11,7 @@ from bridge.core.double_opt_in import CHECK_INTERVAL_MIN, next_check
 from bridge.core.errors import DrainIncomplete, FeedDeaf, SideError
 from bridge.core.model import CHANNEL, Challenge, PersonId, Side, TopicId, address_key
 from bridge.core.ports import Feed, Hint, Page
+from bridge.core.store_values import RunKind
 from bridge.core.watermark import advance, is_stale, read_window
 from bridge.engine.context import RunContext
 from bridge.engine.feed_watch import NAMING, is_deaf, note_deaf, note_hearing
@@ -135,7 +136,8 @@ class FeedPoller:
             read_hints(run, side, self._unread_hints(feed, page.hints, keys), noticing=True)
         if side in run.health.down:
             raise run.health.down[side]
-        mark = None if page.watermark is None else advance(watermark, page.watermark)
+        dry = run.kind is RunKind.PLAN  # it leaves no feed behind, and may follow another mapping
+        mark = None if dry or page.watermark is None else advance(watermark, page.watermark)
         run.noticed.update(view.address for view in page.views)
         record(run, side, page.views, feed=feed, watermark=mark, followed=keys, cursor=page.cursor)
         self._count_unsubscribes(page)
@@ -161,6 +163,7 @@ class FeedPoller:
     def _distrust(self, side: Side, feed: str) -> None:
         """Nothing that this feed reports is raised in this run."""
         run = self._run
+        run.health.incomplete[feed] = None
         covered = next((known.topics for known in self._feeds(side) if known.name == feed), frozenset())
         run.health.untrusted_topics |= covered
         if CHANNEL in covered and run.mapping.unsubscribe_withdraws_topics:

@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.core.errors import SideError
-from bridge.core.model import RunId, Side, TopicId
+from bridge.core.model import PersonId, RunId, Side, TopicId
 from bridge.core.store_values import Counts, RunKind
+from bridge.core.sync_state import Exit, SyncProblem, exit_code, in_sync, ordered
 from bridge.core.writes import Raise, Withdrawal, Write
 from bridge.engine.context import RunContext
 from bridge.engine.serialize import time_out
+from bridge.engine.sync_facts import found_by_run, found_in_state
 
 
 @dataclass(slots=True)
@@ -62,29 +64,45 @@ class Report:
     brakes: list[str]
     warnings: list[str]
     errors: list[SideError] = field(default_factory=list)
-    gone: bool = False  # the mapping names what no longer exists
+    gone_topics: Sequence[TopicId] = ()  # the mapping names what no longer exists
     unapproved: Sequence[TopicId] = ()  # their change of the mapping waits for approval
     swept: bool = False  # everybody was read, to a proven end
-    partial: bool = False  # a feed, a sweep or a person was not read to the end
+    incomplete: Sequence[str] = ()  # feeds and sweeps that were not read to their end
+    unread: int = 0  # people whose read failed, or showed what was
+    clocks: Sequence[str] = ()  # why the clocks suspend opt-ins
+    standing: Sequence[SyncProblem] = ()  # what the state DB told at the end of the run
+    feeds: Mapping[str, float] = field(default_factory=dict)  # seconds between two reads of each, at most
     budget: Mapping[str, Any] = field(default_factory=dict)
     people: int = 0
 
     @property
-    def in_sync(self) -> bool:
-        """Nothing is left to do, to prove or to review, and everything was read."""
-        waits = self.counts.waiting or self.counts.held or self.counts.unproven or self.counts.dead
-        return not (
-            waits or self.errors or self.written.failed or self.gone or self.unapproved or self.partial
-        )
+    def gone(self) -> bool:
+        return bool(self.gone_topics)
 
     @property
-    def exit_code(self) -> int:
-        """0 done · 3 manual review needed · 4 a brake · 5 a side could not be reached."""
-        if self.errors:
-            return max(error.exit_code for error in self.errors)
-        if self.brakes:
-            return 4
-        return 3 if self.counts.held or self.counts.dead or self.written.failed or self.gone else 0
+    def problems(self) -> list[SyncProblem]:
+        """Every condition that holds at the end of the run."""
+        found = found_by_run(
+            errors=self.errors,
+            incomplete=self.incomplete,
+            clocks=self.clocks,
+            brakes=self.brakes,
+            unapproved=self.unapproved,
+            gone=self.gone_topics,
+            failed=self.written.failed,
+            unread=self.unread,
+        )
+        return ordered([*found, *self.standing])
+
+    @property
+    def in_sync(self) -> bool:
+        """Nothing is left to do, to prove or to review, and everything was read."""
+        return in_sync(self.problems)
+
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code of the command that made this run."""
+        return exit_code(self.problems)
 
     def shown(self) -> dict[str, Any]:
         """The report as JSON."""
@@ -111,6 +129,9 @@ class Report:
             "brakes": self.brakes,
             "warnings": self.warnings,
             "budget": dict(self.budget),
+            "feeds": dict(self.feeds),
+            "exit_code": int(self.exit_code),
+            "conditions": [problem.shown() for problem in self.problems],
         }
 
 
@@ -118,6 +139,7 @@ def make_report(
     run: RunContext, written: WriteCounts, *, brakes: Sequence[str] = (), swept: bool = False
 ) -> Report:
     """The report of a run that comes to its end."""
+    warn_of_other_versions(run)
     counts = run.state.cells.counts()
     return Report(
         run=run.id,
@@ -131,10 +153,61 @@ def make_report(
         brakes=list(brakes),
         warnings=run.health.warnings,
         errors=run.health.errors,
-        gone=bool(run.health.gone),
+        gone_topics=sorted(run.health.gone),
         unapproved=sorted(run.health.unapproved),
         swept=swept,
-        partial=bool(run.health.untrusted_topics) or any(run.health.unread_people.values()),
+        incomplete=_incomplete(run),
+        unread=len(_unread(run)),
+        clocks=run.health.clocks,
+        standing=found_in_state(run.state),
+        feeds=_feeds(run),
         budget=run.budget(),
         people=run.state.people.count(),
     )
+
+
+def warn_of_other_versions(run: RunContext) -> None:
+    """Say of how many people read in this run a consent is granted in a version that is not mapped."""
+    for topic, people in sorted(run.other_versions.items()):
+        run.health.warn(
+            f"topic '{topic}': {len(people)} of the people read granted the consent in another version or "
+            "locale than the mapping names. That counts as no choice; `bridge explain EMAIL` shows it."
+        )
+
+
+def problems_of(run: RunContext, brakes: Sequence[str]) -> list[SyncProblem]:
+    """What a run has found so far, but for the writes that failed."""
+    return found_by_run(
+        errors=run.health.errors,
+        incomplete=_incomplete(run),
+        clocks=run.health.clocks,
+        brakes=brakes,
+        unapproved=sorted(run.health.unapproved),
+        gone=sorted(run.health.gone),
+        failed=0,
+        unread=len(_unread(run)),
+    )
+
+
+def _unread(run: RunContext) -> set[PersonId]:
+    return {person for people in run.health.unread_people.values() for person in people}
+
+
+def _incomplete(run: RunContext) -> list[str]:
+    """What was not read to its end. A side that was down, and a feed that brings nothing, are told apart."""
+    deaf, down = run.state.facts.deaf_feeds or (), tuple(run.health.down)
+    return [
+        name
+        for name in run.health.incomplete
+        if name not in deaf and not name.startswith(down) and not name.endswith(down)
+    ]
+
+
+def _feeds(run: RunContext) -> dict[str, float]:
+    """The feeds that show choices, without those that only give hints."""
+    return {
+        feed.name: feed.period.total_seconds()
+        for reader in run.readers.values()
+        for feed in reader.feeds(run.tuning.poll)
+        if feed.topics
+    }

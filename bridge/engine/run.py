@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,14 +24,16 @@ from bridge.engine.feed_watch import distrust_lagging
 from bridge.engine.fetch import read_lagging, read_webhook_events, retry_failed_reads
 from bridge.engine.poll import FeedPoller, check_confirmations
 from bridge.engine.recovery import recover
-from bridge.engine.report import Report, make_report
-from bridge.engine.scopes import apply_mapping, is_new_mapping
+from bridge.engine.report import Report, WriteCounts, make_report
+from bridge.engine.scopes import TopicScopes, apply_mapping, is_new_mapping
 from bridge.engine.sweep import sweep
+from bridge.engine.sync_facts import report_of_error
 from bridge.engine.weigh import Weighed, remember_bursts, weigh
 from bridge.engine.withdrawal_lane import WithdrawalLane
 
 _CLOCKS = "Synchronise the clock by NTP; `bridge doctor` shows how far each clock is off."
 _SWEEPING = "a sweep that was begun"
+MORE_PASSES = 2  # over people who acted while a run was sending
 CHANGES_NAMED = 10  # changes of a side's configuration that a report names one by one
 
 R = TypeVar("R", bound=RunContext)
@@ -55,6 +57,7 @@ class ReadResult:
     poller: FeedPoller
     weighed: Weighed
     swept: bool  # everybody was read, to a proven end
+    topics: TopicScopes
 
 
 def run_once(services: Services, writers: Writers, options: RunOptions | None = None) -> Report:
@@ -71,21 +74,48 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
         lane.waiting = run.health.unapproved
         for alert in read.weighed.brakes.alerts:
             run.health.warn(alert)
-        applier = Applier(run, read.decider, read.poller, read.weighed)
-        written = applier.withdrawals()
-        written.add(applier.raises())
+        written, brakes = _apply(run, read, approve_mapping=options.approve_mapping)
         lane.close()
         written.add(lane.written)
         if run.kind is RunKind.FIRST and read.swept and not run.health.untrusted_topics:
             run.state.facts.first_run_completed = run.clock()
-        report = make_report(run, written, brakes=applier.brakes.reasons, swept=read.swept)
+        report = make_report(run, written, brakes=brakes, swept=read.swept)
         run.end("done" if not report.errors else "failed", report.shown())
     return report
+
+
+def _apply(
+    run: WriteContext, read: ReadResult, *, approve_mapping: bool
+) -> tuple[WriteCounts, Sequence[str]]:
+    """Send what was decided, and decide in the same run what people did while it was being sent. After a few
+    passes the next run goes on: people may act without end. Returns what was written, and why a brake stopped
+    the rest."""
+    applier = Applier(run, read.decider, read.poller, read.weighed)
+    written, left = _send_all(applier), 0
+    for _ in range(MORE_PASSES):
+        waiting = run.state.cells.counts().waiting
+        health = run.health
+        stuck = health.down or health.busy or health.gone or health.unapproved or applier.brakes.reasons
+        if not waiting or waiting == left or stuck or written.failed:
+            break
+        left = waiting
+        weighed = weigh(run, read.decider, read.topics, approve_mapping=approve_mapping)
+        applier = Applier(run, read.decider, read.poller, weighed)
+        written.add(_send_all(applier))
+    return written, applier.brakes.reasons
+
+
+def _send_all(applier: Applier) -> WriteCounts:
+    """Withdrawals first."""
+    written = applier.withdrawals()
+    written.add(applier.raises())
+    return written
 
 
 def enter_safe_mode(run: RunContext) -> None:
     """Where the clocks cannot put dates in order, this run opts nobody in: it sends withdrawals only."""
     problems = clock_problems(run.clock_offsets(), run.clock(), run.newest_before, run.tuning.skew)
+    run.health.clocks = list(problems)
     for problem in problems:
         run.health.warn(f"Opt-ins are suspended: {problem}. {_CLOCKS}")
     if problems:
@@ -104,7 +134,8 @@ def closing(run: R) -> Iterator[R]:
         run.end("stopped", {"interrupted": True})
         raise
     except BaseException as error:
-        run.end("failed", {"error": type(error).__name__})
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        run.end("stopped" if stopped else "failed", report_of_error(error))
         raise
 
 
@@ -158,7 +189,7 @@ def read_sides(
         topics.note_sweep()
     weighed = weigh(run, decider, topics, approve_mapping=options.approve_mapping)
     distrust_lagging(run)
-    return ReadResult(decider, poller, weighed, swept)
+    return ReadResult(decider, poller, weighed, swept, topics)
 
 
 def _sweep_if_due(run: RunContext, *, asked: bool) -> bool:
@@ -228,6 +259,7 @@ def _missing(run: RunContext, *, dry: bool) -> dict[TopicId, str]:
             _report_changes(run, side, found, dry=dry)
         except SideError as error:
             run.health.untrusted_topics |= {topic.id for topic in run.mapping.all}
+            run.health.incomplete[f"the catalogue of {side}"] = None
             run.health.failed(side, side, error)
     if not run.health.errors and not (dry and _is_renewed(run, gone)):
         run.state.facts.catalogue_check = CatalogueCheck(run.clock(), gone)

@@ -82,7 +82,7 @@ class Sender:
             self._note_echoes(side, some, ended, sent_at)
             run.heartbeat()
             if len(work) > 1:
-                run.progress("settling a bulk job", number * run.tuning.page, len(rows))
+                run.progress("settling a bulk job", min(number * run.tuning.page, len(rows)), len(rows))
 
     def _note_echoes(
         self,

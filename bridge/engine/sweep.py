@@ -94,8 +94,11 @@ def _unreadable(page: Page) -> Iterator[SideError]:
 def _read_missing(run: RunContext, side: Side, began: datetime, *, unread: int) -> None:
     """People the sweep did not show: those never seen there are absent, unless a read failed; the others are
     read one by one."""
+    read = 0
     for page in run.state.people.unseen_since(side, began):
         read_people(run, side, [who.person for who in page])
+        read += len(page)
+        run.progress(f"reading people whom the listing of {side} left out", read)
         if side in run.health.down:
             return
     if not unread:
@@ -105,6 +108,7 @@ def _read_missing(run: RunContext, side: Side, began: datetime, *, unread: int) 
 
 
 def _note_incomplete(run: RunContext, side: Side, why: str) -> None:
+    run.health.incomplete[f"the sweep of {side}"] = None
     run.health.untrusted_topics |= {topic.id for topic in run.mapping.all}
     run.health.warn(f"{side}: the sweep is incomplete ({why}); opt-ins are suspended for this run")
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, RecordKeys, Topic
 from bridge.core.model import (
     OTHER_ADDRESS,
+    OTHER_VERSION,
     PENDING_UPDATE,
     Block,
     Choice,
@@ -202,13 +203,15 @@ def _by_consent(profile: Profile, address: str | None, ref: ConsentRef) -> list[
         return None
     withdrawn: list[datetime | None] = []
     granted: list[datetime | None] = []
-    is_expired = is_unknown = False
+    is_expired = is_unknown = is_other = False
     for item in of_consent(holders, ref):
         if item.kind in (DENIED, REVOKED):
             withdrawn.append(item.changed_at)
         elif item.kind not in CONSENT_CODES:
             is_unknown = True
-        elif item.kind == GRANTED and is_mapped(item, ref):
+        elif item.kind == GRANTED and not is_mapped(item, ref):
+            is_other = is_other or not item.expired
+        elif item.kind == GRANTED:
             if item.expired:
                 is_expired = True
             else:
@@ -221,7 +224,7 @@ def _by_consent(profile: Profile, address: str | None, ref: ConsentRef) -> list[
         return [Statement(Choice.UNSET, block=Block.UNKNOWN, reason="unknown consent status")]
     if granted:
         return [Statement(Choice.OPTED_IN, given)]
-    return [Statement(Choice.UNSET, reason="expired" if is_expired else None)]
+    return [Statement(Choice.UNSET, reason="expired" if is_expired else OTHER_VERSION if is_other else None)]
 
 
 # from statements to observations

@@ -342,7 +342,8 @@ class Settings(BaseSettings):
             raise ConfigError(
                 "Files named in the settings do not exist.",
                 problems=tuple(f"{env_name(key)}: {self._value(key)} is not a file" for key in gone),
-                hint="Paths are relative to the folder in which the command is started.",
+                hint="Paths in a config file are relative to its folder, all others to the folder in which "
+                "the command is started.",
             )
 
     def _value(self, key: str) -> object:

@@ -2,8 +2,7 @@
 
 from bridge.store.lease import Lease
 from bridge.store.ledger import LedgerBroken, Verified
-from bridge.store.runs import RunRow
 from bridge.store.store import Store
 from bridge.store.webhook_events import InboxResult, WebhookInbox
 
-__all__ = ["InboxResult", "Lease", "LedgerBroken", "RunRow", "Store", "Verified", "WebhookInbox"]
+__all__ = ["InboxResult", "Lease", "LedgerBroken", "Store", "Verified", "WebhookInbox"]

@@ -10,13 +10,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from bridge.core.clocks import Clock, Sequence
-from bridge.core.errors import ConfigError, LeaseHeld
+from bridge.core.errors import ConfigError, LeaseHeld, StateDbError
 from bridge.store import tables as t
+from bridge.store.db_errors import name_errors, sqlite_path
 from bridge.store.statements import InsertRows
 
 BUSY_SECONDS = 30
@@ -29,29 +31,54 @@ def make_engine(url: str, *, read_only: bool = False, patience: float | None = N
 
     Statement parameters never appear in errors: they hold addresses.
     """
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise ConfigError("The URL of the state DB cannot be read.", hint=_HINT) from None
+    parsed = _parsed(url)
     match parsed.get_backend_name():
         case "sqlite":
-            return _sqlite(parsed, read_only=read_only, patience=patience or BUSY_SECONDS)
+            engine = _sqlite(parsed, read_only=read_only, patience=patience or BUSY_SECONDS)
         case "postgresql":
-            return _postgresql(parsed, read_only=read_only, patience=patience)
+            engine = _postgresql(parsed, read_only=read_only, patience=patience)
         case other:
             raise ConfigError(f"The state DB cannot be kept in {other}.", hint=_HINT)
+    name_errors(engine)
+    return engine
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise ConfigError("The URL of the state DB cannot be read.", hint=_HINT) from None
+
+
+def require_present(url: str) -> None:
+    """Raises StateDbError where an SQLite file does not exist: only a run makes a state DB."""
+    path = file_of(url)
+    if path is not None and not path.exists():
+        raise StateDbError(
+            f"There is no state DB at {path}.",
+            hint="The first `bridge reconcile` makes one. If it is elsewhere: --config, --database-url or "
+            "BRIDGE_DATABASE_URL.",
+        )
+
+
+def file_of(url: str) -> Path | None:
+    """The file of a state DB; None where it is none. Raises ConfigError where the URL cannot be used."""
+    parsed = _parsed(url)
+    return sqlite_path(parsed) if parsed.get_backend_name() == "sqlite" else None
 
 
 _HINT = "Set BRIDGE_DATABASE_URL to sqlite:///FILE or postgresql://USER@HOST/DATABASE."
 
 
 def _sqlite(url: sa.URL, *, read_only: bool, patience: float) -> sa.Engine:
-    in_memory = url.database in (None, "", ":memory:")
     options: dict[str, Any] = {"connect_args": {"timeout": patience}}
-    if in_memory:
+    if url.database in (None, "", ":memory:"):
         options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-    elif not str(url.database).startswith("file:"):
-        _prepare_file(Path(str(url.database)))
+    elif (path := sqlite_path(url)) is not None:
+        if not read_only:
+            _prepare_file(path)
+        elif not is_writable(path):
+            url = _in_place(url, path)
     engine = sa.create_engine(url, hide_parameters=True, **options)
     sa.event.listen(engine, "connect", _on_sqlite_read_only if read_only else _on_sqlite_connect)
     sa.event.listen(engine, "begin", _on_sqlite_begin)
@@ -69,14 +96,31 @@ def _prepare_file(path: Path) -> None:
         ) from None
 
 
+def is_writable(path: Path) -> bool:
+    """Whether this process may write a file and, for SQLite's journal, its folder."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _in_place(url: sa.URL, path: Path) -> sa.URL:
+    """A file on a medium that cannot be written: nobody changes it, and SQLite must not look for a journal.
+    Raises StateDbError where the journal holds changes, without which the file tells less than is true."""
+    journal = path.with_name(f"{path.name}-wal")
+    if journal.exists() and journal.stat().st_size:
+        raise StateDbError(
+            f"The state DB {path} is read-only, and {journal.name} beside it holds more changes.",
+            hint="Copy both files to a folder that can be written, and name the copy by BRIDGE_DATABASE_URL.",
+        )
+    return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "immutable": "1", "uri": "true"})
+
+
 def _on_sqlite_connect(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # the driver's own late BEGIN loses updates; see _on_sqlite_begin
     for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on", "secure_delete = on"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _on_sqlite_read_only(connection: sqlite3.Connection, record: object) -> None:
-    _on_sqlite_connect(connection, record)
+def _on_sqlite_read_only(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None
     connection.execute("PRAGMA query_only = on")
 
 

@@ -6,6 +6,7 @@ grows with every owner, by which a former owner is refused (see `UnitOfWork.writ
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -18,13 +19,14 @@ from typing import Self, cast
 
 import sqlalchemy as sa
 
-from bridge.core.errors import LeaseHeld
+from bridge.core.errors import LeaseHeld, StateDbError
 from bridge.store import runs
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import insert_new, is_postgresql, param
 
 NAME = "writer"
+_log = logging.getLogger(__name__)
 
 _l = t.lease.c
 _NAMED = _l.name == sa.bindparam("named")
@@ -34,7 +36,10 @@ _TAKE = (
     sa.update(t.lease)
     .where(_NAMED)
     .values(
-        owner=sa.bindparam("new_owner"), until=param("new_until", _l.until), fence=sa.bindparam("new_fence")
+        owner=sa.bindparam("new_owner"),
+        since=param("new_since", _l.since),
+        until=param("new_until", _l.until),
+        fence=sa.bindparam("new_fence"),
     )
 )
 _RENEW = (
@@ -77,8 +82,11 @@ class Lease:
     ) -> None:
         self._unit.fence = None
         self._renewed = None
-        with self._unit.write() as conn:
-            self._update(conn, self._now(conn))
+        try:
+            with self._unit.write() as conn:
+                self._update(conn, self._now(conn))
+        except StateDbError as failed:  # it expires by itself, and what was to be done is done
+            _log.warning("the lease could not be given back", extra={"why": str(failed)})
 
     def renew(self) -> None:
         """Stay the owner for another time to live. Cheap to call often: it writes when a third has passed."""
@@ -93,12 +101,17 @@ class Lease:
 
     def _take(self, conn: sa.Connection, now: datetime) -> int:
         # a row to lock, so that of two takers the second waits and then finds it taken
-        _ENSURE.run(conn, [{"name": self._name, "owner": "", "until": now, "fence": 1}])
+        _ENSURE.run(conn, [{"name": self._name, "owner": "", "since": now, "until": now, "fence": 1}])
         held = conn.execute(_LOCK, {"named": self._name}).one()
         if held.until > now and not self._is_gone(held.owner):
-            raise _held(held.owner, held.until)
+            raise _held(held.owner, held.since, held.until)
         fence = int(held.fence) + 1
-        values = {"new_owner": self._owner, "new_until": now + self._ttl, "new_fence": fence}
+        values = {
+            "new_owner": self._owner,
+            "new_since": now,
+            "new_until": now + self._ttl,
+            "new_fence": fence,
+        }
         conn.execute(_TAKE, values | {"named": self._name})
         return fence
 
@@ -130,10 +143,11 @@ def shown_owner(owner: str) -> str:
     return owner.partition(" [")[0]
 
 
-def _held(owner: str, until: datetime) -> LeaseHeld:
+def _held(owner: str, since: datetime, until: datetime) -> LeaseHeld:
+    began = f", since {since:%Y-%m-%dT%H:%M:%SZ}" if since.timestamp() > 0 else ""  # else an earlier version
     return LeaseHeld(
-        f"Another process ({shown_owner(owner)}) writes to this state DB until {until:%Y-%m-%dT%H:%M:%SZ} or"
-        " longer.",
+        f"Another process ({shown_owner(owner)}) writes to this state DB{began},"
+        f" until {until:%Y-%m-%dT%H:%M:%SZ} or longer.",
         hint="Wait until it is done, or stop it; if it was killed, its lease ends by itself at that time.",
     )
 

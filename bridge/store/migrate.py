@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bridge.core.errors import ConfigError, SchemaOutOfDate
-from bridge.store.engine import READ_ONLY, make_engine
+from bridge.store.engine import READ_ONLY, file_of, make_engine
 
 REVISIONS = (
     "0001",
@@ -21,6 +21,7 @@ REVISIONS = (
     "0007",
     "0008",
     "0009",
+    "0010",
 )  # those it knows, the newest last
 HEAD = REVISIONS[-1]
 
@@ -43,8 +44,12 @@ class SchemaState:
 
 
 def check(url: str) -> SchemaState:
-    """Read the schema's revision. Raises ConfigError where the state DB cannot be reached."""
-    engine = make_engine(url)
+    """Read the schema's revision, and create nothing. Raises StateDbError and ConfigError where the state DB
+    cannot be reached."""
+    path = file_of(url)
+    if path is not None and not path.exists():
+        return SchemaState(None, HEAD)
+    engine = make_engine(url, read_only=True)
     try:
         return state_of(engine)
     finally:

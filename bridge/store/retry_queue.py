@@ -27,6 +27,7 @@ _SAME = (_i.side == sa.bindparam("at_side"), _i.what == sa.bindparam("about"))
 _BEFORE = sa.select(_i.tries, _i.kept_at).where(*_SAME)
 _DROP_SAME = sa.delete(t.inbox).where(*_SAME)
 _ADD = sa.insert(t.inbox)
+_COUNT = sa.select(sa.func.count()).select_from(t.inbox)
 _NAMED = sa.select(_i.hint_person_id).where(_i.id == sa.bindparam("number"))
 _DROP = sa.delete(t.inbox).where(_i.id == sa.bindparam("number"))
 
@@ -49,6 +50,11 @@ class RetryQueue:
                 )
                 for row in conn.execute(_OF_SIDE, {"at_side": side})
             ]
+
+    def count(self) -> int:
+        """How many reads are to be tried again."""
+        with self._unit.read() as conn:
+            return conn.scalar(_COUNT) or 0
 
     def add(
         self, side: Side, *, hint: Hint | None = None, person: PersonId | None = None, error: str

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from bridge.core.model import RunId
-from bridge.core.store_values import Json, RunKind
+from bridge.core.store_values import Json, RunKind, RunRow
 from bridge.store import ledger
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork
@@ -36,17 +36,12 @@ _BEFORE = _LAST.where(
     _r.number < sa.select(_r.number).where(_r.id == sa.bindparam("before")).scalar_subquery()
 )
 
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One run, as `bridge status` shows it. `state` is running, done, failed or stopped."""
-
-    id: RunId
-    kind: RunKind
-    started_at: datetime
-    ended_at: datetime | None
-    state: str
-    report: Json | None
+_ENDED = (
+    sa.select(t.runs)
+    .where(_r.kind.in_(sa.bindparam("kinds", expanding=True)), _r.ended_at.is_not(None))
+    .order_by(_r.number.desc())
+    .limit(SIZE)
+)
 
 
 class RunStore:
@@ -76,26 +71,29 @@ class RunStore:
     def last(self, number: int = 10) -> list[RunRow]:
         """The last runs, the newest first."""
         with self._unit.read() as conn:
-            return [
-                RunRow(RunId(row.id), RunKind(row.kind), row.started_at, row.ended_at, row.state, row.report)
-                for row in conn.execute(_LAST, {"size": number})
-            ]
+            return [_row(row) for row in conn.execute(_LAST, {"size": number})]
+
+    def last_ended(self, kinds: Collection[RunKind], number: int = 1) -> list[RunRow]:
+        """The last runs of these kinds that have ended, the newest first."""
+        values = {"size": number, "kinds": [kind.value for kind in kinds]}
+        with self._unit.read() as conn:
+            return [_row(row) for row in conn.execute(_ENDED, values)]
 
     def before(self, run: RunId | None, number: int = 100) -> list[RunRow]:
         """The runs before one, the newest first; None for the last ones."""
         query = _LAST if run is None else _BEFORE
-        return self._read(query, {"size": number, "before": run})
+        with self._unit.read() as conn:
+            return [_row(row) for row in conn.execute(query, {"size": number, "before": run})]
 
     def find(self, run: str) -> RunRow | None:
         """One run by its id."""
-        return next(iter(self._read(_NAMED, {"run": run})), None)
-
-    def _read(self, query: sa.Select[Any], values: Json) -> list[RunRow]:
         with self._unit.read() as conn:
-            return [
-                RunRow(RunId(row.id), RunKind(row.kind), row.started_at, row.ended_at, row.state, row.report)
-                for row in conn.execute(query, values)
-            ]
+            found = conn.execute(_NAMED, {"run": run}).one_or_none()
+        return None if found is None else _row(found)
+
+
+def _row(row: sa.Row[Any]) -> RunRow:
+    return RunRow(RunId(row.id), RunKind(row.kind), row.started_at, row.ended_at, row.state, row.report)
 
 
 def stop_abandoned(conn: sa.Connection, now: datetime) -> None:

@@ -16,7 +16,7 @@ from bridge.store.attempts import AttemptStore
 from bridge.store.catalogue import CatalogueStore
 from bridge.store.cells import CellStore
 from bridge.store.confirmations import ConfirmationStore
-from bridge.store.engine import UnitOfWork, make_engine
+from bridge.store.engine import UnitOfWork, file_of, is_writable, make_engine, require_present
 from bridge.store.erasures import ErasureStore
 from bridge.store.feeds import FeedStore
 from bridge.store.holds import HoldStore
@@ -84,10 +84,18 @@ class Store:
 
     @classmethod
     def reader(cls, url: str, clock: Clock, *, erasing: ErasureSettings | None = None) -> Self:
-        """Open the state DB to look only: the DB itself refuses to write. An SQLite file that is out of date,
-        or not there yet, is made ready first."""
-        cls.open(url, clock).close()
+        """Open the state DB to look only: the DB itself refuses to write. It is never created; an SQLite file
+        that is out of date is upgraded first, where it can be written. Raises StateDbError, SchemaOutOfDate
+        and ConfigError."""
+        require_present(url)
+        if _is_writable(url):
+            cls.open(url, clock).close()
         engine = make_engine(url, read_only=True)
+        try:
+            migrate.require_current(migrate.state_of(engine))
+        except BaseException:
+            engine.dispose()
+            raise
         return cls(UnitOfWork(engine, clock, read_only=True, server_clock=True), erasing)
 
     def close(self) -> None:
@@ -135,6 +143,11 @@ class Store:
         """Who has the right to write, and until when; None while it is free."""
         with self._unit.read() as conn:
             return holder(conn, name, self._unit)
+
+
+def _is_writable(url: str) -> bool:
+    path = file_of(url)
+    return path is None or is_writable(path)
 
 
 def _prepare(engine: sa.Engine, *, upgrade: bool) -> None:

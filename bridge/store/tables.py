@@ -435,5 +435,6 @@ lease = sa.Table(
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("until", UtcMicros, nullable=False),
     sa.Column("fence", Number, nullable=False),
+    sa.Column("since", UtcMicros, nullable=False, server_default="0"),  # since when this owner has it
     sa.CheckConstraint("fence > 0", name="fence"),
 )

@@ -11,6 +11,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from bridge.core.clocks import Clock
+from bridge.core.errors import StateDbError
 from bridge.core.model import Side
 from bridge.core.ports import Hint, batched
 from bridge.core.store_values import PendingEvent, WebhookEvent
@@ -129,8 +130,8 @@ class WebhookInbox:
         outcome = InboxResult.BUSY
         try:
             outcome = self._keep([event for one in together for event in one.events])
-        except sa.exc.DBAPIError:  # locked, full or away; the outcome says so, and polling finds the change
-            return
+        except (sa.exc.DBAPIError, StateDbError):
+            return  # locked, full or away; the outcome says so, and polling finds the change
         finally:
             for one in together:
                 one.outcome = outcome

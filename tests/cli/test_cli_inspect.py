@@ -9,6 +9,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from cli_world import IN, Call, CliWorld
 
 from bridge.dotdigital.polling.stored import ROTATION_KEY as TURN
@@ -19,12 +20,30 @@ LONG_AGO = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_status_before_any_run_says_what_to_do(call: Call) -> None:
+    call("db", "upgrade")
     result = call("status")
-    assert result.code == 0
+    assert result.code == 3
     assert "No run yet" in result.out
+    assert "bridge reconcile" in result.out
     document = call("status", "--json").json
     assert document["watermarks"] == {}
     assert document["last_runs"] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",), ("explain", "ada@example.com"), ("holds", "list"), ("holds", "release", "1", "--yes"),
+        ("ledger", "verify"), ("ledger", "export"), ("db", "check"), ("db", "adopt"),
+    ],
+)  # fmt: skip
+def test_without_a_state_db_a_reading_command_says_so_and_makes_none(
+    call: Call, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    result = call(*command)
+    assert result.code == 2
+    assert f"no state DB at {tmp_path}/bridge.db" in " ".join((result.out + result.err).split())
+    assert not list(tmp_path.glob("bridge.db*"))
 
 
 def test_status_shows_lag_watermarks_runs_and_holds(cli_world: CliWorld, call: Call) -> None:
@@ -36,6 +55,7 @@ def test_status_shows_lag_watermarks_runs_and_holds(cli_world: CliWorld, call: C
     assert document.keys() == {
         "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
         "last_runs", "budget", "polling", "unfinished_erasures", "window", "deaf_feeds",
+        "overdue_seconds", "in_sync", "ready", "exit_code", "conditions",
     }  # fmt: skip
     assert document["held"] == 1
     assert document["window"] == {"hours": 24, "raises": 0, "allowed": 10}

@@ -25,6 +25,16 @@ def test_a_bar_shows_rows_of_the_total_where_the_side_gives_one() -> None:
     assert shown == [(0, None, ""), (1000, 100_000, "of 100,000"), (2000, 100_000, "of 100,000")]
 
 
+def test_a_total_that_was_passed_is_shown_no_longer() -> None:
+    """A bar at 100 % that goes on, or "500 of 302", tells nothing."""
+    bars = Progress(console=Console(file=io.StringIO(), force_terminal=True))
+    steps = _Steps(bars)
+    for done in (100, 302, 500, 900):
+        steps("reading everybody", done, 302)
+    (task,) = bars.tasks
+    assert (task.completed, task.total, task.fields["of"]) == (900, None, "")
+
+
 def test_nothing_is_drawn_where_the_output_is_piped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
     with show_progress() as progress:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from bridge.core.errors import PlanMoved
 from bridge.core.mapping import Conflict
 from bridge.core.model import HoldState, Side, TopicId
-from bridge.engine.explain import explain
+from bridge.engine.explain import View, explain
 from bridge.engine.serialize import time_out
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World
 
@@ -177,6 +179,21 @@ def test_what_we_wrote_is_explained_as_ours(world: World) -> None:
     world.run()
     who, one = world.store.people.find(ADA), world.cell(ADA)
     assert who is not None
-    (topic,) = explain(world.mapping, who, [one], [])["topics"]
+    (topic,) = explain(world.mapping, who, [one], [], View(world.now))["topics"]
     assert topic["dotdigital"]["written_for"] == time_out(said)
-    assert "written_for" not in topic["mypreferences"]
+    assert topic["dotdigital"]["by"] == "bridge"
+    assert not {"by", "written_for"} & topic["mypreferences"].keys()
+    assert topic["agreed"]["stated_at"] == ["mypreferences"]
+
+
+def test_an_explanation_gives_the_true_reason_where_one_side_shows_no_choice(world: World) -> None:
+    """Both sides do not say the same: one was never asked."""
+    world.say(MINE, ADA, NEWS, OUT, at=world.now - timedelta(days=30))
+    world.say(THEIRS, ADA, "offers", IN, frequencies=("DAILY",), at=world.now - timedelta(days=30))
+    world.started()
+    who, one = world.store.people.find(ADA), world.cell(ADA)
+    assert who is not None
+    (topic,) = explain(world.mapping, who, [one], [], View(world.now))["topics"]
+    assert topic["agreed"]["choice"] == "opted_out"
+    assert "the other shows no choice" in topic["agreed"]["why"]
+    assert topic["mypreferences"]["mapped"] == "filter NEWS_EMAIL"

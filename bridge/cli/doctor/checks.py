@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from bridge.cli.doctor.findings import DOTDIGITAL, MYPREFERENCES, Findings
 from bridge.cli.output import SIDES, ExitCode, join_words, plural
+from bridge.cli.status import schedule_of
 from bridge.core.errors import Forbidden, NotFound, SideError, SignInRefused
 from bridge.core.model import Side
+from bridge.engine.sync_facts import state_of_sync
 from bridge.settings.exposure import exposed_files
 from bridge.similarity import did_you_mean
 
@@ -99,14 +101,9 @@ def _contents(app: App, findings: Findings, section: str) -> None:
     from bridge.store.lease import shown_owner
 
     store = app.reading_store
-    counts, people = store.cells.counts(), store.people.count()
+    people = store.people.count()
     findings.good(section, f"{plural(people, 'person', 'people')} known.")
-    if counts.held or counts.dead:
-        findings.warn(
-            section,
-            f"{plural(counts.held + counts.dead, 'change')} held for review.",
-            "Review held changes: `bridge holds list`.",
-        )
+    findings.problems = state_of_sync(store, schedule_of(app.settings, store), app.options.clock())
     _erasures(store, findings, section)
     holder = store.lease_holder()
     if holder is not None:

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import READ_TIMEOUT, Config, DatabaseUrl, Json, MappingFile, Yes, settings_from
-from bridge.cli.output import ExitCode, StatusMark, console, note, plural, print_json, styled
+from bridge.cli.output import (
+    ExitCode,
+    StatusMark,
+    console,
+    note,
+    plural,
+    print_json,
+    print_problems,
+    styled,
+)
 from bridge.core.errors import ConfigError
+from bridge.core.sync_state import exit_code, in_sync, is_ready
 
 if TYPE_CHECKING:
     from bridge.cli.doctor.findings import Finding, Findings
@@ -107,6 +117,12 @@ def _document(findings: Findings, shown: list[tuple[str, str, str]]) -> dict[str
             {"section": one.section, "state": one.state.value, "what": one.what, "mend": one.hint}
             for one in findings.all
         ],
+        "sync": {
+            "in_sync": in_sync(findings.problems),
+            "ready": is_ready(findings.problems),
+            "exit_code": int(exit_code(findings.problems)),
+            "conditions": [problem.shown() for problem in findings.problems],
+        },
         "settings": [{"name": name, "value": value, "source": source} for name, value, source in shown],
     }
 
@@ -123,9 +139,14 @@ def _print(findings: Findings, shown: list[tuple[str, str, str]]) -> None:
         shared = after is not None and (after.section, after.hint) == (one.section, one.hint)
         _print_finding(one, hint="" if shared else one.hint)
     bad = sum(one.state.value == "bad" for one in findings.all)
+    if findings.problems:
+        out.print(styled(("sync", "bold")))
+        print_problems(findings.problems, indent=2)
     out.print()
     if bad:
         note(StatusMark.BAD, f"{plural(bad, 'problem')} to fix.")
+    elif findings.problems:
+        note(StatusMark.WARN, "The setup is in order; the state of the sync is above (`bridge status`).")
     else:
         note(StatusMark.GOOD, "Ready: `bridge plan` shows what a run would do.")
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from bridge.cli.output import ExitCode
 from bridge.core.errors import BridgeError, ConfigError, SideError
+from bridge.core.sync_state import SyncProblem
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class Findings:
     """All findings, in order."""
 
     all: list[Finding] = field(default_factory=list)
+    problems: list[SyncProblem] = field(default_factory=list)  # of the sync, not of the setup
 
     def good(self, section: str, what: str) -> None:
         self.all.append(Finding(section, FindingState.GOOD, what))
