@@ -18,7 +18,7 @@ from bridge.settings import V3, AuthScheme, Settings, load
 from tests.house.tree import ROOT
 from tests.settings_names import CONTRACT, SECRETS
 
-HIDDEN = "hidden-word-1234"
+HIDDEN = "a1b2c3d4-0000-4000-8000-0a1b2c3d4e5f"  # a GUID is valid for every secret
 
 
 def env(**values: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import httpx
 
 from bridge.core.mapping import Mapping
 from bridge.core.ports import KeyValue
-from bridge.dotdigital.client.access import DISCOVERY_URL, V3Access, basic_auth, check_base_url, discover
+from bridge.dotdigital.client.access import DISCOVERY_URL, ApiUserAuth, V3Access, check_base_url, discover
 from bridge.dotdigital.client.errors import to_error
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import LARGEST_LIMIT, ClientV3
@@ -70,7 +70,10 @@ class DotdigitalParts:
         ConfigError and SideError."""
         settings = self._settings
         password = "" if settings.password is None else settings.password.get_secret_value()
-        auth = basic_auth(settings.username or "", password)
+        token = settings.integration_token
+        auth = ApiUserAuth(
+            settings.username or "", password, None if token is None else token.get_secret_value()
+        )
 
         def at(base_url: str) -> ClientV2:
             return ClientV2(self._connect(base_url, auth, self.limits, to_error))

@@ -33,6 +33,7 @@ from bridge.settings.values import (
     MIN_SECRET_LENGTH,
     Network,
     check_database_url,
+    check_guid,
     check_header,
     check_header_name,
     check_host_names,
@@ -144,6 +145,9 @@ class Dotdigital(_Group):
     base_url: Url | None = _setting(None, "the account's region host", "https://r1-api.dotdigital.com")
     username: Text | None = _setting(None, "the API user's name", "apiuser-…", repr=False)
     password: SecretStr | None = _setting(None, "the API user's password", "…")
+    integration_token: Annotated[SecretStr, AfterValidator(check_guid)] | None = _setting(
+        None, "the tracking token of a verified integration, a GUID", "…"
+    )
     v3: V3 = _setting(V3.AUTO, "auto, never or always", "auto")
     events: bool = _setting(False, "true to read the events export (faster detection), else false", "false")
     events_name: Annotated[str, Field(min_length=1, max_length=50)] = _setting(

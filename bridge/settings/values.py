@@ -75,6 +75,13 @@ def check_secret_length(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def check_guid(secret: SecretStr) -> SecretStr:
+    """A GUID without braces."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", secret.get_secret_value()):
+        raise ValueError("is not a GUID written 00000000-0000-0000-0000-000000000000")
+    return secret
+
+
 def check_segment(secret: SecretStr) -> SecretStr:
     """Valid as one segment of a URL's path."""
     if not re.fullmatch(r"[A-Za-z0-9._~-]+", secret.get_secret_value()):

@@ -23,7 +23,7 @@ from bridge.core.mapping import (
 )
 from bridge.core.model import CHANNEL, Choice, PersonId, Side, TopicId, Who
 from bridge.core.ports import ReadReplica, Replica
-from bridge.dotdigital.client.access import basic_auth
+from bridge.dotdigital.client.access import ApiUserAuth
 from bridge.dotdigital.client.errors import to_error as judge_dotdigital
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
@@ -226,7 +226,7 @@ class DotdigitalImplementation:
         category = state.define_category(8, "Offers")
         state.define_preference(1003, "Daily", category)
         state.define_preference(1004, "Weekly", category)
-        auth = basic_auth(state.api_user.username, state.api_user.password)
+        auth = ApiUserAuth(state.api_user.username, state.api_user.password)
         limits = RateLimiter(clock=self.now, sleep=state.clock.advance)
         transport = _transport(self.side, url, auth, limits)
         parts = (ClientV2(transport), ClientV3(transport), MAPPING, self.now)

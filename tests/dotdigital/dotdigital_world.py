@@ -10,7 +10,7 @@ import httpx
 
 from bridge.core.model import PersonId, Side, TopicId, Who
 from bridge.core.writes import Evidence, Raise, Resubscribe, Withdrawal
-from bridge.dotdigital.client.access import basic_auth
+from bridge.dotdigital.client.access import ApiUserAuth
 from bridge.dotdigital.client.errors import to_error
 from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.sandbox.dotdigital import ApiUser, DotdigitalState
@@ -40,7 +40,7 @@ def transport_to(
     return Transport(
         side=Side.DOTDIGITAL,
         base_url=base_url,
-        auth=basic_auth(f" {USER.username} ", f"{USER.password}\n"),
+        auth=ApiUserAuth(f" {USER.username} ", f"{USER.password}\n"),
         throttle=throttle or RateLimiter(clock=clock, sleep=sleep),
         to_error=to_error,
         jitter=random.Random(1),

@@ -125,6 +125,7 @@ class Plan:
     erasure_key: str = "a long random word"
     rate: float = 5.0  # calls a second to MyPreferences
     events: bool = False
+    integration_token: str = ""
     opt_ins_max: int | None = None  # how many opt-ins at once are no mass change
 
     @property
@@ -167,6 +168,8 @@ class Live:
             "BRIDGE_DOTDIGITAL__V3": self.plan.v3,
             "BRIDGE_DOTDIGITAL__EVENTS": str(self.plan.events).lower(),
         }
+        if self.plan.integration_token:
+            found["BRIDGE_DOTDIGITAL__INTEGRATION_TOKEN"] = self.plan.integration_token
         if self.plan.opt_ins_max is not None:
             found["BRIDGE_BRAKES__RAISES_MAX"] = str(self.plan.opt_ins_max)
             found["BRIDGE_BRAKES__BURST_MAX"] = str(self.plan.opt_ins_max)

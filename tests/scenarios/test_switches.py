@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +42,22 @@ def test_an_ordinary_day_ends_in_agreement(
     assert live.run(full=True).written.writes == 0
     assert live.run().written.writes == 0
     assert _writes(live) == before
+
+
+def test_an_account_that_demands_an_integration_token_is_served(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = "9d3f0a1c-5b1e-4c52-8a66-1f0e7d2b9c44"
+    caplog.set_level(logging.DEBUG)
+    live = make(integration_token=token)
+    live.dotdigital.switches.integration_token = token
+    ann = live.add("ann", both={NEWS: IN})
+    live.started()
+    live.say(MINE, ann, NEWS, OUT)
+    live.until_quiet()
+    assert live.shows(ann) == (OUT, OUT)
+    assert token not in caplog.text
+    assert token.encode() not in (live.folder / "bridge.db").read_bytes()
 
 
 def _writes(live: Live) -> tuple[int, int]:

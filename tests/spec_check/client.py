@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bridge.core.errors import SideError
 from bridge.core.model import Side
-from bridge.dotdigital.client.access import basic_auth
+from bridge.dotdigital.client.access import ApiUserAuth
 from bridge.dotdigital.client.errors import to_error
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.wire import Addressee
@@ -109,7 +109,7 @@ def _transport(url: str) -> Transport:
     return Transport(
         side=Side.DOTDIGITAL,
         base_url=url,
-        auth=basic_auth("apiuser@example.com", "secret"),
+        auth=ApiUserAuth("apiuser@example.com", "secret"),
         throttle=RateLimiter(clock=lambda: datetime.now(UTC), sleep=time.sleep),
         to_error=to_error,
         jitter=random.Random(1),

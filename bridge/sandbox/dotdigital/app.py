@@ -136,6 +136,11 @@ def _serve(state: DotdigitalState, request: HttpRequest) -> HttpReply:
         return _forbidden()
     if not _signed_in(state, request.headers.get("authorization", ""), is_v3):
         return _unauthorized(is_v3)
+    wanted = state.switches.integration_token
+    if wanted and not hmac.compare_digest(
+        request.headers.get("x-ddg-integration-token", "").encode(), wanted.encode()
+    ):
+        return _forbidden()
     position = _service_position(state, path) if is_v3 else "there"
     if position != "there":
         return _no_resource() if position == "absent" else _forbidden()

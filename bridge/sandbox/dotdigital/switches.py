@@ -18,6 +18,9 @@ class DotdigitalSwitches(ServiceSwitches):
     """ApiEndpoint named by account-info; empty names this server. The real value ends in a slash."""
     untrimmed_credentials_on_v2: str = one_of("accepted", "refused")
     """White space round user or password was seen to pass on v2 and to fail on v3 (always refused there)."""
+    integration_token: str = ""
+    """The `x-ddg-integration-token` that every call must carry; empty: none is asked for. The header is
+    optional by its description; what a missing one is answered is not documented."""
     rate_limits: str = one_of("none", "tiered", "flat")
     """`tiered`: per minute, with headers, 429. `flat`: per rolling hour, 400 ERROR_APIUSAGE_EXCEEDED."""
     limit_low: int = 35
