@@ -63,7 +63,8 @@ def decide(
     decision = block_erased(shown, decision, now)  # 4
     decision = apply_double_opt_in(cell, decision, now.clocks, now.challenge_wait)
     decision = _apply_standing_hold(cell, decision)
-    return _await_channel(channel, decision) if under_channel else decision
+    decision = _await_channel(channel, decision) if under_channel else decision
+    return decision if topic.is_channel else _await_confirmation(channel, decision)
 
 
 def _must_wait(topic: Topic, cell: Cell) -> Wait | None:
@@ -106,6 +107,16 @@ def _await_channel(channel: Cell | None, decision: Decision) -> Decision:
         return decision
     unsure = Rule.UNSEEN if channel is None else _unsure(channel, Side.DOTDIGITAL)
     return Wait(unsure, (Side.DOTDIGITAL,)) if unsure else decision
+
+
+def _await_confirmation(channel: Cell | None, decision: Decision) -> Decision:
+    """No opt-in to a topic goes to a contact that has yet to confirm its sign-up: it would have no effect.
+    It is decided again once the contact's status has changed."""
+    seen = None if channel is None else channel.seen.get(Side.DOTDIGITAL)
+    if seen is None or seen.block is not Block.PENDING or not is_raise(decision):
+        return decision
+    goes_there = any(write.side is Side.DOTDIGITAL for write in writes_of(decision))
+    return Nothing(Rule.PENDING) if goes_there else decision
 
 
 def _under_channel(cell: Cell, channel: Cell | None) -> Cell:
@@ -381,7 +392,7 @@ def _apply_standing_hold(cell: Cell, decision: Decision) -> Decision:
         return decision
     if isinstance(decision, Held) and hold.reason == decision.rule and hold.state is HoldState.DISMISSED:
         return Nothing(Rule.DISMISSED)
-    if hold.reason in (Rule.REFUSED, Rule.NOT_HONOURED) and isinstance(decision, Act):
+    if hold.reason in (Rule.REFUSED, Rule.NOT_HONOURED, Rule.UNCONFIRMED) and isinstance(decision, Act):
         return _tried_before(hold, cell, decision)
     return decision
 

@@ -9,7 +9,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from bridge.core.mapping import Topic
-from bridge.core.model import CARRIED_OVER, Agreement, Choice, HoldState, Observation, Side, StandingHold
+from bridge.core.model import (
+    CARRIED_OVER,
+    Agreement,
+    Block,
+    Choice,
+    HoldState,
+    Observation,
+    Side,
+    StandingHold,
+)
 from bridge.core.writes import Adjustment, Raise, Withdrawal, Write
 
 
@@ -68,6 +77,7 @@ class Rule(StrEnum):
     FLIPPING = "flipping"
     OWN_WRITE = "own_write"
     UNREADABLE = "unreadable"
+    UNCONFIRMED = "unconfirmed"
     REFUSED = "refused"
     NOT_HONOURED = "not_honoured"
 
@@ -121,6 +131,7 @@ RULE_TEXT: Mapping[Rule, str] = {
     Rule.FLIPPING: "the topic was opted in twice within 30 days and opted out again; an operator decides",
     Rule.OWN_WRITE: "the opt-out is newer, but may be a late write of the bridge; an operator must decide",
     Rule.UNREADABLE: "one side cannot be read for this person",
+    Rule.UNCONFIRMED: "the contact has yet to confirm its sign-up, and Dotdigital ignores choices until then",
     Rule.REFUSED: "the side refused the write permanently",
     Rule.NOT_HONOURED: "the side accepted the write several times without effect",
     Rule.DIRECTION: "an opt-out that the mapping's direction does not allow",
@@ -236,4 +247,4 @@ def _is_withdrawn(topic: Topic, side: Side, seen: Observation) -> bool:
         return seen.consistent
     if side is Side.MYPREFERENCES or seen.choice is Choice.OPTED_IN:
         return False
-    return not topic.is_channel or seen.block is not None
+    return not topic.is_channel or seen.block not in (None, Block.PENDING)

@@ -16,12 +16,12 @@ from threading import Lock
 
 from bridge.core.clocks import sent_before
 from bridge.core.errors import NotFound, SideError, Verdict
-from bridge.core.model import PersonId, Who
+from bridge.core.model import Block, PersonId, Who
 from bridge.core.ports import KeyValue, Repaired, WriteResponse
 from bridge.dotdigital.client.v2 import ClientV2
-from bridge.dotdigital.client.wire import Json
+from bridge.dotdigital.client.wire import Json, OptInRow
 from bridge.dotdigital.preference_tree import opt_ins, put_body
-from bridge.dotdigital.views import newest_rows
+from bridge.dotdigital.views import contact_status, newest_rows
 
 _REPAIRS = 3  # writes of the whole tree for one change: each may cross another change of the person
 _APART = 2.0  # seconds between two writes whose dates are compared: they may be whole seconds
@@ -132,7 +132,13 @@ class TreeWriter:
     def _turned_on(self, who: Who, overlay: Mapping[int, bool], sent: Set[int]) -> set[int]:
         """Preferences sent as they had been read, and dated as the write is: they had been opted out of in
         between (Dotdigital 3.10, `dateModifed`)."""
-        dates = change_dates(self._v2, who)
+        status, rows = _rows(self._v2, who)
+        states = {number: row.is_opted_in for number, row in rows.items()}
+        if contact_status(status).block is Block.PENDING and not _in_force(states, overlay):
+            return (
+                set()
+            )  # a contact that has yet to confirm its sign-up ignored the write (Dotdigital 12, N1)
+        dates = _dates(rows)
         written = max((dates[number] for number in overlay if number in dates), default=None)
         if written is None:
             return set()
@@ -188,8 +194,17 @@ def _sent(states: Mapping[int, bool | None], overlay: Mapping[int, bool]) -> set
 
 def change_dates(v2: ClientV2, who: Who) -> dict[int, datetime]:
     """When each preference of a contact was last changed; none of one that v2 hides: it gets no mail."""
+    return _dates(_rows(v2, who)[1])
+
+
+def _rows(v2: ClientV2, who: Who) -> tuple[str | None, Mapping[int, OptInRow]]:
+    """The status of a contact, and the row that counts of each of its preferences."""
     try:
-        rows = newest_rows(v2.get_subscriptions_for_contact(email=who.address).rows)
+        found = v2.get_subscriptions_for_contact(email=who.address)
     except NotFound:
-        return {}
+        return None, {}
+    return None if found.contact is None else found.contact.status, newest_rows(found.rows)
+
+
+def _dates(rows: Mapping[int, OptInRow]) -> dict[int, datetime]:
     return {number: row.changed_at for number, row in rows.items() if row.changed_at is not None}

@@ -14,7 +14,6 @@ from bridge.core.decision import (
     RULE_TEXT,
     Act,
     Agree,
-    Decision,
     Held,
     Nothing,
     Rule,
@@ -26,7 +25,7 @@ from bridge.core.double_opt_in import challenge_state_after
 from bridge.core.errors import SideError
 from bridge.core.jobs import HEARTBEAT
 from bridge.core.latch import hold_ground, is_incomplete
-from bridge.core.model import CHANNEL, PersonId, Side, Who
+from bridge.core.model import CHANNEL, HoldState, PersonId, Side, StandingHold, Who
 from bridge.core.ports import batched, read_person, saves_calls
 from bridge.core.priority import Priority, keep_priority, with_priority
 from bridge.core.store_values import LedgerEntry, Settlement
@@ -262,7 +261,7 @@ def settle(run: RunContext, decisions: Sequence[CellDecision]) -> None:
         _note_challenge_state(run, one)
         if isinstance(one.decision, Held):
             _hold(run, one, one.decision)
-        elif one.cell.hold is not None and _ends_hold(one.decision):
+        elif one.cell.hold is not None and _ends_hold(one.cell.hold, one):
             run.state.holds.close(one.cell.person, one.topic.id)
     if settlements:
         run.state.cells.settle(run.id, settlements)
@@ -304,8 +303,12 @@ def _hold(run: RunContext, one: CellDecision, held: Held) -> None:
     )
 
 
-def _ends_hold(decision: Decision) -> bool:
-    """Whether a decision ends the hold that stood before it. An act keeps it until it is carried out."""
-    if isinstance(decision, Wait | Act):
+def _ends_hold(hold: StandingHold, one: CellDecision) -> bool:
+    """Whether a decision ends the hold that stood before it. An act keeps it until it is carried out; so does
+    an opt-in to a topic that was let through and awaits the confirmation of a sign-up."""
+    if isinstance(one.decision, Wait | Act):
         return False
-    return decision != Nothing(Rule.DISMISSED)
+    awaited = one.decision == Nothing(Rule.PENDING) and not one.topic.is_channel
+    if awaited and hold.state is HoldState.RELEASED:
+        return False
+    return one.decision != Nothing(Rule.DISMISSED)

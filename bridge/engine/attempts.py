@@ -49,6 +49,7 @@ class WriteOutcome(StrEnum):
     CHALLENGED = "challenged"
     UNPROVEN = "unproven"
     INEFFECTIVE = "unfollowed"
+    UNCONFIRMED = "unconfirmed"
     REFUSED = "refused"
     FAILED = "failed"
 
@@ -186,6 +187,8 @@ def end_attempts(run: RunContext, side: Side, ended: Sequence[tuple[int, WriteUn
             _hold(run, unit, Rule.REFUSED, str(result.error))
         elif result.outcome is WriteOutcome.INEFFECTIVE:
             _hold(run, unit, Rule.NOT_HONOURED, RULE_TEXT[Rule.NOT_HONOURED])
+        elif result.outcome is WriteOutcome.UNCONFIRMED:
+            _hold(run, unit, Rule.UNCONFIRMED, RULE_TEXT[Rule.UNCONFIRMED])
 
 
 def target(mapping: ConsentMapping, write: Write) -> str | None:
@@ -215,6 +218,7 @@ _STATES = {
     WriteOutcome.CHALLENGED: AttemptState.DONE,
     WriteOutcome.UNPROVEN: AttemptState.IN_DOUBT,
     WriteOutcome.INEFFECTIVE: AttemptState.FAILED,
+    WriteOutcome.UNCONFIRMED: AttemptState.FAILED,
     WriteOutcome.REFUSED: AttemptState.DEAD,
     WriteOutcome.FAILED: AttemptState.FAILED,
 }
@@ -284,6 +288,8 @@ def _hold(run: RunContext, unit: WriteUnit, rule: Rule, why: str) -> None:
     grounds = {cell.topic: hold_ground(cell) for cell in _cells(run, unit)}
     for topic in unit.topics:
         _, act = unit.person.acts[topic]
+        if rule is Rule.UNCONFIRMED and is_raise(act):
+            continue  # it is not sent again before the contact confirms: no operator is asked
         if rule is Rule.NOT_HONOURED and run.state.attempts.ineffective(person, topic) < NOT_HONOURED_MAX:
             continue
         run.state.holds.open(

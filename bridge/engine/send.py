@@ -10,7 +10,7 @@ from datetime import datetime
 
 from bridge.core.errors import Refused, SideError, TooLate, Verdict
 from bridge.core.mapping import Mapping
-from bridge.core.model import ConsentRecord, PersonId, Side, TopicId, Who, address_key
+from bridge.core.model import CHANNEL, Block, ConsentRecord, PersonId, Side, TopicId, Who, address_key
 from bridge.core.ports import (
     PersonView,
     Repaired,
@@ -169,9 +169,17 @@ class Sender:
                 # It may have sent a confirmation mail: where it cannot be known, it counts as sent.
                 return VerifiedWrite(WriteOutcome.CHALLENGED, shown, sent_at=sent_at)
             return VerifiedWrite(WriteOutcome.REFUSED, shown, _no_effect(unit.side), sent_at)
-        pending = any(seen.pending for seen in shown.topics.values())
-        outcome = WriteOutcome.UNPROVEN if pending else WriteOutcome.INEFFECTIVE
-        return VerifiedWrite(outcome, shown, sent_at=sent_at)
+        return VerifiedWrite(_without_effect(shown), shown, sent_at=sent_at)
+
+
+def _without_effect(shown: PersonView) -> WriteOutcome:
+    """What it means that a write was accepted and does not show: the side may not have finished it, or take
+    no choices before the person has confirmed a sign-up (Dotdigital 12, N1)."""
+    if any(seen.pending for seen in shown.topics.values()):
+        return WriteOutcome.UNPROVEN
+    channel = shown.topics.get(CHANNEL)
+    unconfirmed = channel is not None and channel.block is Block.PENDING
+    return WriteOutcome.UNCONFIRMED if unconfirmed else WriteOutcome.INEFFECTIVE
 
 
 def _count(counts: WriteCounts, unit: WriteUnit, result: VerifiedWrite) -> None:
@@ -179,7 +187,8 @@ def _count(counts: WriteCounts, unit: WriteUnit, result: VerifiedWrite) -> None:
     if result.outcome not in (WriteOutcome.FAILED, WriteOutcome.REFUSED):
         for write in unit.writes:
             counts.count(write)
-    failed = result.outcome in (WriteOutcome.FAILED, WriteOutcome.INEFFECTIVE)
+    without_effect = (WriteOutcome.INEFFECTIVE, WriteOutcome.UNCONFIRMED)
+    failed = result.outcome in (WriteOutcome.FAILED, *without_effect)
     counts.failed += failed and not isinstance(result.error, TooLate)
 
 

@@ -12,7 +12,17 @@ from bridge.core.address_change import lost_bindings
 from bridge.core.decision import Rule
 from bridge.core.erasure import ErasureSettings
 from bridge.core.merge_observation import CellKey, LastRead, PageMerge, StoredObservation, is_repeated
-from bridge.core.model import CHANNEL, Choice, Observation, PersonId, RunId, Side, TopicId, address_key
+from bridge.core.model import (
+    CHANNEL,
+    Block,
+    Choice,
+    Observation,
+    PersonId,
+    RunId,
+    Side,
+    TopicId,
+    address_key,
+)
 from bridge.core.ports import PersonView, batched
 from bridge.core.store_values import LedgerEntry, RecordResult
 from bridge.store import address_changes, cells, erasures, feeds, ledger, people
@@ -139,11 +149,17 @@ def record(
     cells.retry_people(conn, channels, now)  # a block that kept an opt-out of a topic away may be over
     if unsubscribe_withdraws_topics:
         dirtied += cells.make_people_dirty(conn, channels)
+    elif confirmed := [who for who in channels if _was_unconfirmed(page.before((who, CHANNEL)))]:
+        dirtied += cells.make_people_dirty(conn, confirmed)  # opt-ins to topics waited for that
     if named:
         address_changes.save_links(conn, named)
     entries += address_changes.transfer(conn, side, {*persons, *displaced}, now)
     read_again = tuple(dict.fromkeys((*page.read_again, *displaced)))
     return RecordResult(len(persons), len(page.changed), dirtied, read_again, left, tuple(entries))
+
+
+def _was_unconfirmed(seen: Observation | None) -> bool:
+    return seen is not None and seen.block is Block.PENDING
 
 
 # reading

@@ -348,6 +348,23 @@ BLOCKS: dict[str, GoldenCase] = {
         TOPIC,
         with_hold(CLEANED, Rule.NOT_HONOURED, HoldState.OPEN),
     ),
+    "An opt-out that an unconfirmed contact ignored is not for a person to decide, and is sent again": (
+        "hold unconfirmed (withdraw mypreferences)",
+        TOPIC,
+        with_hold(CLEANED, Rule.UNCONFIRMED, HoldState.OPEN),
+    ),
+    "No opt-in to a topic goes to a contact that has yet to confirm": (
+        "nothing: pending",
+        TOPIC,
+        cell(yes(20), no(5), WERE_OUT),
+        under(cell(yes(20), blocked(Block.PENDING), topic=EMAIL)),
+    ),
+    "An opt-out goes to a contact that has yet to confirm": (
+        "withdraw dotdigital: withdrawal_follows",
+        TOPIC,
+        cell(no(20), yes(5), WERE_IN),
+        under(cell(yes(20), blocked(Block.PENDING), topic=EMAIL)),
+    ),
     "Dismissed, it is not": (
         "nothing: dismissed",
         TOPIC,

@@ -148,6 +148,8 @@ def _target(
         failure = "GloballySuppressed", "The contact is suppressed beyond this account"
     elif v3_write.conflicts(account, found, write.identifiers):
         failure = "DuplicateIdentifier", "An identifier belongs to another contact"
+    elif v3_write.forbids_subscribing(account, found, write):
+        failure = "InvalidContactStatus", v3_write.NO_RESUBSCRIBE
     return found, failure
 
 

@@ -81,6 +81,11 @@ def write_opt_in(
     account.contacts.set_opt_in(contact, preference_id, opted_in, when)
 
 
+def ignores_preferences(account: Account, contact: StoredContact) -> bool:
+    """Whether preferences that the API writes to `contact` have no effect, as it has yet to confirm."""
+    return contact.status == wire.PENDING and account.switches.pending_preferences == "ignored"
+
+
 def keeps_from_deletion(account: Account, contact: StoredContact) -> bool:
     """Whether the service refuses to delete `contact`, as it is suppressed."""
     return contact.suppressed and account.switches.delete_suppressed == "refused"

@@ -66,6 +66,9 @@ class DotdigitalSwitches(ServiceSwitches):
     # v2 preferences
     put_preferences: str = one_of("merge", "replace")
     """PUT of a contact's preferences: leave unnamed ones alone, or opt out of them."""
+    pending_preferences: str = one_of("ignored", "applied")
+    """Preferences that the API writes to a PendingOptIn contact: without effect, though the answer is good,
+    as the vendor's own module notes; or applied. Its data fields are written either way."""
     put_preferences_suppressed: str = one_of("refused", "accepted")
     """PUT of a suppressed contact's preferences: ERROR_CONTACT_SUPPRESSED, or applied."""
     top_level_leaf: str = one_of("accepted", "refused")
@@ -116,6 +119,9 @@ class DotdigitalSwitches(ServiceSwitches):
     list_order: str = one_of("contact_id", "shuffled")
     v3_resubscribe_default: str = one_of("silent", "challenge")
     """resubscribeWithNoChallenge when absent: true by the specification, false by the vendor's engineers."""
+    v3_subscribe_pending: str = one_of("refused", "ignored")
+    """`status: subscribed` for a PendingOptIn contact: 400 "Channel status does not allow resubscribing", or
+    a good answer without effect."""
     v3_schema: str = one_of("published", "closed", "lenient")
     """Unknown properties of a request: refused where the specification closes an object, or in the whole
     contact, or ignored everywhere."""

@@ -91,6 +91,8 @@ def set_preferences_for_contact(account: Account, request: HttpRequest) -> HttpR
     choices = _choices(account, typed_body(request, list[_TreeChoice]))
     if account.switches.put_preferences == "replace":
         _opt_out_of_the_rest(choices, contact)
+    if consent.ignores_preferences(account, contact):
+        choices.clear()
     for preference_id, opted_in in choices.items():
         consent.write_opt_in(account, contact, preference_id, opted_in)
     return json_reply({"value": ""})

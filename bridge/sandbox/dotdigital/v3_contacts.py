@@ -78,6 +78,7 @@ def import_contact(account: Account, request: HttpRequest) -> HttpReply:
     if contact is None:
         identifiers.setdefault(identifier, value)
     v3_write.refuse_conflict(account, contact, identifiers)
+    v3_write.refuse_subscribing(account, contact, write)
     written, created = v3_write.upsert(account, contact, write, merge, identifiers)
     as_created = {"always_200": False, "always_201": True}.get(account.switches.v3_patch_status, created)
     return json_reply(render.v3_contact(account, written), 201 if as_created else 200)
@@ -103,6 +104,7 @@ def replace_contact(account: Account, request: HttpRequest) -> HttpReply:
     _refuse_given_ids(write)
     contact = _named(account, request)
     v3_write.refuse_conflict(account, contact, write.identifiers)
+    v3_write.refuse_subscribing(account, contact, write)
     contact.data_fields.clear()
     contact.lists.clear()
     lost = contact.opt_ins.keys() - {choice.id for choice in write.preferences}

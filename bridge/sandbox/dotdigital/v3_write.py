@@ -265,6 +265,22 @@ def conflicts(account: Account, contact: StoredContact | None, identifiers: dict
     return contact is not None and contact.binned and account.switches.binned_write == "refused"
 
 
+NO_RESUBSCRIBE = "Channel status does not allow resubscribing"
+
+
+def forbids_subscribing(account: Account, contact: StoredContact | None, write: ReplacedContact) -> bool:
+    """Whether a write is refused since it subscribes a contact that has yet to confirm."""
+    pending = contact is not None and contact.status == wire.PENDING and not contact.binned
+    refused = account.switches.v3_subscribe_pending == "refused"
+    return pending and refused and sent(write.email.status) == "subscribed"
+
+
+def refuse_subscribing(account: Account, contact: StoredContact | None, write: ReplacedContact) -> None:
+    """Raises V3Refusal 400 where a write may not subscribe its contact."""
+    if forbids_subscribing(account, contact, write):
+        raise V3Refusal(400, "contacts:badRequest", NO_RESUBSCRIBE)
+
+
 def upsert(
     account: Account,
     contact: StoredContact | None,
@@ -293,7 +309,7 @@ def upsert(
     contact.lists.update(write.lists)
     records, _ = consent_records(write, account.switches.v3_schema)
     contact.consent_records += [{**record, "dateTimeCreated": wire.render(now)} for record in records]
-    for choice in write.preferences:
+    for choice in () if consent.ignores_preferences(account, contact) else write.preferences:
         consent.write_opt_in(account, contact, choice.id, choice.is_opted_in)
     _set_status(account, contact, write, created)
     if write.data_fields or email_type or opt_in_type or write.lists or records:
@@ -316,7 +332,7 @@ def _set_status(account: Account, contact: StoredContact, write: ReplacedContact
         confirm = write.email.opt_in_type == "verifiedDouble" or account.switches.enforce_double_opt_in
         if contact.status == wire.SUBSCRIBED and contact.email is not None and confirm:
             consent.await_confirmation(account, contact)
-    elif status == "subscribed":
+    elif status == "subscribed" and contact.status != wire.PENDING:
         silent = write.email.resubscribe_options.resubscribe_with_no_challenge
         if silent is None:
             silent = account.switches.v3_resubscribe_default == "silent"
