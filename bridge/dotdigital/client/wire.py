@@ -60,7 +60,12 @@ class Suppression(_Wire, frozen=True):
     @property
     def status(self) -> str | None:
         """The reason, or where the row has none the contact's status."""
-        return self.reason or (self.suppressed_contact.status if self.suppressed_contact else None)
+        return self.reason or self.contact_status
+
+    @property
+    def contact_status(self) -> str | None:
+        """The status of the contact itself: that of its e-mail channel."""
+        return None if self.suppressed_contact is None else self.suppressed_contact.status
 
 
 class Addressee(_Wire, frozen=True):

@@ -163,7 +163,10 @@ def _suppressed_page(rows: Sequence[Suppression], read_at: datetime) -> Page:
     for row in rows:
         named = hint_of(row.suppressed_contact, f"{row.status} {row.date_removed}")
         view = views.from_suppression(row, read_at)
-        if view is not None and not views.is_gone(row.status):
+        # A contact that may be mailed by its own status may be suppressed on another channel only: it is
+        # read to tell (Dotdigital 12, N8).
+        mailed = views.is_subscribed(row.contact_status) and not views.is_subscribed(row.status)
+        if view is not None and not (mailed or views.is_gone(row.status)):
             found.append(view)
         elif named is not None:  # no address to bind it to, or deleted: then every topic has to be read
             hints.append(named)

@@ -14,6 +14,7 @@ from bridge.sandbox.dotdigital.v2_contacts import path_date, path_id, query_numb
 from bridge.sandbox.http import HttpReply, HttpRequest, json_reply
 
 _PAGE = 1000
+_SMS_REASONS = {"as_suppressed": wire.SUPPRESSED, "as_unsubscribed": wire.UNSUBSCRIBED}
 
 
 def get_suppressed_contacts_since_date(account: Account, request: HttpRequest) -> HttpReply:
@@ -62,7 +63,8 @@ def _suppressions(account: Account, request: HttpRequest, only_unsubscribed: boo
     select = query_number(request, "select", _PAGE, 1, _PAGE)
     skip = query_number(request, "skip", 0, 0)
     rows = _sorted_suppressions(account, path_date(request), only_unsubscribed)
-    return json_reply([render.suppression(contact) for contact in rows[skip : skip + select]])
+    reason = _SMS_REASONS.get(account.switches.sms_suppressions)
+    return json_reply([render.suppression(contact, reason) for contact in rows[skip : skip + select]])
 
 
 def _sorted_suppressions(account: Account, since: datetime, only_unsubscribed: bool) -> list[StoredContact]:
@@ -80,8 +82,8 @@ def _sorted_suppressions(account: Account, since: datetime, only_unsubscribed: b
     if switches.feed_lag_seconds:
         return build()
     read_as = (switches.feed_order, switches.since_date, switches.row_resolution)
-    pending = switches.pending_in_suppressed_feed
-    return account.cached((since, only_unsubscribed, pending, *read_as), build)
+    listed = (switches.pending_in_suppressed_feed, switches.sms_suppressions)
+    return account.cached((since, only_unsubscribed, *listed, *read_as), build)
 
 
 def _candidates(account: Account, only_unsubscribed: bool) -> Iterable[StoredContact]:
@@ -93,13 +95,18 @@ def _candidates(account: Account, only_unsubscribed: bool) -> Iterable[StoredCon
         found = (row for row in account.contacts.living() if row.status != wire.SUBSCRIBED)
     else:
         found = account.contacts.suppressed.values()
+    by_sms = _SMS_REASONS.get(account.switches.sms_suppressions)
+    if by_sms is not None and not (only_unsubscribed and by_sms != wire.UNSUBSCRIBED):
+        living = account.contacts.living()
+        mailed = (row for row in living if row.sms_removed is not None and row.status == wire.SUBSCRIBED)
+        found = (*found, *mailed)
     return (row for row in found if row.email is not None)
 
 
 def _since(account: Account, contact: StoredContact, since: datetime) -> bool:
     if not _visible(account, contact.suppression_changed):
         return False
-    moment = _at(account, contact.date_removed or contact.created)
+    moment = _at(account, contact.date_removed or contact.sms_removed or contact.created)
     return moment > since if account.switches.since_date == "exclusive" else moment >= since
 
 

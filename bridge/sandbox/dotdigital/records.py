@@ -49,6 +49,7 @@ class StoredContact:
     consent_records: list[dict[str, Any]] = field(default_factory=list)
     opt_ins: dict[int, StoredOptIn] = field(default_factory=dict)
     binned_at: datetime | None = None
+    sms_removed: datetime | None = None  # when the number was suppressed
     data_changed: datetime = field(init=False)
     preferences_changed: datetime = field(init=False)
     suppression_changed: datetime = field(init=False)

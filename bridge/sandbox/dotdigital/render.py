@@ -27,13 +27,15 @@ def v2_contact(contact: StoredContact, status: str | None = None) -> dict[str, A
     }
 
 
-def suppression(contact: StoredContact) -> dict[str, Any]:
-    """A row of the suppression feeds, and the answer to an unsubscribe."""
-    removed = contact.date_removed or contact.created
+def suppression(contact: StoredContact, by_sms: str | None = None) -> dict[str, Any]:
+    """A row of the suppression feeds, and the answer to an unsubscribe. `by_sms` is the reason shown where
+    only SMS is suppressed."""
+    only_sms = by_sms is not None and contact.sms_removed is not None and contact.status == wire.SUBSCRIBED
+    removed = (contact.sms_removed if only_sms else contact.date_removed) or contact.created
     return {
         "suppressedContact": v2_contact(contact),
         "dateRemoved": wire.render(removed),
-        "reason": wire.status_in_v2(contact.status),
+        "reason": by_sms if only_sms else wire.status_in_v2(contact.status),
     }
 
 
@@ -173,7 +175,8 @@ def _channels(contact: StoredContact) -> dict[str, Any]:
             "status": status,
         }
     if contact.mobile is not None:
-        channels["sms"] = {"countryCode": "GB", "status": "binned" if contact.binned else "subscribed"}
+        status = "subscribed" if contact.sms_removed is None else "suppressed"
+        channels["sms"] = {"countryCode": "GB", "status": "binned" if contact.binned else status}
     return channels
 
 

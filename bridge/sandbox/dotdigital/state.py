@@ -92,11 +92,19 @@ class DotdigitalState(Account):
         with self.lock:
             consent.suppress(self, self._get(contact_id), reason, _stamp(when))
 
+    def suppress_sms(self, contact_id: int) -> None:
+        """The person answers STOP to an SMS. E-mail goes on."""
+        with self.lock:
+            contact = self._get(contact_id)
+            contact.sms_removed = contact.suppression_changed = self.now()
+            self.contacts.version += 1
+
     def subscribe(self, contact_id: int) -> bool:
         """The person signs up again by a form. False where a block of another kind forbids it."""
         with self.lock:
             contact = self._get(contact_id)
-            if contact.status in _NOT_LIFTED_BY_THE_PERSON:
+            returns = contact.status == wire.SUPPRESSED and self.switches.suppressed_returns_by_form
+            if contact.status in _NOT_LIFTED_BY_THE_PERSON and not returns:
                 return False
             if contact.status != wire.SUBSCRIBED:
                 consent.restore(self, contact)

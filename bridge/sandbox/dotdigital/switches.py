@@ -50,6 +50,9 @@ class DotdigitalSwitches(ServiceSwitches):
     """Bulk suppress of a contact that is already unmailable: keep its reason, or make it Suppressed."""
     suppress_echo_of_unknown: str = one_of("without_email", "null_email")
     """A notFound row of an id: its schema types `email` as text; rows of known ids have null there."""
+    suppressed_returns_by_form: bool = False
+    """Whether a contact suppressed by the account's owner is mailable again once the person fills in a
+    sign-up form: one help page says never, another at once."""
     date_removed_on_repeat: str = one_of("kept", "moves")
     """dateRemoved when the same reason is stated again."""
     date_removed_on_reason_change: str = one_of("moves", "kept")
@@ -97,6 +100,9 @@ class DotdigitalSwitches(ServiceSwitches):
     """A change shows in the feeds only this long after it was made."""
     pending_in_suppressed_feed: bool = False
     """PendingOptIn contacts are rows of suppressed-since."""
+    sms_suppressions: str = one_of("not_listed", "as_suppressed", "as_unsubscribed")
+    """A contact suppressed by SMS only: no row of the suppression feeds, or one with that reason. The status
+    in the row is that of its e-mail channel."""
     min_contact_id: str = one_of("inclusive", "exclusive")
     foreign_preference_rows: bool = True
     """opt-ins-since shows each contact's rows of other preferences too."""

@@ -329,3 +329,40 @@ def test_what_a_suppression_follows(state: DotdigitalState, position: str, statu
     contact_id = state.add_contact(ANN, "Unsubscribed")
     state.change_email(contact_id, "ann@new.example.com")
     assert state.contact(contact_id).status == status
+
+
+@pytest.mark.parametrize(
+    ("position", "suppressed", "unsubscribed"),
+    [
+        ("not_listed", [], []),
+        ("as_suppressed", ["Suppressed"], []),
+        ("as_unsubscribed", ["Unsubscribed"], ["Unsubscribed"]),
+    ],
+)
+def test_a_block_of_sms_only_shows_in_the_feeds_by_the_switch(
+    http: httpx.Client,
+    state: DotdigitalState,
+    position: str,
+    suppressed: list[str],
+    unsubscribed: list[str],
+) -> None:
+    state.switches.sms_suppressions = position
+    contact_id = state.add_contact(ANN, mobile="447700900001")
+    state.suppress_sms(contact_id)
+    feeds = [_feed(http), _feed(http, path="/v2/contacts/unsubscribed-since/")]
+    assert [[row["reason"] for row in rows] for rows in feeds] == [suppressed, unsubscribed]
+    assert {row["suppressedContact"]["status"] for rows in feeds for row in rows} <= {"Subscribed"}
+    shown = http.get(f"/contacts/v3/email/{ANN}").json()["channelProperties"]
+    assert (shown["email"]["status"], shown["sms"]["status"]) == ("subscribed", "suppressed")
+
+
+@pytest.mark.parametrize("returns", [False, True])
+def test_a_form_brings_back_whom_the_owner_suppressed_by_the_switch(
+    state: DotdigitalState, returns: bool
+) -> None:
+    state.switches.suppressed_returns_by_form = returns
+    suppressed = state.add_contact(ANN, status="Suppressed")
+    complained = state.add_contact("bob@example.com", status="IspComplained")
+    assert state.subscribe(suppressed) is returns
+    assert state.contact(suppressed).status == ("Subscribed" if returns else "Suppressed")
+    assert not state.subscribe(complained)
