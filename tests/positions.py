@@ -15,7 +15,7 @@ MYPREFERENCES: tuple[tuple[str, Any], ...] = (
     ("put_keeps_preserve_flags", False), ("inactive_shows_preferences", False),
     ("all_locales_answered", True), ("event_times_eastern", True), ("empty_is_active_deletes", False),
     ("update_takes_paused", False), ("patch_failed_test_status", 409), ("patch_body", "object"),
-    ("import_polls", 3), ("export_keep_seconds", 60.0),
+    ("import_polls", 3), ("import_bad_records", "refuse_all"), ("export_keep_seconds", 60.0),
 )  # fmt: skip
 DOTDIGITAL: tuple[tuple[str, Any], ...] = (
     ("error_text", "error_prefix"), ("error_text", "trailing_space"), ("error_text", "no_code"),
@@ -40,6 +40,6 @@ DOTDIGITAL: tuple[tuple[str, Any], ...] = (
     ("v3_casing", "capital"), ("v3_patch_status", "always_201"), ("unknown_in_answers", True),
     ("binned_write", "refused"), ("caps_suppressed_patch", "refused"), ("failure_spelling", "pascal"),
     ("enforce_double_opt_in", True), ("rate_limits", "tiered"), ("rate_limits", "flat"),
-    ("untrimmed_credentials_on_v2", "refused"),
+    ("untrimmed_credentials_on_v2", "refused"), ("import_bad_entries", "refuse_all"),
 )  # fmt: skip
 ONLY_A_SWEEP_TELLS = {("opt_out_rows", False), ("preference_feeds_list_suppressed", False)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain, repeat
 from threading import Lock
@@ -23,6 +23,7 @@ from bridge.core.ports import KeyValue, Unrecorded, WriteResponse, WriteResult
 from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS, import_failure
 from bridge.dotdigital.client.v3 import LARGEST_BUNDLE, ClientV3, ImportChange
 from bridge.dotdigital.client.wire import ImportReport
+from bridge.dotdigital.write_batches import FEWEST
 
 Answer = WriteResult
 Heartbeat = Callable[[], None]
@@ -35,16 +36,32 @@ PAUSE = 5.0  # seconds before the first status calls
 _LONGER = (1, 2, 4, 8)  # times the first pause, before the next status calls
 _LONGEST = 12
 _TOO_LARGE = 413
+_REFUSALS_MAX = 40  # of bundles: what one bad entry among 5,000 takes, several times
 _OPERATION = "importContacts"
 KEY = "dotdigital.imports"
 _LASTS = {True: timedelta(hours=6), False: timedelta(minutes=30)}
 _LASTS_UNNAMED = {True: timedelta(hours=1), False: timedelta(0)}
 
 
+class ImportRefused(Refused):
+    """A whole import was refused, so that nothing of it was applied. That is no answer to the people in it:
+    one entry may be the reason, and each may be sent alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Active:
     job: ImportJob
     changes: Sequence[ImportChange]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is left to be sent, what is under way, what is known, and how many bundles were refused."""
+
+    waiting: list[list[ImportChange]]
+    active: list[_Active] = field(default_factory=list)
+    answers: dict[int, Answer] = field(default_factory=dict)
+    refusals: int = 0
 
 
 class ImportRunner:
@@ -68,9 +85,7 @@ class ImportRunner:
         """Import these changes. Returns for each contact id what the report says, which only a read back
         proves. Never raises for an import that fails."""
         began = self._clock()
-        answers: dict[int, Answer] = {}
-        waiting = list(bundles(changes))
-        active: list[_Active] = []
+        work = _Work(list(bundles(changes)))
         for turn in polls(
             (self._pause * times for times in chain(_LONGER, repeat(_LONGEST))),
             patience=PATIENCE,
@@ -79,47 +94,37 @@ class ImportRunner:
             heartbeat=heartbeat,
         ):
             if turn:
-                active = [one for one in active if not self._ended(one, answers)]
-            self._fill(waiting, active, answers, raises=raises)
-            if not active and (not waiting or self._clock() - began >= PATIENCE_FOR_ROOM):
+                work.active = [one for one in work.active if not self._ended(one, work.answers)]
+            self._fill(work, raises=raises)
+            if not work.active and (not work.waiting or self._clock() - began >= PATIENCE_FOR_ROOM):
                 break
-        _put(answers, waiting, _too_many())
-        _put(answers, [one.changes for one in active], _unknown("did not end in time"))
-        return answers
+        _put(work.answers, work.waiting, _too_many())
+        _put(work.answers, [one.changes for one in work.active], _unknown("did not end in time"))
+        return work.answers
 
     # sending
 
-    def _fill(
-        self,
-        waiting: list[list[ImportChange]],
-        active: list[_Active],
-        answers: dict[int, Answer],
-        *,
-        raises: bool,
-    ) -> None:
+    def _fill(self, work: _Work, *, raises: bool) -> None:
         """Send what may be sent now. What the account has no room for stays in `waiting`."""
-        while waiting and len(active) < AT_ONCE:
+        waiting = work.waiting
+        while waiting and len(work.active) < AT_ONCE:
             job = self._jobs.begin(raises=raises)
             try:
                 import_id = self._v3.import_contacts(waiting[0])
             except Throttled as error:
                 self._jobs.ended(job)
                 if error.code != TOO_MANY_IMPORTS:
-                    _put(answers, waiting, error)
+                    _put(work.answers, waiting, error)
                     waiting.clear()
                 return
             except OutcomeUnknown as error:  # it stays noted: it may be running
-                _put(answers, [waiting.pop(0)], error)
+                _put(work.answers, [waiting.pop(0)], error)
                 continue
             except SideError as error:
                 self._jobs.ended(job)
-                bundle = waiting.pop(0)
-                if error.status == _TOO_LARGE and len(bundle) > 1:
-                    waiting[:0] = [bundle[: len(bundle) // 2], bundle[len(bundle) // 2 :]]
-                else:
-                    _put(answers, [bundle], error)
+                _refused(work, waiting.pop(0), error)
                 continue
-            active.append(_Active(self._jobs.named(job, import_id), waiting.pop(0)))
+            work.active.append(_Active(self._jobs.named(job, import_id), waiting.pop(0)))
 
     # asking
 
@@ -139,6 +144,21 @@ class ImportRunner:
         self._jobs.ended(active.job)
         answers |= _read(report, active.changes)
         return True
+
+
+def _refused(work: _Work, bundle: list[ImportChange], error: SideError) -> None:
+    """Take note of a bundle that was refused as a whole. Its halves are sent again, to find the entry that is
+    the reason; few people, or those left after many refusals, are not tried by import again."""
+    work.refusals += 1
+    too_large = error.status == _TOO_LARGE
+    by_content = error.verdict in (Verdict.HOLD, Verdict.FIX_CONFIG)
+    if not (too_large or by_content):
+        _put(work.answers, [bundle], error)
+    elif len(bundle) > (1 if too_large else FEWEST) and (too_large or work.refusals <= _REFUSALS_MAX):
+        half = len(bundle) // 2
+        work.waiting[:0] = [bundle[:half], bundle[half:]]
+    else:
+        _put(work.answers, [bundle], error if too_large else _no_import(error))
 
 
 def bundles(changes: Sequence[ImportChange]) -> Iterator[list[ImportChange]]:
@@ -209,8 +229,15 @@ def _failure(code: str | None, out: bool) -> Answer:
     )  # fmt: skip
 
 
+def _no_import(error: SideError) -> SideError:
+    return ImportRefused(
+        error.what, side=Side.DOTDIGITAL, operation=_OPERATION,
+        status=error.status, code=error.code, hint=error.hint,
+    )  # fmt: skip
+
+
 def _rejected() -> SideError:
-    return Refused(
+    return ImportRefused(
         "Dotdigital's watchdog rejected a whole import.",
         side=Side.DOTDIGITAL, operation=_OPERATION, code="RejectedByWatchdog",
         hint="Ask Dotdigital support why; repeating it will not help.",
@@ -218,7 +245,7 @@ def _rejected() -> SideError:
 
 
 def _full() -> SideError:
-    return Refused(
+    return ImportRefused(
         "Dotdigital refused an import: the account's allowance of contacts is used up.",
         side=Side.DOTDIGITAL, operation=_OPERATION, code="ExceedsAllowedContactLimit",
         hint="Raise the account's contact allowance or remove contacts there.",

@@ -14,13 +14,11 @@ from bridge.dotdigital.client.codes import TOO_MANY_IMPORTS
 from bridge.dotdigital.client.v3 import ImportChange
 from bridge.dotdigital.client.wire import ContactV3
 from bridge.dotdigital.contact_writer import ContactWriter
-from bridge.dotdigital.importer import Answer, ImportRunner
+from bridge.dotdigital.importer import Answer, ImportRefused, ImportRunner
 from bridge.dotdigital.people import ContactListing
 from bridge.dotdigital.reader import DotdigitalReader
 from bridge.dotdigital.tree_writer import TreeWriter
 from bridge.dotdigital.write_batches import of_channel, prefers_import, split
-
-_REFUSED_WHOLE = frozenset({"RejectedByWatchdog", "ExceedsAllowedContactLimit"})
 
 
 class DotdigitalReplica(DotdigitalReader):
@@ -144,4 +142,4 @@ def _was_refused_whole(answer: Answer) -> bool:
     """Whether the whole import was refused, so that nothing of it was applied."""
     if isinstance(answer, Throttled):
         return answer.code == TOO_MANY_IMPORTS
-    return isinstance(answer, SideError) and answer.code in _REFUSED_WHOLE
+    return isinstance(answer, ImportRefused)

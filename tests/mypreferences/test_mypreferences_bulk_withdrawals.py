@@ -233,6 +233,16 @@ def test_what_validation_refuses_is_sent_by_itself_and_says_why(world: World) ->
     assert [choice(world, who) for who in people] == [2] * 6
 
 
+def test_one_record_that_has_a_whole_call_refused_is_the_only_one_refused(world: World) -> None:
+    world.state.switches.import_bad_records = "refuse_all"
+    people = people_at(world)
+    sent = requests(people[:5], NEWS) + requests(people[5:], NEWS, GONE)
+    results = send(world, sent, NEWS, OFFERS, PROFILING, GONE)
+    assert results[:5] == [WriteResponse.ACCEPTED] * 5
+    assert [type(item) for item in results[5:]] == [MappingStale]
+    assert [choice(world, who) for who in people] == [2] * 6
+
+
 def test_many_refusals_in_a_row_are_not_checked_one_by_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from bridge.core.model import Side
 from bridge.engine.run import RunOptions, run_once
+from bridge.sandbox.faults import InjectedFault
 from tests.scenarios.conftest import Make
-from tests.scenarios.live import IN, NEWS, OUT, PROFILING, THEIRS, Live
+from tests.scenarios.live import IN, MINE, NEWS, OUT, PROFILING, THEIRS, Live
 
 PEOPLE = 104
 
@@ -76,6 +78,32 @@ def test_a_person_who_cannot_be_written_is_held_and_delays_nobody_else(make: Mak
     assert {live.theirs(address, NEWS) for address in people} == {OUT}
     assert {live.mine(address, NEWS) for address in people if address != people[7]} == {OUT}
     assert live.held(), "too many profiles share an address"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [MINE, THEIRS])
+def test_a_refused_job_holds_nobody_but_the_entry_that_is_refused_alone(make: Make, side: Side) -> None:
+    """120 opt-outs; one entry has every job refused that it is in, and its own call as well."""
+    live = make(rate=1000.0)
+    people = [live.add(f"p{number}", both={NEWS: IN}) for number in range(120)]
+    live.started()
+    for address in people:
+        live.say(side.other, address, NEWS, OUT)
+    jobs = "stageImport" if side is MINE else "importContacts"
+    alone = "updateProfilePost" if side is MINE else "importContact"
+    state = live.mypreferences if side is MINE else live.dotdigital
+    body = '{"Message": "Not valid."}' if side is MINE else '{"errorCode": "contacts:badRequest"}'
+    for operation, times in ((jobs, 1 if side is MINE else 1000), (alone, 2 if side is MINE else 1)):
+        state.faults.add(InjectedFault(operation, "status", status=400, body=body, times=times))
+    live.run()
+    shown = [live.shows(address) for address in people]
+    assert sum(one != (OUT, OUT) for one in shown) <= 1
+    assert len(live.held()) <= 1
+    state.faults.clear()
+    live.run()
+    live.run()
+    assert {live.shows(address) for address in people} == {(OUT, OUT)}
+    assert live.held() == []
 
 
 @pytest.mark.slow

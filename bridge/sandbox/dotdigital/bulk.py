@@ -55,6 +55,10 @@ def import_contacts(account: Account, request: HttpRequest) -> HttpReply:
         problems = [one for entry in wanted.contacts for one in _read(account, entry)[1]]
         if problems:
             raise v3_write.bad_request(*problems[:10])
+    if account.switches.import_bad_entries == "refuse_all" and not all(
+        _is_applicable(account, entry) for entry in wanted.contacts
+    ):
+        raise v3_write.bad_request(("contacts", "An entry is not valid"))
     return json_reply({"importId": submit(account, wanted.contacts, wanted.merge_option).id}, 202)
 
 
@@ -107,6 +111,19 @@ def _read(account: Account, entry: Any) -> tuple[ImportedContact, list[tuple[str
     if not isinstance(entry, dict):
         return ImportedContact(), [("contacts", "The contact is not an object")]
     return read_contact(entry, ImportedContact, account.switches.v3_schema)
+
+
+def _is_applicable(account: Account, entry: Any) -> bool:
+    """Whether an entry could be applied by itself."""
+    write, problems = _read(account, entry)
+    match = write.match_identifier if isinstance(write.match_identifier, str) else None
+    value = None if match is None else write.identifiers.get(match)
+    return (
+        not problems
+        and match is not None
+        and value is not None
+        and not _target(account, write, match, value)[1]
+    )
 
 
 def _apply(account: Account, job: BulkImport, entry: Any, seen: set[tuple[str, str]]) -> None:

@@ -146,6 +146,9 @@ class DotdigitalSwitches(ServiceSwitches):
     """The largest body of an import; 413 beyond it."""
     import_type_errors: str = one_of("in_report", "at_once")
     """Wrong types in an import: shown by its report only, as clients found, or the call is refused."""
+    import_bad_entries: str = one_of("in_report", "refuse_all")
+    """An entry that cannot be applied, as for a contact that is blocked everywhere: a failure in the report,
+    or the whole call is refused, as it was seen to be."""
     import_summary: str = one_of("null", "missing")
     """`summary` while an import runs."""
     import_polls: int = 1

@@ -69,12 +69,15 @@ def initiate(call: MyPreferencesCall) -> HttpReply:
 
 
 def stage(call: MyPreferencesCall) -> HttpReply:
-    """Import: Stage. A record that fails keeps no other out."""
+    """Import: Stage. A record that fails keeps no other out, unless by switch."""
     token, job = _job(call)
     if len(call.request.body) > call.account.switches.import_body_max:
         raise MyPreferencesRefusal(413, "The request is too large.")
     _refuse_executed(job)
     records = call.body(StageBody).user_profile_preferences
+    if call.account.switches.import_bad_records == "refuse_all":
+        for record in records:  # raises for the first that is not valid
+            call.account.checker.profile(read(record, ProfileBody))
     job.status = "Staging"
     for record in records:
         job.received += 1

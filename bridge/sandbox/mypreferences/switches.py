@@ -79,6 +79,8 @@ class MyPreferencesSwitches(ServiceSwitches):
     """Life of an import's token: the text says six hours, the attribute twelve."""
     import_body_max: int = 25 * 1024 * 1024
     """The largest body of records, in bytes."""
+    import_bad_records: str = one_of("in_exceptions", "refuse_all")
+    """A staged record that is not valid: kept out by itself, or the whole call is refused."""
     import_seconds: float = 0.0
     """How long an executed import waits before it is carried out."""
     import_polls: int = 1
