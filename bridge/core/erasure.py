@@ -48,18 +48,19 @@ class ErasureKey:
         self.id = self._digest(_WHICH)[:16]
 
     def token(self, address: str) -> str:
-        """The hash of an address, the same for every way to write it."""
-        return self._hash(address_key(address))
+        """The hash of an address, the same for every way to write it, and of no other address."""
+        return self._digest(b"address, lower case:" + address_key(address).encode())
 
     def tokens(self, address: str) -> list[str]:
-        """All hashes by which a marker may know an address. Those of earlier versions are of the case folded
-        address, composed or not, and may mean one that only looks alike: it then counts as erased too."""
+        """All hashes by which a marker may know an address, today's first."""
+        return [self.token(address), *self.earlier_tokens(address)]
+
+    def earlier_tokens(self, address: str) -> list[str]:
+        """Those of earlier versions. They are of the case folded address, composed or not, and may mean one
+        that only looks alike: it then counts as erased too."""
         key = address_key(address)
         forms = (key, key.casefold(), unicodedata.normalize("NFD", key).casefold())
-        return [self._hash(form) for form in dict.fromkeys(forms)]
-
-    def _hash(self, form: str) -> str:
-        return self._digest(b"address:" + form.encode())
+        return [self._digest(b"address:" + form.encode()) for form in dict.fromkeys(forms)]
 
     def _digest(self, text: bytes) -> str:
         return hmac.new(self._secret, text, hashlib.sha256).hexdigest()

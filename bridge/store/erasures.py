@@ -40,6 +40,11 @@ _KEYS = sa.select(
 )
 _MARKERS = sa.select(_e.token, _e.erased_at, _e.finished_at, _e.known).where(among(_e.token, "tokens"))
 _DROP_FINISHED = sa.delete(t.erased).where(among(_e.token, "tokens"), _e.finished_at.is_not(None))
+_FINISH_EARLIER = (
+    sa.update(t.erased)
+    .where(among(_e.token, "tokens"), _e.finished_at.is_(None))
+    .values(finished_at=param("at", _e.finished_at))
+)
 _UNFINISHED = count_of(t.erased, _e.finished_at.is_(None))
 _OF_OTHER_KEYS = _e.key_id != sa.bindparam("mine")
 _COUNT_UNREADABLE = count_of(t.erased, _OF_OTHER_KEYS)
@@ -89,6 +94,7 @@ class ErasureStore:
         with self._unit.write() as conn:
             now = self._unit.clock()
             _save(conn, address, key, erased_at=now, finished_at=now, known=_known_out(known))
+            conn.execute(_FINISH_EARLIER, {"tokens": key.earlier_tokens(address), "at": now})
             persons = list(people.by_keys(conn, [address_key(address)]).values())
             _wipe(conn, persons, now)
             ledger.append(conn, None, [LedgerEntry("erased", report, next(iter(persons), None))], now)
@@ -223,12 +229,20 @@ def _markers(conn: sa.Connection, keys: Iterable[str], key: ErasureKey | None) -
     for some in batched(tokens):
         for row in conn.execute(_MARKERS, {"tokens": some}):
             finished = row.finished_at is not None
-            found[tokens[row.token]] = ErasureMarker(row.erased_at, _known_in(row.known), finished)
+            marker = ErasureMarker(row.erased_at, _known_in(row.known), finished)
+            for one in tokens[row.token]:
+                if one not in found or found[one].at <= marker.at:
+                    found[one] = marker
     return found
 
 
-def _tokens(keys: Iterable[str], key: ErasureKey | None) -> dict[str, str]:
-    return {} if key is None else {token: one for one in keys for token in key.tokens(one)}
+def _tokens(keys: Iterable[str], key: ErasureKey | None) -> dict[str, list[str]]:
+    """The address keys that each token may mean: of two that only look alike, both."""
+    found: dict[str, list[str]] = {}
+    for one in keys:
+        for token in () if key is None else key.tokens(one):
+            found.setdefault(token, []).append(one)
+    return found
 
 
 def _save(conn: sa.Connection, address: str, key: ErasureKey, **values: object) -> None:

@@ -163,6 +163,27 @@ def test_addresses_that_only_look_alike_are_two() -> None:
     assert address_key("sub.scriber@example.com") != address_key("subscriber@example.com")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ann@weiß.example", "ann@weiss.example"),
+        ("stra\u1e9ee@example.com", "strasse@example.com"),
+        ("\ufb01n@example.com", "fin@example.com"),
+        ("\u017fam@example.com", "sam@example.com"),
+        ("\u0131an@example.com", "ian@example.com"),
+        ("\u0130an@example.com", "ian@example.com"),
+        ("\u03c2@example.com", "\u03c3@example.com"),
+        ("ann\uff10@example.com", "ann0@example.com"),
+        ("ann+news@example.com", "ann@example.com"),
+        ("\u0430nn@example.com", "ann@example.com"),
+    ],
+)
+def test_no_two_addresses_that_a_side_tells_apart_have_one_key(one: str, other: str) -> None:
+    """The sides compare in lower case: a letter that only case folding or compatibility makes equal to others
+    is another letter to them."""
+    assert address_key(one) != address_key(other)
+
+
 def test_an_observation_is_silent_about_what_it_was_not_told() -> None:
     seen = Observation(Choice.UNSET, datetime(2025, 1, 1, tzinfo=UTC))
     assert (seen.changed_at, seen.block, seen.frequencies) == (None, None, ())

@@ -49,6 +49,20 @@ def test_files_stay_short_enough_to_read() -> None:
     assert {name: count for name, count in counts.items() if count > MOST_LINES} == {}
 
 
+def test_addresses_are_compared_by_their_key_alone() -> None:
+    """Comparing them in any other way makes one person of two, or two of one."""
+    own_way = re.compile(
+        r"(?:address|mail)(?:\(\w*\))?(?:\.strip\(\))?\.(?:casefold|lower|upper)\(", re.IGNORECASE
+    )
+    allowed = {"bridge/core/model.py"}  # the key itself
+    found = {
+        shown(path)
+        for path in python("bridge")
+        if "sandbox" not in path.parts and own_way.search(text_of(path))
+    }
+    assert found - allowed == set()
+
+
 def test_the_top_level_holds_known_folders_only() -> None:
     tops = {path.relative_to(ROOT).parts[0] for path in files() if path.parent != ROOT}
     assert tops <= FOLDERS

@@ -115,3 +115,33 @@ def test_a_topic_that_was_refused_stays_refused_when_the_owners_block_goes(make:
     live.dotdigital.subscribe(live.contact(ada))
     days(live, 2, full=True)
     assert live.shows(ada) == (OUT, OUT)
+
+
+@pytest.mark.parametrize("reason", ["HardBounced", "SoftBounced", "MailBlocked", "Suppressed"])
+@pytest.mark.parametrize("feeds_tell", [False, True])
+def test_a_topic_opt_out_that_a_block_had_refused_is_delivered_once_the_block_is_gone(
+    make: Make, reason: str, feeds_tell: bool
+) -> None:
+    """An account without v3 takes no preferences of contacts that cannot be mailed."""
+    live = make(v3="never")
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    live.unsubscribe(ada, reason)
+    live.run()
+    live.say(MINE, ada, NEWS, OUT)
+    report = live.run()
+    assert live.shows(ada) == (OUT, IN)
+    blocked = [(EMAIL, "controller")] if reason == "Suppressed" else []
+    assert live.held() == [*blocked, (NEWS, "refused")]
+    assert not report.in_sync
+    with live.dotdigital.lock:
+        contact = live.dotdigital.contacts.by_id[live.contact(ada)]
+        live.dotdigital.contacts.set_status(contact, "Subscribed", None)
+    if feeds_tell:  # a person is read again for another reason
+        live.run(full=True)
+    else:
+        live.clock.advance(86_400)
+    live.run()
+    live.run()
+    assert live.shows(ada) == (OUT, OUT)
+    assert live.held() == []

@@ -96,6 +96,57 @@ def test_a_record_shared_with_another_person_is_still_read(store: Store, run: Ru
     assert [kept.hint.id for kept in store.retry_queue.of(MINE)] == ["a"]
 
 
+@pytest.mark.parametrize("other", ["straße@example.com", "anna@example.com"])
+@pytest.mark.parametrize("other_first", [False, True])
+def test_an_erased_person_stays_erased_in_a_page_with_one_who_looks_alike(
+    store: Store, run: RunId, clock: Clock, other: str, other_first: bool
+) -> None:
+    erase(store, clock, "strasse@example.com")
+    page = [news("strasse@example.com", IN, 4000, "a"), news(other, IN, 4000, "b", changed_at=at(5000))]
+    store.observations.record(page[::-1] if other_first else page, MINE, run=run)
+    assert store.people.find("strasse@example.com") is None
+    assert store.people.find(other) is not None
+
+
+def test_an_opt_in_of_one_person_ends_no_erasure_of_one_who_looks_alike(
+    store: Store, run: RunId, clock: Clock
+) -> None:
+    erase(store, clock, "strasse@example.com")
+    store.observations.record([news("straße@example.com", IN, 4000, "b", changed_at=at(3990))], MINE, run=run)
+    assert cell(store, "straße@example.com").erased_at is None
+    store.observations.record([news("strasse@example.com", IN, 4100, "a", changed_at=at(-60))], MINE, run=run)
+    assert store.people.find("strasse@example.com") is None
+
+
+def test_repeating_an_erasure_that_an_earlier_version_began_finishes_it(
+    store: Store, clock: Clock, state_url: str
+) -> None:
+    assert KEY.key is not None
+    row = {"token": KEY.key.earlier_tokens(ANN)[0], "key_id": KEY.key.id, "erased_at": at(-60), "known": {}}
+    engine = make_engine(state_url)
+    with engine.begin() as conn:
+        conn.execute(sa.insert(t.erased), row)
+    engine.dispose()
+    assert store.erasures.unfinished() == 1
+    erase(store, clock)
+    assert store.erasures.unfinished() == 0
+
+
+def test_erasing_one_person_removes_nothing_of_one_who_looks_alike(
+    store: Store, run: RunId, clock: Clock
+) -> None:
+    alike = ["straße@example.com", "someone@straße.example", "someone@strasse.example"]
+    page = [news(one, IN, 1, str(number)) for number, one in enumerate(["strasse@example.com", *alike])]
+    store.observations.record(page, MINE, run=run)
+    erase(store, clock, "strasse@example.com")
+    assert store.people.find("strasse@example.com") is None
+    for one in alike:
+        assert cell(store, one).seen[MINE].opted_in
+    erase(store, clock, "someone@straße.example")
+    assert store.people.find("someone@straße.example") is None
+    assert cell(store, "someone@strasse.example").seen[MINE].opted_in
+
+
 @pytest.mark.parametrize("side", [MINE, THEIRS])
 @pytest.mark.parametrize("said", [None, -60, 0])
 def test_an_old_opt_in_makes_nobody_known_again(
