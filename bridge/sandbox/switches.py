@@ -31,6 +31,9 @@ class ServiceSwitches:
     refused_writes: int = 0
     """The status with which every write about people is refused; 0: none is."""
 
+    surplus_rights: bool = False
+    """Whether the API user may read what a consent bridge has no use for, beside what it needs."""
+
     def __setattr__(self, name: str, value: Any) -> None:
         known = type(self).__dataclass_fields__
         if name not in known:

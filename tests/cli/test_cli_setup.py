@@ -191,3 +191,62 @@ def test_the_schema_of_the_mapping_is_one_json_document(call: Call) -> None:
     document = call("mapping", "schema").json
     assert document["$schema"].startswith("https://json-schema.org/")
     assert call("mapping", "schema", "--json").json == document
+
+
+@pytest.mark.parametrize("position", [False, True])
+def test_the_doctor_names_a_missing_right_to_view_profiles(
+    cli_world: CliWorld, call: Call, position: bool
+) -> None:
+    cli_world.services.mypreferences.switches.no_match_is_404 = position
+    assert "Profiles can be read" in call("doctor").out
+    cli_world.services.mypreferences.forbidden.add("retrieveProfilesByEmail")
+    result = call("doctor", "--json")
+    assert result.code == 5
+    bad = [check for check in result.json["checks"] if check["state"] == "bad"]
+    assert any("retrieveProfilesByEmail" in check["what"] for check in bad)
+    assert not any("nobody@" in check["what"] for check in bad)
+
+
+def test_the_doctor_is_quiet_where_the_users_have_the_least_rights(cli_world: CliWorld, call: Call) -> None:
+    result = call("doctor", "--json")
+    assert result.code == 0
+    states = {check["state"] for check in result.json["checks"] if "beyond need" in check["what"]}
+    assert states == {"good"}
+    assert not [check for check in result.json["checks"] if "never needs" in check["what"]]
+
+
+def test_the_doctor_warns_of_rights_that_the_bridge_never_needs(cli_world: CliWorld, call: Call) -> None:
+    cli_world.services.mypreferences.switches.surplus_rights = True
+    result = call("doctor", "--json")
+    assert result.code == 0
+    [found] = [check for check in result.json["checks"] if "never needs" in check["what"]]
+    assert (found["section"], found["state"]) == ("MyPreferences", "warn")
+    assert "types of groups" in found["what"]
+    assert "User Groups" in found["mend"]
+
+
+def test_rights_that_nobody_can_take_away_are_a_note(cli_world: CliWorld, call: Call) -> None:
+    cli_world.services.dotdigital.switches.surplus_rights = True
+    result = call("doctor", "--json")
+    assert result.code == 0
+    [found] = [check for check in result.json["checks"] if "may also read" in check["what"]]
+    assert (found["section"], found["state"]) == ("Dotdigital", "good")
+    assert "campaigns" in found["what"]
+
+
+@pytest.mark.parametrize("kind", ["reset", "html", "status"])
+def test_a_read_beyond_need_that_fails_is_no_problem_of_the_setup(
+    cli_world: CliWorld, call: Call, kind: str
+) -> None:
+    for operation, service in (
+        ("retrieveGroupTypes", cli_world.services.mypreferences),
+        ("get-campaigns", cli_world.services.dotdigital),
+    ):
+        service.faults.add(InjectedFault(operation, kind, status=500, times=9))
+    assert call("doctor").code == 0
+
+
+def test_nothing_beyond_need_is_tried_where_the_sign_in_fails(cli_world: CliWorld, call: Call) -> None:
+    calls = cli_world.services.dotdigital.calls
+    call("doctor", DOTDIGITAL__PASSWORD="wrong")
+    assert calls.count("get-campaigns") == 0

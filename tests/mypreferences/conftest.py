@@ -29,7 +29,9 @@ def state() -> MyPreferencesState:
         ProgramConfig("DEALS", "Deals", (FilterConfig("DEALS_APP", "Solicit"),)),
     )
     config = sample_config(programs=programs, couplings=(Coupling("Profiling", "OFFERS_EMAIL"),))
-    return MyPreferencesState(config, SandboxClock(NOON, frozen=True))
+    state = MyPreferencesState(config, SandboxClock(NOON, frozen=True))
+    state.switches.surplus_rights = True  # every method of the client is tried
+    return state
 
 
 @pytest.fixture

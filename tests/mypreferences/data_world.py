@@ -46,7 +46,9 @@ def a_state() -> MyPreferencesState:
         consent_types=(ConsentTypeConfig("EmailMarketing"), ConsentTypeConfig("Profiling")),
         couplings=(Coupling("Profiling", "NEWS_CALL"),),
     )
-    return MyPreferencesState(config, SandboxClock(NOON, frozen=True))
+    state = MyPreferencesState(config, SandboxClock(NOON, frozen=True))
+    state.switches.surplus_rights = True  # every method of the client is tried
+    return state
 
 
 def pref(filter_id: str, kind: int, at: str | None = AT) -> Preference:

@@ -374,6 +374,7 @@ def scrub_response(response: Any) -> Any:
 @contextmanager
 def at_the_sandbox(episode: Episode) -> Iterator[World]:
     state = MyPreferencesState(clock=SandboxClock(NOON, frozen=True))
+    state.switches.surplus_rights = True
     if not RECORDING:
         yield World(state, NOWHERE)
         return

@@ -66,7 +66,9 @@ def state() -> MyPreferencesState:
         program_groups=(top,),
         type_consents=(("Primary", "EmailMarketing"),),
     )
-    return MyPreferencesState(config, SandboxClock(NOON, frozen=True))
+    state = MyPreferencesState(config, SandboxClock(NOON, frozen=True))
+    state.switches.surplus_rights = True  # every method of the client is tried
+    return state
 
 
 def filters(programs: Iterable[Program] | None) -> dict[str, list[str]]:

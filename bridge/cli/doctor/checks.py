@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bridge.cli.doctor.findings import DOTDIGITAL, MYPREFERENCES, Findings
 from bridge.cli.output import SIDES, ExitCode, join_words, plural
 from bridge.cli.status import schedule_of
-from bridge.core.errors import Forbidden, NotFound, SideError, SignInRefused
+from bridge.core.errors import Ambiguous, Forbidden, NotFound, SideError, SignInRefused
 from bridge.core.model import Side
 from bridge.engine.sync_facts import state_of_sync
 from bridge.settings.exposure import exposed_files
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from bridge.app import App
     from bridge.cli.live_catalogue import CatalogueRead
     from bridge.core.catalogue import Catalogue
+    from bridge.mypreferences.client import MyPreferencesClient
     from bridge.store import Store
 
 _NTP = "Synchronise this machine's clock (NTP)."
 _SECOND = timedelta(seconds=1)
+_NOBODY = "nobody@consent-bridge.invalid"  # a search that finds nobody proves the permission as well
 
 
 def settings(app: App, findings: Findings) -> None:
@@ -157,10 +159,23 @@ def mypreferences(app: App, findings: Findings) -> None:
             "Set BRIDGE_MYPREFERENCES__SEGMENT (or __SEGMENT_GROUP) to one that contains everybody.",
         )
     _permitted(findings, MYPREFERENCES, "ConsentTypes", client.retrieve_consent_types)
+    _permitted(findings, MYPREFERENCES, "Profiles", lambda: _search(client))
     asked = app.options.clock()
     times: list[datetime | None] = []
     if _permitted(findings, MYPREFERENCES, "Events", lambda: times.append(events())) and times[0] is not None:
         _skew(app, findings, MYPREFERENCES, asked, times[0])
+
+
+def _search(client: MyPreferencesClient) -> None:
+    """Search for nobody: what is refused then is the permission, not that too many were found."""
+    try:
+        client.retrieve_profiles_by_email(_NOBODY)
+    except Ambiguous as error:
+        raise Forbidden(
+            "The MyPreferences user may not search for profiles (retrieveProfilesByEmail).",
+            side=error.side, operation=error.operation, status=error.status,
+            hint="Give the User Group of BRIDGE_MYPREFERENCES__USER_ID this permission.",
+        ) from None  # fmt: skip
 
 
 def dotdigital(app: App, findings: Findings) -> None:

@@ -87,7 +87,7 @@ def doctor(
 
 def _run_checks(settings: Any, findings: Findings) -> None:
     from bridge.app import App, Options
-    from bridge.cli.doctor import checks, feeds
+    from bridge.cli.doctor import checks, feeds, surplus
     from bridge.cli.output import show_progress
 
     with show_progress() as progress, App(settings, Options(read_timeout=READ_TIMEOUT, tries=1)) as app:
@@ -101,6 +101,8 @@ def _run_checks(settings: Any, findings: Findings) -> None:
             checks.own_edits,
             checks.dotdigital,
             checks.profile_identifier,
+            surplus.mypreferences,
+            surplus.dotdigital,
             feeds.check_polling,
             checks.catalogues,
         )

@@ -43,6 +43,10 @@ class Findings:
     def good(self, section: str, what: str) -> None:
         self.all.append(Finding(section, FindingState.GOOD, what))
 
+    def note(self, section: str, what: str, hint: str) -> None:
+        """Something to know, which is no problem."""
+        self.all.append(Finding(section, FindingState.GOOD, what, hint))
+
     def warn(self, section: str, what: str, hint: str) -> None:
         self.all.append(Finding(section, FindingState.WARN, what, hint))
 

@@ -93,6 +93,8 @@ ROUTES = RouteTable(
         _v2("GET", _CHOICES_SINGULAR, HIGH, v2_preferences.get_preferences_for_contact),
         _v2("GET", "/contacts/{contactIdentifier}", HIGH, v2_contacts.get_contact),
         _v2("DELETE", "/contacts/{contactIdentifier}", MEDIUM, v2_contacts.delete_contact),
+        _v2("GET", "/campaigns", MEDIUM, v2_contacts.get_campaigns),
+        _v2("GET", "/address-books", MEDIUM, v2_contacts.get_address_books),
         _v3("GET", "/contacts/v3", LOW, v3_contacts.get_contacts),
         _v3("POST", "/contacts/v3", MEDIUM, v3_contacts.create_contact),
         _v3("PUT", "/contacts/v3/import", LOW, bulk.import_contacts),
@@ -110,6 +112,10 @@ ROUTES = RouteTable(
         _v3("GET", "/events/v3/export/{subscriptionId}", LOW, events.export_events),
     ]
 )
+
+
+_SURPLUS = {"get-campaigns", "get-address-books"}
+"""Reads that a consent bridge has no use for."""
 
 
 def operation_of(method: str, raw_path: str) -> str:
@@ -146,6 +152,8 @@ def _serve(state: DotdigitalState, request: HttpRequest) -> HttpReply:
         return _no_resource() if position == "absent" else _forbidden()
     if route is None:
         return _no_resource(", ".join(match.allowed))
+    if route.operation_id in _SURPLUS and not state.switches.surplus_rights:
+        return _forbidden()
     charge = state.limits.charge(state.clock.now(), route.tier)
     if not charge.allowed and charge.flat:
         text = "The account made too many API calls and is capped for now; contact support."

@@ -147,6 +147,17 @@ def delete_contact(account: Account, request: HttpRequest) -> HttpReply:
     return HttpReply(204)
 
 
+def get_campaigns(_account: Account, _: HttpRequest) -> HttpReply:
+    """There are none: the sandbox sends no mail."""
+    return json_reply([])
+
+
+def get_address_books(_account: Account, _: HttpRequest) -> HttpReply:
+    """The two lists that every account has."""
+    names = ("All contacts", "Test")
+    return json_reply([{"id": number, "name": name} for number, name in enumerate(names, 1)])
+
+
 def unsubscribe_contact(account: Account, request: HttpRequest) -> HttpReply:
     """The answer is a row of the suppression feed."""
     email = _checked(typed_body(request, _Addressed).email)

@@ -123,6 +123,8 @@ _EVENTS_AND_BULK: dict[str, Handler] = {
 }
 
 
+_SURPLUS = {"retrieveAddressTypes", "retrieveGroupTypes", "retrieveProgramGroups"}
+"""Reads that a consent bridge has no use for."""
 _WRITTEN = ("profile", "consents", "import")
 
 
@@ -173,7 +175,8 @@ def _serve(state: MyPreferencesState, request: HttpRequest) -> HttpReply:
             raise MyPreferencesRefusal(404, "No HTTP resource was found that matches the request URI.")
         message = f"The requested resource does not support http method '{request.method}'."
         raise MyPreferencesRefusal(405, message, {"Allow": ", ".join(match.allowed)})
-    if match.route.operation_id in state.forbidden:
+    operation = match.route.operation_id
+    if operation in state.forbidden or (operation in _SURPLUS and not state.switches.surplus_rights):
         raise MyPreferencesRefusal(403, FORBIDDEN)
     if request.method != "GET" and segments[3].lower() in _WRITTEN and state.switches.refused_writes:
         raise MyPreferencesRefusal(state.switches.refused_writes, "No changes are taken at present.")
