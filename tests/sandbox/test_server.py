@@ -120,6 +120,7 @@ def test_switches_can_be_set_and_read(client: httpx.Client) -> None:
         "clock_ahead_seconds": 0.0,
         "read_lag_seconds": 0.0,
         "refused_writes": 0,
+        "surplus_rights": False,
         "lag_seconds": 3.0,
         "wrapped": False,
     }

@@ -185,3 +185,14 @@ def _settles(state: DotdigitalState, contact_id: int) -> str:
     """The status once the server, cut off from its caller, has had time to apply."""
     wait_until(lambda: state.contact(contact_id).status != "Subscribed", "it is applied")
     return state.contact(contact_id).status
+
+
+@pytest.mark.parametrize("path", ["/v2/campaigns", "/v2/address-books"])
+def test_what_a_bridge_has_no_use_for_is_read_by_a_user_with_surplus_rights_only(
+    http: httpx.Client, state: DotdigitalState, path: str
+) -> None:
+    assert http.get(path, params={"select": 1}).status_code == 403
+    state.switches.surplus_rights = True
+    answer = http.get(path, params={"select": 1})
+    assert (answer.status_code, type(answer.json())) == (200, list)
+    assert http.get("/v2/preferences").status_code == 200

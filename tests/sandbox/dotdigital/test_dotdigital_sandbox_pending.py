@@ -1,4 +1,4 @@
-"""A contact that has yet to confirm its sign-up: what the API's writes do to it."""
+"""Contacts that have yet to confirm a sign-up, and imports with an entry that cannot be applied."""
 
 from __future__ import annotations
 
@@ -104,3 +104,20 @@ def test_subscribing_anybody_else_does_not_depend_on_the_switch(
     bob = state.add_contact("bob@example.com", status="Unsubscribed")
     assert http.patch("/contacts/v3/email/bob@example.com", json=SUBSCRIBE).status_code == 200
     assert state.contact(bob).status == "Subscribed"
+
+
+@pytest.mark.parametrize(("position", "status"), [("in_report", 202), ("refuse_all", 400)])
+def test_an_entry_that_cannot_be_applied_is_reported_or_has_the_import_refused(
+    http: httpx.Client, state: DotdigitalState, ann: int, position: str, status: int
+) -> None:
+    state.switches.import_bad_entries = position
+    good = {"matchIdentifier": "email", "identifiers": {"email": ANN}, "dataFields": {"CITY": "Rome"}}
+    bad = {"matchIdentifier": "contactId", "identifiers": {"contactId": 4711}}
+    answer = http.put("/contacts/v3/import", json={"contacts": [good, bad]})
+    assert answer.status_code == status
+    if status == 202:
+        job = answer.json()["importId"]
+        http.get(f"/contacts/v3/import/{job}")
+        assert len(http.get(f"/contacts/v3/import/{job}").json()["failures"]) == 1
+    assert bool(state.contact(ann).data_fields) is (status == 202)
+    assert http.put("/contacts/v3/import", json={"contacts": [good]}).status_code == 202

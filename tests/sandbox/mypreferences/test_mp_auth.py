@@ -90,6 +90,17 @@ def test_an_unknown_account_is_a_404_without_a_body(site: Site) -> None:
     assert (answer.status_code, answer.content) == (404, b"")
 
 
+@pytest.mark.parametrize("path", ["ProgramGroups", "GroupTypes", "AddressTypes"])
+def test_what_a_bridge_has_no_use_for_is_read_by_a_user_with_surplus_rights_only(
+    site: Site, path: str
+) -> None:
+    site.state.switches.surplus_rights = False
+    assert site.call("GET", path).status_code == 403
+    assert site.call("GET", "Programs").status_code == 200
+    site.state.switches.surplus_rights = True
+    assert site.call("GET", path).status_code == 200
+
+
 def test_a_forbidden_operation_is_a_403_until_it_is_permitted(site: Site, ann: int) -> None:
     site.state.forbidden.add("retrieveProfileById")
     answer = site.call("GET", f"Profile/{ann}")

@@ -77,6 +77,18 @@ def test_a_record_that_fails_validation_keeps_no_other_out(site: Site, ann: int)
     assert (row["ProfileId"], row["SequenceNumber"], len(row["Exceptions"])) == (ann, 1, 1)
 
 
+def test_a_record_that_is_not_valid_may_have_the_whole_call_refused(site: Site, ann: int) -> None:
+    site.state.switches.import_bad_records = "refuse_all"
+    token = begin(site)
+    wrong = {"ProfileId": ann, "Emails": [element("no address")]}
+    sent = {"UserProfilePreferences": [record(ann), wrong]}
+    assert site.call("POST", f"Import/{token}/Stage", sent).status_code == 400
+    staged = stage(site, token, record(ann))
+    assert (staged["ValidationSuccessful"], staged["ValidationFailed"]) == (1, 0)
+    run(site, token)
+    assert site.preference(ann, "NEWS_EMAIL")["PreferenceType"] == 2
+
+
 def test_exceptions_come_in_pages_and_their_total_is_capped(site: Site, ann: int) -> None:
     """MyPreferences import, Retrieve exceptions: TotalResults is capped at the limit."""
     token = begin(site)
