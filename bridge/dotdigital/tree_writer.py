@@ -135,9 +135,7 @@ class TreeWriter:
         status, rows = _rows(self._v2, who)
         states = {number: row.is_opted_in for number, row in rows.items()}
         if contact_status(status).block is Block.PENDING and not _in_force(states, overlay):
-            return (
-                set()
-            )  # a contact that has yet to confirm its sign-up ignored the write (Dotdigital 12, N1)
+            return set()  # ignored, as the contact has yet to confirm its sign-up (Dotdigital 12, N1)
         dates = _dates(rows)
         written = max((dates[number] for number in overlay if number in dates), default=None)
         if written is None:
