@@ -114,7 +114,7 @@ def test_the_token_does_not_follow_a_redirect_to_another_host() -> None:
 def test_the_token_is_in_no_log_and_no_error(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for status in (200, 400, 401, 403, 404, 429, 500):
-        mock = httpx.MockTransport(lambda _, status=status: httpx.Response(status, text="?"))  # type: ignore[misc]
+        mock = httpx.MockTransport(lambda _, status=status: httpx.Response(status, text="?"))
         with signed(TOKEN, mock=mock) as transport, pytest.raises(SideError) as failed:
             ClientV2(transport).get_preferences()
         assert TOKEN not in f"{failed.value!r} {failed.value}"
