@@ -15,8 +15,10 @@ from bridge.cli.options import (
     DatabaseUrl,
     Json,
     MappingFile,
+    Note,
     ShowAddresses,
     Yes,
+    author,
     confirmed,
     name_shown,
     settings_from,
@@ -32,6 +34,7 @@ from bridge.cli.output import (
     plural,
     print_json,
 )
+from bridge.core.approval import Operator
 from bridge.core.errors import ConfigError
 from bridge.core.model import address_key
 
@@ -79,6 +82,7 @@ def forget(
         typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a running process."),
     ] = 600,
     show_addresses: ShowAddresses = False,
+    why: Note = None,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
@@ -90,7 +94,7 @@ def forget(
     settings = settings_from(config, database_url, mapping)
     if drop_unreadable:
         return _drop_unreadable(settings, email, yes=yes, json=json)
-    request = _Request(settings, _addresses(email), name_shown(show_addresses), wait, yes, json)
+    request = _Request(settings, _addresses(email), author(why), name_shown(show_addresses), wait, yes, json)
     if check:
         return _check(request)
     return _erase_here(request, dry_run=dry_run) if only_here else _erase_everywhere(request, dry_run=dry_run)
@@ -102,6 +106,7 @@ class _Request:
 
     settings: Settings
     addresses: list[str]
+    by: Operator
     name: Callable[[str], str]
     wait: float
     yes: bool
@@ -220,7 +225,7 @@ def _erase_everywhere(request: _Request, *, dry_run: bool) -> int:
     _make_key(settings)
     with App(settings) as app, in_turn(app, patience=request.wait) as heartbeat, show_progress() as progress:
         services = app.services(progress=progress, heartbeat=heartbeat)
-        eraser = PersonEraser(services, app.store, app.erasers)
+        eraser = PersonEraser(services, app.store, app.erasers, request.by)
         if len(addresses) > 1:
             eraser.block(addresses)
         result = {address: eraser.forget(address) for address in addresses}
@@ -258,7 +263,7 @@ def _erase_here(request: _Request, *, dry_run: bool) -> int:
         return 0
     _make_key(settings)
     with App(settings) as app, in_turn(app, patience=request.wait):
-        result = {address: erase_local(app.store, address) for address in addresses}
+        result = {address: erase_local(app.store, address, request.by) for address in addresses}
     return _report(request, result)
 
 

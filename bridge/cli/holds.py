@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +14,11 @@ from bridge.cli.options import (
     Csv,
     DatabaseUrl,
     Json,
+    Note,
     ShowAddresses,
     Yes,
+    author,
+    confirmed,
     ids_text,
     name_shown,
     require_one_format,
@@ -35,9 +38,11 @@ from bridge.cli.output import (
     styled,
     table,
 )
-from bridge.core.decision import HOLD_RULES
+from bridge.core.approval import Operator
+from bridge.core.decision import HOLD_RULES, can_be_released
 from bridge.core.errors import ConfigError
 from bridge.core.model import HoldState, ids_out
+from bridge.core.writes import Resubscribe
 from bridge.similarity import closest
 
 if TYPE_CHECKING:
@@ -46,9 +51,13 @@ if TYPE_CHECKING:
     from bridge.store import Store
 
 PAGE = 1000
+_VERBS = {HoldState.RELEASED: "Release", HoldState.DISMISSED: "Dismiss"}
+_NOT_RELEASED = (
+    "Change the choice at one of the services, or leave it: `bridge holds dismiss`. See `bridge explain ID`."
+)
 CSV_COLUMNS = (
     "id", "opened_at", "person", "mypreferences", "dotdigital", "topic", "proposed", "reason", "why", "state",
-    "closed_at",
+    "closed_at", "by", "note",
 )  # fmt: skip
 
 
@@ -109,17 +118,17 @@ def release(
     database_url: DatabaseUrl = None,
     reason: Reason = None,
     everything: Everything = False,
+    why: Note = None,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
     """Let held changes proceed in the next run.
 
-    An opt-in is sent if it is dated and still current.
+    An opt-in is sent if it is dated and still current. A hold that proposes no write cannot be released.
     """
+    selected = _Selection(tuple(numbers or ()), reason, everything)
     settings = settings_from(config, database_url)
-    return _answer(
-        settings, HoldState.RELEASED, numbers or [], reason, everything=everything, yes=yes, json=json
-    )
+    return _answer(settings, HoldState.RELEASED, selected, author(why), yes=yes, json=json)
 
 
 def dismiss(
@@ -128,14 +137,30 @@ def dismiss(
     database_url: DatabaseUrl = None,
     reason: Reason = None,
     everything: Everything = False,
+    why: Note = None,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
     """Leave both sides unchanged until either one changes."""
+    selected = _Selection(tuple(numbers or ()), reason, everything)
     settings = settings_from(config, database_url)
-    return _answer(
-        settings, HoldState.DISMISSED, numbers or [], reason, everything=everything, yes=yes, json=json
-    )
+    return _answer(settings, HoldState.DISMISSED, selected, author(why), yes=yes, json=json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """Which holds an answer is about: one of the three."""
+
+    numbers: tuple[int, ...]
+    reason: str | None
+    everything: bool
+
+    def __post_init__(self) -> None:
+        if sum((bool(self.numbers), self.reason is not None, self.everything)) != 1:
+            raise ConfigError(
+                "No holds were selected.",
+                hint="Give ids, --reason REASON or --all. See `bridge holds list`.",
+            )
 
 
 def _select(
@@ -194,6 +219,8 @@ def _to_json(store: Store, rows: list[HoldRow], name: Callable[[str], str]) -> l
             "opened_at": row.opened_at.isoformat().replace("+00:00", "Z"),
             "closed_at": None if row.closed_at is None else row.closed_at.isoformat().replace("+00:00", "Z"),
             "proposed": list(row.proposed),
+            "by": row.answered.by,
+            "note": row.answered.note,
         }
         for row in rows
     ]
@@ -208,7 +235,8 @@ def _csv_row(row: dict[str, Any]) -> dict[str, str]:
 def _state_text(row: dict[str, Any]) -> str:
     if row["closed_at"] is not None:
         return " (resolved)" if row["state"] == "open" else f" ({row['state']}, resolved)"
-    return "" if row["state"] == "open" else f" ({row['state']})"
+    by = f" by {row['by']}" if row["by"] else ""
+    return "" if row["state"] == "open" else f" ({row['state']}{by})"
 
 
 def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
@@ -242,6 +270,8 @@ def _print(rows: list[dict[str, Any]], held: int, more: int | None) -> None:
 
 def _write_text(write: dict[str, Any]) -> str:
     """What a release would send."""
+    if write.get("how") == Resubscribe.CHALLENGE:
+        return f"ask by mail at {SIDES[write['side']]}"
     does = {"withdrawal": "out", "raise": "in"}.get(write["kind"], write.get("frequency", "other"))
     return f"{does} at {SIDES[write['side']]}"
 
@@ -254,42 +284,59 @@ def _next_steps(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _answer(
-    settings: Settings,
-    state: HoldState,
-    numbers: list[int],
-    reason: str | None,
-    *,
-    everything: bool,
-    yes: bool,
-    json: bool,
+    settings: Settings, state: HoldState, selected: _Selection, by: Operator, *, yes: bool, json: bool
 ) -> int:
+    """Answer the selected holds, page by page. This needs no lease, so it works beside a running daemon: a
+    run that decided before the answer leaves the choice to the next run."""
     from bridge.cli.db import opened
 
-    if sum((bool(numbers), reason is not None, everything)) != 1:
-        raise ConfigError(
-            "No holds were selected.", hint="Give ids, --reason REASON or --all. See `bridge holds list`."
-        )
     with opened(settings) as store:
-        ids = numbers or [row.id for row in _select(store, StateFilter.OPEN, reason, None)]
-        _check_known(store, numbers)
-        if not (numbers or yes or not ids) and not _confirmed(len(ids), state):
-            console(stderr=True).print("Nothing was changed.")
+        _check_known(store, selected.numbers)
+        found = _selected(store, selected)
+        due = [row for row in found if state is HoldState.DISMISSED or _can_be_released(row)]
+        refused = [row for row in found if row not in due]
+        if refused and selected.numbers:
+            raise ConfigError(_cannot(refused), hint=_NOT_RELEASED)
+        mails = sum(_asks_by_mail(row) for row in due) if state is HoldState.RELEASED else 0
+        question = f"{_VERBS[state]} {plural(len(due), 'hold')}{_mails_text(mails)}?"
+        if due and (mails or not selected.numbers) and not confirmed(question, yes=yes):
             return 0
-        done = sum(_answer_page(store, ids[at : at + PAGE], state) for at in range(0, len(ids), PAGE))
-    _print_answer(done, state, json=json)
+        answer = store.holds.release if state is HoldState.RELEASED else store.holds.dismiss
+        ids = [row.id for row in due]
+        done = sum(answer(ids[at : at + PAGE], by) for at in range(0, len(ids), PAGE))
+    _print_answer(done, state, mails, refused, json=json)
     return 0
 
 
-def _answer_page(store: Store, ids: list[int], state: HoldState) -> int:
-    """Answer in one transaction. This needs no lease, so it works beside a running daemon: a run that decided
-    before the answer leaves the choice to the next run."""
-    import getpass
-
-    by = getpass.getuser()
-    return store.holds.release(ids, by=by) if state is HoldState.RELEASED else store.holds.dismiss(ids, by=by)
+def _selected(store: Store, selected: _Selection) -> list[HoldRow]:
+    if not selected.numbers:
+        return list(_select(store, StateFilter.OPEN, selected.reason, None))
+    rows = (store.holds.page(None, after=number - 1, limit=1)[0] for number in selected.numbers)
+    return [row for row in rows if row.state is not HoldState.RELEASED]
 
 
-def _check_known(store: Store, numbers: list[int]) -> None:
+def _can_be_released(row: HoldRow) -> bool:
+    return can_be_released(row.reason, row.proposed)
+
+
+def _cannot(refused: list[HoldRow]) -> str:
+    """Why holds were not released, by reason."""
+    texts = dict.fromkeys(f"{row.reason}: {row.why}" for row in refused)
+    return f"{plural(len(refused), 'hold')} cannot be released ({'; '.join(texts)})."
+
+
+def _asks_by_mail(row: HoldRow) -> bool:
+    """Whether a release has Dotdigital ask the person by mail to confirm."""
+    return any(write.get("how") == Resubscribe.CHALLENGE for write in row.proposed)
+
+
+def _mails_text(mails: int) -> str:
+    if not mails:
+        return ""
+    return f" ({plural(mails, 'confirmation mail')} may be sent to people who unsubscribed)"
+
+
+def _check_known(store: Store, numbers: Sequence[int]) -> None:
     unknown = [
         number
         for number in numbers
@@ -300,25 +347,27 @@ def _check_known(store: Store, numbers: list[int]) -> None:
         raise ConfigError(f"There is no hold {words}; nothing was changed.", hint="See `bridge holds list`.")
 
 
-def _confirmed(number: int, state: HoldState) -> bool:
-    verb = "Release" if state is HoldState.RELEASED else "Dismiss"
-    if not sys.stdin.isatty():
-        raise ConfigError(
-            f"{verb} {plural(number, 'hold')}? Not a terminal.",
-            hint="Pass --yes to confirm.",
-        )
-    return bool(typer.confirm(f"{verb} {plural(number, 'hold')}?", err=True))
-
-
-def _print_answer(done: int, state: HoldState, *, json: bool) -> None:
+def _print_answer(done: int, state: HoldState, mails: int, refused: list[HoldRow], *, json: bool) -> None:
     if json:
-        print_json({state.value: done})
+        shown: dict[str, Any] = {state.value: done}
+        if state is HoldState.RELEASED:
+            shown |= {"refused": len(refused), "confirmation_mails": mails}
+        print_json(shown)
         return
+    if refused:
+        note(StatusMark.WARN, _cannot(refused))
+        note(StatusMark.NEXT, _NOT_RELEASED)
     if not done:
         note(StatusMark.WARN, f"None of these holds is open: nothing was {state.value}.")
         note(StatusMark.NEXT, "See `bridge holds list --state all`.")
         return
     note(StatusMark.GOOD, f"{plural(done, 'hold')} {state.value}.")
+    if mails:
+        note(
+            StatusMark.WARN,
+            f"{plural(mails, 'person', 'people')} unsubscribed at Dotdigital: where they still are, "
+            "Dotdigital asks them by mail, and they are opted in only if they confirm.",
+        )
     if state is HoldState.RELEASED:
         note(StatusMark.NEXT, "The next run (`bridge reconcile` or the daemon) sends what is still current.")
     else:

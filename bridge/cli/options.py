@@ -14,6 +14,7 @@ from bridge.core.errors import ConfigError
 from bridge.core.model import mask
 
 if TYPE_CHECKING:
+    from bridge.core.approval import Operator
     from bridge.settings import Settings
 
 READ_TIMEOUT = 30.0  # seconds; an operator is waiting
@@ -57,6 +58,26 @@ ShowAddresses = Annotated[
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row a line.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+
+Note = Annotated[
+    str | None,
+    typer.Option("--note", metavar="TEXT", help="Why; kept in the ledger. Put no address into it."),
+]
+
+
+def author(note: str | None) -> Operator:
+    """Who acts, by the account they signed in with, and their note."""
+    import getpass
+    import os
+
+    from bridge.core.approval import Operator
+
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in a container
+        name = f"uid {os.getuid()}"
+    return Operator(name, note)
 
 
 def examples(*lines: str) -> str:

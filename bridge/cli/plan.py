@@ -3,6 +3,7 @@ or not at all."""
 
 from __future__ import annotations
 
+import hashlib
 import json as jsonlib
 import os
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ from bridge.cli.options import (
     Full,
     Json,
     MappingFile,
+    Note,
     ShowAddresses,
+    author,
     ids_text,
     name_shown,
     require_one_format,
@@ -42,6 +45,7 @@ from bridge.cli.output import (
     styled,
     with_side_name,
 )
+from bridge.core.approval import ApprovalKind
 from bridge.core.errors import BrakeTripped, ConfigError, PlanMoved
 from bridge.core.model import mask
 from bridge.core.sync_state import Condition, SyncProblem
@@ -134,7 +138,7 @@ def _make(settings: Settings, options: RunOptions, out: Path | None, name: Calla
         progress = opened.enter_context(show_progress())
         made = make_plan(app.services(progress=progress, heartbeat=heartbeat), options, name=name)
         if out is not None:
-            _save(out, made, instance_of(app.store))
+            _save(out, made, app.store)
     return made
 
 
@@ -163,11 +167,11 @@ def instance_of(store: Store) -> str:
     return known
 
 
-def _save(path: Path, made: Plan, instance: str) -> None:
-    """Write the file completely or not at all, readable for its owner only."""
+def _save(path: Path, made: Plan, store: Store) -> None:
+    """Write the file completely or not at all, readable for its owner only. The state DB keeps its hash."""
     document: dict[str, Any] = {
         "format": FORMAT,
-        "instance": instance,
+        "instance": instance_of(store),
         "mapping": made.mapping,
         "made_at": made.made_at.isoformat().replace("+00:00", "Z"),
         **made.shown(),
@@ -177,12 +181,20 @@ def _save(path: Path, made: Plan, instance: str) -> None:
     try:
         with os.fdopen(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             jsonlib.dump(document, file, indent=2)
+        store.approvals.give(ApprovalKind.PLAN, _hash(document), author(None))
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ConfigError(
             f"Cannot save the plan to {path}: {error.strerror}.", hint="Choose another file with --out."
         ) from None
+
+
+def _hash(document: dict[str, Any]) -> str:
+    """The hash of a saved plan's content, however its file is laid out."""
+    import rfc8785
+
+    return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
 
 
 def _print(made: Plan, saved: Path | None) -> None:
@@ -270,9 +282,13 @@ def apply(
     config: Config = None,
     database_url: DatabaseUrl = None,
     mapping: MappingFile = None,
+    why: Note = None,
     json: Json = False,
 ) -> int:
-    """Apply a saved plan exactly, or refuse it if its data changed."""
+    """Apply a saved plan exactly, or refuse it if its data changed.
+
+    A plan can be applied once, and only as it was saved.
+    """
     saved = load_plan(file)
     settings = settings_from(config, database_url, mapping)
 
@@ -281,7 +297,7 @@ def apply(
     from bridge.cli.interrupt import explained
     from bridge.cli.output import keeping_code, show_progress
     from bridge.cli.report import print_report
-    from bridge.engine.plan import apply_plan
+    from bridge.engine.plan import apply_plan, require_unused
 
     with (
         App(settings) as app,
@@ -292,7 +308,15 @@ def apply(
         _check_instance(app, saved)
         services = app.services(progress=progress, heartbeat=heartbeat)
         try:
-            report = apply_plan(services, app.writers(), saved["acts"], mapping=saved["mapping"])
+            plan = require_unused(app.store.approvals.of(_hash(saved)), app.store.now())
+            report = apply_plan(
+                services,
+                app.writers(),
+                saved["acts"],
+                mapping=saved["mapping"],
+                plan=plan,
+                author=author(why),
+            )
         except BrakeTripped as error:
             return _report_brake(error.reasons, json=json)
     return keeping_code(report.exit_code, lambda: print_report(report, json=json))

@@ -60,6 +60,11 @@ def _print(report: Report) -> None:
     for warning in report.warnings:
         if warning not in down:
             note(StatusMark.WARN, with_side_name(warning))
+    if mails := report.written.mails.total():
+        note(
+            StatusMark.WARN,
+            f"{plural(mails, 'confirmation mail')} sent: only those who confirm are opted in.",
+        )
     _print_verdict(report)
     for line in _next_steps(report):
         note(StatusMark.NEXT, line)

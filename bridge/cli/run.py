@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,10 +18,20 @@ from bridge.cli.options import (
     Full,
     Json,
     MappingFile,
+    Note,
+    Yes,
+    author,
+    confirmed,
     settings_from,
 )
+from bridge.cli.output import SIDES, StatusMark, join_words, note, plural
+from bridge.core.approval import ApprovalKind, Operator
+from bridge.core.errors import LeaseHeld
 
 if TYPE_CHECKING:
+    from bridge.app import App
+    from bridge.engine.plan import Plan
+    from bridge.engine.run import RunOptions
     from bridge.settings import Settings
 
 
@@ -57,9 +70,15 @@ def reconcile(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; same as `bridge plan`.")] = False,
     approve_raises: ApproveRaises = False,
     approve_mapping: ApproveMapping = False,
+    why: Note = None,
+    yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Sync once: read, decide, write, verify; then exit."""
+    """Sync once: read, decide, write, verify; then exit.
+
+    On a terminal, the first run shows what it would write and asks. Approvals are kept until a run used them,
+    so they can be given beside `bridge run`: its next run uses them.
+    """
     from bridge.engine.run import RunOptions, run_once
 
     settings = settings_from(config, database_url, mapping)
@@ -75,11 +94,61 @@ def reconcile(
     from bridge.cli.output import keeping_code, show_progress
     from bridge.cli.report import print_report
 
-    with (
-        App(settings) as app,
-        writing(app.lease()) as heartbeat,
-        explained(app),
-        show_progress() as progress,
-    ):
-        report = run_once(app.services(progress=progress, heartbeat=heartbeat), app.writers(), options)
+    with App(settings) as app:
+        given = _approve(app, options, author(why))
+        try:
+            with writing(app.lease()) as heartbeat, explained(app):
+                if not _first_run_confirmed(app, heartbeat, options, yes=yes):
+                    return 0
+                with show_progress() as progress:
+                    services = app.services(progress=progress, heartbeat=heartbeat)
+                    report = run_once(services, app.writers(), RunOptions(full=full))
+        except LeaseHeld as error:
+            raise _with_approvals_kept(error) if given else error from None
     return keeping_code(report.exit_code, lambda: print_report(report, json=json))
+
+
+def _approve(app: App, options: RunOptions, by: Operator) -> bool:
+    """Store what the operator approves; whether there is anything."""
+    asked = {
+        ApprovalKind.RAISES: options.approve_raises,
+        ApprovalKind.MAPPING: options.approve_mapping,
+    }
+    kinds = [kind for kind, wanted in asked.items() if wanted]
+    if kinds:
+        app.require_confirmed()
+    for kind in kinds:
+        app.store.approvals.give(kind, app.mapping.digest, by)
+    return bool(kinds)
+
+
+def _with_approvals_kept(error: LeaseHeld) -> LeaseHeld:
+    return LeaseHeld(error.what, hint="Your approval is stored: the next run of that process uses it.")
+
+
+def _first_run_confirmed(app: App, heartbeat: Callable[[], None], options: RunOptions, *, yes: bool) -> bool:
+    """On a terminal, show what a first run would write, and ask."""
+    if yes or not sys.stdin.isatty() or app.store.facts.first_run_completed is not None:
+        return True
+    from bridge.cli.output import show_progress
+    from bridge.engine.plan import make_plan
+
+    with show_progress() as progress:
+        made = make_plan(app.services(progress=progress, heartbeat=heartbeat), options)
+    if not made.writes:
+        return True
+    note(StatusMark.WARN, f"This first run would send: {_summary(made)}.", stderr=True)
+    if made.held:
+        note(StatusMark.WARN, f"It would hold {plural(len(made.held), 'choice')} for review.", stderr=True)
+    note(StatusMark.NEXT, "See each of them, with its reason: `bridge plan`.", stderr=True)
+    return confirmed("Send these writes?", yes=False)
+
+
+def _summary(made: Plan) -> str:
+    """What a plan writes, counted by side and direction."""
+    found = Counter((row["side"], row["to"] == "opted_out") for row in made.writes)
+    words = [
+        f"{plural(number, 'opt-out' if out else 'opt-in or frequency')} to {SIDES[side]}"
+        for (side, out), number in sorted(found.items())
+    ]
+    return join_words(words)

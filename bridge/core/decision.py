@@ -3,7 +3,7 @@ explanation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -225,6 +225,12 @@ def hold_change(
             return HoldChange.REPLACE
         case _:
             return HoldChange.KEEP if same else HoldChange.REPLACE
+
+
+def can_be_released(reason: str, proposed: Collection[object]) -> bool:
+    """Whether releasing a hold can do anything: it proposes a write, or its opt-in waits for nothing else.
+    What is impossible at a side, or proven by no date, no operator can make possible."""
+    return bool(proposed) or reason == Rule.FIRST_RUN
 
 
 def is_proven_by(topic: Topic, write: Write, seen: Observation) -> bool:

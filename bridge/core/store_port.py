@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from bridge.core.approval import NOBODY, Approval, Operator
 from bridge.core.brakes import WindowUse
 from bridge.core.catalogue import Catalogue, CatalogueChange
 from bridge.core.erasure import KnownWithdrawals
@@ -183,7 +184,19 @@ class HoldsPort(Protocol):
         after: int = 0,
     ) -> list[HoldRow]: ...
 
-    def release_all(self, reason: str) -> int: ...
+    def release_all(self, reason: str, author: Operator = NOBODY) -> int: ...
+
+
+class ApprovalsPort(Protocol):
+    """What people let the bridge do."""
+
+    def open(self, subject: str) -> list[Approval]:
+        """Those about a subject that were not used and have not lapsed."""
+        ...
+
+    def use(self, approvals: Iterable[Approval], run: RunId, author: Operator = NOBODY) -> None:
+        """Use approvals up. Raises ApprovalUsed, and uses none, where one was used before."""
+        ...
 
 
 class ConfirmationsPort(Protocol):
@@ -292,6 +305,9 @@ class StorePort(Protocol):
 
     @property
     def holds(self) -> HoldsPort: ...
+
+    @property
+    def approvals(self) -> ApprovalsPort: ...
 
     @property
     def confirmations(self) -> ConfirmationsPort: ...

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from bridge.core.approval import NOBODY, Operator
 from bridge.core.model import (
     Agreement,
     Cell,
@@ -186,6 +187,7 @@ class HoldRow:
     opened_at: datetime
     proposed: Sequence[Json] = field(default_factory=tuple)
     closed_at: datetime | None = None  # since when it no longer stands
+    answered: Operator = NOBODY  # who released or dismissed it, and why
 
 
 @dataclass(frozen=True, slots=True)

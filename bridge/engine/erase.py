@@ -11,12 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bridge.core.approval import NOBODY, Operator
 from bridge.core.erasure import Eraser, RecordFound, SideErasure
 from bridge.core.errors import SideError, Throttled
 from bridge.core.model import Observation, PersonId, Side, TopicId, Who
 from bridge.core.ports import read_person
 from bridge.core.priority import Priority, with_priority
 from bridge.core.store_port import StorePort
+from bridge.core.store_values import Json
 from bridge.engine.context import RunHealth, Services, require_same_account
 
 ORDER = (Side.DOTDIGITAL, Side.MYPREFERENCES)  # the side that sends mail comes first
@@ -51,7 +53,7 @@ def preview_local(state: StorePort, address: str) -> ErasurePreview:
     return ErasurePreview(who is not None, others)
 
 
-def erase_local(state: StorePort, address: str) -> ErasureResult:
+def erase_local(state: StorePort, address: str, author: Operator = NOBODY) -> ErasureResult:
     """Erase a person from the state DB alone. What both sides showed last is not news after that."""
     state.erasures.begin(address)
     who = state.people.find(address)
@@ -59,15 +61,22 @@ def erase_local(state: StorePort, address: str) -> ErasureResult:
     known = {
         side: _outs({cell.topic: cell.seen[side] for cell in cells if side in cell.seen}) for side in Side
     }
-    was_here = state.erasures.finish(address, known, {side.value: "left alone" for side in Side})
+    report = {side.value: "left alone" for side in Side}
+    was_here = state.erasures.finish(address, known, _signed(report, author))
     return ErasureResult(True, was_here)
 
 
 class PersonEraser:
     """Erases people at both sides and in the state DB."""
 
-    def __init__(self, services: Services, state: StorePort, erasers: Mapping[Side, Eraser]) -> None:
-        self._services, self._state, self._erasers = services, state, erasers
+    def __init__(
+        self,
+        services: Services,
+        state: StorePort,
+        erasers: Mapping[Side, Eraser],
+        author: Operator = NOBODY,
+    ) -> None:
+        self._services, self._state, self._erasers, self._author = services, state, erasers, author
 
     def survey(self, address: str) -> ErasurePreview:
         """What is stored about a person. Changes nothing. Raises ConfigError where the state DB belongs to
@@ -117,9 +126,8 @@ class PersonEraser:
                 self._services.heartbeat()
         was_here = who.person != _UNKNOWN
         if not errors:
-            self._state.erasures.finish(
-                address, known, {side.value: _describe(sides[side]) for side in ORDER}
-            )
+            report = {side.value: _describe(sides[side]) for side in ORDER}
+            self._state.erasures.finish(address, known, _signed(report, self._author))
         return ErasureResult(not errors, was_here, sides, errors)
 
     def _who(self, address: str) -> Who:
@@ -137,6 +145,10 @@ class PersonEraser:
                 "A bulk job of the bridge may still be running there: it could bring a deleted record back.",
                 side=side, operation="forget", hint="Repeat `bridge forget` when it has ended.",
             )  # fmt: skip
+
+
+def _signed(report: Json, author: Operator) -> Json:
+    return {**report, "by": author.by, "note": author.note}
 
 
 def _outs(topics: Mapping[TopicId, Observation]) -> dict[TopicId, datetime | None]:

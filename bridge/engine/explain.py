@@ -161,7 +161,7 @@ def _history(topic: TopicId, entry: Json) -> Iterable[Json]:
             yield {**line, **shown}
         case "agreed" | "held" | "released" | "dismissed" if entry["topic"] == topic:
             rule = body.get("rule")
-            shown = {key: body[key] for key in ("choice", "rule") if key in body}
+            shown = {key: body[key] for key in ("choice", "rule", "by", "note") if body.get(key)}
             yield {**line, **shown, **({"why": RULE_TEXT[Rule(rule)]} if rule else {})}
         case "challenge" if entry["topic"] == topic:
             yield {**line, "state": body["state"]}

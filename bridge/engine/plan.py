@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from bridge.core.approval import NOBODY, VALID_FOR, Approval, ApprovalUsed, Operator
 from bridge.core.brakes import Tally, check_brakes
 from bridge.core.decision import RULE_TEXT, Act, Held, is_raise, writes_of
 from bridge.core.errors import BrakeTripped, PlanMoved
@@ -30,6 +31,7 @@ from bridge.engine.send import Sender, collect_records, wants_record
 from bridge.engine.serialize import Json, act_in, act_out, time_out
 from bridge.engine.weigh import window_use
 
+_USED = "A plan can be applied once, and this one was applied already"
 _AGAIN = "Make a new one: `bridge plan --out FILE`."
 
 
@@ -190,10 +192,18 @@ class CallEstimate:
 # a saved plan
 
 
-def apply_plan(services: Services, writers: Writers, acts: Sequence[Json], *, mapping: str) -> Report:
-    """Carry out the acts of a plan. Everybody it names is read again at both sides first; if one decision
-    differs, PlanMoved is raised and nothing is written. Raises BrakeTripped where a brake stops the plan: it
-    counts in the same window as runs do."""
+def apply_plan(
+    services: Services,
+    writers: Writers,
+    acts: Sequence[Json],
+    *,
+    mapping: str,
+    plan: Approval,
+    author: Operator = NOBODY,
+) -> Report:
+    """Carry out the acts of a plan, once: `plan` is used up before the first write. Everybody it names is
+    read again at both sides first; if one decision differs, PlanMoved is raised and nothing is written.
+    Raises BrakeTripped where a brake stops the plan: it counts in the same window as runs do."""
     if mapping != services.mapping.digest:
         raise PlanMoved("The mapping is not the one this plan was made with.", hint=_AGAIN)
     if reasons := _tripped_brakes(services, acts):
@@ -209,9 +219,32 @@ def apply_plan(services: Services, writers: Writers, acts: Sequence[Json], *, ma
         enter_safe_mode(run)
         distrust_lagging(run)
         _require_same(run, decider, acts)
+        _use(run, plan, author)
         report = make_report(run, _write(run, decider, acts))
         run.end("done", report.shown())
     return report
+
+
+def require_unused(found: Sequence[Approval], now: datetime) -> Approval:
+    """The stored record of a saved plan. Raises PlanMoved where there is none, as for a plan that was edited,
+    where it was applied before, and where it is too old."""
+    if not found:
+        raise PlanMoved(
+            "This state DB did not make this plan, or the file was edited; nothing was written.", hint=_AGAIN
+        )
+    if found[-1].used_at is not None:
+        raise PlanMoved(f"{_USED} at {found[-1].used_at:%Y-%m-%d %H:%M} UTC.", hint=_AGAIN)
+    if found[-1].has_lapsed(now):
+        days = VALID_FOR // timedelta(days=1)
+        raise PlanMoved(f"This plan is more than {days} days old; nothing was written.", hint=_AGAIN)
+    return found[-1]
+
+
+def _use(run: RunContext, plan: Approval, author: Operator) -> None:
+    try:
+        run.state.approvals.use([plan], run.id, author)
+    except ApprovalUsed:
+        raise PlanMoved(f"{_USED}; nothing was written.", hint=_AGAIN) from None
 
 
 def _tripped_brakes(services: Services, acts: Sequence[Json]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ class WriteCounts:
     raises: Counter[Side] = field(default_factory=Counter)
     withdrawals: Counter[Side] = field(default_factory=Counter)
     other: Counter[Side] = field(default_factory=Counter)
+    mails: Counter[Side] = field(default_factory=Counter)  # confirmation mails: opted in is who answers them
     failed: int = 0
 
     def count(self, write: Write) -> None:
@@ -42,11 +43,12 @@ class WriteCounts:
         self.raises.update(more.raises)
         self.withdrawals.update(more.withdrawals)
         self.other.update(more.other)
+        self.mails.update(more.mails)
         self.failed += more.failed
 
     @property
     def writes(self) -> int:
-        return self.raises.total() + self.withdrawals.total() + self.other.total()
+        return self.raises.total() + self.withdrawals.total() + self.other.total() + self.mails.total()
 
 
 @dataclass(slots=True)
@@ -120,6 +122,7 @@ class Report:
                 }
                 for side in Side
             },
+            "confirmation_mails": self.written.mails.total(),
             "held": self.counts.held,
             "unproven": self.counts.unproven,
             "failed": self.written.failed + self.counts.dead,

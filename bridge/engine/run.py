@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+from bridge.core.approval import NOBODY, Approval, ApprovalKind
 from bridge.core.catalogue import Catalogue
 from bridge.core.clocks import clock_problems, earliest_now
 from bridge.core.decision import Rule
@@ -65,8 +66,11 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
     are raised."""
     options = options or RunOptions()
     with closing(WriteContext(services, kind_of(services.state, options), writers)) as run:
+        approvals = run.state.approvals.open(run.mapping.digest)
+        options = _with_approvals(options, approvals)
         if options.approve_raises:
-            run.state.holds.release_all(Rule.FIRST_RUN)
+            authors = [one.author for one in approvals if one.kind is ApprovalKind.RAISES]
+            run.state.holds.release_all(Rule.FIRST_RUN, authors[-1] if authors else NOBODY)
         require_same_account(run.state, run.readers, run.health)
         recover(run)
         lane = WithdrawalLane(run)
@@ -80,6 +84,8 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
         if run.kind is RunKind.FIRST and read.swept and not run.health.untrusted_topics:
             run.state.facts.first_run_completed = run.clock()
         report = make_report(run, written, brakes=brakes, swept=read.swept)
+        if not report.errors:  # else the next run still needs them
+            run.state.approvals.use(approvals, run.id)
         run.end("done" if not report.errors else "failed", report.shown())
     return report
 
@@ -110,6 +116,16 @@ def _send_all(applier: Applier) -> WriteCounts:
     written = applier.withdrawals()
     written.add(applier.raises())
     return written
+
+
+def _with_approvals(options: RunOptions, approvals: Sequence[Approval]) -> RunOptions:
+    """The options of a run, and what operators approved for it while another ran or none did."""
+    kinds = {one.kind for one in approvals}
+    return replace(
+        options,
+        approve_raises=options.approve_raises or ApprovalKind.RAISES in kinds,
+        approve_mapping=options.approve_mapping or ApprovalKind.MAPPING in kinds,
+    )
 
 
 def enter_safe_mode(run: RunContext) -> None:

@@ -184,7 +184,9 @@ def _without_effect(shown: PersonView) -> WriteOutcome:
 
 def _count(counts: WriteCounts, unit: WriteUnit, result: VerifiedWrite) -> None:
     """Count what was sent, and what did not succeed. What was too late to be sent is tried again."""
-    if result.outcome not in (WriteOutcome.FAILED, WriteOutcome.REFUSED):
+    if result.outcome is WriteOutcome.CHALLENGED:
+        counts.mails[unit.side] += 1
+    elif result.outcome not in (WriteOutcome.FAILED, WriteOutcome.REFUSED):
         for write in unit.writes:
             counts.count(write)
     without_effect = (WriteOutcome.INEFFECTIVE, WriteOutcome.UNCONFIRMED)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from bridge.core.approval import NOBODY, Operator
 from bridge.core.decision import HoldChange, hold_change
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import HoldState, PersonId, RunId, TopicId
@@ -46,7 +47,12 @@ _ANSWERABLE = (
 _ANSWER = (
     sa.update(t.holds)
     .where(among(_h.id, "ids"))
-    .values(state=sa.bindparam("answer"), answered_at=param("now", _h.answered_at))
+    .values(
+        state=sa.bindparam("answer"),
+        answered_at=param("now", _h.answered_at),
+        answered_by=sa.bindparam("author"),
+        note=sa.bindparam("reason_given"),
+    )
 )
 _PAGE = (
     sa.select(t.holds)
@@ -128,40 +134,44 @@ class HoldStore:
             values = {"after": after, "size": limit, "because": reason}
             return [_row(row) for row in conn.execute(query, values)]
 
-    def release(self, numbers: Sequence[int], *, by: str | None = None) -> int:
+    def release(self, numbers: Sequence[int], author: Operator = NOBODY) -> int:
         """An operator says: do what the hold proposes. Returns how many holds that answers."""
-        return self._answer(numbers, HoldState.RELEASED, by)
+        return self._answer(numbers, HoldState.RELEASED, author)
 
-    def dismiss(self, numbers: Sequence[int], *, by: str | None = None) -> int:
+    def dismiss(self, numbers: Sequence[int], author: Operator = NOBODY) -> int:
         """An operator says: leave it as it is. Returns how many holds that answers."""
-        return self._answer(numbers, HoldState.DISMISSED, by)
+        return self._answer(numbers, HoldState.DISMISSED, author)
 
-    def release_all(self, reason: str, *, by: str | None = None) -> int:
+    def release_all(self, reason: str, author: Operator = NOBODY) -> int:
         """Release every open hold of one reason, a page at a time."""
         total = after = 0
         while page := self.page(reason=reason, after=after, limit=1000):
             after = page[-1].id
-            total += self.release([hold.id for hold in page], by=by)
+            total += self.release([hold.id for hold in page], author)
         return total
 
-    def _answer(self, numbers: Sequence[int], state: HoldState, by: str | None) -> int:
+    def _answer(self, numbers: Sequence[int], state: HoldState, author: Operator) -> int:
+        author = Operator(author.by, None if author.note is None else scrub(author.note))
         with self._unit.write() as conn:
             now = self._unit.clock()
             people.lock(conn, _people_of(conn, numbers))
-            changed = _answer(conn, numbers, state, now)
+            changed = _answer(conn, numbers, state, author, now)
             keys = [(hold.person, hold.topic) for hold in changed]
             cells.make_dirty(conn, keys)
             if state is HoldState.DISMISSED:
                 cells.forget_attempts(conn, keys, [AttemptState.DEAD])
-            log.append(conn, None, [_answered(hold, state, by) for hold in changed], now)
+            log.append(conn, None, [_answered(hold, state, author) for hold in changed], now)
         return len(changed)
 
 
-def _answer(conn: sa.Connection, numbers: Sequence[int], state: HoldState, now: datetime) -> list[HoldRow]:
+def _answer(
+    conn: sa.Connection, numbers: Sequence[int], state: HoldState, author: Operator, now: datetime
+) -> list[HoldRow]:
+    values = {"answer": state, "author": author.by, "reason_given": author.note, "now": now}
     changed: list[HoldRow] = []
     for ids in batched(sorted(set(numbers))):
         rows = [_row(row) for row in conn.execute(_ANSWERABLE, {"ids": ids, "answer": state})]
-        conn.execute(_ANSWER, {"ids": [row.id for row in rows], "answer": state, "now": now})
+        conn.execute(_ANSWER, {"ids": [row.id for row in rows], **values})
         changed.extend(rows)
     return changed
 
@@ -182,11 +192,12 @@ def _row(row: sa.Row[tuple[object, ...]]) -> HoldRow:
         opened_at=row.opened_at,
         proposed=tuple(row.proposed),
         closed_at=row.closed_at,
+        answered=Operator(row.answered_by, row.note),
     )
 
 
-def _answered(hold: HoldRow, state: HoldState, by: str | None) -> LedgerEntry:
-    body = {"hold": hold.id, "reason": hold.reason, "by": by}
+def _answered(hold: HoldRow, state: HoldState, author: Operator) -> LedgerEntry:
+    body = {"hold": hold.id, "reason": hold.reason, "by": author.by, "note": author.note}
     return LedgerEntry(state.value, body, hold.person, hold.topic)
 
 

@@ -22,6 +22,7 @@ REVISIONS = (
     "0008",
     "0009",
     "0010",
+    "0011",
 )  # those it knows, the newest last
 HEAD = REVISIONS[-1]
 

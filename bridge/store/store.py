@@ -12,6 +12,7 @@ from bridge.core.clocks import Clock
 from bridge.core.erasure import ErasureSettings
 from bridge.core.facts import Facts
 from bridge.store import migrate
+from bridge.store.approvals import ApprovalStore
 from bridge.store.attempts import AttemptStore
 from bridge.store.catalogue import CatalogueStore
 from bridge.store.cells import CellStore
@@ -47,6 +48,7 @@ class Store:
         self.cells = CellStore(unit)
         self.attempts = AttemptStore(unit, erasing)
         self.holds = HoldStore(unit)
+        self.approvals = ApprovalStore(unit)
         self.confirmations = ConfirmationStore(unit)
         self.retry_queue = RetryQueue(unit, erasing)
         self.webhooks = WebhookEventStore(unit)

@@ -272,6 +272,8 @@ holds = sa.Table(
     sa.Column("proposed", Document, nullable=False),
     sa.Column("opened_at", UtcMicros, nullable=False),
     sa.Column("answered_at", UtcMicros),  # when an operator released or dismissed it
+    sa.Column("answered_by", sa.Text),
+    sa.Column("note", sa.Text),  # why they did
     sa.Column("closed_at", UtcMicros),
     _one_of("state", HoldState),
     sa.CheckConstraint("(state = 'open') = (answered_at IS NULL)", name="answered"),
@@ -398,6 +400,22 @@ catalogue_changes = sa.Table(
     sa.Column("news", sa.Text, nullable=False),
     sa.Column("what", sa.Text, nullable=False),
     _one_of("kind", CatalogueKind),
+)
+
+# what people let the bridge do
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("by", sa.Text),  # the name of an account
+    sa.Column("note", sa.Text),
+    sa.Column("given_at", UtcMicros, nullable=False),
+    sa.Column("used_at", UtcMicros),
+    sa.Index(None, "subject"),
+    sqlite_autoincrement=True,
 )
 
 # the ledger

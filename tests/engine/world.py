@@ -23,6 +23,7 @@ from bridge.engine.plan import Plan, apply_plan, make_plan
 from bridge.engine.report import Report
 from bridge.engine.run import RunOptions, run_once
 from bridge.store import Store
+from tests.approvals import saved
 from tests.fakes import FakeSide
 
 IN, OUT, UNSET = Choice.OPTED_IN, Choice.OPTED_OUT, Choice.UNSET
@@ -101,7 +102,9 @@ class World:
         return make_plan(self.services(), RunOptions(**orders))
 
     def carry_out(self, plan: Plan) -> Report:
-        return apply_plan(self.services(), Writers(self.sides), plan.acts, mapping=plan.mapping)
+        return apply_plan(
+            self.services(), Writers(self.sides), plan.acts, mapping=plan.mapping, plan=saved(self.store)
+        )
 
     def started(self) -> World:
         """After a first run, with an hour gone by."""

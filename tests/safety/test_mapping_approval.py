@@ -7,6 +7,7 @@ import pytest
 from bridge.core.errors import BrakeTripped
 from bridge.core.model import Side
 from bridge.engine.plan import apply_plan, make_plan
+from tests.approvals import saved
 from tests.safety.safety_world import SafetyLive
 from tests.scenarios.live import IN, MINE, NEWS, OFFERS, OUT, PROFILING
 
@@ -88,7 +89,13 @@ def test_a_saved_plan_of_a_changed_mapping_is_refused_before_a_run_let_it_throug
     plan = make_plan(swapped.app.services())
     for _ in range(2):
         with pytest.raises(BrakeTripped) as refused:
-            apply_plan(swapped.app.services(), swapped.app.writers(), plan.acts, mapping=plan.mapping)
+            apply_plan(
+                swapped.app.services(),
+                swapped.app.writers(),
+                plan.acts,
+                mapping=plan.mapping,
+                plan=saved(swapped.app.store),
+            )
         assert any("mapping" in reason for reason in refused.value.reasons)
         swapped.run()
     assert {swapped.mine(f"p{number}@example.com", NEWS) for number in range(12)} == {IN}

@@ -11,6 +11,7 @@ import pytest
 from bridge.core.model import Side
 from bridge.daemon.scheduler import Job, JobQueue, Scheduler
 from bridge.engine.plan import apply_plan, make_plan
+from tests.approvals import saved
 from tests.safety.safety_world import SafetyLive, is_open
 from tests.scenarios.live import IN, MINE, NEWS, OUT, THEIRS, UNSET
 
@@ -232,7 +233,9 @@ def test_a_saved_plan_opts_nobody_in_while_the_services_clocks_are_apart(
     assert [row["to"] for row in plan.writes] == [IN]
     if apart:
         live.set_service_clock(THEIRS, minutes=5)
-    report = apply_plan(live.app.services(), live.app.writers(), plan.acts, mapping=plan.mapping)
+    report = apply_plan(
+        live.app.services(), live.app.writers(), plan.acts, mapping=plan.mapping, plan=saved(live.app.store)
+    )
     assert live.theirs(ada, NEWS) is (OUT if apart else IN)
     assert _alarmed(report.warnings) is apart
 

@@ -14,6 +14,7 @@ from bridge.engine.report import Report
 from bridge.sandbox.faults import InjectedFault
 from bridge.sandbox.mypreferences import choices
 from bridge.sandbox.mypreferences.records import StoredProfile
+from tests.approvals import saved
 from tests.safety.conftest import Make
 from tests.safety.safety_world import SafetyLive, is_open
 from tests.scenarios.live import IN, MINE, NEWS, OUT, PROFILING, THEIRS
@@ -79,7 +80,13 @@ def test_a_saved_plan_opts_nobody_in_by_a_read_that_lags(
     live.say(MINE, ada, NEWS, OUT)
     live.run()
     with suppress(PlanMoved):
-        apply_plan(live.app.services(), live.app.writers(), plan.acts, mapping=plan.mapping)
+        apply_plan(
+            live.app.services(),
+            live.app.writers(),
+            plan.acts,
+            mapping=plan.mapping,
+            plan=saved(live.app.store),
+        )
     assert live.theirs(ada, NEWS) is OUT
 
 

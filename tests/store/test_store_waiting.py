@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.core.approval import Operator
 from bridge.core.model import HoldState, RunId, StandingHold
 from bridge.core.ports import Hint
 from bridge.core.store_values import LedgerEntry, Settlement
@@ -101,7 +102,7 @@ def test_an_answer_has_the_cell_decided_again_and_is_in_the_ledger(store: Store,
     held(store, run)
     settled(store, run)
     (row,) = store.holds.page()
-    assert store.holds.release([row.id, row.id, 999], by="ops") == 1
+    assert store.holds.release([row.id, row.id, 999], Operator("ops", "asked her")) == 1
     assert store.holds.release([row.id]) == 0
     assert (person(store), NEWS) in dirty_topics(store)
     assert store.holds.page() == []
