@@ -197,12 +197,25 @@ def _unread(run: RunContext) -> set[PersonId]:
 
 
 def _incomplete(run: RunContext) -> list[str]:
-    """What was not read to its end. A side that was down, and a feed that brings nothing, are told apart."""
-    deaf, down = run.state.facts.deaf_feeds or (), tuple(run.health.down)
+    """What was not read to its end. A side that was down, a feed that brings nothing, and one about topics that
+    are gone are told apart."""
+    apart, down = {*(run.state.facts.deaf_feeds or ()), *_feeds_of_gone(run)}, tuple(run.health.down)
     return [
         name
         for name in run.health.incomplete
-        if name not in deaf and not name.startswith(down) and not name.endswith(down)
+        if name not in apart and not name.startswith(down) and not name.endswith(down)
+    ]
+
+
+def _feeds_of_gone(run: RunContext) -> list[str]:
+    """The feeds of which all topics have lost their counterpart."""
+    if not run.health.gone:
+        return []
+    return [
+        feed.name
+        for reader in run.readers.values()
+        for feed in reader.feeds(run.tuning.poll)
+        if feed.topics and run.health.gone.keys() >= feed.topics
     ]
 
 

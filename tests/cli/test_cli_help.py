@@ -50,6 +50,7 @@ def test_an_unexpected_error_is_one_sentence(call: Call, monkeypatch: pytest.Mon
         secret = "hunter2"  # a local variable, which no traceback may show
         raise RuntimeError(f"no room for maria@example.com{secret[:0]}")
 
+    call("reconcile")
     monkeypatch.setattr("bridge.cli.status.status_document", broken)
     result = call("status")
     assert result.code == 1
