@@ -197,8 +197,8 @@ def _unread(run: RunContext) -> set[PersonId]:
 
 
 def _incomplete(run: RunContext) -> list[str]:
-    """What was not read to its end. A side that was down, a feed that brings nothing, and one about topics that
-    are gone are told apart."""
+    """What was not read to its end. A side that was down, a feed that brings nothing, and one about topics
+    that are gone are told apart."""
     apart, down = {*(run.state.facts.deaf_feeds or ()), *_feeds_of_gone(run)}, tuple(run.health.down)
     return [
         name
