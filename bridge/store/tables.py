@@ -5,58 +5,38 @@ The schema itself is made by `migrations/`; a test keeps both the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import sqlalchemy as sa
 
-from bridge.core.catalogue import CatalogueKind
 from bridge.core.model import Block, ChallengeState, Choice, HoldState, Side
 from bridge.core.store_values import AttemptState
 from bridge.store.columns import AGREED, LATCH, SEEN, VERSIONS, Document, UtcMicros, flag
-
-metadata = sa.MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
+from bridge.store.metadata import Number, all_are, metadata, one_of, person_column
+from bridge.store.own_tables import (
+    approvals,
+    catalogue,
+    catalogue_changes,
+    catalogue_reads,
+    clock,
+    lease,
+    ledger,
+    ledger_head,
+    meta,
 )
+
+__all__ = [
+    "approvals",
+    "catalogue",
+    "catalogue_changes",
+    "catalogue_reads",
+    "clock",
+    "lease",
+    "ledger",
+    "ledger_head",
+    "meta",
+    "metadata",
+]
 
 RUN_STATES = ("running", "done", "failed", "stopped")
-
-Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows in INTEGER keys only
-
-
-def _one_of(column: str, values: Iterable[str]) -> sa.CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
-def _person(*, primary_key: bool = False, nullable: bool = False) -> sa.Column[int]:
-    return sa.Column(
-        "person_id",
-        Number,
-        sa.ForeignKey("people.id", ondelete="CASCADE"),
-        primary_key=primary_key,
-        nullable=nullable,
-    )
-
-
-def _is(columns: Iterable[str], what: str) -> str:
-    return "(" + " AND ".join(f"{column} IS {what}" for column in columns) + ")"
-
-
-# the bridge's own times
-
-clock = sa.Table(
-    "clock",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("newest", UtcMicros, nullable=False),  # the newest time that any process has stored
-    sa.CheckConstraint("id = 1", name="one_row"),
-)
 
 # people
 
@@ -105,9 +85,9 @@ bindings = sa.Table(
     metadata,
     sa.Column("side", sa.Text, primary_key=True),
     sa.Column("external_id", sa.Text, primary_key=True),
-    _person(primary_key=True),
+    person_column(primary_key=True),
     sa.Column("bound_at", UtcMicros),  # the read that first showed it; none: older than this column
-    _one_of("side", Side),
+    one_of("side", Side),
     sa.CheckConstraint("external_id <> ''", name="external_id"),
     sa.Index(None, "person_id"),
 )
@@ -117,10 +97,10 @@ former_bindings = sa.Table(
     metadata,
     sa.Column("side", sa.Text, primary_key=True),
     sa.Column("external_id", sa.Text, primary_key=True),
-    _person(primary_key=True),
+    person_column(primary_key=True),
     sa.Column("until", UtcMicros, nullable=False),  # the last read that still showed it
     sa.Column("left_at", UtcMicros, nullable=False),  # when it changed, or the read that showed that it had
-    _one_of("side", Side),
+    one_of("side", Side),
     sa.CheckConstraint("external_id <> ''", name="external_id"),
     sa.Index(None, "person_id"),
 )
@@ -134,7 +114,7 @@ successions = sa.Table(
         for name in ("former_id", "heir_id")  # who had the record, and who has it now
     ),
     sa.Column("since", UtcMicros, nullable=False),
-    _one_of("side", Side),
+    one_of("side", Side),
     sa.CheckConstraint("former_id <> heir_id", name="distinct"),
     sa.Index(None, "former_id"),
     sa.Index(None, "heir_id"),
@@ -143,7 +123,7 @@ successions = sa.Table(
 pins = sa.Table(
     "pins",
     metadata,
-    _person(primary_key=True),  # whose contact
+    person_column(primary_key=True),  # whose contact
     sa.Column("profile_id", sa.Text, primary_key=True),  # names this profile
     sa.CheckConstraint("profile_id <> ''", name="profile_id"),
     sa.Index(None, "profile_id"),
@@ -155,12 +135,12 @@ pins = sa.Table(
 def _seen_checks(side: Side) -> list[sa.CheckConstraint]:
     read = f"{side}_read_at"  # the last one in the checks that the migrations made
     nothing, enough = (
-        _is([*(name for name in names if name != read), read], what)
+        all_are([*(name for name in names if name != read), read], what)
         for names, what in ((SEEN[side].names, "NULL"), (SEEN[side].required, "NOT NULL"))
     )
     return [
-        _one_of(f"{side}_choice", Choice),
-        _one_of(f"{side}_block", Block),
+        one_of(f"{side}_choice", Choice),
+        one_of(f"{side}_block", Block),
         sa.CheckConstraint(f"{side}_records >= 0", name=f"{side}_records"),
         sa.CheckConstraint(f"{nothing} OR {enough}", name=f"{side}_seen"),
         sa.CheckConstraint(f"{side}_present OR {side}_choice = 'unset'", name=f"{side}_absent"),
@@ -170,7 +150,7 @@ def _seen_checks(side: Side) -> list[sa.CheckConstraint]:
 cells = sa.Table(
     "cells",
     metadata,
-    _person(primary_key=True),
+    person_column(primary_key=True),
     sa.Column("topic", sa.Text, primary_key=True),
     *(column for side in Side for column in SEEN[side].make()),
     *(sa.Column(f"{side}_written_at", UtcMicros) for side in Side),  # when our last write there had ended
@@ -182,10 +162,10 @@ cells = sa.Table(
     sa.Column("retry_at", UtcMicros),  # when the next one is sent
     flag("dirty"),
     *(check for side in Side for check in _seen_checks(side)),
-    _one_of("agreed_choice", Choice),
-    _one_of("withdrawal_side", Side),
+    one_of("agreed_choice", Choice),
+    one_of("withdrawal_side", Side),
     sa.CheckConstraint(
-        f"{_is([*AGREED.names, *VERSIONS.values()], 'NULL')} OR {_is(AGREED.required, 'NOT NULL')}",
+        f"{all_are([*AGREED.names, *VERSIONS.values()], 'NULL')} OR {all_are(AGREED.required, 'NOT NULL')}",
         name="agreed",
     ),
     sa.CheckConstraint("topic <> ''", name="topic"),
@@ -207,7 +187,7 @@ runs = sa.Table(
     sa.Column("ended_at", UtcMicros),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("report", Document),
-    _one_of("state", RUN_STATES),
+    one_of("state", RUN_STATES),
     sa.CheckConstraint("(state = 'running') = (ended_at IS NULL)", name="ended"),
 )
 
@@ -216,7 +196,7 @@ attempts = sa.Table(
     metadata,
     sa.Column("id", Number, primary_key=True),
     sa.Column("run", sa.Text, sa.ForeignKey("runs.id"), nullable=False),
-    _person(),
+    person_column(),
     sa.Column("side", sa.Text, nullable=False),
     sa.Column("body", Document, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
@@ -227,8 +207,8 @@ attempts = sa.Table(
     flag("may_apply"),  # it may have been applied, or may still be, whatever was read back
     sa.Column("error", sa.Text),
     sa.Column("code", sa.Text),
-    _one_of("side", Side),
-    _one_of("state", AttemptState),
+    one_of("side", Side),
+    one_of("state", AttemptState),
     sa.CheckConstraint("(state = 'begun') = (ended_at IS NULL)", name="ended"),
     sa.Index(None, "person_id"),
     sqlite_autoincrement=True,
@@ -263,7 +243,7 @@ holds = sa.Table(
     "holds",
     metadata,
     sa.Column("id", Number, primary_key=True),
-    _person(),
+    person_column(),
     sa.Column("topic", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
@@ -275,7 +255,7 @@ holds = sa.Table(
     sa.Column("answered_by", sa.Text),
     sa.Column("note", sa.Text),  # why they did
     sa.Column("closed_at", UtcMicros),
-    _one_of("state", HoldState),
+    one_of("state", HoldState),
     sa.CheckConstraint("(state = 'open') = (answered_at IS NULL)", name="answered"),
     sa.Index(None, "person_id"),
     sqlite_autoincrement=True,
@@ -292,12 +272,12 @@ sa.Index(
 challenges = sa.Table(
     "challenges",
     metadata,
-    _person(primary_key=True),
+    person_column(primary_key=True),
     sa.Column("opt_in_at", UtcMicros, nullable=False),  # the opt-in that was asked about
     sa.Column("sent_at", UtcMicros, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("look_at", UtcMicros),  # when to look again whether they confirmed
-    _one_of("state", ChallengeState),
+    one_of("state", ChallengeState),
     sa.Index(None, "look_at"),
 )
 
@@ -307,13 +287,13 @@ inbox = sa.Table(
     sa.Column("id", Number, primary_key=True),
     sa.Column("side", sa.Text, nullable=False),
     sa.Column("what", sa.Text, nullable=False),  # one row for the same thing
-    _person(nullable=True),  # who is to be read
+    person_column(nullable=True),  # who is to be read
     sa.Column("hint_id", sa.Text),
     sa.Column("hint_person_id", Number, sa.ForeignKey("people.id", ondelete="CASCADE")),  # holds its address
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("kept_at", UtcMicros, nullable=False),
-    _one_of("side", Side),
+    one_of("side", Side),
     sa.CheckConstraint(
         "(person_id IS NULL) <> (hint_id IS NULL AND hint_person_id IS NULL)", name="one_kind"
     ),
@@ -334,7 +314,7 @@ hook_hints = sa.Table(
     sa.Column("profile_id", sa.Text, nullable=False),
     sa.Column("received_at", UtcMicros, nullable=False),
     sa.Column("heeded_at", UtcMicros, key="processed_at"),  # kept for a while, to know repetitions
-    _one_of("side", Side),
+    one_of("side", Side),
     sa.CheckConstraint("event_id <> '' AND profile_id <> ''", name="named"),
     sa.UniqueConstraint("side", "event_id"),
 )
@@ -361,98 +341,4 @@ watermarks = sa.Table(
     sa.Column("at", UtcMicros, nullable=False),
     sa.Column("run", sa.Text, sa.ForeignKey("runs.id"), nullable=False),
     sa.Column("updated_at", UtcMicros, nullable=False),
-)
-
-meta = sa.Table(
-    "meta",
-    metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-)
-
-# what exists at both sides
-
-catalogue_reads = sa.Table(
-    "catalogue_reads",
-    metadata,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("read_at", UtcMicros, nullable=False),
-    _one_of("kind", CatalogueKind),
-)
-
-catalogue = sa.Table(
-    "catalogue",
-    metadata,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("body", Document, nullable=False),
-    _one_of("kind", CatalogueKind),
-)
-
-catalogue_changes = sa.Table(
-    "catalogue_changes",
-    metadata,
-    sa.Column("id", Number, primary_key=True),
-    sa.Column("at", UtcMicros, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("entry", sa.Text, nullable=False),
-    sa.Column("news", sa.Text, nullable=False),
-    sa.Column("what", sa.Text, nullable=False),
-    _one_of("kind", CatalogueKind),
-)
-
-# what people let the bridge do
-
-approvals = sa.Table(
-    "approvals",
-    metadata,
-    sa.Column("id", Number, primary_key=True),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("by", sa.Text),  # the name of an account
-    sa.Column("note", sa.Text),
-    sa.Column("given_at", UtcMicros, nullable=False),
-    sa.Column("used_at", UtcMicros),
-    sa.Index(None, "subject"),
-    sqlite_autoincrement=True,
-)
-
-# the ledger
-
-ledger = sa.Table(
-    "ledger",
-    metadata,
-    sa.Column("seq", Number, primary_key=True, autoincrement=False),
-    sa.Column("at", UtcMicros, nullable=False),
-    sa.Column("run", sa.Text),
-    sa.Column("person_id", Number),  # no foreign key: the record outlives the person it is about
-    sa.Column("topic", sa.Text),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-    sa.Column("prev_hash", sa.Text, nullable=False, unique=True),  # no two entries follow the same one
-    sa.Column("hash", sa.Text, nullable=False),
-    sa.CheckConstraint("seq > 0", name="seq"),
-    sa.CheckConstraint("length(hash) = 64 AND length(prev_hash) = 64", name="hashes"),
-    sa.Index(None, "person_id"),
-)
-
-ledger_head = sa.Table(
-    "ledger_head",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("seq", Number, nullable=False),
-    sa.Column("hash", sa.Text, nullable=False),
-    sa.CheckConstraint("id = 1", name="one_row"),
-)
-
-lease = sa.Table(
-    "lease",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("owner", sa.Text, nullable=False),
-    sa.Column("until", UtcMicros, nullable=False),
-    sa.Column("fence", Number, nullable=False),
-    sa.Column("since", UtcMicros, nullable=False, server_default="0"),  # since when this owner has it
-    sa.CheckConstraint("fence > 0", name="fence"),
 )
