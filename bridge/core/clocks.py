@@ -113,9 +113,10 @@ def clock_problems(
 
 
 def earliest_now(offsets: Offsets, now: datetime) -> datetime:
-    """The present moment by the clock that is furthest behind: a date that must not lie after what people say
-    from now on cannot come from a clock that is ahead."""
-    return min((now, *(now + offset.most for offset in offsets.values())))
+    """The present moment by the service's clock that is furthest behind: the services date what people say,
+    so nothing they say from now on is dated before it. Our own clock (`now`) counts only where no service
+    stated its time."""
+    return min((now + offset.most for offset in offsets.values()), default=now)
 
 
 def latest_now(offsets: Offsets, now: datetime) -> datetime:

@@ -96,7 +96,9 @@ def test_a_new_state_db_has_no_last_run() -> None:
     assert clock_problems({}, NOON, None, SKEW) == ()
 
 
-def test_the_earliest_moment_is_the_one_by_the_clock_that_is_furthest_behind() -> None:
+def test_the_earliest_moment_is_by_the_service_that_is_furthest_behind_and_not_by_our_clock() -> None:
     offsets = {MINE: measured(-600), THEIRS: measured(60)}
     assert earliest_now(offsets, NOON) == NOON + offsets[MINE].most
+    both_ahead = {MINE: measured(600), THEIRS: measured(60)}
+    assert earliest_now(both_ahead, NOON) == NOON + both_ahead[THEIRS].most
     assert earliest_now({}, NOON) == NOON

@@ -114,6 +114,28 @@ def test_a_first_run_far_in_the_future_does_not_hold_what_is_said_later(live: Sa
     assert live.shows(ada) == (IN, IN) or _alarmed(reports[-1].warnings)
 
 
+@pytest.mark.parametrize("hours", [-0.1, -24.0, -24.0 * 365 * 50])
+def test_a_first_run_whose_clock_is_behind_opts_nobody_in_without_approval(
+    live: SafetyLive, hours: float
+) -> None:
+    """What was said before the first run waits for an operator, by the clocks that dated it."""
+    live.clock.advance(-60)
+    ada = live.add("ada", mine={NEWS: UNSET}, theirs={NEWS: UNSET})
+    live.say(MINE, ada, NEWS, IN)
+    live.clock.advance(60)
+    live.set_own_clock(hours=hours)
+    live.run()
+    live.set_own_clock()
+    live.clock.advance(3600)
+    live.runs(3)
+    assert live.shows(ada) == (IN, UNSET)
+    live.say(MINE, ada, NEWS, OUT)
+    live.clock.advance(3600)
+    live.say(MINE, ada, NEWS, IN)  # what is said from then on is newer than the bridge
+    live.runs(3)
+    assert live.shows(ada) == (IN, IN)
+
+
 def test_an_opt_out_is_followed_after_a_first_run_far_in_the_future(live: SafetyLive) -> None:
     """The same clock must not hide opt-outs either."""
     live.set_own_clock(days=30)
