@@ -34,7 +34,8 @@ from bridge.core.errors import (
     Unreachable,
 )
 from bridge.core.model import Side
-from bridge.net import is_loopback, validate_base_url
+from bridge.net import validate_base_url
+from bridge.proxies import by_environment
 
 FIRST_PAUSE = 0.5  # seconds before the second attempt; doubles from there
 LONGEST_PAUSE = 60.0  # seconds; if a side asks for more, the engine does other work meanwhile
@@ -115,16 +116,12 @@ class Transport:
         _silence_url_logs()
         self._client = httpx.Client(
             auth=auth,
-            transport=transport,
-            verify=_shared_trust() if transport is None else True,
+            transport=transport or by_environment(self._base_url, _shared_trust()),
             timeout=httpx.Timeout(30.0, connect=15.0, read=read_timeout),
-            # Drop idle connections early: if the server closes one during a write, the result of that
-            # write is unknown.
-            limits=httpx.Limits(max_connections=16, keepalive_expiry=3.0),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={"User-Agent": f"consent-bridge/{__version__}", "Accept": ACCEPT},
             event_hooks={"request": [self._count]},
-            trust_env=not is_loopback(httpx.URL(self._base_url).host),
+            trust_env=False,  # the transport itself finds the proxy
         )
 
     @property

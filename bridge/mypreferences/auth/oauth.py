@@ -19,7 +19,7 @@ import msgspec
 from bridge.core.errors import ConfigError, InvalidResponse, ServerError, SideError, SignInRefused, Throttled
 from bridge.core.model import Side
 from bridge.mypreferences.auth import SecretValue, SignIn, plain
-from bridge.net import is_loopback
+from bridge.proxies import by_environment
 from bridge.transport import Response, check_url, retry_after, tls_error, trusted
 
 OPERATION = "token"
@@ -213,10 +213,10 @@ class MtlsTokenClient:
         self._calls = 0
         self._lock = threading.Lock()
         self._client = httpx.Client(
-            verify=client_context(certificate, key),
+            transport=by_environment(str(url), client_context(certificate, key)),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             event_hooks={"request": [self._count]},
-            trust_env=not is_loopback(url.host),
+            trust_env=False,  # the transport itself finds the proxy
         )
 
     @property
