@@ -29,16 +29,17 @@ NO_PROGRESS = timedelta(minutes=15)  # after which a command that hangs loses it
 
 
 def upgrade(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Bring the schema up to date. Safe to repeat."""
+    """Bring the schema up to date. Safe to repeat.
+
+    Names what differs afterwards: exit code 2."""
     from bridge.store.migrate import upgrade as upgrade_schema
 
-    state = upgrade_schema(settings_from(config, database_url).database_url)
-    _print(state, json=json)
-    return 0
+    url = settings_from(config, database_url).database_url
+    return _report(upgrade_schema(url), url, json=json)
 
 
 def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Check whether the schema is up to date; exit code 2 if not."""
+    """Check whether the schema is up to date and whole; exit code 2 if not."""
     from bridge.store.engine import file_of
     from bridge.store.migrate import check as check_schema
 
@@ -46,8 +47,7 @@ def check(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
     path, state = file_of(url), check_schema(url)
     if path is not None and not path.exists() and not json:
         note(StatusMark.WARN, f"There is no state DB at {path}.")
-    _print(state, json=json)
-    return 0 if state.up_to_date else ExitCode.INVALID
+    return _report(state, url, json=json)
 
 
 def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
@@ -73,9 +73,28 @@ def adopt(config: Config = None, database_url: DatabaseUrl = None, json: Json = 
     return 0
 
 
-def _print(state: SchemaState, *, json: bool) -> None:
+def _report(state: SchemaState, url: str, *, json: bool) -> int:
+    """Print the state of the schema, and what differs from it in the state DB. Returns the exit code."""
+    from bridge.store.schema_check import differences
+
+    found = differences(url) if state.up_to_date else []
+    _print(state, found, json=json)
+    return 0 if state.up_to_date and not found else ExitCode.INVALID
+
+
+def _print(state: SchemaState, found: list[str], *, json: bool) -> None:
     if json:
-        print_json({"current": state.current, "head": state.head, "up_to_date": state.up_to_date})
+        shown = {"current": state.current, "head": state.head, "up_to_date": state.up_to_date}
+        print_json(shown | {"differences": found})
+        return
+    if found:
+        note(StatusMark.BAD, f"The schema calls itself {state.current}, and differs from it:")
+        for one in found:
+            note(StatusMark.BAD, f"  {one}")
+        note(
+            StatusMark.NEXT,
+            "It was changed by hand, or made by an unreleased version: restore a backup, or begin a new one.",
+        )
         return
     if state.up_to_date:
         note(StatusMark.GOOD, f"The schema is up to date ({state.head}).")

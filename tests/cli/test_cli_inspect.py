@@ -233,6 +233,18 @@ def test_the_schema_is_checked_and_upgraded(call: Call, tmp_path: Path) -> None:
     assert call("db", "upgrade", "--json").code == 0
 
 
+def test_a_schema_that_is_not_what_it_calls_itself_is_named(call: Call, tmp_path: Path) -> None:
+    assert call("db", "upgrade").code == 0
+    connection = sqlite3.connect(tmp_path / "bridge.db")
+    connection.execute("DROP TABLE followed")
+    connection.close()
+    for command in ("check", "upgrade"):
+        result = call("db", command)
+        assert result.code == 2
+        assert "table followed is missing" in result.out + result.err
+        assert call("db", command, "--json").json["differences"] == ["table followed is missing"]
+
+
 def test_a_hold_is_answered_beside_a_process_that_never_rests(
     cli_world: CliWorld, call: Call, settings: dict[str, str]
 ) -> None:
