@@ -75,6 +75,7 @@ class App:
             overlap=timedelta(seconds=self.settings.overlap_seconds),
             skew=timedelta(seconds=self.settings.skew_seconds),
             limits=self.settings.brakes.limits(),
+            retention=timedelta(days=self.settings.retention_days),
             challenge_wait=timedelta(days=self.settings.dotdigital.challenge_days),
         )
 

@@ -232,6 +232,9 @@ class Facts:
     swept_at = _Fact("swept_at", datetime.fromisoformat, _instant)
     """When the daemon's last sweep succeeded."""
 
+    pruned_at = _Fact("pruned_at", datetime.fromisoformat, _instant)
+    """When records that are no longer needed were last deleted."""
+
     sweep_due = _Fact("sweep_owed", str, str)
     """Why everybody has to be read: a feed with a gap, or the mapping."""
 

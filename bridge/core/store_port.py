@@ -257,6 +257,14 @@ class RunsPort(Protocol):
         """The last runs of these kinds that have ended, the newest first."""
 
 
+class RetentionPort(Protocol):
+    """What is deleted once it is old."""
+
+    def prune(self, before: datetime) -> int:
+        """Delete runs that ended before a time, and hints that were settled long ago. Returns how many runs
+        were deleted."""
+
+
 class ErasuresPort(Protocol):
     """People who were or are being erased."""
 
@@ -286,6 +294,10 @@ class StorePort(Protocol):
 
     def newest(self) -> datetime | None:
         """The newest of the bridge's own times; None in a new state DB."""
+        ...
+
+    def require_writable(self) -> None:
+        """Raises StateDbError where a server answers that takes no writes."""
         ...
 
     @property
@@ -323,6 +335,9 @@ class StorePort(Protocol):
 
     @property
     def runs(self) -> RunsPort: ...
+
+    @property
+    def retention(self) -> RetentionPort: ...
 
     @property
     def erasures(self) -> ErasuresPort: ...

@@ -42,6 +42,7 @@ class Tuning:
     page: int = 500  # people decided at a time
     wave: int = 20_000  # people whose writes are gathered, so that a side may take them in one bulk job
     catalogue_every: timedelta = timedelta(minutes=10)
+    retention: timedelta = timedelta(days=90)  # how long records of runs are kept
     challenge_wait: timedelta = CONFIRMATION_WAIT  # how long to wait for a confirmation by mail
     settling: timedelta = timedelta(minutes=2)  # how long the same hint of a feed is read again
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bridge.core.approval import NOBODY, Approval, ApprovalKind
@@ -35,6 +35,7 @@ from bridge.engine.withdrawal_lane import WithdrawalLane
 _CLOCKS = "Synchronise the clock by NTP; `bridge doctor` shows how far each clock is off."
 _SWEEPING = "a sweep that was begun"
 MORE_PASSES = 2  # over people who acted while a run was sending
+PRUNE_EVERY = timedelta(days=1)
 CHANGES_NAMED = 10  # changes of a side's configuration that a report names one by one
 
 R = TypeVar("R", bound=RunContext)
@@ -87,6 +88,7 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
         if not report.errors:  # else the next run still needs them
             run.state.approvals.use(approvals, run.id)
         run.end("done" if not report.errors else "failed", report.shown())
+    prune_if_due(run)
     return report
 
 
@@ -126,6 +128,15 @@ def _with_approvals(options: RunOptions, approvals: Sequence[Approval]) -> RunOp
         approve_raises=options.approve_raises or ApprovalKind.RAISES in kinds,
         approve_mapping=options.approve_mapping or ApprovalKind.MAPPING in kinds,
     )
+
+
+def prune_if_due(run: RunContext) -> None:
+    """Once a day, delete the records of runs that ended longer ago than they are kept for. A clock that is
+    ahead deletes nothing early."""
+    now, pruned_at = run.now(), run.state.facts.pruned_at
+    if pruned_at is None or now - pruned_at >= PRUNE_EVERY:
+        run.state.retention.prune(earliest_now(run.clock_offsets(), run.clock()) - run.tuning.retention)
+        run.state.facts.pruned_at = now
 
 
 def enter_safe_mode(run: RunContext) -> None:

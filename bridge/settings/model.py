@@ -278,6 +278,7 @@ class Settings(BaseSettings):
     sweep_at: Annotated[time, BeforeValidator(check_time_of_day)] = _setting(
         time(3, 0, tzinfo=UTC), "a time of day in UTC, HH:MM", "03:00"
     )
+    retention_days: Whole = _setting(90, "days to keep records of runs, 1 to 3650", 90, ge=1, le=3650)
     log_level: Annotated[LogLevel, BeforeValidator(check_log_level)] = _setting(
         LogLevel.INFO, "debug, info, warning or error", "info"
     )

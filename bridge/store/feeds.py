@@ -23,6 +23,7 @@ _FOLLOWED = sa.select(_f.key, _f.first_at, _f.last_at).where(
     _f.feed == sa.bindparam("named"), among(_f.key, "keys")
 )
 _FOLLOW = upsert(t.followed, ["feed", "key"], ["last_at"])
+_FORGET_ALL = sa.delete(t.followed).where(_f.last_at < param("before", _f.last_at))
 _FORGET = sa.delete(t.followed).where(
     _f.feed == sa.bindparam("named"), _f.last_at < param("before", _f.last_at)
 )
@@ -61,6 +62,11 @@ class FeedStore:
                 rows = conn.execute(_FOLLOWED, {"named": feed, "keys": some})
                 found |= {row.key for row in rows if row.last_at - row.first_at >= settling}
         return frozenset(found)
+
+
+def forget(conn: sa.Connection, now: datetime) -> None:
+    """Forget old hints of every feed, of those too that are no longer read to their end."""
+    conn.execute(_FORGET_ALL, {"before": now - KEPT})
 
 
 def note_page(
