@@ -20,6 +20,7 @@ from bridge.core.model import Side
 from bridge.daemon.health import Health, RunStats, StateProbe
 from bridge.daemon.liveness import Heartbeat, LeaseRenewer, Renewable, SystemdNotifier, Watchdog
 from bridge.daemon.scheduler import Job, JobQueue, Scheduler, SweepSchedule
+from bridge.daemon.state_access import KnownFeeds, ending_hanging_calls
 from bridge.daemon.turns import LeaseTurns
 from bridge.daemon.worker import EngineRunner, Runner, Worker
 from bridge.settings import Settings, Web
@@ -121,6 +122,7 @@ class Daemon:
         self._handles_signals = reasons is None
         self._reload = reload
         self.next_settings: Settings | None = None  # with which to start again
+        self._stopping = ExitStack()  # ends when nothing is left that could wait for the state DB
         self._notifier = SystemdNotifier(environ)
         self._heartbeat = Heartbeat(limit, monotonic)
         self._watchdog = Watchdog(self._heartbeat, self._notifier, every=check_every)
@@ -143,7 +145,7 @@ class Daemon:
             if self._handles_signals:
                 handled.enter_context(handling_signals(self._reasons.put, self._exit_now))
             self._runner.prepare()
-            with self._app.lease() as lease:
+            with self._stopping, self._app.lease() as lease:
                 return self._serve(lease)
 
     def _serve(self, lease: Renewable) -> int:
@@ -175,6 +177,7 @@ class Daemon:
             reason = self._wait()
             self._notifier.stopping()
             _log.info("stopping", extra={"why": reason})
+            self._stopping.enter_context(ending_hanging_calls(self._app.store.end_hanging_calls))
         return self._code(worker, renewer, reason)
 
     def _note_serving(self, since: datetime | None) -> None:
@@ -254,7 +257,7 @@ class Daemon:
             heartbeat=self._heartbeat,
             stats=self._stats,
             probe=StateProbe(self._app.store),
-            feeds=lambda: self._runner.feeds,
+            feeds=KnownFeeds(lambda: self._runner.feeds),
             schedule=self._schedule,
             clock=self._app.options.clock,
             poll=timedelta(seconds=settings.poll_seconds),

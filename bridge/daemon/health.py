@@ -138,6 +138,7 @@ class StateProbe:
     def _fill(self, reading: Future[_Read]) -> None:
         try:
             state = self._state
+            state.require_writable()
             runs = of_run(found_by_last_runs(state))
             reading.set_result(_Read(state.feeds.watermarks(), found_in_state(state), runs))
         except BaseException as error:  # noqa: BLE001 - handed to the health check that waits for it

@@ -44,13 +44,32 @@ _WAIT = "Wait until it is done, and try again."
 _POSTGRESQL: Mapping[str, tuple[str, str]] = {
     "53100": ("its disk is full", f"Free space on the disk of the server. {_GO_ON}"),
     "53300": ("it takes no more connections", "Raise max_connections, or end other clients."),
-    "25006": ("it is read-only: a standby?", "Name the primary server by BRIDGE_DATABASE_URL."),
+    "25006": (
+        "it is read-only: a standby?",
+        "Name the primary server by BRIDGE_DATABASE_URL, or all servers: the bridge finds the primary one.",
+    ),
+    "25P": ("the server ended a transaction that was idle for long", _GO_ON),
     "42501": ("this user lacks a right there", "Grant it the rights on the schema of the state DB."),
-    "28": ("it refuses the sign-in", "Check user and password in BRIDGE_DATABASE_URL."),
+    "28": (
+        "it refuses the sign-in",
+        "Check user and password in BRIDGE_DATABASE_URL; special characters in them are written as %XX.",
+    ),
     "3D000": ("this database does not exist there", "Create it, or correct BRIDGE_DATABASE_URL."),
     "57": ("the server is shutting down or starting", "Wait until it runs again."),
     "08": ("the connection was lost", f"Check that the server runs. {_GO_ON}"),
 }
+
+
+# A lock was not had in time, a statement took too long, or two transactions were in each other's way.
+_LOCKED = frozenset({"55P03", "57014", "40001", "40P01"})
+_LOST = ("08", "57P", "25P03", "25P04", "25006")  # the connection, or the server's being the primary one
+
+
+def is_lost(error: BaseException | None, *, read_only: bool) -> bool:
+    """Whether all connections of a pool have to be given up: the server ended this one, or it is no longer
+    the one that takes writes."""
+    state = getattr(error, "sqlstate", None) or ""
+    return state.startswith(_LOST) and not (read_only and state == "25006")
 
 
 def name_errors(engine: sa.Engine) -> None:
@@ -59,7 +78,7 @@ def name_errors(engine: sa.Engine) -> None:
 
     def name(context: sa.engine.ExceptionContext) -> None:
         found = explained(context.original_exception, url)
-        if found is not None:
+        if found is not None and not context.is_pre_ping:  # the pool replaces a connection that is gone
             raise found from None
 
     sa.event.listen(engine, "handle_error", name)
@@ -93,16 +112,16 @@ def _of_postgresql(error: Any, url: sa.URL) -> StateDbError | None:
         return None
     state = getattr(error, "sqlstate", None)
     if state is None:
-        if type(error).__name__ != "OperationalError":
+        if not any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
             return None
         why = str(error).strip().partition("\n")[0] or "no reason given"
         return StateDbError(
             f"The state DB {place(url)} cannot be opened: {why}.",
             hint="Check BRIDGE_DATABASE_URL, and that its server runs and lets this user in.",
         )
-    if state == "55P03":  # a lock was not had in time
+    if state in _LOCKED:
         return StateDbBusy(f"The state DB {place(url)} is locked by another process.", hint=_WAIT)
-    known = _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2])
+    known = _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:3]) or _POSTGRESQL.get(state[:2])
     if known is None:
         return None
     return StateDbError(f"The state DB {place(url)} cannot be used: {known[0]}.", hint=known[1])

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,10 +19,10 @@ from sqlalchemy.pool import StaticPool
 from bridge.core.clocks import Clock, Sequence
 from bridge.core.errors import ConfigError, LeaseHeld, StateDbError
 from bridge.store import tables as t
+from bridge.store.calls import BUSY_SECONDS, begin_immediate
 from bridge.store.db_errors import name_errors, sqlite_path
 from bridge.store.statements import InsertRows
 
-BUSY_SECONDS = 30
 READ_ONLY = "bridge_read_only"
 
 
@@ -36,7 +37,9 @@ def make_engine(url: str, *, read_only: bool = False, patience: float | None = N
         case "sqlite":
             engine = _sqlite(parsed, read_only=read_only, patience=patience or BUSY_SECONDS)
         case "postgresql":
-            engine = _postgresql(parsed, read_only=read_only, patience=patience)
+            from bridge.store.connection import postgresql_engine  # its driver is slow to import
+
+            engine = postgresql_engine(parsed, read_only=read_only, patience=patience)
         case other:
             raise ConfigError(f"The state DB cannot be kept in {other}.", hint=_HINT)
     name_errors(engine)
@@ -81,7 +84,7 @@ def _sqlite(url: sa.URL, *, read_only: bool, patience: float) -> sa.Engine:
             url = _in_place(url, path)
     engine = sa.create_engine(url, hide_parameters=True, **options)
     sa.event.listen(engine, "connect", _on_sqlite_read_only if read_only else _on_sqlite_connect)
-    sa.event.listen(engine, "begin", _on_sqlite_begin)
+    sa.event.listen(engine, "begin", partial(_on_sqlite_begin, patience))
     return engine
 
 
@@ -124,32 +127,13 @@ def _on_sqlite_read_only(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA query_only = on")
 
 
-def _on_sqlite_begin(connection: sa.Connection) -> None:
+def _on_sqlite_begin(patience: float, connection: sa.Connection) -> None:
     """A transaction that may write takes the write lock at once: what it read cannot change before it
     writes."""
-    read_only = connection.get_execution_options().get(READ_ONLY)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-
-def _postgresql(url: sa.URL, *, read_only: bool, patience: float | None) -> sa.Engine:
-    options: dict[str, Any] = {"pool_size": 8, "max_overflow": 24}
-    if patience is not None:
-        limit = f"-c lock_timeout={patience * 1000:.0f} -c statement_timeout={patience * 1000:.0f}"
-        given = url.query.get("options", "")
-        before = given if isinstance(given, str) else " ".join(given)
-        connecting = {
-            "connect_timeout": 2,
-            "options": f"{before} {limit}".strip(),
-        }  # whole seconds, 2 or more
-        options = {"pool_size": 1, "max_overflow": 0, "connect_args": connecting}
-    engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, **options)
-    if read_only:
-        sa.event.listen(engine, "connect", _on_postgresql_read_only)
-    return engine
-
-
-def _on_postgresql_read_only(connection: Any, _: object) -> None:
-    connection.read_only = True
+    if connection.get_execution_options().get(READ_ONLY):
+        connection.exec_driver_sql("BEGIN")
+    else:
+        begin_immediate(connection, patience)
 
 
 _NEWEST = sa.select(t.clock.c.newest)
@@ -162,6 +146,7 @@ _SAVE_NEWEST = InsertRows.build(
     t.clock,
 )
 _FENCE = sa.select(t.lease.c.fence).where(t.lease.c.name == sa.bindparam("named"))
+_WRITE_NOTHING = sa.update(t.lease).where(sa.false()).values(owner=t.lease.c.owner)
 _HELD_FENCE = _FENCE.with_for_update(read=True)  # nobody takes the lease before this transaction ends
 
 
@@ -204,6 +189,13 @@ class UnitOfWork:
         if self.fence is not None:
             with self.read() as conn:
                 _check_fence(conn.scalar(_FENCE, {"named": self.fence[0]}), self.fence[1])
+
+    def require_writable(self) -> None:
+        """Raises StateDbError where a PostgreSQL server takes no writes. SQLite is not asked: it would wait
+        for the transaction of a run."""
+        if self.engine.dialect.name == "postgresql":
+            with self.engine.begin() as conn:
+                conn.execute(_WRITE_NOTHING)
 
     def _save_newest(self, conn: sa.Connection) -> None:
         newest = self.clock.newest

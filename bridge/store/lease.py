@@ -19,7 +19,7 @@ from typing import Self, cast
 
 import sqlalchemy as sa
 
-from bridge.core.errors import LeaseHeld, StateDbError
+from bridge.core.errors import LeaseHeld, StateDbBusy, StateDbError
 from bridge.store import runs
 from bridge.store import tables as t
 from bridge.store.engine import UnitOfWork
@@ -48,6 +48,7 @@ _RENEW = (
     .values(until=param("new_until", _l.until))
 )
 _SERVER_NOW = sa.select(sa.func.clock_timestamp())
+_LAST = sa.select(_l.owner).where(_NAMED)
 _HOLDER = sa.select(_l.owner, _l.until).where(_NAMED, _l.until > param("now", _l.until))
 
 
@@ -69,10 +70,13 @@ class Lease:
         self.fence = 0
 
     def __enter__(self) -> Self:
-        with self._unit.write() as conn:
-            self.fence = self._take(conn, self._now(conn))
-            self._unit.observe(conn)  # what the owner before stored came before all that this one will read
-            runs.stop_abandoned(conn, self._unit.clock())
+        try:
+            with self._unit.write() as conn:
+                self.fence = self._take(conn, self._now(conn))
+                self._unit.observe(conn)  # what the owner before stored came before all that this one reads
+                runs.stop_abandoned(conn, self._unit.clock())
+        except StateDbBusy as error:
+            raise self._blocked(error) from None
         self._renewed = self._unit.wall()
         self._unit.fence = (self._name, self.fence)
         return self
@@ -114,6 +118,18 @@ class Lease:
         }
         conn.execute(_TAKE, values | {"named": self._name})
         return fence
+
+    def _blocked(self, error: StateDbBusy) -> LeaseHeld | StateDbBusy:
+        """Who keeps this process waiting: the last owner, while its transaction is open."""
+        with self._unit.read() as conn:
+            row = conn.execute(_LAST, {"named": self._name}).one_or_none()
+        if row is None or not row.owner:
+            return error
+        return LeaseHeld(
+            f"Another process ({_named(row.owner)}) keeps this state DB locked, and has not ended its "
+            "transaction; it may be suspended.",
+            hint="Continue or end that process, then try again.",
+        )
 
     def _now(self, conn: sa.Connection) -> datetime:
         """The time by which the lease expires: on PostgreSQL the server's, since the clocks of two machines

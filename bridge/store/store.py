@@ -14,6 +14,7 @@ from bridge.core.facts import Facts
 from bridge.store import migrate
 from bridge.store.approvals import ApprovalStore
 from bridge.store.attempts import AttemptStore
+from bridge.store.calls import calls_of
 from bridge.store.catalogue import CatalogueStore
 from bridge.store.cells import CellStore
 from bridge.store.confirmations import ConfirmationStore
@@ -26,6 +27,7 @@ from bridge.store.lease import NAME, Lease, holder
 from bridge.store.ledger import LedgerStore
 from bridge.store.observations import ObservationStore
 from bridge.store.people import PeopleStore
+from bridge.store.retention import RetentionStore
 from bridge.store.retry_queue import RetryQueue
 from bridge.store.runs import RunStore
 from bridge.store.turns import TurnStore
@@ -55,6 +57,7 @@ class Store:
         self.catalogue = CatalogueStore(unit)
         self.erasures = ErasureStore(unit, erasing)
         self.runs = RunStore(unit)
+        self.retention = RetentionStore(unit)
         self.ledger = LedgerStore(unit)
         self.turns = TurnStore(unit)
         self.key_values = KeyValueStore(unit)
@@ -99,6 +102,15 @@ class Store:
             engine.dispose()
             raise
         return cls(UnitOfWork(engine, clock, read_only=True, server_clock=True), erasing)
+
+    def require_writable(self) -> None:
+        """Raises StateDbError where a PostgreSQL server answers that takes no writes, as a standby does."""
+        self._unit.require_writable()
+
+    def end_hanging_calls(self, after: float) -> int:
+        """Make calls to the state DB fail that have been in progress for `after` seconds: for a process that
+        has to stop. Returns how many there were. Their transactions are rolled back."""
+        return calls_of(self._unit.engine).end_hanging(after)
 
     def close(self) -> None:
         """Close all connections."""

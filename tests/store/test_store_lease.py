@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -41,6 +42,24 @@ def test_a_lease_holder_is_named_without_its_internal_token(store: Store, other:
         other.lease(owner="host:2", ttl=TTL),
     ):
         pass
+
+
+def test_an_owner_that_is_suspended_within_a_transaction_is_named(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite it keeps the whole file locked. PostgreSQL is tested beside the connections."""
+    monkeypatch.setattr("bridge.store.engine.BUSY_SECONDS", 0.2)
+    url = f"sqlite:///{tmp_path / 'bridge.db'}"
+    with Store.open(url, clock) as first, Store.open(url, clock) as second:
+        with first.lease(owner="mill pid 7 [1234-56 abc]", ttl=TTL):
+            pass
+        with (
+            first._unit.write(),
+            pytest.raises(LeaseHeld, match=r"\(mill pid 7\) keeps this state DB locked.*suspended") as caught,
+            second.lease(owner="host:2", ttl=TTL),
+        ):
+            pass
+    assert caught.value.exit_code == 6
 
 
 def test_a_lease_given_back_is_free_at_once(store: Store, other: Store) -> None:
