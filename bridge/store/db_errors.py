@@ -62,6 +62,7 @@ _POSTGRESQL: Mapping[str, tuple[str, str]] = {
 
 # A lock was not had in time, a statement took too long, or two transactions were in each other's way.
 _LOCKED = frozenset({"55P03", "57014", "40001", "40P01"})
+_STANDBY = ("session is read-only", "server is in hot standby mode")  # libpq's words: there is no code
 _LOST = ("08", "57P", "25P03", "25P04", "25006")  # the connection, or the server's being the primary one
 
 
@@ -115,6 +116,9 @@ def _of_postgresql(error: Any, url: sa.URL) -> StateDbError | None:
         if not any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
             return None
         why = str(error).strip().partition("\n")[0] or "no reason given"
+        if any(words in why for words in _STANDBY):
+            what, hint = _POSTGRESQL["25006"]
+            return StateDbError(f"The state DB {place(url)} cannot be used: {what}.", hint=hint)
         return StateDbError(
             f"The state DB {place(url)} cannot be opened: {why}.",
             hint="Check BRIDGE_DATABASE_URL, and that its server runs and lets this user in.",

@@ -161,7 +161,7 @@ class Store:
 
 def _is_writable(url: str) -> bool:
     path = file_of(url)
-    return path is None or is_writable(path)
+    return path is not None and is_writable(path)
 
 
 def _prepare(engine: sa.Engine, *, upgrade: bool) -> None:
