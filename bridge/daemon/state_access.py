@@ -91,9 +91,11 @@ def ending_hanging_calls(
     begun = time.monotonic()
 
     def watch() -> None:
+        patience = after
         while not done.wait(every):
-            if time.monotonic() - begun >= after and (ended := end(after)):
+            if time.monotonic() - begun >= after and (ended := end(patience)):
                 _log.warning("the state DB does not answer; its calls are ended", extra={"calls": ended})
+                patience = every  # the next ones would hang as well
 
     thread = threading.Thread(target=watch, name="stopping", daemon=True)
     thread.start()

@@ -22,6 +22,7 @@ class DbCalls:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._begun: dict[object, tuple[float, Callable[[], None]]] = {}
+        self.is_given_up = False  # the server was not reached while the process stops
         self.is_stopping = False  # waits for a lock or a connection end soon then
 
     @contextmanager

@@ -109,13 +109,20 @@ def _listen(engine: sa.Engine, *, read_only: bool, patience: float | None) -> No
     def connect(
         _dialect: Any, _record: Any, args: Sequence[Any], options: dict[str, Any]
     ) -> _WatchedConnection:
-        if calls.is_stopping:
-            options["connect_timeout"] = STOPPING_SECONDS
-        made = _WatchedConnection.connect(*args, **options)
+        made = _WatchedConnection.connect(*args, **options) if not calls.is_stopping else last(args, options)
         made.calls = calls
         _require_utf8(made)
         if read_only:
             made.read_only = True
+        return made
+
+    def last(args: Sequence[Any], options: dict[str, Any]) -> _WatchedConnection:
+        """While the process stops, a server that was not reached once is not tried again."""
+        if calls.is_given_up:
+            raise psycopg.OperationalError("the server was not reached before")
+        calls.is_given_up = True
+        made = _WatchedConnection.connect(*args, **options | {"connect_timeout": STOPPING_SECONDS})
+        calls.is_given_up = False
         return made
 
     def begin(connection: sa.Connection) -> None:

@@ -45,7 +45,7 @@ _POSTGRESQL: Mapping[str, tuple[str, str]] = {
     "53100": ("its disk is full", f"Free space on the disk of the server. {_GO_ON}"),
     "53300": ("it takes no more connections", "Raise max_connections, or end other clients."),
     "25006": (
-        "it is read-only: a standby?",
+        "it is read-only, as a standby is",
         "Name the primary server by BRIDGE_DATABASE_URL, or all servers: the bridge finds the primary one.",
     ),
     "25P": ("the server ended a transaction that was idle for long", _GO_ON),
