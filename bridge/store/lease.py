@@ -126,7 +126,7 @@ class Lease:
         if row is None or not row.owner:
             return error
         return LeaseHeld(
-            f"Another process ({_named(row.owner)}) keeps this state DB locked, and has not ended its "
+            f"Another process ({shown_owner(row.owner)}) keeps this state DB locked, and has not ended its "
             "transaction; it may be suspended.",
             hint="Continue or end that process, then try again.",
         )
