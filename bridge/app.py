@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Self
 
+from bridge.bounds import ANSWER_SECONDS
 from bridge.core.clocks import Clock, Offsets, is_too_late, utc_now
 from bridge.core.erasure import Eraser, ErasureSettings
 from bridge.core.errors import ConfigError, TooLate
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.model import Side
 from bridge.core.ports import ReadReplica, Replica
+from bridge.core.stopping import StopSignal
 from bridge.dotdigital.build import DotdigitalParts
 from bridge.engine.context import Progress, Services, Tuning, Writers, silent
 from bridge.mapping_file import load_mapping
@@ -41,6 +43,7 @@ class Options:
     import_poll: float = 5.0  # seconds before the first status call for a Dotdigital import
     read_timeout: float = 121.0  # seconds; Dotdigital itself gives up after 120
     tries: int = 4
+    answer_timeout: float = ANSWER_SECONDS  # seconds until an answer is complete
 
 
 class App:
@@ -49,6 +52,7 @@ class App:
     def __init__(self, settings: Settings, options: Options | None = None) -> None:
         self.settings = settings
         self.options = options or Options()
+        self.stop = StopSignal()  # ends what waits or reads in this process
         self._open = ExitStack()
         self._transports: dict[Side, Transport] = {}  # the newest of each side
 
@@ -115,7 +119,7 @@ class App:
             memory=lambda: self.store.key_values,
             clock=self.options.clock,
             read_clock=self._own_time,
-            sleep=self.options.sleep,
+            sleep=self._sleep,
             monotonic=self.options.monotonic,
             poll_interval=self.options.export_poll,
         )
@@ -134,7 +138,7 @@ class App:
             own_writes=lambda ids, since: self.store.attempts.written_since(Side.DOTDIGITAL, ids, since),
             clock=self.options.clock,
             read_clock=self._own_time,
-            sleep=self.options.sleep,
+            sleep=self._sleep,
             import_poll=self.options.import_poll,
         )
 
@@ -154,8 +158,10 @@ class App:
             throttle=throttle,
             to_error=to_error,
             jitter=random.Random(),
-            sleep=self.options.sleep,
+            sleep=self._sleep,
             read_timeout=self.options.read_timeout,
+            answer_timeout=self.options.answer_timeout,
+            stop=self.stop,
             tries=self.options.tries,
             calls_beside=calls_beside,
             clock=self.options.clock,
@@ -168,6 +174,14 @@ class App:
     @property
     def _sides(self) -> Mapping[Side, MyPreferencesParts | DotdigitalParts]:
         return {Side.MYPREFERENCES: self.mypreferences, Side.DOTDIGITAL: self.dotdigital}
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, but not past a request to stop."""
+        if self.options.sleep is time.sleep:
+            self.stop.sleep(seconds)
+        else:
+            self.options.sleep(seconds)
+            self.stop.check()
 
     def _own_time(self) -> datetime:
         """The bridge's own time. The state DB is opened with the first read."""
@@ -215,7 +229,7 @@ class App:
             tuning=self.tuning,
             clock=self.options.clock,
             progress=progress,
-            heartbeat=heartbeat,
+            heartbeat=self.stop.guarding(heartbeat),
             budget=lambda: self.dotdigital.limits.budget,
             clock_offsets=self._offsets,
         )

@@ -13,6 +13,7 @@ import httpx
 
 from bridge.core.errors import ConfigError
 from bridge.net import is_loopback
+from bridge.streams import bounded
 
 # Idle connections are dropped early: if the server closes one during a write, the result of that write is
 # unknown.
@@ -113,7 +114,7 @@ class ProxyTransport(httpx.BaseTransport):
     def __init__(self, environ: Mapping[str, str], verify: ssl.SSLContext) -> None:
         self._proxies, self._verify = EnvironmentProxies(environ), verify
         self._lock = threading.Lock()
-        self._routes: dict[httpx.URL | None, httpx.HTTPTransport] = {}
+        self._routes: dict[httpx.URL | None, httpx.BaseTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return self._route(self._proxies.of(request.url)).handle_request(request)
@@ -123,11 +124,12 @@ class ProxyTransport(httpx.BaseTransport):
             for route in self._routes.values():
                 route.close()
 
-    def _route(self, proxy: httpx.Proxy | None) -> httpx.HTTPTransport:
+    def _route(self, proxy: httpx.Proxy | None) -> httpx.BaseTransport:
         key = None if proxy is None else proxy.url
         with self._lock:
             if key not in self._routes:
-                self._routes[key] = httpx.HTTPTransport(verify=self._verify, limits=LIMITS, proxy=proxy)
+                route = httpx.HTTPTransport(verify=self._verify, limits=LIMITS, proxy=proxy)
+                self._routes[key] = bounded(route)
             return self._routes[key]
 
 

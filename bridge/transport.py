@@ -13,16 +13,16 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol
 
 import httpx
 
-from bridge import __version__
+from bridge import __version__, bounds
 from bridge.core.clocks import Clock, ClockOffset, utc_now
 from bridge.core.errors import (
     ConfigError,
@@ -34,8 +34,10 @@ from bridge.core.errors import (
     Unreachable,
 )
 from bridge.core.model import Side
+from bridge.core.stopping import StopSignal
 from bridge.net import validate_base_url
 from bridge.proxies import by_environment
+from bridge.streams import CallLimit, bounded, limited
 
 FIRST_PAUSE = 0.5  # seconds before the second attempt; doubles from there
 LONGEST_PAUSE = 60.0  # seconds; if a side asks for more, the engine does other work meanwhile
@@ -82,7 +84,9 @@ class Transport:
     `to_error(operation, response, is_write)` maps a response that is not good to an error (None: the side
     documents none). `sleep` takes seconds. `tries` is the maximum of attempts per read. `calls_beside`
     returns the number of requests sent by the sign-in. `before_write` is called just before each write is
-    sent, after any wait for the rate limits, and may raise: then nothing is sent.
+    sent, after any wait for the rate limits, and may raise: then nothing is sent. An answer is complete
+    within `answer_timeout` seconds and `bounds.BYTES_MAX` bytes, or it is none. Once `stop` was requested no
+    call is begun, and reads raise RunStopped.
     """
 
     def __init__(
@@ -102,7 +106,10 @@ class Transport:
         calls_beside: Callable[[], int] = lambda: 0,
         clock: Clock = utc_now,
         before_write: Callable[[], None] = lambda: None,
+        answer_timeout: float = bounds.ANSWER_SECONDS,
+        stop: StopSignal | None = None,
     ) -> None:
+        self._answer_timeout, self._stop = answer_timeout, stop or StopSignal()
         self.side, self._name = side, _NAMES[side]
         self._base_url = check_url(base_url)
         self._throttle, self._to_error = throttle, to_error
@@ -116,11 +123,11 @@ class Transport:
         _silence_url_logs()
         self._client = httpx.Client(
             auth=auth,
-            transport=transport or by_environment(self._base_url, _shared_trust()),
-            timeout=httpx.Timeout(30.0, connect=15.0, read=read_timeout),
+            transport=bounded(transport or by_environment(self._base_url, _shared_trust())),
+            timeout=httpx.Timeout(30.0, connect=8.0, read=read_timeout),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={"User-Agent": f"consent-bridge/{__version__}", "Accept": ACCEPT},
-            event_hooks={"request": [self._count]},
+            event_hooks={"request": [self._count], "response": [bound_body]},
             trust_env=False,  # the transport itself finds the proxy
         )
 
@@ -184,11 +191,17 @@ class Transport:
 
     def _once(self, operation: str, request: httpx.Request, attempt: int, *, is_write: bool) -> Response:
         self._throttle.before(operation)
+        self._stop.check()
         if is_write:
             self._before_write()
         asked, began = self._clock(), self._ticks()
+        limit = CallLimit(time.monotonic() + self._answer_timeout, self._stop, is_write)
         try:
-            response = self._client.send(request)
+            with limited(limit):
+                response = self._client.send(request)
+        except bounds.Malformed as error:
+            self._log.warning("%s: %s, attempt %d", operation, error, attempt)
+            raise self._unusable(operation, error, is_write) from None
         except httpx.RequestError as error:
             seconds = self._ticks() - began
             self._log.warning("%s: %s, attempt %d, %.3f s", operation, type(error).__name__, attempt, seconds)
@@ -220,6 +233,14 @@ class Transport:
             f"{self._name} returned status {answer.status}, which its documentation does not mention.",
             side=self.side, operation=operation, status=answer.status,
             hint="Check the base URL with `bridge doctor`.",
+        )  # fmt: skip
+
+    def _unusable(self, operation: str, error: bounds.Malformed, is_write: bool) -> SideError:
+        kind = OutcomeUnknown if is_write else InvalidResponse
+        return kind(
+            f"{self._name} gave an answer to {operation} that cannot be taken in: {error}.",
+            side=self.side, operation=operation,
+            hint="A proxy may be in between; check with `bridge doctor`. The bridge will retry.",
         )  # fmt: skip
 
     def _no_answer(
@@ -324,11 +345,32 @@ def retry_after(answer: Response) -> float | None:
     Date header). None if absent or unreadable."""
     raw = answer.headers.get("Retry-After", "").strip()
     if raw.isascii() and raw.isdigit():
-        return float(raw)
+        seconds = bounds.header_number(raw)
+        return None if seconds is None else min(seconds, bounds.SECONDS_MAX)
     until = _http_date(raw)
     if until is None or answer.server_time is None:
         return None
-    return max(0.0, (until - answer.server_time).total_seconds())
+    return min(max(0.0, (until - answer.server_time).total_seconds()), bounds.SECONDS_MAX)
+
+
+class _BoundedBody(httpx.SyncByteStream):
+    """The body of an answer, inflated, no more of it than any answer has."""
+
+    def __init__(self, raw: httpx.SyncByteStream, coding: str) -> None:
+        self._raw, self._coding = raw, coding
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from bounds.inflated(self._raw, self._coding)
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+def bound_body(response: httpx.Response) -> None:
+    """Bound what is read of a response. For the hooks of a client, which run before its body is read; the
+    sign-in's answers are bounded by it too. Reading raises `bounds.Malformed`."""
+    if not response.is_stream_consumed and isinstance(response.stream, httpx.SyncByteStream):
+        response.stream = _BoundedBody(response.stream, response.headers.pop("Content-Encoding", ""))
 
 
 def _answer(response: httpx.Response) -> Response:
@@ -338,10 +380,9 @@ def _answer(response: httpx.Response) -> Response:
 
 def _http_date(raw: str) -> datetime | None:
     try:
-        parsed = parsedate_to_datetime(raw)
-    except (TypeError, ValueError):
+        return bounds.plausible(parsedate_to_datetime(raw) if len(raw) <= bounds.ID_MAX else None)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def _is_of(error: httpx.RequestError, request: httpx.Request) -> bool:

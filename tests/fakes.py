@@ -164,7 +164,7 @@ class FakeSide:
 
     def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
         if self.bulk_from is None or len(people) == 1:
-            yield from read_each(self._read_person, people)
+            yield from read_each(self.side, self._read_person, people)
             return
         read_at = self.clock()
         self._call("read_people")

@@ -57,6 +57,10 @@ ShowAddresses = Annotated[
     bool, typer.Option("--show-addresses", help="Show whole addresses. They are masked otherwise.")
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row a line.")]
+ApproveVanished = Annotated[
+    bool,
+    typer.Option("--approve-vanished", help="Believe that many people or definitions are gone from a side."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 

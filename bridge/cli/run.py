@@ -13,6 +13,7 @@ import typer
 from bridge.cli.options import (
     ApproveMapping,
     ApproveRaises,
+    ApproveVanished,
     Config,
     DatabaseUrl,
     Full,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 def run(config: Config = None) -> int:
     """Run as a daemon: poll, sweep nightly, serve health over HTTP.
 
-    Stops cleanly on SIGTERM or Ctrl-C, after the current run. SIGHUP reloads settings and secrets."""
+    Stops cleanly on SIGTERM or Ctrl-C, within seconds. SIGHUP reloads settings and secrets."""
     settings = settings_from(config)
 
     from bridge.daemon.service import Service
@@ -70,6 +71,7 @@ def reconcile(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; same as `bridge plan`.")] = False,
     approve_raises: ApproveRaises = False,
     approve_mapping: ApproveMapping = False,
+    approve_vanished: ApproveVanished = False,
     why: Note = None,
     yes: Yes = False,
     json: Json = False,
@@ -82,7 +84,12 @@ def reconcile(
     from bridge.engine.run import RunOptions, run_once
 
     settings = settings_from(config, database_url, mapping)
-    options = RunOptions(full=full, approve_raises=approve_raises, approve_mapping=approve_mapping)
+    options = RunOptions(
+        full=full,
+        approve_raises=approve_raises,
+        approve_mapping=approve_mapping,
+        approve_vanished=approve_vanished,
+    )
     if dry_run:
         from bridge.cli.plan import run_plan
 
@@ -113,6 +120,7 @@ def _approve(app: App, options: RunOptions, by: Operator) -> bool:
     asked = {
         ApprovalKind.RAISES: options.approve_raises,
         ApprovalKind.MAPPING: options.approve_mapping,
+        ApprovalKind.VANISHED: options.approve_vanished,
     }
     kinds = [kind for kind, wanted in asked.items() if wanted]
     if kinds:

@@ -71,7 +71,7 @@ def status_document(
             feed: round(max(0.0, (now - at) / timedelta(seconds=1)), 1) for feed, at in watermarks.items()
         },
         "overdue_seconds": overdue_by(schedule, watermarks, now),
-        "waiting": counts.waiting + len(store.facts.lagging_reads or ()),
+        "waiting": counts.waiting + len(store.facts.lagging_reads or ()) + store.retry_queue.waiting().count,
         "unproven": counts.unproven,
         "held": counts.held,
         "dead": counts.dead,

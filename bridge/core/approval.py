@@ -27,6 +27,7 @@ class ApprovalKind(StrEnum):
 
     RAISES = "raises"  # opt-ins from before the bridge or their mapping; the digest of the mapping
     MAPPING = "mapping"  # what a changed mapping writes; its digest
+    VANISHED = "vanished"  # that many people or definitions are gone from a side; the mapping's digest
     PLAN = "plan"  # one saved plan; its hash
 
 

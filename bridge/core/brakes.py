@@ -20,6 +20,7 @@ Moment = tuple[Side, datetime]
 
 USUAL_MAX = 1000  # people: the most that a limit allows which the operator did not set
 SMALLEST_MAX = 10
+VANISHED_MAX = 100
 BURSTS_KEPT = timedelta(days=90)
 CHANGE_MAX, CHANGE_SHARE = 10, 0.05  # people whom a changed mapping may write without approval: see `is_mass`
 
@@ -39,6 +40,9 @@ class BrakeLimits:
     """Statements within one minute that are a mass change and no single choices. None: 1000 unsubscribes;
     opt-ins as many as `usual_max` says."""
     window: timedelta = timedelta(hours=24)
+    vanished_max: int | None = None
+    """None: 100 people or definitions, fewer where few are known."""
+    vanished_share: float = 0.05
 
     def raises_allowed(self, people: int) -> int:
         """How many people may be opted in within the window."""
@@ -52,6 +56,11 @@ class BrakeLimits:
     def opt_in_burst(self, people: int) -> int:
         """How many opt-ins within one minute are still taken for single choices."""
         return usual_max(people) if self.burst_max is None else self.burst_max
+
+    def vanished_expected(self, known: int) -> int:
+        """How many of the people or definitions known at a side may be gone from it at once."""
+        most = min(VANISHED_MAX, usual_max(known)) if self.vanished_max is None else self.vanished_max
+        return max(most, int(self.vanished_share * known))
 
     @property
     def unsubscribe_burst(self) -> int:
@@ -67,6 +76,19 @@ def usual_max(people: int) -> int:
 def is_mass(people: int, known: int) -> bool:
     """Whether a change of the mapping would write so many people that an operator has to approve it."""
     return people > CHANGE_MAX and people > CHANGE_SHARE * known
+
+
+def vanished_reason(side: Side, what: str, gone: int, known: int, limits: BrakeLimits) -> str | None:
+    """Why nothing is concluded from so many being gone from a side at once; None where something is. It may
+    be a wrong account, a permission that was lost, or a list that was cut."""
+    allowed = limits.vanished_expected(known)
+    if gone <= allowed:
+        return None
+    return (
+        f"vanished: {gone} of {known} {what} are gone from {side}, more than the {allowed} allowed at once. "
+        "Nothing is concluded from it. Check account and permissions with `bridge doctor`; if they are gone "
+        "for good, say so: `bridge reconcile --full --approve-vanished`"
+    )
 
 
 @dataclass(frozen=True, slots=True)

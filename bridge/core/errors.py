@@ -6,6 +6,7 @@ BridgeError
 ├── StateDbError           the state DB cannot be used                    exit 2
 │   └── StateDbBusy        another process is writing to it               exit 6
 ├── LeaseHeld              another process writes to this state DB        exit 6
+├── RunStopped             the process is to end                          (nothing is lost)
 ├── PlanMoved              what a saved plan was based on has changed     exit 2
 ├── BrakeTripped           a brake stops a saved plan                     exit 4
 ├── DrainIncomplete        a feed could not be read to a proven end       (the watermark stays)
@@ -94,6 +95,10 @@ class LeaseHeld(BridgeError):
     """Another process holds the right to write to this state DB."""
 
     exit_code = 6
+
+
+class RunStopped(BridgeError):
+    """The process is to end: what waits or reads ends, and the next run goes on."""
 
 
 class BrakeTripped(BridgeError):

@@ -277,6 +277,8 @@ class Facts:
     serving_since = _Fact("serving_since", datetime.fromisoformat, _instant)
     """When a daemon started to keep this state DB in sync. It goes when the daemon is stopped, and stays when
     it is killed: feeds are then overdue."""
+    vanished = _Fact("vanished", json.loads, lambda reasons: json.dumps(dict(reasons)))
+    """By side, why nothing is concluded from the many people who are gone from it."""
 
     instance = _Fact("instance", str, str)
     """The random name of this state DB, by which a saved plan finds the one it was made from."""

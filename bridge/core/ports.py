@@ -10,7 +10,7 @@ from itertools import accumulate, islice
 from typing import Protocol, TypeVar
 
 from bridge.core.catalogue import Catalogue
-from bridge.core.errors import InvalidResponse, SideError, Verdict
+from bridge.core.errors import InvalidResponse, Refused, SideError, Verdict
 from bridge.core.model import ConsentRecord, Observation, PersonId, Side, TopicId, Who
 from bridge.core.writes import Write
 
@@ -238,6 +238,18 @@ def read_person(reader: ReadReplica, who: Who) -> PersonView:
     raise left_out(reader.side)
 
 
+DATA_ERRORS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
+"""What content that no rule has foreseen may lead to. It is about the person whose content it is."""
+
+
+def unexpected(side: Side, error: Exception) -> SideError:
+    """The error for a person whose content led to one that no rule has foreseen."""
+    return Refused(
+        f"A person's record leads to an unexpected error ({type(error).__name__}).",
+        side=side, operation="read people", hint="Look for unusual content in the record, and report it.",
+    )  # fmt: skip
+
+
 def left_out(side: Side) -> SideError:
     """The error for a person whom a read of many left out."""
     return InvalidResponse(
@@ -246,7 +258,7 @@ def left_out(side: Side) -> SideError:
     )  # fmt: skip
 
 
-def read_each(read: Callable[[Who], PersonView], people: Iterable[Who]) -> Iterator[Page]:
+def read_each(side: Side, read: Callable[[Who], PersonView], people: Iterable[Who]) -> Iterator[Page]:
     """`ReadReplica.read_people` by a read of each person."""
     in_a_row = 0
     for some in batched(people, _PAGE):
@@ -261,6 +273,8 @@ def read_each(read: Callable[[Who], PersonView], people: Iterable[Who]) -> Itera
                 if error.stops_side or in_a_row >= FAILURES_IN_A_ROW:
                     raise
                 failures.append((who, error))
+            except DATA_ERRORS as error:
+                failures.append((who, unexpected(side, error)))
         yield Page(views=found, failures=failures)
 
 

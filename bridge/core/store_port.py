@@ -38,6 +38,7 @@ from bridge.core.store_values import (
     RunRow,
     Settlement,
     TopicReset,
+    UnreadPeople,
 )
 
 
@@ -75,6 +76,8 @@ class FeedsPort(Protocol):
 
     def watermarks(self) -> dict[str, datetime]: ...
 
+    def move_back(self, feed: str, mark: datetime) -> None: ...
+
     def settled_keys(self, feed: str, keys: Sequence[str], settling: timedelta) -> frozenset[str]:
         """Those of a feed's keys that were last followed at least `settling` after they were first: what a
         side shows may lag behind what its feed tells."""
@@ -94,6 +97,10 @@ class PeoplePort(Protocol):
     def related(self, person: PersonId) -> list[Who]: ...
 
     def known(self, side: Side | None = None) -> Iterator[list[Who]]: ...
+
+    def count_unseen(self, side: Side, since: datetime) -> tuple[int, int]: ...
+
+    def known_there(self, side: Side, addresses: Sequence[str]) -> frozenset[str]: ...
 
     def unseen_since(self, side: Side, since: datetime) -> Iterator[list[Who]]: ...
 
@@ -224,8 +231,7 @@ class RetryPort(Protocol):
 
     def drop(self, kept: int) -> None: ...
 
-    def count(self) -> int:
-        """How many reads are to be tried again."""
+    def waiting(self) -> UnreadPeople: ...
 
 
 class WebhooksPort(Protocol):

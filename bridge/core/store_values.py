@@ -200,6 +200,14 @@ class RetryItem:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadPeople:
+    """How many people wait to be read again, and since when the longest of them does."""
+
+    count: int = 0
+    oldest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookEvent:
     """All that is kept of a webhook event: its id, its type, and the profile it is about."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bridge.core.model import FUTURE_TOLERANCE
+
 
 @dataclass(frozen=True, slots=True)
 class ReadWindow:
@@ -46,5 +48,20 @@ def allowed_lag(poll: timedelta, *, overlap: timedelta, turn: timedelta) -> time
 
 
 def advance(old: datetime | None, proven: datetime) -> datetime:
-    """The new watermark after a drain proven complete up to `proven`: it never goes back."""
+    """The new watermark after a drain proven complete up to `proven`, a plausible time."""
     return proven if old is None else max(old, proven)
+
+
+def clock_fault(old: datetime | None, proven: datetime, now: datetime) -> str | None:
+    """Why the time that a side states cannot be its clock's, in words; None where it can. `now` is our own
+    clock's."""
+    if proven > now + FUTURE_TOLERANCE:
+        return f"the side states a time that lies ahead of this machine's clock ({proven:%Y-%m-%d %H:%MZ})"
+    if old is not None and proven < old - FUTURE_TOLERANCE:
+        return f"the side states a time before the one it stated last ({proven:%Y-%m-%d %H:%MZ})"
+    return None
+
+
+def is_ahead(mark: datetime | None, now: datetime) -> bool:
+    """Whether a watermark lies in the future: what happened up to then would never be read."""
+    return mark is not None and mark > now + FUTURE_TOLERANCE

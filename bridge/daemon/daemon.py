@@ -77,6 +77,7 @@ def _webhook_config(web: Web) -> WebhookConfig | None:
 
 NO_PROGRESS = timedelta(minutes=15)
 LOST_GRACE = 150.0  # seconds a run without its lease may take to end: longer than any single call
+STOP_GRACE = 4.0  # seconds that a run may go on for once the daemon is to end; then its reads are aborted
 DONE, FAILED = 0, 1
 WEB_ENDED = "the web server ended"
 HANG_UP = signal.SIGHUP.name
@@ -232,8 +233,11 @@ class Daemon:
         self._announce(f"bridge is running: {web.url}/ {rest}")
 
     def _finish(self, worker: Worker, renewer: LeaseRenewer) -> None:
-        """Wait for the current run. If it lost its lease and does not end, end the process: without the lease
-        it would write unguarded."""
+        """Wait for the current run: a short one ends by itself, a longer one is told to. If it lost its lease
+        and does not end, end the process: without the lease it would write unguarded."""
+        if worker.join(STOP_GRACE):
+            return
+        self._app.stop.request()
         while not worker.join(min(1.0, self._watchdog.every)):
             self._watchdog.check()
             if renewer.error is not None and not worker.join(LOST_GRACE):

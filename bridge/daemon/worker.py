@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from bridge.app import App
-from bridge.core.errors import BridgeError, LeaseHeld
+from bridge.core.errors import BridgeError, LeaseHeld, RunStopped
 from bridge.daemon.health import RunStats
 from bridge.daemon.liveness import Heartbeat
 from bridge.daemon.scheduler import Job, JobQueue, SweepSchedule
@@ -127,6 +127,8 @@ class Worker:
             self._run_engine(due)
         except LeaseHeld:
             raise
+        except RunStopped:
+            _log.info("run stopped; the next one goes on where it ended")
         except BridgeError as error:
             self._stats.refused(error)
             _log.warning("run refused", extra={"error": type(error).__name__, "why": str(error)})

@@ -24,9 +24,10 @@ from bridge.core.model import ConsentRecord, Side, Who, address_key
 from bridge.core.ports import Repaired, Unrecorded, WriteRequest, WriteResponse
 from bridge.core.writes import Adjustment, Raise, Resubscribe, Withdrawal, Write
 from bridge.dotdigital.client.access import V3Access
+from bridge.dotdigital.client.arguments import render_date
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import MOST_RECORDS, ClientV3
-from bridge.dotdigital.client.wire import ConsentRecordV3, ContactV3, Resubscription, render_date
+from bridge.dotdigital.client.wire import ConsentRecordV3, ContactV3, Resubscription
 from bridge.dotdigital.preference_tree import opt_ins, stale
 from bridge.dotdigital.tree_writer import TreeWriter, change_dates
 from bridge.dotdigital.views import is_deleted

@@ -55,20 +55,28 @@ class PersonReader:
         if views.is_gone(contact.status):
             return self._absent(who, read_at)
         rows = views.newest_rows(found.rows)
+        if views.is_unclear(rows, self._mapping.preference_ids):
+            raise _unreadable("A preference of a contact says neither opted in nor opted out.")
         topics: views.Topics = {CHANNEL: views.from_status(contact.status, read_at=read_at)}
         for topic in self._mapping.topics:
             topics[topic.id] = views.from_rows(topic, rows, read_at)
         return PersonView(who.address, views.ids_of(contact.contact_id), topics, complete=True)
 
     def address_of(self, contact_id: int) -> str | None:
-        """The address of a contact; None where it is not there."""
+        """The address of a contact; None where it is not there, or has none. Raises InvalidResponse for an
+        address that cannot be used."""
         v3 = self._access.client()
+        found: ContactV2 | ContactV3
         try:
             if v3 is not None:
-                return v3.get_contact(identifier="contactId", value=contact_id).address
-            return self._v2.get_contact(contact=contact_id).address
+                found = v3.get_contact(identifier="contactId", value=contact_id)
+            else:
+                found = self._v2.get_contact(contact=contact_id)
         except (NotFound, Refused):
             return None
+        if found.is_unusable:
+            raise _unreadable("A contact has an address that cannot be used: it is too long, or no address.")
+        return found.address
 
     def _read_hidden(self, who: Who, read_at: datetime) -> PersonView:
         """`subscriptions` does not know them: unknown there, or suppressed and hidden from it."""
@@ -116,6 +124,12 @@ def _checked(contact: ContactV2 | None, who: Who) -> ContactV2:
             hint="A proxy may change addresses in URLs; check with `bridge doctor`.",
         )  # fmt: skip
     return contact
+
+
+def _unreadable(what: str) -> InvalidResponse:
+    return InvalidResponse(
+        what, side=Side.DOTDIGITAL, operation="read contact", hint="Correct the contact at Dotdigital."
+    )
 
 
 def pages_in(memory: KeyValue) -> int | None:
@@ -207,7 +221,7 @@ class V2Listing:
             listed.update(hash(address_key(view.address)) for view in page.views)
             yield page
         left = (who for who in known if hash(address_key(who.address)) not in listed)
-        yield from read_each(self._person.read, left)
+        yield from read_each(Side.DOTDIGITAL, self._person.read, left)
 
     def _opted_in(self, unmailable: Set[str]) -> Iterator[Page]:
         """Everybody who is opted in to anything mapped. A contact that is not among the `unmailable`, read
@@ -230,7 +244,7 @@ class V2Listing:
         try:
             for contacts in drains.drain_upwards(fetch, _id_of):
                 for contact in contacts:
-                    if contact.address is None:
+                    if contact.unreadable or contact.address is None:
                         self._skipped += 1
                     else:
                         yield contact.contact_id or 0, number, contact.address

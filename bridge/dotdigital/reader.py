@@ -21,11 +21,13 @@ from bridge.dotdigital.limits.limiter import RateLimiter
 from bridge.dotdigital.people import ContactListing, PersonReader, V2Listing, pages_in
 from bridge.dotdigital.polling import events, feed_rotation, v2_feeds
 from bridge.dotdigital.polling.capabilities import CapabilityProbe, OwnWrites, no_writes
+from bridge.dotdigital.polling.drains import DrainBounds
 from bridge.dotdigital.polling.events import EventsExport
 from bridge.dotdigital.polling.feed_rotation import FeedRotation, ModifiedFeed, RateBudget
 from bridge.dotdigital.polling.stored import ChangeType
 from bridge.dotdigital.polling.v2_feeds import OptIns, Suppressions
 from bridge.dotdigital.preference_tree import catalogue_of
+from bridge.dotdigital.views import ids_of
 from bridge.dotdigital.write_batches import estimate
 
 _VIEWS_A_PAGE = 500  # of the thousands in one answer: what is stored at a time is held whole
@@ -172,11 +174,21 @@ class DotdigitalReader:
             by_v2 = V2Listing(self._v2, self._mapping, self._read_clock, self._suppressions, self._person)
             yield from by_v2.everybody(known)
             return
+        bounds = DrainBounds()
         for part, read_at in self._parts(listing.everybody()):
-            found = [self._listed_view(contact, read_at) for contact in part]
+            readable = [contact for contact in part if not contact.unreadable]
+            named = [
+                Hint(one, contact.address)
+                for contact in part
+                if contact.unreadable
+                for one in ids_of(contact.contact_id)
+            ]
+            bounds.note_unnamed(len(part) - len(readable) - len(named))
+            found = [self._listed_view(contact, read_at) for contact in readable]
             there = [view for view in found if view is not None]
-            yield Page(views=there, skipped=len(found) - len(there))
+            yield Page(views=there, hints=named, skipped=len(found) - len(there))
         yield from self._suppressions.whole(set())
+        bounds.check()
 
     def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
         """By the v3 listing where that takes fewer calls, without dates; those whom it does not show, or all
@@ -188,7 +200,7 @@ class DotdigitalReader:
             for part, read_at in self._parts(listing.some(asked.keys())):
                 yield Page(views=self._asked_views(part, asked, read_at))
             left = list(asked.values())
-        yield from read_each(self._person.read, left)
+        yield from read_each(Side.DOTDIGITAL, self._person.read, left)
 
     def read_hint(self, hint: Hint) -> Sequence[PersonView]:
         address = hint.address
@@ -213,7 +225,7 @@ class DotdigitalReader:
         self, contacts: Sequence[ContactV3], asked: dict[str, Who], read_at: datetime
     ) -> list[PersonView]:
         """Views of the people in `asked`, who are then taken out of it."""
-        found = (self._listed_view(contact, read_at) for contact in contacts)
+        found = (self._listed_view(contact, read_at) for contact in contacts if not contact.unreadable)
         return [view for view in found if view and asked.pop(address_key(view.address), None) is not None]
 
     def _listed_view(self, contact: ContactV3, read_at: datetime) -> PersonView | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bridge import bounds
 from bridge.core.mapping import Mapping as TopicMapping
 from bridge.core.mapping import Topic
 from bridge.core.model import CHANNEL, Block, Choice, Observation, TopicId
@@ -21,6 +22,7 @@ from bridge.dotdigital.client.wire import ContactV3, OptInRow, Suppression
 Topics = dict[TopicId, Observation]
 _PROFILE_ID = re.compile(r"[-A-Za-z0-9_]{1,64}")
 _DATELESS = datetime.min.replace(tzinfo=UTC)
+_ENDLESS = datetime.max.replace(tzinfo=UTC)
 SUBSCRIBED = "subscribed"
 
 
@@ -36,7 +38,15 @@ def newest_rows(rows: Iterable[OptInRow]) -> dict[int, OptInRow]:
 
 
 def _rank(row: OptInRow) -> tuple[datetime, bool]:
+    """What says neither counts first: then nothing is known."""
+    if row.is_opted_in is None:
+        return _ENDLESS, True
     return row.changed_at or _DATELESS, not row.is_opted_in
+
+
+def is_unclear(rows: Mapping[int, OptInRow], numbers: Iterable[int]) -> bool:
+    """Whether the row that counts for one of these preferences says neither in nor out."""
+    return any(number in rows and rows[number].is_opted_in is None for number in numbers)
 
 
 def from_rows(topic: Topic, rows: Mapping[int, OptInRow], read_at: datetime) -> Observation:
@@ -203,5 +213,5 @@ def from_status(
         stated=found.stated,
         undated=undated,
         block=found.block,
-        reason=(status or "").strip() or None,
+        reason=bounds.word(status),
     )

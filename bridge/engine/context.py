@@ -30,6 +30,11 @@ def silent(step: str, done: int, total: int | None = None) -> None:
     """Progress that is not shown."""
 
 
+UNKNOWN_MAX = 50
+"""Records read in one run that webhooks name and nobody is known to have: anybody may invent some. The feed
+brings those that exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """The operator's settings that a run follows."""
@@ -78,6 +83,7 @@ class RunHealth:
     clocks: list[str] = field(default_factory=list)  # why the clocks suspend opt-ins
     unread_people: dict[Side, set[PersonId]] = field(default_factory=partial(defaultdict, set))
     """People whose read failed in this run, and was not repeated with success since."""
+    vanished: list[str] = field(default_factory=list)  # why what is gone from a side is not believed
     busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be running there
     gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what no longer exists
     unapproved: set[TopicId] = field(default_factory=set)  # their change of the mapping waits for approval
@@ -110,7 +116,7 @@ class RunHealth:
             self.lost(side, error)
             return
         self.warn(f"{what}: {error}")
-        if error.verdict not in (Verdict.FIX_CONFIG, Verdict.HOLD):
+        if error.verdict is not Verdict.FIX_CONFIG:  # that is reported as a topic that is gone
             self.failures.append(error)
 
     @property
@@ -142,9 +148,12 @@ class RunContext:
         self.newest_before = services.state.newest()  # the bridge's own time when the run began
         self.kind, self.started_at = kind, services.clock()
         self.health = RunHealth()
+        self.began = services.state.now()
+        self.approve_vanished = False  # an operator says that what is gone from a side is
         self.observed = dict.fromkeys(Side, 0)  # people read
         self.noticed: set[str] = set()  # addresses of people whom feeds showed, not yet sent for
         self.other_versions: dict[TopicId, set[str]] = {}  # addresses of people, by topic
+        self.unknown_left = UNKNOWN_MAX  # records that webhooks may name in this run and nobody knows
         self.under_way: set[PersonId] = set()  # people whose withdrawals are gathered or being sent
         self.calls_before = {side: reader.calls for side, reader in services.readers.items()}
         self.id = services.state.runs.begin(kind)

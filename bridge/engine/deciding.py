@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bridge.core.brakes import Burst, Moment, Tally
 from bridge.core.decide import decide
-from bridge.core.decision import Decision, Rule, Wait, writes_of
+from bridge.core.decision import Agree, Decision, Rule, Wait, writes_of
 from bridge.core.guards import DecisionContext, is_from_before
 from bridge.core.mapping import Topic
 from bridge.core.model import CHANNEL, Cell, Choice, PersonId, Side, TopicId
@@ -27,6 +27,19 @@ class CellDecision:
     topic: Topic
     cell: Cell
     decision: Decision
+
+
+def waits_for(one: CellDecision, began: datetime) -> Sequence[Side]:
+    """The sides at which a person is to be read before this is decided. An opt-out that has nowhere to go is
+    such a case where the absence was seen before this run: they may be there by now."""
+    match one.decision:
+        case Wait():
+            return one.decision.sides
+        case Agree() if one.decision.agreement.rule == Rule.NOBODY_THERE:
+            seen = one.cell.seen
+            return [side for side in Side if not seen[side].present and seen[side].read_at < began]
+        case _:
+            return ()
 
 
 class Decider:
@@ -132,13 +145,10 @@ class Decider:
 
     def _read_waiting(self, page: list[list[CellDecision]]) -> bool:
         """Read those of whom a decision waits for a read; whether anybody could be read."""
-        read = False
+        read, run_began = False, self._run.began
         for side in Side:
             waiting = [
-                one.cell.person
-                for person in page
-                for one in person
-                if isinstance(one.decision, Wait) and side in one.decision.sides
+                one.cell.person for person in page for one in person if side in waits_for(one, run_began)
             ]
             if waiting and side not in self._run.health.down:
                 read = read_people(self._run, side, list(dict.fromkeys(waiting))) > 0 or read

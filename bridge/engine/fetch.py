@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bridge.core.decision import Rule
 from bridge.core.errors import SideError, Verdict
 from bridge.core.latch import hold_ground
 from bridge.core.model import PersonId, Side, Who, address_key
-from bridge.core.ports import Hint, PersonView, batched, read_person
+from bridge.core.ports import DATA_ERRORS, Hint, PersonView, batched, read_person, unexpected
 from bridge.core.priority import keep_priority
-from bridge.core.store_values import Settlement
+from bridge.core.store_values import PendingEvent, RecordResult, Settlement
 from bridge.engine.context import RunContext
 from bridge.engine.feed_watch import due_reads, note_reads, with_earlier_claims
 
@@ -50,24 +50,48 @@ def record(
     whom only a part was seen, and records that people have no more: their addresses may have changed."""
     if not views and feed is None:
         return
-    recorded = run.state.observations.record(
-        views,
-        side,
-        run=run.id,
-        feed=feed,
-        watermark=watermark,
-        unsubscribe_withdraws_topics=run.mapping.unsubscribe_withdraws_topics,
-        followed=followed,
-        cursor=cursor,
-    )
+
+    def store(some: Sequence[PersonView], **progress: Any) -> RecordResult:
+        whole = run.mapping.unsubscribe_withdraws_topics
+        return run.state.observations.record(
+            some, side, run=run.id, unsubscribe_withdraws_topics=whole, **progress
+        )
+
+    progress = {"feed": feed, "watermark": watermark, "followed": followed, "cursor": cursor}
+    try:
+        stored = [store(views, **progress)]
+    except DATA_ERRORS:
+        stored = list(_record_each(run, side, views, store))
+        if feed is not None:
+            stored.append(store((), **progress))
     run.observed[side] += len(views)
     run.note_other_versions(views)
-    if recorded.read_again:
-        again = [person for person in recorded.read_again if person not in visited.people]
-        read_people(run, side, again, visited=visited)
-    if recorded.left:
-        lost = [Hint(external_id) for external_id in recorded.left if external_id not in visited.records]
-        read_hints(run, side, lost, visited=visited)
+    read_again = [person for one in stored for person in one.read_again if person not in visited.people]
+    if read_again:
+        read_people(run, side, read_again, visited=visited)
+    left = [Hint(record) for one in stored for record in one.left if record not in visited.records]
+    if left:
+        read_hints(run, side, left, visited=visited)
+
+
+def _record_each(
+    run: RunContext, side: Side, views: Sequence[PersonView], store: Callable[..., RecordResult]
+) -> Iterator[RecordResult]:
+    """Store a page's views one by one, since one of them cannot be: that is about its person alone. A record
+    that nobody is known to have is read again until it can be stored."""
+    for view in views:
+        try:
+            yield store([view])
+        except DATA_ERRORS as error:
+            failed = unexpected(side, error)
+            people = [who for one in view.ids for who in run.state.people.of_record(side, one)]
+            for who in people:
+                person_failed(run, side, who, failed)
+            for record_id in () if people else view.ids[:1]:
+                _hint_failed(run, side, Hint(record_id), failed)
+            if not people and not view.ids:
+                run.health.warn(f"{side}: a person was left out ({failed})")
+                run.health.failures.append(failed)
 
 
 def read_people(
@@ -84,7 +108,7 @@ def read_people(
 
     done = 0
     for some in batched(people, _AT_A_TIME):
-        views = _each(run, side, run.state.people.get_many(some), read, _person_failed)
+        views = _each(run, side, run.state.people.get_many(some), read, person_failed)
         record(run, side, views, visited=Visited(visited.records, visited.people | frozenset(some)))
         done += len(views)
         run.heartbeat()
@@ -167,13 +191,24 @@ def read_lagging(run: RunContext, side: Side) -> None:
 
 def read_webhook_events(run: RunContext, side: Side) -> None:
     """Read the people whom webhooks named. They are hints like any feed's, and mostly the feed has brought
-    the same already; what counts is what the read shows."""
+    the same already; what counts is what the read shows. Records that nobody is known to have come last, and
+    a few in each run: a delivery may name any number of them."""
     waiting = run.state.webhooks.pending(side)
     if not waiting or side in run.health.down:
         return
-    read_hints(run, side, list(dict.fromkeys(one.hint for one in waiting if not one.followed)), noticing=True)
-    if side not in run.health.down:
-        run.state.webhooks.mark_processed([one.id for one in waiting])
+    known: list[PendingEvent] = []
+    unknown: list[PendingEvent] = []
+    for one in waiting:
+        at_hand = one.followed or run.state.people.of_record(side, one.hint.id or "")
+        (known if at_hand else unknown).append(one)
+    some = unknown[: run.unknown_left]
+    run.unknown_left -= len(some)
+    for events in (known, some):
+        hints = list(dict.fromkeys(one.hint for one in events if not one.followed))
+        read_hints(run, side, hints, noticing=True)
+        if side in run.health.down:
+            return
+        run.state.webhooks.mark_processed([one.id for one in events])
 
 
 def _bound(run: RunContext, side: Side, hints: Sequence[Hint]) -> list[Who]:
@@ -200,6 +235,8 @@ def _each(
                     pool.shutdown(cancel_futures=True)
                     break
                 failed(run, side, item, error)
+            except DATA_ERRORS as error:
+                failed(run, side, item, unexpected(side, error))
     return views
 
 
@@ -209,7 +246,7 @@ def _hint_failed(run: RunContext, side: Side, hint: Hint, error: SideError) -> N
     run.state.retry_queue.add(side, hint=hint, error=str(error))
 
 
-def _person_failed(run: RunContext, side: Side, who: Who, error: SideError) -> None:
+def person_failed(run: RunContext, side: Side, who: Who, error: SideError) -> None:
     """Read again in the next run, or held where that cannot help: an operator has to look. A cell that
     is held already stays held for its own reason."""
     person = who.person

@@ -12,12 +12,13 @@ from bridge.core.errors import DrainIncomplete, FeedDeaf, SideError
 from bridge.core.model import CHANNEL, Challenge, PersonId, Side, TopicId, address_key
 from bridge.core.ports import Feed, Hint, Page
 from bridge.core.store_values import RunKind
-from bridge.core.watermark import advance, is_stale, read_window
+from bridge.core.watermark import advance, clock_fault, is_ahead, is_stale, read_window
 from bridge.engine.context import RunContext
 from bridge.engine.feed_watch import NAMING, is_deaf, note_deaf, note_hearing
 from bridge.engine.fetch import read_hints, record
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_CLOCK = "Check both clocks with `bridge doctor`."
 _DEAF = (
     "it did not bring what the bridge itself wrote. Opt-ins are suspended. Check the webhook subscription "
     "with `bridge hooks list`."
@@ -93,7 +94,7 @@ class FeedPoller:
         if side in run.health.down:
             self._distrust(side, feed)
             return False
-        watermark, overlap = run.state.feeds.watermark(feed), run.tuning.overlap
+        watermark, overlap = self._watermark(side, feed), run.tuning.overlap
         try:
             oldest = reader.oldest_since()
             start = run.clock() if self._first else oldest or BEGINNING
@@ -119,6 +120,37 @@ class FeedPoller:
             self._listen(side, feed, named)
         return window.gap
 
+    def _watermark(self, side: Side, feed: str) -> datetime | None:
+        """How far a feed was read. A watermark in the future is moved back, and everybody is read: from when
+        on it was wrong is not known."""
+        run, now = self._run, self._run.clock()
+        mark = run.state.feeds.watermark(feed)
+        if not is_ahead(mark, now):
+            return mark
+        self._doubt_clock(side, feed, "its watermark lies in the future", now)
+        return now
+
+    def _doubt_clock(self, side: Side, feed: str, why: str, back_to: datetime) -> None:
+        run = self._run
+        self._distrust(side, feed)
+        run.state.facts.sweep_due = feed
+        run.state.feeds.move_back(feed, back_to)
+        run.health.warn(f"{feed}: {why}. Opt-ins are suspended and everybody is read. {_CLOCK}")
+
+    def _mark(self, side: Side, feed: str, page: Page, watermark: datetime | None) -> datetime | None:
+        """Where a page moves the watermark to; None: it stays."""
+        if page.watermark is None:
+            return None
+        fault = clock_fault(watermark, page.watermark, self._run.clock())
+        if fault is None:
+            return advance(watermark, page.watermark)
+        if is_ahead(page.watermark, self._run.clock()):
+            self._distrust(side, feed)
+            self._run.health.warn(f"{feed}: {fault}. Opt-ins are suspended. {_CLOCK}")
+        else:
+            self._doubt_clock(side, feed, fault, page.watermark)
+        return None
+
     def _listen(self, side: Side, feed: str, named: Mapping[str, datetime]) -> None:
         """Whether the feed brought what we wrote."""
         deaf = is_deaf(self._run, side, named)
@@ -137,7 +169,7 @@ class FeedPoller:
         if side in run.health.down:
             raise run.health.down[side]
         dry = run.kind is RunKind.PLAN  # it leaves no feed behind, and may follow another mapping
-        mark = None if dry or page.watermark is None else advance(watermark, page.watermark)
+        mark = None if dry else self._mark(side, feed, page, watermark)
         run.noticed.update(view.address for view in page.views)
         record(run, side, page.views, feed=feed, watermark=mark, followed=keys, cursor=page.cursor)
         self._count_unsubscribes(page)

@@ -127,6 +127,7 @@ class Report:
             "unproven": self.counts.unproven,
             "failed": self.written.failed + self.counts.dead,
             "waiting": self.counts.waiting,
+            "unread": self.unread,
             "in_sync": self.in_sync,
             "calls": {side.value: self.calls[side] for side in Side},
             "brakes": self.brakes,
@@ -144,6 +145,12 @@ def make_report(
     """The report of a run that comes to its end."""
     warn_of_other_versions(run)
     counts = run.state.cells.counts()
+    unread = run.state.retry_queue.waiting()
+    if unread.oldest is not None:
+        run.health.warn(
+            f"people who could not be read: {unread.count}, the longest since "
+            f"{unread.oldest:%Y-%m-%d %H:%M:%SZ}; they are read again in each run"
+        )
     return Report(
         run=run.id,
         kind=run.kind,
@@ -151,7 +158,9 @@ def make_report(
         seconds=(run.clock() - run.started_at) / timedelta(seconds=1),
         observed=run.observed,
         written=written,
-        counts=replace(counts, waiting=counts.waiting + len(run.state.facts.lagging_reads or ())),
+        counts=replace(
+            counts, waiting=counts.waiting + len(run.state.facts.lagging_reads or ()) + unread.count
+        ),
         calls={side: reader.calls - run.calls_before[side] for side, reader in run.readers.items()},
         brakes=list(brakes),
         warnings=run.health.warnings,

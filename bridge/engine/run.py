@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bridge.core.approval import NOBODY, Approval, ApprovalKind
-from bridge.core.catalogue import Catalogue
+from bridge.core.brakes import vanished_reason
+from bridge.core.catalogue import Catalogue, ChangeKind
 from bridge.core.clocks import clock_problems, earliest_now
 from bridge.core.decision import Rule
-from bridge.core.errors import PlanMoved, SideError
+from bridge.core.errors import PlanMoved, RunStopped, SideError
 from bridge.core.facts import CatalogueCheck
 from bridge.core.mapping_check import missing_topics
 from bridge.core.model import Side, TopicId
@@ -48,6 +49,7 @@ class RunOptions:
     full: bool = False
     approve_raises: bool = False
     approve_mapping: bool = False
+    approve_vanished: bool = False
     polling: bool = False  # one of the daemon's many runs: feeds are read in rotation where they are many
 
 
@@ -84,7 +86,7 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
         written.add(lane.written)
         if run.kind is RunKind.FIRST and read.swept and not run.health.untrusted_topics:
             run.state.facts.first_run_completed = run.clock()
-        report = make_report(run, written, brakes=brakes, swept=read.swept)
+        report = make_report(run, written, brakes=(*run.health.vanished, *brakes), swept=read.swept)
         if not report.errors:  # else the next run still needs them
             run.state.approvals.use(approvals, run.id)
         run.end("done" if not report.errors else "failed", report.shown())
@@ -127,6 +129,7 @@ def _with_approvals(options: RunOptions, approvals: Sequence[Approval]) -> RunOp
         options,
         approve_raises=options.approve_raises or ApprovalKind.RAISES in kinds,
         approve_mapping=options.approve_mapping or ApprovalKind.MAPPING in kinds,
+        approve_vanished=options.approve_vanished or ApprovalKind.VANISHED in kinds,
     )
 
 
@@ -137,6 +140,13 @@ def prune_if_due(run: RunContext) -> None:
     if pruned_at is None or now - pruned_at >= PRUNE_EVERY:
         run.state.retention.prune(earliest_now(run.clock_offsets(), run.clock()) - run.tuning.retention)
         run.state.facts.pruned_at = now
+
+
+def _doubt_vanished(run: RunContext) -> None:
+    """While many are gone from a side and that is not explained, nobody is opted in."""
+    run.health.vanished += (run.state.facts.vanished or {}).values()
+    if run.health.vanished:
+        run.health.untrusted_topics |= {topic.id for topic in run.mapping.all}
 
 
 def enter_safe_mode(run: RunContext) -> None:
@@ -160,6 +170,9 @@ def closing(run: R) -> Iterator[R]:
     except KeyboardInterrupt:
         run.end("stopped", {"interrupted": True})
         raise
+    except RunStopped:
+        run.end("stopped", {})
+        raise
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         run.end("stopped" if stopped else "failed", report_of_error(error))
@@ -180,6 +193,7 @@ def read_sides(
     decided without it. Once the feeds were read, withdrawals leave by the lane. A dry run is not the first
     run: it does not fix what is older than the bridge."""
     first = run.state.facts.first_run_completed is None
+    run.approve_vanished = options.approve_vanished
     _report_erasures(run)
     run.state.cells.retry_due([topic.id for topic in run.mapping.all])
     renewed = _check_catalogues(run, fresh=is_new_mapping(run) or options.full, dry=dry)
@@ -187,10 +201,12 @@ def read_sides(
     for side in Side:
         retry_failed_reads(run, side)
     poller = FeedPoller(run, first=first)
+    if lane is not None:
+        lane.open(poller, [topic for topic, scope in topics.scopes.items() if scope.change])
     full = first or options.full or bool(run.state.facts.sweep_due)
     gaps = poller.read_due() if options.polling and not full else poller.read_all()
     if lane is not None:
-        lane.open(poller, [topic for topic, scope in topics.scopes.items() if scope.change])
+        lane.polls = True
     for side in Side:
         read_webhook_events(run, side)
         read_lagging(run, side)
@@ -201,6 +217,7 @@ def read_sides(
     for side in gaps:
         run.health.warn(f"{side}: its feed does not reach back to the last read; everybody is read")
     swept = _sweep_if_due(run, asked=first or options.full)
+    _doubt_vanished(run)
     enter_safe_mode(run)
     decider = Decider(
         run,
@@ -301,7 +318,14 @@ def _is_renewed(run: RunContext, gone: Mapping[TopicId, str]) -> bool:
 
 def _report_changes(run: RunContext, side: Side, found: Catalogue, *, dry: bool) -> None:
     """What has changed in the configuration since it was last read. A dry run leaves it to the next run."""
-    changes = run.state.catalogue.compare(found) if dry else run.state.catalogue.save(found)
+    changes = run.state.catalogue.compare(found)
+    removed = sum(one.news is ChangeKind.REMOVED for one in changes)
+    known = len(found.entries) + removed - sum(one.news is ChangeKind.ADDED for one in changes)
+    reason = vanished_reason(side, "definitions", removed, known, run.tuning.limits)
+    if reason is not None and not run.approve_vanished:
+        run.health.vanished.append(reason)
+    elif not dry:
+        run.state.catalogue.save(found)
     for change in changes[:CHANGES_NAMED]:
         run.health.warn(f"{side}: the {change.what}")
     if more := len(changes[CHANGES_NAMED:]):

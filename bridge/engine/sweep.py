@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bridge.core.errors import DrainIncomplete, SideError, Verdict
-from bridge.core.model import Side
-from bridge.core.ports import Hint, ListingCursor, Page
+from bridge.core.brakes import vanished_reason
+from bridge.core.errors import DrainIncomplete, SideError
+from bridge.core.model import Side, Who, address_key
+from bridge.core.ports import Hint, ListingCursor, Page, PersonView
 from bridge.core.priority import Priority, with_priority
 from bridge.engine.context import RunContext
-from bridge.engine.fetch import read_hints, read_people, record
+from bridge.engine.fetch import person_failed, read_hints, read_people, record
 
 
 def sweep(run: RunContext) -> bool:
@@ -50,8 +51,34 @@ def _sweep_side(run: RunContext, side: Side, began: datetime) -> bool:
         _note_incomplete(run, side, "some people could not be read")
         return False
     bookmark.drop()
+    if _have_vanished(run, side, listed_at or began):
+        return False
     _read_missing(run, side, listed_at or began, unread=unread)
     return side not in run.health.down
+
+
+def _have_vanished(run: RunContext, side: Side, began: datetime) -> bool:
+    """Whether so many people are gone that nothing is concluded from it. That is kept until a sweep shows
+    them again, or an operator says that they are gone."""
+    before = dict(run.state.facts.vanished or {})
+    gone, known = run.state.people.count_unseen(side, began)
+    reason = vanished_reason(side, "people", gone, known, run.tuning.limits)
+    if reason is None or run.approve_vanished:
+        if before.pop(side, None) is not None:
+            run.state.facts.vanished = before
+        return False
+    run.state.facts.vanished = before | {side: reason}
+    return True
+
+
+def _not_vanished(run: RunContext, side: Side, views: Sequence[PersonView]) -> list[PersonView]:
+    """The views without those that show a known person as gone: how many these are is weighed when all
+    were read."""
+    absent = [view for view in views if view.topics and not any(one.present for one in view.topics.values())]
+    if not absent:
+        return list(views)
+    there = run.state.people.known_there(side, [view.address for view in absent])
+    return [view for view in views if view not in absent or address_key(view.address) not in there]
 
 
 def _list(run: RunContext, side: Side, bookmark: _Bookmark) -> tuple[int, datetime | None]:
@@ -62,7 +89,7 @@ def _list(run: RunContext, side: Side, bookmark: _Bookmark) -> tuple[int, dateti
     listed_at = None
     known = (who for page in run.state.people.known() for who in page)
     for page in run.readers[side].list_people(known, bookmark.kept()):
-        record(run, side, page.views)
+        record(run, side, _not_vanished(run, side, page.views))
         read_hints(run, side, page.hints)
         if side in run.health.down:
             raise run.health.down[side]
@@ -73,7 +100,9 @@ def _list(run: RunContext, side: Side, bookmark: _Bookmark) -> tuple[int, dateti
             bookmark.keep(page.bookmark)
         done += len(page.views)
         skipped += page.skipped
-        unread.update(type(error).__name__ for error in _unreadable(page))
+        for who, error in _unreadable(page):
+            person_failed(run, side, who, error)
+            unread[type(error).__name__] += 1
         run.progress(f"reading everybody at {side}", done if page.done is None else page.done, page.total)
         run.heartbeat()
     if skipped:
@@ -83,12 +112,12 @@ def _list(run: RunContext, side: Side, bookmark: _Bookmark) -> tuple[int, dateti
     return unread.total(), listed_at
 
 
-def _unreadable(page: Page) -> Iterator[SideError]:
-    """Why people of this page could not be read. Raises what is not about them alone."""
-    for _, error in page.failures:
-        if error.verdict is not Verdict.HOLD:
+def _unreadable(page: Page) -> Iterator[tuple[Who, SideError]]:
+    """Who of this page could not be read, and why. Raises what is not about them alone."""
+    for who, error in page.failures:
+        if error.stops_side:
             raise error
-        yield error
+        yield who, error
 
 
 def _read_missing(run: RunContext, side: Side, began: datetime, *, unread: int) -> None:

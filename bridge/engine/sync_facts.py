@@ -80,7 +80,7 @@ def found_in_state(state: StorePort) -> list[SyncProblem]:
                 unproven=counts.unproven,
                 waiting=counts.waiting,
                 lagging=len(facts.lagging_reads or ()),
-                unread=state.retry_queue.count(),
+                unread=state.retry_queue.waiting().count,
                 erasures=state.erasures.unfinished(),
                 erasure_key=state.erasures.unreadable(),
             ),

@@ -34,10 +34,11 @@ class WithdrawalLane:
         self._busy = False
         self._last = run.clock()
         self.written = WriteCounts()
+        self.polls = False  # whether it reads the feeds: not before the run itself has read them
         self.waiting: Collection[TopicId] = ()  # topics that send nothing yet: their mapping has changed
 
     def open(self, poller: FeedPoller, waiting: Collection[TopicId]) -> None:
-        """From now on, when the feeds were read for the first time."""
+        """From now on, also between the pages of the run's own reading of the feeds."""
         self._poller, self.waiting = poller, waiting
         self._run.heartbeat = self.beat
 
@@ -60,11 +61,12 @@ class WithdrawalLane:
 
     def _pump(self, poller: FeedPoller) -> None:
         run = self._run
-        with with_priority(Priority.POLLING):
-            poller.read_due()
-            for side in Side:
-                read_webhook_events(run, side)
-                read_lagging(run, side)
+        if self.polls:
+            with with_priority(Priority.POLLING):
+                poller.read_due()
+                for side in Side:
+                    read_webhook_events(run, side)
+                    read_lagging(run, side)
         distrust_lagging(run)
         noticed, run.noticed = sorted(run.noticed), set()
         people, limits = run.state.people.count(), run.tuning.limits

@@ -154,7 +154,9 @@ class MyPreferencesEraser:
 
 def _holds(profile: Profile, who: Who) -> bool:
     """Whether the address is, or was, one of the profile's."""
-    return address_key(who.address) in {address_key(email.email_address) for email in profile.emails or ()}
+    return address_key(who.address) in {
+        address_key(email.email_address or "") for email in profile.emails or ()
+    }
 
 
 def _others(profile: Profile, who: Who) -> bool:

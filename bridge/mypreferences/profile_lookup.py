@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from bridge.core.errors import Ambiguous, MappingStale, NotFound, Refused, SideError
 from bridge.core.model import Side, Who
+from bridge.core.ports import DATA_ERRORS, unexpected
 from bridge.mypreferences import views
 from bridge.mypreferences.client import MyPreferencesClient
 from bridge.mypreferences.wire.profiles import Profile
@@ -120,6 +121,8 @@ def read_in_parallel(read: Callable[[A], B], items: Sequence[A]) -> list[B | Sid
             if error.stops_side:
                 stopped.append(error)
             return error
+        except DATA_ERRORS as error:
+            return unexpected(Side.MYPREFERENCES, error)
 
     if len(items) == 1:
         return [attempt(items[0])]

@@ -117,7 +117,7 @@ def _consent(ref: ConsentRef, kind: str, date: str) -> Consent:
 
 def _body(parts: Iterable[Part]) -> Profile:
     """One profile document of all parts, with each e-mail element once."""
-    placed: dict[tuple[str, str | None] | None, tuple[list[Preference], list[Consent]]] = {}
+    placed: dict[tuple[str | None, str | None] | None, tuple[list[Preference], list[Consent]]] = {}
     for place, item in parts:
         key = None if place is None else (place.email_address, place.email_address_type)
         preferences, consents = placed.setdefault(key, ([], []))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.core.catalogue import Catalogue
-from bridge.core.errors import MappingStale, SideError, Verdict
+from bridge.core.errors import InvalidResponse, MappingStale, SideError, Verdict
 from bridge.core.mapping import Mapping, Topic
 from bridge.core.mapping_check import kinds_used
 from bridge.core.model import ConsentRecord, Side, TopicId, Who, address_key
@@ -152,7 +152,14 @@ class MyPreferencesReader:
         profile = None if hint.id is None else self._finder.by_id(hint.id)
         if profile is not None and profile.active:
             lags = not shows(profile, hint.claims)
-            for address in views.addresses(profile):
+            held = views.addresses(profile)
+            if not held and any(one.email_address for one in profile.emails or ()):
+                raise InvalidResponse(
+                    "A profile has addresses that cannot be used only: too long, or none at all.",
+                    side=self.side, operation="retrieveProfileById",
+                    hint="Correct the profile in MyPreferences.",
+                )  # fmt: skip
+            for address in held:
                 view = views.view(address, [profile], self._mapping, read_at, complete=False)
                 found[address_key(address)] = replace(view, lags=lags)
         if hint.address is not None:
@@ -213,7 +220,10 @@ class MyPreferencesReader:
         sharing: dict[str, list[Profile]] = {}
         spelled: dict[str, str] = {}
         skipped = 0
+        unreadable = [Hint(row.id) for row in page.rows if row.is_unreadable]
         for row in page.rows:
+            if row.is_unreadable:
+                continue
             held = views.addresses(row) if row.active else []
             skipped += not held
             for address in held:
@@ -227,6 +237,7 @@ class MyPreferencesReader:
         ]
         return Page(
             views=read,
+            hints=unreadable,
             skipped=skipped,
             bookmark=ListingCursor(page.cursor.dump(), began),
             done=page.cursor.rows,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from bridge import bounds
 from bridge.core.mapping import ConsentRef, FilterRef, Mapping, RecordKeys, Topic
 from bridge.core.model import (
     OTHER_ADDRESS,
@@ -56,8 +57,8 @@ def elements(profile: Profile, address: str | None) -> list[Email]:
         email
         for email in profile.emails or ()
         if email.is_active is not False
-        and email.email_address.strip()
-        and key in (None, address_key(email.email_address))
+        and (held := bounds.address(email.email_address)) is not None
+        and key in (None, address_key(held))
     ]
 
 
@@ -65,7 +66,8 @@ def addresses(profile: Profile, address: str | None = None) -> list[str]:
     """The distinct active addresses of a profile, or spellings of one, each in its first spelling."""
     found: dict[str, str] = {}
     for email in elements(profile, address):
-        found.setdefault(address_key(email.email_address), email.email_address)
+        held = bounds.address(email.email_address) or ""
+        found.setdefault(address_key(held), held)
     return list(found.values())
 
 
@@ -191,8 +193,9 @@ def of_consent(holders: Iterable[Profile | Email], ref: ConsentRef) -> Iterator[
 
 def is_mapped(item: Consent, ref: ConsentRef) -> bool:
     """Whether a consent is in the version and locale that the mapping names."""
-    same_locale = item.locale.replace("-", "_").casefold() == ref.locale.replace("-", "_").casefold()
-    return same_locale and item.consent_version.strip().casefold() == ref.version.strip().casefold()
+    locale, version = item.locale or "", item.consent_version or ""
+    same_locale = locale.replace("-", "_").casefold() == ref.locale.replace("-", "_").casefold()
+    return same_locale and version.strip().casefold() == ref.version.strip().casefold()
 
 
 def _by_consent(profile: Profile, address: str | None, ref: ConsentRef) -> list[Statement] | None:
@@ -358,7 +361,9 @@ def _records(
     for preference in of_filter(held, ref):
         at = preference.changed_at
         values = {
-            one.key.casefold(): (one.value or "").strip() for one in preference.preference_attributes or ()
+            one.key.casefold(): one.value.strip()
+            for one in preference.preference_attributes or ()
+            if isinstance(one.key, str) and isinstance(one.value, str)
         }
         parts = [values.get(key.casefold(), "") for key in (keys.text, keys.url, keys.ip, keys.agent)]
         if preference.kind == OPT_IN and at is not None and all(parts):

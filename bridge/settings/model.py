@@ -176,6 +176,9 @@ class BrakeSettings(_Group):
         None, "unsubscribes or opt-ins within one minute, 1 or more", 1000, ge=1
     )
 
+    vanished_max: Whole | None = _setting(None, "a number of people or definitions, 0 or more", 100, ge=0)
+    vanished_share: Share = _setting(0.05, "a share of those known at a side, 0 to 1", 0.05)
+
     def limits(self) -> BrakeLimits:
         """The limits as the core takes them."""
         given = self.model_dump(exclude={"window_hours"})

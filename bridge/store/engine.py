@@ -26,6 +26,21 @@ from bridge.store.statements import InsertRows
 READ_ONLY = "bridge_read_only"
 
 
+class Unstorable(ValueError):
+    """Content that this database cannot hold."""
+
+
+@contextmanager
+def storable() -> Iterator[None]:
+    """Raises Unstorable for what is wrong with the content, and not with the database or its connection."""
+    try:
+        yield
+    except sa.exc.StatementError as error:
+        if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.DataError):
+            raise
+        raise Unstorable("the state DB cannot hold this content") from None
+
+
 def make_engine(url: str, *, read_only: bool = False, patience: float | None = None) -> sa.Engine:
     """An engine for the state DB. Raises ConfigError where the URL cannot be used. `patience` is how many
     seconds a transaction waits for others to end; the DB's own measure without it.

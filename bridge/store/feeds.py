@@ -30,13 +30,18 @@ _FORGET = sa.delete(t.followed).where(
 
 
 def _forward(insert: Insert) -> Insert:
-    """A watermark never goes back."""
+    """A page never moves a watermark back."""
     new = insert.excluded
     given = {"at": new.at, "run": new.run, "updated_at": new.updated_at}
     return insert.on_conflict_do_update(index_elements=["feed"], set_=given, where=new.at >= _w.at)
 
 
 _ADVANCE = InsertRows.build(_forward, t.watermarks)
+_MOVE_BACK = (
+    sa.update(t.watermarks)
+    .where(_w.feed == sa.bindparam("named"), _w.at > param("mark", _w.at))
+    .values(at=param("mark", _w.at))
+)
 
 
 class FeedStore:
@@ -53,6 +58,11 @@ class FeedStore:
         """How far each feed was read."""
         with self._unit.read() as conn:
             return {row.feed: row.at for row in conn.execute(_WATERMARKS)}
+
+    def move_back(self, feed: str, mark: datetime) -> None:
+        """A feed was read to here only, whatever a clock that was wrong has said."""
+        with self._unit.write() as conn:
+            conn.execute(_MOVE_BACK, {"named": feed, "mark": mark})
 
     def settled_keys(self, feed: str, keys: Sequence[str], settling: timedelta) -> frozenset[str]:
         """Those of a feed's keys that were last followed at least `settling` after they were first."""

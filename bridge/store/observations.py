@@ -29,7 +29,7 @@ from bridge.store import address_changes, cells, erasures, feeds, ledger, people
 from bridge.store import tables as t
 from bridge.store.cell_reading import STANDS, own_unsubscribes
 from bridge.store.columns import EPOCH, LATCH, SEEN, latch_values, replace_seen
-from bridge.store.engine import UnitOfWork
+from bridge.store.engine import UnitOfWork, storable
 from bridge.store.statements import Insert, InsertRows, among, count_of, is_postgresql, param, run_each
 
 _c, _h, _p = t.cells.c, t.holds.c, t.people.c
@@ -58,7 +58,7 @@ class ObservationStore:
     ) -> RecordResult:
         """Store a page of views and, with it, how far its feed was read and which of its hints were
         followed: all or nothing."""
-        with self._unit.write() as conn:
+        with storable(), self._unit.write() as conn:
             now = self._unit.clock()
             recorded = record(
                 conn,

@@ -51,6 +51,17 @@ _UNSEEN = {
     for side in Side
 }
 _COUNT = count_of(t.people)
+_THERE = {side: count_of(t.people, _p[f"{side}_present"]) for side in Side}
+_NOT_SEEN = {
+    side: count_of(
+        t.people, _p[f"{side}_present"], _p[f"{side}_read_at"] < param("since", _p[f"{side}_read_at"])
+    )
+    for side in Side
+}
+_AMONG_THERE = {
+    side: sa.select(_p.address_key).where(among(_p.address_key, "keys"), _p[f"{side}_present"])
+    for side in Side
+}
 _UNRESOLVED = (
     sa.select(_pins.profile_id)
     .where(
@@ -118,6 +129,21 @@ class PeopleStore:
     def unseen_since(self, side: Side, since: datetime) -> Iterator[list[Who]]:
         """Pages of people who were there when `side` was last read for them, and that was before `since`."""
         return self._pages(_UNSEEN[side], since=since)
+
+    def count_unseen(self, side: Side, since: datetime) -> tuple[int, int]:
+        """How many of those who were there when `side` was last read for them were not seen since then, and
+        how many were there in all."""
+        with self._unit.read() as conn:
+            unseen = conn.scalar(_NOT_SEEN[side], {"since": since}) or 0
+            return unseen, conn.scalar(_THERE[side]) or 0
+
+    def known_there(self, side: Side, addresses: Sequence[str]) -> frozenset[str]:
+        """The address keys of those of these people who were there when `side` was last read for them."""
+        keys = [address_key(address) for address in addresses]
+        with self._unit.read() as conn:
+            return frozenset(
+                key for some in batched(keys) for key in conn.scalars(_AMONG_THERE[side], {"keys": some})
+            )
 
     def unresolved_profile_links(self, after: str, limit: int) -> list[str]:
         """The next profiles, after the one given, that contacts name and nobody is known to have."""

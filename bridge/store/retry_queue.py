@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from bridge.core.erasure import ErasureSettings
 from bridge.core.model import PersonId, Side, address_key
 from bridge.core.ports import Hint
-from bridge.core.store_values import RetryItem
+from bridge.core.store_values import RetryItem, UnreadPeople
 from bridge.store import erasures, people
 from bridge.store import tables as t
 from bridge.store.columns import scrub
@@ -29,6 +29,7 @@ _DROP_SAME = sa.delete(t.inbox).where(*_SAME)
 _ADD = sa.insert(t.inbox)
 _COUNT = sa.select(sa.func.count()).select_from(t.inbox)
 _NAMED = sa.select(_i.hint_person_id).where(_i.id == sa.bindparam("number"))
+_WAITING = sa.select(sa.func.count(), sa.func.min(_i.kept_at))
 _DROP = sa.delete(t.inbox).where(_i.id == sa.bindparam("number"))
 
 
@@ -79,6 +80,12 @@ class RetryQueue:
             tries, kept_at = (0, now) if before is None else (before.tries, before.kept_at)
             age = {"tries": tries + 1, "kept_at": kept_at}
             conn.execute(_ADD, row | age | {"side": side, "error": scrub(error)})
+
+    def waiting(self) -> UnreadPeople:
+        """Who waits to be read again."""
+        with self._unit.read() as conn:
+            count, oldest = conn.execute(_WAITING).one()
+        return UnreadPeople(count, oldest)
 
     def drop(self, kept: int) -> None:
         """That was read. What was kept again meanwhile stays: it has another number."""

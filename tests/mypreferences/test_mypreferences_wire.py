@@ -75,7 +75,7 @@ def test_an_unreadable_date_is_no_date(text: str | None) -> None:
     assert parse_moment(text) is None
 
 
-MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
 @given(MOMENTS)
@@ -186,13 +186,18 @@ def test_a_bad_answer_to_a_write_leaves_its_outcome_unknown(world: World, body: 
         world.client.update_profile_post(profile_id, Profile())
 
 
-@pytest.mark.parametrize(
-    "body", ["null", "<html>", '{"Message":null}', '{"Events":null}', '[{"EventType":7}]']
-)
+@pytest.mark.parametrize("body", ["null", "<html>", '{"Message":null}', '{"Events":null}'])
 def test_no_events_and_no_answer_are_distinguished(world: World, body: str) -> None:
     world.state.faults.add(InjectedFault("retrieveEvents", "status", status=200, body=body))
     with pytest.raises(InvalidResponse):
         world.client.retrieve_events(start_at=utc(2026, 1, 20), end_at=utc(2026, 1, 20, 1))
+
+
+def test_an_event_that_cannot_be_read_spoils_none_beside_it(world: World) -> None:
+    body = '[{"EventType":7},{"EventType":[],"ProfileId":12},{"EventType":"Profile.Updated","ProfileId":13}]'
+    world.state.faults.add(InjectedFault("retrieveEvents", "status", status=200, body=body))
+    found = world.client.retrieve_events(start_at=utc(2026, 1, 20), end_at=utc(2026, 1, 20, 1)).events
+    assert [(one.profile_id, one.is_lost) for one in found] == [(None, True), (12, False), (13, False)]
 
 
 def test_the_profile_of_another_person_is_a_bad_answer(world: World) -> None:

@@ -7,10 +7,10 @@ value, so only the code is read, and no text is ever repeated.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 
+from bridge import bounds
 from bridge.core.errors import (
     InvalidResponse,
     MappingStale,
@@ -123,8 +123,8 @@ def _missing(operation: str, said: _Envelope | None) -> CodeMeaning:
 def _envelope(content: bytes) -> _Envelope | None:
     """What a refusal's body says; None where it is not the vendor's."""
     try:
-        body = json.loads(content)
-    except ValueError:
+        body = bounds.parse(content)
+    except bounds.Malformed:
         return None
     if not isinstance(body, dict):
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
-from bridge.dotdigital.client import wire
+from bridge.dotdigital.client import arguments, wire
 from bridge.dotdigital.client.wire import (
     AccountInfo,
     Addressee,
@@ -22,6 +22,7 @@ from bridge.dotdigital.client.wire import (
     Resubscription,
     Suppression,
     decode,
+    decode_rows,
 )
 from bridge.transport import Response, Transport
 
@@ -56,7 +57,7 @@ class ClientV2:
     def unsubscribe_contact(self, *, email: str) -> Suppression:
         """Take a person off all marketing e-mail. Raises AlreadyDone where they are suppressed already."""
         operation = "unsubscribe-contact"
-        body = {"email": wire.checked_address(email, operation)}
+        body = {"email": arguments.checked_address(email, operation)}
         answer = self.transport.write(operation, "POST", "/v2/contacts/unsubscribe", json=body)
         return decode(answer, Suppression, operation, is_write=True)
 
@@ -109,7 +110,7 @@ class ClientV2:
         before. Raises NotFound, and Refused where the service does not delete suppressed contacts."""
         operation = "delete-contact"
         answer = self.transport.write(
-            operation, "DELETE", f"/v2/contacts/{wire.path_id(contact_id, operation)}"
+            operation, "DELETE", f"/v2/contacts/{arguments.path_id(contact_id, operation)}"
         )
         if b"<html" in answer.content[:1000].lower():
             raise wire.untrusted(answer, operation, is_write=True)
@@ -120,30 +121,30 @@ class ClientV2:
         self, *, since: date, select: int = LARGEST_SELECT, skip: int = 0
     ) -> list[Suppression]:
         """Everybody who became unmailable since the date, for whatever reason; unordered."""
-        path = f"/v2/contacts/suppressed-since/{wire.render_date(since)}"
+        path = f"/v2/contacts/suppressed-since/{arguments.render_date(since)}"
         return self._suppressions("get-suppressed-contacts-since-date", path, select, skip)
 
     def get_unsubscribed_contacts_since_date(
         self, *, since: date, select: int = LARGEST_SELECT, skip: int = 0
     ) -> list[Suppression]:
         """Those of suppressed-since whose reason is Unsubscribed."""
-        path = f"/v2/contacts/unsubscribed-since/{wire.render_date(since)}"
+        path = f"/v2/contacts/unsubscribed-since/{arguments.render_date(since)}"
         return self._suppressions("get-unsubscribed-contacts-since-date", path, select, skip)
 
     def _suppressions(self, operation: str, path: str, select: int, skip: int) -> list[Suppression]:
         if not 0 < select <= LARGEST_SELECT or skip < 0:
             raise ValueError(f"select lies in 1 to {LARGEST_SELECT}, skip is not negative")
         answer = self.transport.read(operation, "GET", path, params={"select": select, "skip": skip})
-        return decode(answer, list[Suppression], operation)
+        return decode_rows(answer, Suppression, operation)
 
     def get_contacts_opted_into_a_preference(
         self, *, preference_id: int, min_contact_id: int = 0
     ) -> list[ContactV2]:
         """Who is opted in to a preference, by contact id upwards; no times."""
         operation = "get-contacts-opted-into-a-preference"
-        path = f"/v2/contacts/with-preference/{wire.path_id(preference_id, operation)}"
+        path = f"/v2/contacts/with-preference/{arguments.path_id(preference_id, operation)}"
         answer = self.transport.read(operation, "GET", path, params={"minContactID": min_contact_id})
-        return decode(answer, list[ContactV2], operation)
+        return decode_rows(answer, ContactV2, operation)
 
     def get_contacts_with_modified_preference_opt_in_since_date(
         self, *, preference_id: int, since: date, min_contact_id: int = 0
@@ -151,17 +152,17 @@ class ClientV2:
         """Whose opt-in to a preference changed since the date, both ways; by contact id upwards. Rows of
         other preferences may be among them."""
         operation = "get-contacts-with-modified-preference-opt-in-since-date"
-        preference = wire.path_id(preference_id, operation)
-        path = f"/v2/contacts/with-preference/{preference}/opt-ins-since/{wire.render_date(since)}"
+        preference = arguments.path_id(preference_id, operation)
+        path = f"/v2/contacts/with-preference/{preference}/opt-ins-since/{arguments.render_date(since)}"
         answer = self.transport.read(operation, "GET", path, params={"minContactID": min_contact_id})
-        return decode(answer, list[ContactSubscriptions], operation)
+        return decode_rows(answer, ContactSubscriptions, operation)
 
     # one contact's preferences
 
     def get_subscriptions_for_contact(self, *, email: str) -> ContactSubscriptions:
         """One person's opt-in rows with their times: the only source of times."""
         operation = "get-subscriptions-for-contact"
-        path = f"/v2/contacts/{wire.path_address(email, operation)}/subscriptions"
+        path = f"/v2/contacts/{arguments.path_address(email, operation)}/subscriptions"
         return decode(self.transport.read(operation, "GET", path), ContactSubscriptions, operation)
 
     def get_preferences_for_contact(self, *, contact: str | int) -> list[PreferenceTreeNode]:
@@ -193,7 +194,7 @@ class ClientV2:
     def get_modified_preferences_since_date(self, *, since: date) -> list[PreferenceTreeNode]:
         """Changed definitions; deletions do not show."""
         operation = "get-modified-preferences-since-date"
-        path = f"/v2/preferences/modified-since/{wire.render_date(since)}"
+        path = f"/v2/preferences/modified-since/{arguments.render_date(since)}"
         return decode(self.transport.read(operation, "GET", path), list[PreferenceTreeNode], operation)
 
     def create_preference(
@@ -226,7 +227,7 @@ class ClientV2:
     ) -> PreferenceTreeNode | None:
         """Change a definition. `is_preference` must be what it is now: its default makes a category."""
         operation = "update-preference"
-        path = f"/v2/preferences/{wire.path_id(preference_id, operation)}"
+        path = f"/v2/preferences/{arguments.path_id(preference_id, operation)}"
         body = _definition(public_name, private_name, is_preference, is_public, order, category_id)
         answer = self.transport.write(operation, "PUT", path, json={"id": preference_id, **body})
         return _defined(answer, operation)
@@ -234,7 +235,7 @@ class ClientV2:
     def delete_preference(self, *, preference_id: int) -> None:
         """Delete a definition, a category with its leaves. No run does."""
         operation = "delete-preference"
-        path = f"/v2/preferences/{wire.path_id(preference_id, operation)}"
+        path = f"/v2/preferences/{arguments.path_id(preference_id, operation)}"
         answer = self.transport.write(operation, "DELETE", path)
         if b"<html" in answer.content[:1000].lower():
             raise wire.untrusted(answer, operation, is_write=True)
@@ -250,12 +251,12 @@ def _defined(answer: Response, operation: str) -> PreferenceTreeNode | None:
 
 def _addressed(contact: Addressee, operation: str) -> Mapping[str, str | int]:
     if contact.id:
-        return {"id": int(wire.path_id(contact.id, operation))}
-    return {"email": wire.checked_address(contact.email or "", operation)}
+        return {"id": int(arguments.path_id(contact.id, operation))}
+    return {"email": arguments.checked_address(contact.email or "", operation)}
 
 
 def _unsubscribed(email: str, data_fields: Mapping[str, str] | None, operation: str) -> Json:
-    contact: Json = {"email": wire.checked_address(email, operation)}
+    contact: Json = {"email": arguments.checked_address(email, operation)}
     if data_fields:
         contact["dataFields"] = [{"key": key, "value": value} for key, value in data_fields.items()]
     return contact
@@ -263,8 +264,8 @@ def _unsubscribed(email: str, data_fields: Mapping[str, str] | None, operation: 
 
 def _contact(contact: str | int, operation: str) -> str:
     if isinstance(contact, int):
-        return wire.path_id(contact, operation)
-    return wire.path_address(contact, operation)
+        return arguments.path_id(contact, operation)
+    return arguments.path_address(contact, operation)
 
 
 def _definition(

@@ -17,7 +17,7 @@ import msgspec
 
 from bridge.core.errors import Refused
 from bridge.core.model import Side
-from bridge.dotdigital.client import wire
+from bridge.dotdigital.client import arguments, wire
 from bridge.dotdigital.client.wire import (
     ConsentRecordV3,
     ContactsPage,
@@ -31,6 +31,7 @@ from bridge.dotdigital.client.wire import (
     ImportAccepted,
     ImportReport,
     decode,
+    decode_page,
 )
 from bridge.transport import Transport
 
@@ -102,23 +103,23 @@ class ClientV3:
             "limit": limit,
             "marker": marker,
             "include": "|".join(include) or None,
-            "~modified": None if modified_since is None else f"gte::{wire.render_date(modified_since)}",
+            "~modified": None if modified_since is None else f"gte::{arguments.render_date(modified_since)}",
         }
         answer = self.transport.read(operation, "GET", "/contacts/v3", params=params)
-        return decode(answer, ContactsPage, operation)
+        return decode_page(answer, operation)
 
     def get_contact(self, *, identifier: str, value: str | int) -> ContactV3:
         """One contact by `contactId`, `email`, or the name of another identifier."""
         operation = "getContact"
         text = str(value).strip()
-        if _IDENTIFIER.fullmatch(identifier) is None or not 0 < len(text) <= wire.LONGEST_VALUE:
+        if _IDENTIFIER.fullmatch(identifier) is None or not 0 < len(text) <= arguments.LONGEST_VALUE:
             raise Refused(
                 "An identifier cannot be sent to Dotdigital: it is empty or too long.",
                 side=Side.DOTDIGITAL, operation=operation,
                 hint="Correct the person's address at MyPreferences.",
             )  # fmt: skip
         if identifier == "email":
-            text = wire.checked_address(text, operation)
+            text = arguments.checked_address(text, operation)
         path = f"/contacts/v3/{identifier}/{quote(text, safe='')}"
         return decode(self.transport.read(operation, "GET", path), ContactV3, operation)
 

@@ -1,5 +1,4 @@
-"""Dotdigital's text forms: answers as typed values, dates as UTC, the headers of its rate limits, and the
-addresses, ids and dates of requests, checked before a call is sent.
+"""Dotdigital's text forms: answers as typed values, dates as UTC, and the headers of its rate limits.
 
 Unknown fields are ignored, enumerations stay raw strings (the vendor adds values), and everything that no
 decision rests on is optional: ids of 0, null addresses and missing keys are normal answers there.
@@ -7,13 +6,13 @@ decision rests on is optional: ids of 0, null addresses and missing keys are nor
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
-from bridge.core.errors import InvalidResponse, OutcomeUnknown, Refused, SideError
+from bridge import bounds
+from bridge.core.errors import InvalidResponse, OutcomeUnknown, SideError
 from bridge.core.model import Side
 from bridge.transport import Response
 
@@ -21,51 +20,73 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 SHORTEST, LONGEST = 1.0, 120.0  # seconds; no reset of a one-minute window lies outside
-_FIRST_YEAR = 1970  # an older date is a server's "no date at all"
 
 
 class _Wire(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     pass
 
 
-class ContactV2(_Wire, frozen=True):
+class _Row(_Wire, frozen=True):
+    """A row of a list. `unreadable`: only whom it is about could be read of it, if that. No answer has a
+    member of that name."""
+
+    unreadable: bool = msgspec.field(default=False, name="#unreadable")
+
+
+class ContactV2(_Row, frozen=True):
     """A contact as v2 embeds it. `id` is 0 or missing where the service does not know it."""
 
     id: int | None = None
-    email: str | None = msgspec.field(default=None)
+    email: str | None = None
     status: str | None = None
-    opt_in_type: str | None = None
-    email_type: str | None = None
 
     @property
     def contact_id(self) -> int | None:
-        return self.id or None
+        return bounds.number(self.id)
 
     @property
     def address(self) -> str | None:
-        return (self.email or "").strip() or None
+        return bounds.address(self.email)
+
+    @property
+    def is_unusable(self) -> bool:
+        """Whether it has an address that nothing can be done with."""
+        return bool(self.email) and self.address is None
+
+    @classmethod
+    def of_malformed(cls, value: Any) -> ContactV2:
+        """What of a malformed row names the contact."""
+        given = value if isinstance(value, dict) else {}
+        number, address = bounds.number(given.get("id")), bounds.address(given.get("email"))
+        return cls(id=number, email=address, unreadable=True)
 
 
-class Suppression(_Wire, frozen=True):
+class Suppression(_Row, frozen=True):
     """One row of suppressed-since and unsubscribed-since, and the answer to an unsubscribe."""
 
     suppressed_contact: ContactV2 | None = None
-    date_removed: datetime | None = None
+    date_removed: Any = None
     reason: str | None = None
 
     @property
     def removed_at(self) -> datetime | None:
-        return utc(self.date_removed)
+        return bounds.moment(self.date_removed)
 
     @property
     def status(self) -> str | None:
         """The reason, or where the row has none the contact's status."""
-        return self.reason or self.contact_status
+        return bounds.word(self.reason or self.contact_status)
 
     @property
     def contact_status(self) -> str | None:
         """The status of the contact itself: that of its e-mail channel."""
         return None if self.suppressed_contact is None else self.suppressed_contact.status
+
+    @classmethod
+    def of_malformed(cls, value: Any) -> Suppression:
+        """What of a malformed row names the contact."""
+        given = value if isinstance(value, dict) else {}
+        return cls(suppressed_contact=ContactV2.of_malformed(given.get("suppressedContact")), unreadable=True)
 
 
 class Addressee(_Wire, frozen=True):
@@ -92,17 +113,16 @@ class OptInRow(_Wire, frozen=True):
     """One contact's state for one preference. The date's wire name lacks an i: `dateModifed`."""
 
     marketing_preference_id: int
-    is_opted_in: bool
-    address_book_id: int | None = None
-    date_modifed: datetime | None = None
-    date_modified: datetime | None = None
+    is_opted_in: bool | None  # None: it says neither, and what counts is not known
+    date_modifed: Any = None
+    date_modified: Any = None
 
     @property
     def changed_at(self) -> datetime | None:
-        return utc(self.date_modifed if self.date_modifed is not None else self.date_modified)
+        return bounds.moment(self.date_modifed if self.date_modifed is not None else self.date_modified)
 
 
-class ContactSubscriptions(_Wire, frozen=True):
+class ContactSubscriptions(_Row, frozen=True, kw_only=True):
     """A contact with its opt-in rows: one person's `subscriptions`, or a row of opt-ins-since."""
 
     contact: ContactV2 | None
@@ -111,6 +131,12 @@ class ContactSubscriptions(_Wire, frozen=True):
     @property
     def rows(self) -> list[OptInRow]:
         return self.marketing_preference_opt_ins or []
+
+    @classmethod
+    def of_malformed(cls, value: Any) -> ContactSubscriptions:
+        """What of a malformed row names the contact."""
+        given = value if isinstance(value, dict) else {}
+        return cls(contact=ContactV2.of_malformed(given.get("contact")), unreadable=True)
 
 
 class PreferenceTreeNode(_Wire, frozen=True):
@@ -183,7 +209,7 @@ class ConsentRecordV3(_Wire, frozen=True):
     user_agent: str | None = None
 
 
-class ContactV3(_Wire, frozen=True):
+class ContactV3(_Row, frozen=True, kw_only=True):
     """A contact as v3 shows it. Preferences not opted in to are usually left out."""
 
     contact_id: int
@@ -192,22 +218,37 @@ class ContactV3(_Wire, frozen=True):
     channel_properties: ChannelsV3 | None = None
     preferences: list[PreferenceV3] | None = None
     consent_records: list[ConsentRecordV3] | None = None
-    created: str | None = None
-    updated: str | None = None
+    created: Any = None
+    updated: Any = None
 
     @property
     def created_at(self) -> datetime | None:
         """When the contact was created; None where that cannot be read."""
-        return _moment(self.created)
+        return bounds.moment(self.created)
 
     @property
     def updated_at(self) -> datetime | None:
         """When the contact was last modified, as the service defines that."""
-        return _moment(self.updated)
+        return bounds.moment(self.updated)
 
     @property
     def address(self) -> str | None:
-        return self.named("email")
+        return bounds.address((self.identifiers or {}).get("email"))
+
+    @property
+    def is_unusable(self) -> bool:
+        """Whether it has an address that nothing can be done with."""
+        return bool((self.identifiers or {}).get("email")) and self.address is None
+
+    @classmethod
+    def of_malformed(cls, value: Any) -> ContactV3:
+        """What of a malformed row names the contact."""
+        given = value if isinstance(value, dict) else {}
+        named = given.get("identifiers")
+        identifiers = {"email": named.get("email")} if isinstance(named, dict) else None
+        return cls(
+            contact_id=bounds.number(given.get("contactId")) or 0, identifiers=identifiers, unreadable=True
+        )
 
     def named(self, identifier: str) -> str | None:
         """The value of one of the account's identifiers, trimmed; None where it is empty."""
@@ -228,9 +269,16 @@ class Links(_Wire, frozen=True):
     next: Link | None = None
 
 
-class ContactsPage(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[ContactV3] = msgspec.field(name="_items")
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    items: msgspec.Raw = msgspec.field(name="_items")
     links: Links | None = msgspec.field(name="_links", default=None)
+
+
+class ContactsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of contacts, each read by itself (see `decode_page`)."""
+
+    items: list[ContactV3]
+    links: Links | None = None
 
     @property
     def next_marker(self) -> str | None:
@@ -309,9 +357,32 @@ def decode(answer: Response, kind: type[T], operation: str, *, is_write: bool = 
     """The body of a good answer. Raises InvalidResponse (reads) or OutcomeUnknown (writes) where it is HTML,
     cut off, null, or of other types than documented; never quotes the body."""
     try:
-        return msgspec.json.decode(answer.content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        found: T = bounds.decode(answer.content, kind)
+    except bounds.Malformed:
         raise untrusted(answer, operation, is_write=is_write) from None
+    return found
+
+
+R = TypeVar("R", ContactV2, ContactV3, ContactSubscriptions, Suppression)
+
+
+def decode_rows(answer: Response, kind: type[R], operation: str) -> list[R]:
+    """The rows of an answer, one by one where one of them cannot be read (see `_Row`). Raises
+    InvalidResponse."""
+    try:
+        return bounds.rows(answer.content, kind, kind.of_malformed)
+    except bounds.Malformed:
+        raise untrusted(answer, operation, is_write=False) from None
+
+
+def decode_page(answer: Response, operation: str) -> ContactsPage:
+    """A page of contacts, in the same way."""
+    page = decode(answer, _Page, operation)
+    try:
+        items = bounds.rows(bytes(page.items), ContactV3, ContactV3.of_malformed)
+    except bounds.Malformed:
+        raise untrusted(answer, operation, is_write=False) from None
+    return ContactsPage(items=items, links=page.links)
 
 
 def untrusted(answer: Response, operation: str, *, is_write: bool) -> SideError:
@@ -329,26 +400,12 @@ def untrusted(answer: Response, operation: str, *, is_write: bool) -> SideError:
     )  # fmt: skip
 
 
-def utc(moment: datetime | None) -> datetime | None:
-    """A wire date as aware UTC (all of Dotdigital's dates are UTC); None for the year-1 filler."""
-    if moment is None or moment.year < _FIRST_YEAR:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return utc(datetime.fromisoformat(text or ""))
-    except ValueError:
-        return None
-
-
 def parse_server_time(text: str) -> datetime:
     """The plain-text server time: T or space, 0 to 7 fraction digits, Z or an offset, maybe quoted.
     Raises ValueError."""
-    parsed = utc(datetime.fromisoformat(text.strip().strip("\"'").strip()))
+    parsed = bounds.moment(text.strip().strip("\"'").strip())
     if parsed is None:
-        raise ValueError("a server time before 1970")
+        raise ValueError("no date, or no server's")
     return parsed
 
 
@@ -379,50 +436,5 @@ def clamped(seconds: float) -> float:
 
 
 def header_number(answer: Response, name: str) -> float | None:
-    try:
-        return float(answer.headers.get(name, ""))
-    except ValueError:
-        return None
-
-
-LONGEST_VALUE = 256  # characters of an identifier in a path (v3 contacts, parameter `value`)
-LARGEST_ID = 2**31 - 1  # v2 ids are 32 bits wide
-
-
-def render_date(moment: date) -> str:
-    """A date for a path: `yyyy-MM-ddTHH:mm:ss.fffZ`, cut (not rounded) to milliseconds, so that a feed read
-    from it never starts late; a date alone as `yyyy-MM-dd`. Raises ValueError without a time zone."""
-    if not isinstance(moment, datetime):
-        return moment.isoformat()
-    if moment.tzinfo is None:
-        raise ValueError("a date sent to Dotdigital needs a time zone")
-    at = moment.astimezone(UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
-
-
-def path_address(address: str, operation: str) -> str:
-    """An e-mail address as one path segment. Raises Refused for what is no address: an all-digit one would
-    be taken for a contact id, an empty one for another operation."""
-    return quote(checked_address(address, operation), safe="")
-
-
-def checked_address(address: str, operation: str) -> str:
-    """The trimmed address. Raises Refused before any call where Dotdigital cannot hold it."""
-    trimmed = address.strip()
-    if not trimmed or len(trimmed) > LONGEST_VALUE or "@" not in trimmed or not trimmed.isprintable():
-        raise Refused(
-            "An address cannot be sent to Dotdigital: it is empty, too long, or has no @.",
-            side=Side.DOTDIGITAL, operation=operation,
-            hint="Correct the person's address at MyPreferences.",
-        )  # fmt: skip
-    return trimmed
-
-
-def path_id(number: int, operation: str) -> str:
-    """A v2 id as a path segment. Raises Refused outside 1 to 2^31-1."""
-    if not 0 < number <= LARGEST_ID:
-        raise Refused(
-            "An id lies outside what Dotdigital's v2 API can address.",
-            side=Side.DOTDIGITAL, operation=operation, hint="Check the ids in the mapping file.",
-        )  # fmt: skip
-    return str(number)
+    """A number of a header; None where it is absent or cannot be meant."""
+    return bounds.header_number(answer.headers.get(name))

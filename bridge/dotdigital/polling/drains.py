@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from typing import TypeVar
 
+from bridge.bounds import PAGES_MAX, ROWS_MAX
 from bridge.core.errors import DrainIncomplete
 from bridge.dotdigital.client.wire import ContactsPage, ContactV3
 
@@ -20,6 +21,30 @@ PASSES = 5
 _AGAIN = "Nothing is lost: its watermark stays, and the next run reads it again."
 
 
+class DrainBounds:
+    """How much one drain may bring. What brings more does not end, or is nobody's list of contacts."""
+
+    def __init__(self, pages: int = PAGES_MAX, rows: int = ROWS_MAX) -> None:
+        self._pages, self._rows = pages, rows
+        self._unnamed = 0
+
+    def count(self, rows: int) -> None:
+        """Another page, with so many rows. Raises DrainIncomplete."""
+        self._pages -= 1
+        self._rows -= rows
+        if min(self._pages, self._rows) < 0:
+            raise DrainIncomplete("A Dotdigital feed does not end.", hint=_AGAIN)
+
+    def note_unnamed(self, rows: int) -> None:
+        """So many rows could not be read, and name nobody who could be read instead."""
+        self._unnamed += rows
+
+    def check(self) -> None:
+        """Raise DrainIncomplete at the end of a drain where such rows were among it."""
+        if self._unnamed:
+            raise DrainIncomplete(f"Rows of a Dotdigital feed cannot be read: {self._unnamed}.", hint=_AGAIN)
+
+
 def drain_skip(
     fetch: Callable[[int, int], Sequence[Row]],
     key: Callable[[Row], Hashable],
@@ -27,6 +52,7 @@ def drain_skip(
     page: int = PAGE,
     overlap: int = OVERLAP,
     passes: int = PASSES,
+    bounds: DrainBounds | None = None,
 ) -> Iterator[list[Row]]:
     """All rows of a skip-paged feed, each once. `fetch(skip, select)` reads a page.
 
@@ -35,9 +61,10 @@ def drain_skip(
     new. Raises DrainIncomplete, after all rows that could be read, when `passes` were not enough.
     """
     seen: set[Hashable] = set()
+    bounds = bounds or DrainBounds()
     for _ in range(passes):
         before = len(seen)
-        undisturbed = yield from _one_pass(fetch, key, seen, page, overlap)
+        undisturbed = yield from _one_pass(fetch, key, seen, page, overlap, bounds)
         if undisturbed or len(seen) == before:
             return
     raise DrainIncomplete(f"A Dotdigital feed kept changing while it was read {passes} times.", hint=_AGAIN)
@@ -49,6 +76,7 @@ def _one_pass(
     seen: set[Hashable],
     page: int,
     overlap: int,
+    bounds: DrainBounds,
 ) -> Generator[list[Row], None, bool]:
     """Reads from the start to the end; returns whether every overlap came back."""
     skip, idle, undisturbed = 0, 0, True
@@ -56,6 +84,7 @@ def _one_pass(
     in_pass: set[Hashable] = set()
     while True:
         rows = fetch(skip, page)
+        bounds.count(len(rows))
         keys = [key(row) for row in rows]
         undisturbed = undisturbed and set(tail) <= set(keys)
         fresh = [row for row, one in zip(rows, keys, strict=True) if _add(seen, one)]
@@ -79,6 +108,7 @@ def drain_min_id(
     key: Callable[[Row], Hashable],
     *,
     page: int = PAGE,
+    bounds: DrainBounds | None = None,
 ) -> Iterator[list[Row]]:
     """All rows of a feed that is read upwards by contact id, each once. `fetch(min_id)` reads a page.
 
@@ -86,9 +116,11 @@ def drain_min_id(
     a page brings nothing new. Raises DrainIncomplete where full pages are not ordered by id.
     """
     seen: set[Hashable] = set()
+    bounds = bounds or DrainBounds()
     min_id = 0
     while True:
         rows = fetch(min_id)
+        bounds.count(len(rows))
         fresh = [row for row in rows if _add(seen, key(row))]
         if not fresh:
             return
@@ -100,13 +132,19 @@ def drain_min_id(
 
 
 def drain_upwards(
-    fetch: Callable[[int], Sequence[Row]], id_of: Callable[[Row], int | None], *, page: int = PAGE
+    fetch: Callable[[int], Sequence[Row]],
+    id_of: Callable[[Row], int | None],
+    *,
+    page: int = PAGE,
+    bounds: DrainBounds | None = None,
 ) -> Iterator[list[Row]]:
     """As `drain_min_id` for a feed of one row a contact, in order of ids and in constant memory; rows without
     an id are left out. Raises DrainIncomplete where full pages are not ordered by id."""
     last = 0
+    bounds = bounds or DrainBounds(rows=2 * ROWS_MAX)
     while True:
         rows = fetch(last)
+        bounds.count(len(rows))
         numbered = [(number, row) for row in rows if (number := id_of(row)) is not None]
         ids = [number for number, _ in numbered]
         if len(rows) >= page and ids != sorted(ids):
@@ -123,8 +161,10 @@ def drain_marker(fetch: Callable[[str | None], ContactsPage]) -> Iterator[list[C
     DrainIncomplete where a marker is repeated."""
     marker: str | None = None
     used: set[str] = set()
+    bounds = DrainBounds(rows=PAGES_MAX * PAGE)
     while True:
         page = fetch(marker)
+        bounds.count(len(page.items))
         if page.items:
             yield page.items
         marker = page.next_marker

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from bridge import bounds
 from bridge.core.errors import SideError
 from bridge.core.ports import Hint, KeyValue, Page, cursor_key
 from bridge.dotdigital.client.v3 import ClientV3
@@ -137,9 +138,9 @@ def hint_of(event: ExportedEvent) -> Hint | None:
 
 
 def _number(value: Any) -> str | None:
-    text = "" if isinstance(value, bool) else str(value)
-    return text if text.isascii() and text.isdigit() and int(text[:20]) > 0 else None
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return text if text.isascii() and text.isdigit() and bounds.number(int(text[:20])) else None
 
 
 def _address(value: Any) -> str | None:
-    return value.strip() if isinstance(value, str) and "@" in value else None
+    return bounds.address(value)

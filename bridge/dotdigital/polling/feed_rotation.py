@@ -171,7 +171,7 @@ class ModifiedFeed:
     def _unseen(self, rows: list[ContactV3], now: datetime) -> dict[str, ContactV3]:
         """By key, the contacts that this process has not seen in the same state."""
         self._seen = {key: at for key, at in self._seen.items() if at >= now - LONGEST}
-        listed = {f"{one.contact_id} {one.updated}": one for one in rows}
+        listed = {f"{one.contact_id} {one.updated_at}": one for one in rows}
         fresh = {key: one for key, one in listed.items() if key not in self._seen}
         self._seen |= {key: one.updated_at or now for key, one in listed.items()}
         return fresh

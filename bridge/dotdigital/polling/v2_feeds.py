@@ -5,6 +5,7 @@ how, one feed for each mapped preference."""
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bridge.core.mapping import Mapping, Topic
@@ -46,16 +47,19 @@ class OptIns:
                 preference_id=preference, since=since, min_contact_id=min_id
             )
 
-        read_at = self._clock()
-        for rows in drains.drain_min_id(fetch, _id_of, _key):
+        read_at, bounds = self._clock(), drains.DrainBounds()
+        for rows in drains.drain_min_id(fetch, _id_of, _key, bounds=bounds):
+            bounds.note_unnamed(sum(_is_lost(row.contact) for row in rows if row.unreadable))
             yield _page(preference, self._topics[preference], rows, read_at)
+        bounds.check()
 
 
 def _page(
     preference: int, topics: Sequence[Topic], rows: Sequence[ContactSubscriptions], read_at: datetime
 ) -> Page:
     found: list[PersonView] = []
-    hints: dict[Hint, None] = {}
+    unreadable = (hint_of(row.contact, "") for row in rows if row.unreadable)
+    hints = dict.fromkeys(replace(hint, keys=()) for hint in unreadable if hint is not None)
     skipped = 0
     for contact, opt_ins in _by_contact(rows):
         newest = views.newest_rows(row for row in opt_ins if row.marketing_preference_id == preference)
@@ -65,6 +69,9 @@ def _page(
         hint = hint_of(contact, f"{said.is_opted_in} {said.changed_at}")
         if hint is None:
             skipped += 1
+            continue
+        if said.is_opted_in is None:
+            hints[replace(hint, keys=())] = None
             continue
         seen: views.Topics = {}
         is_whole = contact.address is not None and views.is_subscribed(contact.status)
@@ -84,6 +91,8 @@ def _by_contact(rows: Sequence[ContactSubscriptions]) -> Iterator[tuple[ContactV
     """Rows of one contact together: the service may send one row per list."""
     grouped: dict[Hashable, tuple[ContactV2, list[OptInRow]]] = {}
     for row in rows:
+        if row.unreadable:
+            continue
         contact = row.contact or ContactV2()
         _, known = grouped.setdefault(contact.contact_id or contact.address, (contact, []))
         known.extend(row.rows)
@@ -112,9 +121,11 @@ class Suppressions:
         def fetch(skip: int, select: int) -> Sequence[Suppression]:
             return self._v2.get_suppressed_contacts_since_date(since=since, select=select, skip=skip)
 
-        read_at = self._clock()
-        for rows in drains.drain_skip(fetch, _suppression_key):
+        read_at, bounds = self._clock(), drains.DrainBounds()
+        for rows in drains.drain_skip(fetch, _suppression_key, bounds=bounds):
+            bounds.note_unnamed(sum(_is_lost(row.suppressed_contact) for row in rows if row.unreadable))
             yield _suppressed_page(rows, read_at)
+        bounds.check()
 
     def whole(self, ids: set[str]) -> Iterator[Page]:
         """Everybody unmailable, whose ids are added to `ids`; then the rows of the last 30 days that
@@ -161,7 +172,10 @@ def _suppressed_page(rows: Sequence[Suppression], read_at: datetime) -> Page:
     hints: list[Hint] = []
     skipped = 0
     for row in rows:
-        named = hint_of(row.suppressed_contact, f"{row.status} {row.date_removed}")
+        named = hint_of(row.suppressed_contact, f"{row.status} {row.removed_at}")
+        if row.unreadable:
+            hints += [] if named is None else [replace(named, keys=())]
+            continue
         view = views.from_suppression(row, read_at)
         # A contact that may be mailed by its own status may be suppressed on another channel only: it is
         # read to tell (Dotdigital 12, N8).
@@ -183,4 +197,9 @@ def _suppressed_ids(row: Suppression) -> tuple[str, ...]:
 def _suppression_key(row: Suppression) -> Hashable:
     contact = row.suppressed_contact
     who = None if contact is None else contact.contact_id or contact.address
-    return who, row.date_removed, row.reason
+    return who, row.removed_at, row.reason
+
+
+def _is_lost(contact: ContactV2 | None) -> bool:
+    """Whether a row that cannot be read names nobody either."""
+    return contact is None or (contact.contact_id is None and contact.address is None)

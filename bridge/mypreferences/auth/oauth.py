@@ -16,11 +16,12 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
+from bridge import bounds
 from bridge.core.errors import ConfigError, InvalidResponse, ServerError, SideError, SignInRefused, Throttled
 from bridge.core.model import Side
 from bridge.mypreferences.auth import SecretValue, SignIn, plain
 from bridge.proxies import by_environment
-from bridge.transport import Response, check_url, retry_after, tls_error, trusted
+from bridge.transport import Response, bound_body, check_url, retry_after, tls_error, trusted
 
 OPERATION = "token"
 _DEFAULT_LIFETIME = 60.0  # seconds, where the answer names none
@@ -159,15 +160,15 @@ def _lifetime(token: _Token) -> float:
         seconds = float(token.expires_in) if token.expires_in is not None else _DEFAULT_LIFETIME
     except ValueError:
         seconds = _DEFAULT_LIFETIME
-    return max(0.0, min(seconds, 86_400.0))
+    return max(0.0, min(seconds, bounds.SECONDS_MAX)) if seconds == seconds else _DEFAULT_LIFETIME
 
 
 def _read(response: httpx.Response, fix: str) -> _Token:
     if not response.is_success:
         raise _refusal(response, fix)
     try:
-        token = msgspec.json.decode(response.content, type=_Token)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        token: _Token | None = bounds.decode(response.content, _Token)
+    except bounds.Malformed:
         token = None
     if token is None or not token.access_token or not token.access_token.isascii():
         raise _error(
@@ -215,7 +216,7 @@ class MtlsTokenClient:
         self._client = httpx.Client(
             transport=by_environment(str(url), client_context(certificate, key)),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            event_hooks={"request": [self._count]},
+            event_hooks={"request": [self._count], "response": [bound_body]},
             trust_env=False,  # the transport itself finds the proxy
         )
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from math import ceil
 
+from bridge.bounds import ROWS_MAX
 from bridge.core.errors import DrainIncomplete, Forbidden, NotFound, Refused
 from bridge.core.jobs import backoff, polls
 from bridge.core.mapping import Mapping
@@ -121,6 +122,7 @@ class SegmentExport:
         if cursor.rows and total is not None and cursor.rows >= total:
             yield SegmentPage((), cursor, total)  # all of it came before
             return
+        lost = 0
         while True:
             page = self._page(cursor)
             total = total if page.total_results is None else page.total_results
@@ -128,9 +130,14 @@ class SegmentExport:
             new = _after(rows, cursor.last)
             last = new[-1].id if new else cursor.last
             cursor = replace(cursor, offset=cursor.offset + len(rows), rows=cursor.rows + len(new), last=last)
+            lost += sum(row.is_unreadable and not row.id for row in rows)
             yield SegmentPage(new, cursor, total)
+            if lost and (page.has_more is False or not new):
+                raise _incomplete(f"{lost} rows cannot be read")
             if page.has_more is False and (total is None or cursor.rows >= total):
                 return
+            if cursor.rows > ROWS_MAX * 20 or cursor.offset > ROWS_MAX * 20:
+                raise _incomplete("it does not end")
             if not new or page.has_more is False:
                 raise _incomplete(f"{cursor.rows} of {total} profiles came")
 

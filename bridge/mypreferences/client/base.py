@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bridge import bounds
 from bridge.mypreferences.client.routes import Routes
 from bridge.mypreferences.wire.codec import T, bad_answer, decode
 from bridge.mypreferences.wire.profiles import Profile
@@ -119,9 +120,17 @@ class Caller:
             decode(msgspec.Raw, answer.content, operation=operation, is_write=True)
 
 
-def listed(operation: str, answer: Response, name: str, kind: type[T], *, is_write: bool = False) -> list[T]:
-    """A list, bare or under `name`: the documents leave it open. Raises InvalidResponse, for a write
-    OutcomeUnknown."""
+def listed(
+    operation: str,
+    answer: Response,
+    name: str,
+    kind: type[T],
+    *,
+    is_write: bool = False,
+    malformed: Callable[[Any], T] | None = None,
+) -> list[T]:
+    """A list, bare or under `name`: the documents leave it open. `malformed` makes a row of what cannot be
+    read; None: then the answer cannot be. Raises InvalidResponse, for a write OutcomeUnknown."""
     content = answer.content.lstrip(b" \t\r\n")
     if content[:1] == b"{":
         wrapped: dict[str, msgspec.Raw] = decode(
@@ -130,8 +139,15 @@ def listed(operation: str, answer: Response, name: str, kind: type[T], *, is_wri
         if name not in wrapped:
             raise bad_answer(operation, is_write=is_write)
         content = bytes(wrapped[name])
-    items: list[T] = decode(list[kind], content, operation=operation, is_write=is_write)  # type: ignore[valid-type]
-    return items
+    try:
+        return bounds.rows(content, kind, malformed or refuse)
+    except bounds.Malformed:
+        raise bad_answer(operation, is_write=is_write) from None
+
+
+def refuse(_row: Any) -> Any:
+    """A row that cannot be read spoils the answer. Raises `bounds.Malformed`."""
+    raise bounds.Malformed("a row cannot be read")
 
 
 def _profiles(operation: str, answer: Response, kind: type[P], *, is_write: bool) -> list[P]:

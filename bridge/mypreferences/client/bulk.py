@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from bridge import bounds
 from bridge.core.errors import OutcomeUnknown, Unreachable
 from bridge.core.model import Side
 from bridge.mypreferences.client.base import Caller
 from bridge.mypreferences.wire.bulk import (
+    ExportAnswer,
     ExportPage,
     ExportRequest,
     ExportStatus,
@@ -50,7 +52,12 @@ class Exports(Caller):
         """One page of an export, `offset` counting from 1 (MyPreferences `Segment: Retrieve data`). Without
         `keep_alive` the token expires with the last page, also where that answer is lost."""
         params = {"limit": limit, "offset": offset, "keepAlive": keep_alive}
-        return self._read_as("retrieveExport", ExportPage, params=params, access_token=token)
+        operation = "retrieveExport"
+        answer = self._read_as(operation, ExportAnswer, params=params, access_token=token)
+        try:
+            return ExportPage.of(answer)
+        except bounds.Malformed:
+            raise bad_answer(operation) from None
 
 
 class Imports(Caller):

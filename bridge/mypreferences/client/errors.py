@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bridge import bounds
 from bridge.core.errors import (
     Ambiguous,
     Forbidden,
@@ -238,9 +239,10 @@ def _stale(operation: str, answer: Response) -> SideError:
 
 def _body(answer: Response) -> _Body | None:
     try:
-        return msgspec.json.decode(answer.content, type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        found: _Body = bounds.decode(answer.content, _Body)
+    except bounds.Malformed:
         return None
+    return found
 
 
 def _text(answer: Response) -> str:

@@ -62,7 +62,8 @@ class Events(Caller):
     ) -> EventSlice:
         params = {"startAt": render_moment(start_at), "endAt": render_moment(end_at, up=True), **(more or {})}
         answer = self._read(operation, params=params, **path)
-        return EventSlice(listed(operation, answer, "Events", Event), answer.server_time)
+        found = listed(operation, answer, "Events", Event, malformed=Event.of_malformed)
+        return EventSlice(found, answer.server_time)
 
 
 class Webhooks(Caller):

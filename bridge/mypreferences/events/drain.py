@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from bridge import bounds
+from bridge.core.errors import DrainIncomplete
 from bridge.core.ports import Hint, Page
 from bridge.mypreferences.client.events import EventSlice
 from bridge.mypreferences.events.types import EventRelevance, relevance_of
@@ -56,6 +58,7 @@ def drain_events(
             # A Date header may be missing; an event with a future date must not move the watermark.
             fallback = None if newest is None else min(newest, began)
             yield pages.last(found, server_began or fallback)
+            pages.check()
             return
         yield pages.next(found)
         start = end
@@ -68,7 +71,7 @@ class _Pages:
         self._claims_of = claims_of
         self._hinted: dict[str, Mapping[str, datetime]] = {}  # profiles, with what was claimed of each
         self._unknown: Counter[str] = Counter()
-        self._unnamed = 0
+        self._unnamed = self._lost = 0
 
     def next(self, found: EventSlice) -> Page:
         """The page of one window: hints at profiles that no earlier window named, or claimed less of."""
@@ -102,14 +105,24 @@ class _Pages:
                 f"{self._unnamed} events name no profile id: "
                 "unset AlternateIdType on the webhook subscription"
             )
-        return replace(page, watermark=watermark, warnings=warnings, skipped=self._unnamed)
+        mark = None if self._lost else watermark
+        return replace(page, watermark=mark, warnings=warnings, skipped=self._unnamed)
+
+    def check(self) -> None:
+        """Raise DrainIncomplete where events could not be read and name no profile."""
+        if self._lost:
+            raise DrainIncomplete(
+                f"Events of MyPreferences cannot be read: {self._lost}.",
+                hint="Nothing is lost: the watermark stays, and the next run reads them again.",
+            )
 
     def _by_profile(self, events: Sequence[Event]) -> dict[str, list[Event]]:
         """The relevant events, by profile."""
         by_profile: dict[str, list[Event]] = {}
         for event in events:
+            self._lost += event.is_lost
             relevance = relevance_of(event.event_type)
-            if relevance is EventRelevance.NONE:
+            if relevance is EventRelevance.NONE or event.is_lost:
                 continue
             if relevance is None:
                 self._unknown[_printable(event.event_type)] += 1
@@ -138,14 +151,14 @@ def _former(event: Event) -> str | None:
 
 def _key(event: Event) -> str:
     """What identifies an event: its id, or without one all that is known of it."""
-    if event.event_id is not None:
+    if event.event_id is not None and bounds.is_id(str(event.event_id)):
         return str(event.event_id)
     return f"{event.event_type} {event.profile_id} {event.earliest}"
 
 
 def _profile_id(event: Event) -> str:
     text = "" if event.profile_id is None else str(event.profile_id).strip()
-    return text if text.isascii() and text.isdigit() else ""
+    return text if text.isascii() and text.isdigit() and bounds.is_id(text) else ""
 
 
 def _printable(event_type: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from bridge import bounds
 from bridge.core.errors import FeedDeaf, OutcomeUnknown, Refused, SideError
 from bridge.core.mapping import ConsentRef, FilterRef
 from bridge.core.mapping import Mapping as TopicMapping
@@ -227,10 +228,7 @@ def read_delivery(body: bytes) -> Delivery:
     """Read a body. Raises ValueError where it is neither JSON nor empty, or holds too many events."""
     if not body.strip():
         return Delivery()
-    try:
-        document = json.loads(body)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    document = bounds.parse(body)
     events = [event for event in map(_members, _messages(document)) if event.get("eventtype")]
     if not events:
         return Delivery(code=_code(document))

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from bridge import bounds
 from bridge.mypreferences.wire.codec import Number
 from bridge.mypreferences.wire.profiles import (
     DENIED,
@@ -51,13 +52,34 @@ class ExportStatus(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
     row_count: int | None = None
 
 
-class ExportPage(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
-    """One page of an export. The row of a deleted profile holds only its id."""
+class ExportAnswer(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+    """A page of an export as it comes."""
+
+    user_profile_preferences: msgspec.Raw
+    count: int | None = None
+    has_more: bool | None = None
+    total_results: int | None = None
+
+
+class ExportPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of an export, each row read by itself (see `Profile.of_malformed`). The row of a deleted
+    profile holds only its id."""
 
     user_profile_preferences: list[Profile]
     count: int | None = None
     has_more: bool | None = None
     total_results: int | None = None
+
+    @classmethod
+    def of(cls, answer: ExportAnswer) -> ExportPage:
+        """Raises `bounds.Malformed` where there is no list."""
+        rows = bounds.rows(bytes(answer.user_profile_preferences), Profile, Profile.of_malformed)
+        return cls(
+            user_profile_preferences=rows,
+            count=answer.count,
+            has_more=answer.has_more,
+            total_results=answer.total_results,
+        )
 
 
 class ImportRequest(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from bridge import bounds
 from bridge.core.errors import InvalidResponse, OutcomeUnknown, SideError
 from bridge.core.model import Side
 
@@ -24,8 +25,8 @@ _MOMENT = re.compile(
 def decode(kind: Any, content: bytes, *, operation: str, is_write: bool = False) -> Any:
     """Read an answer as `kind`. Raises InvalidResponse, for a write OutcomeUnknown; neither quotes it."""
     try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bounds.decode(content, kind)
+    except bounds.Malformed:
         raise bad_answer(operation, is_write=is_write) from None
 
 
@@ -60,19 +61,19 @@ def eastern() -> ZoneInfo:
 
 
 def parse_moment(text: str | None, *, latest: bool = False) -> datetime | None:
-    """A time in UTC; None for what cannot be read: an unreadable date is no date.
+    """A time in UTC; None for what cannot be read or meant: an unreadable date is no date.
 
     Without a zone it is US Eastern; a bare day is that day's first second. `latest` reads an
     ambiguous time as late as possible: a bare day as its last second, the repeated hour of autumn as the
     second one. Withdrawals are read so.
     """
-    stripped = (text or "").strip()
+    stripped = (text or "")[: bounds.ID_MAX].strip()
     try:
         if _DAY.fullmatch(stripped):
             of_day = time(23, 59, 59) if latest else time(0, 0, 0)
-            return datetime.combine(date.fromisoformat(stripped), of_day, eastern()).astimezone(UTC)
+            return bounds.plausible(datetime.combine(date.fromisoformat(stripped), of_day, eastern()))
         match = _MOMENT.fullmatch(stripped)
-        return None if match is None else _joined(*match.groups(), latest=latest)
+        return None if match is None else bounds.plausible(_joined(*match.groups(), latest=latest))
     except (ValueError, OverflowError):
         return None
 

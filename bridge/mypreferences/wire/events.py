@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from bridge import bounds
 from bridge.core.model import address_key
 from bridge.mypreferences.wire.codec import Number, parse_moment
+
+UNREADABLE = "\x00unreadable"  # the type of an event that cannot be read: no answer can hold it
 
 
 class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
@@ -22,6 +26,19 @@ class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
     data: msgspec.Raw = msgspec.Raw(b"null")
     previous_data: msgspec.Raw = msgspec.Raw(b"null")
 
+    @classmethod
+    def of_malformed(cls, value: Any) -> Event:
+        """What of a malformed event names the profile: it is read, whatever the event was."""
+        given = value if isinstance(value, dict) else {}
+        number = given.get("ProfileId")
+        known = isinstance(number, int | str) and not isinstance(number, bool) and bounds.is_id(str(number))
+        return cls(event_type=UNREADABLE, profile_id=number if known else None)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it cannot be read, and names no profile."""
+        return self.event_type == UNREADABLE and self.profile_id is None
+
     def __repr__(self) -> str:
         """Without the data, which hold addresses."""
         return f"Event(event_id={self.event_id!r}, event_type={self.event_type!r})"
@@ -33,7 +50,7 @@ class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
         `Event payload samples`)."""
         data = _members(self.data)
         before = _members(self.previous_data) or _members(data.get("previousdata"))
-        former, present = (_text(part.get("emailaddress")) for part in (before, data))
+        former, present = (bounds.address(_text(part.get("emailaddress"))) for part in (before, data))
         same = former is not None and present is not None and address_key(former) == address_key(present)
         return None if same else former
 
@@ -56,17 +73,18 @@ class Event(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
 def _members(content: msgspec.Raw | bytes | None) -> dict[str, msgspec.Raw]:
     """An object's members by case-folded name; none for anything else."""
     try:
-        found = msgspec.json.decode(content or b"null", type=dict[str, msgspec.Raw] | None)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = bounds.decode(bytes(content or b"null"), dict[str, msgspec.Raw] | None)
+    except bounds.Malformed:
         return {}  # a malformed hint does not prevent the read that follows it
     return {name.casefold(): value for name, value in (found or {}).items()}
 
 
 def _text(content: msgspec.Raw | None) -> str | None:
     try:
-        return msgspec.json.decode(content or b"null", type=str | None) or None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        found: str | None = bounds.decode(bytes(content or b"null"), str | None)
+    except bounds.Malformed:
         return None
+    return found or None
 
 
 class EventInterest(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):

@@ -13,8 +13,10 @@ from typing import Any
 
 import msgspec
 
+from bridge import bounds
 from bridge.mypreferences.wire.codec import Number, named, parse_moment
 
+UNREADABLE = "\x00unreadable"  # no answer has such a status: it holds a character that none may
 OPT_IN, OPT_OUT = "opt_in", "opt_out"
 GRANTED, DENIED, REVOKED, NOT_SET = "granted", "denied", "revoked", "not_set"
 PREFERENCE_CODES = {OPT_IN: 1, OPT_OUT: 2}
@@ -24,8 +26,8 @@ CONSENT_CODES = {GRANTED: 1, DENIED: 2, REVOKED: 3, NOT_SET: 4}
 class PreferenceAttribute(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
     """A free key and value kept with one preference. Keys that begin with $ are the service's own."""
 
-    key: str
-    value: str | None = None
+    key: Any
+    value: Any = None
 
 
 class Preference(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):
@@ -58,8 +60,8 @@ class Consent(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, 
     """A consent. `kind` is one of the four statuses or the raw word of a newer service."""
 
     consent_type: str
-    consent_version: str = ""
-    locale: str = ""
+    consent_version: str | None = ""
+    locale: str | None = ""
     consent_status: Number
     consent_date: str | None = None
     expiration_date: str | None = None
@@ -77,7 +79,7 @@ class Consent(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, 
 class Email(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):
     """An address on a profile. Collections are None where the answer leaves them out."""
 
-    email_address: str
+    email_address: str | None
     email_address_type: str | None = None
     is_active: bool | None = None
     email_preferences: list[Preference] | None = None
@@ -118,6 +120,19 @@ class Profile(msgspec.Struct, rename="pascal", omit_defaults=True, frozen=True, 
     @property
     def active(self) -> bool:
         return self.is_active is not False
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether only its id could be read, if that (see `of_malformed`)."""
+        return self.status == UNREADABLE
+
+    @classmethod
+    def of_malformed(cls, value: Any) -> Profile:
+        """What of a malformed row of a list names the profile."""
+        given = value if isinstance(value, dict) else {}
+        number = given.get("ProfileId")
+        known = isinstance(number, int | str) and not isinstance(number, bool) and bounds.is_id(str(number))
+        return cls(profile_id=number if known else None, status=UNREADABLE)
 
     @property
     def pending(self) -> bool:
