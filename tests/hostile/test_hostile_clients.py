@@ -14,7 +14,7 @@ import pytest
 
 from bridge.core.errors import SideError
 from bridge.core.model import Side
-from bridge.dotdigital.client.access import basic_auth
+from bridge.dotdigital.client.access import ApiUserAuth
 from bridge.dotdigital.client.errors import to_error
 from bridge.dotdigital.client.v2 import ClientV2
 from bridge.dotdigital.client.v3 import ClientV3
@@ -68,7 +68,7 @@ def theirs() -> Iterator[tuple[HostileService, Transport]]:
     with Server(service) as server:
         transport = Transport(
             side=Side.DOTDIGITAL, base_url=server.url,
-            auth=basic_auth(state.api_user.username, state.api_user.password),
+            auth=ApiUserAuth(state.api_user.username, state.api_user.password),
             throttle=RateLimiter(clock=state.clock.now, sleep=lambda _: None), to_error=to_error,
             jitter=random.Random(1), sleep=lambda _: None, tries=1, read_timeout=0.5, answer_timeout=1.0,
         )  # fmt: skip

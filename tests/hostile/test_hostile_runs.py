@@ -154,13 +154,14 @@ def broken_by(world: Callable[..., HostileWorld], case: Case) -> str:
     if opted_in := sum(report.written.raises.total() for report in reports):
         return f"{opted_in} opted in"
     named = any(report.warnings or report.errors or not report.in_sync for report in reports)
-    if service.hits and not kind.is_silent and not named:
+    harmless = kind.is_silent or made.carried() == EXPECTED  # read again from the record, or not used
+    if service.hits and not named and not harmless:
         return "no report names it"
     for _ in range(4):
         made.live.clock.advance(600)
         last = made.live.run()
     if last.written.raises.total():
-        return "somebody was opted in after it"
+        return "a person was opted in after it"
     if made.carried() != EXPECTED:
         return f"not carried: {made.carried()}"
     return ""

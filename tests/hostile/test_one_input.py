@@ -113,13 +113,14 @@ def test_who_cannot_be_read_waits_visibly_until_read(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.started()
     world.say(MINE, ADA, NEWS, OUT)
-    world.sides[MINE].fail["read_person"] = [trouble(ServerError, MINE)] * 2
     for _ in range(2):
+        world.sides[MINE].fail["read_person"] = [trouble(ServerError, MINE)] * 10
         report = world.run()
         assert (report.exit_code, report.in_sync) == (3, False)
         assert report.unread >= 1
         assert report.shown()["waiting"] >= 1
         assert any("the longest since" in text for text in report.warnings)
+    del world.sides[MINE].fail["read_person"]
     report = world.run()
     assert (report.exit_code, report.in_sync, report.unread) == (0, True, 0)
     assert world.shows(ADA) == (OUT, OUT)
@@ -306,7 +307,7 @@ def test_records_that_nobody_has_take_a_few_reads_of_a_run_and_come_last(
     monkeypatch.setattr(world.sides[MINE], "read_hint", noted)
     world.run()
     assert read[0] == known
-    assert len(read) <= 51
+    assert len([one for one in read if one != known]) <= 50
     assert len(world.store.webhooks.pending(MINE)) == 250
 
 
