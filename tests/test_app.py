@@ -37,7 +37,7 @@ def app(tmp_path: Path, **changes: str) -> App:
 
 def test_what_a_dry_run_gets_has_no_way_to_write_to_a_side(tmp_path: Path) -> None:
     writing = {name for name in vars(Replica) if not name.startswith("_")} - {"side", "calls", "feeds"}
-    assert writing == {"split", "send"}
+    assert writing == {"split", "send", "unfinished", "finish"}
     with app(tmp_path) as made:
         services = made.services()
         for side in Side:

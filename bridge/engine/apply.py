@@ -228,7 +228,9 @@ def _read_again(run: RunContext, side: Side, who: Who) -> bool:
         record(run, side, [read_person(run.readers[side], who)])
     except SideError as error:
         run.health.warn(f"{side}: an opt-in is deferred: the person could not be read again ({error})")
+        run.health.unread_people[side].add(who.person)
         return False
+    run.health.unread_people[side].discard(who.person)
     return True
 
 

@@ -98,17 +98,18 @@ def _apply(
     run: WriteContext, read: ReadResult, *, approve_mapping: bool
 ) -> tuple[WriteCounts, Sequence[str]]:
     """Send what was decided, and decide in the same run what people did while it was being sent. After a few
-    passes the next run goes on: people may act without end. Returns what was written, and why a brake stopped
+    passes the next run goes on: people may act without end. So it does where a write is in doubt, which only
+    recovery may end, and where people could not be read. Returns what was written, and why a brake stopped
     the rest."""
     applier = Applier(run, read.decider, read.poller, read.weighed)
     written, left = _send_all(applier), 0
     for _ in range(MORE_PASSES):
-        waiting = run.state.cells.counts().waiting
-        health = run.health
+        counts, health = run.state.cells.counts(), run.health
         stuck = health.down or health.busy or health.gone or health.unapproved or applier.brakes.reasons
-        if not waiting or waiting == left or stuck or written.failed:
+        unknown = counts.unproven or any(health.unread_people.values())
+        if counts.waiting in (0, left) or stuck or unknown or written.failed:
             break
-        left = waiting
+        left = counts.waiting
         weighed = weigh(run, read.decider, read.topics, approve_mapping=approve_mapping)
         applier = Applier(run, read.decider, read.poller, weighed)
         written.add(_send_all(applier))

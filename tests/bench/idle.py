@@ -103,7 +103,7 @@ def _idle(there: Account, replica: DotdigitalReplica, number: int, orders: RunOp
         for _ in range(number):
             clock.advance(MINUTE.total_seconds())
             report = run_once(services, Writers(sides), orders)
-            if report.errors or report.written.writes or report.partial:
+            if report.errors or report.written.writes or report.incomplete or report.unread:
                 raise AssertionError(report.shown())
         if there.waited > waited:
             raise AssertionError(f"calls waited {there.waited - waited} s for the next minute")

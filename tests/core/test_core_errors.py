@@ -32,6 +32,9 @@ VERDICTS = {
 EXITS = {
     "ConfigError": 2,
     "SchemaOutOfDate": 2,
+    "StateDbError": 2,
+    "StateDbBusy": 6,
+    "LeaseHeld": 6,
     "PlanMoved": 2,
     "BrakeTripped": 4,
 }

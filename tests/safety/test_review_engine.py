@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from bridge.cli.status import status_document
+from bridge.cli.status import schedule_of, status_document
 from bridge.core.errors import PlanMoved
 from bridge.core.facts import LaggingRead
 from bridge.engine.plan import apply_plan, make_plan
@@ -226,6 +226,6 @@ def test_the_status_names_deaf_feeds_and_reads_that_lag(live: SafetyLive) -> Non
     now = live.clock.now()
     facts.lagging_reads = (LaggingRead(MINE, "1", {}, 0, now),)
     facts.deaf_feeds = ("mypreferences.events",)
-    document = status_document(live.app.store, now)
+    document = status_document(live.app.store, schedule_of(live.app.settings, live.app.store), [], now)
     assert document["waiting"] == 1
     assert document["deaf_feeds"] == ["mypreferences.events"]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.engine.explain import explain
+from bridge.engine.explain import View, explain
 from tests.scenarios.conftest import Make
 from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OUT, UNSET, Live
 
@@ -196,7 +196,9 @@ def test_a_transferred_opt_out_is_explained_and_holds_no_address(make: Make) -> 
     who = live.app.store.people.find(NEW)
     assert who is not None
     history = live.app.store.ledger.history(who.person)
-    shown = explain(live.app.mapping, who, live.app.store.cells.of(who.person), history)
+    shown = explain(
+        live.app.mapping, who, live.app.store.cells.of(who.person), history, View(live.clock.now())
+    )
     lines = [line for topic in shown["topics"] for line in topic["history"] if topic["topic"] == NEWS]
     assert "an opt-out made under the person's other address" in {line.get("why") for line in lines}
     assert "address_changed" in {entry["kind"] for entry in history}

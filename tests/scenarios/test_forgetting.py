@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bridge.core.errors import Unreachable
 from bridge.core.model import Side
 from bridge.engine.erase import ErasureResult, PersonEraser, erase_local
-from bridge.engine.explain import explain
+from bridge.engine.explain import View, explain
 from bridge.store import tables as t
 from bridge.store.engine import make_engine
 from tests.scenarios.conftest import Make
@@ -131,7 +131,7 @@ def test_a_later_opt_in_of_their_own_comes_through(live: Live) -> None:
     who = live.app.store.people.find(ada)
     assert who is not None
     cells, history = live.app.store.cells.of(who.person), live.app.store.ledger.history(who.person)
-    shown = explain(live.app.mapping, who, cells, history)
+    shown = explain(live.app.mapping, who, cells, history, View(live.clock.now()))
     lines = [line for topic in shown["topics"] for line in topic["history"]]
     assert "the person had been erased; this opt-in is newer" in [line.get("why") for line in lines]
 
