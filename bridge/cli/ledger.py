@@ -5,31 +5,69 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import StatusMark, note, plural, print_json
+from bridge.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bridge.store import LedgerHead
 
 
-def verify(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:
-    """Check that no entry was edited, removed or reordered."""
+def verify(
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head",
+            metavar="SEQ:HASH",
+            help="A head that was kept elsewhere, as `bridge status` shows it.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Check that no entry was edited, removed or reordered.
+
+    Only a head that was kept elsewhere shows that the whole ledger was not replaced, or cut and continued.
+    """
+    kept = None if head is None else _head_in(head)
     from bridge.cli.db import reading
     from bridge.store import LedgerBroken
 
     with reading(settings_from(config, database_url)) as store:
         try:
-            found = store.ledger.verify()
+            found, newest = store.ledger.verify(kept), store.ledger.head()
         except LedgerBroken as broken:
             if not json:
                 raise
             print_json({"ok": False, "broken_at": broken.seq, "why": broken.why})
             return broken.exit_code
     if json:
-        print_json({"ok": True, "entries": found.entries, "head": found.head})
+        shown = None if newest is None else str(newest)
+        print_json({"ok": True, "entries": found.entries, "head": found.head, "ledger_head": shown})
     else:
         note(StatusMark.GOOD, f"The ledger is intact: {plural(found.entries, 'entry', 'entries')}.")
-        note(StatusMark.NEXT, f"Keep its head elsewhere to prove this state later: {found.head}")
+        if kept is not None:
+            note(StatusMark.GOOD, f"Entry {kept.seq} is the one that was kept.")
+        note(StatusMark.NEXT, f"Keep its head elsewhere to prove this state later: {newest or 'none yet'}")
     return 0
+
+
+def _head_in(text: str) -> LedgerHead:
+    """Raises ConfigError for what is no head."""
+    from bridge.store import LedgerHead
+
+    number, _, digest = text.strip().partition(":")
+    if not (number.isascii() and number.isdecimal() and len(number) < 19 and len(digest) == 64):
+        raise ConfigError(
+            "--head is not SEQ:HASH, a number and 64 hexadecimal digits.",
+            hint="`bridge status` shows the present head.",
+        )
+    return LedgerHead(int(number), digest.lower())
 
 
 def export(config: Config = None, database_url: DatabaseUrl = None, json: Json = False) -> int:

@@ -86,6 +86,7 @@ def status_document(
         "last_runs": [_run_json(run) for run in runs],
         "budget": dict((last or {}).get("budget", {})),
         "polling": polling(store.key_values),
+        "ledger_head": None if (head := store.ledger.head()) is None else str(head),
         "in_sync": in_sync(problems),
         "ready": is_ready(problems),
         "exit_code": int(exit_code(problems)),
@@ -136,6 +137,8 @@ def _print(document: dict[str, Any], problems: Sequence[SyncProblem], *, people:
         print_wrapped(out, styled(), styled(line))
     out.print(f"{plural(people, 'person', 'people')} known.")
     out.print(_window_text(document["window"]))
+    if head := document["ledger_head"]:
+        out.print(f"Ledger head: {head}", soft_wrap=True)
     if confirmations := _confirmations_text(document["challenges"]):
         note(StatusMark.NEXT, confirmations)
     print_problems(problems)

@@ -34,9 +34,22 @@ _LAST = sa.select(_head.seq, _head.hash).where(_head.id == 1)
 _LOCK = _LAST.with_for_update()
 _ADD = sa.insert(t.ledger)
 _SET_LAST = sa.update(t.ledger_head).where(_head.id == 1)
+_HASH_OF = sa.select(_l.hash).where(_l.seq == sa.bindparam("number"))
 _PAGE = sa.select(t.ledger).where(_l.seq > sa.bindparam("after")).order_by(_l.seq).limit(SIZE)
 _OF_PERSON = sa.select(t.ledger).where(_l.person_id == sa.bindparam("person")).order_by(_l.seq)
 _OF_CELL = _OF_PERSON.where(sa.or_(_l.topic == sa.bindparam("about"), _l.topic.is_(None)))
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerHead:
+    """The number and the hash of an entry. Kept elsewhere, it proves later that everything up to it is still
+    as it was: who can write to the state DB can make another whole chain, but none that holds it."""
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +78,19 @@ class LedgerStore:
     def __init__(self, unit: UnitOfWork) -> None:
         self._unit = unit
 
-    def verify(self) -> Verified:
-        """Check the whole chain. Raises LedgerBroken."""
+    def verify(self, kept: LedgerHead | None = None) -> Verified:
+        """Check the whole chain, and that the head `kept` elsewhere is part of it. Raises LedgerBroken."""
         with self._unit.read() as conn:
-            return _verify(conn)
+            found = _verify(conn)
+            if kept is not None:
+                _verify_kept(conn, kept)
+            return found
+
+    def head(self) -> LedgerHead | None:
+        """The newest entry; None in an empty ledger."""
+        with self._unit.read() as conn:
+            last = conn.execute(_LAST).one_or_none()
+        return None if last is None or not last.seq else LedgerHead(last.seq, last.hash)
 
     def export(self) -> Iterator[dict[str, Any]]:
         """Every entry, in order."""
@@ -147,6 +169,14 @@ def _verify(conn: sa.Connection) -> Verified:
     if (kept.seq, kept.hash) != (count, previous):
         raise LedgerBroken(count, "it is not the entry that was written last")
     return Verified(count, previous)
+
+
+def _verify_kept(conn: sa.Connection, kept: LedgerHead) -> None:
+    found = conn.scalar(_HASH_OF, {"number": kept.seq})
+    if found is None:
+        raise LedgerBroken(kept.seq, "that entry, which the kept head names, is not there")
+    if found != kept.hash:
+        raise LedgerBroken(kept.seq, "it is not the entry that the kept head names")
 
 
 def _verify_entry(row: Row, expected: int, previous: str) -> None:

@@ -54,7 +54,7 @@ def test_status_shows_lag_watermarks_runs_and_holds(cli_world: CliWorld, call: C
     document = result.json
     assert document.keys() == {
         "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
-        "last_runs", "budget", "polling", "unfinished_erasures", "window", "deaf_feeds",
+        "last_runs", "budget", "polling", "unfinished_erasures", "window", "deaf_feeds", "ledger_head",
         "overdue_seconds", "in_sync", "ready", "exit_code", "conditions",
     }  # fmt: skip
     assert document["held"] == 1
@@ -206,6 +206,18 @@ def test_the_ledger_is_exported_and_verified(cli_world: CliWorld, call: Call) ->
     assert lines[-1]["hash"] == verified["head"]
     assert call("ledger", "export", "--json").json == lines
     assert "intact" in call("ledger", "verify").out
+
+
+def test_the_ledger_is_verified_against_a_head_kept_elsewhere(cli_world: CliWorld, call: Call) -> None:
+    call("reconcile")
+    head = call("status", "--json").json["ledger_head"]
+    assert head in call("status").out
+    assert call("ledger", "verify", "--json").json["ledger_head"] == head
+    assert call("ledger", "verify", "--head", head).code == 0
+    number, _, digest = head.partition(":")
+    assert call("ledger", "verify", "--head", f"{number}:{digest[::-1]}").code == 1
+    assert call("ledger", "verify", "--head", f"{int(number) + 1}:{digest}").code == 1
+    assert call("ledger", "verify", "--head", digest).code == 2
 
 
 def test_a_changed_ledger_is_found_with_its_entry(cli_world: CliWorld, call: Call, tmp_path: Path) -> None:

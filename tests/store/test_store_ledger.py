@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bridge.core.model import PersonId
 from bridge.core.store_values import LedgerEntry
-from bridge.store import LedgerBroken, Store, Verified
+from bridge.store import LedgerBroken, LedgerHead, Store, Verified
 from bridge.store import tables as t
 from bridge.store.ledger import NOTHING
 from tests.store.helpers import NEWS, Clock, begun, logged
@@ -47,6 +47,29 @@ def tamper(store: Store, *statements: str) -> None:
 def test_an_untouched_ledger_is_verified(written: Store) -> None:
     *_, last = written.ledger.export()
     assert written.ledger.verify() == Verified(5, last["hash"])
+
+
+def test_a_head_that_was_kept_elsewhere_proves_everything_up_to_it(written: Store) -> None:
+    kept = written.ledger.head()
+    assert kept is not None
+    logged(written, begun(written), LedgerEntry("decided", {"n": 5}, PersonId(6), NEWS))
+    assert written.ledger.verify(kept).entries > kept.seq
+
+
+@pytest.mark.parametrize("change", ["another hash", "an entry that is not there"])
+def test_a_ledger_that_does_not_hold_the_kept_head_is_broken(written: Store, change: str) -> None:
+    """Also where the chain in itself is whole: it was rewritten, or an older backup was restored."""
+    head = written.ledger.head()
+    assert head is not None
+    kept = LedgerHead(head.seq, "0" * 64) if change == "another hash" else LedgerHead(head.seq + 1, head.hash)
+    written.ledger.verify()
+    with pytest.raises(LedgerBroken) as broken:
+        written.ledger.verify(kept)
+    assert broken.value.seq == kept.seq
+
+
+def test_an_empty_ledger_has_no_head(store: Store) -> None:
+    assert store.ledger.head() is None
 
 
 def test_an_empty_ledger_is_verified(store: Store) -> None:
