@@ -42,9 +42,6 @@ class SimulatedDotdigital(SimulatedService):
         )
         return (Feed(SUPPRESSED, frozenset({CHANNEL}), poll_interval), *topics)
 
-    def feed_names(self) -> Sequence[str]:
-        return [feed.name for feed in self.feeds(timedelta(0))]
-
     def topics(self) -> Sequence[TopicId]:
         return [topic.id for topic in self.mapping.all]
 
@@ -88,7 +85,9 @@ class SimulatedDotdigital(SimulatedService):
         there = [one for one in self.records.values() if one.present]
         for at in range(0, len(there), self.page_size):
             self.call("list_people")
-            yield Page(views=[self.view(one, read_at, listed=True) for one in there[at : at + self.page_size]])
+            yield Page(
+                views=[self.view(one, read_at, listed=True) for one in there[at : at + self.page_size]]
+            )
             read_at = self.process.read_clock()
         self.call("list_people")
         yield self.page(SUPPRESSED, [one for one in self._suppressed() if one[0] in there])
@@ -147,6 +146,4 @@ class SimulatedDotdigital(SimulatedService):
         return WriteResponse.ACCEPTED
 
     def _subscribe(self, record: SimulatedRecord) -> None:
-        self.put(
-            record, CHANNEL, Choice.OPTED_IN, None, announced=False, stated=False, reason=SUBSCRIBED
-        )
+        self.put(record, CHANNEL, Choice.OPTED_IN, None, announced=False, stated=False, reason=SUBSCRIBED)

@@ -1,6 +1,6 @@
 """The end of a schedule: the faults stop, and what was promised must come true.
 
-I2: each opt-out that was seen holds at both sides, or an operator is asked. I4: with nobody acting, writes end.
+I2: each opt-out that was seen holds at both sides, or an operator is asked. I4: when nobody acts, writes end.
 I10: the ledger's chain holds. Liveness: a fresh opt-in has arrived, or an operator is asked.
 """
 
@@ -43,6 +43,7 @@ def _stop_faults(world: World) -> None:
     world.history.time.add(3600)  # what was sent late has arrived by now
     for service in world.services.values():
         service.disclose()
+    world.services[Side.MYPREFERENCES].touch()
 
 
 class Ending:
@@ -62,13 +63,15 @@ class Ending:
             if not self._is_asked(person, topic):
                 self._oracle.breach("I2", f"at rest, person {person} differs in {topic}, and nobody is asked")
         for person in self._world.addresses:
-            for topic in self._world.mapping.all:
-                if topic.source is not None and not self._is_asked(person, topic.id):
-                    self._judge_cell(person, topic.id)
+            for mapped in self._world.mapping.all:
+                if mapped.source is not None and not self._is_asked(person, mapped.id):
+                    self._judge_cell(person, mapped.id)
 
     def _is_asked(self, person: int, topic: TopicId) -> bool:
         known = {(person, topic), (person, CHANNEL)}
-        return bool(known & self._asked or known & self._oracle.by_operator)
+        report = self._world.outcomes[-1].report
+        braked = report is not None and bool(report.brakes)
+        return braked or bool(known & self._asked or known & self._oracle.by_operator)
 
     def _judge_cell(self, person: int, topic: TopicId) -> None:
         said = [act for act in self._oracle.history.acts if (act.person, act.topic) == (person, topic)]
@@ -79,7 +82,9 @@ class Ending:
             if record.present and self._oracle.standing(person, side, topic) is Choice.OPTED_IN:
                 lost = [act for act in outs if not any(self._undoes(one, act) for one in ins)]
                 if lost:
-                    what = f"person {person} is opted in to {topic} at {side} over an opt-out of {lost[-1].at}"
+                    what = (
+                        f"person {person} is opted in to {topic} at {side} over an opt-out of {lost[-1].at}"
+                    )
                     self._oracle.breach("I2", what)
 
     def _undoes(self, opt_in: PersonAct, out: PersonAct) -> bool:
@@ -89,5 +94,3 @@ class Ending:
         if out.date is None or out.date > out.at + timedelta(minutes=15):
             return opt_in.at > out.at
         return opt_in.date > out.date + self._world.tuning.skew
-
-

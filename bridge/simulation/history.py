@@ -92,7 +92,7 @@ class History:
     @property
     def digest(self) -> str:
         """Stands for the whole trace."""
-        return self._digest.hexdigest()[:16]
+        return str(self._digest.hexdigest())[:16]
 
     def show(self, act: PersonAct | None) -> None:
         """A side has shown this to the bridge."""

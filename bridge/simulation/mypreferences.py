@@ -34,9 +34,6 @@ class SimulatedMyPreferences(SimulatedService):
     def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
         return (Feed(EVENTS, frozenset(self.topics()), poll_interval),)
 
-    def feed_names(self) -> Sequence[str]:
-        return (EVENTS,)
-
     def topics(self) -> Sequence[TopicId]:
         return [topic.id for topic in self.mapping.all if topic.source is not None]
 
@@ -92,9 +89,9 @@ class SimulatedMyPreferences(SimulatedService):
         if record is None:
             raise NotFound("No profile.", side=self.side, operation="write")
         for write in writes:
-            held = record.newest(write.topic)
+            held, frequencies = record.newest(write.topic), tuple[str, ...]()
             if isinstance(write, Withdrawal):
-                choice, date, frequencies = Choice.OPTED_OUT, _up(write.effective_at), ()
+                choice, date = Choice.OPTED_OUT, _up(write.effective_at)
                 if held is not None and held.choice is choice:
                     continue  # it is not sent where the profile shows it already
             else:

@@ -1,27 +1,40 @@
 """Judges what the bridge does by the true history alone: it shares no rule with the engine.
 
 The promises have the names of the invariants that they are: I1 no resurrection, I3 nothing is opted in under
-doubt, I5 watermarks, I8 scope, I12 bounded harm, I14 truthful state; I2, I4 and liveness are judged at the end
-(`ending`).
+doubt, I5 watermarks, I8 scope, I12 bounded harm, I14 truthful state. I2, I4 and liveness are judged at the
+end (`ending`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bridge.core.errors import BridgeError
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.mapping import OnDeletion
 from bridge.core.model import CHANNEL, Choice, Side, TopicId
 from bridge.core.writes import Withdrawal
 from bridge.engine.context import Tuning
+from bridge.engine.report import Report
 from bridge.simulation.history import History, PersonAct, SentWrite
-from bridge.simulation.process import RunOutcome
 from bridge.simulation.service import Row, SimulatedService
 
 _FUTURE = timedelta(minutes=15)
 _SLACK = timedelta(seconds=5)  # within which no clocks of whole seconds can put two acts in order
+
+
+@dataclass(slots=True)
+class RunOutcome:
+    """How one run went. `report` None: it was killed, or ended by an error of the bridge's own."""
+
+    began: datetime  # true time
+    report: Report | None = None
+    died: bool = False
+    error: BridgeError | None = None
+    failed_feeds: set[tuple[Side, str]] = field(default_factory=set)
+    boundaries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +131,7 @@ class Oracle:
                 return
 
     def _is_newer(self, given: list[PersonAct], said_at: datetime, out: PersonAct) -> bool:
-        """Whether an opt-in is newer than a withdrawal: by their dates, and where both are honest in truth."""
+        """Whether an opt-in is newer than a withdrawal: by date, and in truth where both are honest."""
         honest = [act.at for act in given if act.honest]
         if honest and out.honest and max(honest) + _SLACK < out.at:
             return False
@@ -140,10 +153,12 @@ class Oracle:
 
     # each run
 
+    def feed_ended(self, feed: str, watermark: datetime) -> None:
+        """A feed was read to its end, from this time of the service on."""
+        self._proven[feed] = max(watermark, self._proven.get(feed, watermark))
+
     def judge_run(self, outcome: RunOutcome, watermarks: Mapping[str, datetime]) -> None:
         """What a run left behind, and what it said."""
-        for feed, mark in outcome.ended_feeds.items():
-            self._proven[feed] = max(mark, self._proven.get(feed, mark))
         for feed, mark in watermarks.items():
             if feed not in self._proven or mark > self._proven[feed]:
                 self.breach("I5", f"the watermark of {feed} is past what was read")
@@ -180,9 +195,9 @@ class Oracle:
             if row is not None and not self._is_row_known(row, since):
                 return set()
             choice = self.standing(person, side, topic)
-            if side is Side.DOTDIGITAL and (channel := record.newest(CHANNEL)) is not None:
-                if not self._is_row_known(channel, since):
-                    return set()
+            channel = record.newest(CHANNEL) if side is Side.DOTDIGITAL else None
+            if channel is not None and not self._is_row_known(channel, since):
+                return set()
             found.add(choice)
         return found
 
@@ -190,9 +205,9 @@ class Oracle:
         """What holds at a side: where an unsubscribe withdraws the topics too, out."""
         record = self.services[side].records[person]
         row, channel = record.newest(topic), record.newest(CHANNEL)
-        if side is Side.DOTDIGITAL and channel is not None and channel.choice is Choice.OPTED_OUT:
-            if self.mapping.unsubscribe_withdraws_topics or topic == CHANNEL:
-                return Choice.OPTED_OUT
+        wide = side is Side.DOTDIGITAL and self.mapping.unsubscribe_withdraws_topics
+        if wide and channel is not None and channel.choice is Choice.OPTED_OUT:
+            return Choice.OPTED_OUT
         if row is None:
             subscribed = topic == CHANNEL and side is Side.DOTDIGITAL
             return Choice.OPTED_IN if subscribed else Choice.UNSET

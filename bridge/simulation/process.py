@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bridge.core.clocks import ClockOffset, is_too_late
@@ -14,6 +13,7 @@ from bridge.engine.context import Services, Tuning, Writers
 from bridge.engine.report import Report
 from bridge.simulation.boundaries import Boundaries, ProcessDied
 from bridge.simulation.history import History, SentWrite
+from bridge.simulation.oracle import Oracle, RunOutcome
 from bridge.simulation.service import SimulatedService
 from bridge.simulation.steps import Fault
 from bridge.store.memory import MemoryDatabase
@@ -21,22 +21,8 @@ from bridge.store.memory import MemoryDatabase
 LEASE = timedelta(minutes=2)
 
 
-@dataclass(slots=True)
-class RunOutcome:
-    """How one run went. `report` None: it was killed, or ended by an error of the bridge's own."""
-
-    began: datetime  # true time
-    full: bool
-    report: Report | None = None
-    died: bool = False
-    error: BridgeError | None = None
-    failed_feeds: set[tuple[Side, str]] = field(default_factory=set)
-    ended_feeds: dict[str, datetime] = field(default_factory=dict)
-    boundaries: int = 0
-
-
 class BridgeProcess:
-    """One process, from its start until it ends or is killed. It fills `bridge.simulation.service.Process`."""
+    """One process, from its start until it ends or is killed. It fills `service.Process`."""
 
     def __init__(
         self,
@@ -45,15 +31,15 @@ class BridgeProcess:
         services: Mapping[Side, SimulatedService],
         history: History,
         *,
-        judge: Callable[[BridgeProcess, SentWrite], None],
+        oracle: Oracle,
         happen: Callable[[Fault], None],
     ) -> None:
         self.name, self._services, self._history = name, services, history
-        self._judge, self._happen = judge, happen
+        self._oracle, self._happen = oracle, happen
         self.boundaries = Boundaries((), happen)
         self.store = database.open(self.own_clock, self._before_store)
         self.offsets: dict[Side, ClockOffset] = {}
-        self.outcome = RunOutcome(history.time.now, full=False)
+        self.outcome = RunOutcome(history.time.now)
 
     def run(
         self,
@@ -61,12 +47,10 @@ class BridgeProcess:
         tuning: Tuning,
         work: Callable[[Services, Writers], Report],
         faults: tuple[Fault, ...] = (),
-        *,
-        full: bool = False,
     ) -> RunOutcome:
         """One run under the lease."""
         self.boundaries = Boundaries(faults, self._happen)
-        outcome = self.outcome = RunOutcome(self._history.time.now, full)
+        outcome = self.outcome = RunOutcome(self._history.time.now)
         before = {side: service.process for side, service in self._services.items()}
         for service in self._services.values():
             service.process, service.mapping = self, mapping
@@ -85,8 +69,7 @@ class BridgeProcess:
     def _leased(
         self, mapping: ConsentMapping, tuning: Tuning, work: Callable[[Services, Writers], Report]
     ) -> Report:
-        dead = lambda owner: self.name == "main" and owner == "main"  # noqa: E731
-        with self.store.lease(owner=self.name, ttl=LEASE, is_gone=dead) as lease:
+        with self.store.lease(owner=self.name, ttl=LEASE, is_gone=self._is_gone) as lease:
             services = Services(
                 self.store,
                 self._services,
@@ -97,6 +80,10 @@ class BridgeProcess:
                 clock_offsets=lambda: dict(self.offsets),
             )
             return work(services, Writers(self._services))
+
+    def _is_gone(self, owner: str) -> bool:
+        """Whether it is an earlier process of this one's place, which was killed."""
+        return owner == self.name
 
     def _before_store(self, _: str) -> None:
         self._history.note(self.name, "store")
@@ -122,16 +109,13 @@ class BridgeProcess:
     def sent(self, write: SentWrite) -> None:
         self._history.sent.append(write)
         self._history.note(self.name, write.side.value, write.person, repr(write.write))
-        self._judge(self, write)
+        self._oracle.judge(write, self.outcome)
 
     def feed_failed(self, side: Side, feed: str) -> None:
         self.outcome.failed_feeds.add((side, feed))
 
     def feed_ended(self, feed: str, watermark: datetime) -> None:
-        known = self.outcome.ended_feeds.get(feed, watermark)
-        self.outcome.ended_feeds[feed] = max(known, watermark)
+        self._oracle.feed_ended(feed, watermark)
 
     def later(self, wait: timedelta, act: Callable[[], None]) -> None:
         self._history.time.later(wait, act)
-
-

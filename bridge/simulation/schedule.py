@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bridge.simulation.ending import end
 from bridge.simulation.oracle import Breach
-from bridge.simulation.steps import Runs, Step
+from bridge.simulation.steps import Fault, Runs, Step
 from bridge.simulation.world import Setting, World
 from bridge.store.memory import MemoryDatabase
 
@@ -65,7 +65,7 @@ def shrunk(schedule: Schedule, database: MemoryDatabase, promise: str, tries: in
     for number, step in enumerate(steps):
         if isinstance(step, Runs) and step.faults:
 
-            def fewer(faults: Sequence[object], at: int = number, run: Runs = step) -> bool:
+            def fewer(faults: Sequence[Fault], at: int = number, run: Runs = step) -> bool:
                 return breaks([*steps[:at], replace(run, faults=tuple(faults)), *steps[at + 1 :]])
 
             steps[number] = replace(step, faults=tuple(_without(list(step.faults), fewer, left)))

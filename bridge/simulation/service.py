@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -25,6 +25,8 @@ from bridge.core.model import (
     address_key,
 )
 from bridge.core.ports import (
+    Feed,
+    Hint,
     ListingCursor,
     Page,
     PersonView,
@@ -177,6 +179,14 @@ class SimulatedService(ABC):
             for rows in record.rows.values():
                 rows[:] = [_disclosed(row, now) for row in rows]
 
+    def touch(self) -> None:
+        """Something is written again as it was: the feed brings an event."""
+        for record in self.records.values():
+            for rows in record.rows.values():
+                now = self.history.time.now
+                rows.append(replace(rows[-1], changed=self.clock(), visible=now, announced=now))
+                return
+
     # calls
 
     def call(self, operation: str, *, write: bool = False) -> None:
@@ -201,7 +211,7 @@ class SimulatedService(ABC):
 
     def feeds_due(self, watermarks: Watermarks, poll_interval: timedelta) -> Iterator[str]:  # noqa: ARG002
         """All of them, each time."""
-        yield from self.feed_names()
+        yield from [feed.name for feed in self.feeds(poll_interval)]
 
     def probe_capabilities(self) -> Sequence[str]:
         return ()
@@ -292,9 +302,7 @@ class SimulatedService(ABC):
             return Observation(Choice.UNSET, read_at, stated=False)
         return observed(row, read_at)
 
-    def send(
-        self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
-    ) -> Sequence[WriteResult]:
+    def send(self, batch: Sequence[WriteRequest], heartbeat: Callable[[], None]) -> Sequence[WriteResult]:
         return send_each(self._send_one, batch, heartbeat)
 
     def _send_one(self, request: WriteRequest) -> WriteResponse:
@@ -326,8 +334,16 @@ class SimulatedService(ABC):
     # what each service does in its own way
 
     @abstractmethod
-    def feed_names(self) -> Sequence[str]:
-        """Its feeds, in order."""
+    def feeds(self, poll_interval: timedelta) -> Sequence[Feed]:
+        """Its feeds, in order, and what each reports."""
+
+    @abstractmethod
+    def oldest_since(self) -> datetime | None:
+        """How far back its feeds reach."""
+
+    @abstractmethod
+    def read_hint(self, hint: Hint) -> Sequence[PersonView]:
+        """What a hint names."""
 
     @abstractmethod
     def topics(self) -> Sequence[TopicId]:
@@ -369,18 +385,7 @@ def observed(row: Row, read_at: datetime) -> Observation:
 
 def _disclosed(row: Row, now: datetime) -> Row:
     announced = row.announced if row.announced is None else min(row.announced, now)
-    return Row(
-        row.choice,
-        row.date,
-        row.changed,
-        min(row.visible, now),
-        announced,
-        row.frequencies,
-        row.stated,
-        row.block,
-        row.reason,
-        row.act,
-    )
+    return replace(row, visible=min(row.visible, now), announced=announced)
 
 
 def _is(record: SimulatedRecord, who: Who) -> bool:

@@ -145,7 +145,7 @@ WRITE_FAULTS = frozenset(
     {FaultKind.DIES_AFTER_WRITE, FaultKind.LOST_BEFORE, FaultKind.LOST_AFTER, FaultKind.LATE}
 )
 READ_FAULTS = frozenset({FaultKind.CUT})
-STORE_FAULTS = frozenset({FaultKind.DIES, FaultKind.RIVAL, FaultKind.TAKEOVER, FaultKind.ACT})
+STORE_FAULTS = frozenset({FaultKind.DIES, FaultKind.ACT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,10 +188,13 @@ class UnitOfWork:
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that may write. Raises LeaseHeld where this process had the lease and lost it."""
         with self._write_lock, self.engine.begin() as conn:
-            if self.fence is not None:
-                _check_fence(conn.scalar(_HELD_FENCE, {"named": self.fence[0]}), self.fence[1])
+            self._check(conn)
             yield conn
             self._save_newest(conn)
+
+    def _check(self, conn: sa.Connection) -> None:
+        if self.fence is not None:
+            _check_fence(conn.scalar(_HELD_FENCE, {"named": self.fence[0]}), self.fence[1])
 
     def observe(self, conn: sa.Connection) -> None:
         """Give no time any more before the newest that any process has stored."""
