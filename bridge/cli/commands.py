@@ -105,13 +105,18 @@ def _inspect_commands(app: typer.Typer) -> None:
 
 
 def _setup_commands(app: typer.Typer) -> None:
-    from bridge.cli import db, demo, mapping, preferences, profile_links, webhooks
+    from bridge.cli import db, demo, mapping, preferences, profile_links, simulate, webhooks
     from bridge.cli.doctor import command as doctor
 
     _add(app, {
         "demo": (demo.demo, "bridge demo", "bridge demo --people 2000 --seed 7 --serve"),
         "sandbox": (
             demo.sandbox, "bridge sandbox --people 500", "bridge sandbox --mypreferences-port 9001"
+        ),
+        "simulate": (
+            simulate.simulate,
+            "bridge simulate --mapping mappings/bridge.toml",
+            "bridge simulate --seeds 1 --seed 4711",
         ),
         "doctor": (doctor.doctor, "bridge doctor", "bridge doctor --provision --as John.Doe"),
     }, SETUP)  # fmt: skip

@@ -62,6 +62,8 @@ class BridgeProcess:
             outcome.error = error
         finally:
             outcome.boundaries = self.boundaries.count
+            if not outcome.died:
+                self.boundaries = Boundaries((), self._happen)
             for side, service in self._services.items():
                 service.process = before[side]
         return outcome

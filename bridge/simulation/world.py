@@ -17,7 +17,7 @@ from bridge.engine.plan import apply_plan, make_plan
 from bridge.engine.report import Report
 from bridge.engine.run import RunOptions, run_once
 from bridge.simulation.dotdigital import SimulatedDotdigital
-from bridge.simulation.history import History, PersonAct
+from bridge.simulation.history import START, History, PersonAct
 from bridge.simulation.mypreferences import SimulatedMyPreferences
 from bridge.simulation.oracle import Oracle, RunOutcome
 from bridge.simulation.process import LEASE, BridgeProcess
@@ -75,6 +75,11 @@ class World:
                 service.add(person, address)
         self.outcomes: list[RunOutcome] = []
         self.coverage: Counter[tuple[str, ...]] = Counter()
+
+    @property
+    def days(self) -> float:
+        """How long it has lived, in simulated days."""
+        return (self.history.time.now - START) / timedelta(days=1)
 
     def perform(self, step: Step) -> None:
         """Carry out one step."""
