@@ -306,12 +306,13 @@ class SimulatedService(ABC):
         return send_each(self._send_one, batch, heartbeat)
 
     def _send_one(self, request: WriteRequest) -> WriteResponse:
-        record = next((one for one in self.records.values() if _is(one, request.who)), None)
+        known = next((one for one in self.records.values() if _is(one, request.who)), None)
+        record = known if known is not None and known.present else None
         self.before_send(record, request)
         self.call("write", write=True)
         self.process.before_write(self.side)
         fate = self.process.boundaries.fate(self.side)
-        person = -1 if record is None else record.person
+        person = 0 if known is None else known.person
         for write in request.writes:
             self.process.sent(SentWrite(self.history.time.now, self.side, person, write))
         lost = OutcomeUnknown("A simulated fault.", side=self.side, operation="write")
@@ -389,7 +390,7 @@ def _disclosed(row: Row, now: datetime) -> Row:
 
 
 def _is(record: SimulatedRecord, who: Who) -> bool:
-    return record.present and address_key(record.address) == address_key(who.address)
+    return address_key(record.address) == address_key(who.address)
 
 
 def _undated(topic: TopicId, seen: Observation) -> Observation:

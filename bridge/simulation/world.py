@@ -124,9 +124,10 @@ class World:
     def _is_impossible(self, record: SimulatedRecord, step: Says) -> bool:
         """At Dotdigital nobody is opted in to the channel with a date, and nothing is archived."""
         if step.side is Side.MYPREFERENCES:
-            topic, held = self.mapping.topic(step.topic), record.newest(step.topic)
-            # A choice repeated without a date is, to the bridge, the one before: see docs/proof.md.
-            same = held is not None and held.choice is step.choice and step.dating is Dating.UNDATED
+            topic, rows = self.mapping.topic(step.topic), record.rows.get(step.topic, ())
+            # A choice made again without a date is, to the bridge, the one before: see docs/proof.md.
+            again = any(row.choice is step.choice for row in rows) and step.dating is Dating.UNDATED
+            same = again and step.choice is Choice.OPTED_OUT
             return topic is None or topic.source is None or same
         channel = record.newest(CHANNEL)
         blocked = channel is not None and channel.choice is not Choice.OPTED_IN
