@@ -39,7 +39,16 @@ _DATINGS = (Dating.NOW,) * 8 + (
 _PAUSES = (0, 1, 30, 60, 300, 1200, 3600, 90_000)
 _CLOCKS = (-1200, -60, -4, -1, 0, 0, 1, 4, 60, 1200)
 _VALUES = {Switch.READ_LAG: (0, 5, 120), Switch.FEED_LAG: (0, 60, 600)}
-_FAULTS = tuple(kind for kind in FaultKind if kind is not FaultKind.ACT) + (FaultKind.ACT,) * 5
+_FAULTS = (
+    *FaultKind,
+    *(FaultKind.ACT,) * 4,
+    *(FaultKind.LATE,) * 2,
+    FaultKind.LOST_AFTER,
+    FaultKind.LOST_BEFORE,
+    FaultKind.REFUSED,
+    FaultKind.UNREACHABLE,
+)
+_ELSEWHERE = 0.4
 
 
 class _Maker:
@@ -47,6 +56,7 @@ class _Maker:
 
     def __init__(self, random: Random, mapping: ConsentMapping, people: int) -> None:
         self._random, self._mapping, self._people = random, mapping, people
+        self._person, self._topic = random.randint(1, people), random.choice(mapping.topics)
 
     def steps(self) -> list[Step]:
         """A world before the bridge, its first run, then a few days of acts and runs."""
@@ -92,10 +102,14 @@ class _Maker:
         return Operates(self._random.choice(orders), self._random.randrange(5))
 
     def _act(self) -> Says:
+        """Mostly of one person about one topic: acts that meet are what is hard."""
         random = self._random
-        topic = random.choice((*self._mapping.topics, *self._mapping.all))
+        person, topic = self._person, self._topic
+        if random.random() < _ELSEWHERE:
+            person = random.randint(1, self._people)
+            topic = random.choice((*self._mapping.topics, *self._mapping.all))
         side, choice = random.choice(tuple(Side)), random.choice(_CHOICES)
-        return self._says(random.randint(1, self._people), side, topic, choice, random.choice(_DATINGS))
+        return self._says(person, side, topic, choice, random.choice(_DATINGS))
 
     def _says(self, person: int, side: Side, topic: Topic, choice: Choice, dating: Dating) -> Says:
         often = self._random.choice(list(topic.preferences)) if topic.has_frequencies else ""

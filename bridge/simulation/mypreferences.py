@@ -71,7 +71,7 @@ class SimulatedMyPreferences(SimulatedService):
         known: Iterable[Who],
         since: ListingCursor | None = None,  # noqa: ARG002
     ) -> Iterator[Page]:
-        return read_each(self.read_one, known)
+        return read_each(self.side, self.read_one, known)
 
     def before_send(self, record: SimulatedRecord | None, request: WriteRequest) -> None:
         """The profile is read just before it is written: an opt-out that arrived meanwhile wins."""

@@ -19,6 +19,7 @@ from bridge.core.model import (
     Choice,
     ConsentRecord,
     Observation,
+    PersonId,
     Side,
     TopicId,
     Who,
@@ -30,6 +31,7 @@ from bridge.core.ports import (
     ListingCursor,
     Page,
     PersonView,
+    Repaired,
     Watermarks,
     WriteRequest,
     WriteResponse,
@@ -261,9 +263,17 @@ class SimulatedService(ABC):
             found = found[1::2] + found[::2]
         return found + found[:1] if self.on(Switch.REPEATS) else found
 
+    def unfinished(self) -> Sequence[PersonId]:
+        """Nothing: every write here names only what it changes."""
+        return ()
+
+    def finish(self, people: Sequence[Who]) -> Sequence[Repaired]:  # noqa: ARG002
+        """Nothing is left beside a write."""
+        return ()
+
     def read_people(self, people: Sequence[Who]) -> Iterator[Page]:
         if len(people) == 1 or not self.on(Switch.UNDATED_READS):
-            yield from read_each(self.read_one, people)
+            yield from read_each(self.side, self.read_one, people)
             return
         read_at = self.process.read_clock()
         self.call("read_people")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from bridge.core.approval import NOBODY, ApprovalKind
 from bridge.core.brakes import BrakeLimits
 from bridge.core.decision import Rule
 from bridge.core.mapping import Conflict
@@ -227,7 +228,8 @@ class World:
 
     def _plan_and_apply(self, services: Services, writers: Writers) -> Report:
         plan = make_plan(services, RunOptions())
-        return apply_plan(services, writers, plan.acts, mapping=plan.mapping)
+        saved = self.process.store.approvals.give(ApprovalKind.PLAN, f"plan of run {plan.run}", NOBODY)
+        return apply_plan(services, writers, plan.acts, mapping=plan.mapping, plan=saved)
 
     # runs
 
