@@ -61,7 +61,7 @@ class Boundaries:
             raise errors[fault.kind]("A simulated fault.", side=side, operation=operation)
 
     def fate(self, _side: Side) -> FaultKind | None:
-        """What becomes of a write that is on its way."""
+        """The fate of a write that is on its way."""
         fault = self._next(WRITE_FAULTS, counts=False)
         if fault is None:
             return None

@@ -15,8 +15,8 @@ from bridge.core.model import CHANNEL, Choice, Side
 from bridge.core.writes import Withdrawal
 from bridge.simulation.generate import schedule_of
 from bridge.simulation.oracle import Breach
-from bridge.simulation.schedule import Schedule, live, shrunk
-from bridge.simulation.world import HOLDS, World
+from bridge.simulation.schedule import SimulatedSchedule, live, shrunk
+from bridge.simulation.world import HOLDS, SimulatedWorld
 from bridge.store.memory import MemoryDatabase
 
 Progress = Callable[[int], None]
@@ -32,7 +32,7 @@ class Story:
 
 
 @dataclass(slots=True)
-class Findings:
+class CampaignResult:
     """What a campaign found. The counters are over all schedules."""
 
     first_seed: int
@@ -48,7 +48,7 @@ class Findings:
     days: float = 0.0  # simulated
     story: Story | None = None
 
-    def watch(self, world: World) -> None:
+    def watch(self, world: SimulatedWorld) -> None:
         """Add up what one world saw."""
         self.runs += len(world.outcomes)
         self.boundaries += sum(outcome.boundaries for outcome in world.outcomes)
@@ -81,9 +81,9 @@ def run_campaign(
     minutes: float | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Findings:
+) -> CampaignResult:
     """Live through the schedules of so many seeds, or for so many minutes; stop at the first breach."""
-    found, began = Findings(first_seed), clock()
+    found, began = CampaignResult(first_seed), clock()
     with closing(MemoryDatabase()) as database:
         for seed in range(first_seed, first_seed + seeds):
             schedule = schedule_of(seed, mapping)
@@ -101,14 +101,14 @@ def run_campaign(
     return found
 
 
-def _story(seed: int, schedule: Schedule, breach: Breach, database: MemoryDatabase) -> Story:
+def _story(seed: int, schedule: SimulatedSchedule, breach: Breach, database: MemoryDatabase) -> Story:
     short = shrunk(schedule, database, breach.promise)
     again = live(short, database).breaches
     steps = tuple(str(step) for step in short.steps)
     return Story(seed, again[0] if again else breach, steps)
 
 
-def document(found: Findings, mapping: ConsentMapping, commit: str) -> Mapping[str, Any]:
+def document(found: CampaignResult, mapping: ConsentMapping, commit: str) -> Mapping[str, Any]:
     """The findings as JSON: what can be attached to an approval."""
     story = found.story
     weeks = found.days / 7 or 1

@@ -1,5 +1,5 @@
 """Dotdigital, simulated: it dates every change by its own clock (3.10, `dateModifed`; 3.8, `dateRemoved`).
-One feed lists who cannot be mailed any more, one for each topic whose opt-in changed. Nothing tells of a
+One feed lists who cannot be mailed any more, one for each topic whose opt-in changed. Nothing reports a
 contact that can be mailed again, or that was deleted."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bridge.core.ports import (
 )
 from bridge.core.writes import Raise, Resubscribe, Withdrawal, Write
 from bridge.simulation.history import PersonAct
-from bridge.simulation.service import Row, SimulatedRecord, SimulatedService, observed
+from bridge.simulation.service import ServiceRow, SimulatedRecord, SimulatedService, observed
 from bridge.simulation.steps import ContactChange, Switch
 
 SUPPRESSED = "dotdigital.suppressed"
@@ -48,7 +48,7 @@ class SimulatedDotdigital(SimulatedService):
     def oldest_since(self) -> datetime | None:
         return None
 
-    def rows_of(self, feed: str, topic: TopicId, rows: Sequence[Row]) -> Iterable[Row]:
+    def rows_of(self, feed: str, topic: TopicId, rows: Sequence[ServiceRow]) -> Iterable[ServiceRow]:
         """The newest one only: the feeds show the present state, and since when."""
         wanted = CHANNEL if feed == SUPPRESSED else TopicId(feed.removeprefix(_OPT_INS))
         if topic != wanted:
@@ -57,7 +57,7 @@ class SimulatedDotdigital(SimulatedService):
         newest = [row for row in rows if row.visible <= now][-1:]
         return newest if topic != CHANNEL else [row for row in newest if row.reason != SUBSCRIBED]
 
-    def page(self, feed: str, rows: Sequence[tuple[SimulatedRecord, TopicId, Row]]) -> Page:  # noqa: ARG002
+    def page(self, feed: str, rows: Sequence[tuple[SimulatedRecord, TopicId, ServiceRow]]) -> Page:  # noqa: ARG002
         read_at = self.process.read_clock()
         views = []
         for record, topic, row in rows:
@@ -92,7 +92,7 @@ class SimulatedDotdigital(SimulatedService):
         self.call("list_people")
         yield self.page(SUPPRESSED, [one for one in self._suppressed() if one[0] in there])
 
-    def _suppressed(self) -> Iterator[tuple[SimulatedRecord, TopicId, Row]]:
+    def _suppressed(self) -> Iterator[tuple[SimulatedRecord, TopicId, ServiceRow]]:
         now = self.history.time.now
         for record in self.records.values():
             row = record.shown(CHANNEL, now)
@@ -133,7 +133,7 @@ class SimulatedDotdigital(SimulatedService):
         self.put(record, write.topic, choice, self.clock(), frequencies=frequencies)
         return WriteResponse.ACCEPTED
 
-    def _channel(self, record: SimulatedRecord, write: Write, held: Row | None) -> WriteResponse:
+    def _channel(self, record: SimulatedRecord, write: Write, held: ServiceRow | None) -> WriteResponse:
         if isinstance(write, Withdrawal):
             if held is None or held.reason == SUBSCRIBED:
                 self.put(record, CHANNEL, Choice.OPTED_OUT, self.clock(), reason="Unsubscribed")

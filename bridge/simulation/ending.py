@@ -11,14 +11,14 @@ from datetime import timedelta
 from bridge.core.model import CHANNEL, Choice, HoldState, Side, TopicId
 from bridge.simulation.history import PersonAct
 from bridge.simulation.steps import Runs
-from bridge.simulation.world import HOLDS, World
+from bridge.simulation.world import HOLDS, SimulatedWorld
 
 _QUIET = 3  # the last runs, which must write nothing
 _MOST = 8  # runs until then
 _SLACK = timedelta(seconds=5)
 
 
-def end(world: World) -> None:
+def end(world: SimulatedWorld) -> None:
     """Let the world come to rest, and judge it."""
     _stop_faults(world)
     quiet = 0
@@ -38,7 +38,7 @@ def end(world: World) -> None:
     Ending(world).judge()
 
 
-def _stop_faults(world: World) -> None:
+def _stop_faults(world: SimulatedWorld) -> None:
     world.history.time.ahead.clear()
     world.history.time.add(3600)  # what was sent late has arrived by now
     for service in world.services.values():
@@ -49,7 +49,7 @@ def _stop_faults(world: World) -> None:
 class Ending:
     """Judges a world at rest."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatedWorld) -> None:
         self._world, self._oracle = world, world.oracle
         holds = world.process.store.holds.page(None, limit=HOLDS)
         self._asked = {

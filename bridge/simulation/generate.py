@@ -10,7 +10,7 @@ from bridge.core.brakes import BrakeLimits
 from bridge.core.mapping import Mapping as ConsentMapping
 from bridge.core.mapping import Topic
 from bridge.core.model import Choice, Side
-from bridge.simulation.schedule import Schedule
+from bridge.simulation.schedule import SimulatedSchedule
 from bridge.simulation.steps import (
     Changes,
     ContactChange,
@@ -135,7 +135,7 @@ class _Maker:
         return Fault(self._random.randint(1, 45), kind, act)
 
 
-def schedule_of(seed: int, mapping: ConsentMapping) -> Schedule:
+def schedule_of(seed: int, mapping: ConsentMapping) -> SimulatedSchedule:
     """The schedule of a seed, of at most three of the mapping's topics."""
     random = Random(f"{seed} {mapping.digest}")
     topics = _some(random, mapping.topics)
@@ -143,7 +143,7 @@ def schedule_of(seed: int, mapping: ConsentMapping) -> Schedule:
     people = random.choice((2, 2, 3, 4))
     tight = BrakeLimits(raises_max=random.choice((1, 2)), raises_share=0.0)
     limits = random.choice((BrakeLimits(), BrakeLimits(), BrakeLimits(), tight))
-    return Schedule(Setting(small, people, limits), _Maker(random, small, people).steps())
+    return SimulatedSchedule(Setting(small, people, limits), _Maker(random, small, people).steps())
 
 
 def _some(random: Random, topics: Sequence[Topic]) -> tuple[Topic, ...]:

@@ -75,7 +75,7 @@ class SentWrite:
 
 
 @dataclass(slots=True)
-class History:
+class TrueHistory:
     """Everything that happened, and a digest of it all."""
 
     time: TrueTime = field(default_factory=TrueTime)

@@ -21,7 +21,7 @@ from bridge.core.ports import (
     read_each,
 )
 from bridge.core.writes import Withdrawal, Write
-from bridge.simulation.service import Row, SimulatedRecord, SimulatedService
+from bridge.simulation.service import ServiceRow, SimulatedRecord, SimulatedService
 from bridge.simulation.steps import Switch
 
 EVENTS = "mypreferences.events"
@@ -40,10 +40,10 @@ class SimulatedMyPreferences(SimulatedService):
     def oldest_since(self) -> datetime | None:
         return self.process.own_clock() - HISTORY
 
-    def rows_of(self, feed: str, topic: TopicId, rows: Sequence[Row]) -> Iterable[Row]:  # noqa: ARG002
+    def rows_of(self, feed: str, topic: TopicId, rows: Sequence[ServiceRow]) -> Iterable[ServiceRow]:  # noqa: ARG002
         return rows
 
-    def page(self, feed: str, rows: Sequence[tuple[SimulatedRecord, TopicId, Row]]) -> Page:  # noqa: ARG002
+    def page(self, feed: str, rows: Sequence[tuple[SimulatedRecord, TopicId, ServiceRow]]) -> Page:  # noqa: ARG002
         """A hint for each profile, with what its read must show."""
         hints: dict[str, Hint] = {}
         for record, topic, row in rows:

@@ -18,8 +18,8 @@ from bridge.core.model import CHANNEL, Choice, Side, TopicId
 from bridge.core.writes import Withdrawal
 from bridge.engine.context import Tuning
 from bridge.engine.report import Report
-from bridge.simulation.history import History, PersonAct, SentWrite
-from bridge.simulation.service import Row, SimulatedService
+from bridge.simulation.history import PersonAct, SentWrite, TrueHistory
+from bridge.simulation.service import ServiceRow, SimulatedService
 
 _FUTURE = timedelta(minutes=15)
 _SLACK = timedelta(seconds=5)  # within which no clocks of whole seconds can put two acts in order
@@ -51,7 +51,9 @@ class Breach:
 class Oracle:
     """One judge for one world."""
 
-    def __init__(self, history: History, services: Mapping[Side, SimulatedService], tuning: Tuning) -> None:
+    def __init__(
+        self, history: TrueHistory, services: Mapping[Side, SimulatedService], tuning: Tuning
+    ) -> None:
         self.history, self.services, self.tuning = history, services, tuning
         self.breaches: list[Breach] = []
         self.by_operator: set[tuple[int, TopicId]] = set()  # the operator took the decision
@@ -80,7 +82,7 @@ class Oracle:
         self._judge_volume(sent)
 
     def _judge_withdrawal(self, sent: SentWrite) -> None:
-        """Somebody must have withdrawn it, or been deleted where the mapping takes that for an opt-out."""
+        """a person must have withdrawn it, or been deleted where the mapping takes that for an opt-out."""
         topic = self.mapping.topic(sent.write.topic)
         if any(True for _ in self.withdrawals(sent.person, sent.write.topic)):
             return
@@ -217,7 +219,7 @@ class Oracle:
         """Whether the bridge could have known at `since` what no feed tells."""
         return at is None or since is None or (self.swept_at is not None and at <= self.swept_at)
 
-    def _is_row_known(self, row: Row, since: datetime | None) -> bool:
+    def _is_row_known(self, row: ServiceRow, since: datetime | None) -> bool:
         if since is None:
             return True
         if row.announced is not None and max(row.announced, row.visible) <= since:

@@ -12,7 +12,7 @@ from bridge.core.model import Side
 from bridge.engine.context import Services, Tuning, Writers
 from bridge.engine.report import Report
 from bridge.simulation.boundaries import Boundaries, ProcessDied
-from bridge.simulation.history import History, SentWrite
+from bridge.simulation.history import SentWrite, TrueHistory
 from bridge.simulation.oracle import Oracle, RunOutcome
 from bridge.simulation.service import SimulatedService
 from bridge.simulation.steps import Fault
@@ -29,7 +29,7 @@ class BridgeProcess:
         name: str,
         database: MemoryDatabase,
         services: Mapping[Side, SimulatedService],
-        history: History,
+        history: TrueHistory,
         *,
         oracle: Oracle,
         happen: Callable[[Fault], None],

@@ -10,14 +10,14 @@ from typing import TypeVar
 from bridge.simulation.ending import end
 from bridge.simulation.oracle import Breach
 from bridge.simulation.steps import Fault, Runs, Step
-from bridge.simulation.world import Setting, World
+from bridge.simulation.world import Setting, SimulatedWorld
 from bridge.store.memory import MemoryDatabase
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class SimulatedSchedule:
     """A world and what happens in it."""
 
     setting: Setting
@@ -34,12 +34,12 @@ class Lived:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-Watch = Callable[[World], None]
+Watch = Callable[[SimulatedWorld], None]
 
 
-def live(schedule: Schedule, database: MemoryDatabase, watch: Watch | None = None) -> Lived:
+def live(schedule: SimulatedSchedule, database: MemoryDatabase, watch: Watch | None = None) -> Lived:
     """Live through a schedule up to the first breach, or to its end. `watch` sees the world at the end."""
-    world = World(schedule.setting, database)
+    world = SimulatedWorld(schedule.setting, database)
     for step in schedule.steps:
         world.perform(step)
         if world.oracle.breaches:
@@ -51,7 +51,9 @@ def live(schedule: Schedule, database: MemoryDatabase, watch: Watch | None = Non
     return Lived(tuple(world.oracle.breaches), world.history.digest, world.coverage)
 
 
-def shrunk(schedule: Schedule, database: MemoryDatabase, promise: str, tries: int = 400) -> Schedule:
+def shrunk(
+    schedule: SimulatedSchedule, database: MemoryDatabase, promise: str, tries: int = 400
+) -> SimulatedSchedule:
     """The shortest schedule found that still breaks the promise: steps and faults are left out, many at a
     time first."""
     left = [tries]

@@ -41,7 +41,7 @@ from bridge.core.ports import (
 )
 from bridge.core.writes import Withdrawal, Write
 from bridge.simulation.boundaries import Boundaries
-from bridge.simulation.history import History, PersonAct, SentWrite
+from bridge.simulation.history import PersonAct, SentWrite, TrueHistory
 from bridge.simulation.steps import FaultKind, Switch
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ LATE_BY = timedelta(minutes=7)  # how long after the call a write may still be a
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ServiceRow:
     """What a record holds of one topic from one moment on. `changed` is the service's own time of it;
     `visible` and `announced` are the true times from which reads and the feed show it (None: no feed does).
     `act` is what a person did; None for a write of the bridge."""
@@ -73,16 +73,16 @@ class SimulatedRecord:
     person: int
     id: str
     address: str
-    rows: dict[TopicId, list[Row]] = field(default_factory=dict)
+    rows: dict[TopicId, list[ServiceRow]] = field(default_factory=dict)
     present: bool = True
     changed: datetime | None = None  # when it came or went
 
-    def newest(self, topic: TopicId) -> Row | None:
+    def newest(self, topic: TopicId) -> ServiceRow | None:
         """What it holds, shown or not."""
         rows = self.rows.get(topic)
         return rows[-1] if rows else None
 
-    def shown(self, topic: TopicId, now: datetime) -> Row | None:
+    def shown(self, topic: TopicId, now: datetime) -> ServiceRow | None:
         """What reads show at the true time `now`."""
         return next((row for row in reversed(self.rows.get(topic, ())) if row.visible <= now), None)
 
@@ -115,13 +115,13 @@ class Process(Protocol):
         """A feed was read to its end."""
 
     def later(self, wait: timedelta, act: Callable[[], None]) -> None:
-        """Something that happens after some time, whatever becomes of the process."""
+        """Something that happens after some time, even if the process has ended."""
 
 
 class SimulatedService(ABC):
     """One side, without what the two do differently."""
 
-    def __init__(self, side: Side, mapping: Mapping, history: History) -> None:
+    def __init__(self, side: Side, mapping: Mapping, history: TrueHistory) -> None:
         self.side, self.mapping, self.history = side, mapping, history
         self.records: dict[int, SimulatedRecord] = {}
         self.switches: dict[Switch, int] = {}
@@ -158,13 +158,13 @@ class SimulatedService(ABC):
     ) -> None:
         """The record holds something new of a topic."""
         changed, true = self.clock(), self.history.time.now
-        heard = announced and not self.on(Switch.DROPS)
-        row = Row(
+        listed = announced and not self.on(Switch.DROPS)
+        row = ServiceRow(
             choice,
             date,
             changed,
             true + timedelta(seconds=self.on(Switch.READ_LAG)),
-            true + timedelta(seconds=self.on(Switch.FEED_LAG)) if heard else None,
+            true + timedelta(seconds=self.on(Switch.FEED_LAG)) if listed else None,
             frequencies,
             stated,
             block,
@@ -249,7 +249,7 @@ class SimulatedService(ABC):
         self.process.feed_ended(feed, began)
         yield Page(watermark=began)
 
-    def _feed_rows(self, feed: str, since: datetime) -> list[tuple[SimulatedRecord, TopicId, Row]]:
+    def _feed_rows(self, feed: str, since: datetime) -> list[tuple[SimulatedRecord, TopicId, ServiceRow]]:
         now = self.history.time.now
         found = [
             (record, topic, row)
@@ -361,11 +361,11 @@ class SimulatedService(ABC):
         """The topics that a read shows."""
 
     @abstractmethod
-    def rows_of(self, feed: str, topic: TopicId, rows: Sequence[Row]) -> Iterable[Row]:
+    def rows_of(self, feed: str, topic: TopicId, rows: Sequence[ServiceRow]) -> Iterable[ServiceRow]:
         """Those rows of a topic that a feed lists."""
 
     @abstractmethod
-    def page(self, feed: str, rows: Sequence[tuple[SimulatedRecord, TopicId, Row]]) -> Page:
+    def page(self, feed: str, rows: Sequence[tuple[SimulatedRecord, TopicId, ServiceRow]]) -> Page:
         """One page of a feed."""
 
     @abstractmethod
@@ -381,7 +381,7 @@ class SimulatedService(ABC):
         """Carry out writes. Raises SideError."""
 
 
-def observed(row: Row, read_at: datetime) -> Observation:
+def observed(row: ServiceRow, read_at: datetime) -> Observation:
     """A row as the bridge sees it."""
     return Observation(
         row.choice,
@@ -394,7 +394,7 @@ def observed(row: Row, read_at: datetime) -> Observation:
     )
 
 
-def _disclosed(row: Row, now: datetime) -> Row:
+def _disclosed(row: ServiceRow, now: datetime) -> ServiceRow:
     announced = row.announced if row.announced is None else min(row.announced, now)
     return replace(row, visible=min(row.visible, now), announced=announced)
 

@@ -138,7 +138,7 @@ class FaultKind(StrEnum):
     SLOW = "a call takes long"
     RIVAL = "another process tries to run"
     TAKEOVER = "the process stops for so long that another takes over"
-    ACT = "somebody acts"
+    ACT = "a person acts"
 
 
 WRITE_FAULTS = frozenset(

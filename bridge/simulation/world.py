@@ -18,7 +18,7 @@ from bridge.engine.plan import apply_plan, make_plan
 from bridge.engine.report import Report
 from bridge.engine.run import RunOptions, run_once
 from bridge.simulation.dotdigital import SimulatedDotdigital
-from bridge.simulation.history import START, History, PersonAct
+from bridge.simulation.history import START, PersonAct, TrueHistory
 from bridge.simulation.mypreferences import SimulatedMyPreferences
 from bridge.simulation.oracle import Oracle, RunOutcome
 from bridge.simulation.process import LEASE, BridgeProcess
@@ -54,11 +54,11 @@ class Setting:
     limits: BrakeLimits = field(default_factory=BrakeLimits)
 
 
-class World:
+class SimulatedWorld:
     """Lives through steps. What breaks a promise is in `oracle.breaches`."""
 
     def __init__(self, setting: Setting, database: MemoryDatabase) -> None:
-        self.mapping, self.history = setting.mapping, History()
+        self.mapping, self.history = setting.mapping, TrueHistory()
         self.tuning = Tuning(limits=setting.limits, workers=1)
         self.services: dict[Side, SimulatedService] = {
             Side.MYPREFERENCES: SimulatedMyPreferences(Side.MYPREFERENCES, self.mapping, self.history),
