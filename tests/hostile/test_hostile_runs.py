@@ -26,7 +26,8 @@ from tests.sizes import FULL
 
 PARTS = 6  # tests that may run side by side
 EACH = 2  # kinds that an endpoint meets in an ordinary run of the tests
-SECONDS = 20.0  # that one run may take, whatever is answered
+PATIENT, IMPATIENT = 60.0, 1.0  # seconds that an answer may take: the latter where it never ends
+SECONDS = 120.0  # that one run may take, whatever is answered
 MEMORY = 400 * 2**20  # bytes that all cases of a part may add
 SETTINGS: dict[str, dict[str, object]] = {
     "by lists": {"segment": True, "events": True},
@@ -45,18 +46,28 @@ class HostileWorld:
             self.services[side] = HostileService(servers.apps[side].app, named)
             servers.apps[side].app = self.services[side]
         live = self.live
-        live.app.close()
-        options = Options(
-            clock=live.clock.now, sleep=live.clock.advance, monotonic=live.seconds, export_poll=1.0,
-            read_timeout=0.5, answer_timeout=1.0, tries=1,
-        )  # fmt: skip
-        live.app = App(load(environ=live.environment()), options)
+        self.reopen(PATIENT)
         self.ada, self.bob, self.cy, self.eve = (
             live.add(name, both={NEWS: IN}) for name in ("ada", "bob", "cy", "eve")
         )
         self.dan = live.add("dan", both={NEWS: OUT})
         live.started()
         live.run()
+
+    def reopen(self, answer_timeout: float) -> None:
+        """A new process of the bridge, which awaits an answer for so many seconds."""
+        live = self.live
+        live.app.close()
+        options = Options(
+            clock=live.clock.now,
+            sleep=live.clock.advance,
+            monotonic=live.seconds,
+            export_poll=1.0,
+            read_timeout=PATIENT,
+            answer_timeout=answer_timeout,
+            tries=1,
+        )
+        live.app = App(load(environ=live.environment()), options)
 
     def act(self) -> None:
         """Three people opt out: of a topic at either side, and of the channel."""
@@ -144,11 +155,15 @@ def broken_by(world: Callable[..., HostileWorld], case: Case) -> str:
     made = world(**SETTINGS[name])
     made.act()
     service = made.services[side]
+    if kind.drips:
+        made.reopen(IMPATIENT)
     service.arm(operation, kind)
     began = time.monotonic()
     reports = [made.live.run(), made.live.run(full=True)]
     took = time.monotonic() - began
     service.disarm()
+    if kind.drips:
+        made.reopen(PATIENT)
     if took > 2 * SECONDS:
         return f"it took {took:.0f} s"
     if opted_in := sum(report.written.raises.total() for report in reports):
