@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from time import monotonic as monotonic_seconds
@@ -11,9 +12,9 @@ from time import time as wall_seconds
 from typing import Any
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from bridge.core.store_values import RunKind, RunRow
@@ -99,6 +100,11 @@ class JobQueue:
 _ALWAYS: Mapping[str, Any] = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
 
 
+# A job that only requests make due. The library removes a job that has no next time, and fails in its own
+# thread where it is stopped at that moment; so this one's next time is a century away.
+_SOON = "soon"
+_ON_REQUEST = IntervalTrigger(days=36_500, timezone=UTC)
+
 SET_BACK = 2.0  # seconds by which the clock is set back, not merely corrected
 
 
@@ -128,6 +134,7 @@ class Scheduler:
         self._every, self._sweep_at = every, sweep_at
         for job, trigger in self._triggers().items():
             self._scheduler.add_job(queue.ask, trigger, args=[job], id=job, **_ALWAYS)
+        self._scheduler.add_job(self._now, _ON_REQUEST, id=_SOON, next_run_time=None, **_ALWAYS)
         self._scheduler.add_listener(self._count, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
     def poll_soon(self) -> None:
@@ -145,8 +152,9 @@ class Scheduler:
         if waited >= self._pause:
             self._now()
         else:
-            at = DateTrigger(run_date=datetime.now(UTC) + self._pause - waited)
-            self._scheduler.add_job(self._now, at, **_ALWAYS)
+            at = datetime.now(UTC) + self._pause - waited
+            with suppress(JobLookupError):  # a request that comes when the schedule is stopped
+                self._scheduler.modify_job(_SOON, next_run_time=at)
 
     def _now(self) -> None:
         with self._lock:
