@@ -230,7 +230,6 @@ def _read_again(run: RunContext, side: Side, who: Who) -> bool:
         run.health.warn(f"{side}: an opt-in is deferred: the person could not be read again ({error})")
         run.health.unread_people[side].add(who.person)
         return False
-    run.health.unread_people[side].discard(who.person)
     return True
 
 

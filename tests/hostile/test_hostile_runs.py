@@ -25,7 +25,7 @@ from tests.scenarios.live import EMAIL, IN, MINE, NEWS, OUT, THEIRS, Live, Plan,
 from tests.sizes import FULL
 
 PARTS = 6  # tests that may run side by side
-EACH = 2  # kinds that an endpoint meets in an ordinary run of the tests
+EACH = 1  # kinds that an endpoint meets in an ordinary run of the tests
 PATIENT, IMPATIENT = 60.0, 1.0  # seconds that an answer may take: the latter where it never ends
 SECONDS = 120.0  # that one run may take, whatever is answered
 MEMORY = 400 * 2**20  # bytes that all cases of a part may add
