@@ -253,7 +253,7 @@ def test_times_of_other_zones_make_no_other_version(store: Store) -> None:
 
 def test_a_time_without_a_zone_is_refused(store: Store) -> None:
     naive = at(0).replace(tzinfo=None)
-    with pytest.raises((sa.exc.StatementError, ValueError), match="time zone|cannot hold this content"):
+    with pytest.raises((sa.exc.StatementError, ValueError), match=r"time zone|cannot hold this content"):
         store.observations.record([], THEIRS, run=begun(store), feed="f", watermark=naive)
 
 
