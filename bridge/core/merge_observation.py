@@ -112,7 +112,7 @@ class PageMerge:
     def _observe(self, key: CellKey, seen: Observation, part: bool) -> None:
         stored = self.stored.get(key, _NOTHING_STORED)
         old = self.changed.get(key, stored.seen)
-        merged = combine(old, seen, written_at=stored.written_at, part=part)
+        merged = combine(old, seen, self.side, written_at=stored.written_at, part=part)
         if merged.read_again:
             self.read_again[key[0]] = None
         if merged.observation is not None and merged.observation is not old:
@@ -182,9 +182,14 @@ class MergeResult:
 
 
 def combine(
-    old: Observation | None, new: Observation, *, written_at: datetime | None = None, part: bool = False
+    old: Observation | None,
+    new: Observation,
+    side: Side,
+    *,
+    written_at: datetime | None = None,
+    part: bool = False,
 ) -> MergeResult:
-    """What is known after `new` was read.
+    """What is known after `new` was read at `side`.
 
     `written_at` is when our last write to that side had ended: a read that began before it shows what was
     there before. `part`: the person has several records at that side, and the read shows not all of them.
@@ -196,10 +201,10 @@ def combine(
     if new.changed_at is not None and new.changed_at.tzinfo is not UTC:
         # Times are stored in UTC, and versions must not differ by the way a time is written.
         new = replace(new, changed_at=new.changed_at.astimezone(UTC))
-    return _combine_part(old, new) if part else MergeResult(merge(old, new))
+    return _combine_part(old, new, side) if part else MergeResult(merge(old, new, side))
 
 
-def merge(old: Observation | None, new: Observation) -> Observation:
+def merge(old: Observation | None, new: Observation, side: Side) -> Observation:
     """A later read of the whole person."""
     if old is None or old.present is not new.present:
         return new
@@ -209,9 +214,9 @@ def merge(old: Observation | None, new: Observation) -> Observation:
         return new
     if new.undated:
         return _relisted(old, new)
-    if new.changed_at is None and old.changed_at is not None:
+    if side is Side.DOTDIGITAL and new.changed_at is None and old.changed_at is not None:
         return _undated(old, new)
-    return new
+    return new  # at MyPreferences a choice that has lost its date was made again, nobody knows when
 
 
 def _behind_silence(old: Observation, new: Observation) -> Observation:
@@ -232,7 +237,8 @@ def _relisted(old: Observation, new: Observation) -> Observation:
 
 
 def _undated(old: Observation, new: Observation) -> Observation:
-    """The same without a date keeps the date that another read gave; a changed block is news, and undated.
+    """The same without a date keeps the date that another read gave: Dotdigital dates a status in its feeds
+    only, a listing dates nothing. A changed block is news, and undated.
     A complaint stays for as long as the person is out, even where the side no longer shows it."""
     block = new.block or (old.block if new.choice is Choice.OPTED_OUT else None)
     if block is not old.block:
@@ -241,10 +247,10 @@ def _undated(old: Observation, new: Observation) -> Observation:
     return replace(new, changed_at=new.changed_at or old.changed_at, block=block, reason=reason)
 
 
-def _combine_part(old: Observation | None, new: Observation) -> MergeResult:
+def _combine_part(old: Observation | None, new: Observation, side: Side) -> MergeResult:
     """One record of several: trusted where it opts out, or repeats what is known of them all."""
     if old is not None and old.present and _says_the_same(old, new):
-        whole = merge(old, new)
+        whole = merge(old, new, side)
         uniform, records = old.consistent and new.consistent, max(old.records, new.records)
         return MergeResult(replace(whole, consistent=uniform, records=records))
     if new.choice is Choice.OPTED_OUT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -205,6 +205,13 @@ class ClockReading:
 def newest(*dates: datetime | None) -> datetime | None:
     """The newest of the known dates."""
     return max(filter(None, dates), default=None)
+
+
+def withdrawn_at(dates: Iterable[datetime | None]) -> datetime | None:
+    """The date of several opt-outs of one person: the newest, or None where any has none, as that one may be
+    the newest."""
+    known = list(dates)
+    return None if None in known else newest(*known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from bridge import bounds
 from bridge.core.mapping import Mapping as TopicMapping
 from bridge.core.mapping import Topic
-from bridge.core.model import CHANNEL, Block, Choice, Observation, TopicId
+from bridge.core.model import CHANNEL, Block, Choice, Observation, TopicId, newest, withdrawn_at
 from bridge.core.ports import PersonView
 from bridge.dotdigital.client.wire import ContactV3, OptInRow, Suppression
 
@@ -28,20 +28,23 @@ SUBSCRIBED = "subscribed"
 
 def newest_rows(rows: Iterable[OptInRow]) -> dict[int, OptInRow]:
     """The row that counts per preference: the newest, and of equally new ones the opt-out. The same
-    preference may have a row per list; a row without a date is older than any with one."""
-    newest: dict[int, OptInRow] = {}
+    preference may have a row per list; without a date an opt-out is newer than any other row, and an opt-in
+    older."""
+    counts: dict[int, OptInRow] = {}
     for row in rows:
-        known = newest.get(row.marketing_preference_id)
+        known = counts.get(row.marketing_preference_id)
         if known is None or _rank(row) > _rank(known):
-            newest[row.marketing_preference_id] = row
-    return newest
+            counts[row.marketing_preference_id] = row
+    return counts
 
 
 def _rank(row: OptInRow) -> tuple[datetime, bool]:
     """What says neither counts first: then nothing is known."""
     if row.is_opted_in is None:
         return _ENDLESS, True
-    return row.changed_at or _DATELESS, not row.is_opted_in
+    if row.changed_at is None:
+        return (_DATELESS, False) if row.is_opted_in else (_ENDLESS, False)
+    return row.changed_at, not row.is_opted_in
 
 
 def is_unclear(rows: Mapping[int, OptInRow], numbers: Iterable[int]) -> bool:
@@ -63,7 +66,7 @@ def from_rows(topic: Topic, rows: Mapping[int, OptInRow], read_at: datetime) -> 
     return Observation(
         Choice.OPTED_IN if opted_in else Choice.OPTED_OUT,
         read_at,
-        changed_at=max(filter(None, said.values()), default=None),
+        changed_at=newest(*opted_in.values()) if opted_in else withdrawn_at(opted_out.values()),
         frequencies=tuple(opted_in) if topic.has_frequencies else (),
     )
 

@@ -232,7 +232,7 @@ class MyPreferencesReader:
                 sharing.setdefault(key, []).append(row)
         began = page.cursor.began
         read = [
-            views.view(spelled[key], profiles, self._mapping, began, complete=False)
+            views.view(spelled[key], profiles, self._mapping, began, complete=False, exported=True)
             for key, profiles in sharing.items()
         ]
         return Page(

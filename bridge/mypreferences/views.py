@@ -23,6 +23,8 @@ from bridge.core.model import (
     Observation,
     TopicId,
     address_key,
+    newest,
+    withdrawn_at,
 )
 from bridge.core.ports import PersonView
 from bridge.mypreferences.wire.profiles import (
@@ -72,10 +74,17 @@ def addresses(profile: Profile, address: str | None = None) -> list[str]:
 
 
 def view(
-    address: str, profiles: Sequence[Profile], mapping: Mapping, read_at: datetime, *, complete: bool
+    address: str,
+    profiles: Sequence[Profile],
+    mapping: Mapping,
+    read_at: datetime,
+    *,
+    complete: bool,
+    exported: bool = False,
 ) -> PersonView:
     """One person, by the profiles that share the address; no profile: not present. A topic that complete
-    profiles do not mention is hidden: a withdrawal is sent there, no opt-in is."""
+    profiles do not mention is hidden: a withdrawal is sent there, no opt-in is. Rows of a segment may lack
+    the dates that a read of a profile gives: where `exported`, a choice without one is `undated`."""
     topics: dict[TopicId, Observation] = {}
     for topic in mapping.all:
         if topic.source is None:
@@ -87,7 +96,9 @@ def view(
         for profile in profiles:
             found += statements(profile, address, topic) or ()
         if found:
-            topics[topic.id] = _merged(found, profiles, read_at)
+            seen = _merged(found, profiles, read_at)
+            lacks_date = exported and seen.changed_at is None and seen.choice is not Choice.UNSET
+            topics[topic.id] = replace(seen, undated=lacks_date)
         elif complete:
             topics[topic.id] = _hidden(profiles, read_at)
     return PersonView(address, tuple(profile.id for profile in profiles), topics, complete)
@@ -219,8 +230,8 @@ def _by_consent(profile: Profile, address: str | None, ref: ConsentRef) -> list[
                 is_expired = True
             else:
                 granted.append(item.changed_at)
-    given, refused = _newest(granted), _newest(withdrawn)
-    outlived = given is not None and refused is not None and None not in withdrawn and refused < given
+    given, refused = newest(*granted), withdrawn_at(withdrawn)
+    outlived = given is not None and refused is not None and refused < given
     if withdrawn and not outlived:
         return [Statement(Choice.OPTED_OUT, refused)]
     if is_unknown:
@@ -254,7 +265,7 @@ def _merged(found: Sequence[Statement], profiles: Sequence[Profile], read_at: da
     return Observation(
         choice,
         read_at,
-        _newest(dates),
+        withdrawn_at(dates) if choice is Choice.OPTED_OUT else newest(*dates),
         tuple(frequencies),
         consistent=consistent,
         records=len(profiles),
@@ -272,10 +283,6 @@ def _hidden(profiles: Sequence[Profile], read_at: datetime) -> Observation:
         block=Block.UNREACHABLE,
         reason=_pending(profiles) or "hidden",
     )
-
-
-def _newest(dates: Iterable[datetime | None]) -> datetime | None:
-    return max(filter(None, dates), default=None)
 
 
 def _pending(profiles: Sequence[Profile]) -> str | None:
@@ -306,7 +313,9 @@ def _linked(profiles: Sequence[Profile], topic: Topic, read_at: datetime) -> Obs
     return Observation(
         Choice.OPTED_OUT if is_out else Choice.UNSET,
         read_at,
-        _newest(outs if is_out else ins),  # an undated opt-in is not known to be newer than any withdrawal
+        withdrawn_at(outs)
+        if is_out
+        else newest(*ins),  # an undated opt-in is not known to be newer than any withdrawal
         stated=is_out,
         consistent=len({item.choice for item in found}) <= 1,
         records=len(profiles),
@@ -319,10 +328,12 @@ def _beside(own: Observation, other: Observation) -> Observation:
     """What the address's own records say, with a linked profile beside them."""
     records = own.records + other.records
     if own.choice is Choice.OPTED_OUT:
-        agrees = other.consistent and other.choice is Choice.OPTED_OUT
+        is_out = other.choice is Choice.OPTED_OUT
+        agrees = other.consistent and is_out
         consistent = own.consistent and (agrees or _is_newer_opt_in(other, own))
         reason = PENDING_UPDATE if own.pending or other.pending else own.reason
-        return replace(own, consistent=consistent, records=records, reason=reason)
+        at = withdrawn_at((own.changed_at, other.changed_at)) if is_out else own.changed_at
+        return replace(own, changed_at=at, consistent=consistent, records=records, reason=reason)
     if other.choice is Choice.OPTED_OUT:
         return replace(other, consistent=False, records=records)
     return replace(own, records=records)

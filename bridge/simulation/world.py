@@ -125,11 +125,8 @@ class SimulatedWorld:
     def _is_impossible(self, record: SimulatedRecord, step: Says) -> bool:
         """At Dotdigital nobody is opted in to the channel with a date, and nothing is archived."""
         if step.side is Side.MYPREFERENCES:
-            topic, rows = self.mapping.topic(step.topic), record.rows.get(step.topic, ())
-            # A choice made again without a date is, to the bridge, the one before: see docs/proof.md.
-            again = any(row.choice is step.choice for row in rows) and step.dating is Dating.UNDATED
-            same = again and step.choice is Choice.OPTED_OUT
-            return topic is None or topic.source is None or same
+            topic = self.mapping.topic(step.topic)
+            return topic is None or topic.source is None
         channel = record.newest(CHANNEL)
         blocked = channel is not None and channel.choice is not Choice.OPTED_IN
         if step.topic == CHANNEL:

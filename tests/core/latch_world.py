@@ -205,7 +205,7 @@ class RoughEngine:
         self.world.wait(0.1)
         shown, word = self.world.sides[side].show(self.world.now), self.world.sides[side].word
         old = self.cell.seen.get(side)
-        merged = combine(old, shown, written_at=self.cell.written_at.get(side)).observation
+        merged = combine(old, shown, side, written_at=self.cell.written_at.get(side)).observation
         if merged is None or merged is old:
             return
         agreed = self.cell.agreed

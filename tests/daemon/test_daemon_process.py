@@ -67,7 +67,7 @@ def test_what_people_do_reaches_the_other_side_while_it_runs(
     process = begin().up()
     wait_until(lambda: bool(process.runs()), "the first run has ended")
     assert process.health()[0] == 200
-    population.act(pause=0.1)
+    population.act(pause=2.0)  # an opt-in within a second of the first read would be held as older than it
     assert not agreement(world).agree
     wait_until(lambda: agreement(world).agree, "both sides agree")
     process.signal(signal.SIGTERM)

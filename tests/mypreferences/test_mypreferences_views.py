@@ -126,6 +126,7 @@ OLD, NEW = ago(days=9), ago(days=1)
         ([consent(3, NEW, locale="fr_FR"), consent(1, OLD)], OUT, NEW),
         ([consent(3, NEW), consent(1, NEW)], OUT, NEW),
         ([consent(3), consent(1, NEW)], OUT, None),
+        ([consent(3), consent(3, NEW, locale="fr_FR")], OUT, None),
         ([consent(3, OLD), consent(1)], OUT, OLD),
         ([consent(3, OLD), consent(1, NEW, expired=True)], OUT, OLD),
         ([consent(3, OLD), consent(1, NEW, consent_version="2.0")], OUT, OLD),
@@ -170,3 +171,39 @@ def test_an_unknown_status_on_one_record_does_not_weaken_an_opt_out_on_another()
     profiles = [Profile(profile_id=n, emails=[on_address(pref(kind, NEW))]) for n, kind in ((1, 9), (2, 2))]
     seen = shown(NEWS, *profiles)
     assert (seen.choice, seen.block, seen.consistent) == (OUT, None, False)
+
+
+def test_several_opt_outs_are_as_new_as_the_newest_and_undated_where_one_is() -> None:
+    """Else an opt-in could pass for newer than an opt-out whose date nobody knows."""
+
+    def date_of(*dates: datetime | None) -> list[datetime | None]:
+        records = [
+            Profile(profile_id=n, emails=[on_address(pref(2, at))]) for n, at in enumerate(dates, start=1)
+        ]
+        beside = views.with_linked(
+            views.view(ADDRESS, records[:1], a_mapping(NEWS), NOON, complete=True),
+            [Profile(profile_id=9, profile_preferences=[pref(2, dates[1])])],
+            a_mapping(NEWS),
+            NOON,
+        )
+        one = Profile(profile_id=1, emails=[on_address(*(pref(2, at) for at in dates))])
+        found = [shown(NEWS, *records), shown(NEWS, one), beside.topics[NEWS.id]]
+        assert {seen.choice for seen in found} == {OUT}
+        return [seen.changed_at for seen in found]
+
+    assert date_of(OLD, NEW) == date_of(NEW, OLD) == [NEW] * 3
+    assert date_of(NEW, None) == date_of(None, NEW) == [None] * 3
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_a_row_of_an_export_without_dates_says_that_a_closer_read_may_have_them(kind: int) -> None:
+    """MyPreferences "Segments": what a row holds depends on the segment's settings."""
+
+    def exported(*held: Preference) -> Observation:
+        profile = Profile(profile_id=1, emails=[on_address(*held)])
+        shown = views.view(ADDRESS, [profile], a_mapping(NEWS), NOON, complete=False, exported=True)
+        return shown.topics[NEWS.id]
+
+    assert exported(pref(kind)).undated
+    assert not exported(pref(kind, NEW)).undated
+    assert not of_preferences(pref(kind)).undated

@@ -237,3 +237,26 @@ def test_a_no_is_not_undone_where_the_person_ticked_the_box_while_our_write_was_
     late.theirs.land()
     late.runs(4)
     assert late.shows(ADA) == (OUT, OUT)
+
+
+# opt-outs without a date
+
+
+@pytest.mark.parametrize("run_between", [False, True])
+def test_an_opt_out_made_again_without_a_date_is_newer_than_every_opt_in(
+    world: World, run_between: bool
+) -> None:
+    """Opted out at both sides; opts in at both; opts out at MyPreferences, which gives no date any more."""
+    world.both(ADA, NEWS, OUT)
+    world.started()
+    world.say(THEIRS, ADA, NEWS, IN)
+    if run_between:
+        world.sides[MINE].fail["send_one"] = [trouble(Unreachable, MINE)] * 9
+        world.run()
+        world.sides[MINE].fail.clear()
+    world.say(MINE, ADA, NEWS, IN)
+    world.pass_time(seconds=20)
+    world.say(MINE, ADA, NEWS, OUT, dated=False)
+    for _ in range(4):
+        world.run()
+    assert world.shows(ADA)[0] is OUT

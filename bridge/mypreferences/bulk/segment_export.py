@@ -206,7 +206,7 @@ class FilteredExport:
         rest: list[Who] = []
         for who in people:
             profiles = sharing[address_key(who.address)]
-            view = views.view(who.address, profiles, self._mapping, read_at, complete=False)
+            view = views.view(who.address, profiles, self._mapping, read_at, complete=False, exported=True)
             if profiles and self._is_whole(who, view):
                 read.append(view)
             else:
