@@ -11,6 +11,7 @@ from enum import StrEnum
 from bridge.core.mapping import Topic
 from bridge.core.model import (
     CARRIED_OVER,
+    OWN_DATES,
     Agreement,
     Block,
     Choice,
@@ -172,10 +173,13 @@ class Act:
     versions: Mapping[Side, str]  # what each side showed when this was decided
     frequencies: tuple[str, ...] = ()
 
-    def agreement(self, written: Mapping[Side, str], now: datetime) -> Agreement:
-        """What is agreed once the writes are proven: `written` are the versions that those sides show now."""
-        versions = {**self.versions, **written}
-        return Agreement(self.choice, self.at, self.rule.value, now, versions, self.frequencies)
+    def agreement(self, written: Mapping[Side, Observation], now: datetime) -> Agreement:
+        """What is agreed once the writes are proven: `written` is what those sides show now. An opt-out that
+        shows without a date, where ours has one, may be the person's own, made at any time until now."""
+        versions = {**self.versions, **{side: seen.version for side, seen in written.items()}}
+        own = [seen for side, seen in written.items() if side not in OWN_DATES and seen.opted_out]
+        at = now if any(seen.changed_at is None for seen in own) else self.at
+        return Agreement(self.choice, max(self.at, at), self.rule.value, now, versions, self.frequencies)
 
 
 @dataclass(frozen=True, slots=True)

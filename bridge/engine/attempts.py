@@ -17,6 +17,7 @@ from bridge.core.model import (
     CHANNEL,
     Cell,
     ConsentRecord,
+    Observation,
     PersonId,
     Side,
     TopicId,
@@ -79,13 +80,13 @@ class WriteUnit:
 
 @dataclass(slots=True)
 class PersonWrites:
-    """Everything that is to be written for one person, by topic, and what is proven so far: the version that
+    """Everything that is to be written for one person, by topic, and what is proven so far, with what
     the side shows then. `records` say how the person gave the consents that are raised."""
 
     who: Who
     acts: Mapping[TopicId, tuple[CellDecision, Act]]
     records: Sequence[ConsentRecord] = ()
-    proven: dict[tuple[Side, TopicId], str] = field(default_factory=dict)
+    proven: dict[tuple[Side, TopicId], Observation] = field(default_factory=dict)
     too_late: bool = False  # it was not sent, for what it rests on was no longer fresh
 
     @classmethod
@@ -321,19 +322,22 @@ def _receipts(run: RunContext, unit: WriteUnit, view: PersonView) -> list[Receip
     change."""
     person, found = unit.person, list[Receipt]()
     for topic in unit.topics:
-        person.proven[unit.side, topic] = view.topics[topic].version
+        person.proven[unit.side, topic] = view.topics[topic]
         one, act = person.acts[topic]
         if all((write.side, topic) in person.proven for write in act.writes):
-            versions = {write.side: person.proven[write.side, topic] for write in act.writes}
-            found.append(receipt_of(run, person.who.person, act, versions, one.cell))
+            shown = {write.side: person.proven[write.side, topic] for write in act.writes}
+            found.append(receipt_of(run, person.who.person, act, shown, one.cell))
     return found
 
 
 def receipt_of(
-    run: RunContext, person: PersonId, act: Act, versions: Mapping[Side, str], decided: Cell | None = None
+    run: RunContext,
+    person: PersonId,
+    act: Act,
+    shown: Mapping[Side, Observation],
+    decided: Cell | None = None,
 ) -> Receipt:
-    """The agreement that an act leads to, now that the sides it wrote to show these versions."""
-    topic = act.writes[0].topic
-    body = {"choice": act.choice.value, "rule": act.rule.value, "at": act.at.isoformat()}
-    entry = LedgerEntry("agreed", body, person, topic)
-    return Receipt(person, topic, act.agreement(versions, run.clock()), entry, versions.keys(), decided)
+    """The agreement that an act leads to, now that the sides it wrote to show this."""
+    topic, agreed = act.writes[0].topic, act.agreement(shown, run.clock())
+    body = {"choice": agreed.choice.value, "rule": agreed.rule, "at": agreed.at.isoformat()}
+    return Receipt(person, topic, agreed, LedgerEntry("agreed", body, person, topic), shown.keys(), decided)

@@ -157,8 +157,8 @@ def _receipts(
         across = other.topics.get(topic)
         same = across is not None and across.version == act.versions.get(attempt.side.other)
         if all(write in writes for write in act.writes) and (same or act.choice is Choice.OPTED_OUT):
-            versions = {attempt.side: view.topics[topic].version}
-            found.append(receipt_of(run, attempt.person, act, versions))
+            shown = {attempt.side: view.topics[topic]}
+            found.append(receipt_of(run, attempt.person, act, shown))
     return found
 
 

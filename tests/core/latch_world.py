@@ -262,7 +262,7 @@ class RoughEngine:
             return
         if self.cell.hold is not None:
             self.step(self._close)
-        written = {write.side: self.cell.seen[write.side].version for write in act.writes}
+        written = {write.side: self.cell.seen[write.side] for write in act.writes}
         ground = self.cell.ground_since(decided, written)
         self.step(lambda: self._agree(ground, act.agreement(written, self.world.now)))
 
@@ -302,7 +302,7 @@ class RoughEngine:
         self._read(write.side)
         seen = self.cell.seen[write.side]
         if is_proven_by(TOPIC, write, seen) and act.writes == (write,):
-            self._agree("", act.agreement({write.side: seen.version}, self.world.now))
+            self._agree("", act.agreement({write.side: seen}, self.world.now))
 
     def _watch(self, write: Write) -> None:
         """No opt-in but on a statement newer than every opt-out that was seen."""

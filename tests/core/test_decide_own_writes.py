@@ -119,7 +119,7 @@ class LateEngine(Engine):
         for sent in mine:
             proven = self._end(sent, answered=False)
             begun_at = self.cell.own_writes[side][sent.place].begun_at
-            shown = {side: self.cell.seen[side].version}
+            shown = {side: self.cell.seen[side]}
             agreement = sent.act.agreement(shown, self.world.now)
             receipt = Receipt(self.cell.person, TOPIC.id, agreement, LedgerEntry("agreed", {}), shown)
             agreed = self.cell.agreed

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.errors import Unreachable
+from bridge.core.errors import OutcomeUnknown, Unreachable
 from bridge.core.ports import WriteRequest, WriteResponse
 from bridge.engine.plan import make_plan
 from tests.engine.world import ADA, IN, MINE, NEWS, OUT, THEIRS, World, trouble
@@ -257,6 +257,34 @@ def test_an_opt_out_made_again_without_a_date_is_newer_than_every_opt_in(
     world.say(MINE, ADA, NEWS, IN)
     world.pass_time(seconds=20)
     world.say(MINE, ADA, NEWS, OUT, dated=False)
+    for _ in range(4):
+        world.run()
+    assert world.shows(ADA)[0] is OUT
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_undated_opt_out_that_proves_our_write_may_be_newer_than_what_was_written(
+    world: World, lost: bool
+) -> None:
+    """Opted out at Dotdigital; while that is sent to MyPreferences the person opts in at Dotdigital and then
+    opts out at MyPreferences, which gives no date."""
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(THEIRS, ADA, NEWS, OUT)
+    mine = world.sides[MINE]
+    send = mine._send_one
+
+    def undated_meanwhile(request: WriteRequest) -> WriteResponse:
+        mine._send_one = send  # type: ignore[method-assign]
+        world.pass_time(seconds=5)
+        world.say(THEIRS, ADA, NEWS, IN)
+        world.pass_time(seconds=5)
+        world.say(MINE, ADA, NEWS, OUT, dated=False)
+        if lost:
+            raise trouble(OutcomeUnknown, MINE)
+        return WriteResponse.ACCEPTED
+
+    mine._send_one = undated_meanwhile  # type: ignore[method-assign]
     for _ in range(4):
         world.run()
     assert world.shows(ADA)[0] is OUT
