@@ -137,9 +137,9 @@ class Oracle:
         honest = [act.at for act in given if act.honest]
         if honest and out.honest and max(honest) + _SLACK < out.at:
             return False
-        floor, slack = out.date, timedelta(0)
-        if floor is None or (floor > out.at + _FUTURE and out.shown_at is not None):
-            floor, slack = out.shown_at or out.at, _SLACK
+        floor, slack, shown_at = out.date, timedelta(0), out.shown_at or out.at
+        if floor is None or (floor > out.at + _FUTURE and shown_at < floor):  # not a date to be believed then
+            floor, slack = shown_at, _SLACK
         return said_at + slack > floor + self.tuning.skew
 
     def _judge_volume(self, sent: SentWrite) -> None:
