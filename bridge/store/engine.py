@@ -104,14 +104,24 @@ def _sqlite(url: sa.URL, *, read_only: bool, patience: float) -> sa.Engine:
 
 
 def _prepare_file(path: Path) -> None:
-    """The file holds addresses: it is made readable for its owner only."""
+    """Make the file, readable for its owner only: it holds addresses. A file that exists is not opened: closing
+    it would end the locks that this process may hold on it through SQLite, and the next process to leave would
+    delete the journal."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        if path.exists():
+            problem = "" if path.is_file() and os.access(path, os.R_OK | os.W_OK) else "it cannot be written"
+        else:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            problem = ""
+    except FileExistsError:  # another process made it in between
+        problem = ""
     except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
         raise ConfigError(
-            f"The state DB '{path.absolute()}' cannot be opened: {error.strerror}.",
+            f"The state DB '{path.absolute()}' cannot be opened: {problem}.",
             hint="Create the folder, fix its permissions, or set BRIDGE_DATABASE_URL to another place.",
-        ) from None
+        )
 
 
 def is_writable(path: Path) -> bool:

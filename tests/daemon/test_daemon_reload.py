@@ -146,6 +146,31 @@ def test_a_plan_is_made_beside_the_daemon_and_leaves_nothing_behind(
         assert store.runs.last(5) == before
 
 
+def test_what_the_daemon_writes_is_seen_beside_it_whatever_command_came_and_went(
+    settings: Mapping[str, str], config: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A command that leaves must not take the daemon's journal with it."""
+    hooks = {"BRIDGE_WEB__HOOK_SECRET": "a-long-random-word"}  # webhooks are stored by a connection of their own
+    daemon = Process({**settings, **hooks}, command, ("run", "--config", str(config)))
+    request.addfinalizer(daemon.close)
+    daemon.up()
+
+    def number_of_runs() -> int:
+        listed = Process(settings, command, ("runs", "list", "--json", "--config", str(config)))
+        assert listed.ended() == 0, listed.log
+        return len(json.loads("\n".join(listed.said))["runs"])
+
+    wait_until(lambda: bool(daemon.runs()), "the first run is done")
+    for name in ("status", "doctor", "plan"):
+        Process(settings, command, (name, "--config", str(config))).ended()
+    before = number_of_runs()
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: len(daemon.said) == 2, "it reads its settings and opens the state DB again")
+    wait_until(lambda: len(daemon.runs()) == 2, "another run is done")
+    assert number_of_runs() == before + 1
+    assert (tmp_path / "bridge.db-wal").exists()
+
+
 def test_the_lease_is_lent_between_two_runs_and_the_daemon_goes_on(start: Start) -> None:
     runner = ScriptedRunner()
     runner.gate.set()

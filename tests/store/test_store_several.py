@@ -145,6 +145,24 @@ def test_threads_work_on_the_same_people_side_by_side(store: Store, clock: Clock
     assert store.ledger.verify().entries == 24
 
 
+def test_a_process_that_leaves_takes_no_journal_from_one_that_opened_the_file_twice(
+    tmp_path: Path, clock: Clock, python: Python
+) -> None:
+    """Closing a file ends the locks that its process holds on it: https://www.sqlite.org/howtocorrupt.html
+    (section 2.2). The next process to leave then takes itself for the last and deletes the journal."""
+    url = f"sqlite:///{tmp_path / 'bridge.db'}"
+    with Store.open(url, clock) as store:
+        Store.open(url, clock).close()
+        with Store.reader(url, clock) as reader:
+            assert reader.people.count() == 0
+        assert python("store.people.count(); store.close()", url).ended() == 0
+        assert (tmp_path / "bridge.db-wal").exists()
+        run = begun(store)
+        store.observations.record([news(f"p{n}@example.com", IN, n) for n in range(3)], THEIRS, run=run)
+        code = "raise SystemExit(store.people.count())"
+        assert python(code, url).ended() == 3, "the other process reads what this one wrote"
+
+
 def test_a_state_db_in_memory_serves_several_threads(clock: Clock) -> None:
     with Store.open("sqlite://", clock) as store, ThreadPoolExecutor(4) as pool:
         run = begun(store)
