@@ -39,6 +39,7 @@ from bridge.core.guards import DecisionContext
 from bridge.core.mapping import Conflict, Direction, Topic
 from bridge.core.model import Agreement, Block, Cell, Choice, ClockReading, Observation, Side
 from bridge.core.writes import Resubscribe
+from tests.sizes import part
 
 OLDER, BASE, NEWER, NEWEST = 5.0, 10.0, 20.0, 30.0
 WITHIN_SKEW = day(BASE) + timedelta(seconds=1)
@@ -285,6 +286,13 @@ def a_write_is_dated_so_that_it_holds(row: Row, decision: Decision) -> bool:
     return True
 
 
+PART = 3  # each row under some policy and direction, in an ordinary run of the tests
+
+
+def turn_of(policy: Conflict, direction: Direction) -> int:
+    return list(Conflict).index(policy) + list(Direction).index(direction)
+
+
 PROMISES: tuple[Callable[[Row, Decision], bool], ...] = (
     a_raise_rests_on_newer_dated_evidence,
     an_undated_opt_out_is_never_overruled,
@@ -317,7 +325,7 @@ def told(row: Row, decision: Decision) -> str:
 def test_every_row_keeps_every_promise(kind: str, policy: Conflict, direction: Direction) -> None:
     broken: dict[str, list[str]] = {}
     for now in (ORDINARY, NOTHING_APPROVED):
-        for row in rows(kind, policy, direction, now):
+        for row in part(rows(kind, policy, direction, now), PART, turn_of(policy, direction)):
             decision = decide(row.topic, row.cell, None, False, row.now)
             for promise in PROMISES:
                 if not promise(row, decision):
@@ -387,7 +395,7 @@ def keeps_under_channel(row: Row, channel: Cell, decision: Decision) -> bool:
 @pytest.mark.parametrize("direction", Direction)
 @pytest.mark.parametrize("policy", Conflict)
 def test_an_unsubscribe_that_spreads_leaves_no_topic_opted_in(policy: Conflict, direction: Direction) -> None:
-    for row, channel in under_rows(policy, direction):
+    for row, channel in part(under_rows(policy, direction), PART, turn_of(policy, direction)):
         decision = decide(row.topic, row.cell, channel, True, row.now)
         assert keeps_under_channel(row, channel, decision), (
             told(row, decision) + f"\n  under {channel.seen[DD]}"

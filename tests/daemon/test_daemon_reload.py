@@ -150,7 +150,9 @@ def test_what_the_daemon_writes_is_seen_beside_it_whatever_command_came_and_went
     settings: Mapping[str, str], config: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """A command that leaves must not take the daemon's journal with it."""
-    hooks = {"BRIDGE_WEB__HOOK_SECRET": "a-long-random-word"}  # webhooks are stored by a connection of their own
+    hooks = {
+        "BRIDGE_WEB__HOOK_SECRET": "a-long-random-word"
+    }  # webhooks are stored by a connection of their own
     daemon = Process({**settings, **hooks}, command, ("run", "--config", str(config)))
     request.addfinalizer(daemon.close)
     daemon.up()

@@ -37,7 +37,7 @@ from tests.engine.crash_world import (
     before_the_first_run,
 )
 from tests.engine.world import IN, MINE, OUT
-from tests.sizes import FULL
+from tests.sizes import FULL, part
 
 SHARDS = 4
 KINDS: tuple[type[SideError], ...] = (
@@ -57,6 +57,7 @@ class Stage:
     sent: Any
     boundaries: int
     calls: dict[tuple[Side, str], int]
+    undated: bool = False  # Dotdigital shows many people without dates
     made: int = 0
 
     def twin(self) -> CrashWorld:
@@ -227,7 +228,7 @@ def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     for side in Side:
         world.crash_side(side).bulk_from = 1
         world.crash_side(side).undated_reads = request.param and side is Side.DOTDIGITAL
-    stage = _stage(folder, a_day_of_acts(world))
+    stage = replace(_stage(folder, a_day_of_acts(world)), undated=request.param)
     assert stage.calls[Side.DOTDIGITAL, "send_bulk"]
     assert stage.calls[Side.MYPREFERENCES, "send_bulk"]
     return stage
@@ -239,7 +240,8 @@ def test_killed_at_any_boundary_of_a_bulk_job_it_ends_where_an_uninterrupted_run
     together: Stage, shard: int
 ) -> None:
     job = 4  # what one job carries may be sent once more
-    for at in range(1 + shard, together.boundaries + 1, SHARDS):
+    boundaries = range(1 + shard, together.boundaries + 1, SHARDS)
+    for at in part(boundaries, of=2, turn=together.undated):
         _kill_and_go_on(together, at, extra=job)
 
 
@@ -250,7 +252,8 @@ def test_any_bulk_call_failing_in_any_way_only_delays(
     together: Stage, operation: str, kind: type[SideError]
 ) -> None:
     for side in Side:
-        for nth in range(1, together.calls[side, operation] + 1):
+        calls = range(1, together.calls[side, operation] + 1)
+        for nth in part(calls, of=3, turn=KINDS.index(kind) + together.undated):
             _fail_and_go_on(together, side, operation, nth, kind)
 
 

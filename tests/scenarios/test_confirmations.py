@@ -84,7 +84,8 @@ def test_an_unanswered_confirmation_mail_becomes_a_hold_and_is_never_sent_again(
     asked: Asked, switch: str, position: object
 ) -> None:
     live, ada = asked(switch, position)
-    pass_days(live, 13, full=True)
+    pass_days(live, 11)
+    pass_days(live, 2, full=True)
     assert live.held() == []
     assert live.app.store.confirmations.counts().pending == 1
     pass_days(live, 2)

@@ -113,7 +113,6 @@ def test_a_failed_page_moves_no_watermark_and_loses_nobody(
         assert failed.warnings
     live.until_quiet()
     live.run(full=True)
-    live.until_quiet()
     assert live.shows(ada) == (OUT, OUT)
     assert live.mine(bob, EMAIL) is OUT
 
