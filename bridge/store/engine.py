@@ -104,9 +104,9 @@ def _sqlite(url: sa.URL, *, read_only: bool, patience: float) -> sa.Engine:
 
 
 def _prepare_file(path: Path) -> None:
-    """Make the file, readable for its owner only: it holds addresses. A file that exists is not opened: closing
-    it would end the locks that this process may hold on it through SQLite, and the next process to leave would
-    delete the journal."""
+    """Make the file, readable for its owner only: it holds addresses. A file that exists is not opened: to
+    close it would end the locks that this process may hold on it through SQLite, and the next process to
+    leave would delete the journal."""
     try:
         if path.exists():
             problem = "" if path.is_file() and os.access(path, os.R_OK | os.W_OK) else "it cannot be written"
