@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from typing import NewType
 
 from bridge.core.own_writes import OwnWrite, is_doubtful, statement_date
@@ -263,8 +264,8 @@ class Cell:
         """Whether a side shows anything but what it showed when the agreement was made.
 
         The same choice, dated no later than the agreement, is no change: a closer read has found a date. Nor
-        is it dated no later than our last write there: it is that write's own trace, and nobody's newer
-        statement.
+        is it dated no later than our last write there, if that was of this choice: it is that write's own
+        trace, and nobody's newer statement.
         """
         agreed, seen = self.agreed, self.seen[side]
         if agreed is None:
@@ -272,8 +273,13 @@ class Cell:
         if agreed.versions.get(side) == seen.version:
             return False
         same = (seen.choice, seen.frequencies) == (agreed.choice, agreed.frequencies)
-        known = newest(agreed.at, self.written_at.get(side))
+        known = newest(agreed.at, self.written_at.get(side) if self._last_write_was(seen, side) else None)
         return not (same and seen.changed_at is not None and known is not None and seen.changed_at <= known)
+
+    def _last_write_was(self, seen: Observation, side: Side) -> bool:
+        """Whether our last write there was of this choice. Where no write is known, no opt-out is ours."""
+        last = max(self.own_writes.get(side, ()), key=attrgetter("begun_at"), default=None)
+        return not seen.opted_out if last is None else last.withdraws is seen.opted_out
 
     def dated(self, side: Side) -> datetime | None:
         """The date of the statement that a side shows: of a row that we wrote, that of what was written."""

@@ -288,3 +288,26 @@ def test_an_undated_opt_out_that_proves_our_write_may_be_newer_than_what_was_wri
     for _ in range(4):
         world.run()
     assert world.shows(ADA)[0] is OUT
+
+
+@pytest.mark.parametrize("minutes", [1, 60])
+def test_an_opt_out_made_just_before_our_lost_opt_in_is_no_trace_of_it(world: World, minutes: int) -> None:
+    """Opted out at both sides; opts in at MyPreferences; opts out at Dotdigital just before our opt-in is sent,
+    whose answer is lost."""
+    world.both(ADA, NEWS, OUT)
+    world.started()
+    world.say(MINE, ADA, NEWS, IN)
+    theirs = world.sides[THEIRS]
+    send = theirs._send_one
+
+    def out_before(request: WriteRequest) -> WriteResponse:
+        theirs._send_one = send  # type: ignore[method-assign]
+        world.say(THEIRS, ADA, NEWS, OUT, at=world.now - timedelta(milliseconds=1))
+        raise trouble(OutcomeUnknown)
+
+    theirs._send_one = out_before  # type: ignore[method-assign]
+    world.run()
+    world.pass_time(minutes=minutes)
+    for _ in range(4):
+        world.run()
+    assert world.shows(ADA)[1] is OUT
