@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 _CLOCKS = timedelta(minutes=15)  # how far behind the bridge's clock a side's may be
+_AT_ONCE = timedelta(seconds=10)
+"""So soon after a write was begun its row shows, unless it waited, ran into a time-out, or is part of a job. A
+row from later may as well be the person's own, which the write then left as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +41,24 @@ class OwnWrite:
 
     def left(self, at: datetime) -> bool:
         """Whether a row of this date counts as left by it."""
-        proven = self.shown_at is not None and at <= self.shown_at
         if self.withdraws:
-            return proven and not self.may_apply and at >= self.begun_at
-        return (proven or self.may_apply) and at >= self.begun_at - _CLOCKS
+            return (
+                self._has_shown(at) and not self.may_apply and timedelta(0) <= at - self.begun_at <= _AT_ONCE
+            )
+        return (self._has_shown(at) or self.may_apply) and at >= self.begun_at - _CLOCKS
 
     def may_have_left(self, at: datetime) -> bool:
         """Whether a row of this date may have been left by it, as far as anybody can know."""
-        return self.left(at) or (self.may_apply and at >= self.begun_at)
+        return self.left(at) or ((self._has_shown(at) or self.may_apply) and at >= self.begun_at)
 
     def taken_for(self, at: datetime) -> OwnWrite:
         """The write as it is if it left the row of this date, which is only assumed."""
-        return replace(self, shown_at=at, may_apply=False) if self.may_have_left(at) else self
+        if not self.may_have_left(at):
+            return self
+        return replace(self, begun_at=at, shown_at=at, may_apply=False)
+
+    def _has_shown(self, at: datetime) -> bool:
+        return self.shown_at is not None and at <= self.shown_at
 
 
 def statement_date(shown: datetime, writes: Iterable[OwnWrite]) -> datetime:

@@ -63,6 +63,7 @@ class VerifiedWrite:
     view: PersonView | None = None
     error: SideError | None = None
     sent_at: datetime | None = None  # when the call had ended; None if it changed nothing
+    was_so: bool = False  # the side showed it before: the row is the person's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +247,15 @@ def _finished(run: RunContext, attempt: int, unit: WriteUnit, result: VerifiedWr
         error_code=None if error is None else error.code,
         error=None if error is None else str(error),
         written_at=result.sent_at,
-        shown={} if proving is None else shown_dates(run, unit.writes, proving),
+        shown={} if proving is None else shown_dates(run, _left(unit.writes, result), proving),
         may_apply=sent and result.outcome not in (WriteOutcome.PROVEN, WriteOutcome.CHALLENGED),
         receipts=() if proving is None else _receipts(run, unit, proving),
     )
+
+
+def _left(writes: Iterable[Write], result: VerifiedWrite) -> list[Write]:
+    """Those of proven writes whose rows are theirs. An opt-in counts as ours under doubt."""
+    return [one for one in writes if not (result.was_so and isinstance(one, Withdrawal))]
 
 
 def shown_dates(run: RunContext, writes: Iterable[Write], view: PersonView) -> dict[TopicId, datetime]:

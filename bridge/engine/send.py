@@ -163,7 +163,8 @@ class Sender:
         if response is WriteResponse.CHALLENGED:
             return VerifiedWrite(WriteOutcome.CHALLENGED, shown, sent_at=sent_at)
         if is_reflected(self._run.mapping, unit.writes, shown):
-            return VerifiedWrite(WriteOutcome.PROVEN, shown, sent_at=sent_at)
+            was_so = response is WriteResponse.ALREADY_SO
+            return VerifiedWrite(WriteOutcome.PROVEN, shown, sent_at=sent_at, was_so=was_so)
         if response is WriteResponse.UNCLEAR:
             if any(isinstance(one, Raise) and one.how is Resubscribe.CHALLENGE for one in unit.writes):
                 # It may have sent a confirmation mail: where it cannot be known, it counts as sent.

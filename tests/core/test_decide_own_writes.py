@@ -209,20 +209,22 @@ def test_nothing_we_wrote_counts_as_said(policy: Conflict, happened: list[tuple[
 
 # --- every row of one write of ours at Dotdigital ---
 
-SAID, BEGUN, SHOWN = day(10), day(20), day(20) + timedelta(minutes=5)  # what it says, and when
+SAID, BEGUN, SHOWN = day(10), day(20), day(20) + timedelta(seconds=5)  # what it says, and when
 DATES = {
     "before it was begun": BEGUN - timedelta(hours=1),
-    "as it was sent": BEGUN + timedelta(minutes=1),
+    "as it was sent": BEGUN + timedelta(seconds=1),
     "as it was proven": SHOWN,
     "after it was proven": SHOWN + timedelta(minutes=1),
     "long after": day(30),
 }
 KINDS = {
     "proven": (SHOWN, False),
+    "proven after a wait": (SHOWN + timedelta(minutes=5), False),
     "proven late": (SHOWN, True),
     "unproven": (None, True),
     "never sent": (None, False),
 }
+AT_ONCE = ("as it was sent", "as it was proven")
 MEANWHILE = {"older": day(9), "same": SAID, "newer": day(15)}  # what MyPreferences says, to the contrary
 
 
@@ -230,10 +232,11 @@ def counts_as_ours(choice: Choice, kind: str, when: str) -> bool:
     """By the promise, not by the code: an opt-in that may be ours is; an opt-out only if it surely is."""
     if when == "before it was begun" or kind == "never sent":
         return False
-    until_proof = when in ("as it was sent", "as it was proven")
+    shown_at, may_apply = KINDS[kind]
+    until_proof = shown_at is not None and DATES[when] <= shown_at
     if choice is OUT:
-        return kind == "proven" and until_proof
-    return kind != "proven" or until_proof
+        return not may_apply and until_proof and when in AT_ONCE
+    return may_apply or until_proof
 
 
 def row(choice: Choice, kind: str, when: str, meanwhile: str) -> Decision:
@@ -271,11 +274,13 @@ def test_a_row_that_we_wrote_is_as_old_as_what_we_wrote(
 
 def is_a_guess(kind: str, when: str) -> bool:
     """Whether an opt-out may be ours or the person's."""
+    if kind == "proven after a wait":
+        return when == "after it was proven"  # said while the write waited, or left by it
     return kind in ("proven late", "unproven") and when != "before it was begun"
 
 
 def test_all_kinds_of_rows_are_there() -> None:
-    assert len(ROWS) == 2 * 4 * 5 * 3
+    assert len(ROWS) == 2 * 5 * 5 * 3
     reached = {type(row(*one)) for one in ROWS}
     assert reached == {Act, Held}
 
