@@ -50,17 +50,24 @@ def latch_after(
 
 
 def under_latch(cell: Cell, clocks: ClockReading, mapped: datetime | None = None) -> Cell:
-    """The cell as it is decided: the side of a latched opt-out still counts as opted out. `mapped` is when
-    its topic came to mean what it does now: no opt-in from before ends the latch."""
+    """The cell as it is decided: the side of a latched opt-out still counts as opted out, as late as
+    it was then. `mapped` is when its topic came to mean what it does now: no opt-in from before ends the latch."""
     latch = cell.latch
     seen = None if latch is None else cell.seen.get(latch.side)
-    if latch is None or seen is None or seen.opted_out:
+    if latch is None or seen is None or (seen.opted_out and not _is_older(seen, latch)):
         return cell
     latched = replace(cell, seen={**cell.seen, latch.side: _latched(latch, seen)})
     said = latched.dated(latch.side)
     if said is not None and _is_overtaken(cell, latch.side, newest(said, mapped), clocks):
         return cell
     return latched
+
+
+def _is_older(seen: Observation, latch: Latch) -> bool:
+    """Whether a side shows an older opt-out than the latched one: another record, or row, is left there."""
+    if seen.changed_at is None:
+        return False
+    return latch.at is None or seen.changed_at < latch.at
 
 
 def _latched(latch: Latch, seen: Observation) -> Observation:
