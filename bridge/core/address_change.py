@@ -132,11 +132,11 @@ def merge_agreements(source: Cell, target: Cell, since: datetime) -> Agreement |
 
 def propagate_withdrawal(source: Cell, target: Cell) -> Agreement | None:
     """What a later opt-out at one address of a person means for another one; None where `target` is out
-    already, or opted in since."""
+    already and shows no opt-in that this might undo, or opted in since."""
     said, known = newest_withdrawal(source), target.agreed
-    if said is None:
+    if said is None or (known is not None and known.at >= said):
         return None
-    if known is not None and (known.choice is Choice.OPTED_OUT or known.at >= said):
+    if target.agreed_out and not any(seen.opted_in for seen in target.seen.values()):
         return None
     return _agreement(said, said)
 

@@ -1,0 +1,101 @@
+"""Where the rules of the safety core meet, looked at a second time: whose row it is, which opt-out is the
+newest, what a release does, whose clock dates what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from bridge.core.errors import OutcomeUnknown, ServerError, SideError
+from bridge.core.mapping import Conflict
+from bridge.core.model import Side
+from bridge.core.ports import WriteRequest, WriteResponse
+from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
+from tests.safety.conftest import Make
+from tests.scenarios.test_address_changes import NEW, change_address
+
+# whose row it is
+
+
+@pytest.mark.parametrize("how", ["waits", "lost", "bulk", "was so"])
+def test_an_opt_out_said_while_ours_is_being_sent_is_newer_than_an_opt_in_before_it(
+    world: World, how: str
+) -> None:
+    """Our opt-out waits for the allowance, times out and is lost, goes by a job, or finds nothing to do: the
+    person has opted in at the source meanwhile, and then out again at Dotdigital."""
+    world.both(ADA, NEWS, IN)
+    world.both(BOB, NEWS, IN)
+    world.started()
+    theirs = world.sides[THEIRS]
+    world.say(MINE, ADA, NEWS, OUT)
+    if how == "bulk":
+        theirs.bulk_from = 2
+        world.say(MINE, BOB, NEWS, OUT)
+    send = theirs.send
+
+    def slow(
+        batch: Sequence[WriteRequest], heartbeat: Callable[[], None]
+    ) -> Sequence[WriteResponse | SideError]:
+        theirs.send = send  # type: ignore[method-assign]
+        apart = 3 if how == "was so" else 40
+        world.pass_time(seconds=apart)
+        world.say(MINE, ADA, NEWS, IN)
+        world.pass_time(seconds=apart)
+        world.say(THEIRS, ADA, NEWS, OUT)
+        world.pass_time(seconds=1)
+        if how == "lost":
+            return [trouble(OutcomeUnknown)] * len(batch)
+        return [WriteResponse.ALREADY_SO] * len(batch) if how == "was so" else send(batch, heartbeat)
+
+    theirs.send = slow  # type: ignore[method-assign]
+    for _ in range(4):
+        world.run()
+    assert theirs.send == send
+    assert world.shows(ADA)[1] is OUT
+
+
+# which opt-out is the newest
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("dated", [True, False])
+def test_an_opt_out_that_waits_is_not_replaced_by_an_older_one(world: World, side: Side, dated: bool) -> None:
+    """An opt-out could not be delivered yet when its record goes, and one remains that was made before an opt-in
+    at the other side."""
+    world.conflict(Conflict.LATEST)
+    world.both(ADA, NEWS, IN)
+    world.started()
+    older = world.now
+    world.pass_time(minutes=5)
+    world.say(side.other, ADA, NEWS, IN)
+    world.pass_time(minutes=5)
+    world.say(side, ADA, NEWS, OUT, dated=dated)
+    world.sides[side.other].fail["send_one"] = [trouble(ServerError, side.other)] * 2
+    world.run()
+    if not dated:
+        world.say(side, ADA, NEWS, UNSET)
+        world.run()
+    world.say(side, ADA, NEWS, OUT, at=older)
+    for _ in range(3):
+        world.run()
+    assert world.shows(ADA) == (OUT, OUT)
+
+
+def test_a_later_opt_out_at_a_former_address_stops_an_opt_in_over_an_older_one(make: Make) -> None:
+    """Both addresses are opted out since the address changed. Then the person opts in at the new one, and
+    unsubscribes from the mail that still goes to the old one."""
+    live = make()
+    ada = live.add("ada", both={NEWS: OUT}, days_ago=30)
+    live.add_theirs(NEW, {NEWS: UNSET}, live.clock.now())
+    live.started()
+    change_address(live, ada)
+    live.until_quiet()
+    live.say(MINE, NEW, NEWS, IN)
+    live.clock.advance(60)
+    live.say(THEIRS, ada, NEWS, IN)
+    live.clock.advance(5)
+    live.say(THEIRS, ada, NEWS, OUT)
+    live.clock.advance(60)
+    assert [report.written.raises.total() for report in live.runs(3)] == [0, 0, 0]
+    assert live.is_out(NEW)
