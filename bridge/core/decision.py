@@ -3,7 +3,7 @@ explanation."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -212,11 +212,17 @@ class HoldChange(StrEnum):
 
 
 def hold_change(
-    standing: StandingHold | None, reason: str, ground: str, began: datetime | None
+    standing: StandingHold | None,
+    reason: str,
+    ground: str,
+    began: datetime | None,
+    *,
+    same_writes: bool = True,
 ) -> HoldChange:
     """What to do with the standing hold when its cell is held for `reason` in a run that began then. The same
-    hold stays. One that was released before had no effect: the operator is asked again. That a side cannot
-    be read replaces no other hold: what waits for a review, or was answered, would be lost with it."""
+    hold stays, but not where it would send something else by now (`same_writes` False): its number stands
+    for what an operator saw. One that was released before had no effect: the operator is asked again. That a
+    side cannot be read replaces no other hold: what waits for a review, or was answered, would be lost."""
     if standing is None:
         return HoldChange.REPLACE
     if standing.reason != reason:
@@ -224,11 +230,19 @@ def hold_change(
     same = standing.ground == ground
     match standing.state:
         case HoldState.OPEN:
-            return HoldChange.KEEP if same else HoldChange.RENEW
+            if same:
+                return HoldChange.KEEP
+            return HoldChange.RENEW if same_writes else HoldChange.REPLACE
         case HoldState.RELEASED if not standing.answered_since(began):
             return HoldChange.REPLACE
         case _:
             return HoldChange.KEEP if same else HoldChange.REPLACE
+
+
+def sends_the_same(one: Sequence[Mapping[str, object]], other: Sequence[Mapping[str, object]]) -> bool:
+    """Whether two holds propose the same writes, as JSON, whatever statements these rest on."""
+    what = ("side", "topic", "kind", "frequency", "how")
+    return [list(map(write.get, what)) for write in one] == [list(map(write.get, what)) for write in other]
 
 
 def can_be_released(reason: str, proposed: Collection[object]) -> bool:

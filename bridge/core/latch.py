@@ -51,7 +51,7 @@ def latch_after(
 
 def under_latch(cell: Cell, clocks: ClockReading, mapped: datetime | None = None) -> Cell:
     """The cell as it is decided: the side of a latched opt-out still counts as opted out, as late as
-    it was then. `mapped` is when its topic came to mean what it does now: no opt-in from before ends the latch."""
+    it was then. `mapped` is when its topic came to mean what it does now: no opt-in from before ends it."""
     latch = cell.latch
     seen = None if latch is None else cell.seen.get(latch.side)
     if latch is None or seen is None or (seen.opted_out and not _is_older(seen, latch)):

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 _CLOCKS = timedelta(minutes=15)  # how far behind the bridge's clock a side's may be
 _AT_ONCE = timedelta(seconds=10)
-"""So soon after a write was begun its row shows, unless it waited, ran into a time-out, or is part of a job. A
-row from later may as well be the person's own, which the write then left as it was."""
+"""So soon after a write was begun its row shows, unless it waited, timed out, or is part of a job. A later
+row may as well be the person's own, which the write then left as it was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bridge.core.approval import NOBODY, Operator
-from bridge.core.decision import HoldChange, hold_change
+from bridge.core.decision import HoldChange, hold_change, sends_the_same
 from bridge.core.merge_observation import CellKey
 from bridge.core.model import HoldState, PersonId, RunId, TopicId
 from bridge.core.ports import batched
@@ -95,7 +95,9 @@ class HoldStore:
                 cells.retry_later(conn, (person, topic), now)
             row = conn.execute(_STANDING, cell).one_or_none()
             began = conn.scalar(RUN_BEGAN, {"run": run})
-            match hold_change(None if row is None else standing_hold(row), reason, ground, began):
+            standing = None if row is None else standing_hold(row)
+            same = row is None or sends_the_same(row.proposed, proposed)
+            match hold_change(standing, reason, ground, began, same_writes=same):
                 case HoldChange.KEEP:
                     return False
                 case HoldChange.RENEW:

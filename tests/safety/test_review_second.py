@@ -61,8 +61,8 @@ def test_an_opt_out_said_while_ours_is_being_sent_is_newer_than_an_opt_in_before
 @pytest.mark.parametrize("side", list(Side))
 @pytest.mark.parametrize("dated", [True, False])
 def test_an_opt_out_that_waits_is_not_replaced_by_an_older_one(world: World, side: Side, dated: bool) -> None:
-    """An opt-out could not be delivered yet when its record goes, and one remains that was made before an opt-in
-    at the other side."""
+    """An opt-out could not be delivered yet when its record goes, and one remains that was made before an
+    opt-in at the other side."""
     world.conflict(Conflict.LATEST)
     world.both(ADA, NEWS, IN)
     world.started()
@@ -99,3 +99,25 @@ def test_a_later_opt_out_at_a_former_address_stops_an_opt_in_over_an_older_one(m
     live.clock.advance(60)
     assert [report.written.raises.total() for report in live.runs(3)] == [0, 0, 0]
     assert live.is_out(NEW)
+
+
+# what a release does
+
+
+def test_a_number_of_a_hold_never_comes_to_mean_another_write(world: World) -> None:
+    """The operator looks at a hold that would opt out at one side. Before they release it both sides change,
+    and the same reason holds an opt-out of the other side."""
+    world.conflict(Conflict.HOLD)
+    world.both(ADA, NEWS, IN)
+    world.started()
+    for into, out_of in ((MINE, THEIRS), (THEIRS, MINE)):
+        world.say(into, ADA, NEWS, IN)
+        world.say(out_of, ADA, NEWS, OUT)
+        world.run()
+        world.pass_time(minutes=10)
+    first, second = world.store.holds.page_of_all()
+    assert [[write["side"] for write in hold.proposed] for hold in (first, second)] == [[MINE], [THEIRS]]
+    assert world.store.holds.release([first.id]) == 0
+    world.run()
+    assert world.shows(ADA) == (OUT, IN)
+    assert world.store.holds.release([second.id]) == 1
