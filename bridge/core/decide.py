@@ -399,9 +399,12 @@ def _apply_standing_hold(cell: Cell, decision: Decision) -> Decision:
 
 def _tried_before(hold: StandingHold, cell: Cell, act: Act) -> Decision:
     """The same write was tried in the same situation and did not help: an opt-out is sent again when its time
-    has come, anything else by an operator only."""
+    has come, anything else by an operator only. That an opt-in did not help says nothing of an opt-out."""
+    withdraws = not is_raise(act)
+    if withdraws and hold.opts_in:
+        return act
     match hold.state:
-        case HoldState.OPEN if cell.tries and cell.retry_at is None and not is_raise(act):
+        case HoldState.OPEN if cell.tries and cell.retry_at is None and withdraws:
             return act
         case HoldState.OPEN:
             return Held(Rule(hold.reason), act.writes)

@@ -50,7 +50,7 @@ _a, _at, _b, _c, _h, _p, _pins = (
 
 _ROWS = sa.select(t.cells).where(among(_c.person_id, "ids")).order_by(_c.person_id, _c.topic)
 _STANDING: sa.Select[Any] = sa.select(
-    _h.person_id, _h.topic, _h.reason, _h.ground, _h.state, _h.answered_at
+    _h.person_id, _h.topic, _h.reason, _h.ground, _h.state, _h.answered_at, _h.proposed
 ).where(STANDS, among(_h.person_id, "ids"))
 _DOUBTS = (
     sa.select(_a.person_id, _at.topic, _a.side, sa.func.max(sa.func.coalesce(_a.ended_at, _a.begun_at)))
@@ -164,7 +164,8 @@ class _Surroundings:
 
 def standing_hold(row: sa.Row[Any]) -> StandingHold:
     """The hold that a row of `holds` is."""
-    return StandingHold(row.reason, row.ground, HoldState(row.state), row.answered_at)
+    opts_in = any(write["kind"] != "withdrawal" for write in row.proposed)
+    return StandingHold(row.reason, row.ground, HoldState(row.state), row.answered_at, opts_in)
 
 
 def challenge_in(row: sa.Row[Any]) -> Challenge:

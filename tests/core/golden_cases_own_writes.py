@@ -12,6 +12,7 @@ from bridge.core.model import Side
 from bridge.core.own_writes import OwnWrite
 
 LANDED = day(15) + timedelta(hours=1)  # when what was begun on day 15 showed at Dotdigital
+AT_ONCE = day(15) + timedelta(seconds=2)
 
 
 def written(
@@ -23,7 +24,8 @@ def written(
 
 YES_UNKNOWN = written(IN, 10, None, may_apply=True)
 YES_PROVEN = written(IN, 10, LANDED, may_apply=False)
-NO_PROVEN = written(OUT, 10, LANDED, may_apply=False)
+NO_PROVEN = written(OUT, 10, AT_ONCE, may_apply=False)
+NO_PROVEN_LATE = written(OUT, 10, LANDED, may_apply=False)
 NO_UNKNOWN = written(OUT, 10, None, may_apply=True)
 SINCE = yes(12)  # said after what was written, and before that showed
 AGREED_OUT = agreed(OUT, 5)
@@ -52,7 +54,12 @@ OWN_WRITES: dict[str, GoldenCase] = {
     "An opt-in said before our proven opt-out arrived is followed": (
         "raise dotdigital: newer_opt_in",
         TOPIC,
-        cell(SINCE, no(LANDED), agreed(OUT, 10, None, no(LANDED)), own_writes=NO_PROVEN),
+        cell(SINCE, no(AT_ONCE), agreed(OUT, 10, None, no(AT_ONCE)), own_writes=NO_PROVEN),
+    ),
+    "An opt-out that showed long after ours was begun may be the person's": (
+        "hold own_write (raise dotdigital)",
+        TOPIC,
+        cell(SINCE, no(LANDED), agreed(OUT, 10, None, no(LANDED)), own_writes=NO_PROVEN_LATE),
     ),
     "An opt-out after our proven one is the person's own": (
         "withdraw mypreferences: late_opt_in",

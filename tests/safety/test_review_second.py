@@ -4,12 +4,14 @@ newest, what a release does, whose clock dates what was said."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from bridge.core.errors import OutcomeUnknown, ServerError, SideError
+from bridge.core.decision import Rule
+from bridge.core.errors import OutcomeUnknown, Refused, ServerError, SideError
 from bridge.core.mapping import Conflict
-from bridge.core.model import Side
+from bridge.core.model import HoldState, Side
 from bridge.core.ports import WriteRequest, WriteResponse
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 from tests.safety.conftest import Make
@@ -121,3 +123,26 @@ def test_a_number_of_a_hold_never_comes_to_mean_another_write(world: World) -> N
     world.run()
     assert world.shows(ADA) == (OUT, IN)
     assert world.store.holds.release([second.id]) == 1
+
+
+@pytest.mark.parametrize("answer", [None, HoldState.DISMISSED])
+def test_an_opt_in_that_was_refused_keeps_back_no_opt_out(world: World, answer: HoldState | None) -> None:
+    """A side refused an opt-in, and an operator may have left it at that. Then the mapping says that an
+    opt-out wins."""
+    world.conflict(Conflict.LATEST)
+    world.both(ADA, NEWS, IN)
+    world.started()
+    world.say(THEIRS, ADA, NEWS, OUT)
+    world.pass_time(seconds=30)
+    world.say(MINE, ADA, NEWS, IN)
+    world.sides[THEIRS].fail["send_one"] = [trouble(Refused)]
+    world.run()
+    assert [hold.reason for hold in world.store.holds.page()] == [Rule.REFUSED]
+    if answer is HoldState.DISMISSED:
+        world.store.holds.dismiss([hold.id for hold in world.store.holds.page()])
+        world.run()
+    world.conflict(Conflict.WITHDRAWAL_WINS)
+    world.mapping = replace(world.mapping, digest="with other rules")
+    for _ in range(2):
+        world.run()
+    assert world.shows(ADA) == (OUT, OUT)
