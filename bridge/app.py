@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import Self
 
 from bridge.bounds import ANSWER_SECONDS
-from bridge.core.clocks import Clock, Offsets, is_too_late, utc_now
+from bridge.core.clocks import Clock, Offsets, is_too_late, latest_now, utc_now
 from bridge.core.erasure import Eraser, ErasureSettings
 from bridge.core.errors import ConfigError, TooLate
 from bridge.core.mapping import Mapping as ConsentMapping
@@ -86,7 +86,7 @@ class App:
     @cached_property
     def erasure_settings(self) -> ErasureSettings:
         """How erased people are recognised."""
-        return ErasureSettings(key_of(self.settings), self.tuning.skew)
+        return ErasureSettings(key_of(self.settings), self.tuning.skew, self._ahead)
 
     @cached_property
     def store(self) -> Store:
@@ -201,6 +201,11 @@ class App:
     def _offsets(self) -> Offsets:
         found = {side: self._transports[side].clock_offset for side in Side if side in self._transports}
         return {side: offset for side, offset in found.items() if offset is not None}
+
+    def _ahead(self) -> timedelta:
+        """How far the services' clocks are ahead of this machine's, at most; none where they are behind."""
+        now = self.options.clock()
+        return latest_now(self._offsets(), now) - now
 
     @property
     def readers(self) -> Mapping[Side, ReadReplica]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -68,10 +68,16 @@ class ErasureKey:
 
 @dataclass(frozen=True, slots=True)
 class ErasureSettings:
-    """How erased people are recognised. `key` None: they cannot be."""
+    """How erased people are recognised. `key` None: they cannot be. `ahead` says how far the services' clocks
+    are ahead of ours: they date what people say, and so an erasure is dated by the one furthest ahead."""
 
     key: ErasureKey | None = field(default=None, repr=False)
     skew: timedelta = timedelta(seconds=2)
+    ahead: Callable[[], timedelta] = field(default=timedelta, repr=False)
+
+    def latest(self, now: datetime) -> datetime:
+        """The present moment: whatever was said before it is dated no later."""
+        return now + self.ahead()
 
     def required(self) -> ErasureKey:
         """The key. Raises ConfigError without one."""

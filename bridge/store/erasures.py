@@ -80,11 +80,11 @@ class ErasureStore:
         ConfigError without the key."""
         key = self._erasing.required()
         with self._unit.write() as conn:
-            now = self._unit.clock()
-            _save(conn, address, key, erased_at=now, finished_at=None, known={})
+            at = self._erasing.latest(self._unit.clock())
+            _save(conn, address, key, erased_at=at, finished_at=None, known={})
             persons = people.by_keys(conn, [address_key(address)]).values()
             people.lock(conn, persons)
-            _save_floors(conn, dict.fromkeys(persons, now))
+            _save_floors(conn, dict.fromkeys(persons, at))
 
     def finish(self, address: str, known: KnownWithdrawals, report: Json) -> bool:
         """Remove all that is kept of a person, but for the marker. `known` are the opt-outs that a side still
@@ -93,7 +93,8 @@ class ErasureStore:
         key = self._erasing.required()
         with self._unit.write() as conn:
             now = self._unit.clock()
-            _save(conn, address, key, erased_at=now, finished_at=now, known=_known_out(known))
+            at = self._erasing.latest(now)
+            _save(conn, address, key, erased_at=at, finished_at=now, known=_known_out(known))
             conn.execute(_FINISH_EARLIER, {"tokens": key.earlier_tokens(address), "at": now})
             persons = list(people.by_keys(conn, [address_key(address)]).values())
             _wipe(conn, persons, now)
@@ -176,7 +177,7 @@ def apply_erasure_floor(
         return []
     _save_floors(conn, {by_key[key]: at for key, at in allowed.floors.items()})
     for ids in batched(by_key[key] for key in sorted(allowed.unvetted)):
-        conn.execute(_SET_UNVETTED, {"ids": ids, "at": now})
+        conn.execute(_SET_UNVETTED, {"ids": ids, "at": erasing.latest(now)})
     back = [key for key, signal in allowed.signals.items() if signal is ErasedSignal.OPT_IN]
     for some in batched(_tokens(back, erasing.key)):
         conn.execute(_DROP_FINISHED, {"tokens": some})

@@ -16,6 +16,7 @@ from bridge.core.ports import WriteRequest, WriteResponse
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
 from tests.safety.conftest import Make
 from tests.scenarios.test_address_changes import NEW, change_address
+from tests.scenarios.test_forgetting import forget, imported
 
 # whose row it is
 
@@ -146,3 +147,24 @@ def test_an_opt_in_that_was_refused_keeps_back_no_opt_out(world: World, answer: 
     for _ in range(2):
         world.run()
     assert world.shows(ADA) == (OUT, OUT)
+
+
+# whose clock dates what was said
+
+
+def test_an_erased_person_is_not_back_by_an_opt_in_from_before_while_our_clock_is_behind(make: Make) -> None:
+    """The erasure is not dated by our clock: what was said minutes before it would be newer."""
+    live = make()
+    live.set_own_clock(minutes=-10)
+    ada = live.add("ada", both={NEWS: IN})
+    live.started()
+    live.say(MINE, ada, NEWS, IN)
+    said = live.clock.now()
+    live.run()
+    assert forget(live, ada).finished
+    imported(live, MINE, ada, said)
+    live.add_theirs(ada, {NEWS: UNSET}, live.clock.now())
+    live.runs(3)
+    live.run(full=True)
+    assert live.theirs(ada, NEWS) is not IN
+    assert live.app.store.people.find(ada) is None
