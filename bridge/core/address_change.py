@@ -20,6 +20,7 @@ from bridge.core.store_values import LedgerEntry
 
 ONE_ADDRESS = frozenset({Side.DOTDIGITAL})  # whose records hold one address each
 _INSTANT = timedelta(microseconds=1)
+_EVEN = timedelta(0)
 _CLOCKS = timedelta(minutes=5)  # how far a side's clock may be ahead of the bridge's
 
 
@@ -101,28 +102,30 @@ def told_binding(person: PersonId, external_id: str, until: datetime) -> FormerB
 # opt-outs that are transferred
 
 
-def newest_withdrawal(cell: Cell) -> datetime | None:
+def newest_withdrawal(cell: Cell, ahead: timedelta = _EVEN) -> datetime | None:
     """The newest opt-out that stands in a cell, agreed or seen; None where there is none. One without a date
-    is as new as the read that showed it."""
+    is as new as the read that showed it. `ahead` is how far the services' clocks are ahead of ours."""
     agreed = cell.agreed
     standing = agreed.at if agreed is not None and agreed.choice is Choice.OPTED_OUT else None
     if (latch := cell.latch) is not None:
-        standing = newest(standing, latch.at or latch.seen_at)
+        standing = newest(standing, latch.at or latch.seen_at + ahead)
     outs = (side for side in Side if side in cell.seen and cell.seen[side].opted_out)
-    return newest(standing, *(cell.said_at(side) or cell.seen[side].read_at for side in outs))
+    return newest(standing, *(cell.said_at(side) or cell.seen[side].read_at + ahead for side in outs))
 
 
-def merge_agreements(source: Cell, target: Cell, since: datetime) -> Agreement | None:
+def merge_agreements(
+    source: Cell, target: Cell, since: datetime, ahead: timedelta = _EVEN
+) -> Agreement | None:
     """What is agreed for `target` once the person of `source` came to its address at `since`: the most
     restrictive of both. None where nothing is withdrawn at either, or all of it is known already.
 
     Nothing said before `since`, at either address, raises anybody any more.
     """
-    said = newest(newest_withdrawal(source), newest_withdrawal(target))
+    said = newest(newest_withdrawal(source, ahead), newest_withdrawal(target, ahead))
     if said is None:
         return None
     known = target.agreed
-    at, settled = said, max(since, said)
+    at, settled = said, max(since + ahead, said)
     if known is not None and known.is_carried_over:
         if known.at >= at and known.decided_at >= settled:
             return None
@@ -130,10 +133,10 @@ def merge_agreements(source: Cell, target: Cell, since: datetime) -> Agreement |
     return _agreement(at, settled)
 
 
-def propagate_withdrawal(source: Cell, target: Cell) -> Agreement | None:
+def propagate_withdrawal(source: Cell, target: Cell, ahead: timedelta = _EVEN) -> Agreement | None:
     """What a later opt-out at one address of a person means for another one; None where `target` is out
     already and shows no opt-in that this might undo, or opted in since."""
-    said, known = newest_withdrawal(source), target.agreed
+    said, known = newest_withdrawal(source, ahead), target.agreed
     if said is None or (known is not None and known.at >= said):
         return None
     if target.agreed_out and not any(seen.opted_in for seen in target.seen.values()):
@@ -147,9 +150,10 @@ def _agreement(at: datetime, decided_at: datetime) -> Agreement:
 
 class WithdrawalTransfer:
     """Transfers opt-outs between the cells of linked people. `agreements` holds what changed, `entries` what
-    the ledger says about it."""
+    the ledger says about it. `ahead` is how far the services' clocks are ahead of ours."""
 
-    def __init__(self, cells: Mapping[PersonId, Sequence[Cell]]) -> None:
+    def __init__(self, cells: Mapping[PersonId, Sequence[Cell]], ahead: timedelta = _EVEN) -> None:
+        self._ahead = ahead
         self._cells = {(cell.person, cell.topic): cell for mine in cells.values() for cell in mine}
         self.agreements: dict[CellKey, Agreement] = {}
         self.entries: list[LedgerEntry] = []
@@ -165,7 +169,7 @@ class WithdrawalTransfer:
         for one in fresh:
             for topic in self._topics(one.former, one.heir):
                 source, target = self._cell(one.former, topic), self._cell(one.heir, topic)
-                self._apply(target, merge_agreements(source, target, one.since), one.former)
+                self._apply(target, merge_agreements(source, target, one.since, self._ahead), one.former)
         for one in known:
             if (one.side, one.former) in vacant:
                 self._propagate(one.former, one.heir)
@@ -183,7 +187,8 @@ class WithdrawalTransfer:
     def _propagate(self, source: PersonId, target: PersonId) -> None:
         for topic in self._topics(source, target):
             there = self._cell(target, topic)
-            self._apply(there, propagate_withdrawal(self._cell(source, topic), there), source)
+            found = propagate_withdrawal(self._cell(source, topic), there, self._ahead)
+            self._apply(there, found, source)
 
     def _propagate_from_all(self, sources: Sequence[PersonId], target: PersonId) -> None:
         for topic in self._topics(*sources, target):
@@ -192,7 +197,7 @@ class WithdrawalTransfer:
                 continue
             for cell in said:
                 there = self._cell(target, topic)
-                self._apply(there, propagate_withdrawal(cell, there), cell.person)
+                self._apply(there, propagate_withdrawal(cell, there, self._ahead), cell.person)
 
     def _topics(self, *persons: PersonId) -> list[TopicId]:
         return sorted({topic for person, topic in self._cells if person in persons})

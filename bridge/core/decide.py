@@ -296,7 +296,7 @@ def _deleted(topic: Topic, cell: Cell, in_side: Side, now: DecisionContext) -> D
         return Wait(Rule.UNSEEN, (in_side.other,))
     taken = withdrawal_decision(topic, cell, [in_side], Rule.DELETED, now)
     if isinstance(taken, Act):
-        return replace(taken, at=max(taken.at, min(gone.read_at, now.clocks.now)))
+        return replace(taken, at=max(taken.at, min(gone.read_at + now.clocks.ahead, now.clocks.now)))
     return taken
 
 

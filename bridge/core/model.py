@@ -194,10 +194,12 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """The bridge's time now, and how far apart two changes must be to be put in order."""
+    """The time now, and how far apart two changes must be to be put in order. `ahead` is how far `now`, as
+    the services date what is said, is ahead of the bridge's own time, by which it dates its reads."""
 
     now: datetime
     skew: timedelta
+    ahead: timedelta = timedelta()
 
     def is_future(self, at: datetime) -> bool:
         """Whether a date is later than another clock's error can explain."""
@@ -338,7 +340,7 @@ class Cell:
                 continue
             date = self.dated(side)
             if seen.opted_out and self.said_at(side) is None:
-                date = min(seen.read_at, clocks.now)
+                date = min(seen.read_at + clocks.ahead, clocks.now)
             if date is not None and clocks.is_future(date):
                 date = clocks.now if seen.opted_out and self.has_changed(side) else None
             latest = newest(latest, date)

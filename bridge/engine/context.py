@@ -160,7 +160,9 @@ class RunContext:
 
     def clock_reading(self) -> ClockReading:
         """The present moment, as decisions compare it with the dates of the services."""
-        return ClockReading(latest_now(self.clock_offsets(), self.clock()), self.tuning.skew)
+        own = self.clock()
+        now = latest_now(self.clock_offsets(), own)
+        return ClockReading(now, self.tuning.skew, now - own)
 
     def note_other_versions(self, views: Iterable[PersonView]) -> None:
         """Count who granted a consent in a version that the mapping does not name."""

@@ -7,7 +7,7 @@ address before.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -125,20 +125,21 @@ def unbind_previous(
 
 
 def transfer(
-    conn: sa.Connection, side: Side, persons: Collection[PersonId], now: datetime
+    conn: sa.Connection, side: Side, persons: Collection[PersonId], now: datetime, ahead: timedelta
 ) -> list[LedgerEntry]:
     """Transfer opt-outs between the addresses of these people and those that they left or came to, then
-    between contacts and the profiles that they name. Returns the ledger's entries about it."""
+    between contacts and the profiles that they name. `ahead`: of the services' clocks, see
+    `WithdrawalTransfer`. Returns the ledger's entries about it."""
     entries: list[LedgerEntry] = []
     if conn.scalar(_ANY_FORMER):
-        entries += _follow_records(conn, side, persons, now)
+        entries += _follow_records(conn, side, persons, now, ahead)
     if conn.scalar(_ANY_LINK):
-        entries += _follow_links(conn, persons, now)
+        entries += _follow_links(conn, persons, now, ahead)
     return entries
 
 
 def _follow_records(
-    conn: sa.Connection, side: Side, persons: Collection[PersonId], now: datetime
+    conn: sa.Connection, side: Side, persons: Collection[PersonId], now: datetime, ahead: timedelta
 ) -> list[LedgerEntry]:
     fresh = _new(conn, side, persons)
     _SAVE.run(
@@ -149,25 +150,29 @@ def _follow_records(
         ],
     )
     known = [one for one in _known(conn, persons) if one not in fresh]
-    moved = _transfer_between(conn, [(one.former, one.heir) for one in (*fresh, *known)])
+    moved = _transfer_between(conn, [(one.former, one.heir) for one in (*fresh, *known)], ahead)
     moved.follow_records(fresh, known, _vacant(conn, known))
     cells.transfer(conn, moved.agreements, now)
     return moved.entries
 
 
-def _follow_links(conn: sa.Connection, persons: Collection[PersonId], now: datetime) -> list[LedgerEntry]:
+def _follow_links(
+    conn: sa.Connection, persons: Collection[PersonId], now: datetime, ahead: timedelta
+) -> list[LedgerEntry]:
     links = _links(conn, persons)
-    moved = _transfer_between(conn, [(contact, *profile) for contact, profile in links])
+    moved = _transfer_between(conn, [(contact, *profile) for contact, profile in links], ahead)
     moved.follow_links(links)
     cells.transfer(conn, moved.agreements, now)
     return moved.entries
 
 
-def _transfer_between(conn: sa.Connection, groups: Iterable[Sequence[PersonId]]) -> WithdrawalTransfer:
+def _transfer_between(
+    conn: sa.Connection, groups: Iterable[Sequence[PersonId]], ahead: timedelta
+) -> WithdrawalTransfer:
     """A transfer between people, who are kept from other transactions."""
     everybody = {person for group in groups for person in group}
     people.lock(conn, everybody)
-    return WithdrawalTransfer(cell_reading.load(conn, everybody))
+    return WithdrawalTransfer(cell_reading.load(conn, everybody), ahead)
 
 
 def _new(conn: sa.Connection, side: Side, persons: Collection[PersonId]) -> list[Succession]:

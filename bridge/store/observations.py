@@ -153,7 +153,7 @@ def record(
         dirtied += cells.make_people_dirty(conn, confirmed)  # opt-ins to topics waited for that
     if named:
         address_changes.save_links(conn, named)
-    entries += address_changes.transfer(conn, side, {*persons, *displaced}, now)
+    entries += address_changes.transfer(conn, side, {*persons, *displaced}, now, erasing.ahead())
     read_again = tuple(dict.fromkeys((*page.read_again, *displaced)))
     return RecordResult(len(persons), len(page.changed), dirtied, read_again, left, tuple(entries))
 

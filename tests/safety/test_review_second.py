@@ -5,15 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from bridge.core.clocks import ClockOffset
 from bridge.core.decision import Rule
 from bridge.core.errors import OutcomeUnknown, Refused, ServerError, SideError
 from bridge.core.mapping import Conflict
 from bridge.core.model import HoldState, Side
 from bridge.core.ports import WriteRequest, WriteResponse
+from bridge.engine.context import Services
+from bridge.store import Store
 from tests.engine.world import ADA, BOB, IN, MINE, NEWS, OUT, THEIRS, UNSET, World, trouble
+from tests.fakes import FakeSide
 from tests.safety.conftest import Make
 from tests.scenarios.test_address_changes import NEW, change_address
 from tests.scenarios.test_forgetting import forget, imported
@@ -168,3 +174,48 @@ def test_an_erased_person_is_not_back_by_an_opt_in_from_before_while_our_clock_i
     live.run(full=True)
     assert live.theirs(ada, NEWS) is not IN
     assert live.app.store.people.find(ada) is None
+
+
+BEHIND = timedelta(minutes=10)
+
+
+class BehindWorld(World):
+    """A world in which the bridge's own clock is behind those of both services, which say so."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.store.close()
+        self.store = Store.open(self.url, clock=self._own_clock)
+        for there in self.sides.values():
+            self._read_by_own_clock(there)
+
+    def _own_clock(self) -> datetime:
+        return self.clock() - BEHIND
+
+    def _read_by_own_clock(self, there: FakeSide) -> None:
+        view = there._view
+        there._view = lambda person, read_at: view(person, read_at - BEHIND)  # type: ignore[method-assign]
+
+    def services(self) -> Services:
+        offset = ClockOffset(BEHIND, BEHIND)
+        return replace(
+            super().services(), clock=self._own_clock, clock_offsets=lambda: dict.fromkeys(Side, offset)
+        )
+
+
+def test_an_opt_out_without_a_date_is_as_new_as_its_read_while_our_clock_is_behind(tmp_path: Path) -> None:
+    """An opt-in that was said before it comes to light only later."""
+    world = BehindWorld(tmp_path)
+    world.both(ADA, NEWS, OUT)
+    world.started()
+    world.pass_time(minutes=20)
+    before = world.now
+    world.pass_time(minutes=1)
+    world.say(MINE, ADA, NEWS, IN)
+    world.say(MINE, ADA, NEWS, OUT, dated=False)
+    world.run()
+    world.say(THEIRS, ADA, NEWS, IN, at=before)
+    for _ in range(3):
+        world.run()
+    assert world.shows(ADA) == (OUT, OUT)
+    world.close()
