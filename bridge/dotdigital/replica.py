@@ -52,7 +52,7 @@ class DotdigitalReplica(DotdigitalReader):
 
     @cached_property
     def _writer(self) -> ContactWriter:
-        trees = TreeWriter(self._v2, self._memory, self._sleep)
+        trees = TreeWriter(self._v2, self._memory, self._clock, self._sleep)
         return ContactWriter(self._v2, self._access, self._mapping, trees)
 
     @cached_property

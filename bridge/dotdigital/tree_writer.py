@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
+from typing import Any, Self
 
 from bridge.core.clocks import sent_before
 from bridge.core.errors import NotFound, SideError, Verdict
@@ -26,6 +28,7 @@ from bridge.dotdigital.views import contact_status, newest_rows
 _REPAIRS = 3  # writes of the whole tree for one change: each may cross another change of the person
 _APART = 2.0  # seconds between two writes whose dates are compared: they may be whole seconds
 _ONE_WRITE = timedelta(minutes=2)  # how far apart the dates of one write's rows may be
+_LONGEST = timedelta(minutes=6)  # from the read of a tree until its write landed: waits for the allowance
 _PROBES = 2  # one alone may be answered by what the person changes meanwhile
 _ALWAYS_DATED = "dotdigital.put_dates_all"
 _OPEN = "dotdigital.open_trees"
@@ -44,30 +47,58 @@ _UNSEEN = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class OpenTree:
+    """A write of a tree that is not checked yet: what it was about, what it sent as on, and the service's
+    time before the tree was read (None: an earlier version did not keep it)."""
+
+    overlay: Mapping[int, bool]
+    sent: Set[int]
+    since: datetime | None = None
+
+    def dump(self) -> list[Any]:
+        """As JSON."""
+        return [dict(self.overlay), sorted(self.sent), self.since and self.since.isoformat()]
+
+    @classmethod
+    def load(cls, row: Sequence[Any]) -> Self:
+        """From its JSON."""
+        overlay, sent, *since = row
+        at = datetime.fromisoformat(since[0]) if since and since[0] else None
+        return cls({int(number): on for number, on in overlay.items()}, set(sent), at)
+
+
 class TreeWriter:
     """`memory` keeps what was read of trees whose write is not checked yet, and whether the account dates
     preferences again that a write leaves as they were; `sleep` takes seconds."""
 
-    def __init__(self, v2: ClientV2, memory: KeyValue, sleep: Callable[[float], None]) -> None:
-        self._v2, self._memory, self._sleep = v2, memory, sleep
+    def __init__(
+        self,
+        v2: ClientV2,
+        memory: KeyValue,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._v2, self._memory, self._clock, self._sleep = v2, memory, clock, sleep
         self._changing = Lock()  # several people are written at a time
 
     def write(self, who: Who, overlay: Mapping[int, bool]) -> WriteResponse | Repaired:
         """Set these preferences. Then see whether that turned on what it did not name. Raises SideError where
         they were not set, or nobody knows."""
+        since = self._service_time()
         tree = self._v2.get_preferences_for_contact(contact=who.address)
         body, states = put_body(tree, overlay), opt_ins(tree)
         if _in_force(states, overlay):
             return WriteResponse.ALREADY_SO
-        sent = _sent(states, overlay)
-        self._keep(who.person, overlay, sent)
+        write = OpenTree(overlay, _sent(states, overlay), since)
+        self._keep(who.person, write)
         try:
             self._v2.set_preferences_for_contact(contact=who.address, tree=body)
         except SideError as error:
             if error.verdict is not Verdict.IN_DOUBT:
-                self._drop(who.person)
+                self._drop(who.person, write)
             raise
-        return self._check(who, overlay, sent, WriteResponse.ACCEPTED)
+        return self._check(who, write, WriteResponse.ACCEPTED)
 
     def open(self) -> list[PersonId]:
         """Whose tree was written, or may have been, and not checked."""
@@ -80,68 +111,79 @@ class TreeWriter:
         for person in kept.keys() - {str(who.person) for who in people}:
             self._drop(PersonId(int(person)))
         for who in people:
-            overlay, sent = kept[str(who.person)]
-            try:
-                landed = _in_force(
-                    opt_ins(self._v2.get_preferences_for_contact(contact=who.address)), overlay
-                )
-            except NotFound:
-                landed = False
-            except SideError as error:
-                found.append(Repaired(f"{_UNCHECKED} ({error})", failed=True))
-                continue
-            if not landed:
-                self._drop(who.person)
-            elif isinstance(answer := self._check(who, overlay, sent, WriteResponse.ACCEPTED), Repaired):
-                found.append(answer)
+            answers = [self._check(who, one, WriteResponse.ACCEPTED) for one in kept[str(who.person)]]
+            found += [one for one in answers if isinstance(one, Repaired)]
         return found
 
-    def _check(
-        self, who: Who, overlay: Mapping[int, bool], sent: Set[int], answer: WriteResponse | Repaired
-    ) -> WriteResponse | Repaired:
+    def _check(self, who: Who, write: OpenTree, answer: WriteResponse | Repaired) -> WriteResponse | Repaired:
         """Opt the person out again of what a write turned on, until none does. What cannot be checked or
         repaired now stays kept for the next run."""
         for _ in range(_REPAIRS):
             try:
-                found = self._turned_on(who, overlay, sent)
-                if found and found == sent and self._dates_all(who, found):
-                    self._drop(who.person)
+                found = self._turned_on(who, write)
+                if found and found == write.sent and self._dates_all(who, found):
+                    self._drop(who.person, write)
                     return Repaired(_UNSEEN)
             except SideError as error:
                 return Repaired(f"{_UNCHECKED} ({error})", failed=True)
             if not found:
-                self._drop(who.person)
+                self._drop(who.person, write)
                 return answer
-            overlay, answer = {**overlay, **dict.fromkeys(found, False)}, Repaired(_RESTORED)
+            answer = Repaired(_RESTORED)
             try:
-                tree = self._v2.get_preferences_for_contact(contact=who.address)
-                states = opt_ins(tree)
-                sent = _sent(states, overlay)
-                self._keep(who.person, overlay, sent)
-                if not _in_force(states, overlay):
-                    self._set_again(who, put_body(tree, overlay))
+                write = self._repair(who, write, found)
             except SideError as error:
                 return Repaired(f"{_NOT_RESTORED} ({error})", failed=True)
         return Repaired(_NOT_RESTORED, failed=True)
+
+    def _repair(self, who: Who, write: OpenTree, found: Set[int]) -> OpenTree:
+        """Write a tree once more, without what it turned on. Returns that write, which takes its place. What
+        it was about is written again only where the person has not changed it since."""
+        since = self._service_time()
+        tree = self._v2.get_preferences_for_contact(contact=who.address)
+        states = opt_ins(tree)
+        stands = _in_force(states, write.overlay)
+        overlay = {**(write.overlay if stands else {}), **dict.fromkeys(found, False)}
+        again = OpenTree(overlay, _sent(states, overlay), since)
+        self._keep(who.person, again)
+        if not _in_force(states, overlay):
+            self._set_again(who, put_body(tree, overlay))
+        self._drop(who.person, write)
+        return again
 
     def _set_again(self, who: Who, body: Sequence[Json]) -> None:
         """Write a tree that belongs to an earlier write: it is never too late to be sent."""
         with sent_before(None):
             self._v2.set_preferences_for_contact(contact=who.address, tree=body)
 
-    def _turned_on(self, who: Who, overlay: Mapping[int, bool], sent: Set[int]) -> set[int]:
+    def _turned_on(self, who: Who, write: OpenTree) -> set[int]:
         """Preferences sent as they had been read, and dated as the write is: they had been opted out of in
-        between (Dotdigital 3.10, `dateModifed`)."""
+        between (Dotdigital 3.10, `dateModifed`). Where the person changed since what it was about, or it was
+        never applied, the date of the write is not known: then all that are on and were changed soon after
+        the tree was read count."""
         status, rows = _rows(self._v2, who)
-        states = {number: row.is_opted_in for number, row in rows.items()}
-        if contact_status(status).block is Block.PENDING and not _in_force(states, overlay):
+        states, dates = {number: row.is_opted_in for number, row in rows.items()}, _dates(rows)
+        if _in_force(states, write.overlay):
+            first = max((dates[number] for number in write.overlay if number in dates), default=None)
+            within = _ONE_WRITE
+        elif contact_status(status).block is Block.PENDING:
             return set()  # ignored, as the contact has yet to confirm its sign-up (Dotdigital 12, N1)
-        dates = _dates(rows)
-        written = max((dates[number] for number in overlay if number in dates), default=None)
-        if written is None:
+        else:
+            first, within = write.since, _LONGEST
+        if first is None:
             return set()
-        until = written + _ONE_WRITE
-        return {number for number in sent if number in dates and written <= dates[number] <= until}
+        until = first + within
+        return {
+            number
+            for number in write.sent
+            if number in dates and states[number] and first <= dates[number] <= until
+        }
+
+    def _service_time(self) -> datetime:
+        """No later than the service's clock shows, to the second, as its dates may be."""
+        offset = self._v2.transport.clock_offset
+        now = self._clock()
+        return (now if offset is None else now + offset.least).replace(microsecond=0)
 
     def _dates_all(self, who: Who, sent: Set[int]) -> bool:
         """Whether a write dates again what it leaves as it was. Found out by writing the tree once more as it
@@ -160,25 +202,28 @@ class TreeWriter:
 
     # what is kept
 
-    def _kept(self) -> dict[str, tuple[dict[int, bool], set[int]]]:
-        """By person: what was to be set, and what was sent as it had been read, all of it on."""
+    def _kept(self) -> dict[str, list[OpenTree]]:
+        """By person, the oldest write first."""
         rows = json.loads(self._memory.get(_OPEN) or "{}")
         return {
-            person: ({int(number): on for number, on in overlay.items()}, set(sent))
-            for person, (overlay, sent) in rows.items()
+            person: [OpenTree.load(one) for one in ([kept] if isinstance(kept[0], dict) else kept)]
+            for person, kept in rows.items()  # an earlier version kept one write of a person
         }
 
-    def _keep(self, person: PersonId, overlay: Mapping[int, bool], sent: Set[int]) -> None:
-        with self._changing:
-            rows = json.loads(self._memory.get(_OPEN) or "{}")
-            rows[str(person)] = [dict(overlay), sorted(sent)]
-            self._memory.set(_OPEN, json.dumps(rows))
+    def _keep(self, person: PersonId, write: OpenTree) -> None:
+        """Beside the earlier writes to this person, which are not checked yet."""
+        self._change(person, lambda kept: [*kept, write])
 
-    def _drop(self, person: PersonId) -> None:
+    def _drop(self, person: PersonId, write: OpenTree | None = None) -> None:
+        """It is checked; None: all writes to this person."""
+        self._change(person, lambda kept: [] if write is None else [one for one in kept if one != write])
+
+    def _change(self, person: PersonId, change: Callable[[list[OpenTree]], list[OpenTree]]) -> None:
         with self._changing:
-            rows = json.loads(self._memory.get(_OPEN) or "{}")
-            if rows.pop(str(person), None) is not None:
-                self._memory.set(_OPEN, json.dumps(rows))
+            kept = self._kept()
+            after = kept | {str(person): change(kept.get(str(person), []))}
+            rows = {one: [write.dump() for write in writes] for one, writes in after.items() if writes}
+            self._memory.set(_OPEN, json.dumps(rows))
 
 
 def _in_force(states: Mapping[int, bool | None], overlay: Mapping[int, bool]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from dotdigital_world import BEFORE, NEWS, NEWSLETTER, UNMAPPED, WEEKLY, who, withdrawal
+from dotdigital_world import BEFORE, NEWS, NEWSLETTER, OFFERS, UNMAPPED, WEEKLY, who, withdrawal
 
 from bridge.core.mapping import Mapping
 from bridge.core.ports import Repaired, WriteResponse
@@ -184,3 +184,55 @@ def test_an_opt_in_repeated_at_the_moment_of_the_write_counts_as_an_opt_out_and_
     assert isinstance(answer, Repaired)
     assert "opted in again" in answer.reason
     assert on(state) == {WEEKLY}
+
+
+def test_a_later_write_to_the_same_person_forgets_nothing_that_is_not_checked_yet(
+    state: DotdigitalState, start: Callable[[], DotdigitalReplica]
+) -> None:
+    """The first write undoes an opt-out and could not be checked; then the same person is written again."""
+    state.add_contact("one@example.com", opt_ins=ALL_ON)  # type: ignore[arg-type]
+    at_call(state, PUT, leaves(state, UNMAPPED))
+    state.faults.add(InjectedFault(DATES, "status", times=1, status=400))
+    replica = start()
+    answer = send_one(replica, ONE, [withdrawal(NEWSLETTER)])
+    assert isinstance(answer, Repaired)
+    assert answer.failed
+    state.clock.advance(5)
+    send_one(replica, ONE, [withdrawal(OFFERS)])
+    assert replica.unfinished() == [ONE.person]
+    (found,) = start().finish([ONE])
+    assert (found.failed, on(state), start().unfinished()) == (False, set(), [])
+
+
+@pytest.mark.parametrize("lands", [True, False])
+def test_what_a_write_turned_on_is_found_although_the_person_changed_what_it_was_about(
+    state: DotdigitalState, start: Callable[[], DotdigitalReplica], lands: bool
+) -> None:
+    """The process dies round the write; before the next one the person opts in again to what it was about."""
+    state.add_contact("one@example.com", opt_ins=ALL_ON)  # type: ignore[arg-type]
+    state.clock.advance(3600)
+    if lands:
+        at_call(state, PUT, leaves(state, UNMAPPED))
+    dies(start(), DATES if lands else PUT)
+    state.clock.advance(60)
+    if not lands:
+        leaves(state, NEWS)()
+    leaves(state, NEWS, True)()
+    state.clock.advance(600)
+    assert len(start().finish([ONE])) == lands
+    assert on(state) == set(ALL_ON) - ({UNMAPPED} if lands else set())
+    assert start().unfinished() == []
+
+
+def test_a_repair_whose_write_fails_is_tried_again(
+    state: DotdigitalState, start: Callable[[], DotdigitalReplica]
+) -> None:
+    state.add_contact("one@example.com", opt_ins=ALL_ON)  # type: ignore[arg-type]
+    at_call(state, PUT, leaves(state, UNMAPPED))
+    refuse = InjectedFault(PUT, "status", times=1, status=400)
+    at_call(state, PUT, lambda: state.faults.add(refuse), nth=2)
+    answer = send_one(start(), ONE, [withdrawal(NEWSLETTER)])
+    assert isinstance(answer, Repaired)
+    assert (answer.failed, UNMAPPED in on(state)) == (True, True)
+    (found,) = start().finish([ONE])
+    assert (found.failed, on(state), start().unfinished()) == (False, {WEEKLY}, [])
