@@ -83,6 +83,9 @@ class RunHealth:
     clocks: list[str] = field(default_factory=list)  # why the clocks suspend opt-ins
     unread_people: dict[Side, set[PersonId]] = field(default_factory=partial(defaultdict, set))
     """People whose read failed in this run, and was not repeated with success since."""
+    unchecked: dict[Side, set[PersonId]] = field(default_factory=partial(defaultdict, set))
+    """People about whom a write is not checked yet, or whose record does not show what its events told: no
+    read of this run tells how they are."""
     vanished: list[str] = field(default_factory=list)  # why what is gone from a side is not believed
     busy: set[Side] = field(default_factory=set)  # a bulk job of ours may still be running there
     gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what no longer exists
@@ -131,7 +134,12 @@ class RunHealth:
 
     def unread(self, person: PersonId) -> bool:
         """Whether what a side shows of this person could not be read in this run."""
-        return any(person in people for people in self.unread_people.values())
+        return person in self.all_unread
+
+    @property
+    def all_unread(self) -> set[PersonId]:
+        """Everybody who is not known at both sides as they are now."""
+        return set().union(*self.unread_people.values(), *self.unchecked.values())
 
 
 class RunContext:

@@ -133,7 +133,7 @@ def distrust_lagging(run: RunContext) -> None:
     """Nobody is opted in by a record that does not show yet what was said about it."""
     kept = run.state.facts.lagging_reads or ()
     for one in kept:
-        run.health.unread_people[one.side].update(
+        run.health.unchecked[one.side].update(
             who.person for who in run.state.people.of_record(one.side, one.record)
         )
     if kept:

@@ -39,7 +39,7 @@ def _finish_writes(run: WriteContext, side: Side) -> None:
     known = [who for some in batched(people) for who in run.state.people.get_many(some)]
     for found in replica.finish(known):
         run.health.warn(f"{side}: a person's other choices were changed by an earlier write ({found.reason})")
-    run.health.unread_people[side].update(replica.unfinished())
+    run.health.unchecked[side].update(replica.unfinished())
 
 
 def _is_busy(run: RunContext, side: Side) -> bool:

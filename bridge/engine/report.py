@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.core.errors import SideError
-from bridge.core.model import PersonId, RunId, Side, TopicId
+from bridge.core.model import RunId, Side, TopicId
 from bridge.core.store_values import Counts, RunKind
 from bridge.core.sync_state import Exit, SyncProblem, exit_code, in_sync, ordered
 from bridge.core.writes import Raise, Withdrawal, Write
@@ -169,7 +169,7 @@ def make_report(
         unapproved=sorted(run.health.unapproved),
         swept=swept,
         incomplete=_incomplete(run),
-        unread=len(_unread(run)),
+        unread=len(run.health.all_unread),
         clocks=run.health.clocks,
         standing=found_in_state(run.state),
         feeds=_feeds(run),
@@ -197,12 +197,8 @@ def problems_of(run: RunContext, brakes: Sequence[str]) -> list[SyncProblem]:
         unapproved=sorted(run.health.unapproved),
         gone=sorted(run.health.gone),
         failed=0,
-        unread=len(_unread(run)),
+        unread=len(run.health.all_unread),
     )
-
-
-def _unread(run: RunContext) -> set[PersonId]:
-    return {person for people in run.health.unread_people.values() for person in people}
 
 
 def _incomplete(run: RunContext) -> list[str]:

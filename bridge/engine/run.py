@@ -106,7 +106,7 @@ def _apply(
     for _ in range(MORE_PASSES):
         counts, health = run.state.cells.counts(), run.health
         stuck = health.down or health.busy or health.gone or health.unapproved or applier.brakes.reasons
-        unknown = counts.unproven or any(health.unread_people.values())
+        unknown = counts.unproven or health.all_unread
         if counts.waiting in (0, left) or stuck or unknown or written.failed:
             break
         left = counts.waiting

@@ -219,3 +219,23 @@ def test_an_opt_out_without_a_date_is_as_new_as_its_read_while_our_clock_is_behi
         world.run()
     assert world.shows(ADA) == (OUT, OUT)
     world.close()
+
+
+# people who are not known as they are
+
+
+def test_nobody_is_opted_in_while_a_write_about_them_is_not_checked(world: World) -> None:
+    """An earlier write may have undone their other choices, and could not be checked. A read of the same run
+    shows them as that write left them."""
+    world.both(ADA, NEWS, OUT)
+    world.started()
+    person = world.cell(ADA).person
+    theirs = world.sides[THEIRS]
+    theirs.unfinished = lambda: [person]  # type: ignore[method-assign]
+    world.say(MINE, ADA, NEWS, IN)
+    world.store.retry_queue.add(THEIRS, person=person, error="it was down")
+    report = world.run()
+    assert (world.shows(ADA), report.in_sync) == ((IN, OUT), False)
+    del theirs.unfinished
+    world.run()
+    assert world.shows(ADA) == (IN, IN)
