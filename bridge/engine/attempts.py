@@ -344,6 +344,6 @@ def receipt_of(
     decided: Cell | None = None,
 ) -> Receipt:
     """The agreement that an act leads to, now that the sides it wrote to show this."""
-    topic, agreed = act.writes[0].topic, act.agreement(shown, run.clock())
+    topic, agreed = act.writes[0].topic, act.agreement(shown, run.clock_reading().now)
     body = {"choice": agreed.choice.value, "rule": agreed.rule, "at": agreed.at.isoformat()}
     return Receipt(person, topic, agreed, LedgerEntry("agreed", body, person, topic), shown.keys(), decided)
