@@ -292,8 +292,8 @@ def test_an_undated_opt_out_that_proves_our_write_may_be_newer_than_what_was_wri
 
 @pytest.mark.parametrize("minutes", [1, 60])
 def test_an_opt_out_made_just_before_our_lost_opt_in_is_no_trace_of_it(world: World, minutes: int) -> None:
-    """Opted out at both sides; opts in at MyPreferences; opts out at Dotdigital just before our opt-in is sent,
-    whose answer is lost."""
+    """Opted out at both sides; opts in at MyPreferences; opts out at Dotdigital just before our opt-in
+    is sent, whose answer is lost."""
     world.both(ADA, NEWS, OUT)
     world.started()
     world.say(MINE, ADA, NEWS, IN)
