@@ -100,7 +100,9 @@ class App:
 
     def _opened(self, open_store: Callable[..., Store]) -> Store:
         url, clock = self.settings.database_url, self.options.clock
-        store = open_store(url, clock=clock, erasing=self.erasure_settings)
+        store = open_store(
+            url, clock=clock, erasing=self.erasure_settings, head_file=self.settings.ledger_head_file
+        )
         self._open.callback(store.close)
         return store
 

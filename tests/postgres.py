@@ -77,7 +77,8 @@ def postgres_state_url(_postgres_state: str) -> str:
         names = ", ".join(table.name for table in metadata.sorted_tables)
         conn.execute(sa.text("SET session_replication_role = replica"))  # or the ledger would refuse
         conn.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
-        conn.execute(sa.text("INSERT INTO ledger_head VALUES (1, 0, :nothing)"), {"nothing": "0" * 64})
+        head = "INSERT INTO ledger_head (id, seq, hash) VALUES (1, 0, :nothing)"
+        conn.execute(sa.text(head), {"nothing": "0" * 64})
     return _postgres_state
 
 

@@ -105,7 +105,7 @@ def _inspect_commands(app: typer.Typer) -> None:
 
 
 def _setup_commands(app: typer.Typer) -> None:
-    from bridge.cli import db, demo, mapping, preferences, profile_links, simulate, webhooks
+    from bridge.cli import backup, db, demo, mapping, preferences, profile_links, simulate, webhooks
     from bridge.cli.doctor import command as doctor
 
     _add(app, {
@@ -144,10 +144,13 @@ def _setup_commands(app: typer.Typer) -> None:
         "update": (preferences.update, f"{prefix} update 1012 --name Surveys --private"),
         "delete": (preferences.delete, f"{prefix} delete 1012"),
     })  # fmt: skip
-    _add(_subgroup(app, "db", "Manage the state DB's schema.", SETUP), {
+    _add(_subgroup(app, "db", "Manage the state DB: its schema, its copies.", SETUP), {
         "upgrade": (db.upgrade, "bridge db upgrade --config bridge.toml"),
         "check": (db.check, "bridge db check"),
         "adopt": (db.adopt, "bridge db adopt"),
+        "backup": (backup.backup, "bridge db backup /backups/bridge-2026-03-01.db"),
+        "restore": (backup.restore, "bridge db restore /backups/bridge-2026-03-01.db --note 'disk failure'"),
+        "restored": (backup.restored, "bridge db restored --note 'snapshot of 03:00 put back'"),
     })  # fmt: skip
     _add(_subgroup(app, "hooks", "Manage webhook subscriptions at MyPreferences.", SETUP), {
         "list": (webhooks.list_, "bridge hooks list", "bridge hooks list --json"),

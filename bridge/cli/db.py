@@ -116,19 +116,22 @@ def now() -> datetime:
 def reading(settings: Settings, key: ErasureKey | None = None) -> Iterator[Store]:
     """The state DB, read-only. With `key` it can tell erased people."""
     from bridge.core.erasure import ErasureSettings
+    from bridge.settings.load import key_of
     from bridge.store import Store
 
-    with Store.reader(settings.database_url, now, erasing=ErasureSettings(key)) as store:
+    key = key or key_of(settings)
+    erasing, file = ErasureSettings(key), settings.ledger_head_file
+    with Store.reader(settings.database_url, now, erasing=erasing, head_file=file) as store:
         yield store
 
 
 def is_taken(settings: Settings) -> str:
     """Why this process may not write to the state DB, as the beginning of a sentence; empty where it may."""
     from bridge.store import Store
+    from bridge.store.engine import file_of
     from bridge.store.lease import is_gone, shown_owner
-    from bridge.store.snapshot import sqlite_file
 
-    file = sqlite_file(settings.database_url)
+    file = file_of(settings.database_url)
     if file is not None and not file.exists():
         return ""
     if file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
@@ -160,12 +163,19 @@ def private_copy(settings: Settings) -> Iterator[Settings]:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Store]:
     """The state DB, writable, for commands that call neither side and need no lease. Never created here."""
+    from bridge.core.erasure import ErasureSettings
+    from bridge.engine.ledger_guard import check_head
+    from bridge.settings.load import key_of
     from bridge.store import Store
     from bridge.store.engine import require_present
 
     require_present(settings.database_url)
-    with Store.open(settings.database_url, now) as store:
+    erasing, file = ErasureSettings(key_of(settings)), settings.ledger_head_file
+    with Store.open(settings.database_url, now, erasing=erasing, head_file=file) as store:
+        check_head(store)
         yield store
+        if store.facts.ledger_problem is None and (why := store.ledger.publish()):
+            note(StatusMark.WARN, why, stderr=True)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,7 +31,7 @@ from bridge.cli.output import (
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bridge.core.model import Who
+    from bridge.core.model import Cell, Who
     from bridge.store import Store
 
 MAX_HISTORY = 8  # history lines per topic; --json has all
@@ -79,9 +79,23 @@ def _document(
             hint="Check the spelling. People new on one side are known after the next `bridge reconcile`.",
         )
     cells, history = store.cells.of(who.person), store.ledger.history(who.person)
+    history = _with_pages(store, cells, history)
     view = View(now(), store.facts.epoch, wait)
     document = dict(explain_person(known, who, cells, history, view))
     return document | {"person": who.address} if show_addresses else document
+
+
+def _with_pages(store: Store, cells: list[Cell], history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries about a person, and those that cover agreements which were settled together with others."""
+    known = {datetime.fromisoformat(entry["at"]) for entry in history}
+    pages = [
+        {**entry, "topic": cell.topic}
+        for cell in cells
+        if cell.agreed_stored_at is not None
+        and cell.agreed_stored_at not in known
+        and (entry := store.ledger.settled_at(cell.agreed_stored_at)) is not None
+    ]
+    return sorted([*history, *pages], key=lambda entry: int(entry["seq"]))
 
 
 def _person_held(store: Store, number: int) -> Who | None:
@@ -210,6 +224,8 @@ def _entry_text(line: dict[str, Any]) -> str:
             return f"write to {SIDES[line['side']]} {line['fate'].replace('_', ' ')}{error}"
         case "agreed":
             return f"agreed: {CHOICES[line['choice']]}" if "choice" in line else "agreed"
+        case "settled":
+            return f"settled with a page of {line['changed']:,} agreements (ledger entry {line['entry']})"
         case "challenge":
             return f"email confirmation {_CONFIRMATION[line['state']]}"
         case "erased_known_again":

@@ -16,6 +16,11 @@ from bridge.core.errors import ConfigError
 if TYPE_CHECKING:
     from bridge.store import LedgerHead
 
+_NO_KEY = (
+    "No BRIDGE_ERASURE_KEY is set: whoever can write to the state DB can also make a ledger that fits. "
+    "Set it, or keep heads elsewhere."
+)
+
 
 def verify(
     config: Config = None,
@@ -30,7 +35,7 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Check that no entry was edited, removed or reordered.
+    """Check that no entry was edited, removed or reordered, and that the agreements are those of the ledger.
 
     Only a head that was kept elsewhere shows that the whole ledger was not replaced, or cut and continued.
     """
@@ -41,6 +46,7 @@ def verify(
     with reading(settings_from(config, database_url)) as store:
         try:
             found, newest = store.ledger.verify(kept), store.ledger.head()
+            keyed = store.ledger.signature() is not None
         except LedgerBroken as broken:
             if not json:
                 raise
@@ -48,9 +54,25 @@ def verify(
             return broken.exit_code
     if json:
         shown = None if newest is None else str(newest)
-        print_json({"ok": True, "entries": found.entries, "head": found.head, "ledger_head": shown})
+        print_json(
+            {
+                "ok": True,
+                "entries": found.entries,
+                "head": found.head,
+                "ledger_head": shown,
+                "agreements": found.agreements,
+                "accepted": found.accepted or None,
+                "keyed": keyed,
+            }
+        )
     else:
-        note(StatusMark.GOOD, f"The ledger is intact: {plural(found.entries, 'entry', 'entries')}.")
+        agreements = plural(found.agreements, "agreement")
+        entries = plural(found.entries, "entry", "entries")
+        note(StatusMark.GOOD, f"The ledger is intact: {entries}, {agreements}.")
+        if found.accepted:
+            note(StatusMark.WARN, f"What is before entry {found.accepted} was not intact, and was accepted.")
+        if not keyed:
+            note(StatusMark.WARN, _NO_KEY)
         if kept is not None:
             note(StatusMark.GOOD, f"Entry {kept.seq} is the one that was kept.")
         note(StatusMark.NEXT, f"Keep its head elsewhere to prove this state later: {newest or 'none yet'}")
@@ -61,7 +83,7 @@ def _head_in(text: str) -> LedgerHead:
     """Raises ConfigError for what is no head."""
     from bridge.store import LedgerHead
 
-    number, _, digest = text.strip().partition(":")
+    number, digest, *_ = (*text.strip().split(":"), "")  # a signature may follow, as in the log
     if not (number.isascii() and number.isdecimal() and len(number) < 19 and len(digest) == 64):
         raise ConfigError(
             "--head is not SEQ:HASH, a number and 64 hexadecimal digits.",

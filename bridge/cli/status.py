@@ -87,6 +87,7 @@ def status_document(
         "budget": dict((last or {}).get("budget", {})),
         "polling": polling(store.key_values),
         "ledger_head": None if (head := store.ledger.head()) is None else str(head),
+        "ledger_signature": store.ledger.signature(),
         "in_sync": in_sync(problems),
         "ready": is_ready(problems),
         "exit_code": int(exit_code(problems)),

@@ -125,6 +125,24 @@ def latest_now(offsets: Offsets, now: datetime) -> datetime:
     return max((now, *(now + offset.least for offset in offsets.values())))
 
 
+@dataclass(frozen=True, slots=True)
+class LostPeriod:
+    """The time about which a restored state DB knows nothing: from its last entry until that was noticed."""
+
+    since: datetime
+    until: datetime
+
+    def holds(self, at: datetime | None) -> bool:
+        """Whether something of that date may have been dealt with, and is not known."""
+        return at is not None and self.since < at <= self.until
+
+    def with_earlier(self, known: LostPeriod | None) -> LostPeriod:
+        """This period and one that was noted before."""
+        return (
+            self if known is None else LostPeriod(min(known.since, self.since), max(known.until, self.until))
+        )
+
+
 _SENT_BEFORE: ContextVar[datetime | None] = ContextVar("sent_before", default=None)
 
 

@@ -27,6 +27,7 @@ from bridge.core.guards import (
     frequency_problem,
     is_approved,
     may_be_a_batch,
+    may_have_been_settled,
     permanent_block,
     raise_block,
     resubscribe_mode,
@@ -264,7 +265,10 @@ def _opposed(topic: Topic, cell: Cell, *, in_side: Side, now: DecisionContext) -
                     return proposed
                 return Held(Rule.CONFLICT, writes_of(proposed))
             case PolicyResult.WITHDRAW:
-                return withdrawal_decision(topic, cell, [in_side], Rule.WITHDRAWAL_WINS, now)
+                taken = withdrawal_decision(topic, cell, [in_side], Rule.WITHDRAWAL_WINS, now)
+                if may_have_been_settled(cell, in_side, now) and not cell.is_released(Rule.RESTORED):
+                    return Held(Rule.RESTORED, writes_of(taken))
+                return taken
             case PolicyResult.RAISE:
                 pass  # as far as the evidence goes
     return _raise(topic, cell, in_side, now)

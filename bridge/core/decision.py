@@ -77,6 +77,7 @@ class Rule(StrEnum):
     BURST = "burst"
     FLIPPING = "flipping"
     OWN_WRITE = "own_write"
+    RESTORED = "restored"
     UNREADABLE = "unreadable"
     UNCONFIRMED = "unconfirmed"
     REFUSED = "refused"
@@ -131,6 +132,7 @@ RULE_TEXT: Mapping[Rule, str] = {
     Rule.BURST: "many people were opted out or in in the same minute: a mass change, not single choices",
     Rule.FLIPPING: "the topic was opted in twice within 30 days and opted out again; an operator decides",
     Rule.OWN_WRITE: "the opt-out is newer, but may be a late write of the bridge; an operator must decide",
+    Rule.RESTORED: "an older state DB was restored: this may have been settled or asked since; look first",
     Rule.UNREADABLE: "one side cannot be read for this person",
     Rule.UNCONFIRMED: "the contact has yet to confirm its sign-up, and Dotdigital ignores choices until then",
     Rule.REFUSED: "the side refused the write permanently",

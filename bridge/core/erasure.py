@@ -62,6 +62,10 @@ class ErasureKey:
         forms = (key, key.casefold(), unicodedata.normalize("NFD", key).casefold())
         return [self._digest(b"address:" + form.encode()) for form in dict.fromkeys(forms)]
 
+    def derived(self, label: bytes) -> bytes:
+        """A key for another purpose, by its label: none of them tells anything about another."""
+        return hmac.digest(self._secret, b"derived key:" + label, "sha256")
+
     def _digest(self, text: bytes) -> str:
         return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
 

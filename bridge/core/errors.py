@@ -4,7 +4,8 @@ BridgeError
 ├── ConfigError            settings, mapping or usage is wrong            exit 2
 ├── SchemaOutOfDate        the state DB needs `bridge db upgrade`          exit 2
 ├── StateDbError           the state DB cannot be used                    exit 2
-│   └── StateDbBusy        another process is writing to it               exit 6
+│   ├── StateDbBusy        another process is writing to it               exit 6
+│   └── StateDbReplaced    its file is gone, or is another one            exit 2
 ├── LeaseHeld              another process writes to this state DB        exit 6
 ├── RunStopped             the process is to end                          (nothing is lost)
 ├── PlanMoved              what a saved plan was based on has changed     exit 2
@@ -89,6 +90,10 @@ class StateDbBusy(StateDbError):
     """Another process is writing to the state DB, and took longer than this one waits."""
 
     exit_code = 6
+
+
+class StateDbReplaced(StateDbError):
+    """The file of the state DB is gone, or is not the one that was opened: what is stored there is lost."""
 
 
 class LeaseHeld(BridgeError):

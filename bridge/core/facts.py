@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Generic, Self, TypeVar, overload
 
 from bridge.core.brakes import Burst, Moment
+from bridge.core.clocks import LostPeriod
 from bridge.core.model import Side, TopicId
 from bridge.core.ports import KeyValue, ListingCursor
 from bridge.core.scope import Names, Scopes, scope_in, scope_out
@@ -217,6 +218,15 @@ def _erased(writes: Sequence[ErasedWrites]) -> str:
     return json.dumps(rows, separators=(",", ":"))
 
 
+def _read_period(text: str) -> LostPeriod:
+    since, until = map(datetime.fromisoformat, json.loads(text))
+    return LostPeriod(since, until)
+
+
+def _period(lost: LostPeriod) -> str:
+    return json.dumps([_instant(lost.since), _instant(lost.until)])
+
+
 class Facts:
     """The facts of one state DB. Reading and setting go to `values` at once."""
 
@@ -277,8 +287,21 @@ class Facts:
     serving_since = _Fact("serving_since", datetime.fromisoformat, _instant)
     """When a daemon started to keep this state DB in sync. It goes when the daemon is stopped, and stays when
     it is killed: feeds are then overdue."""
+
     vanished = _Fact("vanished", json.loads, lambda reasons: json.dumps(dict(reasons)))
     """By side, why nothing is concluded from the many people who are gone from it."""
+
+    ledger_problem = _Fact("ledger_problem", str, str)
+    """What was found wrong with the ledger and no operator has accepted yet."""
+
+    ledger_checked_at = _Fact("ledger_checked_at", datetime.fromisoformat, _instant)
+    """When the whole ledger was last verified."""
+
+    ledger_accepted = _Fact("ledger_accepted", str, str)
+    """The entry, with its signature, before which an operator accepted the ledger as it was."""
+
+    lost_period = _Fact("lost_period", _read_period, _period)
+    """The time about which this state DB knows nothing, since an older copy of it was restored."""
 
     instance = _Fact("instance", str, str)
     """The random name of this state DB, by which a saved plan finds the one it was made from."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bridge.core.brakes import Moment, moment
+from bridge.core.clocks import LostPeriod
 from bridge.core.decision import Act, Agree, Decision, Held, Nothing, Rule, Wait
 from bridge.core.double_opt_in import CONFIRMATION_WAIT
 from bridge.core.mapping import Topic
@@ -33,7 +34,8 @@ class DecisionContext:
 
     `epoch` is when the first run began: an opt-in from before it, about which nothing was agreed, waits for
     an operator's approval. `raises_approved` is that approval for a whole run. `epochs` are the same for
-    topics that were mapped later, whatever was agreed; those in `unread` were not read whole since.
+    topics that were mapped later, whatever was agreed; those in `unread` were not read whole since. Of `lost`
+    the state DB knows nothing, since an older copy of it was restored.
     """
 
     clocks: ClockReading
@@ -45,6 +47,7 @@ class DecisionContext:
     opt_in_bursts: frozenset[Moment] = frozenset()  # when many people were opted in at once
     epochs: Mapping[TopicId, datetime] = field(default_factory=dict)
     unread: frozenset[TopicId] = frozenset()
+    lost: LostPeriod | None = None
 
     def is_first_run(self, topic: Topic) -> bool:
         """Whether nothing was agreed about a topic, as not everybody has been read yet."""
@@ -96,9 +99,28 @@ def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Decisi
     late = moved is not None and write.evidence.changed_at <= moved.decided_at + now.clocks.skew
     if late and not cell.is_released(Rule.ADDRESS_CHANGED):
         return Held(Rule.ADDRESS_CHANGED, (write,))
-    if _needs_operator(topic, write) and not cell.is_released(Rule.RESUBSCRIBE):
-        return Held(Rule.RESUBSCRIBE, (write,))
+    if _needs_operator(topic, write):
+        return None if cell.is_released(Rule.RESUBSCRIBE) else Held(Rule.RESUBSCRIBE, (write,))
+    if _may_have_been_asked(write, now) and not cell.is_released(Rule.RESTORED):
+        return Held(Rule.RESTORED, (write,))
     return None
+
+
+def _may_have_been_asked(write: Raise | Adjustment, now: DecisionContext) -> bool:
+    """Whether the person may have been sent a confirmation mail about this opt-in, in the time that a
+    restored state DB knows nothing about. Nobody is asked twice."""
+    if now.lost is None or not isinstance(write, Raise) or write.how is not Resubscribe.CHALLENGE:
+        return False
+    return write.evidence.changed_at <= now.lost.until
+
+
+def may_have_been_settled(cell: Cell, in_side: Side, now: DecisionContext) -> bool:
+    """Whether an opt-in is newer than the opt-out at the other side, and from the time that a restored state
+    DB knows nothing about: that opt-out may have been carried before the person opted in again."""
+    said, out = cell.dated(in_side), cell.dated(in_side.other)
+    if now.lost is None or said is None or out is None or not now.lost.holds(said):
+        return False
+    return cell.seen[in_side].stated and said > out + now.clocks.skew
 
 
 def is_from_before(cell: Cell, write: Raise | Adjustment, now: DecisionContext) -> bool:

@@ -11,6 +11,7 @@ from bridge.core.brakes import WindowUse
 from bridge.core.catalogue import Catalogue, CatalogueChange
 from bridge.core.erasure import KnownWithdrawals
 from bridge.core.facts import Facts
+from bridge.core.ledger import LedgerTrouble
 from bridge.core.model import (
     Cell,
     Challenge,
@@ -263,6 +264,22 @@ class RunsPort(Protocol):
         """The last runs of these kinds that have ended, the newest first."""
 
 
+class LedgerPort(Protocol):
+    """The decision log, as far as a run checks it."""
+
+    def trouble(self, *, whole: bool = False) -> LedgerTrouble | None:
+        """What is wrong with the last entry and the head file, or with the whole ledger."""
+
+    def note_trouble(self, trouble: LedgerTrouble) -> None:
+        """Keep what was found until an operator accepts it, and see to it that entries can be added."""
+
+    def published(self) -> str | None:
+        """The newest entry with its signature, as it is published; None in an empty ledger."""
+
+    def publish(self) -> str | None:
+        """Write the head file, where there is one. Returns why that failed."""
+
+
 class RetentionPort(Protocol):
     """What is deleted once it is old."""
 
@@ -347,6 +364,9 @@ class StorePort(Protocol):
 
     @property
     def erasures(self) -> ErasuresPort: ...
+
+    @property
+    def ledger(self) -> LedgerPort: ...
 
     @property
     def facts(self) -> Facts: ...

@@ -54,6 +54,7 @@ class Condition(StrEnum):
     GONE = "gone"
     FAILED = "failed"
     # the state DB
+    LEDGER = "ledger"
     NEVER_RAN = "never_ran"
     FIRST_RUN = "first_run"
     OVERDUE = "overdue"
@@ -264,6 +265,13 @@ TABLE: Mapping[Condition, Row] = {
         _count("write failed", "writes failed", "in the last run"),
         lambda number, _: f"{number:,} failed",
         "The next `bridge reconcile` verifies these writes and retries.",
+    ),
+    Condition.LEDGER: Row(
+        Exit.BRAKE, False, Source.STATE,
+        _names("opt-ins are suspended: "),
+        _fixed("the ledger is not trusted"),
+        "See `bridge ledger verify`. Restore a backup (`bridge db restore FILE`), or accept the state DB as "
+        "it is (`bridge db restored --note TEXT`).",
     ),
     Condition.NEVER_RAN: Row(
         Exit.WAITS, False, Source.STATE,

@@ -186,6 +186,8 @@ class Daemon:
         count as overdue later, as after a crash."""
         try:
             self._app.store.facts.serving_since = since
+            if since is not None:
+                self._app.store.facts.ledger_checked_at = None  # the first run verifies all of it
         except BridgeError as error:
             if since is not None:
                 raise

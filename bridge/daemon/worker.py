@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from bridge.app import App
-from bridge.core.errors import BridgeError, LeaseHeld, RunStopped
+from bridge.core.errors import BridgeError, LeaseHeld, RunStopped, StateDbReplaced
 from bridge.daemon.health import RunStats
 from bridge.daemon.liveness import Heartbeat
 from bridge.daemon.scheduler import Job, JobQueue, SweepSchedule
@@ -76,9 +76,9 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Takes jobs from the queue and runs them. An error ends only its run; a lost lease ends the worker and
-    is kept as `error`. `ended` is called from its thread when it ends, for whatever reason; `give_way` when
-    another process waits for the lease."""
+    """Takes jobs from the queue and runs them. An error ends only its run; a lost lease, or a state DB whose
+    file is another one, ends the worker and is kept as `error`. `ended` is called from its thread when it
+    ends, for whatever reason; `give_way` when another process waits for the lease."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Worker:
                     self._run_job(due)
         except BaseException as error:  # noqa: BLE001 - kept: the daemon ends with it
             self.error = error
-            if not isinstance(error, LeaseHeld):
+            if not isinstance(error, LeaseHeld | StateDbReplaced):
                 _log.exception("the worker ended")
         finally:
             self._ended()
@@ -125,7 +125,7 @@ class Worker:
     def _run_job(self, due: Job) -> None:
         try:
             self._run_engine(due)
-        except LeaseHeld:
+        except (LeaseHeld, StateDbReplaced):
             raise
         except RunStopped:
             _log.info("run stopped; the next one goes on where it ended")

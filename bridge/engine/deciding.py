@@ -72,6 +72,7 @@ class Decider:
             frozenset((one.side, one.minute) for one in bursts if one.opts_in),
             {topic: scope.epoch for topic, scope in scopes.items() if scope.epoch is not None},
             frozenset(topic for topic, scope in scopes.items() if not scope.swept),
+            run.state.facts.lost_period,
         )
 
     def hold_opt_ins(self, bursts: frozenset[Moment]) -> None:

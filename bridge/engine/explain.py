@@ -163,6 +163,8 @@ def _history(topic: TopicId, entry: Json) -> Iterable[Json]:
             rule = body.get("rule")
             shown = {key: body[key] for key in ("choice", "rule", "by", "note") if body.get(key)}
             yield {**line, **shown, **({"why": RULE_TEXT[Rule(rule)]} if rule else {})}
+        case "settled" if entry["topic"] == topic:
+            yield {**line, "entry": entry["seq"], "changed": body["changed"]}
         case "challenge" if entry["topic"] == topic:
             yield {**line, "state": body["state"]}
         case "erased_known_again":

@@ -23,6 +23,7 @@ from bridge.engine.context import RunContext, Services, WriteContext, Writers, r
 from bridge.engine.deciding import CellDecision, Decider
 from bridge.engine.feed_watch import distrust_lagging
 from bridge.engine.fetch import read_people
+from bridge.engine.ledger_guard import check_head, distrust_ledger, publish_head
 from bridge.engine.poll import FeedPoller
 from bridge.engine.report import Report, WriteCounts, make_report, problems_of, warn_of_other_versions
 from bridge.engine.run import RunOptions, closing, enter_safe_mode, read_sides
@@ -208,6 +209,7 @@ def apply_plan(
         raise PlanMoved("The mapping is not the one this plan was made with.", hint=_AGAIN)
     if reasons := _tripped_brakes(services, acts):
         raise BrakeTripped("A brake stops this plan; nothing was written.", reasons=reasons)
+    check_head(services.state)
     with closing(WriteContext(services, RunKind.APPLY, writers)) as run:
         # Approvals and first-run holds were weighed when the plan was made: what it holds back is not in it.
         decider = Decider(run, raises_approved=True, bursts=run.state.facts.bursts or ())
@@ -218,9 +220,12 @@ def apply_plan(
                 raise run.health.down[side]
         enter_safe_mode(run)
         distrust_lagging(run)
+        distrust_ledger(run, swept=False)
         _require_same(run, decider, acts)
         _use(run, plan, author)
-        report = make_report(run, _write(run, decider, acts))
+        written = _write(run, decider, acts)
+        publish_head(run)
+        report = make_report(run, written)
         run.end("done", report.shown())
     return report
 

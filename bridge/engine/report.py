@@ -76,6 +76,7 @@ class Report:
     feeds: Mapping[str, float] = field(default_factory=dict)  # seconds between two reads of each, at most
     budget: Mapping[str, Any] = field(default_factory=dict)
     people: int = 0
+    ledger_head: str | None = None
 
     @property
     def gone(self) -> bool:
@@ -134,6 +135,7 @@ class Report:
             "warnings": self.warnings,
             "budget": dict(self.budget),
             "feeds": dict(self.feeds),
+            "ledger_head": self.ledger_head,
             "exit_code": int(self.exit_code),
             "conditions": [problem.shown() for problem in self.problems],
         }
@@ -175,6 +177,7 @@ def make_report(
         feeds=_feeds(run),
         budget=run.budget(),
         people=run.state.people.count(),
+        ledger_head=run.state.ledger.published(),
     )
 
 

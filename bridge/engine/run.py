@@ -24,6 +24,7 @@ from bridge.engine.context import RunContext, Services, WriteContext, Writers, r
 from bridge.engine.deciding import Decider
 from bridge.engine.feed_watch import distrust_lagging
 from bridge.engine.fetch import read_lagging, read_webhook_events, retry_failed_reads
+from bridge.engine.ledger_guard import check_head, distrust_ledger, publish_head, verify_if_due
 from bridge.engine.poll import FeedPoller, check_confirmations
 from bridge.engine.recovery import recover
 from bridge.engine.report import Report, WriteCounts, make_report
@@ -68,12 +69,14 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
     """Carry out one run. What goes wrong at a side is in the report; other errors end the run as failed and
     are raised."""
     options = options or RunOptions()
+    check_head(services.state)
     with closing(WriteContext(services, kind_of(services.state, options), writers)) as run:
         approvals = run.state.approvals.open(run.mapping.digest)
         options = _with_approvals(options, approvals)
         if options.approve_raises:
             authors = [one.author for one in approvals if one.kind is ApprovalKind.RAISES]
             run.state.holds.release_all(Rule.FIRST_RUN, authors[-1] if authors else NOBODY)
+        distrust_ledger(run)
         require_same_account(run.state, run.readers, run.health)
         recover(run)
         lane = WithdrawalLane(run)
@@ -86,6 +89,7 @@ def run_once(services: Services, writers: Writers, options: RunOptions | None = 
         written.add(lane.written)
         if run.kind is RunKind.FIRST and read.swept and not run.health.untrusted_topics:
             run.state.facts.first_run_completed = run.clock()
+        publish_head(run)
         report = make_report(run, written, brakes=(*run.health.vanished, *brakes), swept=read.swept)
         if not report.errors:  # else the next run still needs them
             run.state.approvals.use(approvals, run.id)
@@ -102,7 +106,7 @@ def _apply(
     recovery may end, and where people could not be read. Returns what was written, and why a brake stopped
     the rest."""
     applier = Applier(run, read.decider, read.poller, read.weighed)
-    written, left = _send_all(applier), 0
+    written, left = _send_all(run, applier), 0
     for _ in range(MORE_PASSES):
         counts, health = run.state.cells.counts(), run.health
         stuck = health.down or health.busy or health.gone or health.unapproved or applier.brakes.reasons
@@ -112,13 +116,14 @@ def _apply(
         left = counts.waiting
         weighed = weigh(run, read.decider, read.topics, approve_mapping=approve_mapping)
         applier = Applier(run, read.decider, read.poller, weighed)
-        written.add(_send_all(applier))
+        written.add(_send_all(run, applier))
     return written, applier.brakes.reasons
 
 
-def _send_all(applier: Applier) -> WriteCounts:
+def _send_all(run: RunContext, applier: Applier) -> WriteCounts:
     """Withdrawals first."""
     written = applier.withdrawals()
+    verify_if_due(run)
     written.add(applier.raises())
     return written
 

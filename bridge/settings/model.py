@@ -288,6 +288,9 @@ class Settings(BaseSettings):
     erasure_key: Secret | None = _setting(
         None, f"a random word of at least {MIN_SECRET_LENGTH} characters", "…"
     )
+    ledger_head_file: Path | None = _setting(
+        None, "a file outside of the state DB's folder", "/var/lib/bridge-head/head.json"
+    )
     mypreferences: MyPreferences = MyPreferences()
     dotdigital: Dotdigital = Dotdigital()
     brakes: BrakeSettings = BrakeSettings()

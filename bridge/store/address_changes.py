@@ -152,8 +152,7 @@ def _follow_records(
     known = [one for one in _known(conn, persons) if one not in fresh]
     moved = _transfer_between(conn, [(one.former, one.heir) for one in (*fresh, *known)], ahead)
     moved.follow_records(fresh, known, _vacant(conn, known))
-    cells.transfer(conn, moved.agreements, now)
-    return moved.entries
+    return [*moved.entries, *cells.transfer(conn, moved.agreements, now)]
 
 
 def _follow_links(
@@ -162,8 +161,7 @@ def _follow_links(
     links = _links(conn, persons)
     moved = _transfer_between(conn, [(contact, *profile) for contact, profile in links], ahead)
     moved.follow_links(links)
-    cells.transfer(conn, moved.agreements, now)
-    return moved.entries
+    return [*moved.entries, *cells.transfer(conn, moved.agreements, now)]
 
 
 def _transfer_between(

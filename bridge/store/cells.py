@@ -26,6 +26,7 @@ from bridge.core.store_values import AttemptState, Counts, LedgerEntry, Receipt,
 from bridge.store import ledger as log
 from bridge.store import people
 from bridge.store import tables as t
+from bridge.store.agreement_seals import SealChange, sealing
 from bridge.store.cell_reading import STANDS, UNPROVEN, load
 from bridge.store.columns import (
     AGREED,
@@ -202,7 +203,7 @@ class CellStore:
         keys: list[CellKey] = []
         entries: list[LedgerEntry] = []
         with self._unit.write() as conn:
-            now = self._unit.clock()
+            now, change = self._unit.clock(), SealChange(conn)
             stored = _load_locked(conn, [one.person for one in settlements])
             began = conn.scalar(RUN_BEGAN, {"run": run})
             for one in settlements:
@@ -217,6 +218,7 @@ class CellStore:
                     row |= {"is_dirty": left, "stored_at": now}
                     agreed.append(row | agreement_values(one.agreement) | latch)
                     keys.append((one.person, one.topic))
+                    change.set(cell, one.agreement, now)
                 elif settled:
                     decided.append(row | {"is_dirty": False})
                 if one.ledger is not None:
@@ -224,7 +226,7 @@ class CellStore:
             run_each(conn, _SET_DIRTY, decided)
             run_each(conn, _AGREE, agreed)
             forget_attempts(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
-            log.append(conn, run, entries, now)
+            log.append(conn, run, [*entries, *change.entries()], now)
 
     def remap(
         self,
@@ -240,9 +242,8 @@ class CellStore:
         after: int | None = 0
         while after is not None:
             with self._unit.write() as conn:
-                after = _remap(conn, topics, resets, after, self._unit.clock())
-                if after is None:
-                    log.append(conn, run, ledger, self._unit.clock())
+                after, moved = _remap(conn, topics, resets, after, self._unit.clock())
+                log.append(conn, run, moved if after is not None else ledger, self._unit.clock())
 
 
 def _load_locked(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[CellKey, Cell]:
@@ -254,22 +255,25 @@ def _load_locked(conn: sa.Connection, persons: Sequence[PersonId]) -> dict[CellK
 
 def _remap(
     conn: sa.Connection, topics: Sequence[TopicId], resets: Sequence[TopicReset], after: int, now: datetime
-) -> int | None:
-    """The next people after number `after`. Returns where to go on."""
+) -> tuple[int | None, list[LedgerEntry]]:
+    """The next people after number `after`. Returns where to go on, and the ledger's entries about it."""
     last = people.last_of_range(conn, after, REMAP_PAGE)
     if last is None:
         facts_in(conn).mapped_topics = topics
-        return None
+        return None, []
     limits = {"first": after + 1, "last": last}
     if is_postgresql(conn):
         conn.execute(_LOCK_RANGE, limits)
+    entries: list[LedgerEntry] = []
     for reset in resets:
-        _reset(conn, reset, limits | {"about": reset.topic}, now)
+        entries += _reset(conn, reset, limits | {"about": reset.topic}, now)
     conn.execute(_REMAP, limits | {"topics": list(topics)})
-    return last
+    return last, entries
 
 
-def _reset(conn: sa.Connection, reset: TopicReset, cells: Mapping[str, Any], now: datetime) -> None:
+def _reset(
+    conn: sa.Connection, reset: TopicReset, cells: Mapping[str, Any], now: datetime
+) -> list[LedgerEntry]:
     """Forget what no longer counts of one topic, for the people of a range."""
     for side in reset.unseen:
         conn.execute(_UNSEE[side], cells)
@@ -277,12 +281,15 @@ def _reset(conn: sa.Connection, reset: TopicReset, cells: Mapping[str, Any], now
             conn.execute(_UNLATCH_SINCE, {**cells, "at_side": side, "since": reset.latched_since})
     if Choice.OPTED_OUT in reset.choices:
         conn.execute(_UNLATCH, cells)
-    if reset.choices:
-        conn.execute(_TRY_AT_ONCE, cells)
-        ended = [AttemptState.FAILED, AttemptState.DEAD]
+    if not reset.choices:
+        return []
+    conn.execute(_TRY_AT_ONCE, cells)
+    ended = [AttemptState.FAILED, AttemptState.DEAD]
+    with sealing(conn, sa.and_(*_OF_TOPIC), cells) as entries:
         conn.execute(_DISAGREE, {**cells, "choices": [choice.value for choice in reset.choices]})
-        conn.execute(_CLOSE_HOLDS, {**cells, "now": now})
-        conn.execute(_SETTLE_ATTEMPTS, {**cells, "states": ended})
+    conn.execute(_CLOSE_HOLDS, {**cells, "now": now})
+    conn.execute(_SETTLE_ATTEMPTS, {**cells, "states": ended})
+    return entries
 
 
 # within a transaction
@@ -297,6 +304,7 @@ def agree(
     began = conn.scalar(RUN_BEGAN, {"run": run}) if receipts else None
     rows: list[dict[str, Any]] = []
     entries: list[LedgerEntry] = []
+    change = SealChange(conn)
     for one, begun_at in receipts:
         cell = stored[one.person, one.topic]
         if one.gives_way_to(cell, begun_at):
@@ -308,10 +316,11 @@ def agree(
         row = {"person": one.person, "about": one.topic, "is_dirty": left, "stored_at": now}
         rows.append(row | agreement_values(one.agreement) | latch)
         entries.append(one.ledger)
+        change.set(cell, one.agreement, now)
     run_each(conn, _AGREE, rows)
     keys = [(row["person"], row["about"]) for row in rows]
     forget_attempts(conn, keys, (AttemptState.FAILED, AttemptState.DEAD))
-    return entries
+    return [*entries, *change.entries()]
 
 
 def make_dirty(conn: sa.Connection, keys: Iterable[CellKey]) -> None:
@@ -346,24 +355,29 @@ def retry_people(conn: sa.Connection, persons: Iterable[PersonId], now: datetime
         conn.execute(_RETRY_NOW, {"ids": ids, "now": now})
 
 
-def transfer(conn: sa.Connection, agreements: Mapping[CellKey, Agreement], now: datetime) -> None:
-    """Agreements that came with a change of address; what is mapped is decided again."""
+def transfer(
+    conn: sa.Connection, agreements: Mapping[CellKey, Agreement], now: datetime
+) -> list[LedgerEntry]:
+    """Agreements that came with a change of address; what is mapped is decided again. Returns the ledger's
+    entry about it."""
     if not agreements:
-        return
-    mapped = facts_in(conn).mapped_topics
-    _TRANSFER.run(
-        conn,
-        [
-            {
-                "person_id": person,
-                "topic": topic,
-                "dirty": mapped is None or topic in mapped,
-                "agreed_stored_at": now,
-                **agreement_values(agreement),
-            }
-            for (person, topic), agreement in agreements.items()
-        ],
-    )
+        return []
+    mapped, change = facts_in(conn).mapped_topics, SealChange(conn)
+    rows = [
+        {
+            "person_id": person,
+            "topic": topic,
+            "dirty": mapped is None or topic in mapped,
+            "agreed_stored_at": now,
+            **agreement_values(agreement),
+        }
+        for (person, topic), agreement in agreements.items()
+    ]
+    stored = _load_locked(conn, [person for person, _ in agreements])
+    for (person, topic), agreement in agreements.items():
+        change.set(stored.get((person, topic)) or Cell(person, topic), agreement, now)
+    _TRANSFER.run(conn, rows)
+    return change.entries()
 
 
 def forget_attempts(

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from bridge.core.clocks import Clock, Sequence
-from bridge.core.errors import ConfigError, LeaseHeld, StateDbError
+from bridge.core.errors import ConfigError, LeaseHeld, StateDbError, StateDbReplaced
 from bridge.store import tables as t
 from bridge.store.calls import BUSY_SECONDS, begin_immediate
 from bridge.store.db_errors import name_errors, sqlite_path
@@ -188,6 +188,8 @@ class UnitOfWork:
         self._saved: datetime | None = None
         self.read_only = read_only
         self.fence: tuple[str, int] | None = None  # the lease under which this process writes
+        self._path = sqlite_path(engine.url) if engine.dialect.name == "sqlite" else None
+        self._file = None if self._path is None else _identity(self._path)
         embedded = engine.dialect.name == "sqlite"
         alone = isinstance(engine.pool, StaticPool)  # in memory: one connection for all threads
         lock = threading.Lock() if embedded else None
@@ -197,10 +199,22 @@ class UnitOfWork:
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that may write. Raises LeaseHeld where this process had the lease and lost it."""
+        self.require_file()
         with self._write_lock, self.engine.begin() as conn:
             self._check(conn)
             yield conn
             self._save_newest(conn)
+
+    def require_file(self) -> None:
+        """Raises StateDbReplaced where the file that was opened no longer stands at its path: what is written
+        to it would be gone with this process."""
+        if self._file is None or self._path is None or _identity(self._path) == self._file:
+            return
+        what = "is another file than was opened" if self._path.exists() else "is gone"
+        raise StateDbReplaced(
+            f"The state DB {self._path} {what}.",
+            hint="Put the file back, or restore a backup (`bridge db restore FILE`), then start again.",
+        )
 
     def _check(self, conn: sa.Connection) -> None:
         if self.fence is not None:
@@ -219,8 +233,9 @@ class UnitOfWork:
                 _check_fence(conn.scalar(_FENCE, {"named": self.fence[0]}), self.fence[1])
 
     def require_writable(self) -> None:
-        """Raises StateDbError where a PostgreSQL server takes no writes. SQLite is not asked: it would wait
-        for the transaction of a run."""
+        """Raises StateDbError where a PostgreSQL server takes no writes, or the file of SQLite is another
+        one. SQLite itself is not asked: it would wait for the transaction of a run."""
+        self.require_file()
         if self.engine.dialect.name == "postgresql":
             with self.engine.begin() as conn:
                 conn.execute(_WRITE_NOTHING)
@@ -250,6 +265,15 @@ class UnitOfWork:
                 raw = conn.connection.driver_connection
                 if raw is not None:
                     raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one at the same path; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _check_fence(stored: int | None, mine: int) -> None:

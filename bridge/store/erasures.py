@@ -27,6 +27,7 @@ from bridge.core.ports import PersonView, batched
 from bridge.core.store_values import Json, LedgerEntry
 from bridge.store import cell_reading, cells, erased_writes, ledger, people
 from bridge.store import tables as t
+from bridge.store.agreement_seals import sealing
 from bridge.store.engine import UnitOfWork
 from bridge.store.statements import among, count_of, param, run_each, upsert
 
@@ -97,8 +98,9 @@ class ErasureStore:
             _save(conn, address, key, erased_at=at, finished_at=now, known=_known_out(known))
             conn.execute(_FINISH_EARLIER, {"tokens": key.earlier_tokens(address), "at": now})
             persons = list(people.by_keys(conn, [address_key(address)]).values())
-            _wipe(conn, persons, now)
-            ledger.append(conn, None, [LedgerEntry("erased", report, next(iter(persons), None))], now)
+            moved = _wipe(conn, persons, now)
+            erased = LedgerEntry("erased", report, next(iter(persons), None))
+            ledger.append(conn, None, [erased, *moved], now)
         self._unit.clean()
         return bool(persons)
 
@@ -285,7 +287,7 @@ def _recheck(conn: sa.Connection, erasing: ErasureSettings, now: datetime, after
     markers = {ids[key]: marker for key, marker in _markers(conn, ids, erasing.key).items()}
     loaded, clocks = cell_reading.load(conn, markers), ClockReading(now, erasing.skew)
     gone = {who for who, marker in markers.items() if is_silent(loaded.get(who, ()), marker, clocks)}
-    _wipe(conn, sorted(gone), now)
+    ledger.append(conn, None, _wipe(conn, sorted(gone), now), now)
     staying = [person for person in ids.values() if person not in gone]
     for some in batched(staying):
         conn.execute(_SET_UNVETTED, {"ids": some, "at": None})
@@ -308,6 +310,7 @@ _SHARED = sa.select(t.bindings.c.external_id).where(
     among(t.bindings.c.external_id, "records"),
     t.bindings.c.person_id.not_in(sa.bindparam("ids", expanding=True)),
 )
+_AGREED_OF = among(t.cells.c.person_id, "ids")
 _DROP_PEOPLE = sa.delete(t.people).where(among(_p.id, "ids"))
 _DROP_LINKS = sa.delete(t.pins).where(among(t.pins.c.profile_id, "records"))
 _DROP_NAMED = [
@@ -320,14 +323,19 @@ _DROP_FOLLOWED = sa.delete(t.followed).where(
 )
 
 
-def _wipe(conn: sa.Connection, persons: Sequence[PersonId], now: datetime) -> None:
-    """Remove these people: what is theirs goes with them, and so does what only names their records."""
+def _wipe(conn: sa.Connection, persons: Sequence[PersonId], now: datetime) -> list[LedgerEntry]:
+    """Remove these people: what is theirs goes with them, and so does what only names their records. Returns
+    the ledger's entries about their agreements."""
     people.lock(conn, persons)
     erased_writes.keep(conn, persons, now)
     for side in Side:
         _drop_records(conn, side, _records_of(conn, side, persons))
+    entries: list[LedgerEntry] = []
     for ids in batched(persons):
-        conn.execute(_DROP_PEOPLE, {"ids": ids})
+        with sealing(conn, _AGREED_OF, {"ids": ids}) as moved:
+            conn.execute(_DROP_PEOPLE, {"ids": ids})
+        entries += moved
+    return entries
 
 
 def _records_of(conn: sa.Connection, side: Side, persons: Sequence[PersonId]) -> list[str]:

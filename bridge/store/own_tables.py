@@ -92,12 +92,20 @@ ledger = sa.Table(
     sa.Index(None, "person_id"),
 )
 
+_is_settled = sa.text("kind = 'settled'")
+sa.Index("ix_ledger_settled", ledger.c.at, sqlite_where=_is_settled, postgresql_where=_is_settled)
+
 ledger_head = sa.Table(
     "ledger_head",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("seq", Number, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
+    sa.Column(
+        "settled", sa.BigInteger, nullable=False, server_default="0"
+    ),  # the last entry with a total; 0: none
+    sa.Column("key_id", sa.Text),  # names the key of the signature; none: there was no key
+    sa.Column("signature", sa.Text),
     sa.CheckConstraint("id = 1", name="one_row"),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Self
 
 import sqlalchemy as sa
@@ -11,7 +12,9 @@ import sqlalchemy as sa
 from bridge.core.clocks import Clock
 from bridge.core.erasure import ErasureSettings
 from bridge.core.facts import Facts
+from bridge.core.ledger import LedgerKey
 from bridge.store import migrate
+from bridge.store.agreement_seals import use_key
 from bridge.store.approvals import ApprovalStore
 from bridge.store.attempts import AttemptStore
 from bridge.store.calls import calls_of
@@ -24,7 +27,7 @@ from bridge.store.feeds import FeedStore
 from bridge.store.holds import HoldStore
 from bridge.store.key_values import KeyValueStore
 from bridge.store.lease import NAME, Lease, holder
-from bridge.store.ledger import LedgerStore
+from bridge.store.ledger_store import LedgerStore
 from bridge.store.observations import ObservationStore
 from bridge.store.people import PeopleStore
 from bridge.store.retention import RetentionStore
@@ -41,9 +44,12 @@ class Store:
     lease taken through this store was lost to another process.
     """
 
-    def __init__(self, unit: UnitOfWork, erasing: ErasureSettings | None = None) -> None:
+    def __init__(
+        self, unit: UnitOfWork, erasing: ErasureSettings | None = None, head_file: Path | None = None
+    ) -> None:
         self._unit = unit
         erasing = erasing or ErasureSettings()
+        use_key(unit.engine, LedgerKey(erasing.key))
         self.people = PeopleStore(unit)
         self.observations = ObservationStore(unit, erasing)
         self.feeds = FeedStore(unit)
@@ -58,7 +64,7 @@ class Store:
         self.erasures = ErasureStore(unit, erasing)
         self.runs = RunStore(unit)
         self.retention = RetentionStore(unit)
-        self.ledger = LedgerStore(unit)
+        self.ledger = LedgerStore(unit, head_file)
         self.turns = TurnStore(unit)
         self.key_values = KeyValueStore(unit)
         self.facts = Facts(self.key_values)
@@ -72,10 +78,12 @@ class Store:
         upgrade: bool | None = None,
         erasing: ErasureSettings | None = None,
         server_clock: bool = False,
+        head_file: Path | None = None,
     ) -> Self:
         """Open the state DB to work with it. Without `upgrade`, SQLite makes and upgrades its own schema, and
         PostgreSQL waits for `bridge db upgrade`. `erasing`: how erased people are recognised. `server_clock`:
-        leases expire by the clock of a PostgreSQL server. Raises SchemaOutOfDate and ConfigError."""
+        leases expire by the clock of a PostgreSQL server. `head_file`: where the ledger's head is kept
+        outside of the state DB. Raises SchemaOutOfDate and ConfigError."""
         engine = make_engine(url)
         try:
             _prepare(engine, upgrade=engine.dialect.name == "sqlite" if upgrade is None else upgrade)
@@ -85,10 +93,17 @@ class Store:
         unit = UnitOfWork(engine, clock, server_clock=server_clock)
         with unit.read() as conn:
             unit.observe(conn)
-        return cls(unit, erasing)
+        return cls(unit, erasing, head_file)
 
     @classmethod
-    def reader(cls, url: str, clock: Clock, *, erasing: ErasureSettings | None = None) -> Self:
+    def reader(
+        cls,
+        url: str,
+        clock: Clock,
+        *,
+        erasing: ErasureSettings | None = None,
+        head_file: Path | None = None,
+    ) -> Self:
         """Open the state DB to look only: the DB itself refuses to write. It is never created; an SQLite file
         that is out of date is upgraded first, where it can be written. Raises StateDbError, SchemaOutOfDate
         and ConfigError."""
@@ -101,7 +116,8 @@ class Store:
         except BaseException:
             engine.dispose()
             raise
-        return cls(UnitOfWork(engine, clock, read_only=True, server_clock=True), erasing)
+        unit = UnitOfWork(engine, clock, read_only=True, server_clock=True)
+        return cls(unit, erasing, head_file)
 
     def require_writable(self) -> None:
         """Raises StateDbError where a PostgreSQL server answers that takes no writes, as a standby does."""

@@ -27,6 +27,7 @@ LANDED = {
     "0009_safety2": "d65c6accc8848d0abfdba25fb2681741f6c99eb1742182eaf3f4cb0599436bf3",
     "0010_truth": "d2fdd3e204b6498f2e1521d411806bc2a1099b050a8fcf1af985bd6660cb6bee",
     "0011_approvals": "3c11cadc2934eef7ce78c2ded31b356303560a011cd4a6f6bd9dbc0f287f3e94",
+    "0012_ledger_seal": "864d70b8f32fc776888f3d5d9087a1fce7bd05ba633b3c8d6eb282afdfb926ef",
 }
 
 

@@ -142,7 +142,7 @@ def test_threads_work_on_the_same_people_side_by_side(store: Store, clock: Clock
             )
         )
     assert store.cells.counts().waiting == 0
-    assert store.ledger.verify().entries == 24
+    assert store.ledger.verify().entries == 36
 
 
 def test_a_process_that_leaves_takes_no_journal_from_one_that_opened_the_file_twice(
