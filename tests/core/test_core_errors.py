@@ -34,6 +34,7 @@ EXITS = {
     "SchemaOutOfDate": 2,
     "StateDbError": 2,
     "StateDbBusy": 6,
+    "StateDbReplaced": 2,
     "LeaseHeld": 6,
     "PlanMoved": 2,
     "BrakeTripped": 4,

@@ -13,13 +13,14 @@ from golden_cases_double_opt_in import RESUBSCRIBING
 from golden_cases_latch import LATCHED
 from golden_cases_mass import MASS
 from golden_cases_own_writes import OWN_WRITES
+from golden_cases_restored import RESTORED
 from golden_cases_statements import STATEMENTS
 
 from bridge.core.decide import decide
 from bridge.core.decision import RULE_TEXT, Act, Rule, is_raise, writes_of
 from bridge.core.writes import Withdrawal
 
-GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING | LATCHED | MASS | OWN_WRITES
+GOLDEN_CASES = STATEMENTS | BLOCKS | RESUBSCRIBING | LATCHED | MASS | OWN_WRITES | RESTORED
 
 
 @pytest.mark.parametrize("sentence", GOLDEN_CASES)
@@ -28,7 +29,9 @@ def test_people_get_the_answer_that_was_promised(sentence: str) -> None:
 
 
 def test_no_sentence_occurs_twice() -> None:
-    assert len(GOLDEN_CASES) == sum(map(len, (STATEMENTS, BLOCKS, RESUBSCRIBING, LATCHED, MASS, OWN_WRITES)))
+    assert len(GOLDEN_CASES) == sum(
+        map(len, (STATEMENTS, BLOCKS, RESUBSCRIBING, LATCHED, MASS, OWN_WRITES, RESTORED))
+    )
 
 
 def test_every_rule_is_explained_in_words() -> None:

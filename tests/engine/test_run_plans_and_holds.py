@@ -165,7 +165,8 @@ def test_the_ledger_tells_why_and_holds_no_address(world: World) -> None:
     world.say(MINE, ADA, NEWS, OUT)
     world.run()
     entries = list(world.store.ledger.export())
-    assert [entry["kind"] for entry in entries] == ["decided", "outcome", "agreed"]
+    kinds = ["settled", "decided", "outcome", "agreed", "settled"]
+    assert [entry["kind"] for entry in entries] == kinds
     assert "ada@" not in str(entries)
     assert world.store.ledger.verify().entries == len(entries)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bridge.core.brakes import BrakeLimits
+from bridge.core.erasure import ErasureKey, ErasureSettings
 from bridge.core.errors import SideError
 from bridge.core.mapping import (
     Conflict,
@@ -50,14 +51,22 @@ def trouble(kind: type[SideError], side: Side = THEIRS) -> SideError:
 class World:
     """Everything a run needs, with methods that make people's choices at both sides."""
 
-    def __init__(self, folder: Path, mapping: ConsentMapping = MAPPING, url: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        mapping: ConsentMapping = MAPPING,
+        url: str | None = None,
+        head_file: Path | None = None,
+        key: ErasureKey | None = None,
+    ) -> None:
         self.url = url or f"sqlite:///{folder / 'bridge.db'}"
         self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
         self.mapping = mapping
         self.sides: Mapping[Side, FakeSide] = {
             side: FakeSide(side, mapping, self.clock, history=timedelta(days=15)) for side in Side
         }
-        self.store = Store.open(self.url, clock=self.clock)
+        self.head_file, self.erasing = head_file, ErasureSettings(key)
+        self.store = self._open()
         self.limits = BrakeLimits()
         self.heartbeat: Callable[[], None] = lambda: None
 
@@ -75,7 +84,10 @@ class World:
     def restart(self) -> None:
         """The process is gone; a new one opens the same state DB."""
         self.store.close()
-        self.store = Store.open(self.url, clock=self.clock)
+        self.store = self._open()
+
+    def _open(self) -> Store:
+        return Store.open(self.url, clock=self.clock, erasing=self.erasing, head_file=self.head_file)
 
     def say(self, side: Side, address: str, topic: str, choice: Choice, **how: object) -> None:
         self.sides[side].say(address, topic, choice, **how)  # type: ignore[arg-type]
