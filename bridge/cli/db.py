@@ -164,18 +164,25 @@ def private_copy(settings: Settings) -> Iterator[Settings]:
 def opened(settings: Settings) -> Iterator[Store]:
     """The state DB, writable, for commands that call neither side and need no lease. Never created here."""
     from bridge.core.erasure import ErasureSettings
-    from bridge.engine.ledger_guard import check_head
     from bridge.settings.load import key_of
     from bridge.store import Store
     from bridge.store.engine import require_present
 
     require_present(settings.database_url)
     erasing, file = ErasureSettings(key_of(settings)), settings.ledger_head_file
-    with Store.open(settings.database_url, now, erasing=erasing, head_file=file) as store:
-        check_head(store)
+    with Store.open(settings.database_url, now, erasing=erasing, head_file=file) as store, checked(store):
         yield store
-        if store.facts.ledger_problem is None and (why := store.ledger.publish()):
-            note(StatusMark.WARN, why, stderr=True)
+
+
+@contextmanager
+def checked(store: Store) -> Iterator[None]:
+    """Check the head of the ledger before something is written, and publish it after."""
+    from bridge.engine.ledger_guard import check_head
+
+    check_head(store)
+    yield
+    if store.facts.ledger_problem is None and (why := store.ledger.publish()):
+        note(StatusMark.WARN, why, stderr=True)
 
 
 @contextmanager
@@ -207,7 +214,8 @@ def in_turn(app: App, *, patience: float) -> Iterator[Callable[[], None]]:
             heartbeat = _take(app, held, me, time.monotonic() + patience)
         finally:
             app.store.turns.withdraw(me)
-        yield heartbeat
+        with checked(app.store):
+            yield heartbeat
 
 
 def _take(app: App, held: ExitStack, me: str, until: float) -> Callable[[], None]:

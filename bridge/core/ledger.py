@@ -14,6 +14,11 @@ from enum import StrEnum
 from bridge.core.erasure import ErasureKey
 
 SETTLED = "settled"  # the kind of the entries that hold the total of all agreements
+WAY_OUT = (
+    "Opt-ins are suspended until this is settled. Keep a copy of the state DB. Then restore a backup "
+    "(`bridge db restore FILE`) or, if you know the cause, accept it as it is (`bridge db restored --note "
+    "TEXT`)."
+)
 _MODULUS = 1 << 256
 _PUBLIC = b"consent bridge: no secret is set"
 

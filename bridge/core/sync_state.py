@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
 
+from bridge.core.ledger import WAY_OUT
+
 
 class Exit(IntEnum):
     """The exit codes that tell the state of the sync."""
@@ -270,8 +272,7 @@ TABLE: Mapping[Condition, Row] = {
         Exit.BRAKE, False, Source.STATE,
         _names("opt-ins are suspended: "),
         _fixed("the ledger is not trusted"),
-        "See `bridge ledger verify`. Restore a backup (`bridge db restore FILE`), or accept the state DB as "
-        "it is (`bridge db restored --note TEXT`).",
+        WAY_OUT,
     ),
     Condition.NEVER_RAN: Row(
         Exit.WAITS, False, Source.STATE,

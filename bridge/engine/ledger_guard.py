@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bridge.core.clocks import LostPeriod
-from bridge.core.ledger import LedgerFault, LedgerTrouble
+from bridge.core.ledger import WAY_OUT, LedgerFault, LedgerTrouble
 from bridge.core.store_port import StorePort
 from bridge.engine.context import RunContext
 
@@ -15,10 +15,13 @@ RESTORED = "the state DB was restored"
 
 
 def check_head(state: StorePort) -> None:
-    """Note what is wrong with the last entry or the head file, before anything is added."""
+    """Note what is wrong with the last entry or the head file, before anything is added. Where nothing is,
+    the head is published: signed, if there is a key now."""
     trouble = state.ledger.trouble()
     if trouble is not None:
         note_trouble(state, trouble)
+    elif state.facts.ledger_problem is None:
+        state.ledger.publish()
 
 
 def note_trouble(state: StorePort, trouble: LedgerTrouble) -> None:
@@ -42,10 +45,12 @@ def distrust_ledger(run: RunContext, *, swept: bool = True) -> None:
     """While what was found is not accepted, nobody is opted in; nor is anybody after a restore until
     everybody was read, where this run does not do that (`swept` False)."""
     problem = run.state.facts.ledger_problem
-    if problem is None and not swept and run.state.facts.sweep_due == RESTORED:
-        problem = f"{RESTORED}, and everybody is to be read first"
     if problem is not None:
-        run.health.warn(f"Opt-ins are suspended: {problem}")
+        problem = f"{problem} {WAY_OUT}"
+    elif not swept and run.state.facts.sweep_due == RESTORED:
+        problem = f"Opt-ins are suspended: {RESTORED}, and everybody is to be read first."
+    if problem is not None:
+        run.health.warn(problem)
         run.health.untrusted_topics |= {topic.id for topic in run.mapping.all}
 
 

@@ -16,7 +16,7 @@ import rfc8785
 import sqlalchemy as sa
 
 from bridge.core.errors import BridgeError
-from bridge.core.ledger import SETTLED, LedgerHead
+from bridge.core.ledger import SETTLED, WAY_OUT, LedgerHead
 from bridge.core.model import RunId
 from bridge.core.store_values import LedgerEntry
 from bridge.store import tables as t
@@ -50,12 +50,6 @@ class LedgerBroken(BridgeError):
         super().__init__(f"The ledger is broken at entry {seq}: {why}.", hint=WAY_OUT)
         self.seq = seq
         self.why = why
-
-
-WAY_OUT = (
-    "No opt-in is sent until this is settled. Restore a backup (`bridge db restore FILE`), or, if you know "
-    "the cause, accept the state DB as it is (`bridge db restored --note TEXT`). Keep a copy of the file."
-)
 
 
 def lock(conn: sa.Connection) -> sa.Row[Any]:

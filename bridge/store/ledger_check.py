@@ -161,8 +161,9 @@ def _trouble_in_file(conn: sa.Connection, file: Path) -> LedgerTrouble | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = f"The head file {file} cannot be read ({type(error).__name__})."
         return LedgerTrouble(LedgerFault.BROKEN, why)
-    key = key_in(conn)
-    if key_id is not None and (key_id != key.id or not key.is_signed(str(kept), signature)):
+    key, head = key_in(conn), conn.execute(HEAD).one()
+    must = key_id is not None or head.key_id is not None  # else it may be from before there was a key
+    if must and (key_id != key.id or not key.is_signed(str(kept), signature)):
         return LedgerTrouble(
             LedgerFault.BROKEN, f"The head file {file} is not signed with this BRIDGE_ERASURE_KEY."
         )

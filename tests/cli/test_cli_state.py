@@ -50,6 +50,7 @@ COUNTED = {
     Condition.WAITING: "waiting",
 }
 OF_STATE: Mapping[Condition, Callable[[World], object]] = {
+    Condition.LEDGER: lambda world: setattr(world.store.facts, "ledger_problem", "the ledger is broken"),
     Condition.FIRST_RUN: lambda world: setattr(world.store.facts, "first_run_completed", None),
     Condition.DEAF_FEED: lambda world: setattr(world.store.facts, "deaf_feeds", ("mypreferences.events",)),
     Condition.LAGGING: lambda world: setattr(

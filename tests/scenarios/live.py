@@ -126,6 +126,7 @@ class Plan:
     rate: float = 5.0  # calls a second to MyPreferences
     events: bool = False
     integration_token: str = ""
+    head_file: bool = False
     opt_ins_max: int | None = None  # how many opt-ins at once are no mass change
 
     @property
@@ -173,6 +174,8 @@ class Live:
         if self.plan.opt_ins_max is not None:
             found["BRIDGE_BRAKES__RAISES_MAX"] = str(self.plan.opt_ins_max)
             found["BRIDGE_BRAKES__BURST_MAX"] = str(self.plan.opt_ins_max)
+        if self.plan.head_file:
+            found["BRIDGE_LEDGER_HEAD_FILE"] = str(self.folder / "head.json")
         if self.plan.erasure_key:
             found["BRIDGE_ERASURE_KEY"] = self.plan.erasure_key
         if self.plan.segment:

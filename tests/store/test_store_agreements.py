@@ -1,5 +1,5 @@
-"""Agreements are in the ledger: whatever else than the bridge changes them is found. Heads kept elsewhere tell
-of a ledger that was cut, rewritten or replaced by an older one."""
+"""Agreements are in the ledger: whatever else than the bridge changes them is found. Heads kept elsewhere
+tell of a ledger that was cut, rewritten or replaced by an older one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ CHANGES = {
     "deleted": "DELETE FROM cells WHERE person_id = 1",
     "forgotten": (
         "UPDATE cells SET agreed_choice = NULL, agreed_at = NULL, agreed_rule = NULL, "
-        "agreed_decided_at = NULL, agreed_frequencies = NULL, agreed_mypreferences_version = NULL, agreed_dotdigital_version = NULL "
+        "agreed_decided_at = NULL, agreed_frequencies = NULL, agreed_mypreferences_version = NULL, "
+        "agreed_dotdigital_version = NULL "
         "WHERE person_id = 1"
     ),
     "added": (
