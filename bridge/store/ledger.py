@@ -44,8 +44,6 @@ _PAGE = sa.select(t.ledger).where(_l.seq > sa.bindparam("after")).order_by(_l.se
 class LedgerBroken(BridgeError):
     """The ledger is not what was written. `seq` is the first entry at which that shows."""
 
-    exit_code = 4
-
     def __init__(self, seq: int, why: str) -> None:
         super().__init__(f"The ledger is broken at entry {seq}: {why}.", hint=WAY_OUT)
         self.seq = seq

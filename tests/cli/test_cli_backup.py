@@ -70,7 +70,7 @@ def test_without_a_state_db_there_is_no_backup(call: Call, tmp_path: Path) -> No
 def test_a_backup_of_a_ledger_that_is_broken_is_refused_by_name(started: Call, tmp_path: Path) -> None:
     _edit(tmp_path / "bridge.db")
     result = started("db", "backup", tmp_path / "copy.db")
-    assert result.code == 4
+    assert result.code == 1
     assert "agreements were edited" in result.err
     assert not (tmp_path / "copy.db").exists()
 
@@ -128,7 +128,7 @@ def test_a_backup_that_was_edited_is_not_restored(started: Call, tmp_path: Path)
     _edit(tmp_path / "copy.db")
     before = entries(tmp_path / "bridge.db")
     result = started("db", "restore", tmp_path / "copy.db", "--yes")
-    assert (result.code, entries(tmp_path / "bridge.db")) == (4, before)
+    assert (result.code, entries(tmp_path / "bridge.db")) == (1, before)
 
 
 def test_a_restore_over_a_damaged_file_keeps_that_too(started: Call, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_restore_over_a_damaged_file_keeps_that_too(started: Call, tmp_path: P
     assert started("reconcile").code == 0
 
 
-def test_a_restore_asks_or_needs_a_yes(started: Call, tmp_path: Path) -> None:
+def test_a_restore_is_confirmed_first(started: Call, tmp_path: Path) -> None:
     assert started("db", "backup", tmp_path / "copy.db").code == 0
     result = started("db", "restore", tmp_path / "copy.db")
     assert result.code == 2
@@ -183,7 +183,7 @@ def test_an_older_file_put_back_is_told_alike_and_can_be_accepted(
 def test_a_broken_ledger_is_told_with_the_way_out(started: Call, tmp_path: Path) -> None:
     _edit(tmp_path / "bridge.db")
     verify = started("ledger", "verify")
-    assert verify.code == 4
+    assert verify.code == 1
     assert "bridge db restored" in words(verify.err)
     assert started("ledger", "verify", "--json").json["ok"] is False
     assert started("db", "restored", "--note", "edited by me", "--yes").code == 0
@@ -192,7 +192,7 @@ def test_a_broken_ledger_is_told_with_the_way_out(started: Call, tmp_path: Path)
     assert "was accepted" in words(after.out)
 
 
-def test_whoever_was_settled_together_with_others_sees_that_entry(started: Call) -> None:
+def test_a_person_settled_together_with_others_shows_that_entry(started: Call) -> None:
     shown = started("explain", "anna.archer@example.com", "--json").json
     lines = [line for topic in shown["topics"] for line in topic["history"] if line["kind"] == "settled"]
     assert lines
@@ -201,6 +201,6 @@ def test_whoever_was_settled_together_with_others_sees_that_entry(started: Call)
 
 
 def _edit(file: Path) -> None:
-    """Somebody changes an agreement by SQL."""
+    """An agreement is changed by SQL."""
     with closing(sqlite3.connect(file)) as opened, opened:
         opened.execute("UPDATE cells SET agreed_at = agreed_at + 1 WHERE agreed_choice IS NOT NULL")

@@ -55,7 +55,7 @@ def test_status_shows_lag_watermarks_runs_and_holds(cli_world: CliWorld, call: C
     assert document.keys() == {
         "watermarks", "lag_seconds", "waiting", "unproven", "held", "dead", "challenges", "brakes",
         "last_runs", "budget", "polling", "unfinished_erasures", "window", "deaf_feeds", "ledger_head",
-        "overdue_seconds", "in_sync", "ready", "exit_code", "conditions",
+        "ledger_signature", "overdue_seconds", "in_sync", "ready", "exit_code", "conditions",
     }  # fmt: skip
     assert document["held"] == 1
     assert document["window"] == {"hours": 24, "raises": 0, "allowed": 10}

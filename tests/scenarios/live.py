@@ -126,7 +126,6 @@ class Plan:
     rate: float = 5.0  # calls a second to MyPreferences
     events: bool = False
     integration_token: str = ""
-    head_file: bool = False
     opt_ins_max: int | None = None  # how many opt-ins at once are no mass change
 
     @property
@@ -156,6 +155,7 @@ class Live:
         found = {
             "BRIDGE_DATABASE_URL": f"sqlite:///{self.folder / 'bridge.db'}",
             "BRIDGE_MAPPING": str(self.folder / "mapping.toml"),
+            "BRIDGE_LEDGER_HEAD_FILE": str(self.folder / "head.json"),
             "BRIDGE_MYPREFERENCES__BASE_URL": f"{self.urls[MINE]}/Profiles/v4",
             "BRIDGE_MYPREFERENCES__ACCOUNT": self.mypreferences.config.account,
             "BRIDGE_MYPREFERENCES__USER_ID": BRIDGE_USER.user_id,
@@ -174,8 +174,6 @@ class Live:
         if self.plan.opt_ins_max is not None:
             found["BRIDGE_BRAKES__RAISES_MAX"] = str(self.plan.opt_ins_max)
             found["BRIDGE_BRAKES__BURST_MAX"] = str(self.plan.opt_ins_max)
-        if self.plan.head_file:
-            found["BRIDGE_LEDGER_HEAD_FILE"] = str(self.folder / "head.json")
         if self.plan.erasure_key:
             found["BRIDGE_ERASURE_KEY"] = self.plan.erasure_key
         if self.plan.segment:
@@ -239,8 +237,7 @@ class Live:
         text = file.read_text()
         assert old in text
         file.write_text(text.replace(old, new))
-        self.app.close()
-        self.app = self._app()
+        self.restart()
 
     # people
 

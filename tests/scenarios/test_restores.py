@@ -26,7 +26,7 @@ def mails(live: Live) -> tuple[int, int]:
 
 
 def put_back(live: Live, backup: Path) -> None:
-    """Somebody copies the file by hand."""
+    """An operator copies the file by hand."""
     live.app.close()
     file = live.folder / "bridge.db"
     for suffix in ("-wal", "-shm"):
@@ -70,7 +70,7 @@ class Episode:
 
 @pytest.fixture
 def episode(make: Make) -> Episode:
-    return Episode(make(resubscribe="challenge", head_file=True))
+    return Episode(make(resubscribe="challenge"))
 
 
 def test_an_older_state_db_put_back_is_noticed_by_the_head_file(episode: Episode) -> None:
@@ -106,11 +106,13 @@ def test_after_a_restore_nobody_is_asked_again_and_no_opt_in_is_taken_back_unsee
     make: Make, noticed: str
 ) -> None:
     by_file = noticed == "by the head file"
-    episode = Episode(make(resubscribe="challenge", head_file=by_file))
+    episode = Episode(make(resubscribe="challenge"))
     live = episode.live
     put_back(live, episode.backup)
     if by_file:
         live.run()
+    else:
+        (live.folder / "head.json").unlink()
     accept(live)
     report = live.run()
     assert report.swept

@@ -1,5 +1,5 @@
 """Agreements are in the ledger: whatever else than the bridge changes them is found. Heads kept elsewhere
-tell of a ledger that was cut, rewritten or replaced by an older one."""
+show a ledger that was cut, rewritten or replaced by an older one."""
 
 from __future__ import annotations
 
