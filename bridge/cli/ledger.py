@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from bridge.store import LedgerHead
 
 _NO_KEY = (
-    "No BRIDGE_ERASURE_KEY is set: a process that can write to the state DB can also make a ledger that fits. "
-    "Set it, or keep heads elsewhere."
+    "No BRIDGE_ERASURE_KEY is set: a process that can write to the state DB can also make a ledger that fits."
+    " Set it, or keep heads elsewhere."
 )
 
 

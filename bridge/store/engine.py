@@ -206,8 +206,8 @@ class UnitOfWork:
             self._save_newest(conn)
 
     def require_file(self) -> None:
-        """Raises StateDbReplaced where the file that was opened is no longer the one at its path: what is written
-        to it would be gone with this process."""
+        """Raises StateDbReplaced where the file that was opened is no longer the one at its path: what is
+        written to it would be gone with this process."""
         if self._file is None or self._path is None or _identity(self._path) == self._file:
             return
         what = "is another file than was opened" if self._path.exists() else "is gone"
