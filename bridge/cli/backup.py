@@ -124,10 +124,11 @@ def restored(
     Before that nobody is opted in. What was found, who accepted it and why stay in the ledger.
     """
     from bridge.engine.ledger_guard import RESTORED, note_lost_period
+    from bridge.engine.sync_facts import ledger_problems
 
     settings = settings_from(config, database_url)
     with opened(settings) as store:
-        found = store.facts.ledger_problem
+        found = next(iter(ledger_problems(store)), None)
         if found is not None:
             note(StatusMark.WARN, found, stderr=True)
         if not confirmed("Accept the state DB as it is?", yes=yes):
@@ -136,6 +137,9 @@ def restored(
             note_lost_period(store)
         found = store.ledger.accept(author(why))
         store.facts.sweep_due = RESTORED
+        unpublished = store.ledger.publish()
+    if unpublished is not None:
+        note(StatusMark.WARN, f"{unpublished}.", stderr=True)
     if json:
         print_json({"accepted": found})
         return 0

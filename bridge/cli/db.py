@@ -178,10 +178,11 @@ def opened(settings: Settings) -> Iterator[Store]:
 def checked(store: Store) -> Iterator[None]:
     """Check the head of the ledger before something is written, and publish it after."""
     from bridge.engine.ledger_guard import check_head
+    from bridge.engine.sync_facts import ledger_problems
 
     check_head(store)
     yield
-    if store.facts.ledger_problem is None and (why := store.ledger.publish()):
+    if not ledger_problems(store) and (why := store.ledger.publish()):
         note(StatusMark.WARN, why, stderr=True)
 
 

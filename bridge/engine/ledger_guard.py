@@ -9,6 +9,7 @@ from bridge.core.clocks import LostPeriod
 from bridge.core.ledger import WAY_OUT, LedgerFault, LedgerTrouble
 from bridge.core.store_port import StorePort
 from bridge.engine.context import RunContext
+from bridge.engine.sync_facts import ledger_problems
 
 VERIFY_EVERY = timedelta(days=1)
 RESTORED = "the state DB was restored"
@@ -18,10 +19,10 @@ def check_head(state: StorePort) -> None:
     """Note what is wrong with the last entry or the head file, before anything is added. Where nothing is,
     the head is published: signed, if there is a key now."""
     trouble = state.ledger.trouble()
-    if trouble is not None:
-        note_trouble(state, trouble)
-    elif state.facts.ledger_problem is None:
+    if trouble is None and state.facts.ledger_problem is None:
         state.ledger.publish()
+    elif trouble is not None and trouble.fault is not LedgerFault.UNREADABLE:
+        note_trouble(state, trouble)
 
 
 def note_trouble(state: StorePort, trouble: LedgerTrouble) -> None:
@@ -44,7 +45,7 @@ def note_lost_period(state: StorePort) -> None:
 def distrust_ledger(run: RunContext, *, swept: bool = True) -> None:
     """While what was found is not accepted, nobody is opted in; nor is anybody after a restore until
     everybody was read, where this run does not do that (`swept` False)."""
-    problem = run.state.facts.ledger_problem
+    problem = next(iter(ledger_problems(run.state)), None)
     if problem is not None:
         problem = f"{problem} {WAY_OUT}"
     elif not swept and run.state.facts.sweep_due == RESTORED:
@@ -70,5 +71,5 @@ def verify_if_due(run: RunContext) -> None:
 
 def publish_head(run: RunContext) -> None:
     """Write the head file, unless it is what tells that something is wrong."""
-    if run.state.facts.ledger_problem is None and (why := run.state.ledger.publish()):
+    if not ledger_problems(run.state) and (why := run.state.ledger.publish()):
         run.health.warn(why)

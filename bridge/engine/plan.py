@@ -79,6 +79,7 @@ def make_plan(
     with closing(RunContext(services, RunKind.PLAN)) as run:
         plan = Plan(run.id, run.mapping.digest, run.clock(), name=name)
         require_same_account(run.state, run.readers, run.health)
+        distrust_ledger(run)
         read = read_sides(run, options or RunOptions(), dry=True)
         plan.brakes = list(read.weighed.brakes.reasons)
         _fill(run, plan, read.decider)

@@ -72,7 +72,7 @@ def found_in_state(state: StorePort) -> list[SyncProblem]:
     counts, facts = state.cells.counts(), state.facts
     return ordered(
         [
-            *named(Condition.LEDGER, _ledger_problem(state)),
+            *named(Condition.LEDGER, ledger_problems(state)),
             *([SyncProblem(Condition.FIRST_RUN)] if facts.first_run_completed is None else []),
             *named(Condition.DEAF_FEED, facts.deaf_feeds or ()),
             *counted(
@@ -89,7 +89,7 @@ def found_in_state(state: StorePort) -> list[SyncProblem]:
     )
 
 
-def _ledger_problem(state: StorePort) -> Sequence[str]:
+def ledger_problems(state: StorePort) -> Sequence[str]:
     """What a run found wrong with the ledger, or what its head shows now."""
     if (noted := state.facts.ledger_problem) is not None:
         return (noted,)

@@ -136,8 +136,19 @@ def _verify_agreements(conn: sa.Connection, entry: Row) -> int:
 # the head
 
 
-def trouble_at_head(conn: sa.Connection, file: Path | None) -> LedgerTrouble | None:
-    """What is wrong with the last entry and the head file, at the cost of a few rows."""
+def read_head(file: Path | None) -> str | None:
+    """The content of the head file; None where there is none yet. Read it before the transaction in which it
+    is checked: it is written after the entries that it names."""
+    try:
+        return None if file is None else file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return ""
+
+
+def trouble_at_head(conn: sa.Connection, file: Path | None, content: str | None) -> LedgerTrouble | None:
+    """What is wrong with the last entry, or shows in the head file's content, at the cost of a few rows."""
     head, last = conn.execute(HEAD).one_or_none(), ledger.last_entry(conn)
     try:
         if head is None:
@@ -147,20 +158,17 @@ def trouble_at_head(conn: sa.Connection, file: Path | None) -> LedgerTrouble | N
         _verify_signature(key_in(conn), head)
     except LedgerBroken as broken:
         return LedgerTrouble(LedgerFault.BROKEN, broken.what)
-    return None if file is None else _trouble_in_file(conn, file)
+    return None if file is None or content is None else _trouble_in_file(conn, file, content)
 
 
-def _trouble_in_file(conn: sa.Connection, file: Path) -> LedgerTrouble | None:
-    """What the head file, if there is one, tells about the state DB."""
+def _trouble_in_file(conn: sa.Connection, file: Path, content: str) -> LedgerTrouble | None:
+    """What the head file tells about the state DB."""
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        told = json.loads(content)
         kept = LedgerHead(int(told["entries"]), str(told["hash"]))
         signature, key_id, at = told["signature"], told["key"], str(told["at"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why = f"The head file {file} cannot be read ({type(error).__name__})."
-        return LedgerTrouble(LedgerFault.BROKEN, why)
+    except (ValueError, KeyError, TypeError):
+        return LedgerTrouble(LedgerFault.UNREADABLE, f"The head file {file} cannot be read.")
     key, head = key_in(conn), conn.execute(HEAD).one()
     must = key_id is not None or head.key_id is not None  # else it may be from before there was a key
     if must and (key_id != key.id or not key.is_signed(str(kept), signature)):

@@ -47,8 +47,9 @@ class LedgerStore:
 
     def trouble(self, *, whole: bool = False) -> LedgerTrouble | None:
         """What is wrong with the last entry and the head file, or with the whole ledger."""
+        told = ledger_check.read_head(self._file)
         with self._unit.read() as conn:
-            found = ledger_check.trouble_at_head(conn, self._file)
+            found = ledger_check.trouble_at_head(conn, self._file, told)
             if found is None and whole:
                 try:
                     ledger_check.verify(conn)

@@ -170,3 +170,15 @@ def test_each_run_reports_and_publishes_the_head(episode: Episode) -> None:
     assert live.app.store.ledger.signature() == signature
     assert str(live.app.store.ledger.head()) == f"{number}:{digest}"
     assert f'"entries": {number}' in (live.folder / "head.json").read_text()
+
+
+def test_a_head_file_that_cannot_be_read_stops_opt_ins_until_it_can(episode: Episode) -> None:
+    live, file = episode.live, episode.live.folder / "head.json"
+    told = file.read_text()
+    file.write_text("{")
+    live.say(MINE, episode.cy, NEWS, OUT)
+    assert Condition.LEDGER in episode.conditions(live.run())
+    assert live.shows(episode.cy) == (OUT, OUT)
+    assert file.read_text() == "{"
+    file.write_text(told)
+    assert Condition.LEDGER not in episode.conditions(live.run())

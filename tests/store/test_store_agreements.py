@@ -277,11 +277,16 @@ def test_another_whole_ledger_is_noticed(published: tuple[Store, Path]) -> None:
 def test_a_head_file_that_was_edited_is_noticed(published: tuple[Store, Path]) -> None:
     store, file = published
     told = json.loads(file.read_text(encoding="utf-8"))
-    for text in ("{", "[]", json.dumps(told | {"entries": 2, "signature": "x", "key": "0" * 16})):
+    forged = json.dumps(told | {"entries": 2, "signature": "x", "key": "0" * 16})
+    for text, fault in {
+        "{": LedgerFault.UNREADABLE,
+        "[]": LedgerFault.UNREADABLE,
+        forged: LedgerFault.BROKEN,
+    }.items():
         file.write_text(text, encoding="utf-8")
         found = store.ledger.trouble()
         assert found is not None
-        assert found.fault is LedgerFault.BROKEN
+        assert found.fault is fault
 
 
 def test_a_head_file_that_cannot_be_written_is_said(state_url: str, clock: Clock, tmp_path: Path) -> None:
