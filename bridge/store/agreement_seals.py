@@ -117,7 +117,7 @@ def settled_entry(
         rows = total.count
     else:
         total = _total_in(last).plus(moved)
-    return LedgerEntry(SETTLED, {"changed": rows, **_shown(total), "key": key.id})
+    return _entry(rows, total, key=key.id)
 
 
 def is_settled_total(conn: sa.Connection, body: Mapping[str, Any], key: LedgerKey) -> tuple[bool, int]:
@@ -138,7 +138,6 @@ def _sum(key: LedgerKey, rows: Iterable[Mapping[Any, Any]]) -> AgreementTotal:
 
 def _text(key: CellKey, agreement: Agreement, stored_at: datetime | None) -> str:
     """All that is stored of an agreement, unambiguously."""
-    versions = [agreement.versions.get(side) for side in VERSIONS]
     return repr(
         (
             int(key[0]),
@@ -147,7 +146,7 @@ def _text(key: CellKey, agreement: Agreement, stored_at: datetime | None) -> str
             _micros(agreement.at),
             str(agreement.rule),
             _micros(agreement.decided_at),
-            versions,
+            list(map(agreement.versions.get, VERSIONS)),
             list(agreement.frequencies),
             None if stored_at is None else _micros(stored_at),
         )
@@ -159,12 +158,10 @@ def _micros(at: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _entry(changed: int, moved: AgreementTotal) -> LedgerEntry:
-    return LedgerEntry(SETTLED, {"changed": changed, **_shown(moved)})
-
-
-def _shown(total: AgreementTotal) -> dict[str, Any]:
-    return {"agreements": total.count, "digest": f"{total.digest:064x}"}
+def _entry(changed: int, total: AgreementTotal, **more: str | None) -> LedgerEntry:
+    """An entry that holds a total, or what moves it."""
+    body = {"changed": changed, "agreements": total.count, "digest": f"{total.digest:064x}"}
+    return LedgerEntry(SETTLED, body | more)
 
 
 def _total_in(body: Mapping[str, Any]) -> AgreementTotal:

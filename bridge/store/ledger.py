@@ -62,14 +62,16 @@ def append(conn: sa.Connection, run: RunId | None, entries: Sequence[LedgerEntry
         return
     head = lock(conn)
     seq, previous, settled = head.seq, head.hash, head.settled
-    moves = [entry for entry in entries if entry.kind == SETTLED]
+    plain: list[LedgerEntry] = []
+    moves: list[LedgerEntry] = []
+    for entry in entries:
+        (moves if entry.kind == SETTLED else plain).append(entry)
     if moves:
         last = entry_at(conn, settled)
-        total = settled_entry(conn, moves, None if last is None else json.loads(last["body"]))
-        entries = [*(entry for entry in entries if entry.kind != SETTLED), total]
-        settled = seq + len(entries)
+        plain.append(settled_entry(conn, moves, None if last is None else json.loads(last["body"])))
+        settled = seq + len(plain)
     rows: list[dict[str, Any]] = []
-    for entry in entries:
+    for entry in plain:
         seq += 1
         row: dict[str, Any] = {
             "seq": seq,
