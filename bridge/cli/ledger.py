@@ -11,7 +11,8 @@ import typer
 
 from bridge.cli.options import Config, DatabaseUrl, Json, settings_from
 from bridge.cli.output import StatusMark, note, plural, print_json
-from bridge.core.errors import ConfigError
+from bridge.core.errors import BridgeError, ConfigError
+from bridge.core.ledger import WAY_OUT
 
 if TYPE_CHECKING:
     from bridge.store import LedgerHead
@@ -44,6 +45,11 @@ def verify(
     from bridge.store import LedgerBroken
 
     with reading(settings_from(config, database_url)) as store:
+        if (trouble := store.ledger.trouble()) is not None:
+            if not json:
+                raise BridgeError(trouble.text, hint=WAY_OUT)
+            print_json({"ok": False, "broken_at": None, "why": trouble.text})
+            return BridgeError.exit_code
         try:
             found, newest = store.ledger.verify(kept), store.ledger.head()
             keyed = store.ledger.signature() is not None

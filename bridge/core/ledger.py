@@ -82,6 +82,7 @@ class LedgerFault(StrEnum):
 
     BROKEN = "broken"  # entries or agreements are not what was written
     ROLLED_BACK = "rolled_back"  # they are, but newer ones that existed are not there
+    OTHER_KEY = "other_key"  # it was signed with another key: nobody can tell while that is not set
     UNREADABLE = "unreadable"  # the head file cannot be read: nobody knows
 
 

@@ -21,13 +21,15 @@ def check_head(state: StorePort) -> None:
     trouble = state.ledger.trouble()
     if trouble is None and state.facts.ledger_problem is None:
         state.ledger.publish()
-    elif trouble is not None and trouble.fault is not LedgerFault.UNREADABLE:
+    elif trouble is not None:
         note_trouble(state, trouble)
 
 
 def note_trouble(state: StorePort, trouble: LedgerTrouble) -> None:
     """Keep it until an operator accepts it. Of the time that an older copy knows nothing about, some rules of
     the decision take account; everybody is read before anybody is opted in."""
+    if trouble.fault not in (LedgerFault.BROKEN, LedgerFault.ROLLED_BACK):
+        return  # it lasts as long as a key or a file is missing
     is_new = state.facts.ledger_problem is None
     state.ledger.note_trouble(trouble)
     if is_new and trouble.fault is LedgerFault.ROLLED_BACK:

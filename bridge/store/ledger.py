@@ -16,7 +16,7 @@ import rfc8785
 import sqlalchemy as sa
 
 from bridge.core.errors import BridgeError
-from bridge.core.ledger import SETTLED, WAY_OUT, LedgerHead
+from bridge.core.ledger import SETTLED, WAY_OUT, LedgerFault, LedgerHead
 from bridge.core.model import RunId
 from bridge.core.store_values import LedgerEntry
 from bridge.store import tables as t
@@ -44,10 +44,11 @@ _PAGE = sa.select(t.ledger).where(_l.seq > sa.bindparam("after")).order_by(_l.se
 class LedgerBroken(BridgeError):
     """The ledger is not what was written. `seq` is the first entry at which that shows."""
 
-    def __init__(self, seq: int, why: str) -> None:
+    def __init__(self, seq: int, why: str, fault: LedgerFault = LedgerFault.BROKEN) -> None:
         super().__init__(f"The ledger is broken at entry {seq}: {why}.", hint=WAY_OUT)
         self.seq = seq
         self.why = why
+        self.fault = fault
 
 
 def lock(conn: sa.Connection) -> sa.Row[Any]:
@@ -86,13 +87,18 @@ def append(conn: sa.Connection, run: RunId | None, entries: Sequence[LedgerEntry
         previous = row["hash"] = _hash(row)
         rows.append(row)
     conn.execute(_ADD, rows)
-    _set_head(conn, LedgerHead(seq, previous), settled)
+    _set_head(conn, LedgerHead(seq, previous), settled, head.key_id)
 
 
-def _set_head(conn: sa.Connection, head: LedgerHead, settled: int) -> None:
+def _set_head(conn: sa.Connection, head: LedgerHead, settled: int, key_id: str | None = None) -> None:
+    """Without its key a head stays unsigned, and names that key still."""
     key = key_in(conn)
     values = {"seq": head.seq, "hash": head.hash, "settled": settled}
-    signed = {"key_id": key.id, "signature": key.sign(str(head))}
+    is_mine = key_id in (None, key.id)
+    signed = {
+        "key_id": key.id if is_mine else key_id,
+        "signature": key.sign(str(head)) if is_mine else None,
+    }
     if not conn.execute(_SET_HEAD, values | signed).rowcount:
         conn.execute(_ADD_HEAD, {"id": 1, **values, **signed})
 

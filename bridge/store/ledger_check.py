@@ -91,10 +91,10 @@ def _verify_head(conn: sa.Connection, last: LedgerHead, settled: int) -> None:
 
 
 def _verify_signature(key: LedgerKey, head: sa.Row[Any]) -> None:
-    if head.key_id is None:  # from before there was a key
+    if head.key_id not in (None, key.id):
+        raise LedgerBroken(head.seq, _OTHER_KEY, LedgerFault.OTHER_KEY)
+    if head.signature is None:  # from a time without the key
         return
-    if head.key_id != key.id:
-        raise LedgerBroken(head.seq, _OTHER_KEY)
     if not key.is_signed(f"{head.seq}:{head.hash}", head.signature):
         raise LedgerBroken(head.seq, "the signature of the last entry is not that of this bridge")
 
@@ -119,7 +119,8 @@ def _verify_entry(row: Row, expected: int, previous: str) -> None:
 def _verify_agreements(conn: sa.Connection, entry: Row) -> int:
     body, key = json.loads(entry["body"]), key_in(conn)
     if body["key"] not in (None, key.id):
-        raise LedgerBroken(entry["seq"], "its total was made with another BRIDGE_ERASURE_KEY than is set")
+        why = "its total was made with another BRIDGE_ERASURE_KEY than is set"
+        raise LedgerBroken(entry["seq"], why, LedgerFault.OTHER_KEY)
     fits, count = is_settled_total(conn, body, key)
     if not fits:
         told = (
@@ -157,7 +158,7 @@ def trouble_at_head(conn: sa.Connection, file: Path | None, content: str | None)
             raise LedgerBroken(head.seq, "it is not the last entry that is there")
         _verify_signature(key_in(conn), head)
     except LedgerBroken as broken:
-        return LedgerTrouble(LedgerFault.BROKEN, broken.what)
+        return LedgerTrouble(broken.fault, broken.what)
     return None if file is None or content is None else _trouble_in_file(conn, file, content)
 
 
@@ -170,11 +171,10 @@ def _trouble_in_file(conn: sa.Connection, file: Path, content: str) -> LedgerTro
     except (ValueError, KeyError, TypeError):
         return LedgerTrouble(LedgerFault.UNREADABLE, f"The head file {file} cannot be read.")
     key, head = key_in(conn), conn.execute(HEAD).one()
-    must = key_id is not None or head.key_id is not None  # else it may be from before there was a key
+    must = key_id is not None or head.signature is not None  # else it may be from before there was a key
     if must and (key_id != key.id or not key.is_signed(str(kept), signature)):
-        return LedgerTrouble(
-            LedgerFault.BROKEN, f"The head file {file} is not signed with this BRIDGE_ERASURE_KEY."
-        )
+        fault = LedgerFault.OTHER_KEY if key_id not in (None, key.id) else LedgerFault.BROKEN
+        return LedgerTrouble(fault, f"The head file {file} is not signed with this BRIDGE_ERASURE_KEY.")
     row = ledger.entry_at(conn, kept.seq)
     if kept.seq == 0 or (row is not None and row["hash"] == kept.hash):
         return None

@@ -54,7 +54,7 @@ class LedgerStore:
                 try:
                     ledger_check.verify(conn)
                 except LedgerBroken as broken:
-                    return LedgerTrouble(LedgerFault.BROKEN, broken.what)
+                    return LedgerTrouble(broken.fault, broken.what)
             return found
 
     def note_trouble(self, trouble: LedgerTrouble) -> None:
@@ -102,7 +102,7 @@ class LedgerStore:
         with self._unit.write() as conn:
             facts, now = facts_in(conn), self._unit.clock()
             found = facts.ledger_problem or (None if broken is None else broken.text)
-            if broken is not None and broken.fault is LedgerFault.BROKEN:
+            if broken is not None and broken.fault in (LedgerFault.BROKEN, LedgerFault.OTHER_KEY):
                 ledger.repair_head(conn)
             body = {"by": author.by, "note": author.note, "found": found}
             ledger.append(conn, None, [LedgerEntry("accepted", body), RESEAL], now)

@@ -166,6 +166,8 @@ def test_an_older_file_put_back_is_told_alike_and_can_be_accepted(
     assert call("reconcile").code == 0
     shutil.copy(tmp_path / "copy.db", tmp_path / "bridge.db")
     assert call("status").code == 4  # before any run
+    assert "went back" in call("ledger", "verify").err
+    assert call("ledger", "verify", "--json").json["ok"] is False
     run = call("reconcile")
     assert run.code == 4
     assert "bridge db restored" in words(run.out)

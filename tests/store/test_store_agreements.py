@@ -16,6 +16,7 @@ from bridge.core.ledger import LedgerFault, LedgerHead, LedgerKey
 from bridge.core.model import Choice, RunId
 from bridge.core.store_values import LedgerEntry, Settlement, TopicReset
 from bridge.store import LedgerBroken, Store
+from bridge.store.ledger import NOTHING
 from tests.store.helpers import (
     ANN,
     BOB,
@@ -157,6 +158,21 @@ def test_a_key_that_comes_later_seals_everything_at_the_next_change(state_url: s
         without.ledger.verify()
 
 
+def test_agreements_of_earlier_versions_are_sealed_at_the_next_change(sealed: Store, clock: Clock) -> None:
+    empty = f"seq = 0, hash = '{NOTHING}', settled = 0, key_id = NULL, signature = NULL"
+    with sealed._unit.engine.begin() as conn:
+        for one in (
+            *UNGUARD[conn.dialect.name],
+            "DELETE FROM ledger",
+            f"UPDATE ledger_head SET {empty}",  # noqa: S608
+        ):
+            conn.exec_driver_sql(one)
+    assert sealed.ledger.verify().agreements == 0
+    clock.tick(60)
+    settle(sealed, begun(sealed), IN)
+    assert sealed.ledger.verify().agreements == 2
+
+
 def test_a_total_and_a_head_made_without_the_key_are_found(state_url: str, clock: Clock) -> None:
     """Who can write to the state DB, but has no key, can make a chain that fits, and no signature."""
     with Store.open(state_url, clock, erasing=SECRET) as store:
@@ -277,11 +293,13 @@ def test_another_whole_ledger_is_noticed(published: tuple[Store, Path]) -> None:
 def test_a_head_file_that_was_edited_is_noticed(published: tuple[Store, Path]) -> None:
     store, file = published
     told = json.loads(file.read_text(encoding="utf-8"))
-    forged = json.dumps(told | {"entries": 2, "signature": "x", "key": "0" * 16})
+    forged = json.dumps(told | {"entries": 2, "signature": "x"})
+    another = json.dumps(told | {"signature": "x", "key": "0" * 16})
     for text, fault in {
         "{": LedgerFault.UNREADABLE,
         "[]": LedgerFault.UNREADABLE,
-        forged: LedgerFault.BROKEN,
+        another: LedgerFault.OTHER_KEY,
+        **({} if told["key"] is None else {forged: LedgerFault.BROKEN}),
     }.items():
         file.write_text(text, encoding="utf-8")
         found = store.ledger.trouble()
@@ -310,3 +328,33 @@ def test_the_index_of_settled_entries_serves_their_search(store: Store) -> None:
             query = "SELECT * FROM ledger WHERE kind = 'settled' AND at = 5 ORDER BY seq DESC LIMIT 1"
             plan = conn.execute(sa.text(f"EXPLAIN QUERY PLAN {query}")).all()
             assert "ix_ledger_settled" in str(plan)
+
+
+def test_while_another_key_is_set_nobody_can_tell_and_with_the_right_one_all_is_well(
+    state_url: str, clock: Clock
+) -> None:
+    with Store.open(state_url, clock, erasing=SECRET) as store:
+        settle(store, begun(store))
+    other = ErasureSettings(ErasureKey("another-secret-of-the-tests"))
+    with Store.open(state_url, clock, erasing=other) as store:
+        for _ in range(2):  # what is added meanwhile changes nothing
+            found = store.ledger.trouble()
+            assert found is not None
+            assert found.fault is LedgerFault.OTHER_KEY
+            clock.tick(60)
+            settle(store, begun(store), IN)
+    with Store.open(state_url, clock, erasing=SECRET) as store:
+        assert store.ledger.trouble() is None
+        clock.tick(60)
+        settle(store, begun(store))
+        assert store.ledger.verify().agreements == 2
+        assert store.ledger.signature() is not None
+
+
+def test_an_operator_accepts_another_key(state_url: str, clock: Clock) -> None:
+    with Store.open(state_url, clock, erasing=SECRET) as store:
+        settle(store, begun(store))
+    with Store.open(state_url, clock, erasing=ErasureSettings(ErasureKey("another-secret"))) as store:
+        store.ledger.accept(Operator("ann", "the key was lost"))
+        assert store.ledger.trouble(whole=True) is None
+        assert store.ledger.verify().agreements == 2
