@@ -18,7 +18,7 @@ from bridge.core.merge_observation import CellKey
 from bridge.core.model import Agreement, Cell
 from bridge.core.store_values import LedgerEntry
 from bridge.store import tables as t
-from bridge.store.columns import AGREED, EPOCH, VERSIONS, agreement_in
+from bridge.store.columns import AGREED, VERSIONS, agreement_in
 from bridge.store.statements import SIZE
 
 _KEY = "bridge_ledger_key"
@@ -143,19 +143,14 @@ def _text(key: CellKey, agreement: Agreement, stored_at: datetime | None) -> str
             int(key[0]),
             str(key[1]),
             agreement.choice.value,
-            _micros(agreement.at),
+            agreement.at.timestamp(),
             str(agreement.rule),
-            _micros(agreement.decided_at),
+            agreement.decided_at.timestamp(),
             list(map(agreement.versions.get, VERSIONS)),
             list(agreement.frequencies),
-            None if stored_at is None else _micros(stored_at),
+            None if stored_at is None else stored_at.timestamp(),
         )
     )
-
-
-def _micros(at: datetime) -> int:
-    since = at - EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _entry(changed: int, total: AgreementTotal, **more: str | None) -> LedgerEntry:

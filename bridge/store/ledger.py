@@ -61,7 +61,7 @@ def append(conn: sa.Connection, run: RunId | None, entries: Sequence[LedgerEntry
     becomes one entry, the last."""
     if not entries:
         return
-    head = lock(conn)
+    head = conn.execute(_LOCK).one()
     seq, previous, settled = head.seq, head.hash, head.settled
     plain: list[LedgerEntry] = []
     moves: list[LedgerEntry] = []
