@@ -314,7 +314,7 @@ def _raise(topic: Topic, cell: Cell, source: Side, now: DecisionContext) -> Deci
         case Evidence():
             return _raise_on(topic, cell, found, now, Rule.NEWER_OPT_IN)
         case EvidenceProblem.NEEDS_DATE if (
-            now.is_first_run(topic) and floor is None and not is_approved(cell, now)
+            now.is_first_run(topic) and floor is None and not is_approved(cell, source.other, now)
         ):
             return Held(Rule.FIRST_RUN)  # it would be held whatever its date: no call is spent on finding it
         case EvidenceProblem.NEEDS_DATE:

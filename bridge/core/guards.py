@@ -89,7 +89,7 @@ def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Decisi
     if cell.seen[write.side].undated:  # a listing cannot tell silence from a refusal
         return Wait(Rule.NEEDS_DATE, (write.side,))
     if is_from_before(cell, write, now):
-        if not is_approved(cell, now):
+        if not is_approved(cell, write.side, now):
             return Held(Rule.FIRST_RUN, (write,))
     elif _in_opt_in_burst(cell, write, now) and not cell.is_released(Rule.BURST):
         return Held(Rule.BURST, (write,))
@@ -188,12 +188,15 @@ def is_outdated(write: Raise | Adjustment, seen: Observation | None) -> bool:
     return seen.changed_at >= write.evidence.changed_at
 
 
-def is_approved(cell: Cell, now: DecisionContext) -> bool:
-    """Whether an operator approved an opt-in from before the bridge: this one, or all not dismissed."""
+def is_approved(cell: Cell, target: Side, now: DecisionContext) -> bool:
+    """Whether an operator approved an opt-in from before the bridge: this one, or all not dismissed. An
+    answer is about the side that was shown with it, where any was."""
     hold = cell.hold
-    if hold is not None and hold.reason == Rule.FIRST_RUN and hold.state is not HoldState.OPEN:
-        return hold.state is HoldState.RELEASED
-    return now.raises_approved
+    if hold is None or hold.reason != Rule.FIRST_RUN or hold.state is HoldState.OPEN:
+        return now.raises_approved
+    if hold.opts_in and target not in hold.opts_in:
+        return now.raises_approved
+    return hold.state is HoldState.RELEASED
 
 
 def _needs_operator(topic: Topic, write: Raise | Adjustment) -> bool:

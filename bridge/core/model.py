@@ -167,7 +167,7 @@ class StandingHold:
     ground: str
     state: HoldState
     answered_at: datetime | None = field(default=None, compare=False)
-    opts_in: bool = False  # it proposes an opt-in, or to change a frequency
+    opts_in: frozenset[Side] = frozenset()  # where it proposes an opt-in, or to change a frequency
 
     def answered_since(self, began: datetime | None) -> bool:
         """Whether an operator answered it since that moment; not where that is unknown."""

@@ -164,7 +164,7 @@ class _Surroundings:
 
 def standing_hold(row: sa.Row[Any]) -> StandingHold:
     """The hold that a row of `holds` is."""
-    opts_in = any(write["kind"] != "withdrawal" for write in row.proposed)
+    opts_in = frozenset(Side(write["side"]) for write in row.proposed if write["kind"] != "withdrawal")
     return StandingHold(row.reason, row.ground, HoldState(row.state), row.answered_at, opts_in)
 
 

@@ -155,6 +155,24 @@ def test_an_opt_in_that_was_refused_keeps_back_no_opt_out(world: World, answer: 
     assert world.shows(ADA) == (OUT, OUT)
 
 
+def test_the_release_of_an_older_opt_in_is_about_the_side_that_was_shown(world: World) -> None:
+    """Before the release is carried out the opt-in is gone from its own side, and one as old shows at the
+    other."""
+    month = world.now - timedelta(days=30)
+    world.say(MINE, ADA, NEWS, IN, at=month)
+    world.say(THEIRS, ADA, NEWS, UNSET)
+    world.started()
+    (hold,) = world.store.holds.page(reason=Rule.FIRST_RUN)
+    assert [write["side"] for write in hold.proposed] == [THEIRS]
+    world.store.holds.release([hold.id])
+    world.say(MINE, ADA, NEWS, UNSET)
+    world.say(THEIRS, ADA, NEWS, IN, at=month)
+    world.run()
+    assert world.shows(ADA) == (UNSET, IN)
+    (again,) = world.store.holds.page(reason=Rule.FIRST_RUN)
+    assert [write["side"] for write in again.proposed] == [MINE]
+
+
 # whose clock dates what was said
 
 
