@@ -143,8 +143,8 @@ def is_taken(settings: Settings) -> str:
 
 @contextmanager
 def private_copy(settings: Settings) -> Iterator[Settings]:
-    """The settings with a copy of the state DB, which is removed at the end. The key of erasure markers goes
-    with it."""
+    """The settings with a copy of the state DB, or with an empty one where there is none, which is removed at
+    the end: a dry run stores nothing. The key of erasure markers goes with it."""
     import shutil
     import tempfile
 

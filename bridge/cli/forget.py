@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.db import in_turn, reading, writing
+from bridge.cli.db import in_turn, private_copy, reading, writing
 from bridge.cli.options import (
     Config,
     DatabaseUrl,
@@ -205,7 +206,11 @@ def _erase_everywhere(request: _Request, *, dry_run: bool) -> int:
     from bridge.engine.erase import PersonEraser
 
     settings, addresses = request.settings, request.addresses
-    with App(settings) as app, show_progress() as progress:
+    with (
+        private_copy(settings) if dry_run else nullcontext(settings) as used,
+        App(used) as app,
+        show_progress() as progress,
+    ):
         if not dry_run:
             _require_key(app)
         eraser = PersonEraser(app.services(progress=progress), app.store, app.erasers)
@@ -250,7 +255,7 @@ def _erase_here(request: _Request, *, dry_run: bool) -> int:
     from bridge.engine.erase import erase_local, preview_local
 
     settings, addresses = request.settings, request.addresses
-    with App(settings) as app:
+    with private_copy(settings) if dry_run else nullcontext(settings) as used, App(used) as app:
         if not dry_run:
             _require_key(app)
         previews = {address: preview_local(app.store, address) for address in addresses}

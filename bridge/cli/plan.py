@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json as jsonlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,7 +83,7 @@ def plan(
 ) -> int:
     """Show what a run would send, and why. Sends nothing.
 
-    Agreements in the state DB stay unchanged too."""
+    Nothing is stored either; with --out, only what `bridge apply` needs."""
     from bridge.engine.run import RunOptions
 
     require_one_format(json=json, csv=csv)
@@ -117,29 +117,40 @@ def run_plan(
 
 
 def _make(settings: Settings, options: RunOptions, out: Path | None, name: Callable[[str], str]) -> Plan:
-    """Plan on the state DB; while another process writes to it, or where it cannot be written, on a private
-    copy, from which no plan can be saved."""
+    """Plan on a private copy of the state DB, so that nothing is stored. With `out`, the state DB takes over
+    what the plan needs, and nobody may write to it meanwhile."""
     from bridge.app import App
     from bridge.cli.db import is_taken, private_copy, writing
     from bridge.cli.output import show_progress
     from bridge.engine.plan import make_plan
+    from bridge.engine.scopes import topics_to_keep
 
     with ExitStack() as opened:
-        if holder := is_taken(settings):
-            if out is not None:
+        beats: list[Callable[[], None]] = []
+        kept: App | None = None
+        if out is not None:
+            if holder := is_taken(settings):
                 raise ConfigError(
                     f"No plan can be saved while {holder} the state DB.",
                     hint="Stop it first, or leave --out away: a plan alone is made beside it.",
                 )
-            note(StatusMark.NEXT, f"Planning on a copy: {holder} the state DB.", stderr=True)
-            settings = opened.enter_context(private_copy(settings))
-        app = opened.enter_context(App(settings))
-        heartbeat = opened.enter_context(writing(app.lease()))
+            kept = opened.enter_context(App(settings))
+            beats.append(opened.enter_context(writing(kept.lease())))
+        app = opened.enter_context(App(opened.enter_context(private_copy(settings))))
+        beats.append(opened.enter_context(writing(app.lease())))
         progress = opened.enter_context(show_progress())
-        made = make_plan(app.services(progress=progress, heartbeat=heartbeat), options, name=name)
-        if out is not None:
-            _save(out, made, app.store)
+        services = app.services(progress=progress, heartbeat=lambda: _beat(beats))
+        made = make_plan(services, options, name=name)
+        if out is not None and kept is not None:
+            people = {act["person"] for act in made.acts}
+            kept.store.keep_people(app.store, people, topics_to_keep(kept.store, app.mapping))
+            _save(out, made, kept.store)
     return made
+
+
+def _beat(heartbeats: Iterable[Callable[[], None]]) -> None:
+    for heartbeat in heartbeats:
+        heartbeat()
 
 
 def _csv_rows(made: Plan) -> Iterator[dict[str, Any]]:

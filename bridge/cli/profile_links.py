@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,12 +31,12 @@ def pin(
     Asks first. Nothing else of a contact changes, and no contact is created.
     """
     from bridge.app import App
-    from bridge.cli.db import writing
+    from bridge.cli.db import private_copy, writing
     from bridge.cli.output import show_progress
     from bridge.dotdigital.profile_links import certain
 
     settings = settings_from(config, database_url)
-    with App(settings) as app:
+    with private_copy(settings) if dry_run else nullcontext(settings) as used, App(used) as app:
         name = _identifier_name(app)
         with writing(app.lease()) as heartbeat, show_progress() as progress:
             linker = _linker(app, name)

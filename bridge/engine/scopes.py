@@ -116,6 +116,16 @@ def unapproved(state: StorePort, mapping: ConsentMapping, topics: Collection[Top
     }
 
 
+def topics_to_keep(state: StorePort, mapping: ConsentMapping) -> list[TopicId]:
+    """Those topics of a saved plan whose reads belong in this state DB: by what it was read for so far, they
+    are mapped to the same. In a new one it is noted what they are mapped to."""
+    now = {topic.id: names_of(topic) for topic in mapping.all}
+    known = state.facts.read_names
+    if known is None:
+        state.facts.read_names = known = now
+    return [topic for topic, names in now.items() if known.get(topic) == names]
+
+
 def _scopes_before(run: RunContext) -> dict[TopicId, Scope]:
     """The scopes where none are stored: in a new state DB, or one of an earlier version, which kept only the
     names of its topics."""

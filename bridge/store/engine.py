@@ -85,6 +85,11 @@ def file_of(url: str) -> Path | None:
     return sqlite_path(parsed) if parsed.get_backend_name() == "sqlite" else None
 
 
+def is_in_memory(url: str) -> bool:
+    """Whether a state DB lives in this process only."""
+    return _parsed(url).get_backend_name() == "sqlite" and file_of(url) is None
+
+
 _HINT = "Set BRIDGE_DATABASE_URL to sqlite:///FILE or postgresql://USER@HOST/DATABASE."
 
 

@@ -18,10 +18,10 @@ from bridge.core.clocks import Clock
 from bridge.core.erasure import ErasureSettings
 from bridge.core.errors import ConfigError, StateDbBusy, StateDbError
 from bridge.store import tables as t
-from bridge.store.engine import file_of, make_engine
+from bridge.store.engine import file_of, is_in_memory, make_engine
 from bridge.store.lease import is_gone, this_process
 from bridge.store.ledger_check import Verified
-from bridge.store.migrate import check, refuse_newer, upgrade
+from bridge.store.migrate import check, refuse_newer, require_current, state_of, upgrade
 from bridge.store.store import Store
 
 _ROWS = 1000  # copied at a time
@@ -30,15 +30,16 @@ _TURN = timedelta(minutes=2)
 
 
 def copy_state(url: str, target: Path) -> str:
-    """Copy the state DB into a new SQLite file, as it is at one moment, with no lease on it. Returns the
-    file's URL. Raises ConfigError where it cannot be read."""
+    """Copy the state DB into a new SQLite file, as it is at one moment, with no lease on it. Where
+    there is no state DB yet, the copy is a new one. Returns the file's URL. Raises ConfigError where it
+    cannot be read, and SchemaOutOfDate."""
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     source = file_of(url)
-    if source is None:
+    if source is not None and source.exists():
+        _copy_file(source, target)
+    elif source is None and not is_in_memory(url):
         upgrade(url_of(target))
         _copy_rows(url, url_of(target))
-    else:
-        _copy_file(source, target)
     return url_of(target)
 
 
@@ -67,6 +68,7 @@ def _copy_file(source: Path, target: Path) -> None:
 def _copy_rows(url: str, copied: str) -> None:
     reading, writing = make_engine(url, read_only=True), make_engine(copied)
     try:
+        require_current(state_of(reading))
         with (
             reading.connect().execution_options(isolation_level="REPEATABLE READ") as source,
             writing.begin() as target,

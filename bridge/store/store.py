@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -13,7 +13,8 @@ from bridge.core.clocks import Clock
 from bridge.core.erasure import ErasureSettings
 from bridge.core.facts import Facts
 from bridge.core.ledger import LedgerKey
-from bridge.store import migrate
+from bridge.core.model import PersonId, TopicId
+from bridge.store import migrate, planned_people
 from bridge.store.agreement_seals import use_key
 from bridge.store.approvals import ApprovalStore
 from bridge.store.attempts import AttemptStore
@@ -118,6 +119,14 @@ class Store:
             raise
         unit = UnitOfWork(engine, clock, read_only=True, server_clock=True)
         return cls(unit, erasing, head_file)
+
+    def keep_people(self, copied: Store, people: Collection[PersonId], topics: Collection[TopicId]) -> None:
+        """Take over from a private copy of this state DB what it knows of these people and topics. Nobody may
+        have written to this one since it was copied."""
+        with copied._unit.read() as source, self._unit.write() as target:
+            planned_people.keep_people(source, target, people, topics)
+        if (newest := copied._unit.clock.newest) is not None:
+            self._unit.clock.observe(newest)
 
     def require_writable(self) -> None:
         """Raises StateDbError where a PostgreSQL server answers that takes no writes, as a standby does."""
