@@ -25,6 +25,7 @@ PAGES_MAX = 20_000  # of one drain of a feed or a listing
 ROWS_MAX = 3_000_000  # of one drain of a feed
 ADDRESS_MAX = 254  # characters (RFC 5321, 4.5.3.1.3)
 ID_MAX = 64  # characters of a record's id
+CURSOR_MAX = 4096  # characters of the marker of a page
 WORD_MAX = 200  # characters of a status, a reason or a name that is kept
 NUMBER_MAX = 1e15  # of a header: an epoch in milliseconds fits in
 SECONDS_MAX = 86_400.0  # that a header may ask to wait
@@ -151,6 +152,11 @@ def address(value: object) -> str | None:
     while text and unicodedata.category(text[-1]) == _INVISIBLE:
         text = text[:-1].rstrip()
     return text if is_address(text) else None
+
+
+def is_cursor(text: str | None) -> bool:
+    """Whether a marker of a page can be kept, and sent back in a URL."""
+    return text is None or (len(text) <= CURSOR_MAX and text.isprintable())
 
 
 def is_id(text: str) -> bool:

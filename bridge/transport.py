@@ -154,9 +154,8 @@ class Transport:
         """Send up to `tries` times. Raises SideError. The body of a 2xx response is not checked."""
         for attempt in range(1, self._tries + 1):
             try:
-                return self._once(
-                    operation, self._request(method, path, params, json), attempt, is_write=False
-                )
+                request = self._request(operation, method, path, params, json)
+                return self._once(operation, request, attempt, is_write=False)
             except (Unreachable, ServerError, Throttled) as error:
                 pause = self._pause(attempt, error.retry_after)
                 if attempt == self._tries or pause > LONGEST_PAUSE:
@@ -176,7 +175,7 @@ class Transport:
     ) -> Response:
         """Send once. `content_type` replaces the type of JSON. Raises OutcomeUnknown if the write may have
         been applied; any other SideError means that it was not."""
-        request = self._request(method, path, params, json)
+        request = self._request(operation, method, path, params, json)
         if content_type is not None:
             request.headers["Content-Type"] = content_type
         return self._once(operation, request, 1, is_write=True)
@@ -184,10 +183,19 @@ class Transport:
     def close(self) -> None:
         self._client.close()
 
-    def _request(self, method: str, path: str, params: Params | None, json: object) -> httpx.Request:
+    def _request(
+        self, operation: str, method: str, path: str, params: Params | None, json: object
+    ) -> httpx.Request:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         url = f"{self._base_url}/{path.lstrip('/')}"
-        return self._client.build_request(method, url, params=given or None, json=json)
+        try:
+            return self._client.build_request(method, url, params=given or None, json=json)
+        except httpx.InvalidURL:  # a value of an earlier answer, such as the marker of the next page
+            raise InvalidResponse(
+                f"{self._name} gave a value that no URL can hold, and {operation} needs it.",
+                side=self.side, operation=operation,
+                hint="A proxy may be in between; check with `bridge doctor`. The bridge will retry.",
+            ) from None  # fmt: skip
 
     def _once(self, operation: str, request: httpx.Request, attempt: int, *, is_write: bool) -> Response:
         self._throttle.before(operation)

@@ -232,6 +232,15 @@ def test_no_log_line_and_no_error_holds_an_address_a_url_or_a_body(caplog: pytes
         assert secret not in str(caught.value)
 
 
+@pytest.mark.parametrize("send", ["read", "write"])
+def test_a_value_that_no_url_can_hold_is_an_error_of_the_call(send: str) -> None:
+    rig = Rig(script(httpx.Response(200)))
+    with pytest.raises(InvalidResponse, match="no URL can hold") as caught:
+        getattr(rig.transport, send)("list", "GET", "/people", params={"marker": "m" * 100_000})
+    assert not rig.requests
+    assert "mmm" not in str(caught.value)
+
+
 def test_a_plus_in_an_address_reaches_the_server_as_a_plus() -> None:
     rig = Rig(script(httpx.Response(200)))
     rig.transport.read("search", "GET", "/people", params={"email": ADDRESS, "type": None, "n": 5})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from dotdigital_world import NEWS, START
 
@@ -121,6 +123,24 @@ def test_a_flood_of_events_waits_for_the_next_run(
     for number in range(MOST_PAGES + 1):
         state.add_contact(f"p{number}@example.com")
     assert [len(drained(events, memory)) for _ in range(3)] == [MOST_PAGES, 1, 0]
+
+
+def test_a_checkpoint_that_no_url_can_hold_is_not_kept_and_one_that_was_kept_is_dropped(
+    state: DotdigitalState, events: EventsExport, memory: InMemoryKeyValue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = state.add_contact("a@example.com")
+    memory.set(cursor_key(FEED), "9" * 100_000)
+    real = ClientV3.export_events
+
+    def hostile(self: ClientV3, **given: Any) -> Any:
+        return msgspec.structs.replace(real(self, **given), check_point="9" * 100_000)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClientV3, "export_events", hostile)
+        (page,) = events.pages()
+        assert page.cursor is None
+        assert "no URL can hold" in page.warnings[0]
+    assert [page.hints for page in drained(events, memory)] == [(Hint(id=str(number)),)]
 
 
 @pytest.mark.parametrize("how", ["forbidden", "absent"])

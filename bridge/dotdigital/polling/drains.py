@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from typing import TypeVar
 
-from bridge.bounds import PAGES_MAX, ROWS_MAX
+from bridge.bounds import PAGES_MAX, ROWS_MAX, is_cursor
 from bridge.core.errors import DrainIncomplete
 from bridge.dotdigital.client.wire import ContactsPage, ContactV3
 
@@ -172,6 +172,8 @@ def drain_marker(fetch: Callable[[str | None], ContactsPage]) -> Iterator[list[C
             return
         if marker in used:
             raise DrainIncomplete("Dotdigital's contact listing repeats a page marker.", hint=_AGAIN)
+        if not is_cursor(marker):
+            raise DrainIncomplete("Dotdigital's contact listing has a page marker too long.", hint=_AGAIN)
         used.add(marker)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bridge import bounds
-from bridge.core.errors import SideError
+from bridge.core.errors import InvalidResponse, SideError
+from bridge.core.model import Side
 from bridge.core.ports import Hint, KeyValue, Page, cursor_key
 from bridge.dotdigital.client.v3 import ClientV3
 from bridge.dotdigital.client.wire import ExportedEvent, ExportedEvents
@@ -70,9 +71,15 @@ class EventsExport:
             return
         for _ in range(MOST_PAGES):
             stored = self._memory.get(cursor_key(FEED)) or None
-            found = self._fetch(number, stored)
+            found = self._fetch(number, stored if bounds.is_cursor(stored) else None)
             if not found.events:
                 return
+            if not bounds.is_cursor(found.check_point):
+                raise InvalidResponse(
+                    "Dotdigital gave a checkpoint that no URL can hold.",
+                    side=Side.DOTDIGITAL, operation="exportEvents",
+                    hint="Nothing of this page is used; it is read again in the next run.",
+                )  # fmt: skip
             yield _page(found)
             if found.check_point == stored or self._memory.get(cursor_key(FEED)) != found.check_point:
                 return  # the checkpoint did not move, or the page was not stored: nothing is acknowledged
