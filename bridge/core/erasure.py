@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from bridge.core.addresses import with_ascii_domain
 from bridge.core.conflict import evidence_of
 from bridge.core.errors import ConfigError
 from bridge.core.model import (
@@ -36,6 +37,7 @@ from bridge.core.writes import Evidence
 
 KnownWithdrawals = Mapping[Side, Mapping[TopicId, datetime | None]]
 
+_ADDRESS = b"address, lower case:"
 _WHICH = b"consent bridge: which key is this"
 
 
@@ -49,18 +51,23 @@ class ErasureKey:
 
     def token(self, address: str) -> str:
         """The hash of an address, the same for every way to write it, and of no other address."""
-        return self._digest(b"address, lower case:" + address_key(address).encode())
+        return self._digest(_ADDRESS + address_key(address).encode())
 
     def tokens(self, address: str) -> list[str]:
         """All hashes by which a marker may know an address, today's first."""
         return [self.token(address), *self.earlier_tokens(address)]
 
     def earlier_tokens(self, address: str) -> list[str]:
-        """Those of earlier versions. They are of the case folded address, composed or not, and may mean one
-        that only looks alike: it then counts as erased too."""
+        """Those of earlier versions. They are of the address with its domain in ASCII, or case folded,
+        composed or not, and may mean one that only looks alike: it then counts as erased too."""
         key = address_key(address)
-        forms = (key, key.casefold(), unicodedata.normalize("NFD", key).casefold())
-        return [self._digest(b"address:" + form.encode()) for form in dict.fromkeys(forms)]
+        keys = [one for one in (key, with_ascii_domain(key)) if one is not None]
+        folded = (form.casefold() for one in keys for form in (one, unicodedata.normalize("NFD", one)))
+        forms = dict.fromkeys((*keys, *folded))
+        return [
+            *(self._digest(_ADDRESS + one.encode()) for one in keys[1:]),
+            *(self._digest(b"address:" + form.encode()) for form in forms),
+        ]
 
     def derived(self, label: bytes) -> bytes:
         """A key for another purpose, by its label: none of them tells anything about another."""

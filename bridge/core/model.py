@@ -10,6 +10,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import NewType
 
+from bridge.core.addresses import with_readable_domain
 from bridge.core.own_writes import OwnWrite, is_doubtful, statement_date
 
 PersonId = NewType("PersonId", int)
@@ -415,9 +416,9 @@ class Who:
 
 
 def address_key(address: str) -> str:
-    """The form in which two addresses are compared: trimmed, lower case, composed (NFC). It is never coarser
-    than what the sides compare: `ß` is not `ss`, and dots and plus tags stay."""
-    return unicodedata.normalize("NFC", address.strip().lower())
+    """The form in which two addresses are compared: trimmed, lower case, composed (NFC), the domain as it is
+    read. It is never coarser than what the sides compare: `ß` is not `ss`, and dots and plus tags stay."""
+    return with_readable_domain(unicodedata.normalize("NFC", address.strip().lower()))
 
 
 def mask(address: str) -> str:

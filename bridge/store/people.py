@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from bridge.core.addresses import with_ascii_domain
 from bridge.core.model import PersonId, Side, Who, address_key
 from bridge.core.ports import batched
 from bridge.store import tables as t
@@ -140,9 +141,12 @@ class PeopleStore:
     def known_there(self, side: Side, addresses: Sequence[str]) -> frozenset[str]:
         """The address keys of those of these people who were there when `side` was last read for them."""
         keys = [address_key(address) for address in addresses]
+        earlier = _earlier_keys(keys)
         with self._unit.read() as conn:
             return frozenset(
-                key for some in batched(keys) for key in conn.scalars(_AMONG_THERE[side], {"keys": some})
+                earlier.get(key, key)
+                for some in batched([*keys, *earlier])
+                for key in conn.scalars(_AMONG_THERE[side], {"keys": some})
             )
 
     def unresolved_profile_links(self, after: str, limit: int) -> list[str]:
@@ -218,12 +222,23 @@ def ensure(conn: sa.Connection, addresses: Sequence[str], now: datetime) -> dict
 
 
 def by_keys(conn: sa.Connection, keys: Iterable[str]) -> dict[str, PersonId]:
-    """Those of these address keys that belong to a known person."""
+    """Those of these address keys that belong to a known person, also one who was stored under the key of an
+    earlier version."""
+    earlier = _earlier_keys(keys := list(keys))
     found: dict[str, PersonId] = {}
-    for some in batched(keys):
+    for some in batched([*keys, *earlier]):
         for key, number in conn.execute(_BY_KEYS, {"keys": some}):
             found[key] = PersonId(number)
+    for former, key in earlier.items():
+        if (person := found.pop(former, None)) is not None:
+            found.setdefault(key, person)
     return found
+
+
+def _earlier_keys(keys: Iterable[str]) -> dict[str, str]:
+    """Under which other key the person of an address key may be stored: earlier versions took an address with
+    its domain in ASCII for another one."""
+    return {former: key for key in keys if (former := with_ascii_domain(key)) is not None}
 
 
 def bound_ids(conn: sa.Connection, side: Side, people: Iterable[PersonId]) -> dict[PersonId, set[str]]:
