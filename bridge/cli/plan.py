@@ -37,6 +37,7 @@ from bridge.cli.output import (
     console,
     failure,
     format_time,
+    join_words,
     note,
     plural,
     print_csv,
@@ -259,12 +260,11 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _print_end(made: Plan, saved: Path | None) -> None:
-    calls = " and ".join(f"{plural(made.calls[side], 'call')} to {SIDES[side]}" for side in made.calls)
     if made.writes:
-        would = f"{plural(len(made.writes), 'write')} would be sent, {calls}; nothing was sent."
-        note(StatusMark.GOOD, would)
+        note(StatusMark.GOOD, f"{plural(len(made.writes), 'write')} would be sent; nothing was sent.")
     elif made.complete:
         note(StatusMark.GOOD, "Nothing would be written.")
+    note(StatusMark.NEXT, f"A run now would make about {_calls_text(made)}.")
     if not made.complete:
         note(StatusMark.BAD, "A side could not be read, so the plan is incomplete. Nothing was sent.")
     if made.held:
@@ -278,6 +278,15 @@ def _print_end(made: Plan, saved: Path | None) -> None:
         note(StatusMark.NEXT, f"Apply exactly this plan: `bridge apply {saved}`")
     elif made.writes:
         note(StatusMark.NEXT, "Send it: `bridge reconcile`. Save it: `bridge plan --out FILE`.")
+
+
+def _calls_text(made: Plan) -> str:
+    """The calls of a run, and what they are for."""
+    words = []
+    for side, calls in made.calls.items():
+        parts = f"{made.reading[side]:,} to read, {calls - made.reading[side]:,} to write and verify"
+        words.append(f"{plural(calls, 'call')} to {SIDES[side]} ({parts})")
+    return join_words(words)
 
 
 def _change(row: dict[str, Any]) -> str:

@@ -45,7 +45,10 @@ class Plan:
     made_at: datetime
     writes: list[Json] = field(default_factory=list)
     held: list[Json] = field(default_factory=list)
-    calls: Mapping[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    calls: Mapping[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))  # of the whole run
+    reading: Mapping[Side, int] = field(
+        default_factory=lambda: dict.fromkeys(Side, 0)
+    )  # those to read people
     acts: list[Json] = field(default_factory=list)
     brakes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -64,6 +67,7 @@ class Plan:
             "writes": self.writes,
             "held": self.held,
             "calls": {side.value: calls for side, calls in self.calls.items()},
+            "calls_to_read": {side.value: calls for side, calls in self.reading.items()},
             "writes_sent": 0,
             "complete": self.complete,
             "brakes": self.brakes,
@@ -87,6 +91,8 @@ def make_plan(
         plan.warnings = run.health.warnings
         plan.gone = bool(run.health.gone)
         plan.problems = problems_of(run, plan.brakes)
+        plan.reading = {side: reader.calls - run.calls_before[side] for side, reader in run.readers.items()}
+        plan.calls = {side: calls + plan.reading[side] for side, calls in plan.calls.items()}
         run.end("done", {"writes": len(plan.writes), "held": len(plan.held)})
     return plan
 

@@ -120,7 +120,7 @@ def test_a_saved_plan_whose_ground_has_moved_is_refused_before_the_first_write(w
     assert BOB not in str(caught.value)
 
 
-def test_the_price_of_a_plan_is_what_carrying_it_out_costs(world: World) -> None:
+def test_the_calls_of_a_plan_are_those_of_the_run_that_carries_it_out(world: World) -> None:
     world.both(ADA, NEWS, IN)
     world.both(BOB, NEWS, OUT)
     world.started()
@@ -129,9 +129,8 @@ def test_the_price_of_a_plan_is_what_carrying_it_out_costs(world: World) -> None
     plan = world.plan()
     before = {side: world.sides[side].calls for side in Side}
     world.run()
-    reading = {side: 2 if side is THEIRS else 4 for side in Side}
-    for side in Side:
-        assert world.sides[side].calls - before[side] <= plan.calls[side] + reading[side]
+    for side in Side:  # on one state DB with the plan, the run reads no catalogue and no profile twice
+        assert 0 <= plan.calls[side] - (world.sides[side].calls - before[side]) <= 4
 
 
 # holds that end by themselves
