@@ -35,6 +35,15 @@ def _in_ascii(label: str) -> str:
     return label if label.isascii() else f"{_ASCII}{label.encode('punycode').decode('ascii')}"
 
 
+def spellings(address: str) -> tuple[str, ...]:
+    """The ways in which a side may write an address, the given one first. A search finds its own only."""
+    if address.isascii() and _ASCII not in address.lower():
+        return (address,)
+    readable = with_readable_domain(unicodedata.normalize("NFC", address.lower()))
+    ways = (address, readable, with_ascii_domain(readable), unicodedata.normalize("NFD", readable))
+    return tuple(dict.fromkeys(one for one in ways if one is not None))
+
+
 def with_ascii_domain(key: str) -> str | None:
     """The same address key with its domain in ASCII, as earlier versions kept it where a side wrote it so.
     None where the domain has no other form."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
+from bridge.core.addresses import spellings
 from bridge.core.errors import InvalidResponse, MappingStale, NotFound, Refused
 from bridge.core.mapping import Mapping
 from bridge.core.model import CHANNEL, Side, Who, address_key
@@ -45,7 +47,15 @@ class PersonReader:
 
     def read(self, who: Who) -> PersonView:
         """By `subscriptions`, which has the dates. A status has none: an undated observation of the channel
-        keeps the date that the suppression feed gave (see the store)."""
+        keeps the date that the suppression feed gave (see the store). The view has the contact's own spelling
+        of the address, by which Dotdigital finds it."""
+        for way in spellings(who.address):
+            view = self._read(replace(who, address=way))
+            if view.ids:
+                break
+        return view
+
+    def _read(self, who: Who) -> PersonView:
         read_at = self._clock()
         try:
             found = self._v2.get_subscriptions_for_contact(email=who.address)

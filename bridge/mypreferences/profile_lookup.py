@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from bridge.core.addresses import spellings
 from bridge.core.errors import Ambiguous, MappingStale, NotFound, Refused, SideError
 from bridge.core.model import Side, Who
 from bridge.core.ports import DATA_ERRORS, unexpected
@@ -68,7 +69,9 @@ class ProfileFinder:
     def by_address(self, address: str, ids: Sequence[str]) -> list[Profile]:
         """The active profiles that hold the address. Known `ids` are read where the search finds none: where
         their address changed, this person no longer exists under this one."""
-        found = [one for one in self._client.retrieve_profiles_by_email(address) if _holds(one, address)]
+        ways = map(self._client.retrieve_profiles_by_email, spellings(address))
+        held = {one.id: one for profiles in ways for one in profiles if _holds(one, address)}
+        found = list(held.values())
         if not found:
             by_id = (self.by_id(profile_id) for profile_id in ids)
             found = [one for one in by_id if one is not None and _holds(one, address)]

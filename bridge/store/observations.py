@@ -118,6 +118,9 @@ def record(
         return RecordResult(0, 0, 0)
     by_key = people.ensure(conn, [view.address for view in allowed.views], now)
     entries = erasures.apply_erasure_floor(conn, allowed, by_key, erasing, now)
+    if side is Side.DOTDIGITAL:
+        there = (view for view in allowed.views if view.ids)
+        people.respell(conn, {by_key[address_key(one.address)]: one.address for one in there})
     persons = sorted(by_key.values())
     page = _load(conn, side, persons)
     whole: set[PersonId] = set()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from bridge.core.addresses import with_ascii_domain
+from bridge.core.addresses import spellings, with_ascii_domain
 from bridge.core.model import PersonId, Side, Who, address_key
 from bridge.core.ports import batched
 from bridge.store import tables as t
@@ -23,6 +23,7 @@ _OLDEST_AFTER = sa.select(_p.id).where(_p.id > sa.bindparam("after")).order_by(_
 _LAST_OF_RANGE = sa.select(sa.func.max(_OLDEST_AFTER.c.id))
 _BY_KEYS = sa.select(_p.address_key, _p.id).where(among(_p.address_key, "keys"))
 _ADD = insert_new(t.people)
+_RESPELL = sa.update(t.people).where(_p.id == sa.bindparam("person")).values(address=sa.bindparam("address"))
 
 _IDS_AT = sa.select(_b.person_id, _b.external_id).where(
     _b.side == sa.bindparam("at_side"), among(_b.person_id, "ids")
@@ -219,6 +220,18 @@ def ensure(conn: sa.Connection, addresses: Sequence[str], now: datetime) -> dict
         found |= by_keys(conn, missing)
     lock(conn, found.values())
     return found
+
+
+def respell(conn: sa.Connection, addresses: Mapping[PersonId, str]) -> None:
+    """Keep addresses as Dotdigital writes them: its calls find no other spelling. Where there is but one,
+    nothing is done."""
+    rows = [
+        {"person": person, "address": address.strip()}
+        for person, address in addresses.items()
+        if len(spellings(address)) > 1
+    ]
+    if rows:
+        conn.execute(_RESPELL, rows)
 
 
 def by_keys(conn: sa.Connection, keys: Iterable[str]) -> dict[str, PersonId]:

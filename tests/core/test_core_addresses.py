@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from bridge.core.addresses import with_ascii_domain
+from bridge.core.addresses import spellings, with_ascii_domain
 from bridge.core.erasure import ErasureKey
 from bridge.core.model import address_key
 
@@ -61,3 +61,19 @@ def test_an_erased_person_is_recognised_by_every_spelling() -> None:
     shown, written = "a@bücher.example", "a@xn--bcher-kva.example"
     assert key.token(shown) == key.token(written)
     assert len(key.tokens(shown)) > len(key.tokens("a@example.com"))
+
+
+@pytest.mark.parametrize(
+    ("address", "others"),
+    [
+        ("Ada@Example.com", set()),
+        ("a@bücher.example", {"a@xn--bcher-kva.example", unicodedata.normalize("NFD", "a@bücher.example")}),
+        ("a@xn--bcher-kva.example", {"a@bücher.example", unicodedata.normalize("NFD", "a@bücher.example")}),
+        (NFD, {"zoë@example.com"}),
+    ],
+)
+def test_a_search_tries_every_spelling_the_given_one_first(address: str, others: set[str]) -> None:
+    first, *rest = spellings(address)
+    assert first == address
+    assert set(rest) == others
+    assert all(address_key(one) == address_key(address) for one in rest)
