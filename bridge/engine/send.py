@@ -64,9 +64,14 @@ class Sender:
             return
         attempts = begin_attempts(run, side, units)
         requests = [_request(run.mapping, unit) for unit in units]
+        many = len(work) > 1
+        if many:  # a job may take minutes, in which nothing is counted
+            run.progress(f"sending many writes to {side}", 0)
         results = run.replicas[side].send(requests, run.heartbeat)
         sent_at = run.now()
         self._report(side, results, counts)
+        if many:
+            run.progress(f"reading back what was written to {side}", 0)
         shown = self._read_back(side, units, results)
         rows = list(zip(units, attempts, results, strict=True))
         for number, some in enumerate(batched(rows, run.tuning.page), 1):
@@ -81,7 +86,7 @@ class Sender:
             end_attempts(run, side, ended)
             self._note_echoes(side, some, ended, sent_at)
             run.heartbeat()
-            if len(work) > 1:
+            if many:
                 run.progress("settling a bulk job", min(number * run.tuning.page, len(rows)), len(rows))
 
     def _note_echoes(

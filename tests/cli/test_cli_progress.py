@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from bridge.cli.output import _Steps, show_progress
-from bridge.engine.context import silent
+from bridge.core.model import Side
+from bridge.engine.context import Writers, silent
+from bridge.engine.run import RunOptions, run_once
+from tests.engine.crash_world import CrashWorld
+from tests.engine.world import IN, MINE, NEWS, OUT, THEIRS
 
 
 def test_a_bar_shows_rows_of_the_total_where_the_side_gives_one() -> None:
@@ -39,3 +47,28 @@ def test_nothing_is_drawn_where_the_output_is_piped(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sys.stderr", io.StringIO())
     with show_progress() as progress:
         assert progress is silent
+
+
+def test_every_step_of_a_run_counts_up_to_its_total_and_waiting_for_a_job_is_a_step(tmp_path: Path) -> None:
+    world = CrashWorld(tmp_path)
+    people = [f"p{number}@example.com" for number in range(30)]
+    for address in people:
+        world.both(address, NEWS, IN)
+    world.started()
+    for side in Side:
+        world.crash_side(side).bulk_from = 5
+    for number, address in enumerate(people):
+        world.say(MINE if number % 2 else THEIRS, address, NEWS, OUT)
+    world.pass_time(minutes=1)
+    shown: list[tuple[str, int, int | None]] = []
+    services = replace(world.services(), progress=lambda *one: shown.append((*one, None)[:3]))
+    assert run_once(services, Writers(world.sides), RunOptions(full=True)).written.writes == 30
+    world.close()
+    for step, some in groupby(shown, key=itemgetter(0)):
+        rows = list(some)
+        assert [done for _, done, _ in rows] == sorted(done for _, done, _ in rows), step
+        assert all(total is None or done <= total for _, done, total in rows), step
+    steps = list(dict.fromkeys(step for step, _, _ in shown))
+    for side in Side:
+        at = steps.index(f"sending many writes to {side}")
+        assert f"reading back what was written to {side}" in steps[at:]
