@@ -91,6 +91,7 @@ class RunHealth:
     gone: dict[TopicId, str] = field(default_factory=dict)  # the mapping names what no longer exists
     unapproved: set[TopicId] = field(default_factory=set)  # their change of the mapping waits for approval
     down: dict[Side, SideError] = field(default_factory=dict)
+    unstored: set[Side] = field(default_factory=set)  # a read brought what cannot be kept: no watermark moves
     failures: list[SideError] = field(default_factory=list)  # of calls that are about no single person
     warnings: list[str] = field(default_factory=list)
     consecutive_failures: dict[Side, int] = field(default_factory=Counter)

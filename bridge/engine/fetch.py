@@ -57,13 +57,15 @@ def record(
             some, side, run=run.id, unsubscribe_withdraws_topics=whole, **progress
         )
 
-    progress = {"feed": feed, "watermark": watermark, "followed": followed, "cursor": cursor}
+    progress: dict[str, Any] = {"feed": feed, "followed": followed, "cursor": cursor}
     try:
-        stored = [store(views, **progress)]
+        mark = None if side in run.health.unstored else watermark
+        stored = [store(views, watermark=mark, **progress)]
     except DATA_ERRORS:
         stored = list(_record_each(run, side, views, store))
         if feed is not None:
-            stored.append(store((), **progress))
+            mark = None if side in run.health.unstored else watermark
+            stored.append(store((), watermark=mark, **progress))
     run.observed[side] += len(views)
     run.note_other_versions(views)
     read_again = [person for one in stored for person in one.read_again if person not in visited.people]
@@ -77,21 +79,32 @@ def record(
 def _record_each(
     run: RunContext, side: Side, views: Sequence[PersonView], store: Callable[..., RecordResult]
 ) -> Iterator[RecordResult]:
-    """Store a page's views one by one, since one of them cannot be: that is about its person alone. A record
-    that nobody is known to have is read again until it can be stored."""
+    """Store a page's views one by one, since one of them cannot be: that is about its person alone. Of whom
+    not even a read can be kept, the feed that brought them has to tell again."""
     for view in views:
         try:
             yield store([view])
         except DATA_ERRORS as error:
             failed = unexpected(side, error)
-            people = [who for one in view.ids for who in run.state.people.of_record(side, one)]
-            for who in people:
-                person_failed(run, side, who, failed)
-            for record_id in () if people else view.ids[:1]:
-                _hint_failed(run, side, Hint(record_id), failed)
-            if not people and not view.ids:
-                run.health.warn(f"{side}: a person was left out ({failed})")
+            try:
+                _keep_unstored(run, side, view, failed)
+            except DATA_ERRORS:
+                run.health.unstored.add(side)
+                run.health.warn(f"{side}: a person was left out ({failed}); will retry")
                 run.health.failures.append(failed)
+
+
+def _keep_unstored(run: RunContext, side: Side, view: PersonView, failed: SideError) -> None:
+    """Whom it is about has failed; a record or an address that nobody is known to have is read again until
+    that can be stored."""
+    people = {who.person: who for one in view.ids for who in run.state.people.of_record(side, one)}
+    if not people and (who := run.state.people.find(view.address)) is not None:
+        people[who.person] = who
+    for who in people.values():
+        person_failed(run, side, who, failed)
+    if not people:
+        hint = Hint(view.ids[0]) if view.ids else Hint(address=view.address)
+        _hint_failed(run, side, hint, failed)
 
 
 def read_people(
@@ -248,15 +261,16 @@ def _hint_failed(run: RunContext, side: Side, hint: Hint, error: SideError) -> N
 
 def person_failed(run: RunContext, side: Side, who: Who, error: SideError) -> None:
     """Read again in the next run, or held where that cannot help: an operator has to look. A cell that
-    is held already stays held for its own reason."""
+    is held already stays held for its own reason. Of whom nothing is stored yet nothing can be held."""
     person = who.person
     run.health.unread_people[side].add(person)
-    if error.verdict is not Verdict.HOLD:
+    cells = run.state.cells.of(person)
+    if error.verdict is not Verdict.HOLD or not cells:
         run.health.warn(f"{side}: a person could not be read ({error}); will retry")
         run.state.retry_queue.add(side, person=person, error=str(error))
         return
     run.health.warn(f"{side}: a person cannot be read ({error})")
-    for cell in run.state.cells.of(person):
+    for cell in cells:
         run.state.holds.open(
             run.id,
             person,
