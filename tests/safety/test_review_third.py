@@ -12,7 +12,7 @@ import pytest
 from bridge.core.decision import Rule
 from bridge.core.model import Side, address_key
 from bridge.core.ports import Hint, Page, PersonView
-from tests.engine.world import ADA, BOB, IN, NEWS, OUT, THEIRS, World
+from tests.engine.world import ADA, BOB, IN, NEWS, OUT, World
 from tests.fakes import FakeSide
 
 
@@ -66,7 +66,7 @@ class Unstorable:
 
 @pytest.mark.parametrize("side", list(Side))
 @pytest.mark.parametrize("may_be_kept", [True, False])
-def test_an_opt_out_of_somebody_unknown_that_cannot_be_stored_is_read_until_it_can(
+def test_an_opt_out_of_an_unknown_person_that_cannot_be_stored_is_read_until_it_can(
     world: World, side: Side, may_be_kept: bool
 ) -> None:
     """The other side's opt-in shows later; then it must meet the opt-out. The feed names no record."""
@@ -88,7 +88,7 @@ def test_an_opt_out_of_somebody_unknown_that_cannot_be_stored_is_read_until_it_c
 
 
 @pytest.mark.parametrize("side", list(Side))
-def test_what_cannot_be_stored_of_somebody_known_is_held_although_no_record_is_named(
+def test_what_cannot_be_stored_of_a_known_person_is_held_although_no_record_is_named(
     world: World, side: Side
 ) -> None:
     world.both(ADA, NEWS, IN)
