@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, Self
@@ -29,6 +29,7 @@ _REPAIRS = 3  # writes of the whole tree for one change: each may cross another 
 _APART = 2.0  # seconds between two writes whose dates are compared: they may be whole seconds
 _ONE_WRITE = timedelta(minutes=2)  # how far apart the dates of one write's rows may be
 _LONGEST = timedelta(minutes=6)  # from the read of a tree until its write landed: waits for the allowance
+_UNKNOWN = timedelta(hours=1)  # the same for a write whose call ended without an answer
 _PROBES = 2  # one alone may be answered by what the person changes meanwhile
 _ALWAYS_DATED = "dotdigital.put_dates_all"
 _OPEN = "dotdigital.open_trees"
@@ -50,22 +51,31 @@ _UNSEEN = (
 @dataclass(frozen=True, slots=True)
 class OpenTree:
     """A write of a tree that is not checked yet: what it was about, what it sent as on, and the service's
-    time before the tree was read (None: an earlier version did not keep it)."""
+    time before the tree was read (None: an earlier version did not keep it). `unknown`: its call ended
+    without an answer; `missed`: a check did not find it, but it may still be applied."""
 
     overlay: Mapping[int, bool]
     sent: Set[int]
     since: datetime | None = None
+    unknown: bool = False
+    missed: bool = False
 
     def dump(self) -> list[Any]:
         """As JSON."""
-        return [dict(self.overlay), sorted(self.sent), self.since and self.since.isoformat()]
+        at = self.since and self.since.isoformat()
+        return [dict(self.overlay), sorted(self.sent), at, self.unknown, self.missed]
 
     @classmethod
     def load(cls, row: Sequence[Any]) -> Self:
         """From its JSON."""
-        overlay, sent, *since = row
-        at = datetime.fromisoformat(since[0]) if since and since[0] else None
-        return cls({int(number): on for number, on in overlay.items()}, set(sent), at)
+        overlay, sent, *more = row
+        at = datetime.fromisoformat(more[0]) if more and more[0] else None
+        return cls({int(number): on for number, on in overlay.items()}, set(sent), at, *more[1:])
+
+    @property
+    def lands_until(self) -> datetime | None:
+        """Until when it may be applied."""
+        return self.since and self.since + (_UNKNOWN if self.unknown else _LONGEST)
 
 
 class TreeWriter:
@@ -95,10 +105,11 @@ class TreeWriter:
         try:
             self._v2.set_preferences_for_contact(contact=who.address, tree=body)
         except SideError as error:
-            if error.verdict is not Verdict.IN_DOUBT:
-                self._drop(who.person, write)
+            self._drop(who.person, write)
+            if error.verdict is Verdict.IN_DOUBT:
+                self._keep(who.person, replace(write, unknown=True))
             raise
-        return self._check(who, write, WriteResponse.ACCEPTED)
+        return self._check(who, write, WriteResponse.ACCEPTED, answered=True)
 
     def open(self) -> list[PersonId]:
         """Whose tree was written, or may have been, and not checked."""
@@ -115,12 +126,15 @@ class TreeWriter:
             found += [one for one in answers if isinstance(one, Repaired)]
         return found
 
-    def _check(self, who: Who, write: OpenTree, answer: WriteResponse | Repaired) -> WriteResponse | Repaired:
+    def _check(
+        self, who: Who, write: OpenTree, answer: WriteResponse | Repaired, *, answered: bool = False
+    ) -> WriteResponse | Repaired:
         """Opt the person out again of what a write turned on, until none does. What cannot be checked or
-        repaired now stays kept for the next run."""
+        repaired now stays kept for the next run, and so does what may still be applied (not `answered`)."""
         for _ in range(_REPAIRS):
             try:
-                found = self._turned_on(who, write)
+                rows = _rows(self._v2, who)
+                found = _turned_on(write, *rows)
                 if found and found == write.sent and self._dates_all(who, found):
                     self._drop(who.person, write)
                     return Repaired(_UNSEEN)
@@ -128,13 +142,23 @@ class TreeWriter:
                 return Repaired(f"{_UNCHECKED} ({error})", failed=True)
             if not found:
                 self._drop(who.person, write)
+                if not answered and self._may_land(write, _states(rows[1])):
+                    self._keep(who.person, replace(write, missed=True))
                 return answer
-            answer = Repaired(_RESTORED)
+            answer, answered = Repaired(_RESTORED), True
             try:
                 write = self._repair(who, write, found)
             except SideError as error:
                 return Repaired(f"{_NOT_RESTORED} ({error})", failed=True)
         return Repaired(_NOT_RESTORED, failed=True)
+
+    def _may_land(self, write: OpenTree, states: Mapping[int, bool | None]) -> bool:
+        """Whether it may be applied after this check. Where one did not find it, what it was about may be in
+        force by another write."""
+        until = write.lands_until
+        if until is None or (_in_force(states, write.overlay) and not write.missed):
+            return False
+        return max(self._clock(), self._service_time()) <= until
 
     def _repair(self, who: Who, write: OpenTree, found: Set[int]) -> OpenTree:
         """Write a tree once more, without what it turned on. Returns that write, which takes its place. What
@@ -155,29 +179,6 @@ class TreeWriter:
         """Write a tree that belongs to an earlier write: it is never too late to be sent."""
         with sent_before(None):
             self._v2.set_preferences_for_contact(contact=who.address, tree=body)
-
-    def _turned_on(self, who: Who, write: OpenTree) -> set[int]:
-        """Preferences sent as they had been read, and dated as the write is: they had been opted out of in
-        between (Dotdigital 3.10, `dateModifed`). Where the person changed since what it was about, or it was
-        never applied, the date of the write is not known: then all that are on and were changed soon after
-        the tree was read count."""
-        status, rows = _rows(self._v2, who)
-        states, dates = {number: row.is_opted_in for number, row in rows.items()}, _dates(rows)
-        if _in_force(states, write.overlay):
-            first = max((dates[number] for number in write.overlay if number in dates), default=None)
-            within = _ONE_WRITE
-        elif contact_status(status).block is Block.PENDING:
-            return set()  # ignored, as the contact has yet to confirm its sign-up (Dotdigital 12, N1)
-        else:
-            first, within = write.since, _LONGEST
-        if first is None:
-            return set()
-        until = first + within
-        return {
-            number
-            for number in write.sent
-            if number in dates and states[number] and first <= dates[number] <= until
-        }
 
     def _service_time(self) -> datetime:
         """No later than the service's clock shows, to the second, as its dates may be."""
@@ -224,6 +225,34 @@ class TreeWriter:
             after = kept | {str(person): change(kept.get(str(person), []))}
             rows = {one: [write.dump() for write in writes] for one, writes in after.items() if writes}
             self._memory.set(_OPEN, json.dumps(rows))
+
+
+def _turned_on(write: OpenTree, status: str | None, rows: Mapping[int, OptInRow]) -> set[int]:
+    """Preferences sent as they had been read, and dated as the write is: they had been opted out of in
+    between (Dotdigital 3.10, `dateModifed`). Where the person changed since what it was about, or it was
+    never applied, the date of the write is not known: then all that are on and were changed soon after
+    the tree was read count; and all changed since where a check has missed it."""
+    states, dates = _states(rows), _dates(rows)
+    first, within = write.since, _LONGEST
+    if write.missed:
+        within = _UNKNOWN + _LONGEST
+    elif _in_force(states, write.overlay):
+        first = max((dates[number] for number in write.overlay if number in dates), default=None)
+        within = _ONE_WRITE
+    elif contact_status(status).block is Block.PENDING:
+        return set()  # ignored, as the contact has yet to confirm its sign-up (Dotdigital 12, N1)
+    if first is None:
+        return set()
+    until = first + within
+    return {
+        number
+        for number in write.sent
+        if number in dates and states[number] and first <= dates[number] <= until
+    }
+
+
+def _states(rows: Mapping[int, OptInRow]) -> dict[int, bool | None]:
+    return {number: row.is_opted_in for number, row in rows.items()}
 
 
 def _in_force(states: Mapping[int, bool | None], overlay: Mapping[int, bool]) -> bool:

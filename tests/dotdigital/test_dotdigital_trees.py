@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from dotdigital_world import BEFORE, NEWS, NEWSLETTER, OFFERS, UNMAPPED, WEEKLY, who, withdrawal
 
+from bridge.core.errors import OutcomeUnknown
 from bridge.core.mapping import Mapping
 from bridge.core.ports import Repaired, WriteResponse
 from bridge.dotdigital.client.v2 import ClientV2
@@ -77,6 +78,13 @@ def dies(replica: DotdigitalReplica, operation: str) -> None:
             send_one(replica, ONE, [withdrawal(NEWSLETTER)])
 
 
+def unanswered(state: DotdigitalState, replica: DotdigitalReplica) -> None:
+    """The call of a write ends without an answer that counts."""
+    state.faults.add(InjectedFault(PUT, "status", times=1, status=500))
+    with pytest.raises(OutcomeUnknown):
+        send_one(replica, ONE, [withdrawal(NEWSLETTER)])
+
+
 @pytest.mark.parametrize("others", [{UNMAPPED}, {UNMAPPED, WEEKLY}])
 def test_the_next_process_repairs_what_one_that_died_after_the_write_turned_on(
     state: DotdigitalState, start: Callable[[], DotdigitalReplica], others: set[int]
@@ -101,6 +109,9 @@ def test_a_process_that_died_before_the_write_leaves_nothing_to_repair(
     state.add_contact("one@example.com", opt_ins=ALL_ON)  # type: ignore[arg-type]
     dies(start(), PUT)
     after = start()
+    assert list(after.finish([ONE])) == []
+    assert on(state) == set(ALL_ON)
+    state.clock.advance(600)  # until then the write may still have been under way
     assert list(after.finish([ONE])) == []
     assert (on(state), after.unfinished()) == (set(ALL_ON), [])
 
@@ -236,3 +247,46 @@ def test_a_repair_whose_write_fails_is_tried_again(
     assert (answer.failed, UNMAPPED in on(state)) == (True, True)
     (found,) = start().finish([ONE])
     assert (found.failed, on(state), start().unfinished()) == (False, {WEEKLY}, [])
+
+
+@pytest.mark.parametrize("written_again", [False, True])
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_a_write_that_lands_only_after_it_was_looked_for_turns_on_nothing_unseen(
+    state: DotdigitalState, start: Callable[[], DotdigitalReplica], written_again: bool, cut_off: bool
+) -> None:
+    """Nobody knows what became of a write, and a check does not find it yet. The person opts out of something
+    else, and then it is applied, maybe after the same opt-out was sent again."""
+    state.add_contact("one@example.com", opt_ins=ALL_ON)  # type: ignore[arg-type]
+    if cut_off:
+        dies(start(), PUT)
+    else:
+        unanswered(state, start())
+    state.clock.advance(130)
+    replica = start()
+    assert list(replica.finish([ONE])) == []
+    if written_again:
+        send_one(replica, ONE, [withdrawal(NEWSLETTER)])
+    leaves(state, UNMAPPED)()
+    state.clock.advance(150)
+    leaves(state, UNMAPPED, True)()  # the late write, which dates only what it changes
+    if not written_again:
+        leaves(state, NEWS)()
+    (found,) = start().finish([ONE])
+    assert (found.failed, on(state)) == (False, {WEEKLY})
+    assert start().unfinished() == []
+
+
+def test_a_write_of_unknown_outcome_is_looked_for_again_for_an_hour(
+    state: DotdigitalState, start: Callable[[], DotdigitalReplica]
+) -> None:
+    state.add_contact("one@example.com", opt_ins=ALL_ON)  # type: ignore[arg-type]
+    unanswered(state, start())
+    state.clock.advance(300)
+    assert list(start().finish([ONE])) == []
+    send_one(start(), ONE, [withdrawal(NEWSLETTER)])
+    state.clock.advance(2000)
+    leaves(state, UNMAPPED)()
+    state.clock.advance(600)
+    leaves(state, UNMAPPED, True)()
+    (found,) = start().finish([ONE])
+    assert (found.failed, on(state)) == (False, {WEEKLY})
