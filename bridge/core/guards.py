@@ -101,7 +101,8 @@ def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Decisi
         return Held(Rule.ADDRESS_CHANGED, (write,))
     if _needs_operator(topic, write):
         return None if cell.is_released(Rule.RESUBSCRIBE) else Held(Rule.RESUBSCRIBE, (write,))
-    if _may_have_been_asked(write, now) and not cell.is_released(Rule.RESTORED):
+    unknown = _may_have_been_asked(write, now) or _may_rest_on_ours(write, now)
+    if unknown and not cell.is_released(Rule.RESTORED):
         return Held(Rule.RESTORED, (write,))
     return None
 
@@ -112,6 +113,15 @@ def _may_have_been_asked(write: Raise | Adjustment, now: DecisionContext) -> boo
     if now.lost is None or not isinstance(write, Raise) or write.how is not Resubscribe.CHALLENGE:
         return False
     return write.evidence.changed_at <= now.lost.until
+
+
+def _may_rest_on_ours(write: Raise | Adjustment, now: DecisionContext) -> bool:
+    """Whether an opt-in may be one that we wrote, in the time that a restored state DB knows nothing about,
+    and that its side dated by its own clock: nobody may have said it."""
+    said, slack = write.evidence.changed_at, now.clocks.skew
+    if now.lost is None or write.evidence.side not in OWN_DATES:
+        return False
+    return now.lost.since - slack < said <= now.lost.until + slack
 
 
 def may_have_been_settled(cell: Cell, in_side: Side, now: DecisionContext) -> bool:

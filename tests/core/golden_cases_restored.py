@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core_cells import DD, MP, ORDINARY, TOPIC, cell, day, no, with_hold, yes
-from golden_cases import BACK, BY_MAIL, WERE_IN, GoldenCase
+from golden_cases import BACK, BY_MAIL, LATEST, THEIRS_WINS, WERE_IN, WERE_OUT, GoldenCase
 
 from bridge.core.clocks import LostPeriod
 from bridge.core.decision import Rule
@@ -61,6 +61,42 @@ RESTORED: dict[str, GoldenCase] = {
         "withdraw dotdigital: withdrawal_wins",
         TOPIC,
         cell(no(10), yes(12), WERE_IN),
+        LOST,
+    ),
+    "Restored: an opt-in that Dotdigital dated then may be our own, late write of one before the opt-out": (
+        "hold restored (raise mypreferences)",
+        TOPIC,
+        cell(no(18), yes(20), WERE_OUT),
+        LOST,
+    ),
+    "Restored: whichever is the latest, or whatever Dotdigital says, such an opt-in is nobody's word": (
+        "hold restored (raise mypreferences)",
+        LATEST,
+        SETTLED_SINCE,
+        LOST,
+    ),
+    "Restored: where Dotdigital wins, such an opt-in waits too": (
+        "hold restored (raise mypreferences)",
+        THEIRS_WINS,
+        SETTLED_SINCE,
+        LOST,
+    ),
+    "Restored and released: such an opt-in goes": (
+        "raise mypreferences: newer_opt_in",
+        LATEST,
+        with_hold(SETTLED_SINCE, Rule.RESTORED, HoldState.RELEASED),
+        LOST,
+    ),
+    "Restored: an opt-in that Dotdigital dated later goes": (
+        "raise mypreferences: newer_opt_in",
+        LATEST,
+        cell(no(18), yes(30), WERE_IN),
+        LOST,
+    ),
+    "Restored: an opt-in of MyPreferences carries its own date": (
+        "raise dotdigital: newer_opt_in",
+        LATEST,
+        cell(yes(20), no(18), WERE_IN),
         LOST,
     ),
 }
