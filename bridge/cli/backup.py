@@ -14,7 +14,9 @@ from bridge.cli.output import StatusMark, format_time, note, plural, print_json
 from bridge.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bridge.core.erasure import ErasureSettings
     from bridge.settings import Settings
+    from bridge.store import Store
     from bridge.store.snapshot import BackupContent
 
 _SERVER = (
@@ -24,6 +26,9 @@ _SERVER = (
 _CONSEQUENCES = (
     "The next run reads everybody before it opts anybody in. Opt-ins from the time that the restored state "
     "DB knows nothing about are held where they contradict an older opt-out or need a confirmation mail."
+)
+_ERASED = (
+    "Repeat `bridge forget` for people who were erased since: they are known again, without their markers."
 )
 
 
@@ -99,6 +104,7 @@ def restore(
     with Store.open(
         settings.database_url, now, erasing=erasing, head_file=settings.ledger_head_file
     ) as store:
+        taken_over = _take_over_markers(kept, store, erasing)
         unpublished = store.ledger.publish()
     if json:
         print_json(_shown(target, content) | {"replaced": None if kept is None else str(kept)})
@@ -109,7 +115,26 @@ def restore(
     if unpublished is not None:
         note(StatusMark.WARN, f"{unpublished}.")
     note(StatusMark.NEXT, _CONSEQUENCES)
+    if taken_over is None:
+        note(StatusMark.WARN, _ERASED)
     return 0
+
+
+def _take_over_markers(kept: Path | None, store: Store, erasing: ErasureSettings) -> int | None:
+    """Let people who were erased since the backup stay erased. Returns how many; None where the file that was
+    there does not tell, or its markers cannot be matched."""
+    from bridge.store import Store
+    from bridge.store.snapshot import url_of
+
+    if kept is None:
+        return None
+    try:
+        with Store.open(url_of(kept), now, erasing=erasing) as replaced:
+            markers = replaced.erasures.markers()
+    except ConfigError:
+        return None
+    taken_over = store.erasures.take_over(markers)
+    return None if taken_over and store.erasures.unreadable() else taken_over
 
 
 def restored(
@@ -145,6 +170,7 @@ def restored(
         return 0
     note(StatusMark.GOOD, "Accepted; the ledger says so.")
     note(StatusMark.NEXT, _CONSEQUENCES)
+    note(StatusMark.NEXT, f"If an older state DB was put back: {_ERASED[0].lower()}{_ERASED[1:]}")
     return 0
 
 

@@ -61,6 +61,9 @@ _UNVETTED = (
     .order_by(_p.id)
     .limit(RECHECK_PAGE)
 )
+_ALL = (
+    sa.select(_p.id, _p.address_key).where(_p.id > sa.bindparam("after")).order_by(_p.id).limit(RECHECK_PAGE)
+)
 _COUNT_UNVETTED = count_of(t.people, t.forgotten, _p.unvetted_at.is_not(None))
 _DROP_EMPTY = sa.delete(t.people).where(
     _p.id == sa.bindparam("person"),
@@ -118,6 +121,32 @@ class ErasureStore:
             with self._unit.write() as conn:
                 after = _recheck(conn, self._erasing, self._unit.clock(), after)
         return self.unvetted()
+
+    def markers(self) -> list[Json]:
+        """All markers, to be taken over by another state DB."""
+        with self._unit.read() as conn:
+            return [dict(row) for row in conn.execute(sa.select(t.erased)).mappings()]
+
+    def take_over(self, markers: Sequence[Json]) -> int:
+        """Add markers of a newer state DB to this older copy, and remove those people here too, unless a side
+        said something new about them. Without the key they are not found. Returns how many were new."""
+        with self._unit.write() as conn:
+            known = {row.token: row.erased_at for row in conn.execute(sa.select(_e.token, _e.erased_at))}
+            fresh = [
+                one for one in markers if one["token"] not in known or known[one["token"]] < one["erased_at"]
+            ]
+            if not fresh:
+                return 0
+            _SAVE.run(conn, fresh)
+            now = self._unit.clock()
+            ledger.append(conn, None, [LedgerEntry("marks_taken_over", {"marks": len(fresh)})], now)
+        after: int | None = 0
+        while after is not None:
+            with self._unit.write() as conn:
+                after = _doubt_marked(conn, self._erasing, self._unit.clock(), after)
+        self.recheck()
+        self._unit.clean()
+        return len(fresh)
 
     def unvetted(self) -> int:
         """How many people were added while nobody could tell whether they had been erased."""
@@ -273,6 +302,16 @@ def _known_in(stored: Mapping[str, Mapping[str, str | None]]) -> KnownWithdrawal
 
 
 # while the key was missing
+
+
+def _doubt_marked(conn: sa.Connection, erasing: ErasureSettings, now: datetime, after: int) -> int | None:
+    """Of the next people after number `after`, those who have a marker are to be checked again. Returns where
+    to go on; None where nobody is left."""
+    ids = {row.address_key: PersonId(row.id) for row in conn.execute(_ALL, {"after": after})}
+    marked = [ids[key] for key in _markers(conn, ids, erasing.key)]
+    for some in batched(marked):
+        conn.execute(_SET_UNVETTED, {"ids": some, "at": erasing.latest(now)})
+    return max(ids.values(), default=None)
 
 
 def _recheck(conn: sa.Connection, erasing: ErasureSettings, now: datetime, after: int) -> int | None:

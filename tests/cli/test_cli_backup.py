@@ -14,6 +14,7 @@ from cli_world import Call, CliWorld
 
 from bridge.store import Store
 
+ANNA = "anna.archer@example.com"
 SERVER = "postgresql://bridge@db.example.com/bridge"
 
 
@@ -108,6 +109,30 @@ def test_a_restore_publishes_the_head_so_that_nothing_else_has_to_be_accepted(
     told = json.loads((tmp_path / "head.json").read_text())
     assert told["entries"] == len(entries(tmp_path / "bridge.db"))
     assert call("reconcile").code == 0
+
+
+def test_who_was_erased_since_the_backup_stays_erased_after_a_restore(call: Call, tmp_path: Path) -> None:
+    key = {"ERASURE_KEY": "a-long-random-word-of-tests"}
+    assert call("reconcile", **key).code == 0
+    assert call("db", "backup", tmp_path / "copy.db", **key).code == 0
+    assert call("forget", ANNA, "--yes", **key).code == 0
+    restored = call("db", "restore", tmp_path / "copy.db", "--yes", **key)
+    assert (restored.code, "Repeat" in restored.out) == (0, False)
+    assert not call("forget", ANNA, "--dry-run", "--json", **key).json["here"]
+    with closing(sqlite3.connect(tmp_path / "bridge.db")) as opened:
+        assert opened.execute("SELECT count(*) FROM erased").fetchone() == (1,)
+    assert call("ledger", "verify", **key).code == 0
+    assert call("reconcile", **key).code == 0
+    assert ANNA.encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("bridge.db*"))
+
+
+def test_where_the_file_that_was_there_does_not_tell_who_was_erased_a_restore_says_so(
+    started: Call, tmp_path: Path
+) -> None:
+    assert started("db", "backup", tmp_path / "copy.db").code == 0
+    (tmp_path / "bridge.db").write_text("damaged" * 1000)
+    result = started("db", "restore", tmp_path / "copy.db", "--yes")
+    assert "Repeat `bridge forget`" in words(result.out)
 
 
 @pytest.mark.parametrize("content", ["", "no database at all" * 100])
