@@ -206,6 +206,10 @@ class ApprovalsPort(Protocol):
         """Use approvals up. Raises ApprovalUsed, and uses none, where one was used before."""
         ...
 
+    def end_all(self, why: str) -> int:
+        """Let none be used any more that is not known to have been used. Returns how many those were."""
+        ...
+
 
 class ConfirmationsPort(Protocol):
     """Who was asked by mail to confirm an opt-in."""

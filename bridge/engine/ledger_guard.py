@@ -37,11 +37,12 @@ def note_trouble(state: StorePort, trouble: LedgerTrouble) -> None:
 
 
 def note_lost_period(state: StorePort) -> None:
-    """An older copy of the state DB was restored."""
+    """An older copy of the state DB was restored. An approval that it holds may have been used since."""
     since, until = state.newest(), state.now()
     lost = LostPeriod(since or until, until)
     state.facts.lost_period = lost.with_earlier(state.facts.lost_period)
     state.facts.sweep_due = RESTORED
+    state.approvals.end_all(RESTORED)
 
 
 def distrust_ledger(run: RunContext, *, swept: bool = True) -> None:

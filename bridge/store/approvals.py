@@ -18,6 +18,7 @@ from bridge.store.statements import param
 _a = t.approvals.c
 _GIVE = sa.insert(t.approvals).returning(_a.id)
 _OF_SUBJECT = sa.select(t.approvals).where(_a.subject == sa.bindparam("about")).order_by(_a.id)
+_UNUSED = sa.select(t.approvals).where(_a.used_at.is_(None)).order_by(_a.id)
 _USE = (
     sa.update(t.approvals)
     .where(_a.id == sa.bindparam("approval"), _a.used_at.is_(None))
@@ -62,6 +63,16 @@ class ApprovalStore:
                     raise ApprovalUsed(one.id)
                 body = {"approval": one.id, "kind": one.kind.value, "by": author.by, "note": author.note}
                 ledger.append(conn, run, [LedgerEntry("approval_used", body)], now)
+
+    def end_all(self, why: str) -> int:
+        """Let none be used any more that is not known to have been used. Returns how many those were."""
+        with self._unit.write() as conn:
+            now, unused = self._unit.clock(), [_approval(row) for row in conn.execute(_UNUSED)]
+            for one in unused:
+                conn.execute(_USE, {"approval": one.id, "now": now})
+            body = {"approvals": [one.id for one in unused], "why": why}
+            ledger.append(conn, None, [LedgerEntry("approvals_ended", body)] if unused else [], now)
+        return len(unused)
 
 
 def _approval(row: sa.Row[tuple[object, ...]]) -> Approval:

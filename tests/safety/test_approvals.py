@@ -10,7 +10,9 @@ from safety_world import SafetyLive
 from bridge.core.approval import VALID_FOR, ApprovalKind, ApprovalUsed, Operator
 from bridge.core.decision import Rule, can_be_released
 from bridge.core.errors import PlanMoved
+from bridge.core.ledger import LedgerFault, LedgerTrouble
 from bridge.core.model import HoldState
+from bridge.engine.ledger_guard import note_lost_period, note_trouble
 from bridge.engine.plan import require_unused
 from tests.approvals import saved
 
@@ -42,6 +44,23 @@ def test_an_approval_that_nobody_used_lapses(live: SafetyLive) -> None:
     assert given.has_lapsed(given.given_at + VALID_FOR + timedelta(seconds=1))
     with pytest.raises(PlanMoved, match="days old"):
         require_unused([given], given.given_at + VALID_FOR + timedelta(days=1))
+
+
+@pytest.mark.parametrize("noticed", ["by the head", "by the command"])
+def test_an_approval_that_was_used_before_an_older_state_db_was_restored_is_not_used_again(
+    live: SafetyLive, noticed: str
+) -> None:
+    store, digest = live.app.store, live.app.mapping.digest
+    store.approvals.give(ApprovalKind.RAISES, digest, OPS)
+    plan = store.approvals.give(ApprovalKind.PLAN, "a plan", OPS)
+    if noticed == "by the command":
+        note_lost_period(store)
+    else:
+        note_trouble(store, LedgerTrouble(LedgerFault.ROLLED_BACK, "the ledger went back"))
+    assert (store.approvals.open(digest), store.approvals.open("a plan")) == ([], [])
+    with pytest.raises(ApprovalUsed):
+        store.approvals.use([plan], live.run().run)
+    assert "approvals_ended" in [entry["kind"] for entry in store.ledger.export()]
 
 
 def test_who_approved_what_when_and_why_is_in_the_ledger(live: SafetyLive) -> None:
