@@ -26,6 +26,7 @@ from bridge.core.writes import Adjustment, Raise, Resubscribe, Withdrawal
 
 FLIPS_MAX = 2  # opt-ins of one topic of a person that undo an opt-out
 FLIPS_WITHIN = timedelta(days=30)
+_LANDS_WITHIN = timedelta(hours=6)  # so late an opt-in that was sent may be applied
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def raise_block(topic: Topic, cell: Cell, write: Raise | Adjustment, now: Decisi
         return Held(Rule.ADDRESS_CHANGED, (write,))
     if _needs_operator(topic, write):
         return None if cell.is_released(Rule.RESUBSCRIBE) else Held(Rule.RESUBSCRIBE, (write,))
-    unknown = _may_have_been_asked(write, now) or _may_rest_on_ours(write, now)
+    unknown = _may_have_been_asked(write, now) or _may_rest_on_ours(cell, write, now)
     if unknown and not cell.is_released(Rule.RESTORED):
         return Held(Rule.RESTORED, (write,))
     return None
@@ -115,13 +116,14 @@ def _may_have_been_asked(write: Raise | Adjustment, now: DecisionContext) -> boo
     return write.evidence.changed_at <= now.lost.until
 
 
-def _may_rest_on_ours(write: Raise | Adjustment, now: DecisionContext) -> bool:
-    """Whether an opt-in may be one that we wrote, in the time that a restored state DB knows nothing about,
-    and that its side dated by its own clock: nobody may have said it."""
-    said, slack = write.evidence.changed_at, now.clocks.skew
+def _may_rest_on_ours(cell: Cell, write: Raise | Adjustment, now: DecisionContext) -> bool:
+    """Whether an opt-in against an opt-out may be one that we wrote, in the time that a restored state DB
+    knows nothing about, and that its side dated by its own clock: nobody may have said it."""
+    said = write.evidence.changed_at
     if now.lost is None or write.evidence.side not in OWN_DATES:
         return False
-    return now.lost.since - slack < said <= now.lost.until + slack
+    in_time = now.lost.since - now.clocks.skew < said <= now.lost.until + _LANDS_WITHIN
+    return in_time and (cell.agreed_out or cell.seen[write.side].opted_out)
 
 
 def may_have_been_settled(cell: Cell, in_side: Side, now: DecisionContext) -> bool:

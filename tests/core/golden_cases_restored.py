@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core_cells import DD, MP, ORDINARY, TOPIC, cell, day, no, with_hold, yes
+from core_cells import DD, MP, ORDINARY, TOPIC, cell, day, no, silent, with_hold, yes
 from golden_cases import BACK, BY_MAIL, LATEST, THEIRS_WINS, WERE_IN, WERE_OUT, GoldenCase
 
 from bridge.core.clocks import LostPeriod
@@ -97,6 +97,18 @@ RESTORED: dict[str, GoldenCase] = {
         "raise dotdigital: newer_opt_in",
         LATEST,
         cell(yes(20), no(18), WERE_IN),
+        LOST,
+    ),
+    "Restored: an opt-in of ours may land hours later": (
+        "hold restored (raise mypreferences)",
+        LATEST,
+        cell(no(18), yes(25.2), WERE_IN),
+        LOST,
+    ),
+    "Restored: an opt-in that no opt-out stands against goes": (
+        "raise mypreferences: newer_opt_in",
+        TOPIC,
+        cell(silent(), yes(20)),
         LOST,
     ),
 }
