@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from bridge.core.decision import Rule
+from bridge.core.mapping import Conflict
 from bridge.core.model import Side, address_key
 from bridge.core.ports import Hint, Page, PersonView
-from tests.engine.world import ADA, BOB, IN, NEWS, OUT, World
+from tests.engine.world import ADA, BOB, IN, NEWS, OFFERS, OUT, World
 from tests.fakes import FakeSide
+from tests.safety.late_side import LateSide, LateWorld
+from tests.scenarios.conftest import Make
+from tests.scenarios.live import FILTERS
 
 
 @pytest.fixture
@@ -98,3 +102,62 @@ def test_what_cannot_be_stored_of_a_known_person_is_held_although_no_record_is_n
     world.say(side, ADA, NEWS, OUT)
     assert world.run().exit_code == 3
     assert {hold.reason for hold in world.store.holds.page()} == {Rule.UNREADABLE}
+
+
+# frequencies
+
+
+@pytest.fixture
+def late(tmp_path: Path) -> Iterator[LateWorld]:
+    made = LateWorld(tmp_path)
+    made.sides = {side: LateSide(side, made.mapping, made.clock) for side in Side}
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["read_back_lags", "outcome_unknown"])
+@pytest.mark.parametrize("said_at", ["its side", "the other"])
+@pytest.mark.parametrize("side", list(Side))
+def test_an_opt_out_of_all_is_not_undone_by_a_frequency_that_is_set_late(
+    late: LateWorld, side: Side, said_at: str, answers: bool
+) -> None:
+    """The person chooses another frequency, then opts out of all; only then the first is applied."""
+    late.both(ADA, OFFERS, IN, "DAILY")
+    late.started()
+    target = late.sides[side.other]
+    assert isinstance(target, LateSide)
+    target.holding, target.answers = True, answers
+    late.say(side, ADA, OFFERS, IN, frequencies=("WEEKLY",))
+    late.run()
+    assert target.late
+    late.say(side if said_at == "its side" else side.other, ADA, OFFERS, OUT)
+    target.holding = False
+    late.runs(1)
+    target.land()
+    reports = late.runs(5)
+    assert late.shows(ADA, OFFERS) == (OUT, OUT) or not reports[-1].in_sync
+
+
+# two records of one address
+
+
+@pytest.mark.parametrize("named", ["nobody", "first", "second"])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("policy", list(Conflict))
+def test_an_opt_out_at_one_of_two_profiles_is_carried_and_stays(
+    make: Make, policy: Conflict, which: int, named: str
+) -> None:
+    """The contact may name either profile. The other one says yes again later."""
+    live = make(profile_identifier="mypreferences-id", conflict=policy.value)
+    ada = live.add("ada", both={NEWS: IN})
+    profiles = [live.profile(ada), live.add_mine(ada, {NEWS: IN}, live.clock.now().replace(year=2025))]
+    if named != "nobody":
+        live.pin(ada, profiles[named == "second"])
+    live.started()
+    out, other = profiles[which], profiles[1 - which]
+    for profile, inside in ((out, False), (other, True), (out, False)):
+        live.mypreferences.set_preference(profile, FILTERS[NEWS], inside, live.clock.now())
+        live.clock.advance(60)
+        live.run()
+    live.until_quiet()
+    assert live.theirs(ada, NEWS) is OUT
