@@ -125,6 +125,28 @@ def test_after_a_restore_nobody_is_asked_again_and_no_opt_in_is_taken_back_unsee
     assert live.shows(episode.ben) == (OUT, OUT)  # an operator let the opt-out through
 
 
+@pytest.mark.parametrize("conflict", ["withdrawal_wins", "latest", "dotdigital"])
+def test_after_a_restore_a_forgotten_opt_in_of_ours_undoes_no_opt_out(make: Make, conflict: str) -> None:
+    """Our opt-in landed after the person had opted out again; of both the restored state DB knows nothing."""
+    live = make(conflict=conflict)
+    ada = live.add("ada", both={NEWS: OUT})
+    live.started()
+    backup = live.folder / "backup.db"
+    copy_state(live.app.settings.database_url, backup)
+    live.say(MINE, ada, NEWS, IN)
+    said_out = live.clock.now()
+    live.clock.advance(60)
+    live.run()
+    assert live.shows(ada) == (IN, IN)
+    live.say(MINE, ada, NEWS, OUT, at=said_out)
+    put_back(live, backup)
+    accept(live)
+    live.run()
+    live.run()
+    assert live.mine(ada, NEWS) is OUT
+    assert live.held() == [(NEWS, "restored")]
+
+
 def test_opt_ins_from_after_the_restore_are_carried_again(episode: Episode) -> None:
     live = episode.live
     put_back(live, episode.backup)
