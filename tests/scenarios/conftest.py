@@ -22,6 +22,7 @@ def make(both_servers: Servers, tmp_path: Path) -> Iterator[Make]:
     made: list[Live] = []
 
     def build(**words: object) -> Live:
+        (tmp_path / "head.json").unlink(missing_ok=True)  # of an earlier world: this one has a new state DB
         made.append(Live(both_servers, tmp_path, Plan(**words)))  # type: ignore[arg-type]
         return made[-1]
 

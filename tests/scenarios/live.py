@@ -147,7 +147,6 @@ class Live:
         servers.apps[MINE].app = mypreferences.create_app(self.mypreferences)
         servers.apps[THEIRS].app = dotdigital.create_app(self.dotdigital)
         shutil.copy(servers.empty_db, folder / "bridge.db")
-        (folder / "head.json").unlink(missing_ok=True)  # of an earlier world, which this state DB is not
         (folder / "mapping.toml").write_text(plan.mapping)
         self.app = self._app()
 

@@ -38,5 +38,5 @@ def test_carrying_out_a_plan_takes_the_calls_that_it_named(
     report = live.run()
     assert report.written.writes == many
     paid = report.calls[acting.other] - reading[acting.other]
-    named = plan.calls[acting.other]
+    named = plan.calls[acting.other] - plan.reading[acting.other]  # the plan has read already
     assert abs(paid - named) <= A_FEW + named / 20
